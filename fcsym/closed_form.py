@@ -1,0 +1,385 @@
+"""Closed forms: one element of the derivation, instantiated at the network's widths, in SymPy.
+
+Every pre-activation, gate and activation is built once and shared; nothing is expanded, and no `Piecewise` is ever
+asked to rearrange itself, since that takes minutes where construction takes milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import sympy
+from sympy.functions.elementary.piecewise import ExprCondPair
+
+from fcsym import notation
+from fcsym.contribution import branch_name
+from fcsym.decision import Tree, decide
+from fcsym.equation import Branch, Case, Cases, Condition, Equation
+from fcsym.errors import ArgumentError, SizeError
+from fcsym.expression import Add, Apply, Array, Expr, Mul, Number, Pow, Ref, Total
+from fcsym.instance import Element, Field, Instance
+from fcsym.render import text
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+
+__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "symbol_name"]
+
+MAX_OPERATIONS = 100_000_000
+"""How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
+parts are shared; but SymPy walks it as if it were written out."""
+
+
+def expr(
+    d: Derivation, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
+    keep: tuple[str, ...] = (), max_operations: int | None = None,
+) -> sympy.Expr:  # fmt: skip
+    """The closed form of one element of `name`.
+
+    `unit` counts from 1: the unit of a hidden layer, or the output for y; for a weight matrix and for p it is the
+    column, and `output` the row. `case`: the unit's case, such as "active -> active"; without it, the result is a
+    `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what they stand for.
+
+    Symbols are plain SymPy symbols without assumptions: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the paper's names),
+    W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
+    Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
+    than `max_operations` operations.
+    """
+    equation = d.by_name[d.resolve(name, layer)]
+    position = _position(d, equation, unit, output)
+    kept = _kept(d, keep)
+    chosen = None if case is None else _find(d, equation, case)
+    _refuse_too_large(d, equation, kept, max_operations)
+    if chosen is not None and chosen.value is None:
+        return sympy.nan
+    if not isinstance(equation.rhs, Cases):
+        value = _instance(d, kept, _specialisation(d, equation, position, chosen)).right_side(equation, position)
+    elif chosen is not None:
+        value = _branch_value(d, equation, position, kept, chosen)
+    else:
+        assert isinstance(equation.lhs, Ref)
+        binding = dict(zip(equation.lhs.indices, position, strict=True))
+        plain = _instance(d, kept, None)
+        value = _tree(
+            decide(equation.rhs.branches),
+            lambda branch: _branch_value(d, equation, position, kept, branch),
+            lambda node: plain.value(node, binding),
+        )
+    return sympy.sympify(value, strict=True)  # strict: numbers only, never text
+
+
+def _branch_value(
+    d: Derivation, equation: Equation, position: tuple[int, ...], kept: frozenset[Array], branch: Branch
+) -> Any:
+    """The value of one case, where the unit is known to be on that case's pieces: v is s there, and not a Piecewise."""
+    if branch.value is None:
+        return sympy.nan
+    return _instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
+
+
+def cases(
+    d: Derivation, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
+    keep: tuple[str, ...] = (), max_operations: int | None = None,
+) -> list[Case]:  # fmt: skip
+    """The case table of one unit: for each case its conditions, its value and the verdict on it.
+
+    Arguments and errors are those of `expr`. A case that cannot occur has `possible` False, and its note says why.
+    """
+    equation = d.by_name[d.resolve(name, layer)]
+    position = _position(d, equation, unit, output)
+    kept = _kept(d, keep)
+    _refuse_too_large(d, equation, kept, max_operations)
+    if not isinstance(equation.rhs, Cases):
+        value = expr(d, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
+        phi = d.network.layers[0].activation if len(d.network.layers) > 1 else d.network.layers[-1].activation
+        return [Case(branch_name(phi, 0, 0), (), value, d.proof.verdict(equation.name).verdict)]
+    result = []
+    plain = _instance(d, kept, None)
+    assert isinstance(equation.lhs, Ref)
+    binding = dict(zip(equation.lhs.indices, position, strict=True))
+    for branch in equation.rhs:
+        when = tuple(_relation(c, plain.value(c.subject, binding)) for c in branch.when)
+        value = None if branch.value is None else _branch_value(d, equation, position, kept, branch)
+        finding = d.proof.case(equation.name, branch.name)
+        result.append(
+            Case(
+                branch.name, when, value, finding.verdict, finding.note, branch.status, finding.possible,
+                " and ".join(_written(d, condition, binding) for condition in branch.when),
+            )
+        )  # fmt: skip
+    return result
+
+
+def _written(d: Derivation, condition: Condition, binding: Mapping[Any, int]) -> str:
+    subject = condition.subject
+    assert isinstance(subject, Ref)
+    name = symbol_name(d, subject.array, tuple(binding[i] for i in subject.indices)).replace("_new", "'")
+    return f"{name} {text.relation(condition)}"
+
+
+# ------------------------------------------------------------------------------------------------- arguments
+
+
+def _position(d: Derivation, equation: Equation, unit: object, output: object) -> tuple[int, ...]:
+    if not equation.defines:
+        raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
+    shape = d.network.shape(equation.array)
+    numbers = ([output, unit] if len(shape) == 2 else [unit])[: len(shape)]
+    for value, length, what in zip(numbers, shape, ["output", "unit"] if len(shape) == 2 else ["unit"], strict=True):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= length:
+            raise ArgumentError(f"{equation.name} has no {what} {str(value)[:40]}: it runs from 1 to {length}.")
+    return tuple(int(value) - 1 for value in numbers)  # type: ignore[call-overload]
+
+
+def _kept(d: Derivation, keep: tuple[str, ...]) -> frozenset[Array]:
+    names = (keep,) if isinstance(keep, str) else keep
+    return frozenset(d.by_name[d.resolve(name)].array for name in names)
+
+
+def _find(d: Derivation, equation: Equation, case: str) -> Branch:
+    branches = _case_source(d, equation)
+    for branch in branches:
+        if branch.name == case:
+            return branch
+    raise ArgumentError(
+        f"{equation.name} has no case {str(case)[:40]!r}: choose one of {', '.join(b.name for b in branches) or 'none'}."
+    )
+
+
+def _case_source(d: Derivation, equation: Equation) -> tuple[Branch, ...]:
+    """The quantity's own cases, or those of the change of its layer's units."""
+    if isinstance(equation.rhs, Cases):
+        return equation.rhs.branches
+    axes = equation.array.axes
+    source = d.by_name.get(f"dv{axes[-1].layer}") if axes else None
+    return source.rhs.branches if source is not None and isinstance(source.rhs, Cases) else ()
+
+
+# ------------------------------------------------------------------------------------------- the SymPy field
+
+
+@dataclass(frozen=True, slots=True)
+class _Specialisation:
+    """One unit is known to be on these pieces, before and after."""
+
+    layer: int
+    unit: int
+    before: int
+    case: str
+
+
+def _specialisation(
+    d: Derivation, equation: Equation, position: tuple[int, ...], branch: Branch | None
+) -> _Specialisation | None:
+    if branch is None or not position:
+        return None
+    layer = equation.array.axes[-1].layer
+    phi = d.network.layers[layer - 1].activation
+    for a in range(len(phi.pieces)):
+        for b in range(len(phi.pieces)):
+            if branch_name(phi, a, b) == branch.name:
+                return _Specialisation(layer, position[-1], a, branch.name)
+    return None
+
+
+def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | None) -> Instance:
+    equations = {e.array: e for e in d.equations if e.defines and e.array not in kept}
+    names: dict[str, sympy.Symbol] = {}
+
+    def leaf(array: Array, position: tuple[int, ...]) -> sympy.Symbol:
+        name = symbol_name(d, array, position)
+        return names.setdefault(name, sympy.Symbol(name))
+
+    def apply(node: Apply, source: Element, value: Any) -> Any:
+        phi = node.activation
+        here = unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
+        if node.derivative:
+            return _slope(phi, value, None if here is None else here.before)
+        if here is not None:
+            piece = phi.pieces[here.before]
+            return _number(piece.slope) * value + _number(piece.intercept)
+        return _piecewise(
+            [(_number(p.slope) * value + _number(p.intercept), n) for n, p in enumerate(phi.pieces)], phi.kinks, value
+        )
+
+    def choose(options: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
+        array, position = where
+        if unit is not None and array.axes[-1].layer == unit.layer and position[-1] == unit.unit:
+            for branch in options:
+                if branch.name == unit.case:
+                    return sympy.nan if branch.value is None else value(branch.value)
+        def of(branch: Branch) -> Any:
+            return sympy.nan if branch.value is None else value(branch.value)
+
+        return _tree(decide(options.branches), of, value)
+
+    field = Field(
+        number=_number, divide=_divide, apply=apply, choose=choose,
+        add=lambda terms: sympy.Add(*terms), mul=_times,
+    )  # fmt: skip
+    return Instance(equations, d.network.sizes, leaf, field)
+
+
+def _number(value: Fraction) -> sympy.Rational:
+    return sympy.Rational(value.numerator, value.denominator)
+
+
+def _as_written(rows: list[tuple[Any, Any]]) -> Any:
+    """The Piecewise with these rows, untouched.
+
+    Even with evaluate=False, SymPy folds a Piecewise inside a condition outwards: 2^n rows for n gates, and no end
+    beyond a handful. The nodes themselves are sound, so they are made without their constructors.
+    """
+    pairs = [sympy.Tuple.__new__(ExprCondPair, sympy.sympify(value, strict=True), when) for value, when in rows]
+    return sympy.Basic.__new__(sympy.Piecewise, *pairs)
+
+
+def _tree(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
+    """Nested decisions => nested Piecewise."""
+    if isinstance(tree, Branch):
+        return leaf(tree)
+    test = _relation(tree.condition, value(tree.condition.subject))
+    return _as_written([(_tree(tree.then, leaf, value), test), (_tree(tree.otherwise, leaf, value), sympy.true)])
+
+
+def _divide(a: Any, b: Any) -> Any:
+    return _times([a, _power(b, -1)])
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """base^exponent; SymPy would push it into a Piecewise, divide by zero in the branch not taken, and fold conditions."""
+    return sympy.Pow(base, exponent, evaluate=not isinstance(base, sympy.Piecewise))
+
+
+def _times(factors: list[Any]) -> Any:
+    """The product; where it would square a Piecewise, SymPy's own product is kept from doing so."""
+    flat = [part for factor in factors for part in sympy.Mul.make_args(factor)]
+    exponents: dict[Any, Any] = {}
+    for part in flat:
+        base, exponent = part.as_base_exp()
+        if isinstance(base, sympy.Piecewise):
+            exponents[base] = exponents.get(base, 0) + exponent
+    if all(exponent == 1 for exponent in exponents.values()):
+        return sympy.Mul(*factors)
+    smooth = sympy.Mul(*(part for part in flat if part.as_base_exp()[0] not in exponents))
+    return sympy.Mul(smooth, *(_power(base, exponent) for base, exponent in exponents.items()), evaluate=False)
+
+
+def _piecewise(values: list[tuple[Any, int]], kinks: tuple[Fraction, ...], s: Any) -> Any:
+    """The highest piece first, each for s above the kink below it."""
+    if len(values) == 1:
+        return values[0][0]
+    rows = [(value, sympy.Gt(s, _number(kinks[n - 1]), evaluate=False)) for value, n in reversed(values[1:])]
+    return _as_written([*rows, (values[0][0], sympy.true)])
+
+
+def _slope(phi: Any, s: Any, piece: int | None) -> Any:
+    """phi'(s); the declared slope at a kink only where it differs from that of the piece the kink belongs to."""
+    special = [
+        (_number(slope), sympy.Eq(s, _number(kink), evaluate=False))
+        for n, (kink, slope) in enumerate(zip(phi.kinks, phi.kink_slopes, strict=True))
+        if slope != phi.pieces[n].slope and piece in (None, n)
+    ]
+    if piece is not None:
+        inside = _number(phi.pieces[piece].slope)
+        return _as_written([*special, (inside, sympy.true)]) if special else inside
+    rows = [
+        (_number(phi.pieces[n].slope), sympy.Gt(s, _number(phi.kinks[n - 1]), evaluate=False))
+        for n in range(len(phi.pieces) - 1, 0, -1)
+    ]
+    if not rows:
+        return _number(phi.pieces[0].slope)
+    return _as_written([*special, *rows, (_number(phi.pieces[0].slope), sympy.true)])
+
+
+_RELATIONS = {">": sympy.Gt, "<=": sympy.Le, "=": sympy.Eq, "!=": sympy.Ne}
+
+
+def _relation(condition: Condition, subject: Any) -> Any:
+    """The relation as it was written: SymPy would turn `s - eta*g > 0` into `eta*g - s < 0`."""
+    return _RELATIONS[condition.relation](subject, _number(condition.bound), evaluate=False)
+
+
+def symbol_name(d: Derivation, array: Array, position: tuple[int, ...]) -> str:
+    """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
+    shape = d.network.shape(array)
+    base = array.unprimed
+    if base in d.network.parameters:
+        name = _weight_name(d, base, position, shape)
+        return f"{name}_new" if array.after else name
+    if array.symbol == "delta" and array.layer == len(d.network.layers):
+        return "dE_dY" if shape == (1,) else f"dE_dY_{position[0] + 1}"
+    single = len(d.network.layers) == 2 and array.layer == 1
+    return notation.element_name(array, position, shape, single)
+
+
+def _weight_name(d: Derivation, array: Array, position: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    parameters = d.network.parameters
+    before = parameters[: parameters.index(array)]
+    offset = 0
+    for n, length in zip(position, shape, strict=True):
+        offset = offset * length + n
+    if d.network.names:
+        if len(d.network.names) == len(parameters):
+            return "_".join([d.network.names[len(before)], *(str(n + 1) for n in position)])
+        return d.network.names[sum(prod(d.network.shape(a)) for a in before) + offset]
+    if d.network.widths == (2, 2, 1):  # the paper's figure 2
+        same = sum(prod(d.network.shape(a)) for a in before if a.symbol == array.symbol)
+        return f"{array.symbol.lower()}_{same + offset + 1}"
+    return notation.element_name(array, position, shape)
+
+
+# --------------------------------------------------------------------------------------------- size estimate
+
+
+def operations(d: Derivation, equation: Equation, kept: frozenset[Array] = frozenset()) -> int:
+    """How many operations the closed form of one element has when it is written out: an upper bound, found unbuilt."""
+    counts: dict[Array, int] = {}
+    for other in d.equations:
+        if other.defines:
+            counts[other.array] = 0 if other.array in kept else _count_right_side(d, other, counts)
+    return _count_right_side(d, equation, counts)
+
+
+def _count_right_side(d: Derivation, equation: Equation, counts: Mapping[Array, int]) -> int:
+    if isinstance(equation.rhs, Cases):
+        return _count_tree(d, decide(equation.rhs.branches), counts)
+    return _count(d, equation.rhs, counts)
+
+
+def _count_tree(d: Derivation, tree: Tree, counts: Mapping[Array, int]) -> int:
+    if isinstance(tree, Branch):
+        return 0 if tree.value is None else _count(d, tree.value, counts)
+    own = 2 + _count(d, tree.condition.subject, counts)
+    return own + _count_tree(d, tree.then, counts) + _count_tree(d, tree.otherwise, counts)
+
+
+def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
+    match node:
+        case Number():
+            return 0
+        case Ref(array, _):
+            return counts.get(array, 0)
+        case Add(parts) | Mul(parts):
+            return len(parts) - 1 + sum(_count(d, part, counts) for part in parts)
+        case Pow(base, _):
+            return 1 + _count(d, base, counts)
+        case Total(over, body):
+            return prod(d.network.widths[index.axis.layer] for index in over) * (_count(d, body, counts) + 1) - 1
+        case Apply(phi, argument, _):
+            return 2 * (len(phi.pieces) - 1) * (1 + _count(d, argument, counts)) or _count(d, argument, counts)
+    return 0
+
+
+def _refuse_too_large(d: Derivation, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:
+    bound = MAX_OPERATIONS if limit is None else limit
+    size = operations(d, equation, kept)
+    if size > bound:
+        raise SizeError(
+            f"The closed form of {equation.name} for {d.network} has about {size:.2g} operations, more than {bound}: "
+            f"keep intermediate symbols with keep=(...), or allow it with max_operations={size}."
+        )

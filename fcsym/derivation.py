@@ -1,0 +1,218 @@
+"""A derivation: the ordered list of equations, and the readings of it.
+
+    Network -> forward equations -> adjoint -> update(order) -> contribution  =  Derivation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from fcsym.algebra import rename, tidy, tidy_bound
+from fcsym.backprop import step
+from fcsym.contribution import compensation, increments, integrated
+from fcsym.equation import Branch, Case, Cases, Condition, Equation, Order
+from fcsym.errors import ArgumentError
+from fcsym.expression import Axis, Expr, Ref
+from fcsym.forward import forward
+from fcsym.network import Network
+
+if TYPE_CHECKING:
+    import sympy
+
+    from fcsym.kernel import Kernel
+    from fcsym.proof import Proof
+
+__all__ = ["Derivation", "derive"]
+
+
+def derive(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Derivation:
+    """Every equation of one training step and of its front contribution.
+
+    `order`: "simultaneous" (the backward pass sees the old weights, as autodiff does) or "sequential" (it sees upper
+    weights already updated, as the paper does, eq. 13-14).
+    `slope_at_kink`: the derivative of the activations exactly at their kinks; by default what each declares, 0 for
+    the built-in ones.
+    Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
+    """
+    if not isinstance(network, Network):
+        raise ArgumentError(f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1').")
+    if order not in get_args(Order):
+        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose simultaneous or sequential.")
+    if slope_at_kink is not None:
+        network = network.with_slope_at_kink(slope_at_kink)
+    passed = forward(network)
+    learned = step(passed, network.parameters, order)
+    carried = increments(passed, learned)
+    known = {equation.name: equation for equation in (*passed, *learned, *carried)}
+    equations = (*known.values(), *compensation(network), *integrated(network, known, order))
+    return Derivation(network, order, tuple(_finish(equation, network, equations) for equation in equations))
+
+
+def _finish(equation: Equation, network: Network, everything: tuple[Equation, ...]) -> Equation:
+    """Reader's index letters, and `uses` completed by what the right-hand side mentions."""
+    output = Axis(len(network.layers))
+    assert isinstance(equation.lhs, Ref)
+    names = tidy(equation.lhs.indices, output)
+    used = frozenset(index.letter for index in names.values())
+
+    def letters(node: Expr) -> Expr:
+        return tidy_bound(rename(node, names), used, output)
+
+    rhs: Expr | Cases
+    if isinstance(equation.rhs, Cases):
+        rhs = Cases(
+            tuple(
+                Branch(
+                    branch.name,
+                    tuple(Condition(letters(c.subject), c.relation, c.bound) for c in branch.when),
+                    None if branch.value is None else letters(branch.value),
+                    branch.status,
+                    branch.note,
+                )
+                for branch in equation.rhs
+            )
+        )
+    else:
+        rhs = letters(equation.rhs)
+    defined = {other.name for other in everything if other.defines}
+    mentioned = (array.name for array in equation.operands if array.name in defined)
+    uses = tuple(dict.fromkeys((*mentioned, *(name for name in equation.uses if name in defined))))
+    return replace(equation, lhs=letters(equation.lhs), rhs=rhs, uses=uses)
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The equations of one step, each after those it uses, and every reading of them."""
+
+    network: Network
+    order: Order
+    equations: tuple[Equation, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Equation]:
+        """The equations by their ASCII names."""
+        return {equation.name: equation for equation in self.equations}
+
+    def __getitem__(self, name: str) -> Equation:
+        """The equation of that name: d["p"], d["ds1"], d["W2'"]. A name without a layer means the last hidden one."""
+        return self.by_name[self.resolve(name)]
+
+    def __iter__(self) -> Iterator[Equation]:
+        return iter(self.equations)
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    def resolve(self, name: object, layer: int | None = None) -> str:
+        """A name as people write it => the name of an equation. Raises ArgumentError, a KeyError, when there is none."""
+        wanted = str(name).strip().replace("'", "_new")
+        depth = len(self.network.layers)
+        if wanted in ("dE_dY", "dE_dy", "delta_y"):
+            wanted = f"delta{depth}"
+        head, after = (wanted.removesuffix("_new"), "_new") if wanted.endswith("_new") else (wanted, "")
+        layers = [layer] if layer is not None else [depth - 1, depth, depth - 2]
+        candidates = [wanted] if layer is None else []
+        candidates += [f"{head}{n}{after}" for n in layers]
+        if head == "dv" and after:  # the paper writes dv', which is the change from v^c
+            candidates += [f"dv{n}" for n in layers]
+        for candidate in candidates:
+            if candidate in self.by_name:
+                return candidate
+        where = f" in layer {layer}" if layer is not None else ""
+        raise UnknownQuantity(
+            f"The derivation of {self.network} has no quantity {str(name)[:40]!r}{where}: "
+            f"choose one of {', '.join(self.by_name)}."
+        )
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in sentences."""
+        result = [
+            "The input x and the target y_g are the same before and after the step.",
+            "E is differentiated with the gates held constant: phi' is the slope of the piece, and at a kink the "
+            "declared slope.",
+        ]
+        if self.order == "sequential":
+            result.append(
+                "The order is sequential: the error passes through weights already updated, with old activations, old "
+                "gates and the old output error."
+            )
+        else:
+            result.append("The order is simultaneous: the error passes through the old weights.")
+        if "P" in self.by_name:
+            result.append(f"For P only: {self.by_name['P'].because[0].lower()}{self.by_name['P'].because[1:]}")
+        return tuple(result)
+
+    # ------------------------------------------------------------------------------------------- readings
+
+    @cached_property
+    def proof(self) -> Proof:
+        """The verdict on every equation and every case."""
+        from fcsym.proof import prove
+
+        return prove(self)
+
+    def expr(
+        self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
+        keep: tuple[str, ...] = (), max_operations: int | None = None,
+    ) -> sympy.Expr:  # fmt: skip
+        """The closed form of one element, in raw weights and inputs. See `fcsym.closed_form.expr`."""
+        from fcsym.closed_form import expr
+
+        return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
+
+    def cases(
+        self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
+        keep: tuple[str, ...] = (), max_operations: int | None = None,
+    ) -> list[Case]:  # fmt: skip
+        """The case table of one unit, in raw weights and inputs. See `fcsym.closed_form.cases`."""
+        from fcsym.closed_form import cases
+
+        return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
+
+    def compile(self, target: str = "numpy") -> Kernel:
+        """The step as a function of arrays. See `fcsym.kernel`."""
+        from fcsym.kernel import compile_step
+
+        return compile_step(self, target)
+
+    def latex(self) -> str:
+        """A stand-alone LaTeX document: the equations with their reasons, the case tables, the verdicts."""
+        from fcsym.render.latex import document
+
+        return document(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the derivation to a file; its ending says how."""
+        from fcsym.render.save import save
+
+        return save(self, path)
+
+    def _repr_latex_(self) -> str:
+        from fcsym.render.latex import fragment
+
+        return fragment(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/latex": self._repr_latex_(), "text/plain": str(self)}
+
+    def __rich__(self) -> Any:
+        from fcsym.render.terminal import derivation
+
+        return derivation(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.network}, {self.order} order", *(f"  {equation}" for equation in self.equations)])
+
+
+class UnknownQuantity(ArgumentError, KeyError):
+    """No equation has that name."""
+
+    __str__ = Exception.__str__

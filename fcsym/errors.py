@@ -1,0 +1,42 @@
+"""What can go wrong, sorted by who can mend it.
+
+Every message is one sentence: what is wrong, where, and what to do.
+"""
+
+__all__ = [
+    "ArgumentError",
+    "CompileError",
+    "FcsymError",
+    "NetworkError",
+    "SizeError",
+    "UndefinedContribution",
+    "UnsupportedExpression",
+]
+
+
+class FcsymError(Exception):
+    """Base of every error that fcsym raises on purpose."""
+
+
+class NetworkError(FcsymError, ValueError):
+    """A network, an activation or a network file is not well formed."""
+
+
+class ArgumentError(FcsymError, ValueError):
+    """An argument of a public function has the wrong value, shape or type."""
+
+
+class SizeError(FcsymError, ValueError):
+    """A result would be too large to write; the message gives its size and the option that allows it."""
+
+
+class UndefinedContribution(FcsymError, ArithmeticError):
+    """No compensation exists: a unit with v^c = 0 changed, and 0 * p = w' dv' has no solution p."""
+
+
+class UnsupportedExpression(FcsymError, TypeError):
+    """An expression is outside the language that a reading understands."""
+
+
+class CompileError(FcsymError):
+    """A derivation cannot be compiled for the target that was asked for."""

@@ -1,0 +1,135 @@
+"""Proof: the verdict on every equation and every case of a derivation.
+
+Two deciders that share nothing but the equations under examination: `obligations` compares canonical forms in index
+notation, at the network's own widths; `expanded` compares polynomials on an instance of the same depth. Both hold a
+right-hand side against what its left-hand side means in the network. PROVED needs all who could say something to agree;
+REFUTED needs an exact counterexample; anything else is UNDECIDED.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fcsym.equation import Branch, Cases, Equation, Rule, Status, Verdict
+from fcsym.proof.expanded import Expansion
+from fcsym.proof.obligations import Meanings
+from fcsym.proof.report import Counterexample, Finding, Proof
+from fcsym.proof.search import in_network, on_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fcsym.derivation import Derivation
+
+__all__ = ["Counterexample", "Finding", "Proof", "prove"]
+
+
+def prove(derivation: Derivation, progress: Callable[[str], None] = lambda _: None) -> Proof:
+    """Derivation => a finding for every equation and every case.
+
+    `progress` is called with the name of each equation before it is examined.
+    """
+    examiner = _Examiner(derivation)
+    findings: list[Finding] = []
+    for equation in derivation.equations:
+        progress(equation.name)
+        if isinstance(equation.rhs, Cases):
+            findings += examiner.table(equation)
+        else:
+            findings.append(examiner.equation(equation))
+    return Proof(tuple(findings), str(examiner.expansion.network), examiner.expansion.method)
+
+
+def _word(answer: bool | None) -> str:
+    return {True: "identical", False: "differs", None: ""}[answer]
+
+
+class _Examiner:
+    """Both deciders, set up for one derivation."""
+
+    def __init__(self, derivation: Derivation) -> None:
+        self.derivation = derivation
+        self.network, self.order, self.given = derivation.network, derivation.order, derivation.by_name
+        self.meanings = Meanings.of(self.network, self.order, self.given)
+        self.expansion = Expansion(self.network, self.order, self.given)
+
+    def equation(self, equation: Equation) -> Finding:
+        """The finding on an equation without cases."""
+        index, expanded = self.meanings.holds(equation), self.expansion.holds(equation)
+        said = {"index": _word(index), "expanded": _word(expanded)}
+        if False in (index, expanded):
+            found = in_network(self.network, self.order, equation, self.given)
+            if found is not None:
+                return Finding(equation.name, None, Verdict.REFUTED, **said, note=str(found), counterexample=found)
+            return Finding(equation.name, None, Verdict.UNDECIDED, **said, note="no counterexample was found")
+        if equation.rule in (Rule.DEFINITION, Rule.SPLIT):
+            return Finding(equation.name, None, Verdict.DEFINITION, **said)
+        if index is None and expanded is None:
+            return Finding(equation.name, None, Verdict.UNDECIDED, note="neither decider understands it")
+        return Finding(equation.name, None, Verdict.PROVED, **said)
+
+    def table(self, equation: Equation) -> list[Finding]:
+        """The finding on a case table, and on each of its rows."""
+        from fcsym.proof.tables import Table
+
+        assert isinstance(equation.rhs, Cases)
+        phi, s = self.meanings.unit(equation)
+        table = Table(equation, phi, gated=self._moves_by_its_gate(s.layer))
+        rows = [self._row(equation, branch, table) for branch in equation.rhs]
+        covers, excludes = table.covers(), table.excludes()
+        note = ""
+        if covers and excludes:
+            note = "the cases cover everything and exclude each other (z3)"
+        if False in (covers, excludes):
+            point = table.gap() or {}
+            missing = "no case holds" if not covers else "two cases hold"
+            at = ", ".join(f"{name} = {value}" for name, value in point.items())
+            verdict, note = Verdict.REFUTED, f"{missing} at {at}"
+        elif any(row.verdict is Verdict.REFUTED for row in rows):
+            verdict = Verdict.REFUTED
+        elif None in (covers, excludes) or any(row.verdict is Verdict.UNDECIDED for row in rows):
+            verdict = Verdict.UNDECIDED
+        else:
+            verdict = Verdict.CHOSEN if equation.rule is Rule.CHOICE else Verdict.PROVED
+        counterexample = next((row.counterexample for row in rows if row.counterexample is not None), None)
+        if verdict is Verdict.REFUTED and counterexample is None:
+            counterexample = Counterexample(table.gap() or {}, f"the number of cases of {equation.name}", None, None)
+        whole = Finding(equation.name, None, verdict, note=note, counterexample=counterexample)
+        return [whole, *rows]
+
+    def _moves_by_its_gate(self, layer: int | None) -> bool:
+        """ds = phi'(s) * something: so it is in the first layer, whose input does not change."""
+        return layer == 1
+
+    def _row(self, equation: Equation, branch: Branch, table: object) -> Finding:
+        from fcsym.proof.tables import Table
+
+        assert isinstance(table, Table)
+        possible = table.possible(branch) is not False
+        never = "" if possible else "impossible here: the unit's gate is closed, so that s does not move"
+        if branch.status is not Status.VALUE and equation.rule is not Rule.CASES:
+            solved = table.solvable(branch, by_any=branch.status is Status.CHOSEN)
+            note = "; ".join(part for part in (branch.note, never) if part)
+            if solved:
+                verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
+                return Finding(equation.name, branch.name, verdict, expanded="z3", note=note, possible=possible)
+            found = on_unit(self.network, equation, branch)
+            verdict = Verdict.REFUTED if found else Verdict.UNDECIDED
+            return Finding(equation.name, branch.name, verdict, note=str(found or note), counterexample=found)
+        pieces = self.meanings.pieces(equation, branch)
+        index = self.meanings.case_holds(equation, branch)
+        expanded = None if pieces is None else self.expansion.case_holds(equation, branch, pieces)
+        said = {"index": _word(index), "expanded": _word(expanded)}
+        if index and expanded is not False:
+            return Finding(equation.name, branch.name, Verdict.PROVED, **said, note=never, possible=possible)
+        found = on_unit(self.network, equation, branch)
+        if found is None and equation.rule is Rule.INTEGRAL and False in (index, expanded):
+            found = self.expansion.integral_counterexample(equation, branch, pieces)
+        if found is not None:
+            return Finding(
+                equation.name, branch.name, Verdict.REFUTED, **said, note=str(found), possible=possible,
+                counterexample=found,
+            )  # fmt: skip
+        return Finding(equation.name, branch.name, Verdict.UNDECIDED, **said, note="no counterexample was found")
+
+

@@ -1,0 +1,264 @@
+"""The same identities, expanded in full on a small instance: same depth, every width at most 2.
+
+Weights, inputs, eta, the output error, every gate and every activation after the step are free variables, so that one
+expansion covers every joint gate pattern. (y_g enters only through dE/dy = y - y_g, and v' only through the free gate
+after the step; both are invertible changes of variables.) What is compared is always a right-hand side of the derivation
+with the full weight update and forward pass of `reference`.
+
+Where the polynomials would be too large, they are evaluated at random points of a prime field instead: exact arithmetic,
+and a false identity of degree d survives each point with probability d / 2^127.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from fcsym.contribution import increment_of
+from fcsym.equation import Branch, Equation, Order, Rule
+from fcsym.expression import Array
+from fcsym.forward import activated, pre_activation
+from fcsym.instance import Element, Field, Instance, positions
+from fcsym.network import Network
+from fcsym.proof.numbers import PRIME, Dual, Quotient, Residue, TermCount
+from fcsym.proof.reference import Gates, plus, reference
+
+__all__ = ["Expansion"]
+
+MAX_TERMS = 1_000_000_000
+"""Terms before like ones are collected, an upper bound that overshoots a thousandfold; half a second of work."""
+_POINTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Arithmetic:
+    """Numbers for one evaluation: where free variables come from, and what a quotient is."""
+
+    variable: Callable[[str], Any]
+    number: Callable[[Fraction], Any]
+    lift: Callable[[Any], Any]  # into a domain that divides
+
+
+def _polynomials(names: list[str]) -> _Arithmetic:
+    from sympy import QQ, ring
+
+    made, *generators = ring(names, QQ)
+    table = dict(zip(names, generators, strict=True))
+    return _Arithmetic(
+        table.__getitem__, lambda v: made(QQ(v.numerator, v.denominator)), lambda value: Quotient(value, made(1))
+    )
+
+
+def _residues(seed: int) -> _Arithmetic:
+    source, table = random.Random(seed), {}
+
+    def variable(name: str) -> Residue:
+        if name not in table:
+            table[name] = Residue(source.randrange(1, PRIME))
+        return table[name]
+
+    return _Arithmetic(variable, Residue.of, lambda value: value)
+
+
+def _counting(names: list[str]) -> _Arithmetic:
+    """Arithmetic that counts terms and writes down which variables were asked for."""
+
+    def variable(name: str) -> TermCount:
+        if name not in names:
+            names.append(name)
+        return TermCount(1)
+
+    return _Arithmetic(variable, lambda _: TermCount(1), lambda value: value)
+
+
+class Expansion:
+    """The derivation's right-hand sides against the truth, on the reduced instance."""
+
+    def __init__(self, network: Network, order: Order, given: Mapping[str, Equation]) -> None:
+        self.network, self.order, self.given = network.reduced(), order, given
+        names: list[str] = []
+        size = max(value.terms for value in self._truth(_counting(names)).values())
+        self.in_full = size <= MAX_TERMS
+        arithmetics = [_polynomials(names)] if self.in_full else [_residues(n) for n in range(_POINTS)]
+        self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in arithmetics]
+
+    @property
+    def method(self) -> str:
+        """How the identities were decided, for the report."""
+        if self.in_full:
+            return "expanded in full"
+        return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the expansion is too large"
+
+    def _truth(self, arithmetic: _Arithmetic, fixed: tuple[int, int] | None = None) -> dict[Element, Any]:
+        """The reference values; `fixed` puts the first unit of the last hidden layer on a pair of pieces."""
+        network = self.network
+
+        def leaf(array: Array, position: tuple[int, ...]) -> Any:
+            return arithmetic.variable("_".join([array.name, *map(str, position)]))
+
+        def gate(letter: str, source: Element) -> Any:
+            (array, position) = source
+            return arithmetic.variable(f"{letter}{array.layer}_{position[0]}")
+
+        def on_piece(source: Element, number: int) -> Any:
+            if fixed is None or source != (pre_activation(len(network.layers) - 1), (0,)):
+                return None
+            return network.layers[-2].activation.pieces[fixed[number]]
+
+        def shifted(source: Element) -> bool:
+            layer = source[0].layer
+            assert layer is not None
+            return any(piece.intercept for piece in network.layers[layer - 1].activation.pieces)
+
+        def value(source: Element, s: Any) -> Any:
+            piece = on_piece(source, 0)
+            if piece is not None:
+                return arithmetic.number(piece.slope) * s + arithmetic.number(piece.intercept)
+            free = gate("g", source) * s
+            return free + gate("c", source) if shifted(source) else free
+
+        def slope(source: Element, _: Any) -> Any:
+            piece = on_piece(source, 0)
+            if piece is not None:
+                return arithmetic.number(piece.slope)
+            if network.layers[(source[0].layer or 0) - 1].activation.is_identity:
+                return arithmetic.number(Fraction(1))
+            return gate("g", source)
+
+        def after(source: Element, s: Any) -> Any:
+            piece = on_piece(source, 1)
+            if piece is not None:
+                return arithmetic.number(piece.slope) * s + arithmetic.number(piece.intercept)
+            return gate("u", source)
+
+        return reference(
+            network, self.order, leaf, lambda k: arithmetic.variable(f"e_{k}"), Gates(value, slope, after),
+            arithmetic.number,
+        )  # fmt: skip
+
+    def holds(self, equation: Equation) -> bool | None:
+        """Whether an equation without cases is true on the instance; None where it has no truth to compare with."""
+        results = [world.holds(equation) for world in self._worlds]
+        return None if None in results else all(results)
+
+    def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool | None:
+        """Whether the value of one case is true on the instance."""
+        if branch.value is None:
+            return None
+        if equation.rule is Rule.INTEGRAL:
+            return self._integral_holds(equation, branch, pieces)
+        results = [world.case_holds(equation, branch, pieces) for world in self._worlds]
+        return None if None in results else all(results)
+
+    def _integral_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
+        """P has the slope -p/(eta dE/dy v^c) in the weight; always at random points, since quotients grow fast."""
+        for seed in range(_POINTS):
+            arithmetic = _residues(1000 + seed)
+            if not _World(self, arithmetic, self._truth(arithmetic, pieces)).integral_holds(equation, branch):
+                return False
+        return True
+
+
+class _World:
+    """One evaluation: the truth, and the derivation's right-hand sides at it."""
+
+    def __init__(self, expansion: Expansion, arithmetic: _Arithmetic, truth: dict[Element, Any]) -> None:
+        self.network, self.given, self.arithmetic = expansion.network, expansion.given, arithmetic
+        self.truth = truth
+        own = ("rho", "kappa", "alpha", *(f"a{n}" for n in range(len(self.network.layers))))
+        self.own = {self.given[name].array: self.given[name] for name in own if name in self.given}
+        self.plain = self._instance(lambda value: value, self.own)
+
+    def _instance(self, lift: Callable[[Any], Any], equations: Mapping[Array, Equation]) -> Instance:
+        number = self.arithmetic.number
+
+        def leaf(array: Array, position: tuple[int, ...]) -> Any:
+            return lift(self.truth[array, position])
+
+        def never(*_: Any) -> Any:
+            raise AssertionError("cases are examined one by one")
+
+        def apply(node: Any, source: Element, value: Any) -> Any:
+            array = Array("g" if node.derivative else "v", source[0].layer, source[0].axes)
+            return lift(self.truth[array, source[1]])
+
+        field = Field(lambda v: lift(number(v)), lambda a, b: a / b, apply, never, plus)
+        return Instance(equations, self.network.sizes, leaf, field)
+
+    def holds(self, equation: Equation) -> bool | None:
+        if equation.rule is Rule.IDENTITY:
+            return self._identity(equation)
+        array = equation.array
+        first = (array, next(iter(positions(array, self.network.sizes))))
+        if first not in self.truth:
+            return None
+        return all(
+            self.plain.right_side(equation, position) == self.truth[array, position]
+            for position in positions(array, self.network.sizes)
+        )
+
+    def _identity(self, equation: Equation) -> bool:
+        """y' = sum r v^c + b' with p = w' dv / v^c."""
+        lift = self.arithmetic.lift
+        lifted = self._instance(lift, {self.given["r"].array: self.given["r"]})
+        p = self.given["p"].array
+        for k, j in positions(p, self.network.sizes):
+            weight, change, frozen = self._around(k, j)
+            lifted.known[p, (k, j)] = lift(weight * change) / lift(frozen)
+        output = activated(self.network, len(self.network.layers))
+        return all(
+            lifted.right_side(equation, position) == lift(self.truth[output.primed, position])
+            for position in positions(output, self.network.sizes)
+        )
+
+    def _around(self, k: int, j: int) -> tuple[Any, Any, Any]:
+        """w'_kj, dv_j and v^c_j."""
+        depth = len(self.network.layers)
+        hidden, output = activated(self.network, depth - 1), activated(self.network, depth)
+        weight = Array("W", depth, (*output.axes, *hidden.axes)).primed
+        frozen = Array("vc", None, hidden.axes)
+        return self.truth[weight, (k, j)], self.truth[increment_of(hidden), (j,)], self.truth[frozen, (j,)]
+
+    def _pieces(self, equation: Equation, position: tuple[int, ...], pieces: tuple[int, int]) -> tuple[Any, Any]:
+        """phi(s) and phi(s') - phi(s) for a unit on these pieces."""
+        layer = equation.array.axes[-1].layer
+        phi, s = self.network.layers[layer - 1].activation, pre_activation(layer)
+        number = self.arithmetic.number
+        before, after = (phi.pieces[n] for n in pieces)
+        old = number(before.slope) * self.truth[s, position[-1:]] + number(before.intercept)
+        new = number(after.slope) * self.truth[s.primed, position[-1:]] + number(after.intercept)
+        return old, new - old
+
+    def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool | None:
+        for position in positions(equation.array, self.network.sizes):
+            old, change = self._pieces(equation, position, pieces)
+            if equation.rule is Rule.CASES:
+                if self.plain.branch(equation, branch, position) != change:
+                    return False
+                continue
+            lift = self.arithmetic.lift
+            lifted = self._instance(lift, {})
+            lifted.known[Array("vc", None, equation.array.axes[-1:]), position[-1:]] = lift(old)
+            weight = self._around(*position)[0]
+            if lifted.branch(equation, branch, position) * lift(old) != lift(weight * change):
+                return False
+        return True
+
+    def integral_holds(self, equation: Equation, branch: Branch) -> bool:
+        """dP/dw' = -p / (eta dE/dy v^c) with the rest constant, by dual numbers; P = 0 at w' = w."""
+        zero, one = self.arithmetic.number(Fraction(0)), self.arithmetic.number(Fraction(1))
+        weight, change, frozen = self._around(0, 0)
+        new = Array("W", len(self.network.layers), equation.array.axes).primed
+        moving = self._instance(lambda value: Dual(value, zero), self.own)
+        moving.known[new, (0, 0)] = Dual(weight, one)
+        slope = moving.branch(equation, branch, (0, 0)).slope
+        eta = self.truth[Array("eta", None, ()), ()]
+        error = self.arithmetic.variable("e_0")
+        if zero - slope * eta * error * frozen * frozen != weight * change:
+            return False
+        start = self._instance(lambda value: value, self.own)
+        start.known[new, (0, 0)] = self.truth[new.unprimed, (0, 0)]
+        return bool(start.branch(equation, branch, (0, 0)) == zero)

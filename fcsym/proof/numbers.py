@@ -1,0 +1,106 @@
+"""Exact numbers for proofs: residues, unreduced quotients, and dual numbers for forward-mode derivatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+__all__ = ["PRIME", "Dual", "Quotient", "Residue", "TermCount"]
+
+PRIME = 2**127 - 1
+"""A Mersenne prime: a polynomial of degree d that is not zero vanishes at a random point with probability d / PRIME."""
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """An integer modulo PRIME."""
+
+    value: int
+
+    @classmethod
+    def of(cls, value: Fraction) -> Residue:
+        """The residue of a rational number."""
+        return cls(value.numerator * pow(value.denominator, -1, PRIME) % PRIME)
+
+    def __add__(self, other: Residue) -> Residue:
+        return Residue((self.value + other.value) % PRIME)
+
+    def __sub__(self, other: Residue) -> Residue:
+        return Residue((self.value - other.value) % PRIME)
+
+    def __mul__(self, other: Residue) -> Residue:
+        return Residue(self.value * other.value % PRIME)
+
+    def __truediv__(self, other: Residue) -> Residue:
+        return Residue(self.value * pow(other.value, -1, PRIME) % PRIME)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Quotient:
+    """numerator / denominator over a polynomial ring, never reduced: two are equal when their cross products are."""
+
+    numerator: Any
+    denominator: Any
+
+    def __add__(self, other: Quotient) -> Quotient:
+        if self.denominator == other.denominator:
+            return Quotient(self.numerator + other.numerator, self.denominator)
+        return Quotient(
+            self.numerator * other.denominator + other.numerator * self.denominator,
+            self.denominator * other.denominator,
+        )
+
+    def __sub__(self, other: Quotient) -> Quotient:
+        return self + Quotient(-other.numerator, other.denominator)
+
+    def __mul__(self, other: Quotient) -> Quotient:
+        return Quotient(self.numerator * other.numerator, self.denominator * other.denominator)
+
+    def __truediv__(self, other: Quotient) -> Quotient:
+        return Quotient(self.numerator * other.denominator, self.denominator * other.numerator)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Quotient):
+            return NotImplemented
+        return bool(self.numerator * other.denominator == other.numerator * self.denominator)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class Dual:
+    """value + slope * epsilon with epsilon^2 = 0: the derivative by definition, in forward mode."""
+
+    value: Any
+    slope: Any
+
+    def __add__(self, other: Dual) -> Dual:
+        return Dual(self.value + other.value, self.slope + other.slope)
+
+    def __sub__(self, other: Dual) -> Dual:
+        return Dual(self.value - other.value, self.slope - other.slope)
+
+    def __mul__(self, other: Dual) -> Dual:
+        return Dual(self.value * other.value, self.value * other.slope + self.slope * other.value)
+
+    def __truediv__(self, other: Dual) -> Dual:
+        quotient = self.value / other.value
+        return Dual(quotient, (self.slope - quotient * other.slope) / other.value)
+
+
+@dataclass(frozen=True, slots=True)
+class TermCount:
+    """How many terms a polynomial has before like ones are collected: an upper bound, found without expanding."""
+
+    terms: int
+
+    def __add__(self, other: TermCount) -> TermCount:
+        return TermCount(self.terms + other.terms)
+
+    __sub__ = __add__
+
+    def __mul__(self, other: TermCount) -> TermCount:
+        return TermCount(self.terms * other.terms)
+
+    __truediv__ = __mul__

@@ -1,0 +1,375 @@
+"""What every equation has to mean, and whether it does: identities in index notation, at any width.
+
+The meaning of a symbol is read off the network's forward equations and the update order, never off the derivation:
+s' is the forward equation at primed values, ds is s' - s, delta is the part of E that is linear in a change of s, and so
+on. Derivatives are the linear part after a substitution; no rule of differentiation is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fcsym.activation import Activation
+from fcsym.algebra import Definition, as_expr, equal, expand, fresh, inline, linear_part, rename
+from fcsym.contribution import branch_name, increment_of, piece_conditions
+from fcsym.differentiate import adjoint_of, slope_of
+from fcsym.equation import Branch, Equation, Order, Rule, Status
+from fcsym.errors import UnsupportedExpression
+from fcsym.expression import (
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Index,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+    arrays_in,
+    mul,
+    power,
+    total,
+)
+from fcsym.forward import ETA, activated, forward, pre_activation
+from fcsym.network import Network
+
+__all__ = ["Meanings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meanings:
+    """What symbols mean in a network that is trained in a given order."""
+
+    network: Network
+    order: Order
+    passed: Mapping[Array, Equation]  # the forward equations, made anew from the network
+    given: Mapping[str, Equation]  # the derivation's own definitions: a, rho, kappa, alpha, v^c, r
+
+    @classmethod
+    def of(cls, network: Network, order: Order, given: Mapping[str, Equation]) -> Meanings:
+        """The meanings for a network; `given` are the equations under examination."""
+        return cls(network, order, {equation.array: equation for equation in forward(network)}, given)
+
+    @property
+    def ones(self) -> frozenset[Axis]:
+        """Axes of length one in this network: a sum over such an axis is its single term."""
+        return frozenset(axis for axis, size in self.network.sizes.items() if size == 1)
+
+    def same(self, left: Expr, right: Expr) -> bool:
+        """left = right at the network's own widths."""
+        return equal(left, right, ones=self.ones)
+
+    # ------------------------------------------------------------------------------- equations without cases
+
+    def holds(self, equation: Equation) -> bool | None:
+        """Whether the right-hand side means what the left-hand side does; None where this cannot be said here."""
+        assert isinstance(equation.rhs, Expr)
+        try:
+            if equation.rule is Rule.IDENTITY or not isinstance(equation.lhs, Ref):
+                return self._identity(equation)
+            array, indices = equation.lhs.array, equation.lhs.indices
+            if array in self.passed:
+                expected = self.passed[array]
+                assert isinstance(expected.rhs, Expr) and isinstance(expected.lhs, Ref)
+                meant = inline(array[indices], {array: (expected.lhs.indices, expected.rhs)})
+                return meant == equation.rhs or self._same_form(meant, equation.rhs)
+            if array.symbol == "g":
+                return self._gate(equation)
+            if array.symbol == "delta":
+                return self._adjoint(array, equation)
+            if array.after and array.unprimed in self.network.parameters:
+                return self._update(array.unprimed, equation)
+            if array.after:
+                base = array.unprimed
+                return self.same(equation.rhs, base[indices] + increment_of(base)[indices])
+            if array.symbol in ("ds", "dy") or array.symbol == "dv":
+                return self._increment(equation)
+        except UnsupportedExpression:
+            return None
+        return None
+
+    def _same_form(self, left: Expr, right: Expr) -> bool:
+        return not _applied(left) and not _applied(right) and self.same(left, right)
+
+    def _gate(self, equation: Equation) -> bool:
+        assert isinstance(equation.lhs, Ref)
+        layer = equation.array.layer
+        assert layer is not None
+        phi = self.network.layers[layer - 1].activation
+        s = pre_activation(layer)
+        return equation.rhs == Apply(phi, s[equation.lhs.indices], derivative=1)
+
+    def _seen(self) -> dict[Array, Definition]:
+        """In sequential order the error passes through updated weights."""
+        if self.order == "simultaneous":
+            return {}
+        return {theta: _renamed(theta, theta.primed) for theta in self.network.parameters}
+
+    def _linear(self, variable: Array, direction: Array, weights: bool) -> Expr:
+        """sum over the equations that read `variable`: adjoint * what is linear in the direction."""
+        parts: list[Expr] = []
+        for array, equation in self.passed.items():
+            if not isinstance(equation.rhs, Expr) or variable not in arrays_in(equation.rhs):
+                continue
+            assert isinstance(equation.lhs, Ref)
+            if isinstance(equation.rhs, Apply):  # v = phi(s) with the gate held constant
+                tangent = Array("tangent", array.layer, array.axes)
+                inner = self._linear(array, tangent, weights)
+                gate = slope_of(variable)
+                parts.append(inline(inner, {tangent: _product_of(tangent, gate, direction)}))
+                continue
+            if array.symbol == "v":  # a linear layer passes the direction on
+                inner = self._linear(array, Array("tangent", array.layer, array.axes), weights)
+                tangent = Array("tangent", array.layer, array.axes)
+                parts.append(inline(inner, {tangent: _renamed(tangent, direction)}))
+                continue
+            rhs = equation.rhs if weights else inline(equation.rhs, self._seen())
+            moved = linear_part(rhs, variable, direction)
+            adjoint = ONE if array.symbol == "E" else adjoint_of(array)[equation.lhs.indices]
+            parts.append(total(equation.lhs.indices, mul(adjoint, moved)))
+        result = ZERO
+        for part in parts:
+            result = result + part
+        return result
+
+    def _adjoint(self, symbol: Array, equation: Equation) -> bool:
+        """sum_j delta_j t_j = what E changes by, to first order, when s changes by t."""
+        layer = symbol.layer
+        assert layer is not None and isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        depth = len(self.network.layers)
+        variable = activated(self.network, depth) if layer == depth else pre_activation(layer)
+        direction = Array("t", layer, variable.axes)
+        claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
+        return self.same(claimed, self._linear(variable, direction, weights=False))
+
+    def _update(self, theta: Array, equation: Equation) -> bool:
+        """sum (theta - theta') T = eta times what E changes by, to first order, when theta changes by T."""
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        indices = equation.lhs.indices
+        direction = Array("T", theta.layer, theta.axes)
+        claimed = total(indices, (theta[indices] - equation.rhs) * direction[indices])
+        return self.same(claimed, ETA[()] * self._linear(theta, direction, weights=True))
+
+    def updated(self, theta: Array) -> Definition:
+        """theta' = theta - eta delta v, with the gradient read off its linear part."""
+        indices = _indices(theta)
+        direction = Array("T", theta.layer, theta.axes)
+        change = self._linear(theta, direction, weights=True)
+        return indices, theta[indices] - mul(ETA[()], _coefficient(change, direction, indices))
+
+    def _own(self, *names: str) -> dict[Array, Definition]:
+        """Definitions that the derivation made itself."""
+        result = {}
+        for name in names:
+            equation = self.given.get(name)
+            if equation is not None and isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr):
+                result[equation.array] = (equation.lhs.indices, equation.rhs)
+        return result
+
+    def _norms(self) -> dict[Array, Definition]:
+        return self._own(*(f"a{n}" for n in range(len(self.network.layers))))
+
+    def _after_definitions(self) -> dict[Array, Definition]:
+        """v' = v + dv for every array that a layer reads."""
+        result: dict[Array, Definition] = {}
+        for layer in range(1, len(self.network.layers)):
+            v = activated(self.network, layer)
+            indices = _indices(v)
+            result[v.primed] = (indices, v[indices] + increment_of(v)[indices])
+        return result
+
+    def _increment(self, equation: Equation) -> bool:
+        """The claimed change = the forward equation at primed values - the same at the old ones."""
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        changed = equation.array
+        base = next(array for array in self.passed if increment_of(array) == changed)
+        forward_equation = self.passed[base]
+        assert isinstance(forward_equation.rhs, Expr) and isinstance(forward_equation.lhs, Ref)
+        rhs = inline(base[equation.lhs.indices], {base: (forward_equation.lhs.indices, forward_equation.rhs)})
+        if base.symbol == "v":  # a linear layer: dv = ds
+            source = next(iter(arrays_in(rhs)))
+            return self.same(equation.rhs, increment_of(source)[equation.lhs.indices])
+        moving = (*self.network.parameters, *(a for a in self.passed if a.symbol == "v"))
+        primes = {array: _renamed(array, array.primed) for array in moving}
+        change = inline(inline(rhs, primes), self._after_definitions()) - rhs
+        updates = {theta.primed: self.updated(theta) for theta in self.network.parameters if theta in arrays_in(rhs)}
+        left, right = inline(inline(equation.rhs, self._norms()), updates), inline(change, updates)
+        return self.same(left, right)
+
+    def _identity(self, equation: Equation) -> bool:
+        """y' = sum r v^c + b', wherever p v^c = w' dv."""
+        assert isinstance(equation.rhs, Expr)
+        last = activated(self.network, len(self.network.layers) - 1)
+        output = activated(self.network, len(self.network.layers))
+        weight = Array("W", len(self.network.layers), (*output.axes, *last.axes))
+        k, j = Index(output.axes[0], "k"), Index(last.axes[0], "j")
+        vc, dv = Array("vc", None, last.axes), increment_of(last)
+        p = Array("p", None, weight.axes)
+        rhs = inline(equation.rhs, self._own("r"))
+        rhs = inline(rhs, {p: ((k, j), weight.primed[k, j] * dv[j] / vc[j])})
+        # expand first, so that v^c cancels, and only then say what it is
+        rhs = inline(as_expr(expand(rhs)), {vc: _renamed(vc, last)})
+        passed = self.passed[output]
+        assert isinstance(passed.rhs, Expr) and isinstance(passed.lhs, Ref)
+        moving = (*self.network.parameters, *(a for a in self.passed if a.symbol == "v"))
+        after = inline(passed.rhs, {array: _renamed(array, array.primed) for array in moving})
+        meant = inline(equation.lhs, {output.primed: (passed.lhs.indices, inline(after, self._after_definitions()))})
+        return self.same(meant, rhs)
+
+    # ----------------------------------------------------------------------------------------- single cases
+
+    def pieces(self, equation: Equation, branch: Branch) -> tuple[int, int] | None:
+        """(piece before, piece after) that the branch's conditions describe; None where they describe none."""
+        phi, s = self.unit(equation)
+        indices = tuple(index for index in _indices_of(equation) if index.axis == s.axes[0])
+        for a in range(len(phi.pieces)):
+            for b in range(len(phi.pieces)):
+                if branch.name.split(" at ")[0].split(",")[0] not in (branch_name(phi, a, b), phi.pieces[a].name):
+                    continue
+                before = piece_conditions(phi, a, s[indices])
+                after = piece_conditions(phi, b, s.primed[indices])
+                extra = branch.when[len(before) :]
+                if branch.when[: len(before)] != before:
+                    continue
+                if branch.name.startswith(f"{phi.pieces[a].name} at "):
+                    return a, a
+                if branch.name.startswith(branch_name(phi, a, b)) and extra[: len(after)] == after:
+                    return a, b
+        return None
+
+    def unit(self, equation: Equation) -> tuple[Activation, Array]:
+        """The activation and the pre-activation that a case table is about."""
+        layer = equation.array.axes[-1].layer
+        return self.network.layers[layer - 1].activation, pre_activation(layer)
+
+    def case_holds(self, equation: Equation, branch: Branch) -> bool | None:
+        """Whether the branch's value means what the left-hand side does on its pieces."""
+        pieces = self.pieces(equation, branch)
+        if pieces is None or branch.value is None:
+            return None
+        try:
+            match equation.rule:
+                case Rule.CASES:
+                    return self._change(equation, branch.value, pieces)
+                case Rule.CHOICE:
+                    return None if branch.status is not Status.VALUE else self._choice(equation, branch.value, pieces)
+                case Rule.INTEGRAL:
+                    return None if branch.status is not Status.VALUE else self._integral(equation, branch.value, pieces)
+        except UnsupportedExpression:
+            return None
+        return None
+
+    def _on_pieces(self, equation: Equation, pieces: tuple[int, int]) -> tuple[Ref, Ref, Expr, Expr]:
+        """s, ds, phi(s) and phi(s + ds) - phi(s) for a unit on these pieces."""
+        phi, array = self.unit(equation)
+        indices = tuple(index for index in _indices_of(equation) if index.axis == array.axes[0])
+        s, ds = array[indices], increment_of(array)[indices]
+        before, after = phi.pieces[pieces[0]], phi.pieces[pieces[1]]
+        value = s * before.slope + before.intercept
+        return s, ds, value, (s + ds) * after.slope + after.intercept - value
+
+    def _change(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
+        _, _, _, change = self._on_pieces(equation, pieces)
+        return self.same(value, change)
+
+    def _choice(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
+        """p v^c = w' dv on the pieces."""
+        assert isinstance(equation.lhs, Ref)
+        k, j = equation.lhs.indices
+        vc = Array("vc", None, (j.axis,))
+        weight = Array("W", len(self.network.layers), (k.axis, j.axis)).primed
+        _, _, before, change = self._on_pieces(equation, pieces)
+        left = inline(as_expr(expand(value * vc[j])), {vc: ((j,), before)})
+        return self.same(left, weight[k, j] * change)
+
+    def _integral(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
+        """dP/dw' (-eta dE/dy v^c) = p with the rest held constant, and P = 0 where w' = w."""
+        assert isinstance(equation.lhs, Ref)
+        k, j = equation.lhs.indices
+        depth = len(self.network.layers)
+        old = Array("W", depth, (k.axis, j.axis))
+        new, vc = old.primed, Array("vc", None, (j.axis,))
+        error = adjoint_of(activated(self.network, depth))
+        indices = _indices(new)
+        if not self.same(inline(value, {new: (indices, old[indices])}), ZERO):
+            return False
+        direction = Array("T", depth, new.axes)
+        slope = inline(linear_part(value, new, direction), {direction: (_indices(direction), ONE)})
+        s, ds, before, change = self._on_pieces(equation, pieces)
+        clear = power(vc[j], 2)  # no quotient is left, so that v^c can be replaced by phi(s)
+        left = mul(-1, ETA[()], error[k], vc[j], slope, clear)
+        right = mul(new[k, j], change, vc[j])
+        gate = slope_of(s.array)
+        phi, _ = self.unit(equation)
+        slope_before = Number(phi.pieces[pieces[0]].slope)
+
+        def opened(side: Expr) -> Expr:
+            side = as_expr(expand(inline(side, self._own("rho", "kappa", "alpha"))))
+            side = inline(side, {ds.array: self._own(ds.array.name)[ds.array]})
+            side = inline(side, self._norms() | {vc: ((j,), before)})
+            side = inline(side, {theta.primed: self.updated(theta) for theta in self.network.parameters[:-1]
+                                 if theta.layer == depth - 1})  # fmt: skip
+            side = inline(side, {adjoint_of(s.array): self._delta(s.array)})
+            side = inline(side, {old.primed: self.updated(old)})
+            side = inline(side, {gate: (_indices(gate), slope_before)})
+            return inline(side, {activated(self.network, depth - 1): ((j,), before)})
+
+        return self.same(opened(left), opened(right))
+
+    def _delta(self, s: Array) -> Definition:
+        """delta_j = phi'(s_j) sum_k w~_kj dE/dy_k, read off the linear part."""
+        direction = Array("t", s.layer, s.axes)
+        indices = _indices(s)
+        return indices, _coefficient(self._linear(s, direction, weights=False), direction, indices)
+
+
+def _coefficient(change: Expr, direction: Array, indices: tuple[Index, ...]) -> Expr:
+    """sum_ij c_ij T_ij => c_ij: T's indices get the free names, and T is dropped."""
+    result: Expr = ZERO
+    for monomial, coefficient in expand(change).items():
+        target = next(ref for ref, _ in monomial.factors if ref.array == direction)
+        names = dict(zip(target.indices, indices, strict=True))
+        body = mul(*(power(ref, exponent) for ref, exponent in monomial.factors if ref.array != direction))
+        left = tuple(index for index in monomial.bound if index not in target.indices)
+        result = result + mul(coefficient, rename(total(left, body), names))
+    return result
+
+
+def _indices_of(equation: Equation) -> tuple[Index, ...]:
+    assert isinstance(equation.lhs, Ref)
+    return equation.lhs.indices
+
+
+def _indices(array: Array) -> tuple[Index, ...]:
+    result: list[Index] = []
+    for axis in array.axes:
+        result.append(fresh(axis, result))
+    return tuple(result)
+
+
+def _renamed(old: Array, new: Array) -> Definition:
+    """old[...] => new[...]."""
+    indices = _indices(old)
+    return indices, new[indices]
+
+
+def _product_of(symbol: Array, gate: Array, direction: Array) -> Definition:
+    indices = _indices(symbol)
+    return indices, gate[indices] * direction[indices]
+
+
+def _applied(node: Expr) -> list[Apply]:
+    match node:
+        case Apply():
+            return [node]
+        case Add(parts) | Mul(parts):
+            return [found for part in parts for found in _applied(part)]
+        case Pow(base, _) | Total(_, base):
+            return _applied(base)
+        case _:
+            return []

@@ -1,0 +1,153 @@
+"""The truth that derivations are held against: the full weight update and the full forward pass, evaluated.
+
+It reads the network's forward equations and nothing of any derivation. Derivatives come from dual numbers in forward
+mode, one weight at a time, so that reverse mode is not checked against itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+from typing import Any
+
+from fcsym.equation import Equation, Order
+from fcsym.expression import Apply, Array
+from fcsym.forward import activated, forward
+from fcsym.instance import Element, Field, Instance, positions
+from fcsym.network import Network
+from fcsym.proof.numbers import Dual
+
+__all__ = ["Gates", "plus", "reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What the activation of one unit is: phi(s) and phi'(s) before the step, phi(s') after it."""
+
+    value: Callable[[Element, Any], Any]  # the pre-activation's element and value => phi(s)
+    slope: Callable[[Element, Any], Any]
+    after: Callable[[Element, Any], Any]
+
+
+def plus(terms: list[Any]) -> Any:
+    """A sum without a zero to start from."""
+    return reduce(lambda a, b: a + b, terms)
+
+
+def reference(
+    network: Network, order: Order, leaf: Callable[[Array, tuple[int, ...]], Any], error: Callable[[int], Any],
+    gates: Gates, number: Callable[[Fraction], Any],
+) -> dict[Element, Any]:  # fmt: skip
+    """Network and numbers => the value of every quantity that has a meaning without a derivation.
+
+    `leaf` gives the weights, x and eta; `error(k)` gives dE/dy_k, from which the target follows: that makes it a free
+    variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the step,
+    and the changes.
+    """
+    sizes = network.sizes
+    equations = {equation.array: equation for equation in forward(network)}
+    output = activated(network, len(network.layers))
+    known: dict[Element, Any] = {}
+
+    def apply(node: Apply, source: Element, value: Any) -> Any:
+        return gates.value(source, value)
+
+    def outside(array: Array, position: tuple[int, ...]) -> Any:
+        if array.symbol == "yg":
+            return known[output, position] - error(position[0])
+        return leaf(array, position)
+
+    field = Field(number, lambda a, b: a / b, apply, _no_cases, plus)
+    before = Instance(equations, sizes, outside, field, known)
+    before.fill()
+    for position in positions(output, sizes):
+        known[Array("yg", None, output.axes), position] = outside(Array("yg", None, output.axes), position)
+
+    eta = leaf(Array("eta", None, ()), ())
+    known[Array("eta", None, ()), ()] = eta
+    updated: dict[Element, Any] = {}
+    for layer in range(len(network.layers), 0, -1):
+        through = {element: value for element, value in updated.items()} if order == "sequential" else {}
+        pre = output if layer == len(network.layers) else Array("s", layer, output.axes[:0] + _axes(network, layer))
+        for position in positions(pre, sizes):
+            if pre != output:
+                known[Array("g", layer, pre.axes), position] = gates.slope((pre, position), known[pre, position])
+                slope = _directional(equations, sizes, known, through, gates, number, (pre, position), output, error)
+            else:
+                slope = error(position[0])
+            known[Array("delta", layer, pre.axes), position] = slope
+        for theta in (theta for theta in network.parameters if theta.layer == layer):
+            for position in positions(theta, sizes):
+                slope = _directional(equations, sizes, known, through, gates, number, (theta, position), output, error)
+                updated[theta, position] = known[theta, position] - eta * slope
+    for (theta, position), value in updated.items():
+        known[theta.primed, position] = value
+    _after(network, equations, known, gates, number)
+    return known
+
+
+def _axes(network: Network, layer: int) -> Any:
+    return activated(network, layer).axes
+
+
+def _no_cases(*_: Any) -> Any:
+    raise AssertionError("forward equations have no cases")
+
+
+def _directional(
+    equations: Mapping[Array, Equation], sizes: Any, known: Mapping[Element, Any], through: Mapping[Element, Any],
+    gates: Gates, number: Callable[[Fraction], Any], seed: Element, output: Array, error: Callable[[int], Any],
+) -> Any:  # fmt: skip
+    """sum_k dE/dy_k dy_k/dseed, gates held constant, with the weights of `through` in place of the old ones."""
+    zero, one = number(Fraction(0)), number(Fraction(1))
+
+    def apply(node: Apply, source: Element, value: Dual) -> Dual:
+        return Dual(known[_read_by(equations, source)], gates.slope(source, known[source]) * value.slope)
+
+    def leaf(array: Array, position: tuple[int, ...]) -> Dual:
+        element = (array, position)
+        return Dual(through.get(element, known[element]), zero)
+
+    field = Field(lambda v: Dual(number(v), zero), lambda a, b: a / b, apply, _no_cases, plus)
+    layer = seed[0].layer if seed[0].layer is not None else len(sizes) - 1
+    start = {e: Dual(v, zero) for e, v in known.items() if e[0].symbol in "sv" and (e[0].layer or 0) < layer}
+    moved = Instance(equations, sizes, leaf, field, {**start, seed: Dual(known[seed], one)})
+    return plus([error(position[0]) * moved.element(output, position).slope for position in positions(output, sizes)])
+
+
+def _read_by(equations: Mapping[Array, Equation], source: Element) -> Element:
+    """The element v_i that is phi(s_i)."""
+    array, position = source
+    return Array("v", array.layer, array.axes), position
+
+
+def _after(
+    network: Network, equations: Mapping[Array, Equation], known: dict[Element, Any], gates: Gates,
+    number: Callable[[Fraction], Any],
+) -> None:  # fmt: skip
+    """The forward pass at the updated weights, and what changed."""
+
+    def apply(node: Apply, source: Element, value: Any) -> Any:
+        return gates.after(source, value)
+
+    def leaf(array: Array, position: tuple[int, ...]) -> Any:
+        element = (array.primed, position)
+        return known[element] if element in known else known[array, position]
+
+    field = Field(number, lambda a, b: a / b, apply, _no_cases, plus)
+    passed = {array: equation for array, equation in equations.items() if array.symbol != "E"}
+    after = Instance(passed, network.sizes, leaf, field)
+    after.fill()
+    for (array, position), value in list(after.known.items()):
+        if array not in passed:
+            continue
+        known[array.primed, position] = value
+        known[Array(f"d{array.symbol}", array.layer, array.axes), position] = value - known[array, position]
+    if len(network.layers) > 1:
+        last = activated(network, len(network.layers) - 1)
+        for position in positions(last, network.sizes):
+            known[Array("vc", None, last.axes), position] = known[last, position]
+
+

@@ -1,0 +1,138 @@
+"""Counterexamples: exact small rationals at which an equation of a derivation is false."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from fcsym.activation import Activation
+from fcsym.equation import Branch, Equation, Order, Rule
+from fcsym.expression import Array, Expr, Ref
+from fcsym.forward import activated
+from fcsym.instance import Element, Instance, exact_field, positions
+from fcsym.network import Network
+from fcsym.proof.reference import Gates, reference
+from fcsym.proof.report import Counterexample
+
+__all__ = ["in_network", "on_unit"]
+
+_TRIES = 400
+
+
+def _small(source: random.Random) -> Fraction:
+    return Fraction(source.randint(-4, 4), source.choice((1, 1, 2)))
+
+
+def _activation(network: Network, source: Element) -> Activation:
+    assert source[0].layer is not None
+    return network.layers[source[0].layer - 1].activation
+
+
+def in_network(network: Network, order: Order, equation: Equation, given: Mapping[str, Equation]) -> Counterexample | None:
+    """A network with small weights in which the right-hand side is not what the left-hand side means."""
+    small = network.reduced()
+    gates = Gates(
+        lambda source, s: _activation(small, source).value_at(s),
+        lambda source, s: _activation(small, source).slope_at(s),
+        lambda source, s: _activation(small, source).value_at(s),
+    )
+    own = {
+        given[name].array: given[name]
+        for name in ("rho", "kappa", "alpha", "r", "p", *(f"a{n}" for n in range(len(small.layers))))
+        if name in given and given[name].name != equation.name
+    }
+    for seed in range(_TRIES):
+        source = random.Random(seed)
+        leaves: dict[Element, Fraction] = {}
+
+        def leaf(array: Array, position: tuple[int, ...], source: random.Random = source) -> Fraction:
+            if (array, position) not in leaves:
+                value = _small(source)
+                leaves[array, position] = abs(value) or Fraction(1) if array.symbol == "eta" else value
+            return leaves[array, position]
+
+        errors = [_small(source) for _ in range(small.widths[-1])]
+        truth = reference(small, order, leaf, errors.__getitem__, gates, Fraction)
+        instance = Instance(own, small.sizes, lambda a, p, t=truth: t[a, p], exact_field())  # type: ignore[misc]
+        target = equation.array if equation.defines else activated(small, len(small.layers)).primed
+        if (target, next(iter(positions(target, small.sizes)))) not in truth:
+            return None
+        for position in positions(target, small.sizes):
+            try:
+                derived = instance.right_side(equation, position)
+            except (TypeError, ZeroDivisionError, ArithmeticError):
+                continue  # a unit without a compensation: the statement does not apply at this point
+            if derived != truth[target, position]:
+                numbers = {_name(*element): value for element, value in leaves.items()}
+                numbers |= {_name(Array("yg", None, target.axes[:0]), (k,)): truth[_yg(small), (k,)]
+                            for k in range(small.widths[-1])}  # fmt: skip
+                return Counterexample(numbers, _name(target, position), derived, truth[target, position])
+    return None
+
+
+def _yg(network: Network) -> Array:
+    return Array("yg", None, activated(network, len(network.layers)).axes)
+
+
+def _name(array: Array, position: tuple[int, ...]) -> str:
+    return array.name + (f"[{', '.join(str(p + 1) for p in position)}]" if position else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One unit at a point: its numbers by name, as the equation's array elements see them."""
+
+    phi: Activation
+    numbers: Mapping[str, Fraction]
+
+    def look_up(self, array: Array, _: tuple[int, ...]) -> Fraction:
+        return self.numbers[array.symbol + ("'" if array.after else "")]
+
+
+def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
+    """Numbers for one unit that satisfy a row's conditions and at which its value is wrong."""
+    layer = equation.array.axes[-1].layer
+    phi = network.layers[layer - 1].activation
+    for seed in range(_TRIES * 5):
+        source = random.Random(seed)
+        s, ds = _small(source), _small(source)
+        numbers = {
+            "s": s, "ds": ds, "s'": s + ds, "v": phi.value_at(s), "vc": phi.value_at(s),
+            "dv": phi.value_at(s + ds) - phi.value_at(s), "W": _small(source), "W'": _small(source),
+        }  # fmt: skip
+        unit = _Unit(phi, numbers)
+        binding = {index: 0 for index in _indices(equation)}
+        value = _reader(unit, binding)
+        if not all(condition.holds(value(condition.subject)) for condition in branch.when):
+            continue
+        true: Fraction | None
+        if equation.rule is Rule.CASES:
+            true = numbers["dv"]
+        elif numbers["vc"]:
+            true = numbers["W'"] * numbers["dv"] / numbers["vc"]
+        else:
+            true = Fraction(0) if not numbers["dv"] else None
+        try:
+            derived = None if branch.value is None else value(branch.value)
+        except KeyError:
+            return None  # the row mentions more than one unit's numbers
+        except ZeroDivisionError:
+            derived = None
+        if derived != true:
+            used = {k: v for k, v in numbers.items() if k in ("s", "ds") or (k == "W'" and equation.rule is Rule.CHOICE)}
+            return Counterexample(used, f"{equation.name} [{branch.name}]", derived, true)
+    return None
+
+
+def _indices(equation: Equation) -> tuple[Any, ...]:
+    assert isinstance(equation.lhs, Ref)
+    return equation.lhs.indices
+
+
+def _reader(unit: _Unit, binding: Mapping[Any, int]) -> Callable[[Expr], Any]:
+    instance = Instance({}, {}, unit.look_up, exact_field())
+    return lambda node: instance.value(node, binding)
+

@@ -1,0 +1,121 @@
+"""Case tables, by z3: they cover every point, no two rows overlap, and which rows can occur at all.
+
+One unit is enough: a row speaks of its own pre-activation before and after the step, whatever the widths are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import z3
+
+from fcsym.activation import Activation
+from fcsym.equation import Branch, Cases, Condition, Equation
+from fcsym.expression import Ref
+
+__all__ = ["Table"]
+
+_TIMEOUT = 10_000  # milliseconds for one question; they take one or two
+
+
+class Table:
+    """The conditions of one case table, as statements about a unit's s and ds."""
+
+    def __init__(self, equation: Equation, phi: Activation, gated: bool) -> None:
+        assert isinstance(equation.rhs, Cases)
+        self.branches = equation.rhs.branches
+        self.s, self.ds = z3.Reals("s ds")
+        self.v = _value(phi, self.s)
+        self.dv = _value(phi, self.s + self.ds) - self.v
+        self.facts = [self._moves(phi)] if gated else []
+
+    def _moves(self, phi: Activation) -> Any:
+        """ds = phi'(s) u for some u: with an input that stays, a unit moves only as far as its gate lets it."""
+        u = z3.Real("u")
+        return self.ds == _slope(phi, self.s) * u
+
+    def _statement(self, condition: Condition) -> Any:
+        assert isinstance(condition.subject, Ref)
+        symbol, after = condition.subject.array.symbol, condition.subject.array.after
+        subject = {"s": self.s + self.ds if after else self.s, "vc": self.v, "v": self.v, "dv": self.dv}[symbol]
+        bound = _number(condition.bound)
+        return {
+            ">": subject > bound, "<=": subject <= bound, "=": subject == bound, "!=": subject != bound,
+        }[condition.relation]  # fmt: skip
+
+    def _row(self, branch: Branch) -> Any:
+        return z3.And(*(self._statement(condition) for condition in branch.when))
+
+    def covers(self) -> bool | None:
+        """Some row holds at every point."""
+        return _negated(_possible(z3.Not(z3.Or(*map(self._row, self.branches)))))
+
+    def excludes(self) -> bool | None:
+        """No two rows hold at the same point."""
+        for n, first in enumerate(self.branches):
+            for second in self.branches[n + 1 :]:
+                overlap = _possible(z3.And(self._row(first), self._row(second)))
+                if overlap is not False:
+                    return _negated(overlap)
+        return True
+
+    def gap(self) -> Mapping[str, Fraction] | None:
+        """A point that no row covers, or that two rows cover."""
+        rows = [self._row(branch) for branch in self.branches]
+        pairs = [z3.And(a, b) for n, a in enumerate(rows) for b in rows[n + 1 :]]
+        solver = z3.Solver()
+        solver.add(z3.Or(z3.Not(z3.Or(*rows)), *pairs))
+        if solver.check() != z3.sat:
+            return None
+        return _point(solver.model(), self.s, self.ds)
+
+    def possible(self, branch: Branch) -> bool | None:
+        """Whether the row can occur, given how far the unit can move."""
+        return _possible(z3.And(self._row(branch), *self.facts))
+
+    def solvable(self, branch: Branch, *, by_any: bool) -> bool | None:
+        """On the row, 0 * p = w' dv is solved by every p (`by_any`), or by none."""
+        change = self.dv != 0 if by_any else self.dv == 0
+        return _negated(_possible(z3.And(self._row(branch), z3.Or(self.v != 0, change))))
+
+
+def _point(model: Any, *names: Any) -> dict[str, Fraction]:
+    values = {}
+    for name in names:
+        value = model.eval(name, model_completion=True)
+        values[str(name)] = Fraction(value.numerator_as_long(), value.denominator_as_long())
+    return values
+
+
+def _number(value: Fraction) -> Any:
+    return z3.RatVal(value.numerator, value.denominator)
+
+
+def _value(phi: Activation, s: Any) -> Any:
+    result = _number(phi.pieces[0].slope) * s + _number(phi.pieces[0].intercept)
+    for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
+        result = z3.If(s > _number(kink), _number(piece.slope) * s + _number(piece.intercept), result)
+    return result
+
+
+def _slope(phi: Activation, s: Any) -> Any:
+    result = _number(phi.pieces[0].slope)
+    for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
+        result = z3.If(s > _number(kink), _number(piece.slope), result)
+    for kink, slope in zip(phi.kinks, phi.kink_slopes, strict=True):
+        result = z3.If(s == _number(kink), _number(slope), result)
+    return result
+
+
+def _possible(statement: Any) -> bool | None:
+    solver = z3.Solver()
+    solver.set("timeout", _TIMEOUT)
+    solver.add(statement)
+    answer = solver.check()
+    return None if answer == z3.unknown else bool(answer == z3.sat)
+
+
+def _negated(answer: bool | None) -> bool | None:
+    return None if answer is None else not answer

@@ -1,0 +1,1 @@
+"""Readings for people: plain text, LaTeX, the terminal. No mathematics happens here."""
