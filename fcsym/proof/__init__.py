@@ -14,7 +14,7 @@ from fcsym.equation import Branch, Cases, Equation, Rule, Status, Verdict
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.report import Counterexample, Finding, Proof
-from fcsym.proof.search import in_network, on_unit
+from fcsym.proof.search import in_network, on_integral, on_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,13 @@ def prove(derivation: Derivation, progress: Callable[[str], None] = lambda _: No
     return Proof(tuple(findings), str(examiner.expansion.network), examiner.expansion.method)
 
 
-def _word(answer: bool | None) -> str:
-    return {True: "identical", False: "differs", None: ""}[answer]
+def _word(answer: bool | None, in_full: bool = True) -> str:
+    """What a decider said; never more than it did."""
+    if answer is None:
+        return ""
+    if not answer:
+        return "differs"
+    return "identical" if in_full else "identical at random points"
 
 
 class _Examiner:
@@ -56,7 +61,7 @@ class _Examiner:
     def equation(self, equation: Equation) -> Finding:
         """The finding on an equation without cases."""
         index, expanded = self.meanings.holds(equation), self.expansion.holds(equation)
-        said = {"index": _word(index), "expanded": _word(expanded)}
+        said = {"index": _word(index), "expanded": _word(expanded, self.expansion.in_full)}
         if False in (index, expanded):
             found = in_network(self.network, self.order, equation, self.given)
             if found is not None:
@@ -119,12 +124,18 @@ class _Examiner:
         pieces = self.meanings.pieces(equation, branch)
         index = self.meanings.case_holds(equation, branch)
         expanded = None if pieces is None else self.expansion.case_holds(equation, branch, pieces)
-        said = {"index": _word(index), "expanded": _word(expanded)}
+        in_full = self.expansion.in_full
+        if in_full and equation.rule is Rule.INTEGRAL and pieces is not None and branch.value is not None:
+            in_full = self.expansion.integral_in_full(equation, branch, pieces)
+        said = {"index": _word(index), "expanded": _word(expanded, in_full)}
         if index and expanded is not False:
             return Finding(equation.name, branch.name, Verdict.PROVED, **said, note=never, possible=possible)
-        found = on_unit(self.network, equation, branch)
-        if found is None and equation.rule is Rule.INTEGRAL and False in (index, expanded):
-            found = self.expansion.integral_counterexample(equation, branch, pieces)
+        if equation.rule is not Rule.INTEGRAL:
+            found = on_unit(self.network, equation, branch)
+        elif pieces is not None:
+            found = on_integral(self.network, self.order, equation, branch, pieces)
+        else:
+            found = None
         if found is not None:
             return Finding(
                 equation.name, branch.name, Verdict.REFUTED, **said, note=str(found), possible=possible,

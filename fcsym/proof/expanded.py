@@ -63,6 +63,10 @@ def _residues(seed: int) -> _Arithmetic:
     return _Arithmetic(variable, Residue.of, lambda value: value)
 
 
+def _random_points() -> list[_Arithmetic]:
+    return [_residues(seed) for seed in range(_POINTS)]
+
+
 def _counting(names: list[str]) -> _Arithmetic:
     """Arithmetic that counts terms and writes down which variables were asked for."""
 
@@ -71,7 +75,7 @@ def _counting(names: list[str]) -> _Arithmetic:
             names.append(name)
         return TermCount(1)
 
-    return _Arithmetic(variable, lambda _: TermCount(1), lambda value: value)
+    return _Arithmetic(variable, lambda _: TermCount(1), lambda value: Quotient(value, TermCount(1)))
 
 
 class Expansion:
@@ -82,8 +86,8 @@ class Expansion:
         names: list[str] = []
         size = max(value.terms for value in self._truth(_counting(names)).values())
         self.in_full = size <= MAX_TERMS
-        arithmetics = [_polynomials(names)] if self.in_full else [_residues(n) for n in range(_POINTS)]
-        self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in arithmetics]
+        self._arithmetics = [_polynomials(names)] if self.in_full else _random_points()
+        self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
 
     @property
     def method(self) -> str:
@@ -148,18 +152,34 @@ class Expansion:
         """Whether the value of one case is true on the instance."""
         if branch.value is None:
             return None
-        if equation.rule is Rule.INTEGRAL:
-            return self._integral_holds(equation, branch, pieces)
-        results = [world.case_holds(equation, branch, pieces) for world in self._worlds]
-        return None if None in results else all(results)
+        try:
+            if equation.rule is Rule.INTEGRAL:
+                return self._integral_holds(equation, branch, pieces)
+            return all(world.case_holds(equation, branch, pieces) for world in self._worlds)
+        except ZeroDivisionError:  # a row that divides by phi(s) on a piece where that is 0
+            return False
 
     def _integral_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
-        """P has the slope -p/(eta dE/dy v^c) in the weight; always at random points, since quotients grow fast."""
-        for seed in range(_POINTS):
-            arithmetic = _residues(1000 + seed)
-            if not _World(self, arithmetic, self._truth(arithmetic, pieces)).integral_holds(equation, branch):
-                return False
-        return True
+        """P has the slope -p/(eta dE/dy v^c) in the weight, with the unit's gates held at the case's pieces."""
+        arithmetics = self._arithmetics if self.integral_in_full(equation, branch, pieces) else _random_points()
+        return all(
+            left == right
+            for arithmetic in arithmetics
+            for left, right in self._integral(arithmetic, equation, branch, pieces)
+        )
+
+    def integral_in_full(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
+        """Whether the identity of a case of P is expanded; quotients grow faster than everything else."""
+        if not self.in_full or self.network.layers[-2].activation.pieces[pieces[0]].is_zero:
+            return False
+        sides = self._integral(_counting([]), equation, branch, pieces)
+        return max(side.numerator.terms for pair in sides for side in pair) <= MAX_TERMS
+
+    def _integral(
+        self, arithmetic: _Arithmetic, equation: Equation, branch: Branch, pieces: tuple[int, int]
+    ) -> list[tuple[Any, Any]]:
+        world = _World(self, arithmetic, self._truth(arithmetic, pieces))
+        return world.integral_sides(equation, branch)
 
 
 class _World:
@@ -232,7 +252,7 @@ class _World:
         new = number(after.slope) * self.truth[s.primed, position[-1:]] + number(after.intercept)
         return old, new - old
 
-    def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool | None:
+    def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
         for position in positions(equation.array, self.network.sizes):
             old, change = self._pieces(equation, position, pieces)
             if equation.rule is Rule.CASES:
@@ -247,18 +267,20 @@ class _World:
                 return False
         return True
 
-    def integral_holds(self, equation: Equation, branch: Branch) -> bool:
-        """dP/dw' = -p / (eta dE/dy v^c) with the rest constant, by dual numbers; P = 0 at w' = w."""
-        zero, one = self.arithmetic.number(Fraction(0)), self.arithmetic.number(Fraction(1))
+    def integral_sides(self, equation: Equation, branch: Branch) -> list[tuple[Any, Any]]:
+        """dP/dw' (-eta dE/dy v^c) and p with the rest constant, by dual numbers; P at w' = w, and 0."""
+        lift, number = self.arithmetic.lift, self.arithmetic.number
+        zero, one = lift(number(Fraction(0))), lift(number(Fraction(1)))
         weight, change, frozen = self._around(0, 0)
         new = Array("W", len(self.network.layers), equation.array.axes).primed
-        moving = self._instance(lambda value: Dual(value, zero), self.own)
-        moving.known[new, (0, 0)] = Dual(weight, one)
+        moving = self._instance(lambda value: Dual(lift(value), zero), self.own)
+        moving.known[new, (0, 0)] = Dual(lift(weight), one)
         slope = moving.branch(equation, branch, (0, 0)).slope
         eta = self.truth[Array("eta", None, ()), ()]
         error = self.arithmetic.variable("e_0")
-        if zero - slope * eta * error * frozen * frozen != weight * change:
-            return False
-        start = self._instance(lambda value: value, self.own)
-        start.known[new, (0, 0)] = self.truth[new.unprimed, (0, 0)]
-        return bool(start.branch(equation, branch, (0, 0)) == zero)
+        start = self._instance(lift, self.own)
+        start.known[new, (0, 0)] = lift(self.truth[new.unprimed, (0, 0)])
+        return [
+            (slope * lift(eta * error * frozen * frozen), lift(number(Fraction(-1)) * weight * change)),
+            (start.branch(equation, branch, (0, 0)), zero),
+        ]

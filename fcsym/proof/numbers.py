@@ -33,6 +33,8 @@ class Residue:
         return Residue(self.value * other.value % PRIME)
 
     def __truediv__(self, other: Residue) -> Residue:
+        if not other.value:
+            raise ZeroDivisionError("division by the residue 0")
         return Residue(self.value * pow(other.value, -1, PRIME) % PRIME)
 
 
@@ -52,12 +54,17 @@ class Quotient:
         )
 
     def __sub__(self, other: Quotient) -> Quotient:
-        return self + Quotient(-other.numerator, other.denominator)
+        return Quotient(
+            self.numerator * other.denominator - other.numerator * self.denominator,
+            self.denominator * other.denominator,
+        )
 
     def __mul__(self, other: Quotient) -> Quotient:
         return Quotient(self.numerator * other.numerator, self.denominator * other.denominator)
 
     def __truediv__(self, other: Quotient) -> Quotient:
+        if other.numerator == 0:
+            raise ZeroDivisionError("division by the quotient 0")
         return Quotient(self.numerator * other.denominator, self.denominator * other.numerator)
 
     def __eq__(self, other: object) -> bool:

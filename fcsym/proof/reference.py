@@ -85,6 +85,7 @@ def reference(
     for (theta, position), value in updated.items():
         known[theta.primed, position] = value
     _after(network, equations, known, gates, number)
+    _parts(network, order, known, number)
     return known
 
 
@@ -151,3 +152,33 @@ def _after(
             known[Array("vc", None, last.axes), position] = known[last, position]
 
 
+def _parts(
+    network: Network, order: Order, known: dict[Element, Any], number: Callable[[Fraction], Any]
+) -> None:
+    """The sums that the contribution gives names to, computed from what they stand for."""
+    sizes, depth = network.sizes, len(network.layers)
+    for layer in range(depth):
+        source = activated(network, layer)
+        squares = [known[source, at] * known[source, at] for at in positions(source, sizes)]
+        one = [number(Fraction(1))] if network.layers[layer].bias else []
+        known[Array("a", layer, ()), ()] = plus(squares + one)
+    if depth < 2:
+        return
+    output, hidden = activated(network, depth), activated(network, depth - 1)
+    weight = Array("W", depth, (*output.axes, *hidden.axes))
+    through = weight.primed if order == "sequential" else weight
+    errors = [known[Array("delta", depth, output.axes), at] for at in positions(output, sizes)]
+    for k, j in positions(weight, sizes):
+        others = [known[through, (m, j)] * e for m, e in enumerate(errors) if m != k]
+        known[Array("rho", None, weight.axes), (k, j)] = plus([number(Fraction(0)), *others])
+    if depth < 3:
+        return
+    below = activated(network, depth - 2)
+    changes = {at: known[Array(f"d{below.symbol}", below.layer, below.axes), at] for at in positions(below, sizes)}
+    lower = Array("W", depth - 1, (*hidden.axes, *below.axes))
+    for (j,) in positions(hidden, sizes):
+        arrives = [known[lower, (j, *at)] * change for at, change in changes.items()]
+        known[Array("kappa", None, hidden.axes), (j,)] = plus(arrives)
+    products = [known[below, at] * known[below.primed, at] for at in changes]
+    one = [number(Fraction(1))] if network.layers[depth - 2].bias else []
+    known[Array("alpha", None, ()), ()] = plus(products + one)

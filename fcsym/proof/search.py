@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,10 +14,11 @@ from fcsym.expression import Array, Expr, Ref
 from fcsym.forward import activated
 from fcsym.instance import Element, Instance, exact_field, positions
 from fcsym.network import Network
-from fcsym.proof.reference import Gates, reference
+from fcsym.proof.numbers import Dual
+from fcsym.proof.reference import Gates, plus, reference
 from fcsym.proof.report import Counterexample
 
-__all__ = ["in_network", "on_unit"]
+__all__ = ["in_network", "on_integral", "on_unit"]
 
 _TRIES = 400
 
@@ -136,3 +137,50 @@ def _reader(unit: _Unit, binding: Mapping[Any, int]) -> Callable[[Expr], Any]:
     instance = Instance({}, {}, unit.look_up, exact_field())
     return lambda node: instance.value(node, binding)
 
+
+
+def on_integral(
+    network: Network, order: Order, equation: Equation, branch: Branch, pieces: tuple[int, int]
+) -> Counterexample | None:
+    """Numbers for one unit at which P's slope in the weight is not -p/(eta dE/dy v^c), or P is not 0 at w' = w."""
+    phi = network.layers[-2].activation
+    before, after = (phi.pieces[n] for n in pieces)
+    assert branch.value is not None
+    mentioned = {array.symbol for array in equation.operands}
+    for seed in range(_TRIES * 5):
+        source = random.Random(seed)
+        s, w, eta, error, kappa, alpha, rho = (_small(source) for _ in range(7))
+        vc = before.slope * s + before.intercept
+        if not (s and vc and eta > 0 and error) or phi.piece_at(s) != pieces[0]:
+            continue
+        kappa, rho = (kappa if "kappa" in mentioned else Fraction(0)), (rho if "rho" in mentioned else Fraction(0))
+        through = w if order == "sequential" else w + eta * error * vc
+        ds = kappa - eta * before.slope * (through * error + rho) * alpha
+        if phi.piece_at(s + ds) != pieces[1]:
+            continue
+        dv = after.slope * (s + ds) + after.intercept - vc
+        numbers = {
+            "W": w + eta * error * vc, "W'": w, "eta": eta, "delta": error, "vc": vc, "kappa": kappa, "rho": rho,
+            "alpha": alpha, "a": alpha, "s": s, "ds": ds,
+        }  # fmt: skip
+
+        def look_up(array: Array, _: tuple[int, ...], numbers: Mapping[str, Fraction] = numbers) -> Dual:
+            key = array.symbol + ("'" if array.after else "")
+            return Dual(numbers[key], Fraction(key == "W'"))
+
+        def number(value: Fraction) -> Dual:
+            return Dual(value, Fraction(0))
+
+        field = replace(exact_field(), number=number, add=plus)
+        binding = {index: 0 for index in _indices(equation)}
+        slope = Instance({}, {}, look_up, field, {}).value(branch.value, binding).slope
+        truth = -w * dv / (eta * error * vc * vc)
+        used = {name: value for name, value in numbers.items() if name not in ("kappa", "rho", "alpha", "a")}
+        used |= {name: numbers[name] for name in ("kappa", "rho", "alpha", "a") if name in mentioned}
+        if slope != truth:
+            return Counterexample(used, f"dP/dw' [{branch.name}]", slope, truth)
+        start = numbers | {"W'": numbers["W"]}
+        at_start = Instance({}, {}, lambda a, p: look_up(a, p, start), field, {}).value(branch.value, binding).value  # noqa: B023
+        if at_start:
+            return Counterexample(used | {"W'": numbers["W"]}, f"P [{branch.name}] at w' = w", at_start, Fraction(0))
+    return None
