@@ -89,7 +89,7 @@ def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tupl
                 array.primed[indices],
                 array[indices] + increment_of(array)[indices],
                 Rule.AFTER,
-                f"The increment is added; this equals the forward equation of {array.name} at the updated weights.",
+                f"The increment is added; this equals the forward equation of `{array.name}` at the updated weights.",
                 tuple(a.primed.name for a in equation.operands if a in updated or a in moving),
                 "eq. 17" if array.symbol == "s" and array.layer == 1 else "eq. 15",
             )
@@ -110,18 +110,18 @@ def _affine_increment(equation: Equation, updated: Mapping[Array, Equation], mov
         norm = Array("a", layer, ())
         source = next(ref for ref in arrays_in(rest))
         bias = " plus 1 for the bias" if any(theta.symbol == "b" for theta in equation.operands) else ""
-        because = f"The weights that feed {array.name} all move along {source.name}; this is its squared norm{bias}."
+        because = f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
         result.append(Equation(norm[()], rest, Rule.DEFINITION, because, ()))
         rest = norm[()]
-    weights = " and ".join(theta.primed.name for theta in equation.operands if theta in updated)
+    weights = " and ".join(f"`{theta.primed.name}`" for theta in equation.operands if theta in updated)
     result.append(
         Equation(
             increment_of(array)[indices],
             passed_on + in_order(factor, rest),
             Rule.INCREMENT,
-            f"A product changes by W'v' - Wv = W'(v' - v) + (W' - W)v, with {weights} as updated."
+            f"A product changes by `W'v' - Wv = W'(v' - v) + (W' - W)v`, with {weights} as updated."
             if passed_on != ZERO
-            else f"The input does not change, and {weights} moved by -eta delta times it.",
+            else f"The input does not change, and {weights} moved by `-eta delta` times it.",
             (equation.name, *(theta.primed.name for theta in equation.operands if theta in updated)),
             "eq. 17" if array.symbol == "s" and array.layer == 1 else "",
         )
@@ -282,12 +282,12 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     return (
         Equation(
             last.vc, hidden[last.j], Rule.DEFINITION,
-            "The layers below the last are frozen here; v^c is what the last layer reads from now on.",
+            "The layers below the last are frozen here; `v^c` is what the last layer reads from now on.",
             (hidden.name,), "eq. 4, 21",
         ),
         Equation(
             p, Cases(tuple(row for row, _ in _p_rows(last))), Rule.CHOICE,
-            "One equation for all units together, w' v' = (w' + p) v^c, is solved unit by unit: this is the paper's "
+            "One equation for all units together, `w' v' = (w' + p) v^c`, is solved unit by unit: this is the paper's "
             "choice, one of many.",
             (last.w_new.array.name, last.dv.array.name, FROZEN), "eq. 22, 26, 27",
         ),
@@ -297,14 +297,14 @@ def compensation(network: Network) -> tuple[Equation, ...]:
         ),
         Equation(
             output.primed[last.k], rest, Rule.IDENTITY,
-            "The frozen network with the weights r has the output of backpropagation, wherever p is defined.",
+            "The frozen network with the weights `r` has the output of backpropagation, wherever `p` is defined.",
             (output.primed.name, EFFECTIVE, FROZEN), "eq. 4, 21", label="compensation",
         ),
     )  # fmt: skip
 
 
-_FREE = "0 = p * 0: every p solves it, and 0 is chosen"
-_NONE = "v^c = 0 while dv' is not: no p solves it"
+_FREE = "`0 = p * 0`: every `p` solves it, and 0 is chosen"
+_NONE = "`v^c = 0` while `dv'` is not: no `p` solves it"
 
 
 def _p_rows(last: _Last) -> list[tuple[Branch, Piece]]:
@@ -359,13 +359,13 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
             integrand = expand(mul(-1, value, power(mul(ETA[()], last.error, last.vc), -1)))
             branch = replace(branch, value=_integral(integrand, last))
         rows.append(branch)
-    held = ["v^c", "dE/dy", "the gates", *_names(helpers)]
+    held = ["`v^c`", "`dE/dy`", "the gates", *(f"`{name}`" for name in _names(helpers))]
     return (
         *helpers,
         Equation(
             last.matrix(P_TOTAL), Cases(tuple(rows)), Rule.INTEGRAL,
-            f"This is the integral of -p/(eta dE/dy v^c) over the weight, from its initial value, with {_and(held)} held "
-            "constant; it needs dE/dy and v^c different from 0.",
+            f"This is the integral of `-p/(eta dE/dy v^c)` over the weight, from its initial value, with {_and(held)} held "
+            "constant; it needs `dE/dy` and `v^c` different from 0.",
             (P_ONE_STEP, *_names(helpers)), "eq. 28-30",
         ),
     )  # fmt: skip
@@ -435,7 +435,7 @@ def _held_constant(
         below = update.name.removesuffix("_new")
         helpers += [
             Equation(
-                kappa, as_expr(others), Rule.SPLIT, f"This is the change that reaches the unit through {below}.",
+                kappa, as_expr(others), Rule.SPLIT, f"This is the change that reaches the unit through `{below}`.",
                 (moved.name,),
             ),
             Equation(

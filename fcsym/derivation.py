@@ -132,8 +132,8 @@ class Derivation:
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, in sentences."""
         result = [
-            "The input x and the target y_g are the same before and after the step.",
-            "E is differentiated with the gates held constant: phi' is the slope of the piece, and at a kink the "
+            "The input `x` and the target `y_g` are the same before and after the step.",
+            "`E` is differentiated with the gates held constant: `phi'` is the slope of the piece, and at a kink the "
             "declared slope.",
         ]
         if self.order == "sequential":
@@ -144,7 +144,8 @@ class Derivation:
         else:
             result.append("The order is simultaneous: the error passes through the old weights.")
         if "P" in self.by_name:
-            result.append(f"For P only: {self.by_name['P'].because[0].lower()}{self.by_name['P'].because[1:]}")
+            because = self.by_name["P"].because
+            result.append(f"For `P` only: {because[0].lower()}{because[1:]}")
         return tuple(result)
 
     # ------------------------------------------------------------------------------------------- readings

@@ -105,7 +105,7 @@ def reverse(
                 symbol[indices],
                 value,
                 Rule.ADJOINT,
-                f"By the chain rule, {array.name} acts on E only through {' and '.join(uses)}.",
+                f"By the chain rule, `{array.name}` acts on `E` only through {' and '.join(f'`{name}`' for name in uses)}.",
                 tuple(a.name for a in arrays_in(value) if a in defined or a.symbol in ("delta", "g") or a.after),
                 "eq. 16" if array.symbol == "y" else "",
             )

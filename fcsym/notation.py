@@ -23,6 +23,7 @@ _LATEX = {
     "vc": ("v", r"\mathrm{c}"),
     "ds": (r"\mathrm{d}s", ""),
     "dv": (r"\mathrm{d}v", ""),
+    "dy": (r"\mathrm{d}y", ""),
     "delta": (r"\delta", ""),
     "g": (r"\varphi'", ""),
 }

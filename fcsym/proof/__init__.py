@@ -103,15 +103,19 @@ class _Examiner:
         return [whole, *rows]
 
     def _moves_by_its_gate(self, layer: int | None) -> bool:
-        """ds = phi'(s) * something: so it is in the first layer, whose input does not change."""
-        return layer == 1
+        """Whether a unit with a closed gate stays where it is.
+
+        In the first layer s moves only through the unit's own weights. In a layer of one unit, what reaches the layers
+        below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
+        """
+        return layer is not None and (layer == 1 or self.network.widths[layer] == 1)
 
     def _row(self, equation: Equation, branch: Branch, table: object) -> Finding:
         from fcsym.proof.tables import Table
 
         assert isinstance(table, Table)
         possible = table.possible(branch) is not False
-        never = "" if possible else "impossible here: the unit's gate is closed, so that s does not move"
+        never = "" if possible else "impossible here: the unit's gate is closed, so that `s` does not move"
         if branch.status is not Status.VALUE and equation.rule is not Rule.CASES:
             solved = table.solvable(branch, by_any=branch.status is Status.CHOSEN)
             note = "; ".join(part for part in (branch.note, never) if part)

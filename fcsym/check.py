@@ -1,0 +1,490 @@
+"""A kernel against independent autodiff, in the same order, on points that reach every case.
+
+The bar for an error is 16 eps times the sum of the absolute values of all terms that make up the quantity, with the
+operands' own sums carried through: what a sum of rounded terms can be off by, and not a typed-in tolerance. The points
+are drawn by kind: random ones, exact ones on a small lattice (s = 0 and s' = 0 hold there without rounding), and ones with
+v^c near 0. A case that no point reaches fails, unless it is proved that none can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.equation import Cases, Equation, Order
+from fcsym.errors import ArgumentError
+from fcsym.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.network import Network
+from fcsym.oracle import backpropagation
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+
+__all__ = ["Report", "Row", "check"]
+
+_Array = npt.NDArray[Any]
+ULPS = 16
+_AFTER_P = ("p", "r", "y_front")  # nan where a unit has no compensation
+MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
+_ROUNDS = 20  # how often points are drawn anew for a case that none has reached yet
+
+
+class Points(NamedTuple):
+    """Networks, inputs, targets and step sizes, with one leading axis."""
+
+    weights: list[_Array]
+    x: _Array
+    target: _Array
+    eta: _Array
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One quantity in one case: how many numbers were compared, and the worst of them."""
+
+    quantity: str
+    case: str
+    points: int
+    worst: float  # the absolute error where error / bound is largest
+    bound: float  # 16 eps times the sum of absolute terms there
+    where: Mapping[str, Any]  # the point, enough to reproduce it
+    impossible: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """The worst error in units of its bound."""
+        if self.worst == 0:
+            return 0.0
+        return self.worst / self.bound if self.bound else float("inf")
+
+    @property
+    def passed(self) -> bool:
+        """Some points, all within the bound; or none, where that is proved."""
+        return self.ratio <= 1 if self.points else self.impossible
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a check."""
+
+    network: str
+    order: str
+    against: str  # the order of the oracle
+    trials: int
+    seed: int
+    dtype: str
+    rows: tuple[Row, ...]
+    left_out: int = 0  # points at which rounding decides a gate, or that overflow: nothing can be said there
+
+    @property
+    def passed(self) -> bool:
+        """Every row passed."""
+        return all(row.passed for row in self.rows)
+
+    @cached_property
+    def worst(self) -> Row:
+        """The row with the largest error in units of its bound."""
+        return max(self.rows, key=lambda row: (not row.passed, row.ratio))
+
+    @property
+    def points(self) -> int:
+        """How many numbers were compared."""
+        return sum(row.points for row in self.rows)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        lines = [f"{self.network}, {self.order} order, against {self.against} autodiff, {self.dtype}"]
+        for row in self.rows:
+            mark = "ok  " if row.passed else "FAIL"
+            note = "cannot occur" if row.impossible and not row.points else f"{row.ratio:.3g} of the bound"
+            lines.append(f"  {mark} {row.quantity:8} {row.case:32} {row.points:9} points  {note}")
+        return "\n".join(lines)
+
+
+def check(
+    target: Derivation, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
+    dtype: npt.DTypeLike = np.float64, points: Points | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:  # fmt: skip
+    """Compile a derivation and compare every quantity of its step with autodiff backpropagation.
+
+    `trials`: how many random points; exact ones and ones with v^c near 0 come on top. `against`: the order of the
+    oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead.
+    Raises ArgumentError when trials is not a positive number.
+    """
+    if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= 10_000_000:
+        raise ArgumentError(f"trials is {str(trials)[:40]}: give a whole number from 1 to 10000000.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+    network, kernel = target.network, target.compile("numpy")
+    order: Order = against or target.order
+    tally = _Tally(target, np.dtype(dtype))
+    rng, eps = np.random.default_rng(seed), float(np.finfo(dtype).eps)
+    draws = iter([("given", points)]) if points is not None else _draws(network, rng, trials, eps)
+    for label, batch in draws:
+        progress(label)
+        assert batch is not None
+        tally.compare(kernel, order, batch)
+    if points is None:
+        for _ in range(_ROUNDS):
+            if not tally.missing:
+                break
+            progress("cases not reached yet")
+            for _, batch in _draws(network, rng, trials, eps):
+                tally.compare(kernel, order, batch)
+    return Report(
+        str(network), target.order, order, trials, seed, str(np.dtype(dtype)),
+        tally.rows(demand_all=points is None), tally.left_out,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------ points
+
+
+def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
+    """Batches of points of every kind."""
+    size = sum(int(np.prod(network.shape(array))) for array in network.parameters)
+    most = max(1, MAX_NUMBERS // size)
+
+    def batches(count: int) -> Iterator[int]:
+        while count > 0:
+            yield min(count, most)
+            count -= most
+
+    for count in batches(trials):
+        yield "random points", _random(network, rng, count)
+    for count in batches(max(trials // 2, 16)):
+        yield "exact points", _lattice(network, rng, count)
+    if len(network.layers) > 1:
+        for count in batches(max(trials // 4, 16)):
+            yield "points with v^c near 0", _near_zero(network, rng, count, eps)
+
+
+def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Ordinary networks, one input in eight with a zero entry, eta from 0.001 to 1."""
+    weights = []
+    for array in network.parameters:
+        shape = network.shape(array)
+        scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+        weights.append(rng.normal(size=(count, *shape)) * scale)
+    x = rng.normal(size=(count, network.inputs)) * (rng.random((count, network.inputs)) > 0.125)
+    return Points(weights, x, rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count))
+
+
+def _lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Small integers, sparse: sums and products are exact, and s = 0 and s' = 0 come up often."""
+    weights = []
+    for array in network.parameters:
+        shape = network.shape(array)
+        deep = len(network.layers) > 3  # in sequential order a step grows like the square of the layer above
+        density = min(1.0, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
+        values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
+        weights.append(values * (rng.random((count, *shape)) < density))
+    x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
+    x[:, 0] = np.where((x == 0).all(axis=1), 1.0, x[:, 0])
+    eta = rng.choice([0.5, 1.0], size=count)
+    points = Points(weights, x, np.zeros((count, network.widths[-1])), eta)
+    error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
+    return points._replace(target=_pre_activations(network, points)[-1] - error)
+
+
+def _near_zero(network: Network, rng: np.random.Generator, count: int, eps: float) -> Points:
+    """Random networks in which one hidden unit has a small |s|, down to where rounding would decide its gate."""
+    points = _random(network, rng, count)
+    layer = int(rng.integers(len(network.layers) - 1))
+    unit = rng.integers(network.widths[layer + 1], size=count)
+    position = [array.name for array in network.parameters].index(f"W{layer + 1}")
+    s = _pre_activations(network, points)[layer]
+    source = points.x if layer == 0 else _activate(network, layer - 1, _pre_activations(network, points)[layer - 1])
+    norm = np.sum(source**2, axis=-1)
+    wanted = 10 ** rng.uniform(np.log10(eps) + 3.5, -2, size=count) * rng.choice([-1.0, 1.0], size=count)
+    rows = np.arange(count)
+    shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
+    points.weights[position][rows, unit] += shift[:, None] * source
+    return points
+
+
+def _activate(network: Network, layer: int, s: _Array) -> _Array:
+    phi = network.layers[layer].activation
+    result = float(phi.pieces[0].slope) * s + float(phi.pieces[0].intercept)
+    for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
+        result = np.where(s > float(kink), float(piece.slope) * s + float(piece.intercept), result)
+    return result
+
+
+def _pre_activations(network: Network, points: Points) -> list[_Array]:
+    result, v, given = [], points.x, iter(points.weights)
+    for n, layer in enumerate(network.layers):
+        s = np.matvec(next(given), v)
+        s = s + next(given) if layer.bias else s
+        result.append(s)
+        v = _activate(network, n, s)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+
+
+class _Tally:
+    """What has been seen so far, per quantity and case."""
+
+    def __init__(self, derivation: Derivation, dtype: np.dtype[Any]) -> None:
+        self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
+        self.names = [e.name for e in derivation.equations if e.defines] + ["y_front"]
+        self.seen: dict[tuple[str, str], Row] = {}
+        self.expected = self._expected()
+        self.left_out = 0
+
+    def _expected(self) -> dict[tuple[str, str], bool]:
+        """(quantity, case) => whether it is proved impossible."""
+        result: dict[tuple[str, str], bool] = {}
+        for equation in self.derivation.equations:
+            if not isinstance(equation.rhs, Cases) or equation.name == "P":
+                continue
+            for branch in equation.rhs:
+                possible = self.derivation.proof.case(equation.name, branch.name).possible
+                result[equation.name, branch.name] = not possible
+            layer = equation.array.axes[-1].layer
+            if equation.name == f"dv{layer}":
+                kinks = self.network.layers[layer - 1].activation.kinks
+                for kink in kinks:
+                    result[equation.name, f"s = {kink}"] = False
+                    result[equation.name, f"s' = {kink}"] = False
+                result[equation.name, "v^c near 0"] = False
+        return result
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """Cases that could occur and have not."""
+        return [key for key, impossible in self.expected.items() if not impossible and key not in self.seen]
+
+    def compare(self, kernel: Any, order: Order, points: Points) -> None:
+        """Run both sides on a batch."""
+        cast = [array.astype(self.dtype) for array in (*points.weights, points.x, points.target, points.eta)]
+        with np.errstate(over="ignore", invalid="ignore"):  # a point that overflows is left out below
+            result = kernel.step(cast[:-3], *cast[-3:], undefined="nan")._asdict()
+            truth = backpropagation(self.network, order, cast[:-3], *cast[-3:])
+            scale = _Magnitude(self.derivation, self._inputs(cast), result)
+        keep = self._clear(result, truth, scale)
+        self.left_out += int((~keep).sum())
+        inputs = self._inputs([array[keep] for array in cast])
+        for name in (name for name in self.names if name in truth):
+            found, true = result[name][keep].astype(np.longdouble), truth[name][keep]
+            bound = np.broadcast_to(self._bound(name, result, scale), truth[name].shape)[keep]
+            error = np.abs(found - true)
+            one = np.isnan(found) ^ np.isnan(true)
+            if name in _AFTER_P:  # 0 or not is rounding here, and with it whether p exists
+                one &= ~self._unclear_change(result, truth, scale, one.shape, keep)
+            error = np.where(one, np.inf, np.where(np.isnan(found) | np.isnan(true), 0, error))
+            bound = np.where(np.isnan(bound), 0, bound)
+            for case, mask in self._cases(name, {key: value[keep] for key, value in result.items()}, error.shape):
+                self._record(name, case, error, bound, mask, inputs)
+
+    def _inputs(self, arrays: Sequence[_Array]) -> dict[str, _Array]:
+        names = [*(theta.name for theta in self.network.parameters), "x", "yg", "eta"]
+        return dict(zip(names, arrays, strict=True))
+
+    @property
+    def _bar(self) -> float:
+        return ULPS * float(np.finfo(self.dtype).eps)
+
+    def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude) -> _Array:
+        """Points without overflow at which rounding does not decide a gate: s is off its kinks, or exact."""
+        keep = np.ones(len(result["y"]), dtype=bool)
+        for name, value in result.items():
+            if name not in (*_AFTER_P, "undefined"):
+                keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
+        for layer, kinks in enumerate((la.activation.kinks for la in self.network.layers[:-1]), 1):
+            s, true = result[f"s{layer}"], truth[f"s{layer}"]
+            for kink in kinks:
+                close = (np.abs(s - float(kink)) <= self._bar * scale.of(f"s{layer}")) & (s != true)
+                keep &= ~close.any(axis=-1)
+        return keep
+
+    def _bound(self, name: str, result: Mapping[str, _Array], scale: _Magnitude) -> _Array:
+        """16 eps times the absolute terms; and what the oracle, a difference of two passes, can itself resolve."""
+        bound = self._bar * scale.of(name)
+        fine = ULPS * np.finfo(np.longdouble).eps
+        if name[0] == "d" and name[1:] in result:
+            bound = bound + fine * (scale.of(f"{name[1:]}_new") + scale.of(name[1:]))
+            bound = bound + self._spread(name[2:] if name[1] == "v" else "", result, scale)
+        if name[0] == "v" and name.endswith("_new"):
+            bound = bound + self._spread(name[1:].removesuffix("_new"), result, scale)
+        if name in ("p", "r"):
+            last = len(self.network.layers) - 1
+            moved = fine * (scale.of(f"v{last}_new") + scale.of(f"v{last}"))
+            moved = moved + self._spread(str(last), result, scale)
+            frozen = np.abs(result["vc"])
+            ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
+            bound = bound + scale.of(f"W{last + 1}_new") * ratio[..., None, :]
+        return np.asarray(bound)
+
+    def _spread(self, layer: str, result: Mapping[str, _Array], scale: _Magnitude) -> Any:
+        """What may separate two neighbouring cases where rounding of s' decides which one is taken."""
+        if not layer:
+            return 0
+        spread: Any = 0
+        after = result[f"s{layer}_new"]
+        for kink in self.network.layers[int(layer) - 1].activation.kinks:
+            rounding = self._bar * scale.of(f"s{layer}_new")
+            spread = spread + np.where(np.abs(after - float(kink)) <= rounding, rounding, 0)
+        return spread
+
+    def _unclear_change(
+        self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude,
+        shape: tuple[int, ...], keep: _Array,
+    ) -> _Array:  # fmt: skip
+        """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
+        last = f"dv{len(self.network.layers) - 1}"
+        small = np.abs(truth[last]) <= self._bound(last, result, scale)
+        unclear = ((result["vc"] == 0) & small & ((result[last] == 0) ^ (truth[last] == 0)))[keep]
+        if len(shape) == 3:
+            return np.broadcast_to(unclear[..., None, :], shape)
+        return np.broadcast_to(unclear.any(axis=-1)[..., None], shape)
+
+    def _cases(self, name: str, result: Mapping[str, _Array], shape: tuple[int, ...]) -> Iterator[tuple[str, _Array]]:
+        """The rows of a quantity's report with the numbers that belong to each."""
+        equation = self.derivation.by_name.get(name)
+        if equation is None or not isinstance(equation.rhs, Cases):
+            yield "all", np.ones(shape, dtype=bool)
+            return
+        for branch in equation.rhs:
+            mask = np.ones(shape, dtype=bool)
+            for condition in branch.when:
+                assert isinstance(condition.subject, Ref)
+                values = result[condition.subject.array.name]
+                holds = {
+                    ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
+                }[condition.relation](values, float(condition.bound))  # fmt: skip
+                mask &= holds if holds.ndim == mask.ndim else holds[..., None, :]
+            yield branch.name, mask
+        if name.startswith("dv"):
+            layer = equation.array.axes[-1].layer
+            s, after = result[f"s{layer}"], result[f"s{layer}_new"]
+            for kink in self.network.layers[layer - 1].activation.kinks:
+                yield f"s = {kink}", s == float(kink)
+                yield f"s' = {kink}", after == float(kink)
+            value = np.abs(result[f"v{layer}"])
+            yield "v^c near 0", (value > 0) & (value < 1e-2)
+
+    def _record(
+        self, name: str, case: str, error: _Array, bound: _Array, mask: _Array, inputs: Mapping[str, _Array]
+    ) -> None:
+        count = int(mask.sum())
+        if not count:
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(mask, np.where(error == 0, 0, error / bound), -1)
+        place = np.unravel_index(int(np.nanargmax(ratio)), ratio.shape)
+        old = self.seen.get((name, case))
+        where = {key: np.asarray(value[place[0]]).tolist() for key, value in inputs.items()}
+        where["element"] = [int(n) + 1 for n in place[1:]]
+        row = Row(name, case, count, float(error[place]), float(bound[place]), where)
+        if old is not None:
+            total = old.points + count
+            best = row if row.ratio >= old.ratio else old
+            row = Row(name, case, total, best.worst, best.bound, best.where)
+        self.seen[name, case] = row
+
+    def rows(self, demand_all: bool) -> tuple[Row, ...]:
+        """Every quantity in the order of the derivation; cases without points, too, when they were to be reached."""
+        rows: list[Row] = []
+        for name in self.names:
+            found = [row for (quantity, _), row in self.seen.items() if quantity == name]
+            lacking = [
+                Row(name, case, 0, 0.0, 0.0, {}, impossible)
+                for (quantity, case), impossible in self.expected.items()
+                if quantity == name and (quantity, case) not in self.seen and (demand_all or impossible)
+            ]
+            rows += [*found, *lacking]
+        return tuple(rows)
+
+
+class _Magnitude:
+    """The sum of the absolute values of all terms behind a quantity, by reading its equation with every sign plus."""
+
+    def __init__(self, derivation: Derivation, inputs: Mapping[str, _Array], values: Mapping[str, _Array]) -> None:
+        self.derivation, self.values = derivation, values
+        self.known: dict[str, _Array] = {name: np.abs(value).astype(np.longdouble) for name, value in inputs.items()}
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            for equation in derivation.equations:
+                name = equation.name if equation.defines else "y_front"
+                if name in values:
+                    self.known[name] = self._right_side(equation)
+
+    def of(self, name: str) -> _Array:
+        """The magnitude of each element."""
+        return self.known[name]
+
+    def _right_side(self, equation: Equation) -> _Array:
+        assert isinstance(equation.lhs, Ref)
+        axes = equation.lhs.indices
+        if not isinstance(equation.rhs, Cases):
+            return self._size(equation.rhs, axes)
+        result = np.zeros(())
+        for branch in equation.rhs:
+            if branch.value is not None:
+                size = self._size(branch.value, axes)
+                holds = self._holds(branch.when, axes)
+                result = result + np.where(holds, size, 0)
+        return result
+
+    def _holds(self, when: Sequence[Any], axes: tuple[Index, ...]) -> Any:
+        result: Any = True
+        for condition in when:
+            assert isinstance(condition.subject, Ref)
+            values = self._aligned(self.values[condition.subject.array.name], condition.subject, axes)
+            result = result & {
+                ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
+            }[condition.relation](values, float(condition.bound))  # fmt: skip
+        return result
+
+    @staticmethod
+    def _aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:
+        """The array with one axis per index of the left-hand side."""
+        order = sorted(range(len(ref.indices)), key=lambda n: axes.index(ref.indices[n]))
+        lead = value.ndim - len(ref.indices)
+        moved = np.transpose(value, (*range(lead), *(lead + n for n in order)))
+        present = {index for index in ref.indices}
+        selector: list[Any] = [slice(None) if index in present else None for index in axes]
+        return moved[(..., *selector)]
+
+    def _size(self, node: Expr, axes: tuple[Index, ...]) -> _Array:
+        match node:
+            case Number(value):
+                return np.asarray(abs(np.longdouble(float(value))))
+            case Ref():
+                return self._aligned(self.known[node.array.name], node, axes)
+            case Add(terms):
+                return sum((self._size(term, axes) for term in terms), np.zeros((), np.longdouble))
+            case Mul(factors):
+                result = np.ones((), np.longdouble)
+                for factor in factors:
+                    result = result * self._size(factor, axes)
+                return result
+            case Pow(base, exponent) if exponent > 0:
+                return self._size(base, axes) ** exponent
+            case Pow(Ref() as base, -1):  # 1/v moves by |error of v| / v^2
+                value = np.abs(self._aligned(self.values[base.array.name], base, axes)).astype(np.longdouble)
+                return self._size(base, axes) / np.where(value > 0, value, np.inf) ** 2
+            case Total(over, body):
+                inner = self._size(body, (*axes, *over))
+                return np.asarray(inner.sum(axis=tuple(range(-len(over), 0))))
+            case Apply(phi, Ref() as argument, derivative):
+                s = self._aligned(self.values[argument.array.name], argument, axes)
+                piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
+                slopes = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
+                if derivative:
+                    for kink, slope in zip(phi.kinks, phi.kink_slopes, strict=True):
+                        slopes = np.where(s == float(kink), abs(float(slope)), slopes)
+                    return slopes
+                intercepts = np.array([abs(float(p.intercept)) for p in phi.pieces])[piece]
+                return slopes * self._size(argument, axes) + intercepts
+        raise ArgumentError(f"{node!r} cannot be measured.")

@@ -1,0 +1,42 @@
+"""Writing files so that a reader never finds half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from fcsym.errors import ArgumentError
+
+__all__ = ["write_text"]
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible."""
+    if path.is_dir():
+        raise ArgumentError(f"{path} is a folder: give the name of a file in it.")
+    if path.is_symlink():
+        raise ArgumentError(f"{path} is a link: give the file it points to.")
+    if not path.parent.is_dir():
+        raise ArgumentError(f"The folder {path.parent} is not there: make it first.")
+    temporary = ""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as problem:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise ArgumentError(f"{path} cannot be written ({problem.strerror}): choose another place.") from None
+    return path
+
+
+def _umask() -> int:
+    """The mask for new files, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
