@@ -8,9 +8,10 @@ there does not depend on the side, since the pieces must meet; the slope does, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from numbers import Rational
 
 from fcsym.errors import NetworkError
@@ -103,9 +104,9 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
     if ends[-1] is not None or any(end is None for end in ends[:-1]):
         raise NetworkError(f"{where}: every piece but the last needs an upper end, and the last must have none.")
     kinks = [end for end in ends if end is not None]
-    if any(a >= b for a, b in zip(kinks, kinks[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(kinks)):
         raise NetworkError(f"{where}: the upper ends of its pieces must increase.")
-    for below, above in zip(pieces, pieces[1:], strict=False):
+    for below, above in pairwise(pieces):
         assert below.upper is not None
         left, right = (piece.slope * below.upper + piece.intercept for piece in (below, above))
         if left != right:
@@ -117,24 +118,24 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
 
 
 def relu(slope_at_kink: object = 0) -> Activation:
-    """relu(s) = s where s > 0, 0 otherwise (eq. 10)."""
+    """phi(s) = s where s > 0, 0 otherwise (eq. 10)."""
     dead = Piece(Fraction(0), Fraction(0), name="dead")
     active = Piece(None, Fraction(1), name="active")
     return piecewise_linear("relu", (dead, active), slope_at_kink)
 
 
 def leaky_relu(slope: object = Fraction(1, 100), slope_at_kink: object = 0) -> Activation:
-    """leaky_relu(s) = s where s > 0, slope * s otherwise."""
+    """phi(s) = s where s > 0, slope * s otherwise."""
     below = Piece(Fraction(0), exact(slope, "the slope of leaky_relu"))
     return piecewise_linear("leaky_relu", (below, Piece(None, Fraction(1))), slope_at_kink)
 
 
 def identity() -> Activation:
-    """identity(s) = s: the layer is linear."""
+    """phi(s) = s: the layer is linear."""
     return piecewise_linear("identity", (Piece(None, Fraction(1)),))
 
 
-_BY_NAME = {"relu": relu, "leaky_relu": leaky_relu, "identity": identity}
+_BY_NAME: dict[str, Callable[[], Activation]] = {"relu": relu, "leaky_relu": leaky_relu, "identity": identity}
 
 
 def activation(name: object, own: Sequence[Activation] = ()) -> Activation:

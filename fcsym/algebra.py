@@ -143,7 +143,7 @@ def tidy(free: Sequence[Index], output: Axis) -> dict[Index, Index]:
     names: dict[Index, Index] = {}
     for index in free:
         used = {name.letter for name in names.values()}
-        letters = ("k",) if index.axis == output and "k" not in used else ("i", "j", "m", "n")
+        letters: tuple[str, ...] = ("k",) if index.axis == output and "k" not in used else ("i", "j", "m", "n")
         if len(free) > 1 and letters[0] == "i" and index != free[0]:
             letters = letters[1:]
         names[index] = Index(index.axis, next(letter for letter in letters if letter not in used))
@@ -155,7 +155,9 @@ def tidy_bound(node: Expr, used: frozenset[str], output: Axis) -> Expr:
     if isinstance(node, Total):
         names: dict[Index, Index] = {}
         for index in node.over:
-            letters = ("k", "m", "n", "q", "t", "u") if index.axis == output else ("j", "i", "m", "n", "q", "t", "u")
+            letters: tuple[str, ...] = (
+                ("k", "m", "n", "q", "t", "u") if index.axis == output else ("j", "i", "m", "n", "q", "t", "u")
+            )
             letter = next((letter for letter in letters if letter not in used), f"j{len(used)}")
             names[index] = Index(index.axis, letter)
             used |= {letter}

@@ -52,7 +52,6 @@ def step(forward: Sequence[Equation], parameters: Sequence[Array], order: Order)
 
 
 def _operands(gradient: object) -> tuple[Array, ...]:
-    from fcsym.expression import Expr, arrays_in
 
     assert isinstance(gradient, Expr)
     return tuple(a for a in arrays_in(gradient) if a.symbol in ("delta", "v"))

@@ -44,8 +44,8 @@ def expr(
     column, and `output` the row. `case`: the unit's case, such as "active -> active"; without it, the result is a
     `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what they stand for.
 
-    Symbols are plain SymPy symbols without assumptions: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the paper's names),
-    W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
+    Symbols are plain SymPy symbols without assumptions: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the paper's
+    names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
     Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
     than `max_operations` operations.
     """
@@ -146,7 +146,7 @@ def _find(d: Derivation, equation: Equation, case: str) -> Branch:
         if branch.name == case:
             return branch
     raise ArgumentError(
-        f"{equation.name} has no case {str(case)[:40]!r}: choose one of {', '.join(b.name for b in branches) or 'none'}."
+        f"{equation.name} has no case {str(case)[:40]!r}: choose one of {', '.join(b.name for b in branches)}."
     )
 
 
@@ -196,7 +196,9 @@ def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | Non
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
         phi = node.activation
-        here = unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
+        here = (
+            unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
+        )
         if node.derivative:
             return _slope(phi, value, None if here is None else here.before)
         if here is not None:
@@ -212,6 +214,7 @@ def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | Non
             for branch in options:
                 if branch.name == unit.case:
                     return sympy.nan if branch.value is None else value(branch.value)
+
         def of(branch: Branch) -> Any:
             return sympy.nan if branch.value is None else value(branch.value)
 
@@ -251,7 +254,7 @@ def _divide(a: Any, b: Any) -> Any:
 
 
 def _power(base: Any, exponent: Any) -> Any:
-    """base^exponent; SymPy would push it into a Piecewise, divide by zero in the branch not taken, and fold conditions."""
+    """base^exponent; SymPy would push it into a Piecewise and divide by zero in the branch not taken."""
     return sympy.Pow(base, exponent, evaluate=not isinstance(base, sympy.Piecewise))
 
 

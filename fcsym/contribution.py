@@ -110,7 +110,9 @@ def _affine_increment(equation: Equation, updated: Mapping[Array, Equation], mov
         norm = Array("a", layer, ())
         source = next(ref for ref in arrays_in(rest))
         bias = " plus 1 for the bias" if any(theta.symbol == "b" for theta in equation.operands) else ""
-        because = f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
+        because = (
+            f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
+        )
         result.append(Equation(norm[()], rest, Rule.DEFINITION, because, ()))
         rest = norm[()]
     weights = " and ".join(f"`{theta.primed.name}`" for theta in equation.operands if theta in updated)
@@ -364,8 +366,8 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
         *helpers,
         Equation(
             last.matrix(P_TOTAL), Cases(tuple(rows)), Rule.INTEGRAL,
-            f"This is the integral of `-p/(eta dE/dy v^c)` over the weight, from its initial value, with {_and(held)} held "
-            "constant; it needs `dE/dy` and `v^c` different from 0.",
+            f"This is the integral of `-p/(eta dE/dy v^c)` over the weight, from its initial value, with {_and(held)} "
+            "held constant; it needs `dE/dy` and `v^c` different from 0.",
             (P_ONE_STEP, *_names(helpers)), "eq. 28-30",
         ),
     )  # fmt: skip

@@ -1,9 +1,9 @@
 """Case tables as nested decisions: each condition is tested once, and no two are ever combined with `and`.
 
-    a if s > 0 and s' > 0          s > 0 ?  s' > 0 ? a : b
-    b if s > 0 and s' <= 0    =>            s' > 0 ? d : c
-    c if s <= 0 and s' <= 0
-    d if s <= 0 and s' > 0
+a if s > 0 and s' > 0          s > 0 ?  s' > 0 ? a : b
+b if s > 0 and s' <= 0    =>            s' > 0 ? d : c
+c if s <= 0 and s' <= 0
+d if s <= 0 and s' > 0
 """
 
 from __future__ import annotations

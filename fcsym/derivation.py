@@ -1,6 +1,6 @@
 """A derivation: the ordered list of equations, and the readings of it.
 
-    Network -> forward equations -> adjoint -> update(order) -> contribution  =  Derivation
+Network -> forward equations -> adjoint -> update(order) -> contribution  =  Derivation
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
     Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
     """
     if not isinstance(network, Network):
-        raise ArgumentError(f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1').")
+        raise ArgumentError(
+            f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
+        )
     if order not in get_args(Order):
         raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose simultaneous or sequential.")
     if slope_at_kink is not None:
@@ -108,7 +110,7 @@ class Derivation:
         return len(self.equations)
 
     def resolve(self, name: object, layer: int | None = None) -> str:
-        """A name as people write it => the name of an equation. Raises ArgumentError, a KeyError, when there is none."""
+        """A name as people write it => the name of an equation; ArgumentError, and KeyError, when there is none."""
         wanted = str(name).strip().replace("'", "_new")
         depth = len(self.network.layers)
         if wanted in ("dE_dY", "dE_dy", "delta_y"):
@@ -133,8 +135,7 @@ class Derivation:
         """What is taken for granted, in sentences."""
         result = [
             "The input `x` and the target `y_g` are the same before and after the step.",
-            "`E` is differentiated with the gates held constant: `phi'` is the slope of the piece, and at a kink the "
-            "declared slope.",
+            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
         ]
         if self.order == "sequential":
             result.append(

@@ -1,7 +1,7 @@
 """Reverse mode over a list of equations, written once for every kind of layer.
 
-    lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs and rhs that A[a] lacks of
-                                                     dE/dlhs[i] * d rhs / d A[a]
+lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs and rhs that A[a] lacks of
+                                                 dE/dlhs[i] * d rhs / d A[a]
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
         case Number():
             return
         case _:
-            raise UnsupportedExpression(f"{node!r} cannot be differentiated: name the argument of its activation first.")
+            raise UnsupportedExpression(
+                f"{node!r} cannot be differentiated: name the argument of its activation first."
+            )
 
 
 def reverse(
@@ -105,13 +107,17 @@ def reverse(
                 symbol[indices],
                 value,
                 Rule.ADJOINT,
-                f"By the chain rule, `{array.name}` acts on `E` only through {' and '.join(f'`{name}`' for name in uses)}.",
+                f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
                 tuple(a.name for a in arrays_in(value) if a in defined or a.symbol in ("delta", "g") or a.after),
                 "eq. 16" if array.symbol == "y" else "",
             )
         )
         adjoints[array] = indices, symbol[indices]
     return tuple(result), {array: value for array, value in adjoints.items() if array not in defined}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
 
 
 def _alias(array: Array) -> Definition:

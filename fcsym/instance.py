@@ -6,8 +6,9 @@ the same list. It is a few lines because the language is small.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Any, TypeAlias
@@ -47,7 +48,7 @@ class Instance:
     sizes: Mapping[Axis, int]
     leaf: Callable[[Array, tuple[int, ...]], Any]  # weights, inputs, targets and eta
     field: Field
-    known: dict[Element, Any] = field(default_factory=dict)
+    known: dict[Element, Any] = dataclasses.field(default_factory=dict)
 
     def element(self, array: Array, position: tuple[int, ...]) -> Any:
         """The value of one element."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from operator import index
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -56,7 +57,7 @@ class Network:
         `activation`: a name or an Activation, or one per hidden layer; the output layer is linear.
         `bias`: True or False, or one per layer. Raises NetworkError for anything else.
         """
-        if isinstance(sizes, str) or not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__"):
+        if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
             raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
         widths = [_width(size, f"width {n}") for n, size in enumerate(sizes)]
         return _assemble(widths, activation, bias)
@@ -128,10 +129,9 @@ class Network:
     def with_slope_at_kink(self, slope: object) -> Network:
         """The same network with another derivative at the kinks of its activations."""
         layers = tuple(
-            Dense(layer.width, layer.activation.with_slope_at_kink(slope) if layer.activation.kinks else layer.activation,
-                  layer.bias)
+            replace(layer, activation=layer.activation.with_slope_at_kink(slope)) if layer.activation.kinks else layer
             for layer in self.layers
-        )  # fmt: skip
+        )
         return Network(self.inputs, layers, self.names)
 
     def __str__(self) -> str:
@@ -150,16 +150,15 @@ class Network:
 
 
 def _width(value: object, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        try:  # NumPy's integers are integers; its booleans and floats are not
-            if "int" not in type(value).__name__:
-                raise TypeError
-            value = int(value)  # type: ignore[call-overload]
-        except (TypeError, ValueError):
-            raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number.") from None
-    if not 1 <= value <= MAX_WIDTH:
-        raise NetworkError(f"The {what} is {str(value)[:40]}: a width is between 1 and {MAX_WIDTH}.")
-    return int(value)
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        width = index(value)  # type: ignore[arg-type]  # takes NumPy's integers, refuses floats and its booleans
+    except TypeError:
+        raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number.") from None
+    if not 1 <= width <= MAX_WIDTH:
+        raise NetworkError(f"The {what} is {str(width)[:40]}: a width is between 1 and {MAX_WIDTH}.")
+    return width
 
 
 def _listed(value: object, count: int, what: str) -> list[Any]:

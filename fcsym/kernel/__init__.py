@@ -4,8 +4,8 @@
     after = kernel.step(weights, x, target, eta)
     after.W2_new, after.p, after.y_new
 
-A target is a module with a function `source(derivation) -> Program`. The call checks its arguments, then runs the generated
-source, which contains no loop over networks and no branch: leading axes broadcast.
+A target is a module with a function `source(derivation) -> Program`. The call checks its arguments, then runs the
+generated source, which contains no loop over networks and no branch: leading axes broadcast.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Kernel:
         self.order = derivation.order
         self.source = made.source
         self.outputs = made.outputs
-        self._fields = namedtuple("Step", (*made.outputs, "undefined"))  # type: ignore[misc]
+        self._fields: Any = namedtuple("Step", (*made.outputs, "undefined"))  # type: ignore[misc]
         namespace: dict[str, Any] = {"np": np}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {self.network}>", "exec"), namespace)
@@ -73,7 +73,7 @@ class Kernel:
             unit, network = int(place[-1]) + 1, tuple(int(n) for n in place[:-1])
             at = f" of network {network}" if network else ""
             raise UndefinedContribution(
-                f"Unit {unit} of layer {len(self.network.layers) - 1}{at} has v^c = 0 and changes, so that no p exists: "
+                f"Unit {unit} of layer {len(self.network.layers) - 1}{at} has v^c = 0 and changes: no p exists; "
                 'pass undefined="nan" to mark such units, or update the lower layers.'
             )
         return result

@@ -4,9 +4,9 @@
     dv1 by cases                     =>    nested np.where
     ds1[j] / vc[j]                   =>    np.divide(..., where=the cases that use it)
 
-Sums of products become matrix products, everything else is element by element; the index letters say how axes line up,
-and every array may have further axes in front. Not supported: activations of anything but an array element, and elements
-whose indices are in another order than those of the left-hand side, outside of sums.
+Sums of products become matrix products, everything else is element by element; the index letters say how axes line
+up, and every array may have further axes in front. Not supported: activations of anything but an array element, and
+elements whose indices are in another order than those of the left-hand side, outside of sums.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ class _Writer:
         if name == "p":
             own = axes[-1:]
             rows = [self._mask(branch, own) for branch in undefined]
-            self.lines.append(f"undefined = {' | '.join(rows)}" if rows else "undefined = np.zeros(vc.shape, dtype=bool)")
+            self.lines.append(
+                f"undefined = {' | '.join(rows)}" if rows else "undefined = np.zeros(vc.shape, dtype=bool)"
+            )
         self.lines.append(f"{name} = {self._choose(decide(replaced), axes)}")
 
     def _guarded(self, name: str, quotient: Expr, branches: list[Branch]) -> Ref:
@@ -259,9 +261,7 @@ def _split(term: Expr) -> tuple[Expr, list[Expr]] | None:
     if not below:
         return None
     assert isinstance(below[0], Pow) and isinstance(below[0].base, Ref)
-    partner = next(
-        (f for f in term.factors if isinstance(f, Ref) and f.indices == below[0].base.indices), None
-    )
+    partner = next((f for f in term.factors if isinstance(f, Ref) and f.indices == below[0].base.indices), None)
     if partner is None or len(below) > 1:
         raise CompileError(f"{term!r} has no NumPy form: its quotient has no element of the same shape above.")
     return Mul((partner, below[0])), [f for f in term.factors if f is not partner and f is not below[0]]

@@ -8,7 +8,7 @@ REFUTED needs an exact counterexample; anything else is UNDECIDED.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fcsym.equation import Branch, Cases, Equation, Rule, Status, Verdict
 from fcsym.proof.expanded import Expansion
@@ -61,7 +61,7 @@ class _Examiner:
     def equation(self, equation: Equation) -> Finding:
         """The finding on an equation without cases."""
         index, expanded = self.meanings.holds(equation), self.expansion.holds(equation)
-        said = {"index": _word(index), "expanded": _word(expanded, self.expansion.in_full)}
+        said: Any = {"index": _word(index), "expanded": _word(expanded, self.expansion.in_full)}
         if False in (index, expanded):
             found = in_network(self.network, self.order, equation, self.given)
             if found is not None:
@@ -99,7 +99,8 @@ class _Examiner:
         counterexample = next((row.counterexample for row in rows if row.counterexample is not None), None)
         if verdict is Verdict.REFUTED and counterexample is None:
             counterexample = Counterexample(table.gap() or {}, f"the number of cases of {equation.name}", None, None)
-        whole = Finding(equation.name, None, verdict, note=note, counterexample=counterexample)
+        decided = "z3" if covers and excludes else ""
+        whole = Finding(equation.name, None, verdict, expanded=decided, note=note, counterexample=counterexample)
         return [whole, *rows]
 
     def _moves_by_its_gate(self, layer: int | None) -> bool:
@@ -131,7 +132,7 @@ class _Examiner:
         in_full = self.expansion.in_full
         if in_full and equation.rule is Rule.INTEGRAL and pieces is not None and branch.value is not None:
             in_full = self.expansion.integral_in_full(equation, branch, pieces)
-        said = {"index": _word(index), "expanded": _word(expanded, in_full)}
+        said: Any = {"index": _word(index), "expanded": _word(expanded, in_full)}
         if index and expanded is not False:
             return Finding(equation.name, branch.name, Verdict.PROVED, **said, note=never, possible=possible)
         if equation.rule is not Rule.INTEGRAL:
@@ -146,5 +147,3 @@ class _Examiner:
                 counterexample=found,
             )  # fmt: skip
         return Finding(equation.name, branch.name, Verdict.UNDECIDED, **said, note="no counterexample was found")
-
-

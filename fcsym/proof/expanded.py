@@ -2,11 +2,11 @@
 
 Weights, inputs, eta, the output error, every gate and every activation after the step are free variables, so that one
 expansion covers every joint gate pattern. (y_g enters only through dE/dy = y - y_g, and v' only through the free gate
-after the step; both are invertible changes of variables.) What is compared is always a right-hand side of the derivation
-with the full weight update and forward pass of `reference`.
+after the step; both are invertible changes of variables.) What is compared is always a right-hand side of the
+derivation with the full weight update and forward pass of `reference`.
 
-Where the polynomials would be too large, they are evaluated at random points of a prime field instead: exact arithmetic,
-and a false identity of degree d survives each point with probability d / 2^127.
+Where the polynomials would be too large, they are evaluated at random points of a prime field instead: exact
+arithmetic, and a false identity of degree d survives each point with probability d / 2^127.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Expansion:
         if not self.in_full or self.network.layers[-2].activation.pieces[pieces[0]].is_zero:
             return False
         sides = self._integral(_counting([]), equation, branch, pieces)
-        return max(side.numerator.terms for pair in sides for side in pair) <= MAX_TERMS
+        return bool(max(side.numerator.terms for pair in sides for side in pair) <= MAX_TERMS)
 
     def _integral(
         self, arithmetic: _Arithmetic, equation: Equation, branch: Branch, pieces: tuple[int, int]

@@ -1,8 +1,8 @@
 """What every equation has to mean, and whether it does: identities in index notation, at any width.
 
 The meaning of a symbol is read off the network's forward equations and the update order, never off the derivation:
-s' is the forward equation at primed values, ds is s' - s, delta is the part of E that is linear in a change of s, and so
-on. Derivatives are the linear part after a substitution; no rule of differentiation is used.
+s' is the forward equation at primed values, ds is s' - s, delta is the part of E that is linear in a change of s, and
+so on. Derivatives are the linear part after a substitution; no rule of differentiation is used.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Meanings:
             moved = linear_part(rhs, variable, direction)
             adjoint = ONE if array.symbol == "E" else adjoint_of(array)[equation.lhs.indices]
             parts.append(total(equation.lhs.indices, mul(adjoint, moved)))
-        result = ZERO
+        result: Expr = ZERO
         for part in parts:
             result = result + part
         return result

@@ -152,9 +152,7 @@ def _after(
             known[Array("vc", None, last.axes), position] = known[last, position]
 
 
-def _parts(
-    network: Network, order: Order, known: dict[Element, Any], number: Callable[[Fraction], Any]
-) -> None:
+def _parts(network: Network, order: Order, known: dict[Element, Any], number: Callable[[Fraction], Any]) -> None:
     """The sums that the contribution gives names to, computed from what they stand for."""
     sizes, depth = network.sizes, len(network.layers)
     for layer in range(depth):

@@ -32,7 +32,9 @@ def _activation(network: Network, source: Element) -> Activation:
     return network.layers[source[0].layer - 1].activation
 
 
-def in_network(network: Network, order: Order, equation: Equation, given: Mapping[str, Equation]) -> Counterexample | None:
+def in_network(
+    network: Network, order: Order, equation: Equation, given: Mapping[str, Equation]
+) -> Counterexample | None:
     """A network with small weights in which the right-hand side is not what the left-hand side means."""
     small = network.reduced()
     gates = Gates(
@@ -49,7 +51,12 @@ def in_network(network: Network, order: Order, equation: Equation, given: Mappin
         source = random.Random(seed)
         leaves: dict[Element, Fraction] = {}
 
-        def leaf(array: Array, position: tuple[int, ...], source: random.Random = source) -> Fraction:
+        def leaf(
+            array: Array,
+            position: tuple[int, ...],
+            source: random.Random = source,
+            leaves: dict[Element, Fraction] = leaves,
+        ) -> Fraction:
             if (array, position) not in leaves:
                 value = _small(source)
                 leaves[array, position] = abs(value) or Fraction(1) if array.symbol == "eta" else value
@@ -123,7 +130,9 @@ def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexam
         except ZeroDivisionError:
             derived = None
         if derived != true:
-            used = {k: v for k, v in numbers.items() if k in ("s", "ds") or (k == "W'" and equation.rule is Rule.CHOICE)}
+            used = {
+                k: v for k, v in numbers.items() if k in ("s", "ds") or (k == "W'" and equation.rule is Rule.CHOICE)
+            }
             return Counterexample(used, f"{equation.name} [{branch.name}]", derived, true)
     return None
 
@@ -136,7 +145,6 @@ def _indices(equation: Equation) -> tuple[Any, ...]:
 def _reader(unit: _Unit, binding: Mapping[Any, int]) -> Callable[[Expr], Any]:
     instance = Instance({}, {}, unit.look_up, exact_field())
     return lambda node: instance.value(node, binding)
-
 
 
 def on_integral(

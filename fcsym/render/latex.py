@@ -8,7 +8,7 @@ width of their terms.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,11 @@ def _latex(node: Expr) -> tuple[str, int]:
 def _number(value: Fraction) -> str:
     sign = "-" if value < 0 else ""
     size = abs(value)
-    return f"{sign}{size.numerator}" if size.denominator == 1 else rf"{sign}\frac{{{size.numerator}}}{{{size.denominator}}}"
+    return (
+        f"{sign}{size.numerator}"
+        if size.denominator == 1
+        else rf"{sign}\frac{{{size.numerator}}}{{{size.denominator}}}"
+    )
 
 
 def _at(node: Expr, level: int) -> str:
@@ -84,7 +88,11 @@ def _product(factors: Sequence[Expr]) -> tuple[str, int]:
         sign = "-"
         factors = [*([] if factors[0].value == -1 else [Number(-factors[0].value)]), *factors[1:]]
     above = [f for f in factors if not (isinstance(f, Pow) and f.exponent < 0)]
-    below = [Pow(f.base, -f.exponent) if f.exponent < -1 else f.base for f in factors if isinstance(f, Pow) and f.exponent < 0]
+    below = [
+        Pow(f.base, -f.exponent) if f.exponent < -1 else f.base
+        for f in factors
+        if isinstance(f, Pow) and f.exponent < 0
+    ]
     if below:
         # a factor in parentheses stays beside the fraction, where it can be read
         beside = [f for f in above if isinstance(f, Add)]
@@ -266,7 +274,7 @@ def _case_name(name: str) -> str:
 # --------------------------------------------------------------------------------------------------- documents
 
 
-_SECTIONS = (
+_SECTIONS: tuple[tuple[str, Callable[[Equation], bool]], ...] = (
     ("The network", lambda e: e.defines and not e.array.after and e.array.symbol in ("s", "v", "y", "E")),
     ("Backpropagation", lambda e: e.rule in (Rule.ADJOINT, Rule.UPDATE) or e.array.symbol == "g"),
     ("Front contribution", lambda e: e.rule in (Rule.INCREMENT, Rule.AFTER, Rule.CASES) or e.array.symbol == "a"),
@@ -319,7 +327,7 @@ def _numbered(e: Equation, numbers: dict[str, int], d: Derivation) -> list[str]:
     if isinstance(e.rhs, Cases):
         lines += ["", *_tabular(
             ("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"),
-            [(_case_name(b.name), _verdict(f), prose(f.note, d)) for b in e.rhs for f in [d.proof.case(e.name, b.name)]],
+            [(_case_name(b.name), _verdict(f := d.proof.case(e.name, b.name)), prose(f.note, d)) for b in e.rhs],
         )]  # fmt: skip
     return [*lines, ""]
 
@@ -351,8 +359,8 @@ def _verdicts(d: Derivation, numbers: dict[str, int]) -> list[str]:
     counts = ", ".join(f"{proof.count(v)} {v.value.lower()}" for v in Verdict if proof.count(v))
     lines = [
         r"\subsection*{Verdicts}",
-        f"Every right-hand side was held against what its left-hand side means in the network: in index notation, at the "
-        f"network's own widths, and on the instance {_escape(proof.instance)}, {_escape(proof.method)}. "
+        "Every right-hand side was held against what its left-hand side means in the network: in index notation,",
+        f"at the network's own widths, and on the instance {_escape(proof.instance)}, {_escape(proof.method)}.",
         f"Together: {counts}.",
         "",
     ]

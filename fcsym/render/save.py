@@ -21,12 +21,14 @@ def writable(path: str | os.PathLike[str]) -> Path:
     """The path, if its ending is one that can be written; ArgumentError otherwise."""
     where = Path(path)
     if where.suffix not in ENDINGS:
-        raise ArgumentError(f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}.")
+        raise ArgumentError(
+            f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}."
+        )
     return where
 
 
 def save(derivation: Derivation, path: str | os.PathLike[str]) -> Path:
-    """Write a derivation. Raises ArgumentError for an ending that is not supported and a place that cannot be written."""
+    """Write a derivation; ArgumentError for an ending that is not supported and a place that cannot be written."""
     from fcsym.render.latex import document
 
     return write_text(writable(path), document(derivation))

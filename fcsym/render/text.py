@@ -45,7 +45,11 @@ def _at(node: Expr, level: int) -> str:
 
 def _product(factors: tuple[Expr, ...]) -> str:
     above = [f for f in factors if not (isinstance(f, Pow) and f.exponent < 0)]
-    below = [Pow(f.base, -f.exponent) if f.exponent < -1 else f.base for f in factors if isinstance(f, Pow) and f.exponent < 0]
+    below = [
+        Pow(f.base, -f.exponent) if f.exponent < -1 else f.base
+        for f in factors
+        if isinstance(f, Pow) and f.exponent < 0
+    ]
     text = "*".join(_at(f, _POWER if len(factors) > 1 else _SUM) for f in above) or "1"
     return text + "".join("/" + _at(f, _ATOM) for f in below)
 

@@ -2,8 +2,8 @@
 
 The bar for an error is 16 eps times the sum of the absolute values of all terms that make up the quantity, with the
 operands' own sums carried through: what a sum of rounded terms can be off by, and not a typed-in tolerance. The points
-are drawn by kind: random ones, exact ones on a small lattice (s = 0 and s' = 0 hold there without rounding), and ones with
-v^c near 0. A case that no point reaches fails, unless it is proved that none can.
+are drawn by kind: random ones, exact ones on a small lattice (s = 0 and s' = 0 hold there without rounding), and
+ones with v^c near 0. A case that no point reaches fails, unless it is proved that none can.
 """
 
 from __future__ import annotations
@@ -470,21 +470,21 @@ class _Magnitude:
                     result = result * self._size(factor, axes)
                 return result
             case Pow(base, exponent) if exponent > 0:
-                return self._size(base, axes) ** exponent
+                return np.asarray(self._size(base, axes) ** exponent)
             case Pow(Ref() as base, -1):  # 1/v moves by |error of v| / v^2
-                value = np.abs(self._aligned(self.values[base.array.name], base, axes)).astype(np.longdouble)
-                return self._size(base, axes) / np.where(value > 0, value, np.inf) ** 2
+                near = np.abs(self._aligned(self.values[base.array.name], base, axes)).astype(np.longdouble)
+                return np.asarray(self._size(base, axes) / np.where(near > 0, near, np.inf) ** 2)
             case Total(over, body):
                 inner = self._size(body, (*axes, *over))
                 return np.asarray(inner.sum(axis=tuple(range(-len(over), 0))))
             case Apply(phi, Ref() as argument, derivative):
                 s = self._aligned(self.values[argument.array.name], argument, axes)
                 piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
-                slopes = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
+                slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
                 if derivative:
-                    for kink, slope in zip(phi.kinks, phi.kink_slopes, strict=True):
-                        slopes = np.where(s == float(kink), abs(float(slope)), slopes)
+                    for corner, slope in zip(phi.kinks, phi.kink_slopes, strict=True):
+                        slopes = np.where(s == float(corner), abs(float(slope)), slopes)
                     return slopes
                 intercepts = np.array([abs(float(p.intercept)) for p in phi.pieces])[piece]
-                return slopes * self._size(argument, axes) + intercepts
+                return np.asarray(slopes * self._size(argument, axes) + intercepts)
         raise ArgumentError(f"{node!r} cannot be measured.")

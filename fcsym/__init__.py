@@ -1,0 +1,71 @@
+"""fcsym: derive, prove, typeset, compile and check the learning rules of small networks.
+
+    import fcsym
+    net = fcsym.Network.parse("2-2-1")
+    d = fcsym.derive(net, order="sequential")
+    d.cases("p", unit=1)
+
+Names are imported when they are first used: `fcsym --help` pays for no algebra.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fcsym.activation import Activation as Activation
+    from fcsym.activation import Piece as Piece
+    from fcsym.activation import piecewise_linear as piecewise_linear
+    from fcsym.checker import Report as Report
+    from fcsym.checker import check as check
+    from fcsym.derivation import Derivation as Derivation
+    from fcsym.derivation import derive as derive
+    from fcsym.equation import Case as Case
+    from fcsym.equation import Equation as Equation
+    from fcsym.equation import Verdict as Verdict
+    from fcsym.errors import ArgumentError as ArgumentError
+    from fcsym.errors import CompileError as CompileError
+    from fcsym.errors import FcsymError as FcsymError
+    from fcsym.errors import NetworkError as NetworkError
+    from fcsym.errors import SizeError as SizeError
+    from fcsym.errors import UndefinedContribution as UndefinedContribution
+    from fcsym.network import Network as Network
+    from fcsym.proof import Proof as Proof
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Activation": "activation",
+    "ArgumentError": "errors",
+    "Case": "equation",
+    "CompileError": "errors",
+    "Derivation": "derivation",
+    "Equation": "equation",
+    "FcsymError": "errors",
+    "Network": "network",
+    "NetworkError": "errors",
+    "Piece": "activation",
+    "Proof": "proof",
+    "Report": "checker",
+    "SizeError": "errors",
+    "UndefinedContribution": "errors",
+    "Verdict": "equation",
+    "check": "checker",
+    "derive": "derivation",
+    "piecewise_linear": "activation",
+}
+
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'fcsym' has no attribute {name!r}")
+    value = getattr(import_module(f"fcsym.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

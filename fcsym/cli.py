@@ -1,0 +1,323 @@
+"""The command line. Everything that needs algebra is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fcsym.checker import Report
+    from fcsym.derivation import Derivation
+    from fcsym.network import Network
+
+__all__ = ["main"]
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+
+
+class _Usage(Exception):
+    """The command line itself is wrong."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _Usage(f"{message}; run '{self.prog} --help' to see what is possible.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns 0 when done, 1 when a check failed, 2 when the input was wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    wants_json = "--json" in arguments
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.run(options))
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return _complain("Interrupted.", wants_json)
+    except Exception as problem:
+        from fcsym.errors import FcsymError
+
+        if isinstance(problem, FcsymError | _Usage):
+            return _complain(str(problem), wants_json)
+        raise
+
+
+def _complain(sentence: str, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": sentence}))
+    else:
+        print(f"fcsym: {sentence}", file=sys.stderr)
+    return WRONG_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    from fcsym import __version__
+
+    parser = _Parser(
+        prog="fcsym", description="Derive, prove, typeset, compile and check the learning rules of small networks."
+    )
+    parser.add_argument("--version", action="version", version=f"fcsym {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    derive = commands.add_parser("derive", help="derive, prove, show, compile and check: the main job")
+    _network_options(derive)
+    _check_options(derive)
+    derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well, to a .tex file")
+    derive.set_defaults(run=_derive)
+
+    cases = commands.add_parser("cases", help="the case table of one unit, in closed form")
+    _network_options(cases)
+    cases.add_argument("--unit", type=int, default=1, help="which unit, from 1 (default 1)")
+    cases.add_argument("--layer", type=int, help="which hidden layer (default: the last)")
+    cases.add_argument("--quantity", default="p", help="p, P, dv, ... (default p)")
+    cases.add_argument("--raw", action="store_true", help="in raw weights and inputs only")
+    cases.add_argument("--max-operations", type=int, help="allow closed forms of this size")
+    cases.set_defaults(run=_cases)
+
+    check = commands.add_parser("check", help="compare the compiled step with autodiff backpropagation")
+    _network_options(check)
+    _check_options(check)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", help="widths from input to output, such as 2-2-1, or a network file (.toml)")
+    parser.add_argument("--order", default="simultaneous", help="simultaneous (default) or sequential, as in the paper")
+    parser.add_argument("--activation", default="relu", help="relu (default), leaky_relu or identity")
+    parser.add_argument("--bias", action="store_true", help="a bias in every layer")
+    parser.add_argument("--slope-at-kink", type=float, help="the derivative at a kink (default 0)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--trials", type=int, default=1000, help="random points to check (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random points (default 0)")
+
+
+def _network(options: argparse.Namespace) -> Network:
+    from fcsym.errors import NetworkError
+    from fcsym.network import Network
+
+    text = options.network
+    if text.endswith(".toml") or "/" in text or Path(text).exists():
+        if options.activation != "relu" or options.bias:
+            raise NetworkError(
+                f"{text} says itself which activations and biases it has: leave --activation and --bias out."
+            )
+        return Network.load(text)
+    return Network.parse(text, options.activation, options.bias)
+
+
+def _derivation(options: argparse.Namespace) -> Derivation:
+    from fcsym.derivation import derive
+
+    return derive(_network(options), options.order, options.slope_at_kink)
+
+
+@contextmanager
+def _progress(total: int | None = None) -> Iterator[Callable[[str], None]]:
+    """A line on standard error that says what is being done, where someone may be watching."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def step(what: str) -> None:
+            bar.update(task, description=what, advance=1)
+
+        yield step
+
+
+def _show(*parts: Any) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for part in parts:
+        console.print(part)
+
+
+def _prove(d: Derivation) -> None:
+    from fcsym.proof import prove
+
+    with _progress(len(d)) as step:
+        proof = prove(d, lambda name: step(f"proving {name}"))
+    d.__dict__["proof"] = proof  # the cached property: nothing is proved twice
+
+
+# --------------------------------------------------------------------------------------------------- commands
+
+
+def _derive(options: argparse.Namespace) -> int:
+    from fcsym import xor
+    from fcsym.checker import check
+
+    d = _derivation(options)
+    if options.output is not None:
+        from fcsym.render.save import writable
+
+        writable(options.output)  # before the work, not after
+    _prove(d)
+    with _progress() as step:
+        reports = [check(d, options.trials, options.seed, progress=step)]
+        if xor.applies(d.network):
+            reports.append(check(d, 1, options.seed, points=xor.points(d.network, seed=options.seed), progress=step))
+    written = None if options.output is None else d.save(options.output)
+    passed = d.proof.holds and all(reports)
+    if options.json:
+        document = _summary(d, reports) | {"equations": [_equation(d, name) for name in d.by_name]}
+        if written is not None:
+            document["file"] = str(written)
+        print(json.dumps(document))
+        return DONE if passed else FAILED
+    _show_derivation(d, reports)
+    if written is not None:
+        print(f"written: {written}")
+    print(_conclusion(d, reports))
+    return DONE if passed else FAILED
+
+
+def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
+    from fcsym.render import terminal
+
+    parts: list[Any] = [d]
+    if "p" in d.by_name and _small_enough(d):
+        keep = _paper_symbols(d)
+        parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
+    if d.proof.refuted:
+        parts.append(terminal.refutations(d.proof))
+    _show(*parts, terminal.checks(reports[0]))
+
+
+def _small_enough(d: Derivation) -> bool:
+    """Closed forms of a unit are shown where they fit on a screen."""
+    from fcsym.closed_form import operations
+
+    return operations(d, d["p"], frozenset(d.by_name[name].array for name in _paper_symbols(d))) <= 200
+
+
+def _paper_symbols(d: Derivation) -> tuple[str, ...]:
+    """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'."""
+    last = len(d.network.layers)
+    names = [f"delta{last}", f"W{last}_new", "vc"]
+    for layer in range(1, last):
+        names += [f"s{layer}", f"s{layer}_new", f"v{layer}"]
+    names += [f"delta{layer}" for layer in range(2, last)] + [f"W{layer}_new" for layer in range(2, last)]
+    names += [f"dv{layer}" for layer in range(1, last - 1)]
+    return tuple(dict.fromkeys(name for name in names if name in d.by_name))
+
+
+def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
+    """One line: what was proved and what was measured."""
+    from fcsym.equation import Verdict
+
+    proof = d.proof
+    shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED]
+    shown += [Verdict.UNDECIDED] if proof.count(Verdict.UNDECIDED) else []
+    proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
+    main = reports[0]
+    measured = f"measured {main.points} numbers on random, exact and near-zero points"
+    if len(reports) > 1:
+        measured += f" and {reports[1].points} on the four XOR samples"
+    elif d.network.inputs != 2 or d.network.widths[-1] != 1:
+        measured += " (XOR needs two inputs and one output)"
+    worst = max((report.worst for report in reports), key=lambda row: (not row.passed, row.ratio))
+    verdict = "agrees" if all(reports) else "DISAGREES"
+    return (
+        f"{d.network}, {d.order}: {proved}; {measured}: the kernel {verdict} with autodiff, "
+        f"worst error {worst.ratio:.2g} of its bound ({worst.quantity}, {worst.case})."
+    )
+
+
+def _summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
+    from fcsym.equation import Verdict
+
+    proof = d.proof
+    return {
+        "network": str(d.network), "order": d.order,
+        "proved": proof.count(Verdict.PROVED), "refuted": proof.count(Verdict.REFUTED),
+        "undecided": proof.count(Verdict.UNDECIDED), "chosen": proof.count(Verdict.CHOSEN),
+        "passed": proof.holds and all(reports),
+        "checks": [_row(row, sample) for report, sample in zip(reports, ("random", "xor"), strict=False)
+                   for row in report.rows],
+    }  # fmt: skip
+
+
+def _row(row: Any, sample: str) -> dict[str, Any]:
+    """A row of a report; numbers that JSON cannot hold become null."""
+    return {
+        "quantity": row.quantity, "case": row.case, "points": row.points,
+        "worst": row.worst if row.worst < float("inf") else None, "bound": row.bound, "passed": row.passed,
+        "impossible": row.impossible, "sample": sample, "where": row.where,
+    }  # fmt: skip
+
+
+def _equation(d: Derivation, name: str) -> dict[str, Any]:
+    equation, finding = d.by_name[name], d.proof.verdict(name)
+    return {
+        "name": name, "equation": str(equation), "rule": equation.rule.value, "because": equation.because,
+        "uses": list(equation.uses), "paper": equation.cite, "verdict": finding.verdict.value,
+        "index": finding.index, "expanded": finding.expanded,
+    }  # fmt: skip
+
+
+def _cases(options: argparse.Namespace) -> int:
+    from fcsym.render import terminal
+
+    d = _derivation(options)
+    keep = () if options.raw else tuple(n for n in _paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
+    rows = d.cases(
+        options.quantity, options.unit, layer=options.layer, keep=keep, max_operations=options.max_operations
+    )
+    if options.json:
+        print(json.dumps({
+            "network": str(d.network), "order": d.order, "unit": options.unit,
+            "quantity": d.resolve(options.quantity, options.layer),
+            "cases": [
+                {
+                    "name": row.name, "when": row.condition,
+                    "value": "undefined" if row.value is None else str(row.value),
+                    "verdict": row.verdict.value, "status": row.status.value, "possible": row.possible,
+                    "note": terminal.plain(row.note),
+                }
+                for row in rows
+            ],
+            "joint": None,
+        }))  # fmt: skip
+    else:
+        name = d.resolve(options.quantity, options.layer)
+        _show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
+    return DONE if not d.proof.refuted else FAILED
+
+
+def _check(options: argparse.Namespace) -> int:
+    from fcsym.checker import check
+
+    d = _derivation(options)
+    _prove(d)
+    with _progress() as step:
+        report = check(d, options.trials, options.seed, progress=step)
+    passed = report.passed and d.proof.holds
+    if options.json:
+        print(json.dumps(_summary(d, [report])))
+    else:
+        from fcsym.render import terminal
+
+        _show(terminal.checks(report))
+        print(_conclusion(d, [report]))
+    return DONE if passed else FAILED

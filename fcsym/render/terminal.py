@@ -1,0 +1,87 @@
+"""Derivations, case tables, proofs and checks in the terminal, by rich."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from fcsym.equation import Case, Verdict
+from fcsym.render import text
+
+if TYPE_CHECKING:
+    from fcsym.checker import Report
+    from fcsym.derivation import Derivation
+    from fcsym.proof import Proof
+
+__all__ = ["cases", "checks", "derivation", "plain", "refutations"]
+
+_STYLE = {
+    Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
+    Verdict.DEFINITION: "dim", Verdict.UNDECIDED: "bold yellow",
+}  # fmt: skip
+
+
+def plain(sentence: str) -> str:
+    """A sentence without the marks around its mathematics."""
+    return sentence.replace("`", "")
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict.value, style=_STYLE[verdict])
+
+
+def derivation(d: Derivation) -> RenderableType:
+    """The equations with their reasons and verdicts."""
+    table = Table(title=Text(f"{d.network}, {d.order} order"), title_justify="left", show_lines=True)
+    table.add_column("#", justify="right")
+    table.add_column("equation", ratio=3)
+    table.add_column("why", ratio=2)
+    table.add_column("paper")
+    table.add_column("verdict")
+    numbers = {e.name: n for n, e in enumerate(d.equations, 1)}
+    for e in d.equations:
+        uses = ", ".join(f"({numbers[name]})" for name in e.uses)
+        why = f"{e.rule.value}: {plain(e.because)}" + (f" Uses {uses}." if uses else "")
+        verdict = _verdict(d.proof.verdict(e.name).verdict)
+        table.add_row(str(numbers[e.name]), Text(text.equation(e)), Text(why), Text(e.cite), verdict)
+    assumed = Text("\n".join(f"assumed: {plain(sentence)}" for sentence in d.assumptions))
+    return Group(table, assumed)
+
+
+def cases(title: str, rows: Sequence[Case]) -> RenderableType:
+    """A unit's case table."""
+    table = Table(title=Text(title), title_justify="left", show_lines=True)
+    for column in ("case", "when", "value", "verdict", "remark"):
+        table.add_column(column)
+    for row in rows:
+        value = "undefined" if row.value is None else str(row.value)
+        table.add_row(
+            Text(row.name), Text(row.condition), Text(value), _verdict(row.verdict), Text(plain(row.note))
+        )  # fmt: skip
+    return table
+
+
+def refutations(proof: Proof) -> RenderableType:
+    """What is wrong, each with its counterexample."""
+    return Text("\n".join(f"REFUTED {finding.name}: {finding.note}" for finding in proof.refuted))
+
+
+def checks(report: Report) -> RenderableType:
+    """The comparison with autodiff, a row per quantity and case."""
+    title = f"{report.network}, {report.order} order, against autodiff in {report.against} order, {report.dtype}"
+    table = Table(title=Text(title), title_justify="left")
+    for column in ("quantity", "case", "points", "worst error", "bound there", "error / bound", ""):
+        table.add_column(column, justify="left" if column in ("quantity", "case", "") else "right")
+    for row in report.rows:
+        mark = Text("ok", "green") if row.passed else Text("FAILED", "bold red")
+        if row.impossible and not row.points:
+            mark = Text("cannot occur", "dim")
+        table.add_row(
+            Text(row.quantity), Text(row.case), str(row.points), f"{row.worst:.2e}", f"{row.bound:.2e}",
+            f"{row.ratio:.2g}", mark,
+        )  # fmt: skip
+    return table
