@@ -30,6 +30,7 @@ from fcsym.expression import (
     Ref,
     Total,
     add,
+    children,
     mul,
     number,
     power,
@@ -104,6 +105,29 @@ def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
             return Total(tuple(moved), rename(body, inner))
         case _:
             return _rebuild(node, lambda child: rename(child, names))
+
+
+def apart(node: Expr) -> Expr:
+    """Every bound index gets a name that nothing else in the expression has: no sum can capture what is beside it."""
+    return _apart_from(node, free_in(node))
+
+
+def free_in(node: Expr) -> set[Index]:
+    """The indices that no sum in the expression binds."""
+    if isinstance(node, Ref):
+        return set(node.indices)
+    inside = set().union(*(free_in(child) for child in children(node)))
+    return inside - set(node.over) if isinstance(node, Total) else inside
+
+
+def _apart_from(node: Expr, taken: set[Index]) -> Expr:
+    if not isinstance(node, Total):
+        return _rebuild(node, lambda child: _apart_from(child, taken))
+    names = {}
+    for index in node.over:
+        names[index] = fresh(index.axis, taken) if index in taken else index
+        taken.add(names[index])
+    return Total(tuple(names.values()), _apart_from(rename(node.body, names), taken))
 
 
 def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:

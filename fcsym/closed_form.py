@@ -327,9 +327,9 @@ def _weight_name(d: Derivation, array: Array, position: tuple[int, ...], shape: 
     for n, length in zip(position, shape, strict=True):
         offset = offset * length + n
     if d.network.names:
-        if len(d.network.names) == len(parameters):
-            return "_".join([d.network.names[len(before)], *(str(n + 1) for n in position)])
-        return d.network.names[sum(prod(d.network.shape(a)) for a in before) + offset]
+        if len(d.network.names) == sum(prod(d.network.shape(theta)) for theta in parameters):
+            return d.network.names[sum(prod(d.network.shape(a)) for a in before) + offset]
+        return "_".join([d.network.names[len(before)], *(str(n + 1) for n in position)])
     if d.network.widths == (2, 2, 1):  # the paper's figure 2
         same = sum(prod(d.network.shape(a)) for a in before if a.symbol == array.symbol)
         return f"{array.symbol.lower()}_{same + offset + 1}"

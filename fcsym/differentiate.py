@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fcsym.algebra import Definition, fresh, in_order, inline, rename
+from fcsym.algebra import Definition, apart, fresh, in_order, inline, rename
 from fcsym.equation import Equation, Rule
 from fcsym.errors import UnsupportedExpression
 from fcsym.expression import (
@@ -47,22 +47,26 @@ def slope_of(array: Array) -> Array:
 
 def occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
     """(A[a], d node / d A[a], indices bound around it) for each place where an array element occurs."""
+    yield from _occurrences(apart(node))
+
+
+def _occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
     match node:
         case Ref():
             yield node, ONE, ()
         case Add(terms):
             for term in terms:
-                yield from occurrences(term)
+                yield from _occurrences(term)
         case Mul(factors):
             for n, factor in enumerate(factors):
                 others = mul(*factors[:n], *factors[n + 1 :])
-                for ref, slope, bound in occurrences(factor):
+                for ref, slope, bound in _occurrences(factor):
                     yield ref, mul(others, slope), bound
         case Pow(base, exponent):
-            for ref, slope, bound in occurrences(base):
+            for ref, slope, bound in _occurrences(base):
                 yield ref, mul(exponent, power(base, exponent - 1), slope), bound
         case Total(over, body):
-            for ref, slope, bound in occurrences(body):
+            for ref, slope, bound in _occurrences(body):
                 yield ref, slope, over + bound
         case Apply(_, Ref(array, indices) as argument, 0):
             yield argument, slope_of(array)[indices], ()

@@ -262,7 +262,7 @@ def total(over: Index | Iterable[Index], body: Expr | Numeric) -> Expr:
     node = number(body)
     if not indices or node == ZERO:
         return node
-    if isinstance(node, Total):
+    if isinstance(node, Total) and not set(indices) & set(node.over):
         return Total(indices + node.over, node.body)
     return Total(indices, node)
 

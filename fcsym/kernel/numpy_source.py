@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from fcsym.decision import Tree, decide
 from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.errors import CompileError
-from fcsym.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Total, children
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
@@ -205,20 +205,21 @@ class _Writer:
             self.lines.append(
                 f"undefined = {' | '.join(rows)}" if rows else "undefined = np.zeros(vc.shape, dtype=bool)"
             )
-        self.lines.append(f"{name} = {self._choose(decide(replaced), axes)}")
+        # literals alone would make the result float64
+        kind = self._expression(cases.branches[0].when[0].subject, axes)[0].split("[")[0]
+        self.lines.append(f"{name} = {self._choose(decide(replaced), axes)}.astype({kind}.dtype, copy=False)")
 
     def _guarded(self, name: str, quotient: Expr, branches: list[Branch]) -> Ref:
         """The quotient, divided only where one of its cases holds."""
-        assert isinstance(quotient, Mul)
-        above = [f for f in quotient.factors if not isinstance(f, Pow)]
-        below = [f.base for f in quotient.factors if isinstance(f, Pow)]
-        numerator, denominator = above[0], below[0]
-        if not isinstance(numerator, Ref) or not isinstance(denominator, Ref) or len(above) + len(below) != 2:
-            raise CompileError(f"{quotient!r} has no NumPy form: only one element divided by another.")
-        mask = " | ".join(self._mask(branch, denominator.indices) for branch in branches)
-        top, bottom = numerator.array.name, denominator.array.name
-        self.lines.append(f"{name} = np.divide({top}, {bottom}, out=np.zeros_like({top}), where={mask})")
-        return Array(name, None, denominator.array.axes)[denominator.indices]
+        above = next((f for f in children(quotient) if isinstance(f, Ref)), None) if isinstance(quotient, Mul) else None
+        below = next(f.base for f in (quotient, *children(quotient)) if isinstance(f, Pow))
+        assert isinstance(below, Ref)
+        mask = " | ".join(self._mask(branch, below.indices) for branch in branches)
+        bottom = below.array.name
+        top = "1.0" if above is None else above.array.name
+        shape = bottom if above is None else top
+        self.lines.append(f"{name} = np.divide({top}, {bottom}, out=np.zeros_like({shape}), where={mask})")
+        return Array(name, None, below.array.axes)[below.indices]
 
     def _mask(self, branch: Branch, axes: tuple[Index, ...]) -> str:
         return "(" + " & ".join(f"({self._test(condition, axes)})" for condition in branch.when) + ")"
@@ -242,7 +243,7 @@ def _linear(slope: Fraction, intercept: Fraction, s: str) -> str:
 
 
 def _quotients(node: Expr | None) -> list[Expr]:
-    """Each `a / b` in a sum of products, as the product of the one element above and the one below."""
+    """Each `a / b` in a sum of products: the element below, with one of the same shape above where there is one."""
     if node is None:
         return []
     result = []
@@ -262,9 +263,10 @@ def _split(term: Expr) -> tuple[Expr, list[Expr]] | None:
         return None
     assert isinstance(below[0], Pow) and isinstance(below[0].base, Ref)
     partner = next((f for f in term.factors if isinstance(f, Ref) and f.indices == below[0].base.indices), None)
-    if partner is None or len(below) > 1:
-        raise CompileError(f"{term!r} has no NumPy form: its quotient has no element of the same shape above.")
-    return Mul((partner, below[0])), [f for f in term.factors if f is not partner and f is not below[0]]
+    if len(below) > 1 or below[0].exponent != -1:
+        raise CompileError(f"{term!r} has no NumPy form: only one element can be divided by another.")
+    quotient = below[0] if partner is None else Mul((partner, below[0]))
+    return quotient, [f for f in term.factors if f is not partner and f is not below[0]]
 
 
 def _with(branch: Branch, names: dict[Expr, Ref]) -> Branch:

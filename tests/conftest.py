@@ -1,0 +1,51 @@
+"""What tests share: networks to try, and a way to need a tool that a user may lack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from fcsym.derivation import derive
+from fcsym.network import Network
+
+ORDERS = ("simultaneous", "sequential")
+
+NETWORKS = {
+    "2-2-1": Network.parse("2-2-1"),
+    "one unit": Network.parse("1-1-1"),
+    "linear": Network.parse("3-2", bias=True),
+    "several outputs": Network.parse("3-4-2"),
+    "three layers": Network.parse("2-3-2-1"),
+    "biases in some layers": Network.mlp([3, 4, 4, 2], bias=[True, False, True]),
+    "leaky": Network.mlp([2, 3, 2, 2], activation="leaky_relu", bias=True),
+    "deep linear": Network.mlp([2, 2, 2, 1], activation="identity"),
+    "mixed, deep": Network.mlp([3, 2, 3, 2, 2], activation=["relu", "identity", "leaky_relu"], bias=True),
+    "wide": Network.parse("8-16-16-1", bias=True),
+}
+
+
+@pytest.fixture(params=list(NETWORKS))
+def network(request):
+    return NETWORKS[request.param]
+
+
+@pytest.fixture(params=ORDERS)
+def order(request):
+    return request.param
+
+
+@pytest.fixture
+def derivation(network, order):
+    return derive(network, order)
+
+
+def need(tool: str) -> str:
+    """The path of a program; without it the test is skipped, and fails where FCSYM_REQUIRE says it must run."""
+    path = shutil.which(tool)
+    if path is None:
+        if tool in os.environ.get("FCSYM_REQUIRE", "").split(","):
+            pytest.fail(f"{tool} is not installed, and FCSYM_REQUIRE says that it must be")
+        pytest.skip(f"{tool} is not installed")
+    return path

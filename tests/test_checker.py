@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import dataclasses
+import random
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from exact import step
+from test_proof import mutants, replaced
+
+from fcsym import checker, xor
+from fcsym.checker import check
+from fcsym.derivation import derive
+from fcsym.equation import Cases
+from fcsym.errors import ArgumentError, CompileError
+from fcsym.network import Network
+from fcsym.oracle import backpropagation
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_kernel_agrees_with_autodiff(derivation, dtype):
+    report = check(derivation, trials=300, dtype=dtype)
+    assert report.passed, str(report)
+    assert report.left_out < 30
+
+
+def test_every_possible_case_is_reached(derivation):
+    report = check(derivation, trials=200)
+    reached = {(row.quantity, row.case): row.points for row in report.rows}
+    for equation in derivation:
+        if isinstance(equation.rhs, Cases) and equation.name != "P":
+            for branch in equation.rhs:
+                possible = derivation.proof.case(equation.name, branch.name).possible
+                assert (reached[equation.name, branch.name] > 0) == possible
+
+
+@pytest.mark.parametrize("text", ["2-2-1", "3-4-4-2"])
+def test_exact_kinks_and_near_zeros_are_among_the_points(text, order):
+    rows = {(row.quantity, row.case): row for row in check(derive(Network.parse(text), order), trials=200).rows}
+    for layer in range(1, text.count("-")):
+        for case in ("s = 0", "s' = 0", "v^c near 0"):
+            assert rows[f"dv{layer}", case].points > 0
+
+
+@pytest.mark.parametrize("text", ["2-2-1", "3-4-4-2", "1-1-1"])
+def test_the_crossed_order_fails(text, order):
+    other = "sequential" if order == "simultaneous" else "simultaneous"
+    report = check(derive(Network.parse(text), order), trials=100, against=other)
+    assert not report.passed
+    assert report.worst.where
+
+
+def test_wrong_kernels_fail():
+    d = derive(Network.parse("2-2-1"))
+    d.proof  # noqa: B018  # the mutants take over what is impossible from the true derivation
+    caught, tried = 0, 0
+    for name in ("delta1", "W2_new", "ds1", "dv1", "dy", "p"):
+        for what, mutant in mutants(d, name):
+            if "dead -> active" in what:
+                continue  # cannot occur in one hidden layer: no kernel can show it
+            object.__setattr__(mutant, "proof", d.proof)
+            try:
+                failed = not check(mutant, trials=60).passed
+            except (CompileError, ValueError):
+                continue  # no kernel, or arrays that do not fit: no wrong number
+            tried += 1
+            caught += failed
+            assert failed, f"{name}: {what} passes the check"
+    assert caught == tried > 20
+
+
+def test_a_case_that_no_point_reaches_fails():
+    """A row with a condition that never holds, said to be possible, must not pass unnoticed."""
+    d = derive(Network.parse("2-2-1"))
+    finding = d.proof.case("dv1", "dead -> active")
+    findings = tuple(dataclasses.replace(f, possible=True) if f is finding else f for f in d.proof.findings)
+    object.__setattr__(d, "proof", dataclasses.replace(d.proof, findings=findings))
+    report = check(d, trials=20)
+    assert not report.passed
+    assert [row.case for row in report.rows if not row.passed] == ["dead -> active"]
+
+
+def test_the_slope_at_a_kink_is_compared_too():
+    assert check(derive(Network.parse("2-3-1"), slope_at_kink=1), trials=100).passed
+    right = derive(Network.parse("2-3-1"), slope_at_kink=1)
+    source = derive(Network.parse("2-3-1"), slope_at_kink=0)
+    object.__setattr__(source, "network", right.network)  # the kernel says 0, the oracle 1
+    assert not check(source, trials=100).passed
+
+
+def test_own_activations_are_checked(tmp_path, order):
+    file = tmp_path / "net.toml"
+    file.write_text(
+        'widths = [2, 4, 3, 1]\nactivation = "hat"\nbias = true\n[[activations]]\nname = "hat"\nslope_at_kink = 0.5\n'
+        "pieces = [{ upper = 0, slope = -1 }, { upper = 2, slope = 1 }, { slope = 0, intercept = 2 }]\n"
+    )
+    report = check(derive(Network.load(file), order), trials=2000)
+    assert report.passed, str(report)
+
+
+def test_xor_samples(order):
+    net = Network.parse("2-4-1", bias=True)
+    assert xor.applies(net)
+    assert not xor.applies(Network.parse("3-4-1"))
+    report = check(derive(net, order), points=xor.points(net))
+    assert report.passed
+    assert {row.points for row in report.rows if row.quantity == "y"} == {100}
+
+
+@pytest.mark.parametrize("bad", [{"trials": 0}, {"trials": 1.5}, {"trials": True}, {"seed": -1}, {"seed": "a"}])
+def test_bad_arguments_are_refused(bad):
+    with pytest.raises(ArgumentError):
+        check(derive(Network.parse("2-2-1")), **bad)
+
+
+def test_reports_are_reproducible():
+    d = derive(Network.parse("2-2-1"))
+    assert check(d, 50, 3) == check(d, 50, 3)
+    assert check(d, 50, 3) != check(d, 50, 4)
+
+
+def test_the_oracle_is_right(order):
+    """autograd against rationals by hand, gates and kinks included."""
+    widths = (2, 3, 2, 2)
+    net = Network.mlp(widths)
+    for seed in range(20):
+        source = random.Random(seed)
+        w = [[[Fraction(source.randint(-1, 2)) for _ in range(n)] for _ in range(m)]
+             for n, m in pairwise(widths)]  # fmt: skip
+        x, target = [Fraction(source.randint(-1, 1)) for _ in range(2)], [Fraction(1), Fraction(-1)]
+        true = step(widths, w, x, target, Fraction(1, 2), order)
+        one = [np.array([m], dtype=float) for m in w]
+        got = backpropagation(
+            net, order, one, np.array([x], dtype=float), np.array([target], dtype=float), np.array([0.5])
+        )
+        for layer in range(3):
+            assert got[f"W{layer + 1}_new"][0].astype(float).tolist() == true.w[layer]
+            assert got[f"delta{layer + 1}"][0].astype(float).tolist() == true.delta[layer]
+        assert got["y_new"][0].astype(float).tolist() == true.v_new[-1]
+
+
+def test_the_bound_is_a_small_multiple_of_rounding():
+    """A result that is off by 64 units of its own last place, where nothing cancels, must fail."""
+    d = derive(Network.parse("2-2-1"))
+    wrong = replaced(d, "delta2", d.by_name["delta2"].rhs * (1 + Fraction(1, 2**45)))
+    object.__setattr__(wrong, "proof", d.proof)
+    assert not check(wrong, trials=50).passed
+    assert checker.ULPS == 16

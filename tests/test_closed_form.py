@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+import sympy
+from exact import step
+
+from fcsym.derivation import derive
+from fcsym.errors import ArgumentError, SizeError
+from fcsym.network import Network
+
+PAPER = ("w_1", "w_2", "w_3", "w_4", "w_5", "w_6")
+
+
+def numbers(source, count):
+    return [Fraction(source.randint(-6, 6), source.choice((1, 2, 3))) for _ in range(count)]
+
+
+def paper_point(seed):
+    source = random.Random(seed)
+    w, x, (target,) = numbers(source, 6), numbers(source, 2), numbers(source, 1)
+    eta = Fraction(1, source.randint(1, 9))
+    values = dict(zip(PAPER, w, strict=True)) | {"x_1": x[0], "x_2": x[1], "y_g": target, "eta": eta}
+    return values, ([[w[0:2], w[2:4]], [w[4:6]]], x, [target], eta)
+
+
+def evaluate(expr, values):
+    return expr.xreplace(
+        {s: sympy.Rational(values[s.name].numerator, values[s.name].denominator) for s in expr.free_symbols}
+    )
+
+
+def fraction(value):
+    return Fraction(int(value.p), int(value.q))
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+def test_closed_forms_of_the_paper_s_network_are_right_everywhere(order, unit):
+    d = derive(Network.parse("2-2-1"), order)
+    forms = {name: d.expr(name, unit) for name in ("p", "dv", "ds", "s'", "v'", "r", "W2'")}
+    assert {s.name for s in forms["p"].free_symbols} == {*PAPER, "x_1", "x_2", "y_g", "eta"}
+    seen = set()
+    for seed in range(60):
+        values, (weights, x, target, eta) = paper_point(seed)
+        true = step((2, 2, 1), weights, x, target, eta, order)
+        j = unit - 1
+        s, after = true.s[0][j], true.s_new[0][j]
+        change = true.v_new[1][j] - true.v[1][j]
+        seen.add((s > 0, after > 0))
+        assert fraction(evaluate(forms["ds"], values)) == after - s
+        assert fraction(evaluate(forms["s'"], values)) == after
+        assert fraction(evaluate(forms["dv"], values)) == change
+        assert fraction(evaluate(forms["v'"], values)) == true.v_new[1][j]
+        assert fraction(evaluate(forms["W2'"], values)) == true.w[1][0][j]
+        p = true.w[1][0][j] * change / true.v[1][j] if true.v[1][j] else Fraction(0)
+        assert fraction(evaluate(forms["p"], values)) == p
+        assert fraction(evaluate(forms["r"], values)) == true.w[1][0][j] + p
+    assert seen == {(True, True), (True, False), (False, False)}
+
+
+def test_closed_forms_of_three_layers(order):
+    d = derive(Network.parse("2-2-2-1"), order)
+    form = d.expr("s2'", 2)
+    for seed in range(6):
+        source = random.Random(seed)
+        w = numbers(source, 10)
+        weights = [[w[0:2], w[2:4]], [w[4:6], w[6:8]], [w[8:10]]]
+        x, target, eta = numbers(source, 2), numbers(source, 1), Fraction(1, 4)
+        true = step((2, 2, 2, 1), weights, x, target, eta, order)
+        values = {f"W{layer + 1}_{i + 1}_{j + 1}": weights[layer][i][j]
+                  for layer in range(3) for i in range(len(weights[layer])) for j in range(2)}  # fmt: skip
+        values |= {"x_1": x[0], "x_2": x[1], "y_g": target[0], "eta": eta}
+        assert fraction(evaluate(form, values)) == true.s_new[1][1]
+
+
+def test_cases_hold_exactly_one_at_a_time_and_give_the_value(order):
+    d = derive(Network.parse("2-2-1"), order)
+    table, whole = d.cases("p", unit=2), d.expr("p", unit=2)
+    for seed in range(30):
+        values, _ = paper_point(seed)
+        holding = [row for row in table if all(bool(evaluate(c, values)) for c in row.when)]
+        assert len(holding) == 1
+        assert evaluate(holding[0].value, values) == evaluate(whole, values)
+
+
+def test_a_single_case_can_be_asked_for():
+    d = derive(Network.parse("2-2-1"))
+    assert d.expr("p", 1, case="active -> dead") == d.cases("p", 1)[1].value
+    assert d.expr("p", 1, case="dead -> active") is sympy.nan
+
+
+def test_names_are_the_reader_s_own(tmp_path):
+    file = tmp_path / "net.toml"
+    file.write_text('widths = [1, 1, 1]\nnames = ["a", "b"]\n')
+    d = derive(Network.load(file))
+    assert {s.name for s in d.expr("W1'").free_symbols} == {"a", "b", "x_1", "y_g", "eta"}
+    assert {s.name for s in derive(Network.parse("1-2-2")).expr("y", 2).free_symbols} == {
+        "W1_1_1", "W1_2_1", "W2_2_1", "W2_2_2", "x_1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [{"unit": 0}, {"unit": 3}, {"unit": True}, {"unit": 1.0}, {"unit": "1"},
+                                       {"output": 2}, {"case": "asleep"}, {"layer": 7}, {"keep": ("nothing",)}])  # fmt: skip
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(ArgumentError) as caught:
+        derive(Network.parse("2-2-1")).expr("p", **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_would_be_too_large_is_refused_with_its_size_and_the_way_out():
+    d = derive(Network.parse("64-64-64-10"))
+    with pytest.raises(SizeError, match=r"operations.*max_operations=\d+"):
+        d.expr("p")
+    assert d.expr("p", keep=("W3'", "dv2", "s2", "s2'", "ds2", "vc"))
+    small = derive(Network.parse("2-2-1"))
+    with pytest.raises(SizeError):
+        small.expr("p", max_operations=10)
+
+
+def test_all_closed_forms_of_a_4_8_8_1_unit_can_be_had(order):
+    d = derive(Network.parse("4-8-8-1"), order)
+    for name in ("ds", "dv", "p", "P", "r", "v'", "s'"):
+        assert d.expr(name, 1) is not None
+
+
+def test_the_estimate_is_the_size(order):
+    """The estimate is an upper bound on what SymPy counts, and not a wild one."""
+    from fcsym.closed_form import operations
+
+    d = derive(Network.parse("2-2-1"), order)
+    for name in ("s1", "y", "ds", "p", "P"):
+        form = d.expr(name)
+        counted, estimate = sympy.count_ops(form), operations(d, d[name])
+        assert counted <= 2 * estimate + 10
+        assert estimate <= 4 * counted + 10

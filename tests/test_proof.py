@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import pytest
+
+from fcsym.derivation import derive
+from fcsym.equation import Branch, Cases, Rule, Status, Verdict
+from fcsym.expression import Add, Mul, Number, Pow, Ref, Total, add, mul, power, total
+from fcsym.network import Network
+from fcsym.proof import prove
+from fcsym.proof.expanded import Expansion
+
+
+def test_everything_is_proved(derivation):
+    wrong = [f for f in derivation.proof.findings if f.verdict in (Verdict.REFUTED, Verdict.UNDECIDED)]
+    assert not wrong
+    assert derivation.proof.holds
+
+
+def test_both_deciders_say_so_where_there_is_something_to_prove(derivation):
+    for finding in derivation.proof.findings:
+        if finding.verdict is not Verdict.PROVED or derivation.by_name[finding.equation].rule is Rule.DEFINITION:
+            continue
+        if finding.expanded == "z3":
+            continue
+        assert finding.index == "identical", finding
+        assert finding.expanded.startswith("identical"), finding
+
+
+def test_small_depths_are_expanded_in_full_and_large_ones_say_that_they_are_not():
+    assert Expansion(Network.parse("2-2-1"), "sequential", derive(Network.parse("2-2-1"), "sequential").by_name).in_full
+    deep = derive(Network.parse("2-2-2-2-2-1"), "sequential")
+    assert "random points" in deep.proof.method
+    assert {f.expanded for f in deep.proof.findings if f.index == "identical"} == {"identical at random points"}
+
+
+def test_the_choice_is_called_one():
+    d = derive(Network.parse("2-2-1"))
+    assert d.proof.verdict("p").verdict is Verdict.CHOSEN
+    assert d.proof.case("p", "dead -> dead").verdict is Verdict.CHOSEN
+    assert d.proof.case("p", "active -> active").verdict is Verdict.PROVED
+
+
+# ------------------------------------------------------------------------------------------------- mutations
+
+
+def sites(node):
+    """Every expression that differs from `node` in one sign, one factor or one exponent."""
+    match node:
+        case Add(terms):
+            for n, term in enumerate(terms):
+                yield "sign", add(*terms[:n], -term, *terms[n + 1 :])
+                for kind, mutant in sites(term):
+                    yield kind, add(*terms[:n], mutant, *terms[n + 1 :])
+        case Mul(factors):
+            yield "sign", -node
+            for n, factor in enumerate(factors):
+                yield "factor", mul(*factors[:n], *factors[n + 1 :])
+                for kind, mutant in sites(factor):
+                    yield kind, mul(*factors[:n], mutant, *factors[n + 1 :])
+        case Total(over, body):
+            for kind, mutant in sites(body):
+                yield kind, total(over, mutant)
+        case Pow(base, exponent):
+            yield "exponent", power(base, exponent + 1 if exponent > 0 else exponent - 1)
+        case Ref():
+            yield "sign", -node
+        case Number(value):
+            yield "factor", Number(value * 2 or Fraction(1))
+
+
+def replaced(d, name, rhs):
+    equations = tuple(dataclasses.replace(e, rhs=rhs) if e.name == name else e for e in d.equations)
+    return dataclasses.replace(d, equations=equations)
+
+
+def mutants(d, name):
+    """(what was done, the mutated derivation) for one equation."""
+    rhs = d.by_name[name].rhs
+    if not isinstance(rhs, Cases):
+        for kind, mutant in sites(rhs):
+            yield kind, replaced(d, name, mutant)
+        return
+    rows = rhs.branches
+    for n, row in enumerate(rows):
+        if row.status is Status.VALUE:
+            for kind, mutant in sites(row.value):
+                changed = dataclasses.replace(row, value=mutant)
+                yield f"{kind} in {row.name}", replaced(d, name, Cases((*rows[:n], changed, *rows[n + 1 :])))
+        for m in range(n):
+            swapped = list(rows)
+            swapped[n] = dataclasses.replace(row, value=rows[m].value, status=rows[m].status)
+            swapped[m] = dataclasses.replace(rows[m], value=row.value, status=row.status)
+            yield f"cases {row.name} and {rows[m].name} swapped", replaced(d, name, Cases(tuple(swapped)))
+
+
+MUTATED = {
+    "2-2-1": Network.parse("2-2-1"),
+    "biases, two outputs": Network.parse("2-2-2", bias=True),
+    "three layers": Network.parse("2-2-2-1"),
+}
+NAMES = {key: [e.name for e in derive(net).equations] for key, net in MUTATED.items()}
+
+
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key in MUTATED for name in NAMES[key]])
+def test_every_mutant_of_every_equation_is_refuted(key, name, order):
+    d = derive(MUTATED[key], order)
+    count = 0
+    for what, mutant in mutants(d, name):
+        if count >= 12:  # enough of the same kinds; the first ones differ most
+            break
+        proof = prove(mutant)
+        assert proof.refuted, f"{name}: {what} passes"
+        for finding in proof.refuted:
+            example = finding.counterexample
+            assert example is not None, finding
+            assert example.derived != example.true or "number of cases" in example.quantity
+            assert all(isinstance(value, Fraction) for value in example.point.values())
+        count += 1
+    assert count or name in ("v1", "v2", "g1", "g2", "vc")
+
+
+@pytest.mark.parametrize("key", list(MUTATED))
+def test_the_other_order_is_refuted(key, order):
+    d = derive(MUTATED[key], order)
+    other = "sequential" if order == "simultaneous" else "simultaneous"
+    assert dataclasses.replace(d, order=other).proof.refuted
+
+
+def test_a_counterexample_can_be_checked_by_hand():
+    """The two values of a counterexample, recomputed from its numbers by code that shares nothing with the engine."""
+    from exact import step
+
+    d = derive(Network.parse("2-2-1"))
+    wrong = replaced(d, "ds1", -d.by_name["ds1"].rhs)
+    (finding,) = [f for f in wrong.proof.refuted if f.equation == "ds1"]
+    point = finding.counterexample.point
+    weights = [[[point[f"W1[{i}, {j}]"] for j in (1, 2)] for i in (1, 2)], [[point["W2[1, 1]"], point["W2[1, 2]"]]]]
+    true = step((2, 2, 1), weights, [point["x[1]"], point["x[2]"]], [point["yg[1]"]], point["eta"], "simultaneous")
+    unit = int(finding.counterexample.quantity[4]) - 1
+    assert finding.counterexample.true == true.s_new[0][unit] - true.s[0][unit]
+    assert finding.counterexample.derived == -finding.counterexample.true
+
+
+def test_tables_with_a_gap_or_an_overlap_are_refuted():
+    d = derive(Network.parse("2-2-1"))
+    rows = d.by_name["dv1"].rhs.branches
+    gap = replaced(d, "dv1", Cases(rows[:3])).proof.verdict("dv1")
+    assert gap.verdict is Verdict.REFUTED
+    assert "no case holds" in gap.note
+    wide = Branch("again", rows[0].when[:1], rows[0].value)
+    overlap = replaced(d, "dv1", Cases((*rows, wide))).proof.verdict("dv1")
+    assert overlap.verdict is Verdict.REFUTED
+    assert "two cases hold" in overlap.note
+
+
+def test_progress_names_every_equation():
+    d, said = derive(Network.parse("2-2-1")), []
+    prove(d, said.append)
+    assert said == [e.name for e in d.equations]
+
+
+def test_own_activations_are_proved(tmp_path, order):
+    """Kinks away from zero, intercepts, a piece that is zero between two others, a table like absolute value."""
+    file = tmp_path / "net.toml"
+    file.write_text(
+        """
+        widths = [2, 2, 2, 1]
+        activation = ["soft_threshold", "hat"]
+        bias = [false, true, false]
+        [[activations]]
+        name = "soft_threshold"
+        pieces = [{ upper = -1, slope = 1, intercept = 1 }, { upper = 1, slope = 0 }, { slope = 1, intercept = -1 }]
+        [[activations]]
+        name = "hat"
+        slope_at_kink = 0.25
+        pieces = [{ upper = 0, slope = -1 }, { upper = 2, slope = 1 }, { slope = 0, intercept = 2 }]
+        """
+    )
+    d = derive(Network.load(file), order)
+    assert d.proof.holds, [str(f) for f in d.proof.findings if f.verdict in (Verdict.REFUTED, Verdict.UNDECIDED)]
