@@ -101,8 +101,16 @@ def test_names_are_the_reader_s_own(tmp_path):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [{"unit": 0}, {"unit": 3}, {"unit": True}, {"unit": 1.0}, {"unit": "1"},
-                                       {"output": 2}, {"case": "asleep"}, {"layer": 7}, {"keep": ("nothing",)}])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"unit": unit} for unit in (0, 3, True, 1.0, "1")),
+        {"output": 2},
+        {"case": "asleep"},
+        {"layer": 7},
+        {"keep": ("nothing",)},
+    ],
+)
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ArgumentError) as caught:
         derive(Network.parse("2-2-1")).expr("p", **arguments)

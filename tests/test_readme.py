@@ -1,0 +1,42 @@
+"""What the README shows is what the commands print."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fcsym.cli import main
+from fcsym.derivation import derive
+from fcsym.network import Network
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def shown(command):
+    (text,) = re.findall(rf"<!-- generated: {re.escape(command)} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def test_the_last_line_of_the_demo(capsys):
+    assert main(["derive", "2-2-1", "--order", "sequential"]) == 0
+    said = capsys.readouterr().out.strip().splitlines()[-1]
+    (line,) = shown("fcsym derive 2-2-1 --order sequential")
+    # the last figure is rounding of this machine's linear algebra; everything else is not
+    assert re.sub(r"worst error.*", "", said) == re.sub(r"worst error.*", "", line)
+
+
+def test_the_first_lines_of_python(capsys):
+    code = re.search(r"```python\n(import fcsym.*?)```", README, re.DOTALL)[1]
+    exec(compile(code, "README.md", "exec"), {})
+    assert [line.strip() for line in capsys.readouterr().out.strip().splitlines()] == shown("python")
+
+
+def test_the_two_formulas_for_p():
+    for order, weights in (("sequential", "w_5_new**2"), ("simultaneous", "w_5*w_5_new")):
+        p = derive(Network.parse("2-2-1"), order).expr("p", 1, case="active -> active", keep=("dE_dY", "W2'", "vc"))
+        assert str(p) == f"-dE_dY*eta*{weights}*(x_1**2 + x_2**2)/vc_1"
+
+
+def test_the_network_file(tmp_path):
+    (tmp_path / "net.toml").write_text(re.search(r"```toml\n(.*?)```", README, re.DOTALL)[1])
+    assert Network.load(tmp_path / "net.toml").widths == (2, 3, 1)
