@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fcsym.activation import Activation as Activation
     from fcsym.activation import Piece as Piece
+    from fcsym.activation import identity as identity
+    from fcsym.activation import leaky_relu as leaky_relu
     from fcsym.activation import piecewise_linear as piecewise_linear
+    from fcsym.activation import relu as relu
     from fcsym.checker import Report as Report
     from fcsym.checker import check as check
     from fcsym.derivation import Derivation as Derivation
@@ -53,7 +56,10 @@ _WHERE = {
     "Verdict": "equation",
     "check": "checker",
     "derive": "derivation",
+    "identity": "activation",
+    "leaky_relu": "activation",
     "piecewise_linear": "activation",
+    "relu": "activation",
 }
 
 __all__ = ["__version__", *_WHERE]

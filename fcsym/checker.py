@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Report", "Row", "check"]
 
 _Array = npt.NDArray[Any]
+MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
 ULPS = 16
 _AFTER_P = ("p", "r", "y_front")  # nan where a unit has no compensation
 MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
@@ -52,7 +53,7 @@ class Row:
     points: int
     worst: float  # the absolute error where error / bound is largest
     bound: float  # 16 eps times the sum of absolute terms there
-    where: Mapping[str, Any]  # the point, enough to reproduce it
+    where: Mapping[str, Any]  # which element, from 1, and all numbers of the point where they are few
     impossible: bool = False
 
     @property
@@ -162,9 +163,10 @@ def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) 
         yield "random points", _random(network, rng, count)
     for count in batches(max(trials // 2, 16)):
         yield "exact points", _lattice(network, rng, count)
-    if len(network.layers) > 1:
-        for count in batches(max(trials // 4, 16)):
-            yield "points with v^c near 0", _near_zero(network, rng, count, eps)
+    hidden = len(network.layers) - 1
+    for layer in range(hidden):
+        for count in batches(max(trials // (4 * hidden), 16)):
+            yield "points with v^c near 0", _near_zero(network, rng, count, layer, eps)
 
 
 def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
@@ -195,10 +197,16 @@ def _lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
     return points._replace(target=_pre_activations(network, points)[-1] - error)
 
 
-def _near_zero(network: Network, rng: np.random.Generator, count: int, eps: float) -> Points:
-    """Random networks in which one hidden unit has a small |s|, down to where rounding would decide its gate."""
+def _near_zero(network: Network, rng: np.random.Generator, count: int, layer: int, eps: float) -> Points:
+    """Random networks in which one unit of a hidden layer has a small |s|, down to where rounding would decide its gate.
+
+    In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
+    wake up that in a random network would rarely do.
+    """
     points = _random(network, rng, count)
-    layer = int(rng.integers(len(network.layers) - 1))
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        if array.layer != layer + 1:
+            weight[::2] = np.abs(weight[::2])
     unit = rng.integers(network.widths[layer + 1], size=count)
     position = [array.name for array in network.parameters].index(f"W{layer + 1}")
     s = _pre_activations(network, points)[layer]
@@ -384,8 +392,9 @@ class _Tally:
             ratio = np.where(mask, np.where(error == 0, 0, error / bound), -1)
         place = np.unravel_index(int(np.nanargmax(ratio)), ratio.shape)
         old = self.seen.get((name, case))
-        where = {key: np.asarray(value[place[0]]).tolist() for key, value in inputs.items()}
-        where["element"] = [int(n) + 1 for n in place[1:]]
+        where: dict[str, Any] = {"element": [int(n) + 1 for n in place[1:]]}
+        if sum(value[0].size for value in inputs.values()) <= MAX_SHOWN:
+            where |= {key: np.asarray(value[place[0]]).tolist() for key, value in inputs.items()}
         row = Row(name, case, count, float(error[place]), float(bound[place]), where)
         if old is not None:
             total = old.points + count

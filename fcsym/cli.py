@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -101,7 +102,7 @@ def _network_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _check_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--trials", type=int, default=1000, help="random points to check (default 1000)")
+    parser.add_argument("--trials", type=int, help="random points to check (default 1000, fewer for large networks)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random points (default 0)")
 
 
@@ -123,6 +124,14 @@ def _derivation(options: argparse.Namespace) -> Derivation:
     from fcsym.derivation import derive
 
     return derive(_network(options), options.order, options.slope_at_kink)
+
+
+def _trials(options: argparse.Namespace, d: Derivation) -> int:
+    """1000 points, or as many as a large network can be checked on in a few seconds."""
+    if options.trials is not None:
+        return int(options.trials)
+    size = sum(math.prod(d.network.shape(array)) for array in d.network.parameters)
+    return max(50, min(1000, 10_000_000 // size))
 
 
 @contextmanager
@@ -153,11 +162,8 @@ def _show(*parts: Any) -> None:
 
 
 def _prove(d: Derivation) -> None:
-    from fcsym.proof import prove
-
     with _progress(len(d)) as step:
-        proof = prove(d, lambda name: step(f"proving {name}"))
-    d.__dict__["proof"] = proof  # the cached property: nothing is proved twice
+        d.prove(lambda name: step(f"proving {name}"))
 
 
 # --------------------------------------------------------------------------------------------------- commands
@@ -174,7 +180,7 @@ def _derive(options: argparse.Namespace) -> int:
         writable(options.output)  # before the work, not after
     _prove(d)
     with _progress() as step:
-        reports = [check(d, options.trials, options.seed, progress=step)]
+        reports = [check(d, _trials(options, d), options.seed, progress=step)]
         if xor.applies(d.network):
             reports.append(check(d, 1, options.seed, points=xor.points(d.network, seed=options.seed), progress=step))
     written = None if options.output is None else d.save(options.output)
@@ -237,11 +243,13 @@ def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
     elif d.network.inputs != 2 or d.network.widths[-1] != 1:
         measured += " (XOR needs two inputs and one output)"
     worst = max((report.worst for report in reports), key=lambda row: (not row.passed, row.ratio))
-    verdict = "agrees" if all(reports) else "DISAGREES"
-    return (
-        f"{d.network}, {d.order}: {proved}; {measured}: the kernel {verdict} with autodiff, "
-        f"worst error {worst.ratio:.2g} of its bound ({worst.quantity}, {worst.case})."
-    )
+    if not worst.passed and not worst.points:
+        outcome = f"NO POINT reached the case {worst.case} of {worst.quantity}; try more --trials"
+    else:
+        verdict = "agrees" if all(reports) else "DISAGREES"
+        bar = f"worst error {worst.ratio:.2g} of its bound ({worst.quantity}, {worst.case})"
+        outcome = f"the kernel {verdict} with autodiff, {bar}"
+    return f"{d.network}, {d.order}: {proved}; {measured}: {outcome}."
 
 
 def _summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
@@ -311,7 +319,7 @@ def _check(options: argparse.Namespace) -> int:
     d = _derivation(options)
     _prove(d)
     with _progress() as step:
-        report = check(d, options.trials, options.seed, progress=step)
+        report = check(d, _trials(options, d), options.seed, progress=step)
     passed = report.passed and d.proof.holds
     if options.json:
         print(json.dumps(_summary(d, [report])))

@@ -13,15 +13,15 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import sympy
-from sympy.functions.elementary.piecewise import ExprCondPair
 
 from fcsym import notation
 from fcsym.contribution import branch_name
 from fcsym.decision import Tree, decide
-from fcsym.equation import Branch, Case, Cases, Condition, Equation
+from fcsym.equation import Branch, Case, Cases, Condition, Equation, Rule
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.expression import Add, Apply, Array, Expr, Mul, Number, Pow, Ref, Total
 from fcsym.instance import Element, Field, Instance
+from fcsym.piecewise import Piecewise
 from fcsym.render import text
 
 if TYPE_CHECKING:
@@ -95,8 +95,11 @@ def cases(
     _refuse_too_large(d, equation, kept, max_operations)
     if not isinstance(equation.rhs, Cases):
         value = expr(d, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
-        phi = d.network.layers[0].activation if len(d.network.layers) > 1 else d.network.layers[-1].activation
-        return [Case(branch_name(phi, 0, 0), (), value, d.proof.verdict(equation.name).verdict)]
+        label = "always"
+        if equation.rule is Rule.CASES:  # the change of a linear unit
+            label = branch_name(d.network.layers[equation.array.axes[-1].layer - 1].activation, 0, 0)
+        finding = d.proof.verdict(equation.name)
+        return [Case(label, (), value, finding.verdict, finding.note)]
     result = []
     plain = _instance(d, kept, None)
     assert isinstance(equation.lhs, Ref)
@@ -221,8 +224,8 @@ def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | Non
         return _tree(decide(options.branches), of, value)
 
     field = Field(
-        number=_number, divide=_divide, apply=apply, choose=choose,
-        add=lambda terms: sympy.Add(*terms), mul=_times,
+        number=_number, divide=lambda a, b: a / b, apply=apply, choose=choose,
+        add=lambda terms: sympy.Add(*terms), mul=lambda factors: sympy.Mul(*factors),
     )  # fmt: skip
     return Instance(equations, d.network.sizes, leaf, field)
 
@@ -231,45 +234,12 @@ def _number(value: Fraction) -> sympy.Rational:
     return sympy.Rational(value.numerator, value.denominator)
 
 
-def _as_written(rows: list[tuple[Any, Any]]) -> Any:
-    """The Piecewise with these rows, untouched.
-
-    Even with evaluate=False, SymPy folds a Piecewise inside a condition outwards: 2^n rows for n gates, and no end
-    beyond a handful. The nodes themselves are sound, so they are made without their constructors.
-    """
-    pairs = [sympy.Tuple.__new__(ExprCondPair, sympy.sympify(value, strict=True), when) for value, when in rows]
-    return sympy.Basic.__new__(sympy.Piecewise, *pairs)
-
-
 def _tree(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
     """Nested decisions => nested Piecewise."""
     if isinstance(tree, Branch):
         return leaf(tree)
     test = _relation(tree.condition, value(tree.condition.subject))
-    return _as_written([(_tree(tree.then, leaf, value), test), (_tree(tree.otherwise, leaf, value), sympy.true)])
-
-
-def _divide(a: Any, b: Any) -> Any:
-    return _times([a, _power(b, -1)])
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    """base^exponent; SymPy would push it into a Piecewise and divide by zero in the branch not taken."""
-    return sympy.Pow(base, exponent, evaluate=not isinstance(base, sympy.Piecewise))
-
-
-def _times(factors: list[Any]) -> Any:
-    """The product; where it would square a Piecewise, SymPy's own product is kept from doing so."""
-    flat = [part for factor in factors for part in sympy.Mul.make_args(factor)]
-    exponents: dict[Any, Any] = {}
-    for part in flat:
-        base, exponent = part.as_base_exp()
-        if isinstance(base, sympy.Piecewise):
-            exponents[base] = exponents.get(base, 0) + exponent
-    if all(exponent == 1 for exponent in exponents.values()):
-        return sympy.Mul(*factors)
-    smooth = sympy.Mul(*(part for part in flat if part.as_base_exp()[0] not in exponents))
-    return sympy.Mul(smooth, *(_power(base, exponent) for base, exponent in exponents.items()), evaluate=False)
+    return Piecewise((_tree(tree.then, leaf, value), test), (_tree(tree.otherwise, leaf, value), sympy.true))
 
 
 def _piecewise(values: list[tuple[Any, int]], kinks: tuple[Fraction, ...], s: Any) -> Any:
@@ -277,7 +247,7 @@ def _piecewise(values: list[tuple[Any, int]], kinks: tuple[Fraction, ...], s: An
     if len(values) == 1:
         return values[0][0]
     rows = [(value, sympy.Gt(s, _number(kinks[n - 1]), evaluate=False)) for value, n in reversed(values[1:])]
-    return _as_written([*rows, (values[0][0], sympy.true)])
+    return Piecewise(*rows, (values[0][0], sympy.true))
 
 
 def _slope(phi: Any, s: Any, piece: int | None) -> Any:
@@ -289,14 +259,14 @@ def _slope(phi: Any, s: Any, piece: int | None) -> Any:
     ]
     if piece is not None:
         inside = _number(phi.pieces[piece].slope)
-        return _as_written([*special, (inside, sympy.true)]) if special else inside
+        return Piecewise(*special, (inside, sympy.true)) if special else inside
     rows = [
         (_number(phi.pieces[n].slope), sympy.Gt(s, _number(phi.kinks[n - 1]), evaluate=False))
         for n in range(len(phi.pieces) - 1, 0, -1)
     ]
     if not rows:
         return _number(phi.pieces[0].slope)
-    return _as_written([*special, *rows, (_number(phi.pieces[0].slope), sympy.true)])
+    return Piecewise(*special, *rows, (_number(phi.pieces[0].slope), sympy.true))
 
 
 _RELATIONS = {">": sympy.Gt, "<=": sympy.Le, "=": sympy.Eq, "!=": sympy.Ne}

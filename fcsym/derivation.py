@@ -5,7 +5,7 @@ Network -> forward equations -> adjoint -> update(order) -> contribution  =  Der
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,9 +154,15 @@ class Derivation:
     @cached_property
     def proof(self) -> Proof:
         """The verdict on every equation and every case."""
+        return self.prove()
+
+    def prove(self, progress: Callable[[str], None] = lambda _: None) -> Proof:
+        """The same, reporting the name of each equation before it is examined; `proof` then has the result."""
         from fcsym.proof import prove
 
-        return prove(self)
+        result = prove(self, progress)
+        self.__dict__["proof"] = result  # where cached_property keeps it
+        return result
 
     def expr(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,

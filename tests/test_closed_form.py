@@ -143,3 +143,24 @@ def test_the_estimate_is_the_size(order):
         counted, estimate = sympy.count_ops(form), operations(d, d[name])
         assert counted <= 2 * estimate + 10
         assert estimate <= 4 * counted + 10
+
+
+def test_people_can_go_on_with_a_closed_form(order):
+    """subs, evalf, diff, lambdify and the printers, in three layers, where SymPy's own Piecewise would not end."""
+    d = derive(Network.parse("2-2-2-1"), order)
+    form = d.expr("s2'", 1)
+    source = random.Random(1)
+    values = {s: sympy.Rational(source.randint(-9, 9), 7) for s in sorted(form.free_symbols, key=str)}
+    exact = form.xreplace(values)
+    assert exact.is_Rational
+    assert form.subs(values) == exact
+    assert abs(form.evalf(subs=values) - exact) < 1e-9
+    target = sympy.Symbol("y_g")
+    step, rest = sympy.Rational(1, 10**6), {s: v for s, v in values.items() if s != target}
+    ahead = form.xreplace({**rest, target: values[target] + step})
+    assert abs(form.diff(target).xreplace(values) - (ahead - exact) / step) < 1e-4
+    function = sympy.lambdify(list(values), form, "math")
+    assert abs(function(*map(float, values.values())) - float(exact)) < 1e-9
+    for name in ("p", "r", "s2'"):
+        assert r"\begin{cases}" in sympy.latex(d.expr(name, 1))
+        assert "Piecewise(" in str(d.expr(name, 1))

@@ -8,6 +8,7 @@ REFUTED needs an exact counterexample; anything else is UNDECIDED.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fcsym.equation import Branch, Cases, Equation, Rule, Status, Verdict
@@ -112,6 +113,12 @@ class _Examiner:
         return layer is not None and (layer == 1 or self.network.widths[layer] == 1)
 
     def _row(self, equation: Equation, branch: Branch, table: object) -> Finding:
+        finding = self._value(equation, branch, table)
+        if finding.verdict in (Verdict.PROVED, Verdict.CHOSEN) and not self.meanings.named(equation, branch):
+            return replace(finding, verdict=Verdict.UNDECIDED, note="the case's name is not what its conditions say")
+        return finding
+
+    def _value(self, equation: Equation, branch: Branch, table: object) -> Finding:
         from fcsym.proof.tables import Table
 
         assert isinstance(table, Table)

@@ -229,18 +229,21 @@ class Meanings:
         indices = tuple(index for index in _indices_of(equation) if index.axis == s.axes[0])
         for a in range(len(phi.pieces)):
             for b in range(len(phi.pieces)):
-                if branch.name.split(" at ")[0].split(",")[0] not in (branch_name(phi, a, b), phi.pieces[a].name):
-                    continue
-                before = piece_conditions(phi, a, s[indices])
-                after = piece_conditions(phi, b, s.primed[indices])
-                extra = branch.when[len(before) :]
-                if branch.when[: len(before)] != before:
-                    continue
-                if branch.name.startswith(f"{phi.pieces[a].name} at "):
-                    return a, a
-                if branch.name.startswith(branch_name(phi, a, b)) and extra[: len(after)] == after:
+                wanted = (*piece_conditions(phi, a, s[indices]), *piece_conditions(phi, b, s.primed[indices]))
+                if branch.when[: len(wanted)] == wanted:
                     return a, b
         return None
+
+    def named(self, equation: Equation, branch: Branch) -> bool:
+        """Whether the branch is called what its conditions say."""
+        phi, _ = self.unit(equation)
+        pieces = self.pieces(equation, branch)
+        expected = (
+            [f"{piece.name} at v^c = 0" for piece in phi.pieces] if pieces is None else [branch_name(phi, *pieces)]
+        )
+        if pieces == (0, 0) and len(phi.pieces) == 1:
+            expected.append(f"{phi.pieces[0].name} at v^c = 0")
+        return branch.name.split(",")[0] in expected
 
     def unit(self, equation: Equation) -> tuple[Activation, Array]:
         """The activation and the pre-activation that a case table is about."""
