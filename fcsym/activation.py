@@ -66,6 +66,13 @@ class Activation:
             return self.kink_slopes[self.kinks.index(s)]
         return self.pieces[self.piece_at(s)].slope
 
+    def gate_on(self, piece: int) -> Fraction | None:
+        """phi'(s) wherever s is on that piece and phi(s) is not 0; None where a declared kink slope differs."""
+        kink = self.pieces[piece].upper
+        if kink is None or self.kink_slopes[piece] == self.pieces[piece].slope or not self.value_at(kink):
+            return self.pieces[piece].slope
+        return None
+
     def value_at(self, s: Fraction) -> Fraction:
         """phi(s)."""
         piece = self.pieces[self.piece_at(s)]
@@ -113,7 +120,16 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
             raise NetworkError(
                 f"{where} jumps from {left} to {right} at s = {below.upper}: its pieces must meet, a step has no slope."
             )
+    if not any(piece.slope for piece in pieces):
+        raise NetworkError(f"{where} is constant: nothing can be learned through it; give a piece with a slope.")
     named = tuple(replace(p, name=p.name or f"piece {n}") for n, p in enumerate(pieces, 1))
+    names = [piece.name for piece in named]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise NetworkError(f"{where} has two pieces with the name {twice!r}: every piece needs its own.")
+    too_long = next((name for name in names if len(name) > 16), None)
+    if too_long is not None:
+        raise NetworkError(f"{where} has a piece named {too_long!r}: use at most 16 letters.")
     return Activation(name, named, (Fraction(0),) * len(kinks)).with_slope_at_kink(slope_at_kink)
 
 

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
+_MAX_PRINTED = 200_000  # operations; a thousand pages are no table
 
 
 class _Usage(Exception):
@@ -29,6 +29,9 @@ class _Usage(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**(settings | {"allow_abbrev": False}))  # --jso is no --json
+
     def error(self, message: str) -> NoReturn:
         raise _Usage(f"{message}; run '{self.prog} --help' to see what is possible.")
 
@@ -111,7 +114,7 @@ def _network(options: argparse.Namespace) -> Network:
     from fcsym.network import Network
 
     text = options.network
-    if text.endswith(".toml") or "/" in text or Path(text).exists():
+    if text.endswith(".toml") or os.sep in text:
         if options.activation != "relu" or options.bias:
             raise NetworkError(
                 f"{text} says itself which activations and biases it has: leave --activation and --bias out."
@@ -290,7 +293,11 @@ def _cases(options: argparse.Namespace) -> int:
     d = _derivation(options)
     keep = () if options.raw else tuple(n for n in _paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
     rows = d.cases(
-        options.quantity, options.unit, layer=options.layer, keep=keep, max_operations=options.max_operations
+        options.quantity,
+        options.unit,
+        layer=options.layer,
+        keep=keep,
+        max_operations=_MAX_PRINTED if options.max_operations is None else options.max_operations,
     )
     if options.json:
         print(json.dumps({

@@ -17,7 +17,7 @@ import sympy
 from fcsym import notation
 from fcsym.contribution import branch_name
 from fcsym.decision import Tree, decide
-from fcsym.equation import Branch, Case, Cases, Condition, Equation, Rule
+from fcsym.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.expression import Add, Apply, Array, Expr, Mul, Number, Pow, Ref, Total
 from fcsym.instance import Element, Field, Instance
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "symbol_name"]
 
-MAX_OPERATIONS = 100_000_000
+MAX_OPERATIONS = 20_000_000
 """How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
 parts are shared; but SymPy walks it as if it were written out."""
 
@@ -96,7 +96,7 @@ def cases(
     if not isinstance(equation.rhs, Cases):
         value = expr(d, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
         label = "always"
-        if equation.rule is Rule.CASES:  # the change of a linear unit
+        if equation.array.symbol == "dv":  # the change of a linear unit
             label = branch_name(d.network.layers[equation.array.axes[-1].layer - 1].activation, 0, 0)
         finding = d.proof.verdict(equation.name)
         return [Case(label, (), value, finding.verdict, finding.note)]
@@ -131,8 +131,8 @@ def _position(d: Derivation, equation: Equation, unit: object, output: object) -
     if not equation.defines:
         raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
     shape = d.network.shape(equation.array)
-    numbers = ([output, unit] if len(shape) == 2 else [unit])[: len(shape)]
-    for value, length, what in zip(numbers, shape, ["output", "unit"] if len(shape) == 2 else ["unit"], strict=True):
+    numbers = {0: [], 1: [unit], 2: [output, unit]}[len(shape)]
+    for value, length, what in zip(numbers, shape, ["output", "unit"][2 - len(shape) :], strict=True):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= length:
             raise ArgumentError(f"{equation.name} has no {what} {str(value)[:40]}: it runs from 1 to {length}.")
     return tuple(int(value) - 1 for value in numbers)  # type: ignore[call-overload]
@@ -145,6 +145,8 @@ def _kept(d: Derivation, keep: tuple[str, ...]) -> frozenset[Array]:
 
 def _find(d: Derivation, equation: Equation, case: str) -> Branch:
     branches = _case_source(d, equation)
+    if not branches:
+        raise ArgumentError(f"{equation.name} has no cases: leave the case out.")
     for branch in branches:
         if branch.name == case:
             return branch

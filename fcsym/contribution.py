@@ -213,7 +213,7 @@ def _activation_increment(equation: Equation, phi: Activation) -> Equation:
     )
     return Equation(
         increment_of(array)[indices],
-        Cases(branches) if len(branches) > 1 else branches[0].value or ZERO,
+        Cases(branches) if not phi.is_identity else branches[0].value or ZERO,
         Rule.CASES,
         f"The value of {phi.name} after the step minus the value before, piece before -> piece after.",
         (s.array.name, s.array.primed.name, increment_of(s.array).name),
@@ -309,9 +309,9 @@ _FREE = "`0 = p * 0`: every `p` solves it, and 0 is chosen"
 _NONE = "`v^c = 0` while `dv'` is not: no `p` solves it"
 
 
-def _p_rows(last: _Last) -> list[tuple[Branch, Piece]]:
+def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
     """w' dv / v^c on each pair of pieces, with the piece before; where v^c = 0, what is left of 0 * p = w' dv."""
-    rows: list[tuple[Branch, Piece]] = []
+    rows: list[tuple[Branch, int]] = []
     phi = last.phi
     for a, b in _pairs(phi):
         name, before = branch_name(phi, a, b), phi.pieces[a]
@@ -322,17 +322,17 @@ def _p_rows(last: _Last) -> list[tuple[Branch, Piece]]:
                 when = (*when, Condition(last.vc, "!="))
             if before.slope:
                 dv = inline(dv, {last.s.array: ((last.j,), last.frozen_s(before))})
-            rows.append((Branch(name, when, as_expr(expand(last.w_new * dv / last.vc))), before))
+            rows.append((Branch(name, when, as_expr(expand(last.w_new * dv / last.vc))), a))
         elif dv == ZERO:
-            rows.append((Branch(name, when, ZERO, Status.CHOSEN, _FREE), before))
+            rows.append((Branch(name, when, ZERO, Status.CHOSEN, _FREE), a))
         elif not _vanishes(phi, b):
-            rows.append((Branch(name, when, None, Status.UNDEFINED, _NONE), before))
+            rows.append((Branch(name, when, None, Status.UNDEFINED, _NONE), a))
         else:
-            rows += [(row, before) for row in _at_zero(last, name, when)]
+            rows += [(row, a) for row in _at_zero(last, name, when)]
     for number, piece in enumerate(phi.pieces):
         if _vanishes(phi, number):
             when = (*piece_conditions(phi, number, last.s), Condition(last.vc, "="))
-            rows += [(row, piece) for row in _at_zero(last, f"{piece.name} at v^c = 0", when)]
+            rows += [(row, number) for row in _at_zero(last, f"{piece.name} at v^c = 0", when)]
     return rows
 
 
@@ -357,7 +357,10 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
     rows = []
     for branch, before in _p_rows(last):
         if branch.value is not None and branch.status is Status.VALUE:
-            value = inline(inline(branch.value, constants), {gate: ((last.j,), Number(before.slope))})
+            value = inline(branch.value, constants)
+            slope = last.phi.gate_on(before)
+            if slope is not None:  # otherwise the gate stays a symbol: at a kink it is not the slope of the piece
+                value = inline(value, {gate: ((last.j,), Number(slope))})
             integrand = expand(mul(-1, value, power(mul(ETA[()], last.error, last.vc), -1)))
             branch = replace(branch, value=_integral(integrand, last))
         rows.append(branch)

@@ -191,6 +191,13 @@ def _assemble(
     return Network(widths[0], layers, _names(names, network))
 
 
+# symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
+_TAKEN = re.compile(
+    r"eta|E|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"|(x|s|v|g|delta|d[svy])\d+"
+)
+
+
 def _names(names: object, network: Network) -> tuple[str, ...]:
     if names == () or names is None:
         return ()
@@ -212,7 +219,7 @@ def _names(names: object, network: Network) -> tuple[str, ...]:
         checked = check_name(name, f"names, entry {n}")
         if checked in seen:
             raise NetworkError(f"names, entry {n}: the name {checked!r} is given twice; every weight needs its own.")
-        if re.fullmatch(r"(eta|E|y|y_g|(x|s|v|y_g)\d*(_\d+)*)", checked):
+        if _TAKEN.fullmatch(checked) or (len(names) == len(arrays) != scalars and re.search(r"_\d+$", checked)):
             raise NetworkError(f"names, entry {n}: the name {checked!r} already means something else; choose another.")
         seen.add(checked)
     return tuple(names)

@@ -14,7 +14,7 @@ from fcsym import checker, xor
 from fcsym.checker import check
 from fcsym.derivation import derive
 from fcsym.equation import Cases
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, SizeError
 from fcsym.network import Network
 from fcsym.oracle import backpropagation
 
@@ -148,3 +148,44 @@ def test_the_bound_is_a_small_multiple_of_rounding():
     object.__setattr__(wrong, "proof", d.proof)
     assert not check(wrong, trials=50).passed
     assert checker.ULPS == 16
+
+
+@pytest.mark.parametrize("text", ["2-1-2-1", "1-1-1-1", "-".join(["2"] * 14), "2-1-1-1-1-1-1-1"])
+def test_narrow_and_deep_networks_reach_their_cases(text, order):
+    report = check(derive(Network.parse(text), order), trials=100)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("slope", [1, 0.5])
+def test_single_inputs_with_an_open_gate_at_the_kink(slope, order):
+    for text in ("1-1-1", "1-2-1"):
+        assert check(derive(Network.parse(text), order, slope_at_kink=slope), trials=500).passed
+
+
+def test_nothing_compared_is_nothing_passed():
+    net = Network.parse("2-2-1")
+    huge = [np.full((1, *net.shape(a)), 1e200) for a in net.parameters]
+    points = checker.Points(huge, np.ones((1, 2)), np.ones((1, 1)), np.ones(1))
+    report = check(derive(net), points=points)
+    assert report.left_out == 1
+    assert not report.passed
+
+
+def test_checks_that_do_not_fit_into_memory_are_refused():
+    with pytest.raises(SizeError):
+        check(derive(Network.parse("100000-100000-1")))
+
+
+def test_the_bound_stays_small_in_deep_networks():
+    """Products of weights in sequential order: bounds on operands would overflow, their values do not."""
+    rows = check(derive(Network.parse("-".join(["2"] * 12)), "sequential"), trials=50).rows
+    assert all(np.isfinite(row.bound) for row in rows)
+
+
+@pytest.mark.parametrize("pieces", ["[{slope=2}]", "[{slope=2,intercept=1}]"])
+def test_activations_of_one_piece(pieces, tmp_path, order):
+    file = tmp_path / "net.toml"
+    file.write_text(f'widths=[2,2,1]\nactivation="f"\n[[activations]]\nname="f"\npieces={pieces}\n')
+    d = derive(Network.load(file), order)
+    assert d.proof.holds
+    assert check(d, trials=1000).passed

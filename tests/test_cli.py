@@ -91,6 +91,7 @@ WRONG = [
     ["derive", "/"], ["derive", "2-2-1", "-o", "x.docx"], ["derive", "2-2-1", "--trials", "0"],
     ["derive", "2-2-1", "--wat"],
     ["cases", "2-2-1", "--unit", "3"], ["cases", "2-2-1", "--unit", "x"], ["cases", "2-2-1", "--quantity", "nothing"],
+    ["cases", "4-8-8-1", "--raw"], ["derive", "2-" * 3000 + "2"], ["check", "100000-100000-1"],
     ["cases", "64-64-64-10", "--raw"], ["cases", "2-1"], ["nonsense"], [], ["check", "2-2-1", "--seed", "-1"],
     ["derive", "2-2-1", "--slope-at-kink", "nan"], ["derive", "__import__('os').system('x')"],
 ]  # fmt: skip

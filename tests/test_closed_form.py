@@ -91,6 +91,13 @@ def test_a_single_case_can_be_asked_for():
     assert d.expr("p", 1, case="dead -> active") is sympy.nan
 
 
+def test_scalars_have_closed_forms_too():
+    d = derive(Network.parse("2-2-1"))
+    assert str(d.expr("a0")) == "x_1**2 + x_2**2"
+    assert d.cases("a0")[0].name == "always"
+    assert d.expr("E").free_symbols
+
+
 def test_names_are_the_reader_s_own(tmp_path):
     file = tmp_path / "net.toml"
     file.write_text('widths = [1, 1, 1]\nnames = ["a", "b"]\n')

@@ -39,6 +39,29 @@ def test_pdflatex_has_nothing_to_say(name, order, tmp_path):
     assert (tmp_path / "derivation.pdf").stat().st_size > 10_000
 
 
+def test_long_tables_and_odd_names(tmp_path, order):
+    """Eight pieces have 67 cases, which go over several pages; names have underscores."""
+    program = need("pdflatex")
+    ends = [
+        'upper = -3, slope = 0.125, intercept = 0.375, name = "x_y_z"',
+        "upper = -1, slope = 0",
+        "upper = 0, slope = 1, intercept = 1",
+        "upper = 1, slope = 2, intercept = 1",
+        "upper = 2, slope = 0, intercept = 3",
+        "upper = 3, slope = -1, intercept = 5",
+        "upper = 4, slope = 0.5, intercept = 0.5",
+        "slope = 1, intercept = -1.5",
+    ]
+    pieces = ", ".join(f"{{ {end} }}" for end in ends)
+    (tmp_path / "net.toml").write_text(
+        f'widths = [2, 2, 2]\nactivation = "a_b_c"\nbias = true\n[[activations]]\nname = "a_b_c"\npieces = [{pieces}]\n'
+    )
+    derive(Network.load(tmp_path / "net.toml"), order).save(tmp_path / "d.tex")
+    subprocess.run([program, "-interaction=nonstopmode", "d.tex"], cwd=tmp_path, capture_output=True, check=True)
+    log = (tmp_path / "d.log").read_text(errors="replace")
+    assert not re.findall(r"^!.*|.*[Ww]arning.*|^(?:Over|Under)full.*", log, re.MULTILINE)
+
+
 def test_a_warning_would_be_seen(tmp_path):
     """The same reading of the log, on a document that is too wide."""
     program = need("pdflatex")

@@ -123,6 +123,12 @@ BAD_FILES = {
     "code": 'widths = [1, 1, 1]\nnames = ["a", "__import__(\'os\').system(\'x\')"]',
     "dunder": 'widths = [1, 1, 1]\nnames = ["a", "a__class__"]',
     "taken name": 'widths = [1, 1, 1]\nnames = ["a", "eta"]',
+    "generated name": 'widths = [1, 1, 1]\nnames = ["a", "vc_1"]',
+    "primed name": 'widths = [1, 1, 1]\nnames = ["a", "a_new"]',
+    "name of an element": 'widths = [2, 2, 1]\nnames = ["A", "A_1"]',
+    "two pieces of one name": 'widths = [1, 1]\n[[activations]]\nname = "f"\n'
+                              'pieces = [{ upper = 0, slope = 0, name = "q" }, { slope = 1, name = "q" }]',
+    "constant activation": 'widths = [1, 1]\n[[activations]]\nname = "f"\npieces = [{ slope = 0 }]',
     "number of names": 'widths = [1, 1, 1]\nnames = ["a", "b", "c"]',
     "jump": 'widths = [1, 1, 1]\nactivation = "f"\n[[activations]]\nname = "f"\n'
             "pieces = [{ upper = 0, slope = 0 }, { slope = 0, intercept = 1 }]",

@@ -181,3 +181,80 @@ def test_own_activations_are_proved(tmp_path, order):
     )
     d = derive(Network.load(file), order)
     assert d.proof.holds, [str(f) for f in d.proof.findings if f.verdict in (Verdict.REFUTED, Verdict.UNDECIDED)]
+
+
+def test_p_at_a_kink_where_phi_is_not_zero(tmp_path):
+    """The gate there is the declared slope and not that of the piece, in p and in its integral alike."""
+    import sympy
+
+    file = tmp_path / "net.toml"
+    file.write_text(
+        'widths = [1, 1, 1]\nactivation = "f"\n[[activations]]\nname = "f"\n'
+        "pieces = [{ upper = 1, slope = 1 }, { slope = 2, intercept = -1 }]\n"
+    )
+    d = derive(Network.load(file), "sequential")
+    assert d.proof.holds
+    at_kink = {"W1_1_1": 1, "x_1": 1, "W2_1_1": 3, "y_g": 1, "eta": sympy.Rational(1, 4)}
+    for name in ("p", "P"):
+        form = d.expr(name, 1, case="piece 1 -> piece 1")
+        assert form.xreplace({s: sympy.sympify(at_kink[s.name]) for s in form.free_symbols}) == 0
+    beside = {**at_kink, "W1_1_1": sympy.Rational(1, 2)}
+    assert form.xreplace({s: sympy.sympify(beside[s.name]) for s in form.free_symbols}) != 0
+
+
+def without(d, name):
+    return dataclasses.replace(d, equations=tuple(e for e in d.equations if e.name != name))
+
+
+@pytest.mark.parametrize("name", NAMES["2-2-1"])
+def test_a_derivation_that_lacks_an_equation_does_not_hold(name):
+    assert not without(derive(MUTATED["2-2-1"]), name).proof.holds
+
+
+def test_lists_that_are_no_derivation_do_not_hold():
+    d = derive(Network.parse("2-2-1"))
+    extra = dataclasses.replace(d.by_name["a0"], rhs=Number(Fraction(5)), rule=Rule.SPLIT, label="zeta")
+    for equations in ((), d.equations[::-1], d.equations * 2, (*d.equations, extra)):
+        assert not dataclasses.replace(d, equations=equations).proof.holds
+    for name in ("p", "P", "W1_new", "delta1"):
+        claimed = tuple(
+            dataclasses.replace(e, rhs=Number(Fraction(0)), rule=Rule.DEFINITION) if e.name == name else e
+            for e in d.equations
+        )
+        assert not dataclasses.replace(d, equations=claimed).proof.holds
+
+
+@pytest.mark.parametrize("name", ["p", "P", "dv1"])
+def test_rows_must_be_what_they_say(name):
+    d = derive(Network.parse("2-2-1"))
+    rows = d.by_name[name].rhs.branches
+    for n, row in enumerate(rows):
+        for change in (
+            {"value": Number(Fraction(7))},
+            {"value": None},
+            {"status": Status.CHOSEN},
+            {"status": Status.UNDEFINED},
+            {"status": Status.VALUE},
+        ):
+            changed = dataclasses.replace(row, **change)
+            if changed == row or (name == "P" and change == {"status": Status.VALUE} and row.value is not None):
+                continue
+            mutant = replaced(d, name, Cases((*rows[:n], changed, *rows[n + 1 :])))
+            assert not mutant.proof.holds, f"{row.name}: {change}"
+
+
+def test_swapped_names_are_refuted():
+    d = derive(Network.parse("2-2-1"))
+    for name in ("p", "P", "dv1"):
+        rows = list(d.by_name[name].rhs.branches)
+        rows[0], rows[1] = (
+            dataclasses.replace(rows[0], name=rows[1].name),
+            dataclasses.replace(rows[1], name=rows[0].name),
+        )
+        refuted = replaced(d, name, Cases(tuple(rows))).proof.refuted
+        assert refuted
+        assert all(finding.counterexample.derived != finding.counterexample.true for finding in refuted if finding.case)
+
+
+def test_thirty_layers_end():
+    assert derive(Network.parse("-".join(["2"] * 31)), "sequential").proof.holds

@@ -80,7 +80,7 @@ class _Writer:
         assert isinstance(equation.lhs, Ref)
         axes = equation.lhs.indices
         if isinstance(equation.rhs, Cases):
-            self._by_cases(name, equation.rhs, axes)
+            self._by_cases(name, equation.rhs, axes, equation.operands[0].name)
         else:
             self.lines.append(f"{name} = {self._expression(equation.rhs, axes)[0]}")
 
@@ -189,7 +189,7 @@ class _Writer:
 
     # ------------------------------------------------------------------------------------------------- cases
 
-    def _by_cases(self, name: str, cases: Cases, axes: tuple[Index, ...]) -> None:
+    def _by_cases(self, name: str, cases: Cases, axes: tuple[Index, ...], kind: str) -> None:
         quotients: dict[Expr, list[Branch]] = {}
         for branch in cases:
             for quotient in _quotients(branch.value):
@@ -206,7 +206,6 @@ class _Writer:
                 f"undefined = {' | '.join(rows)}" if rows else "undefined = np.zeros(vc.shape, dtype=bool)"
             )
         # literals alone would make the result float64
-        kind = self._expression(cases.branches[0].when[0].subject, axes)[0].split("[")[0]
         self.lines.append(f"{name} = {self._choose(decide(replaced), axes)}.astype({kind}.dtype, copy=False)")
 
     def _guarded(self, name: str, quotient: Expr, branches: list[Branch]) -> Ref:

@@ -11,11 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fcsym.activation import Activation
 from fcsym.equation import Branch, Cases, Equation, Rule, Status, Verdict
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.report import Counterexample, Finding, Proof
-from fcsym.proof.search import in_network, on_integral, on_unit
+from fcsym.proof.search import in_network, misnamed, on_integral, on_unit
+from fcsym.proof.structure import flaws
+from fcsym.proof.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +33,14 @@ def prove(derivation: Derivation, progress: Callable[[str], None] = lambda _: No
 
     `progress` is called with the name of each equation before it is examined.
     """
+    wrong = flaws(derivation.network, derivation.equations)
+    if wrong:  # what is left of such a list is not worth a verdict
+        findings = [Finding(name, None, Verdict.UNDECIDED, note=f"{name} {said}") for name, said in dict(wrong).items()]
+        others = (e.name for e in derivation.equations if e.name not in dict(wrong))
+        findings += [Finding(name, None, Verdict.UNDECIDED, note="the derivation is incomplete") for name in others]
+        return Proof(tuple(findings), "none", "not examined, since the derivation is incomplete")
     examiner = _Examiner(derivation)
-    findings: list[Finding] = []
+    findings = []
     for equation in derivation.equations:
         progress(equation.name)
         if isinstance(equation.rhs, Cases):
@@ -67,7 +76,13 @@ class _Examiner:
             found = in_network(self.network, self.order, equation, self.given)
             if found is not None:
                 return Finding(equation.name, None, Verdict.REFUTED, **said, note=str(found), counterexample=found)
-            return Finding(equation.name, None, Verdict.UNDECIDED, **said, note="no counterexample was found")
+            return Finding(
+                equation.name,
+                None,
+                Verdict.UNDECIDED,
+                **said,
+                note="a decider sees a difference, and no counterexample was found",
+            )
         if equation.rule in (Rule.DEFINITION, Rule.SPLIT):
             return Finding(equation.name, None, Verdict.DEFINITION, **said)
         if index is None and expanded is None:
@@ -76,11 +91,9 @@ class _Examiner:
 
     def table(self, equation: Equation) -> list[Finding]:
         """The finding on a case table, and on each of its rows."""
-        from fcsym.proof.tables import Table
-
         assert isinstance(equation.rhs, Cases)
         phi, s = self.meanings.unit(equation)
-        table = Table(equation, phi, gated=self._moves_by_its_gate(s.layer))
+        table = Table(equation, phi, self._moves_by_its_gate(s.layer), self._only_unit_below(s.layer))
         rows = [self._row(equation, branch, table) for branch in equation.rhs]
         covers, excludes = table.covers(), table.excludes()
         note = ""
@@ -112,18 +125,28 @@ class _Examiner:
         """
         return layer is not None and (layer == 1 or self.network.widths[layer] == 1)
 
-    def _row(self, equation: Equation, branch: Branch, table: object) -> Finding:
+    def _only_unit_below(self, layer: int | None) -> Activation | None:
+        """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
+        if layer is None or layer < 2 or self.network.widths[layer - 1] != 1 or self.network.layers[layer - 1].bias:
+            return None
+        return self.network.layers[layer - 2].activation
+
+    def _row(self, equation: Equation, branch: Branch, table: Table) -> Finding:
         finding = self._value(equation, branch, table)
-        if finding.verdict in (Verdict.PROVED, Verdict.CHOSEN) and not self.meanings.named(equation, branch):
-            return replace(finding, verdict=Verdict.UNDECIDED, note="the case's name is not what its conditions say")
+        if finding.verdict not in (Verdict.PROVED, Verdict.CHOSEN):
+            return finding
+        if not self.meanings.named(equation, branch):
+            found = misnamed(self.network, equation, branch)
+            verdict = Verdict.REFUTED if found else Verdict.UNDECIDED
+            note = "the case's name is not what its conditions say"
+            return replace(finding, verdict=verdict, note=f"{note}: {found}" if found else note, counterexample=found)
+        if equation.rule is Rule.CHOICE and branch.status is Status.VALUE and table.solvable(branch, by_any=True):
+            return replace(finding, verdict=Verdict.UNDECIDED, note="every value solves this case, and it is not said")
         return finding
 
-    def _value(self, equation: Equation, branch: Branch, table: object) -> Finding:
-        from fcsym.proof.tables import Table
-
-        assert isinstance(table, Table)
+    def _value(self, equation: Equation, branch: Branch, table: Table) -> Finding:
         possible = table.possible(branch) is not False
-        never = "" if possible else "impossible here: the unit's gate is closed, so that `s` does not move"
+        never = "" if possible else "impossible here: with a closed gate, nothing that moves `s` can reach it"
         if branch.status is not Status.VALUE and equation.rule is not Rule.CASES:
             solved = table.solvable(branch, by_any=branch.status is Status.CHOSEN)
             note = "; ".join(part for part in (branch.note, never) if part)
@@ -153,4 +176,10 @@ class _Examiner:
                 equation.name, branch.name, Verdict.REFUTED, **said, note=str(found), possible=possible,
                 counterexample=found,
             )  # fmt: skip
-        return Finding(equation.name, branch.name, Verdict.UNDECIDED, **said, note="no counterexample was found")
+        return Finding(
+            equation.name,
+            branch.name,
+            Verdict.UNDECIDED,
+            **said,
+            note="a decider sees a difference, and no counterexample was found",
+        )

@@ -125,9 +125,9 @@ class Expansion:
             return free + gate("c", source) if shifted(source) else free
 
         def slope(source: Element, _: Any) -> Any:
-            piece = on_piece(source, 0)
-            if piece is not None:
-                return arithmetic.number(piece.slope)
+            if fixed is not None and on_piece(source, 0) is not None:
+                on = network.layers[-2].activation.gate_on(fixed[0])
+                return gate("g", source) if on is None else arithmetic.number(on)
             if network.layers[(source[0].layer or 0) - 1].activation.is_identity:
                 return arithmetic.number(Fraction(1))
             return gate("g", source)

@@ -8,6 +8,7 @@ from typing import Any
 
 __all__ = ["PRIME", "Dual", "Quotient", "Residue", "TermCount"]
 
+MANY = 10**18
 PRIME = 2**127 - 1
 """A Mersenne prime: a polynomial of degree d that is not zero vanishes at a random point with probability d / PRIME."""
 
@@ -98,16 +99,19 @@ class Dual:
 
 @dataclass(frozen=True, slots=True)
 class TermCount:
-    """How many terms a polynomial has before like ones are collected: an upper bound, found without expanding."""
+    """How many terms a polynomial has before like ones are collected: an upper bound, found without expanding.
+
+    It stops counting at `MANY`: the number of digits doubles with every layer.
+    """
 
     terms: int
 
     def __add__(self, other: TermCount) -> TermCount:
-        return TermCount(self.terms + other.terms)
+        return TermCount(min(self.terms + other.terms, MANY))
 
     __sub__ = __add__
 
     def __mul__(self, other: TermCount) -> TermCount:
-        return TermCount(self.terms * other.terms)
+        return TermCount(min(self.terms * other.terms, MANY))
 
     __truediv__ = __mul__

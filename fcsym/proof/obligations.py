@@ -309,7 +309,7 @@ class Meanings:
         right = mul(new[k, j], change, vc[j])
         gate = slope_of(s.array)
         phi, _ = self.unit(equation)
-        slope_before = Number(phi.pieces[pieces[0]].slope)
+        slope_before = phi.gate_on(pieces[0])
 
         def opened(side: Expr) -> Expr:
             side = as_expr(expand(inline(side, self._own("rho", "kappa", "alpha"))))
@@ -319,7 +319,8 @@ class Meanings:
                                  if theta.layer == depth - 1})  # fmt: skip
             side = inline(side, {adjoint_of(s.array): self._delta(s.array)})
             side = inline(side, {old.primed: self.updated(old)})
-            side = inline(side, {gate: (_indices(gate), slope_before)})
+            if slope_before is not None:
+                side = inline(side, {gate: (_indices(gate), Number(slope_before))})
             return inline(side, {activated(self.network, depth - 1): ((j,), before)})
 
         return self.same(opened(left), opened(right))

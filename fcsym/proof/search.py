@@ -18,7 +18,7 @@ from fcsym.proof.numbers import Dual
 from fcsym.proof.reference import Gates, plus, reference
 from fcsym.proof.report import Counterexample
 
-__all__ = ["in_network", "on_integral", "on_unit"]
+__all__ = ["in_network", "misnamed", "on_integral", "on_unit"]
 
 _TRIES = 400
 
@@ -100,6 +100,28 @@ class _Unit:
         return self.numbers[array.symbol + ("'" if array.after else "")]
 
 
+def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
+    """Numbers that satisfy a row's conditions and lie on other pieces than its name says; pieces count from 1."""
+    phi = network.layers[equation.array.axes[-1].layer - 1].activation
+    names = [piece.name for piece in phi.pieces]
+    words = branch.name.split(" at ")[0].split(",")[0].split(" -> ")
+    if not all(word in names for word in words):
+        return None
+    for seed in range(_TRIES * 5):
+        source = random.Random(seed)
+        s, ds = _small(source), _small(source)
+        value = phi.value_at(s)
+        numbers = {"s": s, "ds": ds, "s'": s + ds, "v": value, "vc": value, "dv": phi.value_at(s + ds) - value}
+        read = _reader(_Unit(phi, numbers), {index: 0 for index in _indices(equation)})
+        if not all(condition.holds(read(condition.subject)) for condition in branch.when):
+            continue
+        for what, word, at in zip(("before", "after"), words, (s, s + ds), strict=False):
+            if names.index(word) != phi.piece_at(at):
+                told, true = Fraction(names.index(word) + 1), Fraction(phi.piece_at(at) + 1)
+                return Counterexample({"s": s, "ds": ds}, f"the piece {what} in {branch.name!r}", told, true)
+    return None
+
+
 def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers for one unit that satisfy a row's conditions and at which its value is wrong."""
     layer = equation.array.axes[-1].layer
@@ -163,13 +185,14 @@ def on_integral(
             continue
         kappa, rho = (kappa if "kappa" in mentioned else Fraction(0)), (rho if "rho" in mentioned else Fraction(0))
         through = w if order == "sequential" else w + eta * error * vc
-        ds = kappa - eta * before.slope * (through * error + rho) * alpha
+        gate = phi.slope_at(s)
+        ds = kappa - eta * gate * (through * error + rho) * alpha
         if phi.piece_at(s + ds) != pieces[1]:
             continue
         dv = after.slope * (s + ds) + after.intercept - vc
         numbers = {
             "W": w + eta * error * vc, "W'": w, "eta": eta, "delta": error, "vc": vc, "kappa": kappa, "rho": rho,
-            "alpha": alpha, "a": alpha, "s": s, "ds": ds,
+            "alpha": alpha, "a": alpha, "s": s, "ds": ds, "g": gate,
         }  # fmt: skip
 
         def look_up(array: Array, _: tuple[int, ...], numbers: Mapping[str, Fraction] = numbers) -> Dual:

@@ -17,24 +17,35 @@ from fcsym.expression import Ref
 
 __all__ = ["Table"]
 
-_TIMEOUT = 10_000  # milliseconds for one question; they take one or two
+_TIMEOUT = 5_000  # milliseconds for one question; they take one or two
 
 
 class Table:
     """The conditions of one case table, as statements about a unit's s and ds."""
 
-    def __init__(self, equation: Equation, phi: Activation, gated: bool) -> None:
+    def __init__(self, equation: Equation, phi: Activation, gated: bool, below: Activation | None = None) -> None:
         assert isinstance(equation.rhs, Cases)
         self.branches = equation.rhs.branches
         self.s, self.ds = z3.Reals("s ds")
         self.v = _value(phi, self.s)
         self.dv = _value(phi, self.s + self.ds) - self.v
         self.facts = [self._moves(phi)] if gated else []
+        if below is not None:
+            self.facts += self._fed_by_one(phi, below)
 
     def _moves(self, phi: Activation) -> Any:
         """ds = phi'(s) u for some u: with an input that stays, a unit moves only as far as its gate lets it."""
         u = z3.Real("u")
         return self.ds == _slope(phi, self.s) * u
+
+    def _fed_by_one(self, phi: Activation, below: Activation) -> list[Any]:
+        """s = w v before and (w - phi'(s) u) v' after, where v is the one unit below, which moves by its own gate."""
+        w, u, lower, moved = z3.Reals("w u_w s_below u_below")
+        after = lower + _slope(below, lower) * moved
+        return [
+            self.s == w * _value(below, lower),
+            self.s + self.ds == (w - _slope(phi, self.s) * u) * _value(below, after),
+        ]
 
     def _statement(self, condition: Condition) -> Any:
         assert isinstance(condition.subject, Ref)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["document", "equation", "expression", "fragment", "prose"]
 
+_ROWS_PER_TABLE = 18
 _LINE = 62  # widths of an ordinary letter that fit on a line beside the number
 _SUM, _PRODUCT, _ATOM = range(3)
 
@@ -267,6 +269,7 @@ def _formula(text: str, arrays: dict[str, Array]) -> str:
 
 
 def _case_name(name: str) -> str:
+    name = _escape(name).replace(r"v\textasciicircum{}c", "v^c")
     name = name.replace("v^c", r"$v^{\mathrm{c}}$").replace("dv'", r"$\mathrm{d}v'$").replace("!=", r"$\ne$")
     return name.replace("->", r"$\to$")
 
@@ -313,6 +316,19 @@ def _assumptions(d: Derivation) -> list[str]:
     return [r"\subsection*{Assumptions}", r"\begin{itemize}", *items, r"\end{itemize}"]
 
 
+_ROWS_PER_DISPLAY = 10
+"""A display cannot be broken over pages; a longer case table is several of them."""
+
+
+def _displays(e: Equation) -> list[str]:
+    """The equation, in as many displays as it needs."""
+    if not isinstance(e.rhs, Cases):
+        return [equation(e)]
+    rows = e.rhs.branches
+    most = _ROWS_PER_DISPLAY if e.rule is not Rule.INTEGRAL else _ROWS_PER_DISPLAY // 2 + 1
+    return [equation(replace(e, rhs=Cases(rows[n : n + most]))) for n in range(0, len(rows), most)]
+
+
 def _numbered(e: Equation, numbers: dict[str, int], d: Derivation) -> list[str]:
     finding = d.proof.verdict(e.name)
     used = ", ".join(f"({numbers[name]})" for name in e.uses if name in numbers)
@@ -323,12 +339,16 @@ def _numbered(e: Equation, numbers: dict[str, int], d: Derivation) -> list[str]:
     if e.cite:
         sentence.append(f"Paper: {_escape(e.cite)}.")
     sentence.append(rf"\textsc{{{finding.verdict.value.lower()}}}.")
-    lines = [r"\begin{equation*}", f"{equation(e)} \\tag{{{numbers[e.name]}}}", r"\end{equation*}", " ".join(sentence)]
+    lines = []
+    for n, display in enumerate(_displays(e)):
+        tag = f"{numbers[e.name]}" if n == 0 else f"{numbers[e.name]}, continued"
+        lines += [r"\begin{equation*}", f"{display} \\tag{{{tag}}}", r"\end{equation*}"]
+    lines.append(" ".join(sentence))
     if isinstance(e.rhs, Cases):
-        lines += ["", *_tabular(
-            ("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"),
-            [(_case_name(b.name), _verdict(f := d.proof.case(e.name, b.name)), prose(f.note, d)) for b in e.rhs],
-        )]  # fmt: skip
+        rows = [(_case_name(b.name), _verdict(f := d.proof.case(e.name, b.name)), prose(f.note, d)) for b in e.rhs]
+        for start in range(0, len(rows), _ROWS_PER_TABLE):
+            part = rows[start : start + _ROWS_PER_TABLE]
+            lines += ["", *_tabular(("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), part)]
     return [*lines, ""]
 
 
@@ -364,10 +384,10 @@ def _verdicts(d: Derivation, numbers: dict[str, int]) -> list[str]:
         f"Together: {counts}.",
         "",
     ]
-    for start in range(0, len(rows), 18):
+    for start in range(0, len(rows), _ROWS_PER_TABLE):
         lines += _tabular(
             ("statement", "index notation", "instance", "verdict"), ("5.4cm", "2.6cm", "4.2cm", "2.4cm"),
-            rows[start : start + 18],
+            rows[start : start + _ROWS_PER_TABLE],
         )  # fmt: skip
         lines.append("")
     return lines
