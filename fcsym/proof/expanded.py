@@ -28,8 +28,9 @@ from fcsym.proof.reference import Gates, plus, reference
 
 __all__ = ["Expansion"]
 
-MAX_TERMS = 1_000_000_000
-"""Terms before like ones are collected, an upper bound that overshoots a thousandfold; half a second of work."""
+MAX_TERMS, MAX_TERMS_DEEP = 1_000_000_000, 2_000
+"""Terms before like ones are collected. Up to three layers this bound overshoots a thousandfold, and what it admits is
+a second of work; in deeper networks it is close, and there are more variables."""
 _POINTS = 3
 
 
@@ -85,7 +86,7 @@ class Expansion:
         self.network, self.order, self.given = network.reduced(), order, given
         names: list[str] = []
         size = max(value.terms for value in self._truth(_counting(names)).values())
-        self.in_full = size <= MAX_TERMS
+        self.in_full = size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP)
         self._arithmetics = [_polynomials(names)] if self.in_full else _random_points()
         self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
 
