@@ -6,9 +6,14 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from fcsym.derivation import derive
 from fcsym.network import Network
+
+# a slow machine is no failure, and a failure must come back
+settings.register_profile("fcsym", deadline=None, derandomize=True)
+settings.load_profile("fcsym")
 
 ORDERS = ("simultaneous", "sequential")
 
