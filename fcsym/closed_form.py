@@ -6,7 +6,7 @@ asked to rearrange itself, since that takes minutes where construction takes mil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -140,6 +140,8 @@ def _position(d: Derivation, equation: Equation, unit: object, output: object) -
 
 def _kept(d: Derivation, keep: tuple[str, ...]) -> frozenset[Array]:
     names = (keep,) if isinstance(keep, str) else keep
+    if not isinstance(names, Sequence | Set):
+        raise ArgumentError(f"keep is {str(keep)[:40]}: give the names of quantities, such as ('vc',).")
     return frozenset(d.by_name[d.resolve(name)].array for name in names)
 
 
@@ -352,6 +354,8 @@ def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
 
 def _refuse_too_large(d: Derivation, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:
     bound = MAX_OPERATIONS if limit is None else limit
+    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+        raise ArgumentError(f"max_operations is {str(limit)[:40]!r}: give a whole number from 1.")
     size = operations(d, equation, kept)
     if size > bound:
         raise SizeError(

@@ -116,6 +116,8 @@ def test_names_are_the_reader_s_own(tmp_path):
         {"case": "asleep"},
         {"layer": 7},
         {"keep": ("nothing",)},
+        {"keep": 3},
+        *({"max_operations": value} for value in ("x", -1, 0, True, 1.5)),
     ],
 )
 def test_bad_arguments_are_refused(arguments):
