@@ -1,9 +1,13 @@
-"""Activations: a list of linear pieces, with the slope at each kink as a named option.
+"""Activations: a list of linear pieces, with the slope at each kink as a named option; or a smooth function by name.
 
     relu:  phi(s) = s  where s > 0,  0 otherwise;   phi'(0) = slope_at_kink, 0 unless given
+    tanh:  phi(s) = tanh(s),                        phi'(s) = 1 - tanh(s)^2
 
 A kink belongs to the piece below it, as in `s > 0` for the ReLU: the paper leaves s = 0 open in eq. 10. The value
 there does not depend on the side, since the pieces must meet; the slope does, and is declared instead of inherited.
+
+A smooth activation has no pieces. To a derivation it is any differentiable function: nothing that is proved depends on
+which one. What it is worth is known to the targets, each of which writes phi and phi' in its own language.
 """
 
 from __future__ import annotations
@@ -11,12 +15,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from numbers import Rational
 
 from fcsym.errors import NetworkError
 
-__all__ = ["Activation", "Piece", "activation", "identity", "leaky_relu", "piecewise_linear", "relu"]
+__all__ = [
+    "BUILT_IN",
+    "SMOOTH",
+    "Activation",
+    "Piece",
+    "activation",
+    "identity",
+    "leaky_relu",
+    "piecewise_linear",
+    "relu",
+    "smooth",
+]
+
+SMOOTH = ("tanh", "sigmoid", "softplus", "silu")
+"""The smooth activations that every target can write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +55,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A continuous piecewise-linear function.
+    """A continuous piecewise-linear function, or a smooth one without pieces.
 
     `pieces` are in order of s; piece i ends at its `upper`, where the next one starts.
     `kink_slopes[i]` is the derivative used exactly at the end of piece i.
@@ -50,6 +69,16 @@ class Activation:
     def kinks(self) -> tuple[Fraction, ...]:
         """The points where two pieces meet."""
         return tuple(piece.upper for piece in self.pieces if piece.upper is not None)
+
+    @property
+    def is_smooth(self) -> bool:
+        """phi has a name instead of pieces; no case distinction is possible, and none is needed."""
+        return not self.pieces
+
+    @property
+    def never_zero(self) -> bool:
+        """phi(s) != 0 for every s: known of sigmoid and softplus, which are positive."""
+        return self.name in ("sigmoid", "softplus") and self.is_smooth
 
     @property
     def is_identity(self) -> bool:
@@ -151,11 +180,25 @@ def identity() -> Activation:
     return piecewise_linear("identity", (Piece(None, Fraction(1)),))
 
 
-_BY_NAME: dict[str, Callable[[], Activation]] = {"relu": relu, "leaky_relu": leaky_relu, "identity": identity}
+def smooth(name: str) -> Activation:
+    """The smooth activation of that name; NetworkError when it is not one of SMOOTH."""
+    if name not in SMOOTH:
+        raise NetworkError(f"The smooth activation {name[:60]!r} is not known: choose one of {', '.join(SMOOTH)}.")
+    return Activation(name, (), ())
+
+
+_BY_NAME: dict[str, Callable[[], Activation]] = {
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "identity": identity,
+    **{name: partial(smooth, name) for name in SMOOTH},
+}
+
+BUILT_IN = tuple(_BY_NAME)
 
 
 def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
-    """The activation of that name: one of `own`, or relu, leaky_relu, identity."""
+    """The activation of that name: one of `own`, a built-in piecewise-linear one, or a smooth one."""
     if isinstance(name, Activation):
         return name
     for candidate in own:

@@ -21,7 +21,7 @@ from fcsym.equation import Cases, Equation, Order
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Total
 from fcsym.network import Network
-from fcsym.oracle import backpropagation
+from fcsym.oracle import backpropagation, phi_of, slope_of
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
@@ -243,6 +243,8 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
 
 def _activate(network: Network, layer: int, s: _Array) -> _Array:
     phi = network.layers[layer].activation
+    if phi.is_smooth:
+        return phi_of(phi, s)
     result = float(phi.pieces[0].slope) * s + float(phi.pieces[0].intercept)
     for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
         result = np.where(s > float(kink), float(piece.slope) * s + float(piece.intercept), result)
@@ -282,7 +284,7 @@ class _Tally:
                 possible = self.derivation.proof.case(equation.name, branch.name).possible
                 result[equation.name, branch.name] = not possible
             layer = equation.array.axes[-1].layer
-            if equation.name == f"dv{layer}":
+            if equation.name == f"dv{layer}" and isinstance(equation.rhs, Cases):
                 kinks = self.network.layers[layer - 1].activation.kinks
                 for kink in kinks:
                     if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
@@ -522,7 +524,8 @@ class _Magnitude:
                 return size, moved
             case Pow(base, exponent) if exponent > 0:
                 size, moved = self._size(base, axes)
-                return np.asarray(size**exponent), np.asarray(exponent * size ** (exponent - 1) * moved)
+                first = exponent * size ** (exponent - 1) * moved
+                return np.asarray(size**exponent), np.asarray(first + (self.bar * moved**2 if exponent == 2 else 0))
             case Pow(base, -1):
                 size, moved = self._size(base, axes)
                 safe = np.where(size > 0, size, np.inf)
@@ -533,6 +536,11 @@ class _Magnitude:
                 return size.sum(axis=last), np.broadcast_to(moved, shape).sum(axis=last)
             case Apply(phi, Ref() as argument, derivative):
                 s = self._aligned(self.values[argument.array.name], argument, axes)
+                if phi.is_smooth:
+                    _, moved = self._size(argument, axes)
+                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of at most 1
+                        return np.ones_like(s, np.longdouble), moved
+                    return np.abs(phi_of(phi, s)), np.abs(slope_of(phi, s)) * moved
                 piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
                 slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
                 if derivative:

@@ -206,6 +206,8 @@ def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | Non
         here = (
             unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
         )
+        if phi.is_smooth:
+            return _SMOOTH[phi.name][node.derivative](value)
         if node.derivative:
             return _slope(phi, value, None if here is None else here.before)
         if here is not None:
@@ -232,6 +234,18 @@ def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | Non
         add=lambda terms: sympy.Add(*terms), mul=lambda factors: sympy.Mul(*factors),
     )  # fmt: skip
     return Instance(equations, d.network.sizes, leaf, field)
+
+
+def _sigmoid(s: Any) -> Any:
+    return 1 / (1 + sympy.exp(-s))
+
+
+_SMOOTH: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "tanh": (sympy.tanh, lambda s: 1 - sympy.tanh(s) ** 2),
+    "sigmoid": (_sigmoid, lambda s: _sigmoid(s) * (1 - _sigmoid(s))),
+    "softplus": (lambda s: sympy.log(1 + sympy.exp(s)), _sigmoid),
+    "silu": (lambda s: s * _sigmoid(s), lambda s: _sigmoid(s) * (1 + s * (1 - _sigmoid(s)))),
+}
 
 
 def _number(value: Fraction) -> sympy.Rational:
@@ -348,7 +362,10 @@ def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
         case Total(over, body):
             return prod(d.network.widths[index.axis.layer] for index in over) * (_count(d, body, counts) + 1) - 1
         case Apply(phi, argument, _):
-            return 2 * (len(phi.pieces) - 1) * (1 + _count(d, argument, counts)) or _count(d, argument, counts)
+            inner = _count(d, argument, counts)
+            if phi.is_smooth:
+                return 4 + 3 * inner
+            return 2 * (len(phi.pieces) - 1) * (1 + inner) or inner
     return 0
 
 

@@ -203,6 +203,14 @@ def _activation_increment(equation: Equation, phi: Activation) -> Equation:
     assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref)
     s, array, indices = equation.rhs.argument, equation.array, equation.lhs.indices
     ds, after = increment_of(s.array)[indices], s.array.primed[indices]
+    if phi.is_smooth:
+        return Equation(
+            increment_of(array)[indices],
+            Apply(phi, after) - array[indices],
+            Rule.INCREMENT,
+            f"The value of {phi.name} after the step minus the value before; a smooth activation has no cases.",
+            (array.name, s.array.primed.name),
+        )
     branches = tuple(
         Branch(
             branch_name(phi, a, b),
@@ -313,6 +321,9 @@ def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
     """w' dv / v^c on each pair of pieces, with the piece before; where v^c = 0, what is left of 0 * p = w' dv."""
     rows: list[tuple[Branch, int]] = []
     phi = last.phi
+    if phi.is_smooth:
+        moved = Branch("v^c != 0", (Condition(last.vc, "!="),), last.w_new * last.dv / last.vc)
+        return [(row, 0) for row in (moved, *_at_zero(last, "v^c = 0", (Condition(last.vc, "="),)))]
     for a, b in _pairs(phi):
         name, before = branch_name(phi, a, b), phi.pieces[a]
         when = piece_conditions(phi, a, last.s) + piece_conditions(phi, b, last.s_new)
@@ -352,6 +363,8 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
     if len(network.layers) < 2:
         return ()
     last = _Last.of(network)
+    if last.phi.is_smooth:  # p is no polynomial in the weight: there is nothing to integrate in closed form
+        return ()
     helpers, constants = _held_constant(network, last, equations, order)
     gate = slope_of(last.s.array)
     rows = []

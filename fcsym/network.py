@@ -15,7 +15,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fcsym.activation import Activation, Piece, activation, exact, identity, piecewise_linear
+from fcsym.activation import BUILT_IN, Activation, Piece, activation, exact, identity, piecewise_linear
 from fcsym.errors import NetworkError
 from fcsym.expression import Array, Axis
 from fcsym.notation import check_name
@@ -260,7 +260,7 @@ def _own_activation(table: Mapping[str, object], n: int) -> Activation:
     if "name" not in table or "pieces" not in table:
         raise NetworkError(f"{where} needs a name and a list of pieces.")
     name = check_name(table["name"], where)
-    if name in ("relu", "leaky_relu", "identity"):
+    if name in BUILT_IN:
         raise NetworkError(f"{where}: the name {name!r} is taken by a built-in activation; choose another.")
     entries = table["pieces"]
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -18,13 +18,33 @@ from autograd import grad
 from fcsym.activation import Activation
 from fcsym.network import Network
 
-__all__ = ["backpropagation"]
+__all__ = ["backpropagation", "phi_of", "slope_of"]
 
 _Array = npt.NDArray[Any]
 
 
+_SMOOTH = {
+    "tanh": anp.tanh,
+    "sigmoid": lambda s: anp.exp(-anp.logaddexp(0, -s)),
+    "softplus": lambda s: anp.logaddexp(0, s),
+    "silu": lambda s: s * anp.exp(-anp.logaddexp(0, -s)),
+}
+
+
+def phi_of(activation: Activation, s: _Array) -> _Array:
+    """phi(s), element by element."""
+    return np.asarray(_phi(activation, s))
+
+
+def slope_of(activation: Activation, s: _Array) -> _Array:
+    """phi'(s) by autograd, with the declared slope at each kink."""
+    return np.asarray(grad(lambda t: anp.sum(_phi(activation, t)))(s))
+
+
 def _phi(activation: Activation, s: Any) -> Any:
     """phi(s), with the declared slope at each kink."""
+    if activation.is_smooth:
+        return _SMOOTH[activation.name](s)
     result = float(activation.pieces[0].slope) * s + float(activation.pieces[0].intercept)
     for kink, piece in zip(activation.kinks, activation.pieces[1:], strict=True):
         result = anp.where(s > float(kink), _exact(piece.slope) * s + _exact(piece.intercept), result)
@@ -53,10 +73,7 @@ def _forward(network: Network, parameters: Sequence[Any], x: Any, mask: Sequence
 
 def _slopes(network: Network, values: Sequence[Any]) -> list[Any]:
     """phi'(s) of each hidden layer, by autograd, one element at a time."""
-    return [
-        grad(lambda s, a=layer.activation: anp.sum(_phi(a, s)))(values[2 * n])
-        for n, layer in enumerate(network.layers[:-1])
-    ]
+    return [slope_of(layer.activation, values[2 * n]) for n, layer in enumerate(network.layers[:-1])]
 
 
 def backpropagation(

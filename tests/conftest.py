@@ -27,6 +27,8 @@ NETWORKS = {
     "leaky": Network.mlp([2, 3, 2, 2], activation="leaky_relu", bias=True),
     "deep linear": Network.mlp([2, 2, 2, 1], activation="identity"),
     "mixed, deep": Network.mlp([3, 2, 3, 2, 2], activation=["relu", "identity", "leaky_relu"], bias=True),
+    "smooth": Network.mlp([3, 4, 3, 2], activation=["tanh", "softplus"], bias=True),
+    "smooth, then pieces": Network.mlp([2, 3, 2, 1], activation=["sigmoid", "relu"]),
     "wide": Network.parse("8-16-16-1", bias=True),
 }
 

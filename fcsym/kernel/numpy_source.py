@@ -31,6 +31,15 @@ FRONT_OUTPUT = "y_front"
 
 _SUM, _PRODUCT, _UNARY, _ATOM = range(4)
 
+_SIGMOID = "np.where({s} > 0.0, 1.0, np.exp(-np.abs({s}))) / (1.0 + np.exp(-np.abs({s})))"  # no overflow on either side
+_SMOOTH = {
+    "tanh": ("np.tanh({s})", "(1.0 - np.tanh({s}) ** 2)"),
+    "sigmoid": (f"({_SIGMOID})", "(np.exp(-np.abs({s})) / (1.0 + np.exp(-np.abs({s}))) ** 2)"),
+    "softplus": ("np.logaddexp(0.0, {s})", f"({_SIGMOID})"),
+    "silu": (f"({{s}} * ({_SIGMOID}))", f"(({_SIGMOID}) * (1.0 + {{s}} * (1.0 - ({_SIGMOID}))))"),
+}
+"""phi and phi' of the smooth activations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -171,6 +180,8 @@ class _Writer:
         if not isinstance(node.argument, Ref):
             raise CompileError(f"{node!r} has no NumPy form: name its argument first.")
         phi, s = node.activation, self._element(node.argument.array.name, node.argument.indices, axes)
+        if phi.is_smooth:
+            return _SMOOTH[phi.name][node.derivative].format(s=s)
         if node.derivative:
             values = [_literal(piece.slope) for piece in phi.pieces]
         else:

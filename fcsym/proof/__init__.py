@@ -146,7 +146,9 @@ class _Examiner:
 
     def _value(self, equation: Equation, branch: Branch, table: Table) -> Finding:
         possible = table.possible(branch) is not False
-        never = "" if possible else "impossible here: with a closed gate, nothing that moves `s` can reach it"
+        phi, _ = self.meanings.unit(equation)
+        why = f"{phi.name} is never 0" if phi.never_zero else "with a closed gate, nothing that moves `s` can reach it"
+        never = "" if possible else f"impossible here: {why}"
         if branch.status is not Status.VALUE and equation.rule is not Rule.CASES:
             solved = table.solvable(branch, by_any=branch.status is Status.CHOSEN)
             note = "; ".join(part for part in (branch.note, never) if part)
@@ -156,7 +158,7 @@ class _Examiner:
             found = on_unit(self.network, equation, branch)
             verdict = Verdict.REFUTED if found else Verdict.UNDECIDED
             return Finding(equation.name, branch.name, verdict, note=str(found or note), counterexample=found)
-        pieces = self.meanings.pieces(equation, branch)
+        pieces = (0, 0) if phi.is_smooth else self.meanings.pieces(equation, branch)
         index = self.meanings.case_holds(equation, branch)
         expanded = None if pieces is None else self.expansion.case_holds(equation, branch, pieces)
         in_full = self.expansion.in_full

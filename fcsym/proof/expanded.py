@@ -118,10 +118,15 @@ class Expansion:
             assert layer is not None
             return any(piece.intercept for piece in network.layers[layer - 1].activation.pieces)
 
+        def is_smooth(source: Element) -> bool:
+            return network.layers[(source[0].layer or 0) - 1].activation.is_smooth
+
         def value(source: Element, s: Any) -> Any:
             piece = on_piece(source, 0)
             if piece is not None:
                 return arithmetic.number(piece.slope) * s + arithmetic.number(piece.intercept)
+            if is_smooth(source):  # any function: its value is a free variable
+                return gate("c", source)
             free = gate("g", source) * s
             return free + gate("c", source) if shifted(source) else free
 
@@ -203,7 +208,7 @@ class _World:
             raise AssertionError("cases are examined one by one")
 
         def apply(node: Any, source: Element, value: Any) -> Any:
-            array = Array("g" if node.derivative else "v", source[0].layer, source[0].axes)
+            array = Array("g" if node.derivative else "v", source[0].layer, source[0].axes, source[0].after)
             return lift(self.truth[array, source[1]])
 
         field = Field(lambda v: lift(number(v)), lambda a, b: a / b, apply, never, plus)
@@ -247,6 +252,9 @@ class _World:
         """phi(s) and phi(s') - phi(s) for a unit on these pieces."""
         layer = equation.array.axes[-1].layer
         phi, s = self.network.layers[layer - 1].activation, pre_activation(layer)
+        if phi.is_smooth:
+            v = activated(self.network, layer)
+            return self.truth[v, position[-1:]], self.truth[increment_of(v), position[-1:]]
         number = self.arithmetic.number
         before, after = (phi.pieces[n] for n in pieces)
         old = number(before.slope) * self.truth[s, position[-1:]] + number(before.intercept)

@@ -191,6 +191,10 @@ class Meanings:
         forward_equation = self.passed[base]
         assert isinstance(forward_equation.rhs, Expr) and isinstance(forward_equation.lhs, Ref)
         rhs = inline(base[equation.lhs.indices], {base: (forward_equation.lhs.indices, forward_equation.rhs)})
+        if isinstance(rhs, Apply) and rhs.activation.is_smooth:
+            assert isinstance(rhs.argument, Ref)
+            after = Apply(rhs.activation, rhs.argument.array.primed[equation.lhs.indices])
+            return equation.rhs == after - base[equation.lhs.indices]
         if base.symbol == "v":  # a linear layer: dv = ds
             source = next(iter(arrays_in(rhs)))
             return self.same(equation.rhs, increment_of(source)[equation.lhs.indices])
@@ -239,7 +243,9 @@ class Meanings:
         phi, _ = self.unit(equation)
         pieces = self.pieces(equation, branch)
         expected = (
-            [f"{piece.name} at v^c = 0" for piece in phi.pieces] if pieces is None else [branch_name(phi, *pieces)]
+            [*(f"{piece.name} at v^c = 0" for piece in phi.pieces), *(["v^c = 0", "v^c != 0"] if phi.is_smooth else [])]
+            if pieces is None
+            else [branch_name(phi, *pieces)]
         )
         if pieces == (0, 0) and len(phi.pieces) == 1:
             expected.append(f"{phi.pieces[0].name} at v^c = 0")
@@ -253,6 +259,8 @@ class Meanings:
     def case_holds(self, equation: Equation, branch: Branch) -> bool | None:
         """Whether the branch's value means what the left-hand side does on its pieces."""
         pieces = self.pieces(equation, branch)
+        if self.unit(equation)[0].is_smooth and branch.value is not None and equation.rule is Rule.CHOICE:
+            return None if branch.status is not Status.VALUE else self._smooth_choice(equation, branch.value)
         if pieces is None or branch.value is None:
             return None
         try:
@@ -289,6 +297,14 @@ class Meanings:
         _, _, before, change = self._on_pieces(equation, pieces)
         left = inline(as_expr(expand(value * vc[j])), {vc: ((j,), before)})
         return self.same(left, weight[k, j] * change)
+
+    def _smooth_choice(self, equation: Equation, value: Expr) -> bool:
+        """p v^c = w' dv wherever v^c is not 0."""
+        assert isinstance(equation.lhs, Ref)
+        k, j = equation.lhs.indices
+        weight = Array("W", len(self.network.layers), (k.axis, j.axis)).primed
+        dv = increment_of(activated(self.network, len(self.network.layers) - 1))
+        return self.same(value * Array("vc", None, (j.axis,))[j], weight[k, j] * dv[j])
 
     def _integral(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
         """dP/dw' (-eta dE/dy v^c) = p with the rest held constant, and P = 0 where w' = w."""

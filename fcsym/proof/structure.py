@@ -29,8 +29,9 @@ def expected(network: Network) -> Iterator[tuple[str, Rule]]:
         s = "y" if layer == depth else f"s{layer}"
         yield from ((f"a{layer - 1}", Rule.DEFINITION), (f"d{s}", Rule.INCREMENT), (f"{s}_new", Rule.AFTER))
         if layer < depth:
-            linear = network.layers[layer - 1].activation.is_identity
-            yield from ((f"dv{layer}", Rule.INCREMENT if linear else Rule.CASES), (f"v{layer}_new", Rule.AFTER))
+            phi = network.layers[layer - 1].activation
+            by_cases = not (phi.is_identity or phi.is_smooth)
+            yield from ((f"dv{layer}", Rule.CASES if by_cases else Rule.INCREMENT), (f"v{layer}_new", Rule.AFTER))
     if depth > 1:
         yield from (
             ("vc", Rule.DEFINITION),
@@ -38,6 +39,7 @@ def expected(network: Network) -> Iterator[tuple[str, Rule]]:
             ("r", Rule.DEFINITION),
             ("compensation", Rule.IDENTITY),
         )
+    if depth > 1 and not network.layers[-2].activation.is_smooth:
         yield from [("rho", Rule.SPLIT)] if network.widths[-1] > 1 else []
         yield from [("kappa", Rule.SPLIT), ("alpha", Rule.SPLIT)] if depth > 2 else []
         yield "P", Rule.INTEGRAL

@@ -27,9 +27,15 @@ class Table:
         assert isinstance(equation.rhs, Cases)
         self.branches = equation.rhs.branches
         self.s, self.ds = z3.Reals("s ds")
-        self.v = _value(phi, self.s)
-        self.dv = _value(phi, self.s + self.ds) - self.v
-        self.facts = [self._moves(phi)] if gated else []
+        if phi.is_smooth:  # any function: values before and after are free
+            self.v, self.dv = z3.Reals("v dv")
+            gated, below = False, None
+            self.nonzero = [self.v != 0, self.v + self.dv != 0] if phi.never_zero else []
+        else:
+            self.v = _value(phi, self.s)
+            self.dv = _value(phi, self.s + self.ds) - self.v
+            self.nonzero = []
+        self.facts = [*self.nonzero, *([self._moves(phi)] if gated else [])]
         if below is not None:
             self.facts += self._fed_by_one(phi, below)
 
@@ -80,7 +86,8 @@ class Table:
         solver.add(z3.Or(z3.Not(z3.Or(*rows)), *pairs))
         if solver.check() != z3.sat:
             return None
-        return _point(solver.model(), self.s, self.ds)
+        names = (self.s, self.ds) if not z3.is_const(self.v) else (self.v, self.dv)
+        return _point(solver.model(), *names)
 
     def possible(self, branch: Branch) -> bool | None:
         """Whether the row can occur, given how far the unit can move."""
