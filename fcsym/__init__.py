@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from fcsym.equation import Verdict as Verdict
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
+    from fcsym.errors import Diverged as Diverged
     from fcsym.errors import FcsymError as FcsymError
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
     from fcsym.errors import UndefinedContribution as UndefinedContribution
     from fcsym.network import Network as Network
     from fcsym.proof import Proof as Proof
+    from fcsym.schemes import Scheme as Scheme
+    from fcsym.schemes import scheme as scheme
 
 __version__ = "0.1.0"
 
@@ -44,6 +47,7 @@ _WHERE = {
     "Case": "equation",
     "CompileError": "errors",
     "Derivation": "derivation",
+    "Diverged": "errors",
     "Equation": "equation",
     "FcsymError": "errors",
     "Network": "network",
@@ -51,6 +55,7 @@ _WHERE = {
     "Piece": "activation",
     "Proof": "proof",
     "Report": "checker",
+    "Scheme": "schemes",
     "SizeError": "errors",
     "UndefinedContribution": "errors",
     "Verdict": "equation",
@@ -60,6 +65,7 @@ _WHERE = {
     "leaky_relu": "activation",
     "piecewise_linear": "activation",
     "relu": "activation",
+    "scheme": "schemes",
 }
 
 __all__ = ["__version__", *_WHERE]

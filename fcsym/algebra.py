@@ -88,6 +88,14 @@ def fresh(axis: Axis, taken: Iterable[Index]) -> Index:
     raise AssertionError("one more name than there are taken ones is always free")
 
 
+def indices_of(array: Array) -> tuple[Index, ...]:
+    """One fresh index per axis of an array."""
+    result: list[Index] = []
+    for axis in array.axes:
+        result.append(fresh(axis, result))
+    return tuple(result)
+
+
 def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
     """Free indices are renamed; bound ones give way where they would capture a new name."""
     match node:
@@ -369,6 +377,36 @@ def linear_part(node: Expr, variable: Array, direction: Array) -> Expr:
         if sum(exponent for ref, exponent in monomial.factors if ref.array == direction) == 1:
             chosen[monomial] = coefficient
     return as_expr(chosen)
+
+
+def contract(polynomial: Polynomial, left: Array, right: Array) -> Polynomial:
+    """sum_m A_im B_mj => [i = j] for two matrices that are inverse to each other: one of i, j is bound, and goes."""
+    result: Polynomial = {}
+    for monomial, coefficient in polynomial.items():
+        for shorter, factor in expand(_contracted(monomial, left, right).expr(coefficient)).items():
+            result[shorter] = result.get(shorter, Fraction(0)) + factor
+    return {monomial: coefficient for monomial, coefficient in result.items() if coefficient}
+
+
+def _contracted(monomial: Monomial, left: Array, right: Array) -> Monomial:
+    for one, a in monomial.factors:
+        for other, b in monomial.factors:
+            if one.array != left or other.array != right or a != 1 or b != 1 or one.indices[1] != other.indices[0]:
+                continue
+            (i, m), j = one.indices, other.indices[1]
+            rest = [(ref, exponent) for ref, exponent in monomial.factors if ref not in (one, other)]
+            if m not in monomial.bound or any(m in ref.indices for ref, _ in rest):
+                continue
+            gone, stays = (j, i) if j in monomial.bound else (i, j)
+            if gone not in monomial.bound:
+                continue
+            factors = tuple(
+                (Ref(ref.array, tuple(stays if index == gone else index for index in ref.indices)), exponent)
+                for ref, exponent in rest
+            )
+            bound = tuple(index for index in monomial.bound if index not in (m, gone))
+            return _contracted(Monomial(factors, bound), left, right)
+    return monomial
 
 
 def common_factor(polynomial: Polynomial) -> tuple[Expr, Expr]:

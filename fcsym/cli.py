@@ -98,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
 def _network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", help="widths from input to output, such as 2-2-1, or a network file (.toml)")
     parser.add_argument("--order", default="simultaneous", help="simultaneous (default) or sequential, as in the paper")
-    parser.add_argument("--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus or silu")
+    parser.add_argument(
+        "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus or silu"
+    )
     parser.add_argument("--bias", action="store_true", help="a bias in every layer")
     parser.add_argument("--slope-at-kink", type=float, help="the derivative at a kink (default 0)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")

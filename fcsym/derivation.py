@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fcsym.kernel import Kernel
     from fcsym.proof import Proof
 
-__all__ = ["Derivation", "derive"]
+__all__ = ["Derivation", "derive", "finish"]
 
 
 def derive(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Derivation:
@@ -51,7 +51,12 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
     carried = increments(passed, learned)
     known = {equation.name: equation for equation in (*passed, *learned, *carried)}
     equations = (*known.values(), *compensation(network), *integrated(network, known, order))
-    return Derivation(network, order, tuple(_finish(equation, network, equations) for equation in equations))
+    return Derivation(network, order, finish(network, equations))
+
+
+def finish(network: Network, equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
+    """Equations as readers want them: their index letters, and `uses` completed."""
+    return tuple(_finish(equation, network, equations) for equation in equations)
 
 
 def _finish(equation: Equation, network: Network, everything: tuple[Equation, ...]) -> Equation:
@@ -158,11 +163,19 @@ class Derivation:
 
     def prove(self, progress: Callable[[str], None] = lambda _: None) -> Proof:
         """The same, reporting the name of each equation before it is examined; `proof` then has the result."""
-        from fcsym.proof import prove
-
-        result = prove(self, progress)
+        result = self._examine(progress)
         self.__dict__["proof"] = result  # where cached_property keeps it
         return result
+
+    def _examine(self, progress: Callable[[str], None]) -> Proof:
+        from fcsym.proof import prove
+
+        return prove(self, progress)
+
+    @property
+    def title(self) -> str:
+        """What the list is about."""
+        return f"{self.network}, {self.order} order"
 
     def expr(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
@@ -217,7 +230,7 @@ class Derivation:
         return str(self)
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.network}, {self.order} order", *(f"  {equation}" for equation in self.equations)])
+        return "\n".join([self.title, *(f"  {equation}" for equation in self.equations)])
 
 
 class UnknownQuantity(ArgumentError, KeyError):

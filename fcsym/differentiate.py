@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from fcsym.algebra import Definition, apart, fresh, in_order, inline, rename
+from fcsym.algebra import Definition, apart, in_order, indices_of, inline, rename
 from fcsym.equation import Equation, Rule
 from fcsym.errors import UnsupportedExpression
 from fcsym.expression import (
@@ -125,15 +125,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _alias(array: Array) -> Definition:
-    indices = _indices(array)
+    indices = indices_of(array)
     return indices, array[indices]
-
-
-def _indices(array: Array) -> tuple[Index, ...]:
-    result: list[Index] = []
-    for axis in array.axes:
-        result.append(fresh(axis, result))
-    return tuple(result)
 
 
 def _collect(
@@ -161,7 +154,7 @@ def _collect(
             parts.append(part)
             uses.append(equation.name)
     if indices is None:
-        return _indices(array), mul(0, ONE), uses
+        return indices_of(array), mul(0, ONE), uses
     return indices, add(*parts), uses
 
 

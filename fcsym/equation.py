@@ -42,6 +42,9 @@ class Rule(Enum):
     IDENTITY = "identity"  # both sides are known already
     INTEGRAL = "integral"  # lhs = integral over the last layer's weight
     SPLIT = "split"  # names a part of a sum
+    INVARIANT = "invariant"  # what an array of a scheme's state stands for, at every step
+    STATE = "state"  # lhs = the state array for which the invariant holds again
+    EXPANSION = "expansion"  # lhs = the weights that backpropagation has
 
 
 class Status(Enum):

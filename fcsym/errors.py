@@ -6,6 +6,7 @@ Every message is one sentence: what is wrong, where, and what to do.
 __all__ = [
     "ArgumentError",
     "CompileError",
+    "Diverged",
     "FcsymError",
     "NetworkError",
     "SizeError",
@@ -32,6 +33,10 @@ class SizeError(FcsymError, ValueError):
 
 class UndefinedContribution(FcsymError, ArithmeticError):
     """No compensation exists: a unit with v^c = 0 changed, and 0 * p = w' dv' has no solution p."""
+
+
+class Diverged(FcsymError, ArithmeticError):
+    """Training has left the range of floating-point numbers; the message says after which step."""
 
 
 class UnsupportedExpression(FcsymError, TypeError):

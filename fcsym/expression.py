@@ -51,9 +51,13 @@ Numeric: TypeAlias = "int | Fraction"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Axis:
-    """The range of an index, n_0 .. n_L; its length belongs to the network and is no part of the algebra."""
+    """The range of an index, n_0 .. n_L; its length belongs to the network and is no part of the algebra.
+
+    `kind` tells ranges apart that have a layer's length or none of its own: probe vectors, stored inputs.
+    """
 
     layer: int
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

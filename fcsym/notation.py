@@ -21,6 +21,13 @@ _GREEK = {"eta": r"\eta", "kappa": r"\kappa", "alpha": r"\alpha", "rho": r"\rho"
 _LATEX = {
     "yg": ("y", r"\mathrm{g}"),
     "vc": ("v", r"\mathrm{c}"),
+    "Wc": ("W", r"\mathrm{c}"),
+    "bc": ("b", r"\mathrm{c}"),
+    "sc": ("s", r"\mathrm{c}"),
+    "dW": (r"\mathrm{d}W", ""),
+    "Bi": ("B", "-1"),
+    "key": (r"\mathrm{key}", ""),
+    "dist": (r"\mathrm{dist}", ""),
     "ds": (r"\mathrm{d}s", ""),
     "dv": (r"\mathrm{d}v", ""),
     "dy": (r"\mathrm{d}y", ""),

@@ -88,7 +88,7 @@ def test_a_unit_without_a_compensation_raises_by_name():
     kernel = derive(network).compile()
     lead = (4000,)
     weights, x, target = arrays(network, lead=lead)
-    with pytest.raises(UndefinedContribution, match=r"Unit \d of layer 2 of network \(\d+,\) has v\^c = 0"):
+    with pytest.raises(UndefinedContribution, match=r"unit h\d of layer 2 of network \(\d+,\) wakes up at this step"):
         kernel.step(weights, x, target, 0.5)
     result = kernel.step(weights, x, target, 0.5, undefined="nan")
     assert 0 < result.undefined.sum() < 1000

@@ -36,6 +36,7 @@ MAY = {
         *(DERIVING - {"contribution", "backprop"}),
     },
     "derivation": {"algebra", "backprop", "contribution", "equation", "errors", "expression", "forward", "network"},
+    "schemes": {*(BASE - {"decision", "instance", "notation"}), *DERIVING, "derivation"} - {"backprop"},
     "closed_form": {*BASE, "contribution", "piecewise", "render"},
     "piecewise": set(),
     "proof": {*BASE, *(DERIVING - {"backprop"})},

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, CompileError, UndefinedContribution
+from fcsym.errors import CompileError, UndefinedContribution
+from fcsym.kernel.arguments import Argument, checked, mode, parameters
 from fcsym.kernel.numpy_source import Program, program
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
 
-__all__ = ["Kernel", "compile_step"]
+__all__ = ["Kernel", "compile_step", "refuse_undefined"]
 
 _TARGETS = {"numpy": program}
 
@@ -63,54 +64,31 @@ class Kernel:
         Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers;
         UndefinedContribution where a unit with v^c = 0 changes, unless undefined="nan", which makes its p `nan`.
         """
-        if undefined not in ("raise", "nan"):
-            raise ArgumentError(f"undefined is {str(undefined)[:40]!r}: choose raise or nan.")
-        arrays = self._checked(weights, x, target, eta)
+        marks = mode(undefined)
+        widths = self.network.widths
+        arrays = checked(
+            [
+                *parameters(self.network, weights),
+                Argument("x", x, widths[:1]),
+                Argument("target", target, widths[-1:]),
+                Argument("eta", eta, ()),
+            ]
+        )
         with np.errstate(under="ignore"):  # a product that vanishes is 0; that is no fault of anyone's
             result = self._fields(*self._step(*arrays))
-        if undefined == "raise" and np.any(result.undefined):
-            place = np.argwhere(result.undefined)[0]
-            unit, network = int(place[-1]) + 1, tuple(int(n) for n in place[:-1])
-            at = f" of network {network}" if network else ""
-            raise UndefinedContribution(
-                f"Unit {unit} of layer {len(self.network.layers) - 1}{at} has v^c = 0 and changes: no p exists; "
-                'pass undefined="nan" to mark such units, or update the lower layers.'
-            )
+        if not marks:
+            refuse_undefined(result.undefined, len(self.network.layers) - 1)
         return result
 
-    def _checked(
-        self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike
-    ) -> list[npt.NDArray[Any]]:
-        parameters = self.network.parameters
-        if not hasattr(weights, "__len__") or len(weights) != len(parameters):
-            names = ", ".join(array.name for array in parameters)
-            count = len(weights) if hasattr(weights, "__len__") else "no"
-            raise ArgumentError(f"weights has {count} arrays and {self.network} needs {len(parameters)}: {names}.")
-        widths = self.network.widths
-        wanted = [(array.name, self.network.shape(array)) for array in parameters]
-        wanted += [("x", widths[:1]), ("target", widths[-1:]), ("eta", ())]
-        given = [_real(value, name) for value, (name, _) in zip((*weights, x, target, eta), wanted, strict=True)]
-        for array, (name, shape) in zip(given, wanted, strict=True):
-            if len(shape) > array.ndim or array.shape[array.ndim - len(shape) :] != shape:
-                expected = ", ".join(("...", *map(str, shape)))
-                raise ArgumentError(f"{name} has shape {array.shape}: it must be ({expected}).")
-        leads = [array.shape[: array.ndim - len(shape)] for array, (_, shape) in zip(given, wanted, strict=True)]
-        try:
-            np.broadcast_shapes(*leads)
-        except ValueError:
-            pairs = ", ".join(f"{name} {lead}" for (name, _), lead in zip(wanted, leads, strict=True) if lead)
-            raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
-        single = all(array.dtype == np.float32 for array in given[:-1])
-        return [array.astype(np.float32 if single else np.float64, copy=False) for array in given]
 
-
-def _real(value: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
-    if array.dtype.kind not in "fiu":
-        raise ArgumentError(f"{name} has dtype {array.dtype}: give real numbers.")
-    if not np.isfinite(array).all():
-        raise ArgumentError(f"{name} contains numbers that are not finite: give finite ones.")
-    return array
+def refuse_undefined(mask: npt.NDArray[Any], layer: int) -> None:
+    """UndefinedContribution for the first unit of a mask, (..., n); nothing where no unit is marked."""
+    if not np.any(mask):
+        return
+    place = np.argwhere(mask)[0]
+    unit, network = int(place[-1]) + 1, tuple(int(n) for n in place[:-1])
+    at = f" of network {network}" if network else ""
+    raise UndefinedContribution(
+        f"unit h{unit} of layer {layer}{at} wakes up at this step; it had v^c = 0 and changes, so no p exists: "
+        'pass undefined="nan" to mark such units, or train the lower layers (schemes states, history, basis).'
+    )

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from fcsym.decision import Tree, decide
 from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.errors import CompileError
-from fcsym.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Total, children
+from fcsym.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Number, Pow, Ref, Total, children
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
+    from fcsym.schemes import Scheme
 
-__all__ = ["Program", "program"]
+__all__ = ["Program", "program", "scheme_program"]
 
 FRONT_OUTPUT = "y_front"
 """The output of the frozen network with the weights r."""
@@ -52,26 +53,90 @@ class Program:
 def program(derivation: Derivation) -> Program:
     """Derivation => a module with one function, step(W1, ..., x, yg, eta)."""
     equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
-    arguments = [*(theta.name for theta in derivation.network.parameters), "x", "yg", "eta"]
+    arguments = (*(theta.name for theta in derivation.network.parameters), "x", "yg", "eta")
+    outputs = tuple(e.name if e.defines else FRONT_OUTPUT for e in equations)
+    last = derivation.network.widths[len(derivation.network.layers) - 1]
+    mask = None if "p" in outputs else f"np.zeros(y.shape[:-1] + ({last},), dtype=bool)"
+    title = f"One training step of {derivation.network}, {derivation.order} order."
+    return Program(_function("step", title, arguments, equations, outputs, True, mask), outputs)
+
+
+def scheme_program(scheme: Scheme) -> Program:
+    """Scheme => a module with init, step, output and expand, and the scheme's constants.
+
+    Each function takes the arrays of its derivation in order and returns its results; where units can be undefined,
+    `step` returns a mask of them as well.
+    """
+    stored = any(STORED_KIND in (axis.kind for axis in array.axes) for array in scheme.state)
+    text = [_constant(array.name, matrix) for array, matrix in scheme.constants.items()]
+    text += [REMEMBER] if stored else []
+    for part in scheme.parts:
+        arguments = tuple(array.name for array in part.given)
+        results = tuple(array.name for array in part.results)
+        undefined = any(_undefined(equation) for equation in part.equations)
+        title = f"{part.title[0].upper()}{part.title[1:]}."
+        made = {equation.name for equation in part.equations}
+        missing = [a for a in part.results if a.name not in (*made, *arguments)]
+        text.append(_function(part.name, title, arguments, part.equations, results, undefined, None, missing))
+    return Program("\n\n".join(text), tuple(array.name for array in scheme.state))
+
+
+STORED_KIND = "stored"
+REMEMBER = '''def remember(X, C, x):
+    """X and C with a row for x: a free one is taken, or one is appended, where no stored input is x.
+
+    The coefficients of the row are 0, so that nothing the state stands for changes. A row of zeros is free; an input of
+    zeros needs no row, since nothing can be learned along it.
+    """
+    lead = np.broadcast_shapes(X.shape[:-2], C.shape[:-2], x.shape[:-1])
+    X = np.broadcast_to(X, lead + X.shape[-2:])
+    C = np.broadcast_to(C, lead + C.shape[-2:])
+    same = np.sum((X - x[..., None, :]) ** 2, axis=-1) == 0.0
+    new = ~np.any(same, axis=-1) & np.any(x != 0.0, axis=-1)
+    if not np.any(new):
+        return X, C
+    free = ~np.any(X != 0.0, axis=-1)
+    if np.any(new & ~np.any(free, axis=-1)):
+        X = np.concatenate([X, np.zeros_like(X, shape=lead + (1, X.shape[-1]))], axis=-2)
+        C = np.concatenate([C, np.zeros_like(C, shape=lead + (1, C.shape[-1]))], axis=-2)
+        free = np.concatenate([free, np.ones(lead + (1,), dtype=bool)], axis=-1)
+    taken = (np.arange(X.shape[-2]) == np.argmax(free, axis=-1)[..., None]) & new[..., None]
+    return np.where(taken[..., None], x[..., None, :], X), np.where(taken[..., None], 0.0, C)
+'''
+
+
+def _constant(name: str, matrix: Sequence[Sequence[Fraction]]) -> str:
+    """An array of a scheme; one row is a vector."""
+    rows = [f"[{', '.join(_literal(value) for value in row)}]" for row in matrix]
+    return f"{name} = np.array({rows[0]})\n" if len(rows) == 1 else f"{name} = np.array([{', '.join(rows)}])\n"
+
+
+def _undefined(equation: Equation) -> bool:
+    return isinstance(equation.rhs, Cases) and any(branch.status is not Status.VALUE for branch in equation.rhs)
+
+
+def _function(
+    name: str, title: str, arguments: Sequence[str], equations: Sequence[Equation], results: Sequence[str],
+    with_mask: bool, mask: str | None = None, empty: Sequence[Array] = (),
+) -> str:  # fmt: skip
+    """def name(arguments): one statement per equation, in order; returns the results, and a mask where there is one."""
     writer = _Writer()
-    outputs = []
     for equation in equations:
-        name = equation.name if equation.defines else FRONT_OUTPUT
-        writer.statement(name, equation)
-        outputs.append(name)
-    last = len(derivation.network.layers) - 1
-    if "p" not in outputs:
-        writer.lines.append(f"undefined = np.zeros(y.shape[:-1] + ({derivation.network.widths[last]},), dtype=bool)")
+        writer.statement(equation.name if equation.defines else FRONT_OUTPUT, equation)
+    if mask is not None:
+        writer.lines.append(f"undefined = {mask}")
+    for array in empty:  # nothing is stored yet
+        like, width = ("Wc1", "Wc1.shape[-1]") if array.symbol == "X" else ("Wc1", "Wc1.shape[-2]")
+        writer.lines.append(f"{array.name} = np.zeros_like({like}, shape={like}.shape[:-2] + (0, {width}))")
     documentation = "\n".join(f"    {line}" for e in equations for line in str(e).splitlines())
-    returned = ",\n        ".join((*outputs, "undefined"))
-    source = (
-        f"def step({', '.join(arguments)}):\n"
-        f'    """One training step of {derivation.network}, {derivation.order} order.\n\n'
-        f'{documentation}\n    """\n'
+    documentation = f"\n\n{documentation}\n    " if documentation else ""
+    returned = ",\n        ".join((*results, *(["undefined"] if with_mask else [])))
+    return (
+        f"def {name}({', '.join(arguments)}):\n"
+        f'    """{title}{documentation}"""\n'
         + "".join(f"    {line}\n" for line in writer.lines)
         + f"    return (\n        {returned},\n    )\n"
     )
-    return Program(source, tuple(outputs))
 
 
 def _literal(value: Fraction) -> str:
@@ -83,13 +148,19 @@ class _Writer:
     """Statements written so far. Expressions come out as (text, how tightly its outermost operator binds)."""
 
     lines: list[str] = field(default_factory=list)
+    like: dict[tuple[Axis, ...], str] = field(default_factory=dict)  # an array at hand with these axes
 
     def statement(self, name: str, equation: Equation) -> None:
         """name = right-hand side."""
         assert isinstance(equation.lhs, Ref)
         axes = equation.lhs.indices
+        self.like |= {array.axes: array.name for array in equation.operands}
         if isinstance(equation.rhs, Cases):
             self._by_cases(name, equation.rhs, axes, equation.operands[0].name)
+        elif isinstance(equation.rhs, Number) and axes:
+            self.lines.append(
+                f"{name} = np.full_like({self.like[equation.array.axes]}, {_literal(equation.rhs.value)})"
+            )
         else:
             self.lines.append(f"{name} = {self._expression(equation.rhs, axes)[0]}")
 
@@ -107,6 +178,10 @@ class _Writer:
                 return self._product(factors, axes)
             case Pow(base, exponent) if exponent > 0:
                 return f"{self._at(base, axes, _ATOM)} ** {exponent}", _PRODUCT
+            case Pow(Ref(array, ()) as base, -1) if (
+                array.symbol == "a"
+            ):  # a squared norm plus 1, where no case guards it
+                return f"1.0 / {self._element(array.name, (), axes)}", _PRODUCT
             case Total(over, body):
                 return self._contraction(over, body, axes), _ATOM
             case Apply():
@@ -164,6 +239,8 @@ class _Writer:
                     return f"np.matvec({a.array.name}, {b.array.name})"
                 case ((i, _), (m,)) if i == m == over[0]:
                     return f"np.vecmat({b.array.name}, {a.array.name})"
+                case ((_, j), (m, _)) if j == m == over[0]:
+                    return f"np.matmul({a.array.name}, {b.array.name})"
         if left.indices == right.indices == over:
             return f"np.vecdot({left.array.name}, {right.array.name})"
         return None
@@ -210,7 +287,7 @@ class _Writer:
             names[quotient] = self._guarded(f"{name}_ratio{'' if len(quotients) == 1 else n}", quotient, branches)
         replaced = [_with(branch, names) for branch in cases]
         undefined = [branch for branch in cases if branch.status is Status.UNDEFINED]
-        if name == "p":
+        if undefined or any(branch.status is not Status.VALUE for branch in cases):  # a compensation is chosen here
             own = axes[-1:]
             rows = [self._mask(branch, own) for branch in undefined]
             self.lines.append(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fcsym.activation import Activation
-from fcsym.algebra import Definition, as_expr, equal, expand, fresh, inline, linear_part, rename
+from fcsym.algebra import Definition, as_expr, equal, expand, indices_of, inline, linear_part, rename
 from fcsym.contribution import branch_name, increment_of, piece_conditions
 from fcsym.differentiate import adjoint_of, slope_of
 from fcsym.equation import Branch, Equation, Order, Rule, Status
@@ -157,7 +157,7 @@ class Meanings:
 
     def updated(self, theta: Array) -> Definition:
         """theta' = theta - eta delta v, with the gradient read off its linear part."""
-        indices = _indices(theta)
+        indices = indices_of(theta)
         direction = Array("T", theta.layer, theta.axes)
         change = self._linear(theta, direction, weights=True)
         return indices, theta[indices] - mul(ETA[()], _coefficient(change, direction, indices))
@@ -179,7 +179,7 @@ class Meanings:
         result: dict[Array, Definition] = {}
         for layer in range(1, len(self.network.layers)):
             v = activated(self.network, layer)
-            indices = _indices(v)
+            indices = indices_of(v)
             result[v.primed] = (indices, v[indices] + increment_of(v)[indices])
         return result
 
@@ -314,11 +314,11 @@ class Meanings:
         old = Array("W", depth, (k.axis, j.axis))
         new, vc = old.primed, Array("vc", None, (j.axis,))
         error = adjoint_of(activated(self.network, depth))
-        indices = _indices(new)
+        indices = indices_of(new)
         if not self.same(inline(value, {new: (indices, old[indices])}), ZERO):
             return False
         direction = Array("T", depth, new.axes)
-        slope = inline(linear_part(value, new, direction), {direction: (_indices(direction), ONE)})
+        slope = inline(linear_part(value, new, direction), {direction: (indices_of(direction), ONE)})
         s, ds, before, change = self._on_pieces(equation, pieces)
         clear = power(vc[j], 2)  # no quotient is left, so that v^c can be replaced by phi(s)
         left = mul(-1, ETA[()], error[k], vc[j], slope, clear)
@@ -336,7 +336,7 @@ class Meanings:
             side = inline(side, {adjoint_of(s.array): self._delta(s.array)})
             side = inline(side, {old.primed: self.updated(old)})
             if slope_before is not None:
-                side = inline(side, {gate: (_indices(gate), Number(slope_before))})
+                side = inline(side, {gate: (indices_of(gate), Number(slope_before))})
             return inline(side, {activated(self.network, depth - 1): ((j,), before)})
 
         return self.same(opened(left), opened(right))
@@ -344,7 +344,7 @@ class Meanings:
     def _delta(self, s: Array) -> Definition:
         """delta_j = phi'(s_j) sum_k w~_kj dE/dy_k, read off the linear part."""
         direction = Array("t", s.layer, s.axes)
-        indices = _indices(s)
+        indices = indices_of(s)
         return indices, _coefficient(self._linear(s, direction, weights=False), direction, indices)
 
 
@@ -365,21 +365,14 @@ def _indices_of(equation: Equation) -> tuple[Index, ...]:
     return equation.lhs.indices
 
 
-def _indices(array: Array) -> tuple[Index, ...]:
-    result: list[Index] = []
-    for axis in array.axes:
-        result.append(fresh(axis, result))
-    return tuple(result)
-
-
 def _renamed(old: Array, new: Array) -> Definition:
     """old[...] => new[...]."""
-    indices = _indices(old)
+    indices = indices_of(old)
     return indices, new[indices]
 
 
 def _product_of(symbol: Array, gate: Array, direction: Array) -> Definition:
-    indices = _indices(symbol)
+    indices = indices_of(symbol)
     return indices, gate[indices] * direction[indices]
 
 

@@ -1,0 +1,79 @@
+"""Arguments of kernels: everything that can be wrong with them is found before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.errors import ArgumentError
+from fcsym.network import Network
+
+__all__ = ["Argument", "checked", "mode", "parameters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One array: what it is called, what was given, and its last axes; None is an axis of any length."""
+
+    name: str
+    value: Any
+    shape: tuple[int | None, ...]
+    finite: bool = True  # whether numbers that are not finite are refused
+    why_not: str = "give finite ones"
+
+
+def parameters(network: Network, weights: Any) -> list[Argument]:
+    """[W1, b1, W2, ...] as arguments; ArgumentError for a wrong number of arrays."""
+    arrays = network.parameters
+    if not hasattr(weights, "__len__") or len(weights) != len(arrays):
+        names = ", ".join(array.name for array in arrays)
+        count = len(weights) if hasattr(weights, "__len__") else "no"
+        raise ArgumentError(f"weights has {count} arrays and {network} needs {len(arrays)}: {names}.")
+    return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, weights, strict=True)]
+
+
+def mode(undefined: object) -> bool:
+    """Whether undefined numbers are marked instead of raised."""
+    if undefined not in ("raise", "nan"):
+        raise ArgumentError(f"undefined is {str(undefined)[:40]!r}: choose raise or nan.")
+    return undefined == "nan"
+
+
+def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
+    """The arrays, all float32 or all float64.
+
+    The result is float32 when all arrays with axes are. Raises ArgumentError for wrong shapes, leading axes that do not
+    broadcast, and complex or non-finite numbers.
+    """
+    arrays = [_real(argument) for argument in arguments]
+    for array, argument in zip(arrays, arguments, strict=True):
+        shape = argument.shape
+        tail = array.shape[array.ndim - len(shape) :]
+        if len(shape) > array.ndim or any(b is not None and a != b for a, b in zip(tail, shape, strict=True)):
+            expected = ", ".join(("...", *("m" if n is None else str(n) for n in shape)))
+            raise ArgumentError(f"{argument.name} has shape {array.shape}: it must be ({expected}).")
+    leads = [array.shape[: array.ndim - len(argument.shape)] for array, argument in zip(arrays, arguments, strict=True)]
+    try:
+        np.broadcast_shapes(*leads)
+    except ValueError:
+        pairs = ", ".join(f"{a.name} {lead}" for a, lead in zip(arguments, leads, strict=True) if lead)
+        raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
+    single = all(array.dtype == np.float32 for array, a in zip(arrays, arguments, strict=True) if a.name != "eta")
+    return [array.astype(np.float32 if single else np.float64, copy=False) for array in arrays]
+
+
+def _real(argument: Argument) -> npt.NDArray[Any]:
+    name = argument.name
+    try:
+        array = np.asarray(argument.value)
+    except ValueError:
+        raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
+    if array.dtype.kind not in "fiu":
+        raise ArgumentError(f"{name} has dtype {array.dtype}: give real numbers.")
+    if argument.finite and not np.isfinite(array).all():
+        raise ArgumentError(f"{name} contains numbers that are not finite: {argument.why_not}.")
+    return array

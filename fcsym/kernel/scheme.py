@@ -1,0 +1,236 @@
+"""Schemes as functions of arrays: init, step, output, expand, and many steps in one call.
+
+    k = scheme.compile("numpy")
+    state = k.init(weights, x)
+    state = k.step(state, x, target, eta)
+    y = k.output(state, x)
+    weights = k.expand(state, weights, x)
+
+The call checks its arguments, then runs generated source. Leading axes broadcast: one call trains many networks.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.errors import ArgumentError, CompileError, Diverged, UndefinedContribution
+from fcsym.kernel import refuse_undefined
+from fcsym.kernel.arguments import Argument, checked, mode, parameters
+from fcsym.kernel.numpy_source import STORED_KIND, Program, scheme_program
+
+if TYPE_CHECKING:
+    from fcsym.schemes import Scheme
+
+__all__ = ["SchemeKernel", "compile_scheme"]
+
+_TARGETS = {"numpy": scheme_program}
+_Array = npt.NDArray[Any]
+
+
+def compile_scheme(scheme: Scheme, target: str = "numpy") -> SchemeKernel:
+    """Scheme => its four functions as callables. Raises CompileError for an unknown target."""
+    if target not in _TARGETS:
+        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(_TARGETS)}.")
+    return SchemeKernel(scheme, _TARGETS[target](scheme))
+
+
+class SchemeKernel:
+    """A scheme's four functions, for one network or many at once. `State` is the named tuple of its arrays."""
+
+    def __init__(self, scheme: Scheme, made: Program) -> None:
+        self.scheme, self.network, self.order, self.source = scheme, scheme.network, scheme.order, made.source
+        self.State: Any = namedtuple("State", made.outputs)  # type: ignore[misc]
+        self._namespace: dict[str, Any] = {"np": np}
+        # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
+        exec(compile(self.source, f"<fcsym kernel {scheme.name} {self.network}>", "exec"), self._namespace)
+        self._stored = any(axis.kind == STORED_KIND for array in scheme.state for axis in array.axes)
+        self._has_mask = scheme.name in ("weights", "compensation")
+
+    # ------------------------------------------------------------------------------------------ the four functions
+
+    def init(self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> Any:
+        """The state of a conventional network.
+
+        `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
+        `x`: (..., n_0), needed by the schemes for one input and not used by the others.
+        Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers.
+        """
+        given = parameters(self.network, weights)
+        if x is not None:
+            given.append(Argument("x", x, self.network.widths[:1]))
+        elif self.scheme.single_input:
+            raise ArgumentError(f"{self.scheme.name} is a scheme for one input: give init that input as well.")
+        arrays = checked(given)
+        wanted = len(self.scheme.init.given)
+        return self._state(self._call("init", arrays[:wanted]), arrays)
+
+    def step(
+        self,
+        state: Sequence[npt.ArrayLike],
+        x: npt.ArrayLike,
+        target: npt.ArrayLike,
+        eta: npt.ArrayLike,
+        undefined: str = "raise",
+    ) -> Any:
+        """The state after one training step.
+
+        `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...).
+        Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
+        UndefinedContribution where a frozen unit with v^c = 0 wakes up; Diverged when the new state is not finite.
+        With undefined="nan" the last two are no errors: numbers of the networks concerned become `nan` or `inf`.
+        """
+        marks = mode(undefined)
+        arrays = self._checked(state, marks, x=x, target=target, eta=eta)
+        held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
+        self._same_input(held, x_)
+        if self._stored:
+            held = self._remember(held, x_)
+        inputs = [*held, *rest] if self.scheme.single_input else [*held, x_, *rest]
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes of it is said below
+            result = list(self._call("step", inputs))
+        if self._has_mask:
+            mask = result.pop()
+            if not marks:
+                refuse_undefined(mask, len(self.network.layers) - 1)
+        after = self._state(result, arrays)
+        if not marks:
+            self._refuse_infinite(after)
+        return after
+
+    def output(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> _Array:
+        """The output (..., n_L) of the network that the state stands for; errors as for `step`."""
+        arrays = self._checked(state, True, x=x)
+        held, x_ = arrays[:-1], arrays[-1]
+        self._same_input(held, x_)
+        with np.errstate(over="ignore", invalid="ignore"):
+            (y,) = self._call("output", held if self.scheme.single_input else [*held, x_])
+        return self._cast([y], arrays)[0]
+
+    def expand(
+        self, state: Sequence[npt.ArrayLike], weights: Sequence[npt.ArrayLike] = (), x: npt.ArrayLike | None = None
+    ) -> list[_Array]:
+        """[W1, W2, ...]: the weights that backpropagation has after the same steps (claim v).
+
+        `weights` and `x` are those given to `init`; the schemes for any input use neither. Errors as for `step`.
+        """
+        if not self.scheme.single_input:
+            arrays = self._checked(state, True)
+            return self._cast(self._call("expand", arrays), arrays)
+        if x is None:
+            raise ArgumentError(f"{self.scheme.name} needs the input that init was given: expand(state, weights, x).")
+        start = parameters(self.network, weights)
+        first = [a for a, theta in zip(start, self.network.parameters, strict=True) if theta.layer == 1]
+        arrays = checked([*self._held(state, True), *first, Argument("x", x, self.network.widths[:1])])
+        self._same_input(arrays[: len(self.scheme.state)], arrays[-1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._cast(self._call("expand", arrays), arrays)
+
+    def run(
+        self,
+        state: Sequence[npt.ArrayLike],
+        xs: npt.ArrayLike,
+        targets: npt.ArrayLike,
+        eta: npt.ArrayLike,
+        undefined: str = "raise",
+    ) -> Any:
+        """The state after one step for each row of `xs` (steps, ..., n_0) and `targets` (steps, ..., n_L).
+
+        Errors as for `step`, with the number of the step, from 1.
+        """
+        inputs, wanted = np.asarray(xs), np.asarray(targets)
+        if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
+            raise ArgumentError(
+                f"xs has shape {inputs.shape} and targets {wanted.shape}: both need one row per step, (steps, ..., n)."
+            )
+        for n, (x, target) in enumerate(zip(inputs, wanted, strict=True), 1):
+            try:
+                state = self.step(state, x, target, eta, undefined)
+            except (Diverged, UndefinedContribution) as problem:
+                raise type(problem)(f"At step {n}, {problem}") from None
+        return state
+
+    # ------------------------------------------------------------------------------------------------- checking
+
+    def _held(self, state: Sequence[npt.ArrayLike], marks: bool) -> list[Argument]:
+        names = self.State._fields
+        if not hasattr(state, "__len__") or len(state) != len(names):
+            count = len(state) if hasattr(state, "__len__") else "no"
+            raise ArgumentError(
+                f"state has {count} arrays and {self.scheme.name} holds {len(names)}: {', '.join(names)}; use init."
+            )
+        why = "the run has diverged; go back to an earlier state and take a smaller eta"
+        return [
+            Argument(
+                f"state.{name}",
+                value,
+                tuple(None if axis.kind == STORED_KIND else self.network.widths[axis.layer] for axis in array.axes),
+                finite=not marks,
+                why_not=why,
+            )
+            for name, array, value in zip(names, self.scheme.state, state, strict=True)
+        ]
+
+    def _checked(self, state: Any, marks: bool, **others: Any) -> list[_Array]:
+        """The state's arrays and then the others; with `marks`, a state that is not finite is let through."""
+        shapes = {"x": self.network.widths[:1], "target": self.network.widths[-1:], "eta": ()}
+        arrays = checked([*self._held(state, marks), *(Argument(n, v, shapes[n]) for n, v in others.items())])
+        if self._stored:
+            x_stored, c_stored = arrays[1], arrays[2]
+            if x_stored.shape[-2] != c_stored.shape[-2]:
+                raise ArgumentError(
+                    f"state.X has {x_stored.shape[-2]} inputs and state.C {c_stored.shape[-2]} rows: use init and step."
+                )
+        return arrays
+
+    def _same_input(self, held: Sequence[_Array], x: _Array) -> None:
+        """The schemes for one input carry two numbers about it: its norm and a fixed combination of its entries."""
+        if not self.scheme.single_input:
+            return
+        norm, key = held[-2], held[-1]
+        multiplier = self._namespace["h"]
+        bar = 64 * np.finfo(norm.dtype).eps
+        wanted = np.vecdot(x, x) + float(self.network.layers[0].bias)
+        other = np.abs(np.vecdot(x, multiplier) - key) > bar * np.vecdot(np.abs(x), multiplier)
+        other = other | (np.abs(wanted - norm) > bar * wanted)
+        if np.any(other):
+            network = tuple(int(n) for n in np.argwhere(other)[0])
+            at = f" (network {network})" if network else ""
+            raise ArgumentError(
+                f"x is not the input that init was given{at}, and {self.scheme.name} is a scheme for one input: "
+                "use history or basis for several."
+            )
+
+    def _remember(self, held: list[_Array], x: _Array) -> list[_Array]:
+        names = list(self.State._fields)
+        at, with_it = names.index("X"), names.index("C")
+        stored, coefficients = self._namespace["remember"](held[at], held[with_it], x)
+        result = list(held)
+        result[at], result[with_it] = stored, coefficients
+        return result
+
+    def _refuse_infinite(self, state: Any) -> None:
+        for name, array in zip(self.State._fields, state, strict=True):
+            if not np.isfinite(array).all():
+                place = tuple(int(n) for n in np.argwhere(~np.isfinite(array))[0])
+                lead = place[: array.ndim - len(self.scheme.state[self.State._fields.index(name)].axes)]
+                at = f" of network {lead}" if lead else ""
+                raise Diverged(
+                    f"state.{name}{at} is not finite after this step: training diverges; go back to an earlier state "
+                    "and take a smaller eta."
+                )
+
+    def _call(self, name: str, arrays: Sequence[_Array]) -> Any:
+        with np.errstate(under="ignore"):  # a product that vanishes is 0; that is no fault of anyone's
+            return self._namespace[name](*arrays)
+
+    def _state(self, arrays: Sequence[_Array], like: Sequence[_Array]) -> Any:
+        return self.State(*self._cast(arrays, like))
+
+    @staticmethod
+    def _cast(arrays: Sequence[_Array], like: Sequence[_Array]) -> list[_Array]:
+        return [np.asarray(array).astype(like[0].dtype, copy=False) for array in arrays]

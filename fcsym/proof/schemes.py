@@ -1,0 +1,592 @@
+"""Proof of a scheme, by induction over the steps: what its state stands for holds at the start, and again after a step.
+
+Two deciders, as for one step. In index notation, at any width: what the state stands for (`meanings`) is put in, and
+a right-hand side is held against what its left-hand side means in backpropagation; the equations of one step, which
+are proved on their own, say what that is. And exact runs: the scheme's four functions are evaluated in rational numbers
+over several steps of small networks, beside `reference`, which knows nothing of schemes. Smooth activations have no
+rational values; there the runs are residues modulo 2^127 - 1, with arbitrary numbers for phi and phi'.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import z3
+
+from fcsym.algebra import Definition, as_expr, contract, expand, indices_of, inline
+from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
+from fcsym.errors import UnsupportedExpression
+from fcsym.expression import ZERO, Array, Axis, Expr, Ref, mul, power
+from fcsym.forward import activated
+from fcsym.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.proof.numbers import PRIME, Residue
+from fcsym.proof.reference import Gates, plus, reference
+from fcsym.proof.report import Counterexample, Finding, Proof
+
+if TYPE_CHECKING:
+    from fcsym.schemes import Part, Scheme
+
+__all__ = ["merged", "prove_scheme"]
+
+_RUNS, _STEPS = 6, 3
+
+
+def prove_scheme(scheme: Scheme) -> dict[str, Proof]:
+    """Scheme => a finding for every equation of its four derivations, by part."""
+    index, runs = _Index(scheme), _Runs(scheme)
+    method = f"run exactly over {_STEPS} steps of {_RUNS} small networks {runs.kind}"
+    result = {}
+    for part in scheme.parts:
+        findings = [finding for equation in part.equations for finding in _examine(part, equation, index, runs)]
+        findings += [
+            Finding(array.name, None, Verdict.UNDECIDED, note=f"{part.name} does not say what {array.name} is")
+            for array in part.results
+            if array not in (*part.given, *(e.array for e in part.equations)) and not index.starts_empty(array)
+        ]
+        result[part.name] = Proof(tuple(findings), str(runs.network), method)
+    return result
+
+
+def merged(proofs: Mapping[str, Proof]) -> Proof:
+    """The findings of all parts in one report, each named after its part."""
+    findings = tuple(
+        replace(f, equation=f"{part}: {f.equation}") for part, proof in proofs.items() for f in proof.findings
+    )
+    first = next(iter(proofs.values()))
+    return Proof(findings, first.instance, first.method)
+
+
+def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list[Finding]:
+    """The finding on one equation, and on each of its cases where it has some of its own."""
+    base = part.scheme.base
+    if _same_statement(index.base.get(equation.name), equation):  # one of the step's own equations: proved there
+        whole = [f for f in base.proof.findings if f.equation == equation.name]
+        found = runs.refuted.get((part.name, equation.name))
+        if found is None:
+            return whole
+        return [_refuted(equation, None, found, "", runs.word)]
+    found = runs.refuted.get((part.name, equation.name))
+    ran = runs.word if (part.name, equation.name) in runs.compared else ""
+    if isinstance(equation.rhs, Cases):
+        return _table(part, equation, index, found, ran)
+    said = index.holds(part, equation)
+    return [_finding(equation, None, said, found, ran)]
+
+
+def backpropagation_of(scheme: Scheme) -> dict[str, Equation]:
+    """The equations of one training step, without the compensation that the same derivation ends with."""
+    own = (Rule.CHOICE, Rule.IDENTITY, Rule.SPLIT, Rule.INTEGRAL)
+    return {e.name: e for e in scheme.base if e.rule not in own and e.name not in ("vc", "r")}
+
+
+def _same_statement(one: Equation | None, other: Equation) -> bool:
+    return one is not None and (one.lhs, one.rhs, one.rule) == (other.lhs, other.rhs, other.rule)
+
+
+def _finding(
+    equation: Equation, case: str | None, said: bool | None, found: Counterexample | str | None, ran: str
+) -> Finding:
+    word = {True: "identical", False: "differs", None: ""}[said]
+    if found is not None:
+        return _refuted(equation, case, found, word, "differs")
+    if said is False:
+        note = "a decider sees a difference, and no counterexample was found"
+        return Finding(equation.name, case, Verdict.UNDECIDED, word, ran, note)
+    if equation.rule is Rule.DEFINITION:
+        return Finding(equation.name, case, Verdict.DEFINITION, word, ran)
+    if said is None:
+        return Finding(equation.name, case, Verdict.UNDECIDED, word, ran, "index notation cannot say")
+    return Finding(equation.name, case, Verdict.PROVED, word, ran)
+
+
+def _refuted(equation: Equation, case: str | None, found: Counterexample | str, index: str, ran: str) -> Finding:
+    if isinstance(found, str):  # true of arbitrary functions in place of phi, which no one can check by hand
+        return Finding(equation.name, case, Verdict.UNDECIDED, index, ran, found)
+    return Finding(equation.name, case, Verdict.REFUTED, index, ran, str(found), counterexample=found)
+
+
+def _table(
+    part: Part, equation: Equation, index: _Index, found: Counterexample | str | None, ran: str
+) -> list[Finding]:
+    """A case table: its rows, and whether they cover everything and exclude each other."""
+    assert isinstance(equation.rhs, Cases)
+    rows = []
+    for branch in equation.rhs:
+        if branch.status is Status.VALUE and branch.value is not None:
+            rows.append(_finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran))
+            continue
+        solved = _solvable(branch)
+        verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
+        rows.append(
+            Finding(
+                equation.name, branch.name, verdict if solved else Verdict.UNDECIDED, expanded="z3", note=branch.note
+            )
+        )
+    whole = _exhaustive(equation.rhs)
+    note = "the cases cover everything and exclude each other (z3)" if whole else "the cases overlap or leave a gap"
+    if found is not None:
+        return [_refuted(equation, None, found, "", "differs"), *rows]
+    verdict = Verdict.PROVED
+    if any(row.verdict is Verdict.CHOSEN for row in rows):
+        verdict = Verdict.CHOSEN
+    if equation.rule is Rule.DEFINITION:
+        verdict = Verdict.DEFINITION
+    if not whole or any(row.verdict is Verdict.UNDECIDED for row in rows):
+        verdict = Verdict.UNDECIDED
+    return [Finding(equation.name, None, verdict, expanded=ran or "z3", note=note), *rows]
+
+
+def _relation(condition: Condition, names: dict[Expr, Any]) -> Any:
+    subject = names.setdefault(condition.subject, z3.Real(repr(condition.subject)))
+    bound = z3.RatVal(condition.bound.numerator, condition.bound.denominator)
+    return {">": subject > bound, "<=": subject <= bound, "=": subject == bound, "!=": subject != bound}[
+        condition.relation
+    ]
+
+
+def _exhaustive(cases: Cases) -> bool:
+    """Exactly one row holds, whatever the numbers in the conditions are."""
+    names: dict[Expr, Any] = {}
+    rows = [z3.And(*(_relation(condition, names) for condition in branch.when)) for branch in cases]
+    solver = z3.Solver()
+    solver.add(z3.Not(z3.PbEq([(row, 1) for row in rows], 1)))
+    return bool(solver.check() == z3.unsat)
+
+
+def _solvable(branch: Branch) -> bool:
+    """Where v^c = 0: r 0 = w' v' is solved by every r where v' = 0 (CHOSEN), and by none where w' v' is not 0."""
+    names: dict[Expr, Any] = {}
+    statements = [_relation(condition, names) for condition in branch.when]
+    r, w = z3.Reals("r w")
+    frozen = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol == "vc"), None)
+    after = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol == "v" and e.array.after), None)
+    if frozen is None or after is None:
+        return False
+    solver = z3.Solver()
+    solver.add(*statements, w != 0)
+    solves = r * frozen == w * after
+    solver.add(z3.Not(solves) if branch.status is Status.CHOSEN else solves)
+    return bool(solver.check() == z3.unsat)
+
+
+# ------------------------------------------------------------------------------------------------- index notation
+
+
+class _Index:
+    """What every array means, in symbols, at any width."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme, self.base = scheme, backpropagation_of(scheme)
+        self.depth = len(scheme.network.layers)
+        self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1)
+        constants = scheme.constants
+        self.inverse = [(a, b) for a in constants for b in constants if _are_inverse(constants[a], constants[b])]
+
+    def starts_empty(self, array: Array) -> bool:
+        """Whether an array has no entries before the first step, so that `init` says nothing of it."""
+        return any(axis.kind == "stored" for axis in array.axes)
+
+    def holds(self, part: Part, equation: Equation) -> bool | None:
+        """Whether an equation without cases says what its left-hand side means; None where this cannot be said."""
+        assert isinstance(equation.rhs, Expr)
+        return self._compare(part, equation, equation.rhs, {})
+
+    def case_holds(self, part: Part, equation: Equation, branch: Branch) -> bool | None:
+        """The same for one row; where its condition says that |x|^2 is 0, x is."""
+        assert branch.value is not None
+        x, zero = activated(self.scheme.network, 0), dict[Array, Definition]()
+        for condition in branch.when:
+            if condition == Condition(Ref(Array("a", 0, ()), ()), "="):
+                zero = {x: (indices_of(x), ZERO)}
+        return self._compare(part, equation, branch.value, zero)
+
+    def _compare(self, part: Part, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
+        own = equation.rule is Rule.DEFINITION and not self._known(equation.array)
+        if own and not (part.name == "init" and equation.array.symbol == "vc"):
+            return None  # the scheme's own abbreviation
+        try:
+            return all(self._same(part, left, right, zero) for left, right in self._claims(part, equation, rhs))
+        except UnsupportedExpression:
+            return None
+
+    def _known(self, array: Array) -> bool:
+        """Whether backpropagation has the array."""
+        return array.name in self.base or array in self.scheme.network.parameters
+
+    def _claims(self, part: Part, equation: Equation, rhs: Expr) -> list[tuple[Expr, Expr]]:
+        """What has to be equal for the equation to be right."""
+        if self._known(equation.array):
+            return [(self._truth(equation.lhs), rhs)]
+        if equation.rule is Rule.DEFINITION:  # v^c
+            return [(inline(equation.lhs, self._before_the_first()), rhs)]
+        own = {e.array: pair(e) for e in part.equations if isinstance(e.rhs, Expr) and not self._known(e.array)}
+        own[equation.array] = _indices(equation), rhs
+        mentioning = [m for m in self.scheme.meanings if equation.array.unprimed in (m.array, *m.operands)]
+        if not mentioning:
+            raise UnsupportedExpression(f"Nothing is known of what {equation.name} stands for.")
+        shift = self._before_the_first() if part.name == "init" else self._after_the_step(part)
+        claims = []
+        for meaning in mentioning:
+            sides = [inline(meaning.lhs, shift), inline(as_expr(expand(_expr(meaning))), shift)]
+            claims.append((inline(sides[0], own), inline(sides[1], own)))
+        return claims
+
+    def _truth(self, lhs: Expr) -> Expr:
+        """What an array is in backpropagation, one equation down."""
+        assert isinstance(lhs, Ref)
+        equation = self.base.get(lhs.array.name)
+        if equation is None or not isinstance(equation.rhs, Expr):
+            return lhs
+        return inline(lhs, {lhs.array: pair(equation)})
+
+    def _before_the_first(self) -> dict[Array, Definition]:
+        """Nothing has moved: W_c is W, v^c is v, u is 0, and nothing is stored."""
+        network = self.scheme.network
+        shift = {Array(f"{a.symbol}c", a.layer, a.axes): (indices_of(a), a[indices_of(a)]) for a in network.parameters}
+        if self.depth > 1:
+            v = activated(network, self.depth - 1)
+            shift[Array("vc", None, v.axes)] = indices_of(v), v[indices_of(v)]
+        resting = [after.unprimed for after in self.scheme.moving]
+        resting += [a for a in self.scheme.state if self.starts_empty(a)]
+        return shift | {a: (indices_of(a), ZERO) for a in resting}
+
+    def _after_the_step(self, part: Part) -> dict[Array, Definition]:
+        """Every array that a step changes gets its prime."""
+        arrays = {a for m in self.scheme.meanings for a in (m.array, *m.operands)}
+        changed = {e.array for e in part.equations} | set(self.scheme.moving)
+        moving = [a for a in arrays if a.primed in changed or a.primed.name in self.base]
+        return {a: (indices_of(a), a.primed[indices_of(a)]) for a in moving}
+
+    def _same(self, part: Part, left: Expr, right: Expr, zero: dict[Array, Definition]) -> bool:
+        """left = right when every array stands for what it means, with quotients by scalars cleared."""
+        stages = self._stages(part)
+
+        def opened(node: Expr) -> Expr:
+            for _ in range(3):  # a meaning may mention what another one is about
+                for stage in stages:
+                    node = inline(node, stage)
+            return inline(node, zero)
+
+        difference = as_expr(expand(opened(left) - opened(right)))
+        for one, other in self.inverse:
+            difference = as_expr(contract(expand(difference), one, other))
+        cleared = expand(mul(difference, *_denominators(difference)))
+        norm = {e.array: pair(e) for e in (self.base["a0"],)}
+        return not expand(inline(as_expr(cleared), norm), ones=self.ones)
+
+    def _stages(self, part: Part) -> list[dict[Array, Definition]]:
+        """What is put in: abbreviations, the first layer, what the step made of things, what the state stands for."""
+        own = [
+            e
+            for e in part.equations
+            if e.rule is Rule.DEFINITION and isinstance(e.rhs, Expr) and not self._known(e.array)
+        ]
+        first = [self.base["s1" if self.depth > 1 else "y"]]
+        after = [e for e in self.base.values() if e.defines and e.array.after and isinstance(e.rhs, Expr)]
+        moved = [*after, *self.scheme.moving.values()]
+        return [{e.array: pair(e) for e in stage} for stage in (own, first, moved, self.scheme.meanings)]
+
+
+def _expr(equation: Equation) -> Expr:
+    assert isinstance(equation.rhs, Expr)
+    return equation.rhs
+
+
+def _indices(equation: Equation) -> tuple[Any, ...]:
+    assert isinstance(equation.lhs, Ref)
+    return equation.lhs.indices
+
+
+def pair(equation: Equation) -> Definition:
+    """An equation as a definition to put in."""
+    return _indices(equation), _expr(equation)
+
+
+def _are_inverse(left: Any, right: Any) -> bool:
+    """Whether two matrices are inverse to each other, computed."""
+    if left is right or len(left) != len(left[0]) or len(left) != len(right) or len(right) != len(right[0]):
+        return False
+    columns = list(zip(*right, strict=True))
+    return all(
+        sum((a * b for a, b in zip(row, column, strict=True) if a and b), Fraction(0)) == (n == m)
+        for n, row in enumerate(left)
+        for m, column in enumerate(columns)
+    )
+
+
+def _denominators(node: Expr) -> list[Expr]:
+    """Scalars below a line: what both sides are multiplied by."""
+    result: dict[Ref, int] = {}
+    for monomial in expand(node):
+        for ref, exponent in monomial.factors:
+            if exponent < 0 and not ref.indices:
+                result[ref] = max(result.get(ref, 0), -exponent)
+    return [power(ref, exponent) for ref, exponent in result.items()]
+
+
+# ------------------------------------------------------------------------------------------------------ exact runs
+
+
+class _Runs:
+    """Small networks trained exactly: by the scheme's equations, and by `reference` beside them."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme = scheme
+        self.network = scheme.network.reduced()
+        self.smooth = any(layer.activation.is_smooth for layer in self.network.layers)
+        self.kind = "modulo 2^127 - 1, with arbitrary numbers for phi" if self.smooth else "in rational numbers"
+        self.word = "identical at random points" if self.smooth else "identical in exact runs"
+        self.refuted: dict[tuple[str, str], Counterexample | str] = {}
+        self.compared: set[tuple[str, str]] = set()
+        for seed in range(_RUNS):
+            try:
+                _Run(self, seed).go()
+            except _Stop:
+                continue
+
+    def record(self, part: str, name: str, problem: Counterexample | str | None) -> None:
+        """What a comparison showed; the first refutation stays, and ends its run."""
+        self.compared.add((part, name))
+        if problem is not None:
+            self.refuted.setdefault((part, name), problem)
+            raise _Stop
+
+
+class _Stop(Exception):
+    """A run cannot go on: something is refuted, or undefined on purpose."""
+
+
+class _Run:
+    """One small network: its weights, its inputs and targets, and the numbers it is computed in."""
+
+    def __init__(self, runs: _Runs, seed: int) -> None:
+        self.runs, self.scheme, self.network = runs, runs.scheme, runs.network
+        self.source, self.seed = random.Random(seed), seed
+        self.tables: dict[tuple[str, int, Any], Any] = {}
+        self.point: dict[str, Fraction] = {}
+        network, source = self.network, self.source
+        self.weights = {(a, p): self._draw(a, p) for a in network.parameters for p in positions(a, network.sizes)}
+        self.start = dict(self.weights)
+        inputs = [[_small(source) * (seed != 1) for _ in range(network.inputs)] for _ in range(2)]
+        if seed == 2:  # XOR's (1, 0) and (0, 1): differences that cancel
+            inputs = [[Fraction(n == m) for n in range(network.inputs)] for m in range(2)]
+        self.inputs = [inputs[0]] * _STEPS if self.scheme.single_input else [inputs[0], inputs[1], inputs[0]]
+        self.stored = list(dict.fromkeys(map(tuple, self.inputs)))
+        self.sizes = {
+            **network.sizes,
+            Axis(0, "probe"): network.inputs,
+            Axis(-1, "stored"): len(self.stored),
+        }
+        self.eta = abs(_small(source)) / 4 or Fraction(1, 4)
+        self.errors = [[_small(source) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
+        constants = self.scheme.constants_for(network.inputs)
+        self.fixed = {
+            (a, p): self._number(matrix[p[0]][p[1]] if len(p) == 2 else matrix[0][p[0]])
+            for a, matrix in constants.items()
+            for p in positions(a, self.sizes)
+        }
+
+    # ------------------------------------------------------------------------------------------------ numbers
+
+    def _number(self, value: Fraction) -> Any:
+        return Residue.of(value) if self.runs.smooth else value
+
+    def _draw(self, array: Array, position: tuple[int, ...]) -> Any:
+        value = abs(_small(self.source)) if self.seed % 2 else _small(self.source)  # of positive weights no unit dies
+        self.point[_name(array, position)] = value
+        return self._number(value)
+
+    def _order(self, value: Any) -> Any:
+        """Something to compare by: residues by their representatives, which is as good as any order."""
+        return value.value if isinstance(value, Residue) else value
+
+    def _phi(self, name: str, derivative: int, s: Any) -> Any:
+        """An arbitrary function in place of a smooth activation, and one in place of its slope."""
+        key = (name, derivative, self._order(s))
+        if key not in self.tables:
+            self.tables[key] = Residue(self.source.randrange(1, PRIME))
+        return self.tables[key]
+
+    def _activate(self, layer: int, s: Any, derivative: int) -> Any:
+        phi = self.network.layers[layer - 1].activation
+        if phi.is_smooth:
+            return self._phi(phi.name, derivative, s)
+        if not self.runs.smooth:
+            return phi.slope_at(s) if derivative else phi.value_at(s)
+        kinks = [self._order(self._number(kink)) for kink in phi.kinks]
+        piece = phi.pieces[sum(self._order(s) > kink for kink in kinks)]
+        slope, intercept = self._number(piece.slope), self._number(piece.intercept)
+        return slope if derivative else slope * s + intercept
+
+    def _choose(self, cases: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
+        if not self.runs.smooth:
+            return first_that_holds(cases, where, value)
+        for branch in cases:
+            if all(self._holds(condition, value(condition.subject)) for condition in branch.when):
+                return None if branch.value is None else value(branch.value)
+        raise ArithmeticError(f"No case of {where[0].name} holds.")
+
+    def _holds(self, condition: Condition, value: Any) -> bool:
+        bound = self._order(self._number(condition.bound))
+        return replace(condition, bound=Fraction(bound)).holds(self._order(value))
+
+    @property
+    def _field(self) -> Field:
+        def apply(node: Any, source: Element, value: Any) -> Any:
+            return self._activate(source[0].layer or 0, value, node.derivative)
+
+        return Field(self._number, lambda a, b: a / b, apply, self._choose, plus)
+
+    # --------------------------------------------------------------------------------------------------- the run
+
+    def go(self) -> None:
+        """Init, then steps with the output before each, then expand: every value that has a truth is compared."""
+        truth = self._truth(0)
+        state = self._init(truth)
+        for n in range(_STEPS):
+            truth = self._truth(n)
+            self._evaluate("output", state, truth, n)
+            made = self._evaluate("step", state, truth, n)
+            part = self.scheme.step
+            state = {
+                (old, p): made.get((new, p), state.get((old, p)))
+                for old, new in zip(self.scheme.state, part.results, strict=True)
+                for p in positions(old, self.sizes)
+            }
+            self.weights = {(a, p): truth[a.primed, p] for a, p in self.weights}
+            self._meanings("step", {**made, **self._after(truth), **state}, n)
+        self._expand(state)
+
+    def _truth(self, n: int) -> dict[Element, Any]:
+        """Backpropagation at step n, which knows nothing of schemes."""
+        x = activated(self.network, 0)
+
+        def leaf(array: Array, position: tuple[int, ...]) -> Any:
+            if array == x:
+                return self._number(self.inputs[n][position[0]])
+            return self._number(self.eta) if array.symbol == "eta" else self.weights[array, position]
+
+        gates = Gates(
+            lambda source, s: self._activate(source[0].layer or 0, s, 0),
+            lambda source, s: self._activate(source[0].layer or 0, s, 1),
+            lambda source, s: self._activate(source[0].layer or 0, s, 0),
+        )
+        truth = reference(
+            self.network, self.scheme.order, leaf, lambda k: self._number(self.errors[n][k]), gates, self._number
+        )
+        return truth | {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[n])}
+
+    def _after(self, truth: Mapping[Element, Any]) -> dict[Element, Any]:
+        """The truth after a step: primed values under their plain names."""
+        moved = {(a.unprimed, p): value for (a, p), value in truth.items() if a.after}
+        return {**{e: v for e, v in truth.items() if not e[0].after}, **moved}
+
+    def _init(self, truth: Mapping[Element, Any]) -> dict[Element, Any]:
+        made = self._evaluate("init", {}, truth, 0)
+        zero = self._number(Fraction(0))
+        state: dict[Element, Any] = {}
+        for array in self.scheme.state:
+            for p in positions(array, self.sizes):
+                if array.symbol == "X" and len(p) == 2:
+                    state[array, p] = self._number(self.stored[p[0]][p[1]])
+                else:
+                    state[array, p] = made.get((array, p), truth.get((array, p), zero))
+        self._meanings("init", {**truth, **made, **state}, 0)
+        return state
+
+    def _expand(self, state: Mapping[Element, Any]) -> None:
+        frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
+        x = activated(self.network, 0)
+        given: dict[Element, Any] = {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[0])}
+        self._evaluate("expand", {**frozen, **state, **given}, self.weights, _STEPS)
+
+    def _evaluate(
+        self, name: str, given: Mapping[Element, Any], truth: Mapping[Element, Any], n: int
+    ) -> dict[Element, Any]:
+        """A part's equations at the truth of their operands, each compared where its left-hand side has a truth."""
+        part = next(part for part in self.scheme.parts if part.name == name)
+        known: dict[Element, Any] = {**self.fixed, **given}
+        made: dict[Element, Any] = {}
+
+        def leaf(array: Array, position: tuple[int, ...]) -> Any:
+            if array in part.given or not part.given:
+                return truth[array, position]
+            raise KeyError(f"{name} uses {array.name}, which it is not given")
+
+        for equation in part.equations:
+            instance = Instance({}, self.sizes, leaf, self._field, known)
+            for position in positions(equation.array, self.sizes):
+                element = (equation.array, position)
+                try:
+                    value = instance.right_side(equation, position)
+                except (KeyError, ZeroDivisionError) as problem:
+                    self.runs.record(name, equation.name, str(problem))
+                    raise _Stop from None
+                if value is None:
+                    raise _Stop  # undefined on purpose
+                made[element] = value
+                if element in truth:
+                    self._compare(name, equation, position, value, truth[element], n)
+                known[element] = truth.get(element, value)
+        return made
+
+    def _compare(self, part: str, equation: Equation, position: tuple[int, ...], value: Any, true: Any, n: int) -> None:
+        if value == true:
+            self.runs.record(part, equation.name, None)
+            return
+        what = f"{_name(equation.array, position)} in {part}, step {n + 1}"
+        self.runs.record(part, equation.name, self._problem(what, value, true))
+
+    def _problem(self, what: str, value: Any, true: Any) -> Counterexample | str:
+        if self.runs.smooth:
+            return f"{what} differs from backpropagation for some function in place of phi"
+        point = dict(self.point) | {"eta": self.eta}
+        for m, values in enumerate(self.inputs, 1):
+            point |= {f"x[{i}] at step {m}": v for i, v in enumerate(values, 1)}
+        for m, values in enumerate(self.errors, 1):
+            point |= {f"dE/dy[{k}] at step {m}": v for k, v in enumerate(values, 1)}
+        return Counterexample(point, what, value, true)
+
+    def _meanings(self, part: str, values: Mapping[Element, Any], n: int) -> None:
+        """What the state stands for, at the numbers; blamed on the part's own equations."""
+        equations = {e.array.unprimed: e for e in getattr(self.scheme, part).equations}
+        frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
+        known = {**self.fixed, **frozen, **values}
+        for meaning in self.scheme.meanings:
+            arrays = (meaning.array, *meaning.operands)
+            blamed = [equations[a] for a in arrays if a in equations and not self._is_known(equations[a].array)]
+            if not blamed or any(a in self._unseen for a in arrays):
+                continue
+            instance = Instance({}, self.sizes, _missing, self._field, dict(known))
+            for position in positions(meaning.array, self.sizes):
+                try:
+                    value = instance.right_side(meaning, position)
+                except ZeroDivisionError:  # v^c = 0: the meaning is about the others
+                    continue
+                own = known[meaning.array, position]
+                for equation in blamed:
+                    what = f"{_name(meaning.array, position)} after {part}, step {n + 1}"
+                    self.runs.record(part, equation.name, None if value == own else self._problem(what, own, value))
+
+    @property
+    def _unseen(self) -> set[Array]:
+        return {after.unprimed for after in self.scheme.moving}
+
+    def _is_known(self, array: Array) -> bool:
+        return array.name in backpropagation_of(self.scheme) or array in self.network.parameters
+
+
+def _missing(array: Array, position: tuple[int, ...]) -> Any:
+    raise KeyError(f"{array.name}{list(position)} has no value")
+
+
+def _small(source: random.Random) -> Fraction:
+    return Fraction(source.randint(-4, 4), source.choice((1, 1, 2)))
+
+
+def _name(array: Array, position: tuple[int, ...]) -> str:
+    return array.name + (f"[{', '.join(str(p + 1) for p in position)}]" if position else "")

@@ -1,0 +1,47 @@
+"""Schemes: ways to carry training state, each four derivations (init, step, output, expand).
+
+    s = fcsym.scheme(net, "states", order="sequential")
+    k = s.compile("numpy")
+    state = k.init(weights, x)
+    state = k.step(state, x, target, eta)
+    k.output(state, x), k.expand(state, weights, x)
+
+One module per scheme; a new one is a function (derivation of one step) -> Scheme, entered below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fcsym.derivation import Derivation, derive
+from fcsym.equation import Order
+from fcsym.errors import ArgumentError
+from fcsym.network import Network
+from fcsym.schemes import backprop, basis, compensation, history, states, weights
+from fcsym.schemes.model import Part, Scheme
+
+__all__ = ["SCHEMES", "Part", "Scheme", "scheme"]
+
+SCHEMES: Mapping[str, Callable[[Derivation], Scheme]] = {
+    "backprop": backprop.build,
+    "weights": weights.build,
+    "compensation": compensation.build,
+    "states": states.build,
+    "history": history.build,
+    "basis": basis.build,
+}
+
+
+def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+    """The scheme of that name for a network.
+
+    `backprop`: all weights, the reference. `weights`: the last layer's w + p (technique 1 of the paper's figure 3).
+    `compensation`: w fixed, P accumulates (technique 2). `states`: first pre-activations and upper weights (technique
+    3). These three are for one input that stays. `history`: distinct inputs and a coefficient for each (eq. 18-20).
+    `basis`: first-layer responses to probe vectors (eq. 5, 32).
+
+    Raises ArgumentError for an unknown name or order, and where the scheme does not exist for the network.
+    """
+    if name not in SCHEMES:
+        raise ArgumentError(f"The scheme {str(name)[:40]!r} is not known: choose one of {', '.join(SCHEMES)}.")
+    return SCHEMES[name](derive(network, order, slope_at_kink))

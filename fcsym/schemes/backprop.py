@@ -1,0 +1,31 @@
+"""`backprop`: the state is the weights; the reference that every other scheme is held against."""
+
+from __future__ import annotations
+
+from fcsym.derivation import Derivation
+from fcsym.forward import ETA, activated
+from fcsym.schemes.model import Routine, Scheme, Words, cut, target_of
+
+__all__ = ["build"]
+
+
+def build(base: Derivation) -> Scheme:
+    """W' = W - eta dE/dW for every layer (eq. 13-14)."""
+    network, state = base.network, base.network.parameters
+    x, y = activated(network, 0), activated(network, len(network.layers))
+    after = tuple(theta.primed for theta in state)
+    given = (*state, x, target_of(network), ETA)
+    return Scheme(
+        "backprop",
+        base,
+        state,
+        (),
+        {
+            "init": Routine(state, (), state),
+            "step": Routine(given, cut(base.equations, given, after), after),
+            "output": Routine((*state, x), cut(base.equations, (*state, x), (y,)), (y,)),
+            "expand": Routine(state, (), state),
+        },
+        Words("Every weight is stored and updated.", (base.assumptions[1],)),
+        single_input=False,
+    )

@@ -1,0 +1,108 @@
+"""What `weights` and `compensation` share: the layers below the last are frozen, and the output is read off v^c."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fcsym.contribution import increment_of
+from fcsym.derivation import Derivation
+from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.errors import ArgumentError
+from fcsym.expression import Array, Expr, Index, total
+from fcsym.forward import activated
+from fcsym.schemes.model import SingleInput
+
+__all__ = ["Frozen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The arrays around the last layer, with k over the outputs and j over the last hidden units."""
+
+    base: Derivation
+    shared: SingleInput
+    depth: int
+    k: Index
+    j: Index
+    w: Array  # the last layer's weights
+    v: Array  # what backpropagation would have there
+    dv: Array
+    vc: Array  # what is frozen
+    y: Array
+    inner: tuple[Array, ...]  # trained parameters between the first pre-activations and the last weights, and last bias
+
+    @classmethod
+    def of(cls, base: Derivation, name: str) -> Frozen:
+        """The arrays; ArgumentError where there is no hidden layer."""
+        network, depth = base.network, len(base.network.layers)
+        if depth < 2:
+            raise ArgumentError(
+                f"{name} needs a hidden layer to freeze, and {network} has none: choose backprop, states or history."
+            )
+        shared = SingleInput.of(base)
+        hidden, y = activated(network, depth - 1), activated(network, depth)
+        w = Array("W", depth, (*y.axes, *hidden.axes))
+        return cls(
+            base,
+            shared,
+            depth,
+            Index(y.axes[0], "k"),
+            Index(hidden.axes[0], "j"),
+            w,
+            hidden,
+            increment_of(hidden),
+            Array("vc", None, hidden.axes),
+            y,
+            tuple(theta for theta in shared.upper if theta != w),
+        )
+
+    def start(self) -> tuple[Equation, ...]:
+        """First pre-activations, v^c and the facts of the input."""
+        frozen = Equation(
+            self.vc[self.j],
+            self.v[self.j],
+            Rule.DEFINITION,
+            "The layers below the last are frozen here.",
+            (),
+            "eq. 4, 21",
+        )
+        return (*self.shared.start((self.shared.s, self.v)), frozen)
+
+    def with_output(self, share: Expr) -> tuple[Equation, ...]:
+        """The step's equations, with the output as the sum of what the frozen units give."""
+        rhs = total(self.j, share)
+        if self.base.network.layers[-1].bias:
+            rhs = rhs + Array("b", self.depth, self.y.axes)[self.k]
+        output = Equation(
+            self.y[self.k],
+            rhs,
+            Rule.IDENTITY,
+            "The frozen network has the output of backpropagation.",
+            (),
+            "eq. 4, 21",
+        )
+        return tuple(output if e.defines and e.array == self.y else e for e in self.base.equations if e.defines)
+
+    def by_cases(self, value: Expr, free: Expr) -> Cases:
+        """A value with v^c below the line; where v^c = 0, what solves 0 = 0, and nothing where v' is not 0."""
+        vc, after = self.vc[self.j], self.v.primed[self.j]
+        zero = Condition(vc, "=")
+        return Cases(
+            (
+                Branch("v^c != 0", (Condition(vc, "!="),), value),
+                Branch(
+                    "v^c = 0, v' = 0",
+                    (zero, Condition(after, "=")),
+                    free,
+                    Status.CHOSEN,
+                    "the unit gives nothing, frozen or not: any value does, and the one without compensation is chosen",
+                ),
+                Branch(
+                    "v^c = 0, v' != 0",
+                    (zero, Condition(after, "!=")),
+                    None,
+                    Status.UNDEFINED,
+                    "the unit wakes up: no weight makes 0 give what it gives",
+                ),
+            )
+        )

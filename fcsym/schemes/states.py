@@ -1,0 +1,37 @@
+"""`states`: the first layer's pre-activations take the place of its weights (technique 3; eq. 17).
+
+s1' = s1 - eta delta1 |x|^2        exact for one input, any depth, either order
+"""
+
+from __future__ import annotations
+
+from fcsym.derivation import Derivation
+from fcsym.forward import activated
+from fcsym.schemes.model import Routine, Scheme, SingleInput, cut, single_input_words
+
+__all__ = ["build"]
+
+
+def build(base: Derivation) -> Scheme:
+    """(s1, W2, ..., WL) reproduces backpropagation without W1."""
+    network, shared = base.network, SingleInput.of(base)
+    y = activated(network, len(network.layers))
+    state = (shared.s, *shared.upper, *shared.input_facts)
+    after = tuple(array.primed for array in (shared.s, *shared.upper))
+    given = (*state, shared.target, shared.eta)
+    return Scheme(
+        "states",
+        base,
+        state,
+        shared.meanings,
+        {
+            "init": Routine(shared.init_given, shared.start((shared.s,)), state),
+            "step": Routine(given, cut(base.equations, given, after), (*after, *shared.input_facts)),
+            "output": Routine(state, cut(base.equations, state, (y,)), (y,)),
+            "expand": shared.expand(state),
+        },
+        single_input_words("The first layer's pre-activations are stored in place of its weights."),
+        single_input=True,
+        constants_for=shared.constants,
+        moving=shared.moving,
+    )
