@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fcsym.activation import relu as relu
     from fcsym.checker import Report as Report
     from fcsym.checker import check as check
+    from fcsym.costs import Cost as Cost
+    from fcsym.costs import cost as cost
     from fcsym.derivation import Derivation as Derivation
     from fcsym.derivation import derive as derive
     from fcsym.equation import Case as Case
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from fcsym.proof import Proof as Proof
     from fcsym.schemes import Scheme as Scheme
     from fcsym.schemes import scheme as scheme
+    from fcsym.schemes.statements import collapse as collapse
+    from fcsym.schemes.statements import next_input as next_input
 
 __version__ = "0.1.0"
 
@@ -46,6 +50,7 @@ _WHERE = {
     "ArgumentError": "errors",
     "Case": "equation",
     "CompileError": "errors",
+    "Cost": "costs",
     "Derivation": "derivation",
     "Diverged": "errors",
     "Equation": "equation",
@@ -60,9 +65,12 @@ _WHERE = {
     "UndefinedContribution": "errors",
     "Verdict": "equation",
     "check": "checker",
+    "collapse": "schemes.statements",
+    "cost": "costs",
     "derive": "derivation",
     "identity": "activation",
     "leaky_relu": "activation",
+    "next_input": "schemes.statements",
     "piecewise_linear": "activation",
     "relu": "activation",
     "scheme": "schemes",

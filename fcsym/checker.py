@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from fcsym.oracle import backpropagation, phi_of, slope_of
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
+    from fcsym.schemes import Scheme
 
 __all__ = ["Report", "Row", "check"]
 
@@ -82,6 +83,7 @@ class Report:
     dtype: str
     rows: tuple[Row, ...]
     left_out: int = 0  # points at which rounding decides a gate, or that overflow: nothing can be said there
+    steps: int = 1
 
     @property
     def passed(self) -> bool:
@@ -111,20 +113,27 @@ class Report:
 
 
 def check(
-    target: Derivation, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
-    dtype: npt.DTypeLike = np.float64, points: Points | None = None,
+    target: Derivation | Scheme, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
+    dtype: npt.DTypeLike = np.float64, points: Points | None = None, steps: int = 100,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:  # fmt: skip
-    """Compile a derivation and compare every quantity of its step with autodiff backpropagation.
+    """Compile a derivation and compare every quantity of its step with autodiff backpropagation; or train by a scheme.
 
     `trials`: how many random points; exact ones and ones with v^c near 0 come on top. `against`: the order of the
-    oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead.
-    Raises ArgumentError when trials is not a positive number.
+    oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead. `steps`: how
+    long a scheme is trained (see `fcsym.trajectory`); derivations are about one step.
+    Raises ArgumentError when trials or steps is not a positive number.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= 10_000_000:
         raise ArgumentError(f"trials is {str(trials)[:40]}: give a whole number from 1 to 10000000.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1.")
+    if hasattr(target, "parts"):
+        from fcsym.trajectory import check_scheme
+
+        return check_scheme(cast("Scheme", target), trials, seed, steps, against, dtype, progress)
     network, kernel = target.network, target.compile("numpy")
     order: Order = against or target.order
     tally = _Tally(target, np.dtype(dtype))

@@ -37,6 +37,8 @@ MAY = {
     },
     "derivation": {"algebra", "backprop", "contribution", "equation", "errors", "expression", "forward", "network"},
     "schemes": {*(BASE - {"decision", "instance", "notation"}), *DERIVING, "derivation"} - {"backprop"},
+    "series": {"algebra", "equation", "errors", "expression"},
+    "costs": {"decision", "equation", "errors", "expression"},
     "closed_form": {*BASE, "contribution", "piecewise", "render"},
     "piecewise": set(),
     "proof": {*BASE, *(DERIVING - {"backprop"})},
@@ -44,6 +46,7 @@ MAY = {
     "kernel": {*BASE, "network"},
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
+    "trajectory": {"checker", "equation", "network", "oracle"},
     "xor": {"checker", "network"},
 }
 
@@ -79,8 +82,8 @@ def test_modules_import_only_what_their_layer_may(path):
 
 
 def test_readings_do_not_know_each_other():
-    for own in ("proof", "render", "kernel"):
-        assert not MAY[own] & {"proof", "render", "kernel", "cost"}
+    for own in ("proof", "render", "kernel", "costs"):
+        assert not MAY[own] & {"proof", "render", "kernel", "costs"}
     assert not MAY["checker"] & {"contribution", "schemes", "proof", "kernel", "derivation"}
     assert not MAY["oracle"] & {"derivation", "contribution", "forward", "kernel"}
 

@@ -178,10 +178,6 @@ class _Writer:
                 return self._product(factors, axes)
             case Pow(base, exponent) if exponent > 0:
                 return f"{self._at(base, axes, _ATOM)} ** {exponent}", _PRODUCT
-            case Pow(Ref(array, ()) as base, -1) if (
-                array.symbol == "a"
-            ):  # a squared norm plus 1, where no case guards it
-                return f"1.0 / {self._element(array.name, (), axes)}", _PRODUCT
             case Total(over, body):
                 return self._contraction(over, body, axes), _ATOM
             case Apply():
@@ -198,8 +194,17 @@ class _Writer:
         if isinstance(factors[0], Number) and negative:
             lead = [] if factors[0].value == -1 else [Number(-factors[0].value)]
             factors = [*lead, *factors[1:]]
-        product = " * ".join(self._at(f, axes, _PRODUCT) for f in factors)
+        below = [f for f in factors if isinstance(f, Pow) and f.exponent < 0]
+        product = " * ".join(self._at(f, axes, _PRODUCT) for f in factors if f not in below)
+        product += "".join(f" / {self._at(f.base, axes, _ATOM)}" for f in below if self._nonzero(f))
         return (f"-{product}", _SUM) if negative else (product, _PRODUCT)
+
+    @staticmethod
+    def _nonzero(quotient: Pow) -> bool:
+        """Whether a quotient needs no case: a squared norm plus 1 is never 0. Raises CompileError for others."""
+        if quotient.exponent == -1 and isinstance(quotient.base, Ref) and quotient.base.array.symbol == "a":
+            return True
+        raise CompileError(f"{quotient!r} has no NumPy form: a quotient must belong to a case that guards it.")
 
     @staticmethod
     def _element(name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:

@@ -20,7 +20,7 @@ import z3
 from fcsym.algebra import Definition, as_expr, contract, expand, indices_of, inline
 from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import ZERO, Array, Axis, Expr, Ref, mul, power
+from fcsym.expression import ZERO, Apply, Array, Axis, Expr, Pow, Ref, arrays_in, children, mul, power
 from fcsym.forward import activated
 from fcsym.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.proof.numbers import PRIME, Residue
@@ -63,7 +63,7 @@ def merged(proofs: Mapping[str, Proof]) -> Proof:
 def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list[Finding]:
     """The finding on one equation, and on each of its cases where it has some of its own."""
     base = part.scheme.base
-    if _same_statement(index.base.get(equation.name), equation):  # one of the step's own equations: proved there
+    if _same_statement(base.by_name.get(equation.name), equation):  # one of the step's own equations: proved there
         whole = [f for f in base.proof.findings if f.equation == equation.name]
         found = runs.refuted.get((part.name, equation.name))
         if found is None:
@@ -162,8 +162,8 @@ def _solvable(branch: Branch) -> bool:
     names: dict[Expr, Any] = {}
     statements = [_relation(condition, names) for condition in branch.when]
     r, w = z3.Reals("r w")
-    frozen = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol == "vc"), None)
-    after = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol == "v" and e.array.after), None)
+    frozen = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol in ("vc", "vzc")), None)
+    after = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol in ("v", "vz")), None)
     if frozen is None or after is None:
         return False
     solver = z3.Solver()
@@ -205,7 +205,7 @@ class _Index:
         return self._compare(part, equation, branch.value, zero)
 
     def _compare(self, part: Part, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
-        own = equation.rule is Rule.DEFINITION and not self._known(equation.array)
+        own = equation.rule is Rule.DEFINITION and equation.defines and not self._known(equation.array)
         if own and not (part.name == "init" and equation.array.symbol == "vc"):
             return None  # the scheme's own abbreviation
         try:
@@ -219,16 +219,27 @@ class _Index:
 
     def _claims(self, part: Part, equation: Equation, rhs: Expr) -> list[tuple[Expr, Expr]]:
         """What has to be equal for the equation to be right."""
+        if not equation.defines:  # a statement about arrays that are known already
+            return [(self._truth(equation.lhs), rhs)]
         if self._known(equation.array):
             return [(self._truth(equation.lhs), rhs)]
         if equation.rule is Rule.DEFINITION:  # v^c
             return [(inline(equation.lhs, self._before_the_first()), rhs)]
-        own = {e.array: pair(e) for e in part.equations if isinstance(e.rhs, Expr) and not self._known(e.array)}
+        own = {
+            e.array: pair(e)
+            for e in part.equations
+            if e.defines and isinstance(e.rhs, Expr) and not self._known(e.array) and e.rule is not Rule.DEFINITION
+        }
         own[equation.array] = _indices(equation), rhs
-        mentioning = [m for m in self.scheme.meanings if equation.array.unprimed in (m.array, *m.operands)]
+        changed = equation.array.unprimed if part.name in ("init", "step") else equation.array
+        mentioning = [m for m in self.scheme.meanings if changed in (m.array, *m.operands)]
         if not mentioning:
             raise UnsupportedExpression(f"Nothing is known of what {equation.name} stands for.")
-        shift = self._before_the_first() if part.name == "init" else self._after_the_step(part)
+        shift: dict[Array, Definition] = {}
+        if part.name == "init":
+            shift = self._before_the_first()
+        elif part.name == "step":
+            shift = self._after_the_step(part)
         claims = []
         for meaning in mentioning:
             sides = [inline(meaning.lhs, shift), inline(as_expr(expand(_expr(meaning))), shift)]
@@ -247,9 +258,11 @@ class _Index:
         """Nothing has moved: W_c is W, v^c is v, u is 0, and nothing is stored."""
         network = self.scheme.network
         shift = {Array(f"{a.symbol}c", a.layer, a.axes): (indices_of(a), a[indices_of(a)]) for a in network.parameters}
-        if self.depth > 1:
-            v = activated(network, self.depth - 1)
-            shift[Array("vc", None, v.axes)] = indices_of(v), v[indices_of(v)]
+        for layer in range(1, self.depth):
+            v = activated(network, layer)
+            shift[Array("vc", layer, v.axes)] = indices_of(v), v[indices_of(v)]
+            if layer == self.depth - 1:
+                shift[Array("vc", None, v.axes)] = indices_of(v), v[indices_of(v)]
         resting = [after.unprimed for after in self.scheme.moving]
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
         return shift | {a: (indices_of(a), ZERO) for a in resting}
@@ -280,10 +293,15 @@ class _Index:
 
     def _stages(self, part: Part) -> list[dict[Array, Definition]]:
         """What is put in: abbreviations, the first layer, what the step made of things, what the state stands for."""
+        divisors = {array for e in part.equations for node in e.expressions for array in _divisors(node)}
         own = [
             e
             for e in part.equations
-            if e.rule is Rule.DEFINITION and isinstance(e.rhs, Expr) and not self._known(e.array)
+            if e.rule is Rule.DEFINITION
+            and isinstance(e.rhs, Expr)
+            and not isinstance(e.rhs, Apply)
+            and not self._known(e.array)
+            and e.array not in divisors  # a quotient stays one by an array element
         ]
         first = [self.base["s1" if self.depth > 1 else "y"]]
         after = [e for e in self.base.values() if e.defines and e.array.after and isinstance(e.rhs, Expr)]
@@ -316,6 +334,14 @@ def _are_inverse(left: Any, right: Any) -> bool:
         for n, row in enumerate(left)
         for m, column in enumerate(columns)
     )
+
+
+def _divisors(node: Expr) -> set[Array]:
+    """The arrays that an expression divides by."""
+    found = {a for child in children(node) for a in _divisors(child)}
+    if isinstance(node, Pow) and node.exponent < 0:
+        found |= set(arrays_in(node.base))
+    return found
 
 
 def _denominators(node: Expr) -> list[Expr]:
@@ -383,6 +409,8 @@ class _Run:
         }
         self.eta = abs(_small(source)) / 4 or Fraction(1, 4)
         self.errors = [[_small(source) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
+        z = Array("z", None, activated(network, 0).axes)
+        self.other: dict[Element, Any] = {(z, (i,)): self._draw(z, (i,)) for i in range(network.inputs)}
         constants = self.scheme.constants_for(network.inputs)
         self.fixed = {
             (a, p): self._number(matrix[p[0]][p[1]] if len(p) == 2 else matrix[0][p[0]])
@@ -451,6 +479,10 @@ class _Run:
             truth = self._truth(n)
             self._evaluate("output", state, truth, n)
             made = self._evaluate("step", state, truth, n)
+            for name in self.scheme.routines:
+                if name not in ("init", "step", "output", "expand"):
+                    known = {**truth, **state, **self.other}
+                    self._meanings(name, {**known, **self._evaluate(name, known, truth, n)}, n)
             part = self.scheme.step
             state = {
                 (old, p): made.get((new, p), state.get((old, p)))
@@ -528,6 +560,9 @@ class _Run:
                     raise _Stop from None
                 if value is None:
                     raise _Stop  # undefined on purpose
+                if not equation.defines:
+                    self._compare(name, equation, position, value, known.get(element, truth.get(element)), n)
+                    continue
                 made[element] = value
                 if element in truth:
                     self._compare(name, equation, position, value, truth[element], n)
@@ -553,13 +588,15 @@ class _Run:
 
     def _meanings(self, part: str, values: Mapping[Element, Any], n: int) -> None:
         """What the state stands for, at the numbers; blamed on the part's own equations."""
-        equations = {e.array.unprimed: e for e in getattr(self.scheme, part).equations}
+        shared = part in ("init", "step")  # there the state is named as it is after them
+        made = next(p for p in self.scheme.parts if p.name == part).equations
+        equations = {e.array.unprimed if shared else e.array: e for e in made if e.defines}
         frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
         known = {**self.fixed, **frozen, **values}
         for meaning in self.scheme.meanings:
             arrays = (meaning.array, *meaning.operands)
             blamed = [equations[a] for a in arrays if a in equations and not self._is_known(equations[a].array)]
-            if not blamed or any(a in self._unseen for a in arrays):
+            if not blamed or not all(self._has_values(a, known) for a in arrays):
                 continue
             instance = Instance({}, self.sizes, _missing, self._field, dict(known))
             for position in positions(meaning.array, self.sizes):
@@ -572,9 +609,9 @@ class _Run:
                     what = f"{_name(meaning.array, position)} after {part}, step {n + 1}"
                     self.runs.record(part, equation.name, None if value == own else self._problem(what, own, value))
 
-    @property
-    def _unseen(self) -> set[Array]:
-        return {after.unprimed for after in self.scheme.moving}
+    def _has_values(self, array: Array, known: Mapping[Element, Any]) -> bool:
+        """Whether an array is known here: u never is, and what `output` defines is not after `init`."""
+        return all((array, position) in known for position in positions(array, self.sizes))
 
     def _is_known(self, array: Array) -> bool:
         return array.name in backpropagation_of(self.scheme) or array in self.network.parameters

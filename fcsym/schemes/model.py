@@ -123,8 +123,9 @@ class Scheme:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The four derivations."""
-        return self.init, self.step, self.output, self.expand
+        """The four derivations, and further ones where a statement has them."""
+        more = (Part.of(self, name) for name in self.routines if name not in PARTS)
+        return self.init, self.step, self.output, self.expand, *more
 
     @cached_property
     def proof(self) -> Proof:

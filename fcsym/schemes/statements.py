@@ -1,0 +1,310 @@
+"""Statements that hold at every step of training, proved like schemes: the induction, and the next input.
+
+They are written as schemes so that the same induction over steps proves them; their state is all weights, and they are
+read, not run.
+"""
+
+from __future__ import annotations
+
+from fcsym.contribution import increment_of
+from fcsym.derivation import Derivation, derive
+from fcsym.differentiate import adjoint_of
+from fcsym.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
+from fcsym.errors import ArgumentError
+from fcsym.expression import ZERO, Apply, Array, Axis, Expr, Index, total
+from fcsym.forward import ETA, activated, pre_activation
+from fcsym.network import Network
+from fcsym.schemes.model import Routine, Scheme, Words, cut, target_of
+
+__all__ = ["collapse", "next_input"]
+
+_FREE = "the unit gives nothing, frozen or not: any value does, and 0 is chosen"
+_NONE = "the unit wakes up: no weight makes 0 give what it gives"
+
+
+def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+    """n layers => n - 1 => ... => 1: the compensation at every layer boundary, after any number of steps.
+
+    With every layer below it frozen, layer l needs the weights R_l = W_l + p_l on the constant input v^c of the layer
+    below, and then has the pre-activations of backpropagation. So the next layer reads the same v, and the argument can
+    be repeated. The last R is the direct formula w + w (v - v^c)/v^c: v is the same in both.
+    Raises ArgumentError for a network without a hidden layer.
+    """
+    base = derive(network, order, slope_at_kink)
+    depth = len(network.layers)
+    if depth < 2:
+        raise ArgumentError(f"{network} has one layer already: collapse needs a hidden layer.")
+    x, y = activated(network, 0), activated(network, depth)
+    frozen = [Array("vc", n, activated(network, n).axes) for n in range(1, depth)]
+    state = (*network.parameters, *frozen)
+    hidden = [activated(network, n) for n in range(1, depth)]
+    start = []
+    for vc, v in zip(frozen, hidden, strict=True):
+        j = Index(v.axes[0], "j")
+        start.append(Equation(vc[j], v[j], Rule.DEFINITION, f"Layer {v.layer} is frozen here.", (), "eq. 4, 21"))
+    output: list[Equation] = [base.by_name["s1"], base.by_name["v1"]]
+    meanings = []
+    for layer in range(2, depth + 1):
+        made, meaning = _boundary(base, layer)
+        output += made
+        meanings.append(meaning)
+    after = tuple(theta.primed for theta in network.parameters)
+    given = (*state, x, target_of(network), ETA)
+    return Scheme(
+        "collapse",
+        base,
+        state,
+        tuple(meanings),
+        {
+            "init": Routine(
+                (*network.parameters, x), (*cut(base.equations, (*network.parameters, x), hidden), *start), state
+            ),
+            "step": Routine(given, cut(base.equations, given, after), (*after, *frozen)),
+            "output": Routine((*state, x), tuple(output), (y,)),
+            "expand": Routine(state, (), network.parameters),
+        },
+        Words(
+            "n layers collapse to n - 1, ..., to one, with a compensation at every boundary.",
+            ("The input `x` is the same at every step and is the one that `init` was given.", base.assumptions[1]),
+        ),
+        single_input=True,
+    )
+
+
+def _boundary(base: Derivation, layer: int) -> tuple[list[Equation], Equation]:
+    """Layer `layer` on the constant input below it: its compensation, its weights, and what it computes."""
+    network, last = base.network, layer == len(base.network.layers)
+    s = activated(network, layer) if last else pre_activation(layer)
+    below = activated(network, layer - 1)
+    i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
+    w, p, r = (Array(symbol, layer, (*s.axes, *below.axes)) for symbol in ("W", "p", "R"))
+    vc, v = Array("vc", layer - 1, below.axes)[j], below[j]
+    zero = Condition(vc, "=")
+    value = w[i, j] * (v - vc) / vc
+    rows = Cases(
+        (
+            Branch("v^c != 0", (Condition(vc, "!="),), w[i, j] * v / vc - w[i, j]),
+            Branch("v^c = 0, v = 0", (zero, Condition(v, "=")), ZERO, Status.CHOSEN, _FREE),
+            Branch("v^c = 0, v != 0", (zero, Condition(v, "!=")), None, Status.UNDEFINED, _NONE),
+        )
+    )
+    rhs = total(j, r[i, j] * vc)
+    if network.layers[layer - 1].bias:
+        rhs = rhs + Array("b", layer, s.axes)[i]
+    left = len(network.layers) - layer + 1
+    equations = [
+        Equation(
+            p[i, j],
+            rows,
+            Rule.CHOICE,
+            f"Everything below layer {layer} stays frozen; what its inputs moved by goes into its weights.",
+            (),
+            "eq. 22",
+        ),
+        Equation(
+            r[i, j], w[i, j] + p[i, j], Rule.DEFINITION, f"These are the weights of layer {layer} on a constant input."
+        ),
+        Equation(
+            s[i],
+            rhs,
+            Rule.IDENTITY,
+            f"{left} layer{'s' if left > 1 else ''} on the constant input `{vc.array.name}`, and layer {layer} has the "
+            f"{'output' if last else 'pre-activations'} of backpropagation.",
+            (),
+            "section 3, induction",
+        ),
+    ]
+    if not last:
+        equations.append(base.by_name[activated(network, layer).name])
+    meaning = Equation(
+        p[i, j], value, Rule.INVARIANT, f"The direct formula at layer {layer}, wherever `v^c` is not 0.", (), "eq. 22"
+    )
+    return equations, meaning
+
+
+def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+    """One step on x, seen from another input z: eq. 18-19, and for one hidden layer eq. 31 with its domain.
+
+    Repeated for every step, eq. 18-19 is the scheme `history`: s1(z) = W1_c z + sum_m C_m (x_m . z).
+    """
+    base = derive(network, order, slope_at_kink)
+    depth = len(network.layers)
+    s = activated(network, 1) if depth == 1 else pre_activation(1)
+    x, z = activated(network, 0), Array("z", None, (Axis(0),))
+    j, i = Index(s.axes[0], "j"), Index(Axis(0), "i")
+    matrix, bias = network.parameters[0], network.layers[0].bias
+    shift = Array("b", 1, s.axes)
+    seen, moved = Array("sz", None, s.axes), Array("dsz", None, s.axes)
+    inner, ratio = Array("Kz", None, ()), Array("c", None, s.axes)
+    norm, change, delta = Array("a", 0, ())[()], increment_of(s), adjoint_of(s)
+
+    def response(weights: Array, constant: Array) -> Expr:
+        value = total(i, weights[j, i] * z[i])
+        return value + constant[j] if bias else value
+
+    overlap = total(i, x[i] * z[i])
+    equations = [
+        Equation(
+            seen[j],
+            response(matrix, shift),
+            Rule.DEFINITION,
+            "What the first layer makes of the other input.",
+            (),
+            "eq. 18",
+        ),
+        Equation(
+            inner[()],
+            overlap + 1 if bias else overlap,
+            Rule.DEFINITION,
+            "How much the two inputs have in common.",
+            (),
+            "eq. 18",
+        ),
+        Equation(ratio[j], -ETA[()] * delta[j], Rule.STATE, "What the step adds per unit of overlap.", (), "eq. 18"),
+        Equation(
+            change[j],
+            ratio[j] * norm,
+            Rule.IDENTITY,
+            "The step's own input overlaps with itself: where it is not 0, `c = (s' - s)/|x|^2`, as the paper has it.",
+            (),
+            "eq. 19",
+            label="own input",
+        ),
+        Equation(
+            moved[j],
+            ratio[j] * inner[()],
+            Rule.STATE,
+            "The other input sees the step through the overlap.",
+            (),
+            "eq. 18-19",
+        ),
+        Equation(seen.primed[j], seen[j] + moved[j], Rule.STATE, "The increment is added.", (), "eq. 19-20"),
+    ]
+    meanings = [
+        Equation(ratio[j], -ETA[()] * delta[j], Rule.INVARIANT, "The coefficient of this input.", (), "eq. 18"),
+        Equation(
+            moved[j],
+            response(matrix.primed, shift.primed) - response(matrix, shift),
+            Rule.INVARIANT,
+            "What the other input's pre-activation moves by.",
+            (),
+            "eq. 18",
+        ),
+        Equation(
+            seen.primed[j],
+            response(matrix.primed, shift.primed),
+            Rule.INVARIANT,
+            "The other input's pre-activation after the step.",
+            (),
+            "eq. 18",
+        ),
+    ]
+    if depth == 2:
+        made, meant = _next_compensation(base, seen)
+        equations += made
+        meanings += meant
+    parameters = network.parameters
+    after = tuple(theta.primed for theta in parameters)
+    given = (*parameters, x, target_of(network), ETA)
+    needed = tuple(dict.fromkeys(a for e in equations for a in (e.array, *e.operands)))
+    step = cut(base.equations, given, (*after, *needed))
+    return Scheme(
+        "next input",
+        base,
+        parameters,
+        tuple(meanings),
+        {
+            "init": Routine(parameters, (), parameters),
+            "step": Routine(given, cut(base.equations, given, after), after),
+            "output": Routine(
+                (*parameters, x),
+                cut(base.equations, (*parameters, x), (activated(network, depth),)),
+                (activated(network, depth),),
+            ),
+            "expand": Routine(parameters, (), parameters),
+            "next": Routine(
+                (*given, z), (*(e for e in step if e.name not in _statements(equations)), *equations), (seen.primed,)
+            ),
+        },
+        Words("One step on x, seen from another input z.", (base.assumptions[1],)),
+        single_input=False,
+    )
+
+
+def _statements(equations: list[Equation]) -> set[str]:
+    return {e.name for e in equations if e.defines}
+
+
+def _next_compensation(base: Derivation, seen: Array) -> tuple[list[Equation], list[Equation]]:
+    """(w' + p + p@) v^c@ = w' v@  =>  p@ = w' (v@ - v^c@)/v^c@ - p, where v^c@ is not 0  (eq. 31)."""
+    network = base.network
+    phi, hidden, y = network.layers[0].activation, activated(network, 1), activated(network, 2)
+    k, j = Index(y.axes[0], "k"), Index(hidden.axes[0], "j")
+    w = Array("W", 2, (*y.axes, *hidden.axes)).primed
+    frozen, value, p, more = (
+        Array("vzc", None, hidden.axes),
+        Array("vz", None, hidden.axes),
+        Array("p", None, w.axes),
+        Array("pz", None, w.axes),
+    )
+    zero = Condition(frozen[j], "=")
+    direct = w[k, j] * value[j] / frozen[j] - w[k, j] - p[k, j]
+
+    def activation(s: Array) -> Expr:
+        return s[j] if phi.is_identity else Apply(phi, s[j])
+
+    equations = [
+        Equation(
+            frozen[j],
+            activation(seen),
+            Rule.DEFINITION,
+            "What the frozen layer makes of the other input.",
+            (),
+            "eq. 31",
+        ),
+        Equation(value[j], activation(seen.primed), Rule.DEFINITION, "What backpropagation makes of it.", (), "eq. 31"),
+        Equation(
+            more[k, j],
+            Cases(
+                (
+                    Branch("v^c@ != 0", (Condition(frozen[j], "!="),), direct),
+                    Branch("v^c@ = 0, v@ = 0", (zero, Condition(value[j], "=")), ZERO, Status.CHOSEN, _FREE),
+                    Branch("v^c@ = 0, v@ != 0", (zero, Condition(value[j], "!=")), None, Status.UNDEFINED, _NONE),
+                )
+            ),
+            Rule.CHOICE,
+            "`(w' + p + p@) v^c@ = w' v@` is solved unit by unit: what the other input needs on top of `p`.",
+            (),
+            "eq. 31",
+        ),
+    ]
+    answer = Array("yz", None, y.axes)
+    shift = Array("b", 2, y.axes).primed[k] if network.layers[1].bias else ZERO
+    equations.append(
+        Equation(
+            answer[k],
+            total(j, (w[k, j] + p[k, j] + more[k, j]) * frozen[j]) + shift,
+            Rule.IDENTITY,
+            "The frozen network has the output of backpropagation on the other input, too.",
+            (),
+            "eq. 31",
+        )
+    )
+    return equations, [
+        Equation(
+            more[k, j],
+            w[k, j] * (value[j] - frozen[j]) / frozen[j] - p[k, j],
+            Rule.INVARIANT,
+            "What the other input needs, less what `p` gives already.",
+            (),
+            "eq. 31",
+        ),
+        Equation(
+            answer[k],
+            total(j, w[k, j] * value[j]) + shift,
+            Rule.INVARIANT,
+            "The output of backpropagation on the other input.",
+            (),
+            "eq. 31",
+        ),
+    ]

@@ -1,0 +1,196 @@
+"""A scheme against autodiff backpropagation over many steps, in the same order.
+
+What agreement can mean after many steps is measured beside it: autodiff runs in extended precision, once as it is and
+twice with every weight rounded anew at every step, at random, as far as the scheme's precision rounds. How far those
+two stray is what rounding does to this very trajectory, and 16 times that, with 16 eps of the terms that are summed,
+is the bar. A network is left out from the step on at which rounding decides a gate: what follows is nobody's fault.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.checker import MAX_NUMBERS, ULPS, Report, Row
+from fcsym.equation import Order
+from fcsym.network import Network
+from fcsym.oracle import backpropagation
+
+if TYPE_CHECKING:
+    from fcsym.schemes import Scheme
+
+__all__ = ["check_scheme"]
+
+_Array = npt.NDArray[Any]
+_INPUTS = 4  # different inputs per network, for the schemes that take several
+_STRAY = 2  # trajectories with rounded weights
+
+
+def check_scheme(
+    scheme: Scheme, trials: int, seed: int, steps: int, against: Order | None, dtype: npt.DTypeLike,
+    progress: Callable[[str], None],
+) -> Report:  # fmt: skip
+    """Train `trials` random networks for `steps` steps: the output before every step, and `expand` at the end."""
+    network, order = scheme.network, against or scheme.order
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    most, rng = max(1, MAX_NUMBERS // (4 * size)), np.random.default_rng(seed)
+    run = _Comparison(scheme, order, np.dtype(dtype), steps)
+    for start in range(0, trials, most):
+        run.batch(rng, min(most, trials - start), progress)
+    return Report(
+        f"{scheme.name} of {network}", scheme.order, order, trials, seed, str(np.dtype(dtype)), run.rows(),
+        run.left_out, steps,
+    )  # fmt: skip
+
+
+class _Comparison:
+    """What has been compared so far."""
+
+    def __init__(self, scheme: Scheme, order: Order, dtype: np.dtype[Any], steps: int) -> None:
+        self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
+        self.kernel = scheme.compile("numpy")
+        self.eps = float(np.finfo(dtype).eps)
+        self.seen: dict[tuple[str, str], Row] = {}
+        self.left_out = 0
+
+    def batch(self, rng: np.random.Generator, count: int, progress: Callable[[str], None]) -> None:
+        """One batch of networks, trained side by side."""
+        network, kernel = self.network, self.kernel
+        weights, inputs, targets, eta = self._draw(rng, count)
+        first = inputs[:, 0]
+        state = kernel.init(weights, first)
+        truth = _Truth(network, self.order, weights)
+        stray = [_Truth(network, self.order, weights) for _ in range(_STRAY)]
+        keep, frozen, woken = np.ones(count, dtype=bool), None, np.zeros(count, dtype=bool)
+        spread: _Array = np.zeros(())
+        inputs_by_name = {f"W{n}": w for n, w in enumerate(weights, 1)} | {
+            "inputs": inputs,
+            "targets": targets,
+            "eta": eta,
+        }
+        for n in range(1, self.steps + 1):
+            if n % 25 == 1:
+                progress(f"step {n} of {self.steps}")
+            at = np.zeros(count, dtype=int) if self.scheme.single_input else rng.integers(inputs.shape[1], size=count)
+            x, target = (array[np.arange(count), at] for array in (inputs, targets))
+            exact = truth.look(x, target, eta)
+            others = [other.look(x, target, eta) for other in stray]
+            keep &= self._clear(exact, others)
+            spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
+            last = f"v{len(network.layers) - 1}"
+            if last in exact and self.scheme.name in ("weights", "compensation"):
+                frozen = exact[last] if frozen is None else frozen
+                woken |= ((frozen == 0) & (exact[last] != 0)).any(axis=-1)
+            bound = ULPS * (spread + self.eps * self._terms(exact, truth.weights))
+            self._record(
+                "y", "every step", kernel.output(state, x), exact["y"], bound, keep & ~woken, n, inputs_by_name
+            )
+            if woken.any():
+                marked = np.isnan(kernel.output(state, x)).all(axis=-1)
+                self._record(
+                    "y", "after a unit woke up: nan", np.where(marked, 0.0, 1.0), np.zeros(count), np.zeros(count),
+                    keep & woken, n, inputs_by_name,
+                )  # fmt: skip
+            state = kernel.step(state, x, target, eta, undefined="nan")
+            truth.move(exact)
+            for other, result in zip(stray, others, strict=True):
+                other.move(result, rng, self.eps)
+        expanded = kernel.expand(state, weights, first)
+        for array, found, true, *rounded in zip(
+            network.parameters, expanded, truth.weights, *(other.weights for other in stray), strict=True
+        ):
+            strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
+            largest = np.max(np.abs(true).reshape(count, -1), axis=1).reshape((count,) + (1,) * (true.ndim - 1))
+            bound = ULPS * (np.max(strayed.reshape(count, -1), axis=1).reshape(largest.shape) + self.eps * largest)
+            self._record(
+                f"{array.name} by expand", f"after {self.steps} steps", found, true, np.broadcast_to(bound, true.shape),
+                keep & ~woken, self.steps, inputs_by_name,
+            )  # fmt: skip
+        self.left_out += int((~keep).sum())
+
+    def _draw(self, rng: np.random.Generator, count: int) -> tuple[list[_Array], _Array, _Array, _Array]:
+        """Random networks, each with a few inputs: zero entries, and one input in eight of zeros only."""
+        network = self.network
+        weights = []
+        for array in network.parameters:
+            shape = network.shape(array)
+            scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+            weights.append((rng.normal(size=(count, *shape)) * scale).astype(self.dtype))
+        many = 1 if self.scheme.single_input else _INPUTS
+        inputs = rng.normal(size=(count, many, network.inputs)) * (rng.random((count, many, network.inputs)) > 0.25)
+        inputs *= (rng.random((count, many)) > 0.125)[..., None]
+        targets = rng.normal(size=(count, many, network.widths[-1]))
+        norm = 1 + np.sum(inputs**2, axis=-1).max(axis=-1)
+        eta = 10 ** rng.uniform(-2.5, -1, size=count) / norm  # small enough for most runs to stay finite
+        return weights, inputs.astype(self.dtype), targets.astype(self.dtype), eta.astype(self.dtype)
+
+    def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]]) -> _Array:
+        """Networks in which rounding decides no gate at this step, and nothing has overflowed."""
+        keep = np.isfinite(exact["y"]).all(axis=-1)
+        for n, layer in enumerate(self.network.layers[:-1], 1):
+            s = exact[f"s{n}"]
+            moved = np.max([np.abs(other[f"s{n}"] - s) for other in others], axis=0)
+            for kink in layer.activation.kinks:
+                margin = np.abs(s - np.longdouble(float(kink)))
+                keep &= ~((margin <= ULPS * (moved + self.eps * np.abs(s))) & (moved > 0)).any(axis=-1)
+        return np.asarray(keep)
+
+    def _terms(self, exact: Mapping[str, _Array], weights: list[_Array]) -> _Array:
+        """The sum of the absolute terms that make up each output."""
+        matrix = weights[-2] if self.network.layers[-1].bias else weights[-1]
+        hidden = exact.get(f"v{len(self.network.layers) - 1}")
+        if hidden is None:
+            return np.asarray(np.abs(exact["y"]) + 1)
+        return np.asarray(np.matvec(np.abs(matrix), np.abs(hidden)) + np.abs(exact["y"]))
+
+    def _record(
+        self, quantity: str, case: str, found: _Array, true: _Array, bound: _Array, keep: _Array, step: int,
+        inputs: Mapping[str, _Array],
+    ) -> None:  # fmt: skip
+        error = np.abs(found.astype(np.longdouble) - true)
+        error = np.where(np.isnan(error), np.inf, error)
+        mask = np.broadcast_to(keep.reshape((-1,) + (1,) * (error.ndim - 1)), error.shape)
+        if not mask.any():
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(mask, np.where(error == 0, 0, error / bound), -1)
+        place = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+        where: dict[str, Any] = {"element": [int(n) + 1 for n in place[1:]], "step": step}
+        where |= {k: np.asarray(v[place[0]]).tolist() for k, v in inputs.items()} if self._small(inputs) else {}
+        row = Row(quantity, case, int(mask.sum()), float(error[place]), float(bound[place]), where)
+        old = self.seen.get((quantity, case))
+        if old is not None:
+            best = row if row.ratio >= old.ratio else old
+            row = Row(quantity, case, old.points + row.points, best.worst, best.bound, best.where)
+        self.seen[quantity, case] = row
+
+    @staticmethod
+    def _small(inputs: Mapping[str, _Array]) -> bool:
+        return bool(sum(value[0].size for value in inputs.values()) <= 200)
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows in the order in which they were first seen; an empty one where nothing could be compared."""
+        return tuple(self.seen.values()) or (Row("y", "every step", 0, 0.0, 0.0, {}),)
+
+
+class _Truth:
+    """Backpropagation by autodiff, in extended precision."""
+
+    def __init__(self, network: Network, order: Order, weights: list[_Array]) -> None:
+        self.network, self.order = network, order
+        self.weights = [array.astype(np.longdouble) for array in weights]
+
+    def look(self, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
+        """Everything about one step, which is not taken yet."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return backpropagation(self.network, self.order, self.weights, x, target, eta)
+
+    def move(self, result: Mapping[str, _Array], rng: np.random.Generator | None = None, eps: float = 0.0) -> None:
+        """Take the step; with `rng`, round every weight at random by up to half a unit in the last place."""
+        self.weights = [result[array.primed.name] for array in self.network.parameters]
+        if rng is not None:
+            self.weights = [w * (1 + eps / 2 * rng.uniform(-1, 1, size=w.shape)) for w in self.weights]
