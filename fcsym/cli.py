@@ -88,16 +88,44 @@ def _parser() -> argparse.ArgumentParser:
     cases.add_argument("--max-operations", type=int, help="allow closed forms of this size")
     cases.set_defaults(run=_cases)
 
-    check = commands.add_parser("check", help="compare the compiled step with autodiff backpropagation")
+    check = commands.add_parser("check", help="compare the compiled step, or training by a scheme, with autodiff")
     _network_options(check)
     _check_options(check)
+    check.add_argument("--scheme", help="train by backprop, weights, compensation, states, history or basis")
+    check.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     check.set_defaults(run=_check)
+
+    cost = commands.add_parser("cost", help="what every scheme stores and computes, as polynomials in the widths")
+    _network_options(cost)
+    cost.add_argument("--inputs", type=int, default=1, help="distinct inputs, for history (default 1)")
+    cost.set_defaults(run=_cost)
+
+    claims = commands.add_parser("claims", help="the paper's claims (i)-(vi) and its induction, each with a number")
+    claims.add_argument("network", nargs="?", default="2-2-1", help="widths, or a network file (default 2-2-1)")
+    _network_settings(claims, order=False)
+    claims.set_defaults(run=_claims)
+
+    reproduce = commands.add_parser("reproduce", help="the paper's XOR experiment and figure 3")
+    reproduce.add_argument("-o", "--output", metavar="DIR", default="reproduction", help="where to write the files")
+    reproduce.add_argument("--steps", type=int, default=1000, help="training steps (default 1000)")
+    reproduce.add_argument("--eta", type=float, default=0.1, help="step size (default 0.1)")
+    reproduce.add_argument("--seed", type=int, default=0, help="seed of the weights (default 0)")
+    reproduce.add_argument("--no-figure", action="store_true", help="write CSV and JSON only")
+    reproduce.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    reproduce.set_defaults(run=_reproduce)
     return parser
 
 
 def _network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", help="widths from input to output, such as 2-2-1, or a network file (.toml)")
-    parser.add_argument("--order", default="simultaneous", help="simultaneous (default) or sequential, as in the paper")
+    _network_settings(parser)
+
+
+def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> None:
+    if order:
+        parser.add_argument(
+            "--order", default="simultaneous", help="simultaneous (default) or sequential, as the paper"
+        )
     parser.add_argument(
         "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus or silu"
     )
@@ -325,6 +353,9 @@ def _cases(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from fcsym.checker import check
 
+    if options.scheme is not None:
+        return _check_scheme(options)
+
     d = _derivation(options)
     _prove(d)
     with _progress() as step:
@@ -338,3 +369,120 @@ def _check(options: argparse.Namespace) -> int:
         _show(terminal.checks(report))
         print(_conclusion(d, [report]))
     return DONE if passed else FAILED
+
+
+def _check_scheme(options: argparse.Namespace) -> int:
+    from fcsym.checker import check
+    from fcsym.equation import Verdict
+    from fcsym.render import terminal
+    from fcsym.schemes import scheme
+
+    s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
+    trials = options.trials if options.trials is not None else max(20, _trials(options, s.base) // 5)
+    with _progress() as step:
+        step(f"proving {s.name}")
+        proof = s.proof
+        report = check(s, trials, options.seed, steps=options.steps, progress=step)
+    passed = report.passed and proof.holds
+    if options.json:
+        print(json.dumps({
+            "network": str(s.network), "order": s.order, "scheme": s.name, "steps": options.steps,
+            "proved": proof.count(Verdict.PROVED), "refuted": proof.count(Verdict.REFUTED),
+            "undecided": proof.count(Verdict.UNDECIDED), "chosen": proof.count(Verdict.CHOSEN), "passed": passed,
+            "checks": [_row(row, "random") for row in report.rows], "left_out": report.left_out,
+        }))  # fmt: skip
+        return DONE if passed else FAILED
+    _show(terminal.checks(report))
+    worst = report.worst
+    print(
+        f"{s.name} of {s.network}, {s.order}: proved {proof.count(Verdict.PROVED)}, refuted "
+        f"{proof.count(Verdict.REFUTED)}; {trials} networks trained for {options.steps} steps: "
+        f"{'agrees' if report.passed else 'DISAGREES'} with autodiff, worst error {worst.ratio:.2g} of its bound "
+        f"({worst.quantity})."
+    )
+    return DONE if passed else FAILED
+
+
+def _cost(options: argparse.Namespace) -> int:
+    from fcsym.costs import compare, cost
+    from fcsym.errors import ArgumentError
+    from fcsym.render import terminal
+    from fcsym.schemes import SCHEMES, scheme
+
+    if options.inputs < 0:
+        raise ArgumentError(f"--inputs is {options.inputs}: give a whole number from 0.")
+    network = _network(options)
+    names = [name for name in SCHEMES if len(network.layers) > 1 or name not in ("weights", "compensation")]
+    costs = [cost(scheme(network, name, options.order, options.slope_at_kink)) for name in names]
+    rows = [
+        {
+            "scheme": c.scheme, "state": str(c.state), "operations": str(c.operations),
+            "state_value": c.at(c.state, options.inputs), "operations_value": c.at(c.operations, options.inputs),
+            "against_backprop": "" if c.scheme == "backprop" else compare(c, costs[0], options.inputs),
+        }
+        for c in costs
+    ]  # fmt: skip
+    if options.json:
+        print(json.dumps({
+            "network": str(network), "order": options.order, "inputs": options.inputs,
+            "schemes": {row["scheme"]: {k: v for k, v in row.items() if k != "scheme"} for row in rows},
+        }))  # fmt: skip
+        return DONE
+    _show(terminal.table(
+        f"{network}, {options.order} order, m = {options.inputs} distinct inputs",
+        ("scheme", "numbers of state", "operations per step", "state", "operations", "against backprop"),
+        [[str(row[k]) for k in ("scheme", "state", "operations", "state_value", "operations_value", "against_backprop")]
+         for row in rows],
+    ))  # fmt: skip
+    return DONE
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from fcsym.paper.claims import claims
+    from fcsym.render import terminal
+
+    network = _network(options)
+    with _progress(7) as step:
+        rows = claims(network, step)
+    if options.json:
+        print(json.dumps({"network": str(network), "rows": [row.as_dict() for row in rows]}))
+        return DONE
+    head = ("", "claim", "answer", "derived", "condition", "number")
+    cells = [[r.label, r.text, r.answer.value, r.finding, r.condition, r.number] for r in rows]
+    _show(terminal.table(f"The paper's claims for {network}, sequential order", head, cells))
+    return DONE
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from fcsym.paper import experiment
+    from fcsym.render import terminal
+
+    if not options.no_figure:
+        experiment.require_matplotlib()  # before the work, not after
+    with _progress() as step:
+        done = experiment.run(options.steps, options.eta, options.seed, step)
+        written = experiment.write(done, options.output, figure=not options.no_figure)
+    figure = None if options.no_figure else str(written[-1])
+    if options.json:
+        print(json.dumps(done.document(figure)))
+        return DONE
+    _show(
+        terminal.table(
+            f"XOR, 2-2-1, eta = {done.eta:g}, {options.steps} steps: worst errors over samples and orders",
+            ("technique", "|backprop - front|", "paper", "front to exact", "backprop to exact", "diverged"),
+            experiment.summary(done),
+        ),
+        terminal.table(
+            f"Runs that leave the floating-point range within {experiment.DIVERGENCE_STEPS} steps, by step size",
+            ("eta", "order", "runs", "diverged", "median of the largest factor of a step"),
+            [
+                [f"{d.eta:g}", d.order, str(d.runs), str(d.diverged), f"{d.largest_factor:.3g}"]
+                for d in done.divergences
+            ],
+        ),
+    )
+    print(f"exact: {done.exact}")
+    print(experiment.why())
+    for path in written:
+        print(f"written: {path}")
+    return DONE

@@ -84,8 +84,9 @@ def compare(one: Cost, reference: Cost, inputs: int = 1) -> str:
     words = []
     for what, number in saved.items():
         whole = reference.at(getattr(reference, what), inputs)
-        verb = "saves" if number > 0 else "loses" if number < 0 else "changes no"
-        words.append(f"{verb} {abs(number)} of {whole} {'numbers' if what == 'state' else 'operations'}")
+        unit = "numbers" if what == "state" else "operations"
+        verb = "saves" if number > 0 else "loses"
+        words.append(f"{verb} {abs(number)} of {whole} {unit}" if number else f"has the same {whole} {unit}")
     sentence = " and ".join(words)
     if one.stores_inputs:
         most = [_break_even(getattr(one, what), getattr(reference, what), one) for what in saved]

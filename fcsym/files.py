@@ -8,10 +8,15 @@ from pathlib import Path
 
 from fcsym.errors import ArgumentError
 
-__all__ = ["write_text"]
+__all__ = ["write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str) -> Path:
+    """Write a text file in UTF-8, as `write_bytes` does."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
     """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible."""
     if path.is_dir():
         raise ArgumentError(f"{path} is a folder: give the name of a file in it.")
@@ -22,8 +27,8 @@ def write_text(path: Path, text: str) -> Path:
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())

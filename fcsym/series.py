@@ -1,9 +1,9 @@
 """P as a series in the last layer's weight (claim iv), and r after any number of steps.
 
-Two answers, and they differ. The paper integrates -p/(eta dE/dy v^c) over the weight with everything else held constant:
-P is then a polynomial, of degree 3, whatever lies below. But nothing below stays constant. For two layers, one output
-and active units the truth is known: the step maps (w, v) linearly, in simultaneous order v^2 - a w^2 is multiplied by
-the same 1 - a (eta dE/dy)^2 for every unit, and as eta -> 0 it is conserved. Then v = sqrt(C + a w^2) and
+Two answers, and they differ. The paper integrates -p/(eta dE/dy v^c) over the weight with everything else held
+constant: P is then a polynomial, of degree 3, whatever lies below. But nothing below stays constant. For two layers,
+one output and active units the truth is known: the step maps (w, v) linearly, in simultaneous order v^2 - a w^2 is
+multiplied by the same 1 - a (eta dE/dy)^2 for every unit, and as eta -> 0 it is conserved. Then v = sqrt(C + a w^2) and
 
     r = w v / v^c = (sqrt(C)/v^c) (w + a/(2C) w^3 - a^2/(8C^2) w^5 + ...),        C = (v^c)^2 - a (w^c)^2 > 0
 """

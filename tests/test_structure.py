@@ -37,6 +37,11 @@ MAY = {
     },
     "derivation": {"algebra", "backprop", "contribution", "equation", "errors", "expression", "forward", "network"},
     "schemes": {*(BASE - {"decision", "instance", "notation"}), *DERIVING, "derivation"} - {"backprop"},
+    "exact": {"activation", "equation", "errors", "network"},
+    "paper": {
+        *("costs", "derivation", "equation", "errors", "exact", "files", "kernel", "network", "proof"),
+        *("schemes", "series", "xor"),
+    },
     "series": {"algebra", "equation", "errors", "expression"},
     "costs": {"decision", "equation", "errors", "expression"},
     "closed_form": {*BASE, "contribution", "piecewise", "render"},

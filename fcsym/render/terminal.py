@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.proof import Proof
 
-__all__ = ["cases", "checks", "derivation", "plain", "refutations"]
+__all__ = ["cases", "checks", "derivation", "plain", "refutations", "table"]
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
@@ -63,6 +63,16 @@ def cases(title: str, rows: Sequence[Case]) -> RenderableType:
             Text(row.name), Text(row.condition), Text(value), _verdict(row.verdict), Text(plain(row.note))
         )  # fmt: skip
     return table
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
+    """A plain table of text."""
+    result = Table(title=Text(title), title_justify="left", show_lines=True)
+    for column in head:
+        result.add_column(column)
+    for row in rows:
+        result.add_row(*(Text(plain(cell)) for cell in row))
+    return result
 
 
 def refutations(proof: Proof) -> RenderableType:

@@ -1,0 +1,177 @@
+"""The paper's claims (i)-(vi) and its induction: what was derived, under which conditions it holds, and the number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+import sympy
+
+from fcsym.costs import STORED, cost
+from fcsym.derivation import derive
+from fcsym.equation import Order, Verdict
+from fcsym.network import Network
+from fcsym.schemes import scheme
+from fcsym.schemes.statements import collapse
+from fcsym.series import flow, powers
+
+__all__ = ["Answer", "Claim", "claims"]
+
+_ORDER: Order = "sequential"  # the paper's
+
+
+class Answer(Enum):
+    """What is to be said of a claim."""
+
+    HOLDS = "holds"
+    CONDITION = "holds under a condition"
+    FAILS = "does not hold"
+    OPEN = "not examined"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One row: the number of the claim, its words, what the engine finds, when it holds, and the number."""
+
+    label: str
+    text: str
+    finding: str
+    condition: str
+    number: str
+    answer: Answer
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "label": self.label, "text": self.text, "finding": self.finding, "condition": self.condition,
+            "number": self.number, "answer": self.answer.value,
+        }  # fmt: skip
+
+
+def claims(network: Network, progress: Callable[[str], None] = lambda _: None) -> tuple[Claim, ...]:
+    """Every claim of the paper's section 4 and its induction, answered for a network with a hidden layer.
+
+    Each answer is computed: from proofs, and from costs as polynomials in the widths at the network's own.
+    """
+    rows = []
+    for make in (_once, _memory, _time, _series, _expanded, _others, _induction):
+        progress(make.__name__.strip("_"))
+        rows.append(make(network))
+    return tuple(rows)
+
+
+def _once(network: Network) -> Claim:
+    wider = replace(
+        network,
+        inputs=2 * network.inputs,
+        layers=tuple(replace(layer, width=2 * layer.width) for layer in network.layers[:-1]) + network.layers[-1:],
+        names=(),
+    )
+    lists = [len(derive(net, _ORDER)) for net in (network, wider)]
+    spent = cost(scheme(network, "weights", _ORDER))
+    once, constant = lists[0] == lists[1], not spent.operations.free_symbols
+    return Claim(
+        "(i)", "a one-time calculation, O(1)",
+        f"The derivation is made once per structure, and is as long for {wider}. The step that it gives takes "
+        f"{spent.operations} operations.",
+        "" if constant else "of the derivation, not of a training step",
+        f"{lists[0]} equations for {network}, {lists[1]} for {wider}",
+        Answer.FAILS if not once else Answer.HOLDS if constant else Answer.CONDITION,
+    )  # fmt: skip
+
+
+def _against_backprop(network: Network, what: str) -> tuple[dict[str, sympy.Expr], dict[str, int]]:
+    """reference - scheme, as a polynomial and at the network's widths, for every scheme that takes its place."""
+    reference = cost(scheme(network, "backprop", _ORDER))
+    polynomials, values = {}, {}
+    for name in ("weights", "compensation", "states", "history", "basis"):
+        own = cost(scheme(network, name, _ORDER))
+        polynomials[name] = sympy.expand(getattr(reference, what) - getattr(own, what))
+        values[name] = int(polynomials[name].subs({**own.widths, STORED: 1}))
+    return polynomials, values
+
+
+def _saving(network: Network, what: str, unit: str) -> tuple[str, str, Answer]:
+    polynomials, values = _against_backprop(network, what)
+    saved = "; ".join(f"{name}: {polynomial}" for name, polynomial in polynomials.items())
+    numbers = ", ".join(f"{name} {value:+d}" for name, value in values.items())
+    answer = Answer.CONDITION if any(value > 0 for value in values.values()) else Answer.FAILS
+    if all(value > 0 for value in values.values()):
+        answer = Answer.HOLDS
+    return f"{unit} saved against backpropagation: {saved}.", f"at {network}, m = 1: {numbers}", answer
+
+
+def _memory(network: Network) -> Claim:
+    finding, number, answer = _saving(network, "state", "Numbers of state")
+    return Claim(
+        "(ii)", "fewer weights, less memory", finding,
+        "where the polynomial is positive: for one input and a wide input layer",
+        number, answer,
+    )  # fmt: skip
+
+
+def _time(network: Network) -> Claim:
+    finding, number, answer = _saving(network, "operations", "Operations per step")
+    return Claim(
+        "(iii)", "no back-propagation, less time", finding,
+        "where the polynomial is positive; the error is still passed back through every layer above the first", number,
+        answer,
+    )  # fmt: skip
+
+
+def _series(network: Network) -> Claim:
+    d = derive(network, _ORDER)
+    if "P" not in d.by_name:
+        return Claim(
+            "(iv)", "W + k1 W^3 + k2 W^5 + ...", "P has no closed form after a smooth layer.", "", "", Answer.OPEN
+        )
+    case = next(b.name for b in d["P"].rhs if b.value is not None)  # type: ignore[union-attr]
+    found = powers(d, case)
+    integral = ", ".join(f"W^{n}: {coefficient}" for n, coefficient in found.items() if n)
+    truth = flow(derive(Network.parse("2-2-1"), "simultaneous"))
+    series = ", ".join(f"w^{2 * n + 1}: {coefficient}" for n, coefficient in enumerate(truth.series))
+    odd = all(n % 2 for n in found if n)
+    return Claim(
+        "(iv)", "W + k1 W^3 + k2 W^5 + ...",
+        f"With everything else held constant, P [{case}] = {integral}, a polynomial: no W^5. As eta -> 0, for two "
+        f"layers, r = {truth.r}: {series}.",
+        "the infinite series needs eta -> 0 and C = (v^c)^2 - a (w^c)^2 > 0, where v^2 - a w^2 is multiplied by "
+        f"{truth.factor} per step",
+        f"degree {max(found)}" + ("" if odd else ", even powers too"),
+        Answer.CONDITION if truth.rest == 0 and len(truth.series) > 2 and all(truth.series) else Answer.FAILS,
+    )  # fmt: skip
+
+
+def _expanded(network: Network) -> Claim:
+    proofs = {name: scheme(network, name, _ORDER).expand.proof for name in ("weights", "compensation", "states")}
+    count = sum(proof.count(Verdict.PROVED) for proof in proofs.values())
+    return Claim(
+        "(v)", "can be expanded to a conventional network",
+        "W1 = W1_c + (s1 - s1_c) x^T/|x|^2, and the upper weights are in the state.",
+        "the initial W1 and the input are still there, which no state holds",
+        f"{count} statements proved in {', '.join(proofs)}",
+        Answer.CONDITION if all(proof.holds for proof in proofs.values()) else Answer.FAILS,
+    )  # fmt: skip
+
+
+def _others(_: Network) -> Claim:
+    return Claim(
+        "(vi)", "extends to CNNs, RNNs and transformers", "Only dense layers are derived: nothing is said.", "", "",
+        Answer.OPEN,
+    )  # fmt: skip
+
+
+def _induction(network: Network) -> Claim:
+    proof = collapse(network, _ORDER).output.proof
+    boundaries = len(network.layers) - 1
+    return Claim(
+        "induction", "n layers collapse to n - 1, ..., to 1",
+        f"p_l = W_l (v - v^c)/v^c at each of {boundaries} boundaries; the last is the direct formula, and the output "
+        "is that of backpropagation.",
+        "at every boundary v^c is not 0 or the unit stays at 0; and the trained weights of all layers above the first "
+        "are still needed for the next step",
+        f"{proof.count(Verdict.PROVED)} statements proved, {proof.count(Verdict.CHOSEN)} chosen",
+        Answer.CONDITION if proof.holds else Answer.FAILS,
+    )  # fmt: skip
