@@ -7,6 +7,7 @@ __all__ = [
     "ArgumentError",
     "CompileError",
     "FcsymError",
+    "MissingTool",
     "NetworkError",
     "SizeError",
     "UndefinedContribution",
@@ -40,3 +41,7 @@ class UnsupportedExpression(FcsymError, TypeError):
 
 class CompileError(FcsymError):
     """A derivation cannot be compiled for the target that was asked for."""
+
+
+class MissingTool(FcsymError):
+    """A program or package that an output needs is not installed; the message says how to install it."""
