@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
     from fcsym.errors import FcsymError as FcsymError
+    from fcsym.errors import MissingTool as MissingTool
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
     from fcsym.errors import UndefinedContribution as UndefinedContribution
     from fcsym.network import Network as Network
     from fcsym.proof import Proof as Proof
+    from fcsym.render.picture import Picture as Picture
+    from fcsym.render.picture import draw as draw
 
 __version__ = "0.1.0"
 
@@ -47,7 +50,9 @@ _WHERE = {
     "Equation": "equation",
     "FcsymError": "errors",
     "Network": "network",
+    "MissingTool": "errors",
     "NetworkError": "errors",
+    "Picture": "render.picture",
     "Piece": "activation",
     "Proof": "proof",
     "Report": "checker",
@@ -56,6 +61,7 @@ _WHERE = {
     "Verdict": "equation",
     "check": "checker",
     "derive": "derivation",
+    "draw": "render.picture",
     "identity": "activation",
     "leaky_relu": "activation",
     "piecewise_linear": "activation",

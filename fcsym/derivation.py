@@ -5,7 +5,7 @@ Network -> forward equations -> adjoint -> update(order) -> contribution  =  Der
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fcsym.kernel import Kernel
     from fcsym.proof import Proof
+    from fcsym.render.picture import Picture
 
 __all__ = ["Derivation", "derive"]
 
@@ -187,6 +188,21 @@ class Derivation:
         from fcsym.kernel import compile_step
 
         return compile_step(self, target)
+
+    def case_map(
+        self, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
+        at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
+    ) -> Picture:  # fmt: skip
+        """A picture of where each case of a hidden unit holds. See `fcsym.maps.case_map`."""
+        from fcsym.maps import case_map
+
+        return case_map(self, plane, unit, layer=layer, at=at, ends=ends)
+
+    def case_maps(self) -> tuple[Picture, ...]:
+        """The pictures that a document shows: the first unit over (x_1, x_2) and over (eta, w)."""
+        from fcsym.maps import case_maps
+
+        return case_maps(self)
 
     def latex(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
         """A stand-alone LaTeX document: the equations with their reasons, the case tables, the verdicts.

@@ -140,6 +140,7 @@ def test_notebooks_show_formulas():
 
 # ------------------------------------------------------------------------------------------- in a real browser
 
+UNREAD = "[...document.querySelectorAll('math')].filter(m => /[&\\\\^]/.test(m.textContent)).length"
 BOXES = """[...document.querySelectorAll('math')].filter(m => {
     const r = m.getBoundingClientRect(); return !(r.width > 1 && r.height > 1) }).length"""
 OPEN = "document.querySelectorAll('details').forEach(d => { d.querySelector('summary').click() })"
@@ -166,6 +167,7 @@ def test_a_browser_shows_it(browser, folder, name, width):
     assert shown == (0 if PAGES[name][1].get("detail") == "summary" else steps)
     assert browser.value("document.querySelectorAll('math').length") >= steps
     assert browser.value(BOXES) == 0
+    assert browser.value(UNREAD) == 0
     assert browser.value(WIDER) <= 0
     assert browser.value(SPILLED) == 0
     assert browser.requests == [path.resolve().as_uri()]
@@ -182,13 +184,14 @@ def test_a_page_that_is_too_wide_or_empty_would_be_seen(browser, folder, tmp_pat
     """The same looks, at a page that asks for something, has an empty formula and does not fit."""
     broken = (folder / "2-2-1.html").read_text()
     broken = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", broken)
-    broken = broken.replace(
-        "<main>", '<main><math alttext="x"></math><div style="width:50rem">x</div><img src="none.png">', 1
-    )
+    formulas = '<math alttext="x"></math><math alttext="x"><mi>&amp;</mi></math>'
+    others = '<div style="width:50rem">x</div><img src="none.png">'
+    broken = broken.replace("<main>", f"<main>{formulas}{others}", 1)
     (tmp_path / "broken.html").write_text(broken)
     browser.open(tmp_path / "broken.html", 390)
     assert len(browser.requests) == 2
     assert browser.value(BOXES) == 1
+    assert browser.value(UNREAD) == 1
     assert browser.value(SPILLED) > 0 or browser.value(WIDER) > 0
 
 

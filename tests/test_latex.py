@@ -120,12 +120,12 @@ def test_bad_places_are_refused(tmp_path):
 
 def test_flat_names_are_those_of_the_paper():
     text = document(derive(Network.parse("2-2-1"), "sequential"), notation="paper")
-    for formula in (
+    for line in (
         r"s_{1} &= w_{1} \, x_{1} + w_{2} \, x_{2}",
         r"w^{\prime}_{5} &= w_{5} - \eta \, \tfrac{\mathrm{d}E}{\mathrm{d}Y} \, v_{1}",
         r"r_{6} &= w^{\prime}_{6} + p_{6}",
     ):
-        assert formula in text
+        assert line in text
     assert r"\sum" not in text
     assert "carries the weight's number" in text
 

@@ -85,6 +85,7 @@ class Content:
 
     title: str
     about: str  # what part of the derivation is shown, in a sentence; "" for all of it
+    small: bool  # whether a person can follow every number
     flat: bool  # a name for every number
     remark: str  # how such names are to be read, in a sentence
     full: bool
@@ -167,6 +168,7 @@ def content(d: Derivation, notation: Notation = "indexed", detail: Detail = "ful
         if wanted is None
         else f"Shown are {wanted} and the equations that lead to it, with the numbers that "
         "they have in the whole derivation.",
+        small=_weights(d) <= MAX_FLAT,
         flat=flat,
         remark=_remark(d),
         full=full,
@@ -278,9 +280,14 @@ def _refuse_many(d: Derivation) -> None:
             f"The paper's flat names are for networks of at most {MAX_FLAT} weights, and {d.network} has "
             f"{_weights(d)}: choose the indexed notation."
         )
-    missing = {axis for e in d.equations for array in (*e.operands, *_defined(e)) for axis in array.axes}
-    if not missing <= set(d.network.sizes):
+    if not _own_axes(d):
         raise SizeError("Some arrays run over more than the network's layers: choose the indexed notation.")
+
+
+def _own_axes(d: Derivation) -> bool:
+    """Whether every array runs over layers of the network, and not over something else."""
+    axes = {axis for e in d.equations for array in (*e.operands, *_defined(e)) for axis in array.axes}
+    return axes <= set(d.network.sizes)
 
 
 def _defined(equation: Equation) -> tuple[Array, ...]:
@@ -341,7 +348,7 @@ def _closed_forms(
     The activations stay symbols, and so do their slopes where a Piecewise would be left otherwise: what they stand for
     is a case distinction of its own, and tables of different units are never multiplied together.
     """
-    if _weights(d) > MAX_FLAT // 2:
+    if _weights(d) > MAX_FLAT // 2 or not _own_axes(d):
         return (), ()
     activated = {e.name: e.rhs.derivative for e in d.equations if e.defines and isinstance(e.rhs, Apply)}
     values = tuple(name for name, derivative in activated.items() if not derivative)
@@ -350,7 +357,7 @@ def _closed_forms(
     result: list[ClosedForm] = []
     for equation in d.equations:
         wants = equation.rule in _SHOWN if wanted is None else equation.name == wanted
-        if not wants or not equation.defines or equation.name in activated:
+        if not wants or not equation.defines or equation.name in activated or len(equation.array.axes) > 2:
             continue
         for keep in dict.fromkeys((values, tuple(activated))):
             try:
@@ -388,18 +395,27 @@ def _elements(
     for position in product(*(range(length) for length in shape)):
         at = dict(zip(("output", "unit")[2 - len(shape) :], (n + 1 for n in position), strict=True)) | settings
         lhs = names[scalar_name(d.network, equation.array, position)]
+        labels = [""]
         if isinstance(equation.rhs, Cases):
-            rows = [
-                (case.name, case.value)
-                for case in d.cases(equation.name, **at)
-                if case.possible and case.value is not None and case.value != 0
-            ]
-        else:
-            rows = [("", d.expr(equation.name, **at))]
-        for label, value in rows:
+            labels = [b.name for b in equation.rhs if b.value is not None and _occurs(findings, equation, b)]
+        for label in labels:
+            value = d.expr(equation.name, case=label or None, **at)
+            if label and value == 0:
+                continue
             written = Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
-            result.append(ClosedForm(place, written, label, findings[equation.name, label or None].verdict))
+            result.append(ClosedForm(place, written, label, _verdict(findings, equation.name, label or None)))
     return result
+
+
+def _occurs(findings: Mapping[tuple[str, str | None], Finding], equation: Equation, branch: Branch) -> bool:
+    finding = findings.get((equation.name, branch.name))
+    return finding is None or finding.possible
+
+
+def _verdict(findings: Mapping[tuple[str, str | None], Finding], name: str, case: str | None) -> Verdict:
+    """The verdict on a case; what was not examined is undecided."""
+    finding = findings.get((name, case))
+    return Verdict.UNDECIDED if finding is None else finding.verdict
 
 
 def _from_sympy(value: Any, names: Mapping[str, Written]) -> Expr:

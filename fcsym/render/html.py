@@ -14,11 +14,13 @@ from fcsym.expression import Apply, Ref
 from fcsym.notation import latex_array
 from fcsym.render import formula, text
 from fcsym.render.content import Content, Row, Section, Step, content, counted
+from fcsym.render.picture import draw
 from fcsym.render.save import need_mathml
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.equation import Detail, Notation
+    from fcsym.render.picture import Picture
 
 __all__ = ["document", "fragment"]
 
@@ -35,6 +37,7 @@ def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = 
     """A stand-alone page. Raises MissingTool without latex2mathml."""
     need_mathml()
     page = content(d, notation, detail, only)
+    maps = d.case_maps() if page.small and page.full and only is None else ()
     style = files("fcsym.render").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -45,13 +48,13 @@ def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = 
         f"<style>\n{style}</style>\n</head>\n<body>",
         '<div class="page">',
         *_header(page, d),
-        *_contents(page),
+        *_contents(page, bool(maps)),
         "<main>",
         *_assumptions(page),
         *(line for section in page.sections for line in _section(section, page)),
     ]
     if page.full:
-        parts += [*_verdicts(page), *_closed_forms(page), *_source(page), *_citations(page)]
+        parts += [*_maps(maps), *_verdicts(page), *_closed_forms(page), *_source(page), *_citations(page)]
     return "\n".join([*parts, "</main>\n</div>\n</body>\n</html>\n"])
 
 
@@ -73,7 +76,7 @@ def fragment(d: Derivation) -> str:
 def _converted(latex: str, display: str) -> str:
     from latex2mathml.converter import convert
 
-    return str(convert(_upright(latex), display=display))
+    return str(convert(_upright(latex).replace("{aligned}", "{align*}"), display=display))  # it knows no aligned
 
 
 _MATHRM = re.compile(r"\\(?:mathrm|operatorname)\{([^{}]*)\}('*)")
@@ -81,12 +84,23 @@ _MATHRM = re.compile(r"\\(?:mathrm|operatorname)\{([^{}]*)\}('*)")
 
 def _upright(latex: str) -> str:
     r"""\mathrm{d}s => \text{d}s: a single letter in an identifier of MathML is italic, in a text it is not."""
-    return _MATHRM.sub(lambda found: rf"\text{{{found[1]}}}" + r"{}^{\prime}" * len(found[2]), latex)
+
+    def text_of(found: re.Match[str]) -> str:
+        words = found[1].replace(r"\_", "_")  # a text in MathML has no escapes
+        return rf"\text{{{words}}}" + ("^{" + r"\prime" * len(found[2]) + "}" if found[2] else "")
+
+    return _MATHRM.sub(text_of, latex)
+
+
+_MINUS, _SIGNED = (f"<mo>&#x0003D;</mo><mo{form}>&#x02212;</mo>" for form in ("", ' form="prefix"'))
+_PRIME = "<mi>&#x02032;</mi>"
+_LOW_PRIME = '<mpadded voffset="-.28em" height="-.28em"><mi mathsize="130%">&#x02032;</mi></mpadded>'
+"""A prime stands high already, and would stand too high and be too small in a superscript."""
 
 
 def mathml(latex: str, spoken: str, display: str = "block") -> str:
     """A formula, with its plain text for programs that read no MathML."""
-    made = _converted(latex, display)
+    made = _converted(latex, display).replace(_PRIME, _LOW_PRIME).replace(_MINUS, _SIGNED)
     return made.replace("<math ", f'<math alttext="{escape(" ".join(spoken.split()))}" ', 1)
 
 
@@ -130,14 +144,18 @@ def _header(page: Content, d: Derivation) -> Iterator[str]:
             f'<li class="mark {verdict.value.lower()}"><span aria-hidden="true">{_SIGN[verdict]}</span> '
             f"{counted(verdict, count)}</li>"
         )
-    yield "</ul>\n</header>"
+    yield "</ul>"
+    if page.full:
+        kind = ' class="scroll" tabindex="0"' if len(d.network.layers) > 3 else ""
+        yield f"<figure{kind}>{draw(d.network).svg}</figure>"
+    yield "</header>"
 
 
 def _slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-def _contents(page: Content) -> Iterator[str]:
+def _contents(page: Content, with_maps: bool) -> Iterator[str]:
     yield '<nav aria-label="Contents"><div class="inner">\n<h2>Contents</h2>\n<ol>'
     yield '<li><a href="#assumptions">Assumptions</a></li>'
     for section in page.sections:
@@ -145,7 +163,12 @@ def _contents(page: Content) -> Iterator[str]:
         places = f"({first})" if first == last else f"({first})–({last})"
         title = f'<a href="#{_slug(section.title)}">{escape(section.title)}</a>'
         yield f'<li>{title} <span class="range">{places}</span></li>'
-    titles = [("Verdicts", page.findings), ("Closed forms", page.closed), ("The kernel", page.source)]
+    titles = [
+        ("Maps of cases", with_maps),
+        ("Verdicts", page.findings),
+        ("Closed forms", page.closed),
+        ("The kernel", page.source),
+    ]
     for title, there in titles:
         if page.full and there:
             yield f'<li><a href="#{_slug(title)}">{title}</a></li>'
@@ -254,6 +277,17 @@ def _quoted(step: Step) -> str:
 
 
 # -------------------------------------------------------------------------------------------------- at the end
+
+
+def _maps(maps: Sequence[Picture]) -> Iterator[str]:
+    if not maps:
+        return
+    yield '<section aria-labelledby="maps-of-cases">\n<h2 id="maps-of-cases">Maps of cases</h2>'
+    yield "<p>Where each case of a unit holds, found with the kernel, at the numbers given below each map.</p>"
+    yield '<div class="maps">'
+    for picture in maps:
+        yield f"<figure>{picture.svg}<figcaption>{_inline(picture.caption)}</figcaption></figure>"
+    yield "</div>\n</section>"
 
 
 def _verdicts(page: Content) -> Iterator[str]:
