@@ -82,6 +82,7 @@ def test_the_page_is_well_formed_self_contained_and_can_be_navigated(name):
     assert text.count("<table>") == text.count("<caption>")
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
+    assert "default-src 'none'" in text
     assert not re.search(r"https?://(?!www\.w3\.org/)", text)
 
 

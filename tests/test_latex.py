@@ -49,6 +49,35 @@ def test_pdflatex_has_nothing_to_say(name, notation, order, tmp_path):
     assert (tmp_path / "derivation.pdf").stat().st_size > 10_000
 
 
+def said_of(source, folder):
+    """What pdflatex complains of; no PDF is made, which is quicker."""
+    (folder / "d.tex").write_text(source)
+    command = [need("pdflatex"), "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "d.tex"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    log = (folder / "d.log").read_text(errors="replace").replace("pdfTeX warning: \\pdfdraftmode", "")
+    return re.findall(r"^!.*|.*[Ww]arning.*|^(?:Over|Under)full.*|.*undefined.*", log, re.MULTILINE)
+
+
+def test_no_network_has_a_box_that_is_too_full(derivation, tmp_path):
+    assert not said_of(derivation.latex(), tmp_path)
+    if derivation.network.widths in ((2, 2, 1), (2, 3, 2, 2)):
+        assert not said_of(derivation.latex(notation="paper"), tmp_path)
+
+
+def test_names_of_any_length_fit(tmp_path, order):
+    """Each weight, the activation and its pieces have names as long as they may be."""
+    names = [letter * 31 + str(n) for n, letter in enumerate("abcdef")]
+    pieces = f'{{ upper = 0, slope = 0.123456789, name = "{"r" * 16}" }}, {{ slope = 2, name = "{"t" * 16}" }}'
+    phi = "q" * 32
+    (tmp_path / "net.toml").write_text(
+        f'widths = [2, 2, 1]\nnames = {names}\nactivation = "{phi}"\n'
+        f'[[activations]]\nname = "{phi}"\npieces = [{pieces}]\n'
+    )
+    d = derive(Network.load(tmp_path / "net.toml"), order)
+    for notation in ("indexed", "paper"):
+        assert not said_of(d.latex(notation=notation), tmp_path)
+
+
 def test_long_tables_and_odd_names(tmp_path, order):
     """Eight pieces have 67 cases, which go over several pages; names have underscores."""
     program = need("pdflatex")

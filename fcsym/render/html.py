@@ -146,7 +146,7 @@ def _header(page: Content, d: Derivation) -> Iterator[str]:
         )
     yield "</ul>"
     if page.full:
-        kind = ' class="scroll" tabindex="0"' if len(d.network.layers) > 3 else ""
+        kind = ' class="scroll" tabindex="0"' if len(d.network.layers) > 2 else ""
         yield f"<figure{kind}>{draw(d.network).svg}</figure>"
     yield "</header>"
 

@@ -5,11 +5,12 @@ Numbers are tags and references are written out, as links that pdfTeX makes by i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from fcsym.equation import Cases, Equation, Rule, Verdict
+from fcsym.equation import Branch, Cases, Equation, Verdict
 from fcsym.expression import Apply, Array
 from fcsym.notation import latex_array
 from fcsym.render.content import Content, Row, Step, content, counted
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["document", "equation", "expression", "fragment"]
 
 _ROWS_PER_TABLE = 18
-_ROWS_PER_DISPLAY = 10
-"""A display cannot be broken over pages; a longer case table is several of them."""
+_PAGE = 22
+"""Lines of a display that are sure to fit on a page."""
+
+_T = TypeVar("_T")
 
 _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[margin=2.4cm]{geometry}
@@ -104,16 +107,30 @@ def _displays(step: Step) -> Iterator[str]:
     plain: list[Equation] = []
     for written in step.written:
         if isinstance(written.rhs, Cases):
-            rows = written.rhs.branches
-            most = _ROWS_PER_DISPLAY if written.rule is not Rule.INTEGRAL else _ROWS_PER_DISPLAY // 2 + 1
-            for n in range(0, len(rows), most):
-                yield equation(replace(written, rhs=Cases(rows[n : n + most])))
+            yield from _fitting(written.rhs.branches, partial(_rows_of, written))
         elif _is_table(written):
             yield equation(written)
         else:
             plain.append(written)
-    for n in range(0, len(plain), _ROWS_PER_DISPLAY):
-        yield stacked(plain[n : n + _ROWS_PER_DISPLAY])
+    yield from _fitting(plain, stacked)
+
+
+def _rows_of(written: Equation, branches: Sequence[Branch]) -> str:
+    return equation(replace(written, rhs=Cases(tuple(branches))))
+
+
+def _fitting(parts: Sequence[_T], show: Callable[[Sequence[_T]], str]) -> Iterator[str]:
+    """Displays of as many parts as fit on a page: no display can be broken there."""
+    start = 0
+    for end in range(1, len(parts) + 1):
+        if end == len(parts) or _height(show(parts[start : end + 1])) > _PAGE:
+            yield show(parts[start:end])
+            start = end
+
+
+def _height(display: str) -> float:
+    """About how many lines a display takes."""
+    return display.count(r"\\") + 0.7 * display.count(r"\frac")
 
 
 def _is_table(written: Equation) -> bool:
