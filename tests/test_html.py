@@ -210,10 +210,11 @@ def test_the_page_follows_the_wish_for_the_dark(browser, folder):
 
 def test_paper_shows_what_is_folded_on_the_screen(browser, folder):
     browser.open(folder / "2-2-1.html", 800)
-    height = "document.querySelector('article .why').getBoundingClientRect().height"
+    shown = "[...document.querySelectorAll('article .why')].every(w => w.checkVisibility())"
+    assert browser.value(shown) is False
     browser.ask("Emulation.setEmulatedMedia", media="print")
     try:
-        assert browser.value(height) > 10
+        assert browser.value(shown) is True
     finally:
         browser.ask("Emulation.setEmulatedMedia", media="")
 

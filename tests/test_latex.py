@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import stat
 import subprocess
@@ -137,11 +138,12 @@ def test_bad_places_are_refused(tmp_path):
     d = derive(Network.parse("2-2-1"))
     (tmp_path / "folder.tex").mkdir()
     (tmp_path / "link.tex").symlink_to(tmp_path / "elsewhere.tex")
-    for name in ("x.docx", "x", "folder.tex", "link.tex", "none/x.tex"):
+    os.mkfifo(tmp_path / "pipe.tex")
+    for name in ("x.docx", "x", "folder.tex", "link.tex", "pipe.tex", "none/x.tex"):
         with pytest.raises(ArgumentError) as caught:
             d.save(tmp_path / name)
         assert "\n" not in str(caught.value)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.tex", "link.tex"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.tex", "link.tex", "pipe.tex"]
 
 
 # ------------------------------------------------------------------------------------------------------ options

@@ -117,7 +117,7 @@ def true_case(network, order, values, unit):
 
 @pytest.mark.parametrize(("plane", "unit"), [(("x_1", "x_2"), 1), (("eta", "w_5"), 1), (("w_3", "x_1"), 2)], ids=str)
 def test_a_map_shows_the_true_case_everywhere(plane, unit, order):
-    """Against a forward pass and a step of its own, at random places; only a hair's breadth of a border may differ."""
+    """Against a forward pass and a step of its own, at random places."""
     d = derive(Network.parse("2-2-1"), order)
     at = {"w_1": 1.2, "w_2": -1.3, "w_3": -1.1, "w_4": 0.4, "w_5": 1.3, "w_6": 1.0, "y_g": -1.4, "eta": 0.3}
     if "eta" in plane:
@@ -130,13 +130,13 @@ def test_a_map_shows_the_true_case_everywhere(plane, unit, order):
     rng = np.random.default_rng(1)
     ends = [(0.0, 1.0) if name == "eta" else (-2.0, 2.0) for name in plane]
     wrong, seen = 0, set()
-    for a, b in rng.random((400, 2)):
+    for a, b in rng.random((600, 2)):
         values = at | {name: low + (high - low) * t for name, (low, high), t in zip(plane, ends, (a, b), strict=True)}
         case = true_case(d.network, order, values, unit - 1)
         seen.add(case)
         x, y = 62 + 320 * a, 14 + 320 * (1 - b)
         wrong += not any(inside(polygon, x, y) for polygon in shapes.get(case, []))
-    assert wrong <= 4
+    assert wrong <= (0 if "eta" in plane else 3)  # over x there are slivers, thinner than a cell
     assert len(seen) > 1
 
 
@@ -157,7 +157,7 @@ def test_the_regions_fill_the_map(order):
             for shapes in polygons(picture).values()
             for s in shapes
         ]
-        assert sum(areas) == pytest.approx(320 * 320, rel=2e-3)
+        assert sum(areas) == pytest.approx(320 * 320, rel=1e-5)
         assert set(polygons(picture)) <= {b.name for b in d[f"dv{layer}"].rhs}
 
 
