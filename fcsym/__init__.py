@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from fcsym.errors import CompileError as CompileError
     from fcsym.errors import Diverged as Diverged
     from fcsym.errors import FcsymError as FcsymError
+    from fcsym.errors import MissingTool as MissingTool
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
     from fcsym.errors import UndefinedContribution as UndefinedContribution
     from fcsym.network import Network as Network
     from fcsym.proof import Proof as Proof
+    from fcsym.render.picture import Picture as Picture
+    from fcsym.render.picture import draw as draw
     from fcsym.schemes import Scheme as Scheme
     from fcsym.schemes import scheme as scheme
     from fcsym.schemes.statements import collapse as collapse
@@ -56,7 +59,9 @@ _WHERE = {
     "Equation": "equation",
     "FcsymError": "errors",
     "Network": "network",
+    "MissingTool": "errors",
     "NetworkError": "errors",
+    "Picture": "render.picture",
     "Piece": "activation",
     "Proof": "proof",
     "Report": "checker",
@@ -68,6 +73,7 @@ _WHERE = {
     "collapse": "schemes.statements",
     "cost": "costs",
     "derive": "derivation",
+    "draw": "render.picture",
     "identity": "activation",
     "leaky_relu": "activation",
     "next_input": "schemes.statements",

@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     derive = commands.add_parser("derive", help="derive, prove, show, compile and check: the main job")
     _network_options(derive)
     _check_options(derive)
-    derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well, to a .tex file")
+    derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
+    derive.add_argument("--notation", help="of the file: indexed (default), or paper for names w_1, w_2, ...")
+    derive.add_argument("--detail", help="of the file: full (default), or summary")
+    derive.add_argument("--only", metavar="QUANTITY", help="in the file: this quantity and what leads to it")
     derive.set_defaults(run=_derive)
 
     cases = commands.add_parser("cases", help="the case table of one unit, in closed form")
@@ -207,16 +210,22 @@ def _derive(options: argparse.Namespace) -> int:
     from fcsym.checker import check
 
     d = _derivation(options)
+    of_file = {name: getattr(options, name) for name in ("notation", "detail", "only")}
+    of_file = {name: value for name, value in of_file.items() if value is not None}
     if options.output is not None:
+        from fcsym.render.content import checked
         from fcsym.render.save import writable
 
         writable(options.output)  # before the work, not after
+        checked(d, **of_file)
+    elif of_file:
+        raise _Usage(f"--{next(iter(of_file))} says how a file is written: name the file with -o.")
     _prove(d)
     with _progress() as step:
         reports = [check(d, _trials(options, d), options.seed, progress=step)]
         if xor.applies(d.network):
             reports.append(check(d, 1, options.seed, points=xor.points(d.network, seed=options.seed), progress=step))
-    written = None if options.output is None else d.save(options.output)
+    written = None if options.output is None else d.save(options.output, **of_file)
     passed = d.proof.holds and all(reports)
     if options.json:
         document = _summary(d, reports) | {"equations": [_equation(d, name) for name in d.by_name]}

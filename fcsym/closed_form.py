@@ -297,31 +297,7 @@ def _relation(condition: Condition, subject: Any) -> Any:
 
 def symbol_name(d: Derivation, array: Array, position: tuple[int, ...]) -> str:
     """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
-    shape = d.network.shape(array)
-    base = array.unprimed
-    if base in d.network.parameters:
-        name = _weight_name(d, base, position, shape)
-        return f"{name}_new" if array.after else name
-    if array.symbol == "delta" and array.layer == len(d.network.layers):
-        return "dE_dY" if shape == (1,) else f"dE_dY_{position[0] + 1}"
-    single = len(d.network.layers) == 2 and array.layer == 1
-    return notation.element_name(array, position, shape, single)
-
-
-def _weight_name(d: Derivation, array: Array, position: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    parameters = d.network.parameters
-    before = parameters[: parameters.index(array)]
-    offset = 0
-    for n, length in zip(position, shape, strict=True):
-        offset = offset * length + n
-    if d.network.names:
-        if len(d.network.names) == sum(prod(d.network.shape(theta)) for theta in parameters):
-            return d.network.names[sum(prod(d.network.shape(a)) for a in before) + offset]
-        return "_".join([d.network.names[len(before)], *(str(n + 1) for n in position)])
-    if d.network.widths == (2, 2, 1):  # the paper's figure 2
-        same = sum(prod(d.network.shape(a)) for a in before if a.symbol == array.symbol)
-        return f"{array.symbol.lower()}_{same + offset + 1}"
-    return notation.element_name(array, position, shape)
+    return notation.scalar_name(d.network, array, position)
 
 
 # --------------------------------------------------------------------------------------------- size estimate

@@ -5,7 +5,7 @@ Network -> forward equations -> adjoint -> update(order) -> contribution  =  Der
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from fcsym.algebra import rename, tidy, tidy_bound
 from fcsym.backprop import step
 from fcsym.contribution import compensation, increments, integrated
-from fcsym.equation import Branch, Case, Cases, Condition, Equation, Order
+from fcsym.equation import Branch, Case, Cases, Condition, Detail, Equation, Notation, Order
 from fcsym.errors import ArgumentError
 from fcsym.expression import Axis, Expr, Ref
 from fcsym.forward import forward
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fcsym.kernel import Kernel
     from fcsym.proof import Proof
+    from fcsym.render.picture import Picture
 
 __all__ = ["Derivation", "derive", "finish"]
 
@@ -201,25 +202,64 @@ class Derivation:
 
         return compile_step(self, target)
 
-    def latex(self) -> str:
-        """A stand-alone LaTeX document: the equations with their reasons, the case tables, the verdicts."""
+    def case_map(
+        self, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
+        at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
+    ) -> Picture:  # fmt: skip
+        """A picture of where each case of a hidden unit holds. See `fcsym.maps.case_map`."""
+        from fcsym.maps import case_map
+
+        return case_map(self, plane, unit, layer=layer, at=at, ends=ends)
+
+    def case_maps(self) -> tuple[Picture, ...]:
+        """The pictures that a document shows: the first unit over (x_1, x_2) and over (eta, w)."""
+        from fcsym.maps import case_maps
+
+        return case_maps(self)
+
+    def latex(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+        """A stand-alone LaTeX document: the equations with their reasons, the case tables, the verdicts.
+
+        `notation`: "indexed", or "paper" with a name for every number (w_1 .. w_6), for networks of at most 24 weights.
+        `detail`: "full", or "summary" with the equations and their verdicts only.
+        `only`: the name of one quantity, to show it and the equations that lead to it.
+        Raises ArgumentError for an option that does not exist, SizeError for flat names of a larger network.
+        """
         from fcsym.render.latex import document
 
-        return document(self)
+        return document(self, notation=notation, detail=detail, only=only)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the derivation to a file; its ending says how."""
+    def html(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+        """One self-contained HTML page: formulas in MathML, steps that unfold, no script. Options as for `latex`."""
+        from fcsym.render.html import document
+
+        return document(self, notation=notation, detail=detail, only=only)
+
+    def save(
+        self, path: str | Path, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
+    ) -> Path:
+        """Write the derivation to a file that ends in .tex, .html or .pdf. Options as for `latex`."""
         from fcsym.render.save import save
 
-        return save(self, path)
+        return save(self, path, notation=notation, detail=detail, only=only)
 
     def _repr_latex_(self) -> str:
         from fcsym.render.latex import fragment
 
         return fragment(self)
 
+    def _repr_html_(self) -> str | None:
+        from fcsym.errors import MissingTool
+        from fcsym.render.html import fragment
+
+        try:
+            return fragment(self)
+        except MissingTool:
+            return None  # a notebook shows LaTeX then
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/latex": self._repr_latex_(), "text/plain": str(self)}
+        shown = {"text/html": self._repr_html_(), "text/latex": self._repr_latex_(), "text/plain": str(self)}
+        return {kind: made for kind, made in shown.items() if made is not None}
 
     def __rich__(self) -> Any:
         from fcsym.render.terminal import derivation

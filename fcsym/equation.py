@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Branch", "Case", "Cases", "Condition", "Equation", "Rule", "Status", "Verdict"]
 
 Order: TypeAlias = Literal["simultaneous", "sequential"]
+Notation: TypeAlias = Literal["indexed", "paper"]
+Detail: TypeAlias = Literal["full", "summary"]
 
 
 class Verdict(Enum):

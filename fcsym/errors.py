@@ -8,6 +8,7 @@ __all__ = [
     "CompileError",
     "Diverged",
     "FcsymError",
+    "MissingTool",
     "NetworkError",
     "SizeError",
     "UndefinedContribution",
@@ -45,3 +46,7 @@ class UnsupportedExpression(FcsymError, TypeError):
 
 class CompileError(FcsymError):
     """A derivation cannot be compiled for the target that was asked for."""
+
+
+class MissingTool(FcsymError):
+    """A program or package that an output needs is not installed; the message says how to install it."""

@@ -8,27 +8,22 @@ from pathlib import Path
 
 from fcsym.errors import ArgumentError
 
-__all__ = ["write_bytes", "write_text"]
+__all__ = ["refuse_place", "write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file in UTF-8, as `write_bytes` does."""
+    """Write a text file in UTF-8 with LF. See `write_bytes`."""
     return write_bytes(path, text.encode("utf-8"))
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
+def write_bytes(path: Path, data: bytes) -> Path:
     """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible."""
-    if path.is_dir():
-        raise ArgumentError(f"{path} is a folder: give the name of a file in it.")
-    if path.is_symlink():
-        raise ArgumentError(f"{path} is a link: give the file it points to.")
-    if not path.parent.is_dir():
-        raise ArgumentError(f"The folder {path.parent} is not there: make it first.")
+    refuse_place(path)
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
@@ -38,6 +33,18 @@ def write_bytes(path: Path, content: bytes) -> Path:
             Path(temporary).unlink(missing_ok=True)
         raise ArgumentError(f"{path} cannot be written ({problem.strerror}): choose another place.") from None
     return path
+
+
+def refuse_place(path: Path) -> None:
+    """Raise ArgumentError where a file cannot be, before the work that would go into it."""
+    if path.is_dir():
+        raise ArgumentError(f"{path} is a folder: give the name of a file in it.")
+    if path.is_symlink():
+        raise ArgumentError(f"{path} is a link: give the file it points to.")
+    if path.exists() and not path.is_file():
+        raise ArgumentError(f"{path} is no regular file: choose another name.")
+    if not path.parent.is_dir():
+        raise ArgumentError(f"The folder {path.parent} is not there: make it first.")
 
 
 def _umask() -> int:

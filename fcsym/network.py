@@ -134,6 +134,11 @@ class Network:
         )
         return Network(self.inputs, layers, self.names)
 
+    def _repr_svg_(self) -> str:
+        from fcsym.render.picture import draw
+
+        return draw(self).svg
+
     def __str__(self) -> str:
         text = "-".join(map(str, self.widths))
         hidden = list(dict.fromkeys(layer.activation.name for layer in self.layers[:-1]))

@@ -93,6 +93,9 @@ WRONG = [
     ["cases", "2-2-1", "--unit", "3"], ["cases", "2-2-1", "--unit", "x"], ["cases", "2-2-1", "--quantity", "nothing"],
     ["cases", "4-8-8-1", "--raw"], ["derive", "2-" * 3000 + "2"], ["check", "100000-100000-1"],
     ["cases", "64-64-64-10", "--raw"], ["cases", "2-1"], ["nonsense"], [], ["check", "2-2-1", "--seed", "-1"],
+    ["derive", "2-2-1", "--notation", "paper"], ["derive", "2-2-1", "-o", "x.tex", "--notation", "flat"],
+    ["derive", "2-2-1", "-o", "x.tex", "--detail", "more"], ["derive", "2-2-1", "-o", "x.html", "--only", "nothing"],
+    ["derive", "3-4-4-2", "-o", "x.pdf", "--notation", "paper"], ["derive", "2-2-1", "-o", "none/x.html"],
     ["derive", "2-2-1", "--slope-at-kink", "nan"], ["derive", "__import__('os').system('x')"],
 ]  # fmt: skip
 
@@ -127,3 +130,14 @@ def test_a_closed_pipe_is_no_error():
         f"{sys.executable} -m fcsym cases 2-2-1 | head -1", shell=True, capture_output=True, text=True, check=True
     )
     assert "Traceback" not in done.stderr
+
+
+def test_the_file_can_be_shorter_or_in_flat_names(capsys, tmp_path):
+    file = tmp_path / "d.html"
+    options = ("--notation", "paper", "--detail", "summary", "--only", "p")
+    status, _, _ = run(capsys, "derive", "2-2-1", "--trials", "20", "-o", str(file), *options)
+    assert status == 0
+    text = file.read_text()
+    assert "Backpropagation" in text
+    assert "The integrated compensation" not in text
+    assert "<summary>" not in text

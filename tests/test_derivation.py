@@ -130,7 +130,7 @@ def test_names_are_found_as_people_write_them():
 def test_notebooks_and_terminals_have_a_form():
     d = derive(Network.parse("2-2-1"))
     assert r"\begin{cases}" in d._repr_latex_()
-    assert set(d._repr_mimebundle_()) == {"text/latex", "text/plain"}
+    assert set(d._repr_mimebundle_()) == {"text/html", "text/latex", "text/plain"}
     assert "dv1[i] =" in str(d)
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import os
 import re
+import stat
 import subprocess
 
 import pytest
 from conftest import need
 
 from fcsym.derivation import derive
-from fcsym.errors import ArgumentError
+from fcsym.equation import Cases, Rule, Verdict
+from fcsym.errors import ArgumentError, CompileError, MissingTool, SizeError
 from fcsym.network import Network
+from fcsym.render import formula
+from fcsym.render.content import content
 from fcsym.render.latex import document
 
 DOCUMENTS = {
@@ -18,14 +23,20 @@ DOCUMENTS = {
     "leaky": Network.parse("3-4-4-2", "leaky_relu", True),
     "deep linear": Network.parse("2-2-2-1", "identity"),
     "no hidden layer": Network.parse("2-1"),
+    "two outputs": Network.parse("2-3-2", bias=True),
+    "three layers, leaky": Network.parse("2-2-2-2", "leaky_relu"),
     "deep, mixed": Network.mlp([3, 2, 2, 2, 2, 2], ["relu", "identity", "leaky_relu", "relu"], True),
 }
 
 
-@pytest.mark.parametrize("name", list(DOCUMENTS))
-def test_pdflatex_has_nothing_to_say(name, order, tmp_path):
+FLAT = ("2-2-1", "deep linear", "no hidden layer", "two outputs", "three layers, leaky")
+VARIANTS = [(name, "indexed") for name in DOCUMENTS] + [(name, "paper") for name in FLAT]
+
+
+@pytest.mark.parametrize(("name", "notation"), VARIANTS, ids=" ".join)
+def test_pdflatex_has_nothing_to_say(name, notation, order, tmp_path):
     program = need("pdflatex")
-    source = derive(DOCUMENTS[name], order).save(tmp_path / "derivation.tex")
+    source = derive(DOCUMENTS[name], order).save(tmp_path / "derivation.tex", notation=notation)
     run = subprocess.run(
         [program, "-interaction=nonstopmode", "-halt-on-error", source.name],
         cwd=tmp_path,
@@ -37,6 +48,35 @@ def test_pdflatex_has_nothing_to_say(name, order, tmp_path):
     said = re.findall(r"^!.*|.*[Ww]arning.*|^(?:Over|Under)full.*|.*undefined.*", log, re.MULTILINE)
     assert not said
     assert (tmp_path / "derivation.pdf").stat().st_size > 10_000
+
+
+def said_of(source, folder):
+    """What pdflatex complains of; no PDF is made, which is quicker."""
+    (folder / "d.tex").write_text(source)
+    command = [need("pdflatex"), "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "d.tex"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    log = (folder / "d.log").read_text(errors="replace").replace("pdfTeX warning: \\pdfdraftmode", "")
+    return re.findall(r"^!.*|.*[Ww]arning.*|^(?:Over|Under)full.*|.*undefined.*", log, re.MULTILINE)
+
+
+def test_no_network_has_a_box_that_is_too_full(derivation, tmp_path):
+    assert not said_of(derivation.latex(), tmp_path)
+    if derivation.network.widths in ((2, 2, 1), (2, 3, 2, 2)):
+        assert not said_of(derivation.latex(notation="paper"), tmp_path)
+
+
+def test_names_of_any_length_fit(tmp_path, order):
+    """Each weight, the activation and its pieces have names as long as they may be."""
+    names = [letter * 31 + str(n) for n, letter in enumerate("abcdef")]
+    pieces = f'{{ upper = 0, slope = 0.123456789, name = "{"r" * 16}" }}, {{ slope = 2, name = "{"t" * 16}" }}'
+    phi = "q" * 32
+    (tmp_path / "net.toml").write_text(
+        f'widths = [2, 2, 1]\nnames = {names}\nactivation = "{phi}"\n'
+        f'[[activations]]\nname = "{phi}"\npieces = [{pieces}]\n'
+    )
+    d = derive(Network.load(tmp_path / "net.toml"), order)
+    for notation in ("indexed", "paper"):
+        assert not said_of(d.latex(notation=notation), tmp_path)
 
 
 def test_long_tables_and_odd_names(tmp_path, order):
@@ -78,7 +118,7 @@ def test_every_equation_has_its_number_reason_and_verdict(derivation):
     for number, equation in enumerate(derivation, 1):
         assert text.count(rf"\tag{{{number}}}") == 1
         assert derivation.proof.verdict(equation.name).verdict.value.lower() in text
-    for item in ("Assumptions", "Verdicts", r"\subsection*{Backpropagation}"):
+    for item in ("Assumptions", "Verdicts", r"\section{Backpropagation}"):
         assert item in text
     assert "`" not in text
 
@@ -98,8 +138,194 @@ def test_bad_places_are_refused(tmp_path):
     d = derive(Network.parse("2-2-1"))
     (tmp_path / "folder.tex").mkdir()
     (tmp_path / "link.tex").symlink_to(tmp_path / "elsewhere.tex")
-    for name in ("x.docx", "x", "folder.tex", "link.tex", "none/x.tex"):
+    os.mkfifo(tmp_path / "pipe.tex")
+    for name in ("x.docx", "x", "folder.tex", "link.tex", "pipe.tex", "none/x.tex"):
         with pytest.raises(ArgumentError) as caught:
             d.save(tmp_path / name)
         assert "\n" not in str(caught.value)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.tex", "link.tex"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.tex", "link.tex", "pipe.tex"]
+
+
+# ------------------------------------------------------------------------------------------------------ options
+
+
+def test_flat_names_are_those_of_the_paper():
+    text = document(derive(Network.parse("2-2-1"), "sequential"), notation="paper")
+    for line in (
+        r"s_{1} &= w_{1} \, x_{1} + w_{2} \, x_{2}",
+        r"w^{\prime}_{5} &= w_{5} - \eta \, \tfrac{\mathrm{d}E}{\mathrm{d}Y} \, v_{1}",
+        r"r_{6} &= w^{\prime}_{6} + p_{6}",
+    ):
+        assert line in text
+    assert r"\sum" not in text
+    assert "carries the weight's number" in text
+
+
+def test_flat_equations_are_the_indexed_ones(order):
+    """Numbers put in for the names on both sides agree with the kernel."""
+    import numpy as np
+
+    d = derive(Network.parse("2-3-2", bias=True), order)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=d.network.shape(theta)) for theta in d.network.parameters]
+    x, target, eta = rng.normal(size=2), rng.normal(size=2), 0.1
+    after = d.compile().step(weights, x, target, eta, undefined="nan")
+    known = {theta.name: w for theta, w in zip(d.network.parameters, weights, strict=True)}
+    known |= {"x": x, "yg": target, "eta": np.array(eta)} | after._asdict()
+    from fcsym.notation import flat_latex
+
+    arrays = {a.name: a for e in d for a in (*e.operands, *([e.array] if e.defines else [])) if a.name in known}
+    elements = [(array, place) for array in arrays.values() for place in np.ndindex(known[array.name].shape)]
+    numbers = {flat_latex(d.network, array, place): known[array.name][place] for array, place in elements}
+    assert len(numbers) == len(elements)  # no two share a name
+    checked = 0
+    for step in content(d, "paper").steps:
+        for written in step.written:
+            if not isinstance(written.rhs, Cases) and step.equation.rule is not Rule.SPLIT:
+                assert _number(written.rhs, numbers) == pytest.approx(_number(written.lhs, numbers), rel=1e-9)
+                checked += 1
+    assert checked >= 60
+
+
+def _number(node, numbers):
+    from math import prod
+
+    from fcsym.expression import Add, Apply, Mul, Number, Pow
+
+    match node:
+        case Number(value):
+            return float(value)
+        case Add(terms):
+            return sum(_number(term, numbers) for term in terms)
+        case Mul(factors):
+            return prod(_number(factor, numbers) for factor in factors)
+        case Pow(base, exponent):
+            return _number(base, numbers) ** exponent
+        case Apply(phi, argument, derivative):
+            s = _number(argument, numbers)
+            return float(phi.slope_at(s) if derivative else phi.value_at(s))
+    return numbers[node.latex]
+
+
+def test_flat_names_are_refused_for_large_networks():
+    with pytest.raises(SizeError, match="36"):
+        derive(Network.parse("3-4-4-2")).latex(notation="paper")
+
+
+def test_a_reader_s_own_names_are_used(tmp_path):
+    (tmp_path / "net.toml").write_text('widths = [1, 1, 1]\nnames = ["inner", "outer"]\n')
+    text = derive(Network.load(tmp_path / "net.toml")).latex(notation="paper")
+    assert r"s_{1} = \mathrm{inner} \, x_{1}" in text or r"s = \mathrm{inner} \, x" in text
+
+
+def test_a_summary_has_equations_and_verdicts_only(derivation):
+    text = document(derivation, detail="summary")
+    assert text.count(r"\tag{") >= len(derivation)
+    for item in ("Uses", "Closed forms", r"\section{Verdicts}", "Paper:"):
+        assert item not in text
+    assert len(text) < len(document(derivation))
+
+
+def test_one_quantity_comes_with_all_that_it_uses(order):
+    d = derive(Network.parse("3-4-2"), order)
+    text = d.latex(only="ds")
+    names = ["s1", "v1", "y", "delta2", "W2_new", "g1", "delta1", "W1_new", "a0", "ds1"]
+    if order == "simultaneous":
+        names.remove("W2_new")
+    numbers = [list(d.by_name).index(name) + 1 for name in names]
+    assert sorted(map(int, re.findall(r"\\tag\{(\d+)\}", text))) == sorted(numbers)
+    assert "For $P$ only" not in text
+    with pytest.raises(ArgumentError):
+        d.latex(only="nothing")
+
+
+@pytest.mark.parametrize("option", [{"notation": "flat"}, {"detail": "more"}, {"notation": None}, {"detail": 3}])
+def test_options_that_do_not_exist_are_refused(option):
+    with pytest.raises(ArgumentError, match="choose"):
+        derive(Network.parse("2-1")).latex(**option)
+
+
+# ------------------------------------------------------------------------------------------------ closed forms
+
+
+def test_closed_forms_are_those_of_the_derivation(order):
+    """What is printed has the value that SymPy gives to the closed form."""
+    import sympy
+
+    d = derive(Network.parse("2-2-1"), order)
+    forms = {(form.equation.lhs.latex, form.case): form for form in content(d).closed}
+    assert len(forms) == 2 + 4 + 4 + 4  # W2', W1', and two cases of p and of P for two units
+    values = {f"w_{n}": sympy.Rational(n, 7) for n in range(1, 7)}
+    values |= {f"{name}_{n}": sympy.Rational(n + 2, 5) for name in ("x", "v", "g") for n in (1, 2)}
+    values |= {"y_g": sympy.Rational(1, 3), "eta": sympy.Rational(1, 10)}
+    latex = {re.sub(r"_(\d)", r"_{\1}", name): float(number) for name, number in values.items()}
+    latex |= {r"\eta": 0.1, r"y^{\mathrm{g}}": 1 / 3} | {rf"\varphi'_{{{n}}}": (n + 2) / 5 for n in (1, 2)}
+    for unit, weight in ((1, 5), (2, 6)):
+        for name in ("p", "P"):
+            for case in ("active -> active", "active -> dead"):
+                form = forms[f"{name}_{{{weight}}}", case]
+                true = d.expr(name, unit, case=case, keep=("v1",)).subs(values)
+                assert _number(form.equation.rhs, latex) == pytest.approx(float(true), rel=1e-12)
+                assert form.verdict is Verdict.PROVED
+
+
+def test_large_networks_have_no_closed_forms():
+    assert content(derive(Network.parse("3-4-4-2"))).closed == ()
+
+
+def test_a_formula_that_is_too_wide_is_broken_everywhere_it_can_be():
+    d = derive(Network.parse("2-2-1"), "sequential")
+    form = next(form for form in content(d).closed if form.case == "active -> active")
+    for room in (20, 30, 62):
+        lines = formula.value(form.equation.rhs, room).split(r"\\")
+        assert len(lines) > 1
+    assert len(formula.value(form.equation.rhs, 20).split(r"\\")) > len(
+        formula.value(form.equation.rhs, 62).split(r"\\")
+    )
+    assert formula.equation(form.equation).startswith(r"\begin{aligned}")
+
+
+# ---------------------------------------------------------------------------------------------------------- PDF
+
+
+def test_a_pdf_is_written_and_is_the_same_each_time(tmp_path):
+    need("pdflatex")
+    d = derive(Network.parse("2-2-1"), "sequential")
+    first, second = (d.save(tmp_path / f"{name}.pdf", detail="summary").read_bytes() for name in "ab")
+    assert first == second
+    assert first.startswith(b"%PDF-")
+    assert b"Date" not in first
+    assert str(tmp_path).encode() not in first
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.pdf", "b.pdf"]
+
+
+def test_without_an_engine_one_sentence(tmp_path, monkeypatch):
+    d = derive(Network.parse("2-1"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingTool, match="pdflatex or tectonic") as caught:
+        d.save(tmp_path / "x.pdf")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["pdflatex", "tectonic"])
+def test_either_engine_will_do_and_its_failure_is_told(name, tmp_path, monkeypatch):
+    bin_, out = tmp_path / "bin", tmp_path / "out"
+    bin_.mkdir()
+    out.mkdir()
+    engine = bin_ / name
+    d = derive(Network.parse("2-1"))
+    d.proof  # noqa: B018  # before the path is taken away
+    monkeypatch.setenv("PATH", f"{bin_}")
+    for script, said in (
+        ("echo %PDF- > derivation.pdf", None),
+        ("echo '! Emergency stop.' > derivation.log; exit 1", "Emergency stop"),
+    ):
+        engine.write_text(f"#!/bin/sh\n{script}\n")
+        engine.chmod(engine.stat().st_mode | stat.S_IXUSR)
+        if said is None:
+            assert d.save(out / "x.pdf").read_bytes() == b"%PDF-\n"
+        else:
+            with pytest.raises(CompileError, match=said):
+                d.save(out / "y.pdf")
+    assert [made.name for made in out.iterdir()] == ["x.pdf"]

@@ -49,6 +49,7 @@ MAY = {
     "proof": {*BASE, *(DERIVING - {"backprop"})},
     "render": {*BASE, "files"},
     "kernel": {*BASE, "network"},
+    "maps": {"equation", "errors", "expression", "notation", "render"},
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
     "trajectory": {"checker", "equation", "network", "oracle"},

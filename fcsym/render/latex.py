@@ -1,387 +1,221 @@
 r"""LaTeX: a stand-alone document that `pdflatex` compiles in one pass with the packages of a basic installation.
 
-Only `aligned`, `align*` and `cases` are used, which pdflatex, KaTeX, MathJax and latex2mathml read alike. Numbers are
-tags and cross references are written out, so that no second pass is needed. Long sums are broken here, by the measured
-width of their terms.
+Numbers are tags and references are written out, as links that pdfTeX makes by itself, so that no second pass is needed.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Verdict
-from fcsym.expression import Add, Apply, Array, Expr, Mul, Number, Pow, Ref, Total, mul
+from fcsym.equation import Branch, Cases, Equation, Verdict
+from fcsym.expression import Apply, Array
 from fcsym.notation import latex_array
+from fcsym.render.content import Content, Row, Step, content, counted
+from fcsym.render.formula import case_name, equation, escape, expression, prose, stacked
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
-    from fcsym.proof import Finding
+    from fcsym.equation import Detail, Notation
 
-__all__ = ["document", "equation", "expression", "fragment", "prose"]
+__all__ = ["document", "equation", "expression", "fragment"]
 
 _ROWS_PER_TABLE = 18
-_LINE = 62  # widths of an ordinary letter that fit on a line beside the number
-_SUM, _PRODUCT, _ATOM = range(3)
+_PAGE = 22
+"""Lines of a display that are sure to fit on a page."""
+
+_T = TypeVar("_T")
+
+_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
+\usepackage[margin=2.4cm]{geometry}
+\usepackage{amsmath}
+\usepackage{color}
+\ifdefined\pdfdest
+  \newcommand{\target}[1]{\smash{\raisebox{2\baselineskip}{\pdfdest name {eq.#1} xyz}}}
+  \newcommand{\eqn}[1]{\leavevmode\pdfstartlink attr {/Border [0 0 0]} goto name {eq.#1}(#1)\pdfendlink}
+\else
+  \newcommand{\target}[1]{} \newcommand{\eqn}[1]{(#1)}
+\fi
+\ifdefined\pdfinfoomitdate \pdfinfoomitdate=1 \pdftrailerid{} \pdfsuppressptexinfo=-1 \fi
+\definecolor{soft}{gray}{0.32}
+\allowdisplaybreaks \raggedright \raggedbottom \setlength{\parindent}{0pt} \setlength{\parskip}{0.6ex}
+\hbadness=10000 \vbadness=10000
+\renewcommand{\labelitemi}{$\bullet$}
+\renewcommand{\arraystretch}{1.25}
+\newcommand{\verdict}[1]{\textsc{#1}}
+\newcommand{\reason}[1]{{\small\color{soft}#1\par}\vspace{0.6ex}}"""
+
+_PAPER = r"S. Mishra and A. Arunkumar, \emph{Front Contribution instead of Back Propagation}, arXiv 2106.05569, 2021."
 
 
-# ------------------------------------------------------------------------------------------------ expressions
-
-
-def expression(node: Expr) -> str:
-    """An expression as LaTeX."""
-    return _latex(node)[0]
-
-
-def _latex(node: Expr) -> tuple[str, int]:
-    """The text and how tightly its outermost operator binds."""
-    match node:
-        case Number(value):
-            return _number(value), _SUM if value < 0 else _ATOM
-        case Ref(array, indices):
-            return latex_array(array, [index.letter for index in indices]), _ATOM
-        case Add(terms):
-            return _signed([_at(term, _SUM) for term in terms]), _SUM
-        case Mul(factors):
-            return _product(factors)
-        case Pow(base, exponent) if exponent < 0:
-            return _fraction([], [Pow(base, -exponent) if exponent < -1 else base]), _ATOM
-        case Pow(Ref() as base, exponent):  # never two superscripts on one letter
-            return f"{{{_at(base, _ATOM)}}}^{{{exponent}}}", _ATOM
-        case Pow(base, exponent):
-            return f"{_at(base, _ATOM)}^{{{exponent}}}", _ATOM
-        case Total(over, body):
-            letters = ",".join(index.letter for index in over)
-            return rf"\sum_{{{letters}}} {_at(body, _PRODUCT)}", _PRODUCT
-        case Apply(phi, argument, derivative):
-            mark = "'" * derivative
-            return rf"\operatorname{{{_escape(phi.name)}}}{mark}\left({_latex(argument)[0]}\right)", _ATOM
-    raise TypeError(f"{node!r} has no LaTeX form.")
-
-
-def _number(value: Fraction) -> str:
-    sign = "-" if value < 0 else ""
-    size = abs(value)
-    return (
-        f"{sign}{size.numerator}"
-        if size.denominator == 1
-        else rf"{sign}\frac{{{size.numerator}}}{{{size.denominator}}}"
-    )
-
-
-def _at(node: Expr, level: int) -> str:
-    text, own = _latex(node)
-    return text if own >= level else rf"\left({text}\right)"
-
-
-def _signed(terms: Sequence[str]) -> str:
-    result = terms[0]
-    for term in terms[1:]:
-        result += f" - {term[1:]}" if term.startswith("-") else f" + {term}"
-    return result
-
-
-def _product(factors: Sequence[Expr]) -> tuple[str, int]:
-    sign = ""
-    if isinstance(factors[0], Number) and factors[0].value < 0:
-        sign = "-"
-        factors = [*([] if factors[0].value == -1 else [Number(-factors[0].value)]), *factors[1:]]
-    above = [f for f in factors if not (isinstance(f, Pow) and f.exponent < 0)]
-    below = [
-        Pow(f.base, -f.exponent) if f.exponent < -1 else f.base
-        for f in factors
-        if isinstance(f, Pow) and f.exponent < 0
-    ]
-    if below:
-        # a factor in parentheses stays beside the fraction, where it can be read
-        beside = [f for f in above if isinstance(f, Add)]
-        text = _fraction([f for f in above if f not in beside], below) + "".join(f" {_at(f, _PRODUCT)}" for f in beside)
-    else:
-        text = _times(above)
-    return sign + text, _SUM if sign else _PRODUCT
-
-
-def _fraction(above: Sequence[Expr], below: Sequence[Expr]) -> str:
-    if above and isinstance(above[0], Number):
-        number = above[0].value
-        above, below = list(above[1:]), list(below)
-        if number.numerator != 1:
-            above.insert(0, Number(Fraction(number.numerator)))
-        if number.denominator != 1:
-            below.insert(0, Number(Fraction(number.denominator)))
-    return rf"\frac{{{_times(above) or '1'}}}{{{_times(below)}}}"
-
-
-def _times(factors: Sequence[Expr]) -> str:
-    """Sums over indices come last: everything after a sum sign reads as its body."""
-    ordered = sorted(factors, key=lambda f: isinstance(f, Total))
-    return r" \, ".join(_at(f, _PRODUCT if len(ordered) > 1 else _SUM) for f in ordered)
-
-
-# -------------------------------------------------------------------------------------------------- equations
-
-
-def _width(node: Expr) -> float:
-    """How wide an expression is on paper, in ordinary letters."""
-    match node:
-        case Number(value):
-            return len(str(value)) if value.denominator == 1 else 2 + 0.5 * len(str(value.denominator))
-        case Ref(array, indices):
-            upper = (2.5 if array.layer is not None else 0) + (0.5 if array.after else 0)
-            base = 2.0 if array.symbol in ("ds", "dv", "dy") else 1.2
-            return base + max(upper, 0.7 * len(indices))
-        case Add(terms):
-            return sum(_width(term) + 2.5 for term in terms)
-        case Mul(factors):
-            above = sum(_width(f) + (2 if isinstance(f, Add) else 0.3) for f in factors if not _below(f))
-            return max(above, sum(_width(f) + 0.3 for f in factors if _below(f)))
-        case Pow(base, _):
-            return _width(base) + 0.8
-        case Total(_, body):
-            return 2.5 + _width(body)
-        case Apply(phi, argument, _):
-            return len(phi.name) + 2 + _width(argument)
-    return 1.0
-
-
-def _below(node: Expr) -> bool:
-    return isinstance(node, Pow) and node.exponent < 0
-
-
-def _lines(node: Expr, room: float) -> list[str]:
-    """The expression in lines no wider than `room`, broken at the plus signs of its outermost sum."""
-    if not isinstance(node, Add) or _width(node) <= room:
-        return [expression(node)]
-    lines: list[list[str]] = [[]]
-    used = 0.0
-    for term in node.terms:
-        width = _width(term) + 2.5
-        if lines[-1] and used + width > room:
-            lines.append([])
-            used = 0.0
-        lines[-1].append(_at(term, _SUM))
-        used += width
-    first, *others = (_signed(line) for line in lines)
-    return [first, *(f"{{}} - {line[1:]}" if line.startswith("-") else f"{{}} + {line}" for line in others)]
-
-
-def _condition(condition: Condition) -> str:
-    relation = {">": ">", "<=": r"\le", "=": "=", "!=": r"\ne"}[condition.relation]
-    return f"{expression(condition.subject)} {relation} {_number(condition.bound)}"
-
-
-def _row(branch: Branch, room: float) -> tuple[str, str]:
-    when = ",\\ ".join(map(_condition, branch.when))
-    if branch.value is None:
-        return r"\text{undefined}", when
-    lines = _lines(branch.value, room)
-    value = lines[0] if len(lines) == 1 else r"\begin{aligned} &" + r" \\ &".join(lines) + r" \end{aligned}"
-    return value, when
-
-
-def _pieces(node: Apply) -> str:
-    """phi(s) or phi'(s) piece by piece, with the declared slope at a kink where it differs from the piece's own."""
-    s, phi = node.argument, node.activation
-    rows = []
-    for n in range(len(phi.pieces) - 1, -1, -1):
-        piece, lower = phi.pieces[n], phi.kinks[n - 1] if n else None
-        value = Number(piece.slope) if node.derivative else mul(piece.slope, s) + piece.intercept
-        kink = phi.kink_slopes[n] if node.derivative and piece.upper is not None else piece.slope
-        split = kink != piece.slope
-        bounds = [f"{_number(lower)} <" if lower is not None else "", expression(s)]
-        if piece.upper is not None:
-            relation = "<" if split else r"\le"
-            bounds.append(f"{relation} {_number(piece.upper)}")
-        if split and piece.upper is not None:
-            rows.append(f"{_number(kink)} & \\text{{if }} {expression(s)} = {_number(piece.upper)}")
-        rows.append(f"{expression(value)} & \\text{{if }} {' '.join(part for part in bounds if part)}")
-    return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
-
-
-def equation(item: Equation) -> str:
-    """One equation, without number, for a display."""
-    left = expression(item.lhs)
-    if isinstance(item.rhs, Apply) and len(item.rhs.activation.pieces) > 1:
-        return f"{left} = {expression(item.rhs)} = {_pieces(item.rhs)}"
-    if isinstance(item.rhs, Cases):
-        conditions = max(sum(_width(c.subject) + 4 for c in branch.when) for branch in item.rhs)
-        values = max(_width(branch.value) if branch.value is not None else 6 for branch in item.rhs)
-        if conditions + values + _width(item.lhs) + 4 <= _LINE:
-            rows = [" & ".join((value, r"\text{if } " + when)) for value, when in (_row(b, 40) for b in item.rhs)]
-            return left + r" = \begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
-        room = _LINE - _width(item.lhs) - 8
-        stacked = []
-        for branch in item.rhs:
-            value, when = _row(branch, room)
-            stacked.append(rf"{value} \\ \quad\text{{if }} {when}")
-        return left + r" = \begin{cases} " + r" \\[1ex] ".join(stacked) + r" \end{cases}"
-    lines = _lines(item.rhs, _LINE - _width(item.lhs) - 3)
-    if len(lines) == 1:
-        return f"{left} = {lines[0]}"
-    return rf"\begin{{aligned}} {left} &= " + r" \\ &\quad ".join(lines) + r" \end{aligned}"
-
-
-# ------------------------------------------------------------------------------------------------------ prose
-
-
-_SPECIAL = {
-    "\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-}  # fmt: skip
-
-
-def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(letter, letter) for letter in text)
-
-
-def prose(text: str, d: Derivation) -> str:
-    """A sentence as LaTeX; what stands between backticks is mathematics in ASCII."""
-    arrays = {e.name: e.array for e in d.equations if e.defines}
-    arrays |= {a.name: a for theta in d.network.parameters for a in (theta, theta.primed)}
-    parts = text.split("`")
-    return "".join(
-        (f"${_formula(part, arrays)}$" if n % 2 else _escape(part).replace("->", r"$\to$"))
-        for n, part in enumerate(parts)
-    )
-
-
-_TOKEN = re.compile(r"dE/dy|v\^c|y_g|d[sv]'?|[A-Za-z][A-Za-z]*\d*(?:_new)?|!=|\*|.", re.ASCII | re.DOTALL)
-_WORDS = {
-    "dE/dy": r"\tfrac{\partial E}{\partial y}", "v^c": r"v^{\mathrm{c}}", "y_g": r"y_{\mathrm{g}}", "!=": r"\ne ",
-    "*": r"\cdot ", "eta": r"\eta ", "delta": r"\delta ", "phi": r"\varphi ", "ds": r"\mathrm{d}s",
-    "dv": r"\mathrm{d}v", "dv'": r"\mathrm{d}v'", "x": "x",
-}  # fmt: skip
-
-
-def _formula(text: str, arrays: dict[str, Array]) -> str:
-    out = []
-    for token in _TOKEN.findall(text):
-        if token in _WORDS:
-            out.append(_WORDS[token])
-        elif token in arrays:
-            out.append(latex_array(arrays[token]))
-        else:
-            out.append(token)
-    return "".join(out)
-
-
-def _case_name(name: str) -> str:
-    name = _escape(name).replace(r"v\textasciicircum{}c", "v^c")
-    name = name.replace("v^c", r"$v^{\mathrm{c}}$").replace("dv'", r"$\mathrm{d}v'$").replace("!=", r"$\ne$")
-    return name.replace("->", r"$\to$")
-
-
-# --------------------------------------------------------------------------------------------------- documents
-
-
-_SECTIONS: tuple[tuple[str, Callable[[Equation], bool]], ...] = (
-    ("The network", lambda e: e.defines and not e.array.after and e.array.symbol in ("s", "v", "y", "E")),
-    ("Backpropagation", lambda e: e.rule in (Rule.ADJOINT, Rule.UPDATE) or e.array.symbol == "g"),
-    ("Front contribution", lambda e: e.rule in (Rule.INCREMENT, Rule.AFTER, Rule.CASES) or e.array.symbol == "a"),
-    ("The compensation", lambda e: e.rule in (Rule.CHOICE, Rule.IDENTITY) or e.array.symbol in ("vc", "r")),
-    ("The integrated compensation", lambda e: True),
-)
-
-
-def document(d: Derivation) -> str:
-    """A stand-alone document: equations with their reasons, case tables, assumptions, verdicts."""
-    numbers = {e.name: n for n, e in enumerate(d.equations, 1)}
+def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+    """A stand-alone document: equations with their reasons, case tables, assumptions, verdicts, closed forms."""
+    page = content(d, notation, detail, only)
     lines = [
-        r"\documentclass[11pt,a4paper]{article}",
-        r"\usepackage[margin=2.4cm]{geometry}",
-        r"\usepackage{amsmath}",
-        r"\allowdisplaybreaks \raggedright \raggedbottom \setlength{\parindent}{0pt} \setlength{\parskip}{0.6ex}",
-        r"\hbadness=10000 \vbadness=10000",
+        _PREAMBLE,
+        rf"\ifdefined\pdfinfo \pdfinfo{{/Title ({_plain(page.title)})}} \fi",
         r"\begin{document}",
-        rf"\section*{{One training step of {_escape(str(d.network))}, {d.order} order}}",
-        *_assumptions(d),
+        rf"{{\LARGE\bfseries {escape(page.title)}\par}}",
+        r"\vspace{0.8ex}",
+        rf"{{\color{{soft}}{_summary(page)}\par}}",
+        *_sentences(page),
+        *_assumptions(page),
     ]
-    left = list(d.equations)
-    for title, belongs in _SECTIONS:
-        mine = [e for e in left if belongs(e)]
-        left = [e for e in left if e not in mine]
-        if mine:
-            lines.append(rf"\subsection*{{{title}}}")
-            for e in mine:
-                lines += _numbered(e, numbers, d)
-    lines += _verdicts(d, numbers)
+    for section in page.sections:
+        lines.append(rf"\section{{{escape(section.title)}}}")
+        for step in section.steps:
+            lines += _step(step, page)
+    if page.full:
+        lines += [*_verdicts(page), *_closed_forms(page), *_citations(page)]
     return "\n".join([*lines, r"\end{document}", ""])
 
 
-def _assumptions(d: Derivation) -> list[str]:
-    items = [rf"\item {prose(sentence, d)}" for sentence in d.assumptions]
-    return [r"\subsection*{Assumptions}", r"\begin{itemize}", *items, r"\end{itemize}"]
+def _summary(page: Content) -> str:
+    counts = ", ".join(counted(verdict, count) for verdict, count in page.counts)
+    steps = sum(1 for _ in page.steps)
+    return f"{steps} equations. Verdicts on them and on their cases: {counts}."
 
 
-_ROWS_PER_DISPLAY = 10
-"""A display cannot be broken over pages; a longer case table is several of them."""
+def _plain(text: str) -> str:
+    """Text for the PDF's own title, which is no LaTeX."""
+    return "".join(letter for letter in text if letter.isascii() and (letter.isalnum() or letter in " -,_."))
 
 
-def _displays(e: Equation) -> list[str]:
+def _sentences(page: Content) -> Iterator[str]:
+    for sentence in (page.about, page.remark if page.flat else ""):
+        if sentence:
+            yield rf"{{\color{{soft}}{prose(sentence, page.arrays)}\par}}"
+
+
+def _assumptions(page: Content) -> list[str]:
+    items = [rf"\item {prose(sentence, page.arrays)}" for sentence in page.assumptions]
+    return [
+        r"\subsection*{Assumptions}",
+        r"\begin{itemize} \setlength{\itemsep}{0pt}",
+        *items,
+        r"\end{itemize}",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------- steps
+
+
+def _displays(step: Step) -> Iterator[str]:
     """The equation, in as many displays as it needs."""
-    if not isinstance(e.rhs, Cases):
-        return [equation(e)]
-    rows = e.rhs.branches
-    most = _ROWS_PER_DISPLAY if e.rule is not Rule.INTEGRAL else _ROWS_PER_DISPLAY // 2 + 1
-    return [equation(replace(e, rhs=Cases(rows[n : n + most]))) for n in range(0, len(rows), most)]
+    plain: list[Equation] = []
+    for written in step.written:
+        if isinstance(written.rhs, Cases):
+            yield from _fitting(written.rhs.branches, partial(_rows_of, written))
+        elif _is_table(written):
+            yield equation(written)
+        else:
+            plain.append(written)
+    yield from _fitting(plain, stacked)
 
 
-def _numbered(e: Equation, numbers: dict[str, int], d: Derivation) -> list[str]:
-    finding = d.proof.verdict(e.name)
-    used = ", ".join(f"({numbers[name]})" for name in e.uses if name in numbers)
-    rule = e.rule.value[0].upper() + e.rule.value[1:]
-    sentence = [rf"\emph{{{rule}.}} {prose(e.because, d)}"]
-    if used:
-        sentence.append(f"Uses {used}.")
-    if e.cite:
-        sentence.append(f"Paper: {_escape(e.cite)}.")
-    sentence.append(rf"\textsc{{{finding.verdict.value.lower()}}}.")
-    lines = []
-    for n, display in enumerate(_displays(e)):
-        tag = f"{numbers[e.name]}" if n == 0 else f"{numbers[e.name]}, continued"
-        lines += [r"\begin{equation*}", f"{display} \\tag{{{tag}}}", r"\end{equation*}"]
-    lines.append(" ".join(sentence))
-    if isinstance(e.rhs, Cases):
-        rows = [(_case_name(b.name), _verdict(f := d.proof.case(e.name, b.name)), prose(f.note, d)) for b in e.rhs]
-        for start in range(0, len(rows), _ROWS_PER_TABLE):
-            part = rows[start : start + _ROWS_PER_TABLE]
-            lines += ["", *_tabular(("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), part)]
-    return [*lines, ""]
+def _rows_of(written: Equation, branches: Sequence[Branch]) -> str:
+    return equation(replace(written, rhs=Cases(tuple(branches))))
 
 
-def _verdict(finding: Finding) -> str:
-    return rf"\textsc{{{finding.verdict.value.lower()}}}"
+def _fitting(parts: Sequence[_T], show: Callable[[Sequence[_T]], str]) -> Iterator[str]:
+    """Displays of as many parts as fit on a page: no display can be broken there."""
+    start = 0
+    for end in range(1, len(parts) + 1):
+        if end == len(parts) or _height(show(parts[start : end + 1])) > _PAGE:
+            yield show(parts[start:end])
+            start = end
+
+
+def _height(display: str) -> float:
+    """About how many lines a display takes."""
+    return display.count(r"\\") + 0.7 * display.count(r"\frac")
+
+
+def _is_table(written: Equation) -> bool:
+    """Whether the right-hand side is an activation, which is printed piece by piece."""
+    return isinstance(written.rhs, Apply) and len(written.rhs.activation.pieces) > 1
+
+
+def _step(step: Step, page: Content) -> Iterator[str]:
+    for n, display in enumerate(_displays(step)):
+        tag = f"{step.number}" if n == 0 else f"{step.number}, continued"
+        target = rf"\target{{{step.number}}}" if n == 0 else ""
+        yield rf"\begin{{equation*}}{target}"
+        yield f"{display} \\tag{{{tag}}}"
+        yield r"\end{equation*}"
+    mark = rf"\verdict{{{step.verdict.value.lower()}}}."
+    if not page.full:
+        yield rf"\reason{{{mark}}}"
+        return
+    rule = step.equation.rule.value
+    sentence = [rf"\emph{{{escape(rule[0].upper() + rule[1:])}.}} {prose(step.equation.because, page.arrays)}"]
+    if step.uses:
+        sentence.append(f"Uses {_references(step.uses)}.")
+    if step.equation.cite:
+        sentence.append(f"Paper: {escape(step.equation.cite)}.")
+    sentence.append(mark)
+    if step.note and not step.has_cases:
+        sentence.append(f"{prose(step.note, page.arrays)}.")
+    yield rf"\reason{{{' '.join(sentence)}}}"
+    if step.has_cases:
+        yield from _case_table(step.rows[0], page.arrays)
+    yield ""
+
+
+def _references(numbers: Iterable[int]) -> str:
+    return ", ".join(rf"\eqn{{{number}}}" for number in numbers)
+
+
+def _case_table(rows: Sequence[Row], arrays: Mapping[str, Array]) -> Iterator[str]:
+    body = [(_case_name(row.branch.name), _verdict(row.verdict), prose(row.note, arrays)) for row in rows]
+    for start in range(0, len(body), _ROWS_PER_TABLE):
+        yield ""
+        yield from _tabular(
+            ("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), body[start : start + _ROWS_PER_TABLE]
+        )
+
+
+def _case_name(name: str) -> str:
+    return "".join(
+        f"${part}$" if is_math else escape(part).replace("->", r"$\to$") for is_math, part in case_name(name)
+    )
+
+
+def _verdict(verdict: Verdict) -> str:
+    return rf"\verdict{{{verdict.value.lower()}}}"
 
 
 def _tabular(head: Sequence[str], widths: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     columns = "".join(rf"p{{{width}}}" for width in widths)
-    body = [" & ".join(row) + r" \\" for row in rows]
+    body = [" & ".join(rf"\raggedright {cell}" for cell in row) + r" \tabularnewline" for row in rows]
+    title = " & ".join(rf"\emph{{{name}}}" for name in head)
     return [
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", " & ".join(head) + r" \\ \hline", *body, r"\end{tabular}",
+        rf"{{\small\begin{{tabular}}{{@{{}}{columns}@{{}}}}", rf"{title} \\ \hline", *body,
+        r"\end{tabular}\par}\vspace{1ex}",
     ]  # fmt: skip
 
 
-def _verdicts(d: Derivation, numbers: dict[str, int]) -> list[str]:
-    proof = d.proof
+# ------------------------------------------------------------------------------------------------- at the end
+
+
+def _verdicts(page: Content) -> list[str]:
+    numbers = page.numbers
     rows = [
         (
-            f"({numbers[f.equation]})" + (f" {_case_name(f.case)}" if f.case is not None else ""),
+            rf"\eqn{{{numbers[f.equation]}}}" + (f" {_case_name(f.case)}" if f.case is not None else ""),
             f.index or "--",
             {"z3": "by z3"}.get(f.expanded, f.expanded) or "--",
-            _verdict(f),
+            _verdict(f.verdict),
         )
-        for f in proof.findings
+        for f in page.findings
         if f.verdict is not Verdict.DEFINITION and (f.index or f.expanded or f.case is None)
     ]
-    counts = ", ".join(f"{proof.count(v)} {v.value.lower()}" for v in Verdict if proof.count(v))
     lines = [
-        r"\subsection*{Verdicts}",
+        r"\section{Verdicts}",
         "Every right-hand side was held against what its left-hand side means in the network: in index notation,",
-        f"at the network's own widths, and on the instance {_escape(proof.instance)}, {_escape(proof.method)}.",
-        f"Together: {counts}.",
+        f"at the network's own widths, and on the instance {escape(page.instance)}, {escape(page.method)}.",
         "",
     ]
     for start in range(0, len(rows), _ROWS_PER_TABLE):
@@ -393,6 +227,30 @@ def _verdicts(d: Derivation, numbers: dict[str, int]) -> list[str]:
     return lines
 
 
+def _closed_forms(page: Content) -> Iterator[str]:
+    if not page.closed:
+        return
+    yield r"\section{Closed forms}"
+    stay = " and ".join(f"${latex_array(array)}$" for array in page.kept)
+    yield "In weights, inputs, target and step size" + (f"; {stay} stay symbols." if stay else ".")
+    yield f"{prose(page.remark, page.arrays)} Cases that cannot occur, and cases with the value 0, are left out."
+    for form in page.closed:
+        yield r"\begin{equation*}"
+        yield equation(form.equation)
+        yield r"\end{equation*}"
+        case = f"{_case_name(form.case)}; " if form.case else ""
+        yield rf"\reason{{{case}from \eqn{{{form.number}}}; {_verdict(form.verdict)}.}}"
+
+
+def _citations(page: Content) -> Iterator[str]:
+    if not page.citations:
+        return
+    yield r"\section{The paper's equations}"
+    yield _PAPER
+    yield ""
+    yield "; ".join(f"{escape(cite)}: {_references(numbers)}" for cite, numbers in page.citations.items()) + "."
+
+
 def fragment(d: Derivation) -> str:
     """The equations as one display, for a notebook."""
-    return "$$\n\\begin{aligned}\n" + " \\\n".join(f"& {equation(e)}" for e in d.equations) + "\n\\end{aligned}\n$$"
+    return "$$\n\\begin{aligned}\n" + " \\\\\n".join(f"& {equation(e)}" for e in d.equations) + "\n\\end{aligned}\n$$"

@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcsym.errors import ArgumentError
-from fcsym.files import write_text
+from fcsym.errors import ArgumentError, MissingTool
+from fcsym.files import refuse_place, write_bytes, write_text
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
+    from fcsym.equation import Detail, Notation
 
-__all__ = ["ENDINGS", "save", "writable"]
+__all__ = ["ENDINGS", "need_mathml", "save", "writable"]
 
-ENDINGS = (".tex",)
+ENDINGS = (".tex", ".html", ".pdf")
+
+
+def need_mathml() -> None:
+    """Raise MissingTool where formulas cannot be made for HTML."""
+    if find_spec("latex2mathml") is None:
+        raise MissingTool("An .html page needs the package latex2mathml: install it with pip install 'fcsym[html]'.")
+
+
+def _need_engine() -> None:
+    from fcsym.render.pdf import engine
+
+    engine()
+
+
+_NEEDS: dict[str, Callable[[], None]] = {".html": need_mathml, ".pdf": _need_engine}
 
 
 def writable(path: str | os.PathLike[str]) -> Path:
-    """The path, if its ending is one that can be written; ArgumentError otherwise."""
+    """The path, if such a file can be written there and what it needs is installed; ArgumentError or MissingTool."""
     where = Path(path)
     if where.suffix not in ENDINGS:
         raise ArgumentError(
             f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}."
         )
+    if where.suffix in _NEEDS:
+        _NEEDS[where.suffix]()
+    refuse_place(where)
     return where
 
 
-def save(derivation: Derivation, path: str | os.PathLike[str]) -> Path:
-    """Write a derivation; ArgumentError for an ending that is not supported and a place that cannot be written."""
-    from fcsym.render.latex import document
+def save(
+    derivation: Derivation, path: str | os.PathLike[str], *,
+    notation: Notation = "indexed", detail: Detail = "full", only: str | None = None,
+) -> Path:  # fmt: skip
+    """Write a derivation.
 
-    return write_text(writable(path), document(derivation))
+    ArgumentError for an ending that is not supported and a place that cannot be written; MissingTool where a program or
+    a package is not installed.
+    """
+    where = writable(path)
+    if where.suffix == ".html":
+        from fcsym.render import html
+
+        return write_text(where, html.document(derivation, notation=notation, detail=detail, only=only))
+    from fcsym.render import latex
+
+    source = latex.document(derivation, notation=notation, detail=detail, only=only)
+    if where.suffix == ".tex":
+        return write_text(where, source)
+    from fcsym.render.pdf import compiled
+
+    return write_bytes(where, compiled(source))

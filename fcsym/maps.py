@@ -1,0 +1,369 @@
+"""The map of cases: where in a plane of two numbers each case of a unit holds.
+
+The compiled step says which case holds at a point. Cells whose corners agree are one colour; where they differ, the
+crossing on each side of the cell is found by bisection, so that borders are as straight as they are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise, product
+from math import prod
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.equation import Cases, Equation, Rule
+from fcsym.errors import ArgumentError, CompileError
+from fcsym.expression import Array, Ref
+from fcsym.notation import flat_latex, scalar_name
+from fcsym.render.picture import Picture, Region, region_map
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+
+__all__ = ["case_map", "case_maps"]
+
+_CELLS = 96
+_BISECTIONS = 16
+_TRIED = 40  # samples from which the one is taken that shows most
+_NUMBERS = 4_000_000  # at most so many at once
+
+Point: TypeAlias = "tuple[float, float]"
+Labels: TypeAlias = "npt.NDArray[np.int64]"
+Plane: TypeAlias = "Callable[[npt.NDArray[np.float64]], Labels]"
+
+
+def case_map(
+    d: Derivation, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
+    at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
+) -> Picture:  # fmt: skip
+    """Where each case of one hidden unit holds, over two of the numbers that enter a step.
+
+    `plane`: their names, such as ("x_1", "x_2") or ("eta", "w_5"), as closed forms have them. `layer`: which hidden
+    layer, by default the last. `at`: values of other numbers; those that are not given are taken from the first of a
+    few fixed samples that shows as many cases as possible. `ends`: both ends of each axis.
+    Raises ArgumentError for a name, unit, layer or value that does not exist, CompileError without a kernel.
+    """
+    equation = _table(d, layer)
+    scalars = _scalars(d)
+    names = _plane(plane, scalars)
+    width = d.network.widths[equation.array.axes[-1].layer]
+    if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
+        raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
+    given = _given(at or {}, names, scalars)
+    spans = _ends(ends, names)
+    kernel = _Kernel(d, d.compile().step, equation, unit - 1, scalars, names)
+    values = _sample(kernel, scalars, given, spans)
+    regions, borders = _regions(equation, kernel.plane(values, spans))
+    fixed = {name: value for name, value in values.items() if name not in names}
+    title = f"Unit {unit} of layer {equation.array.layer}: cases over {names[0]} and {names[1]}"
+    shares = ", ".join(f"{region.name} {100 * region.share:.0f} %" for region in regions)
+    latex = {name: flat_latex(d.network, *place) for name, place in scalars.items()}
+    caption = [(False, f"Unit {unit} of layer {equation.array.layer}, at ")]
+    for name, value in fixed.items():
+        caption += [(True, f"{latex[name]} = {value:g}"), (False, ", ")]
+    axes = [(latex[name], low, high) for name, (low, high) in zip(names, spans, strict=True)]
+    return region_map(
+        title,
+        f"{title}, at {', '.join(f'{name} = {value:g}' for name, value in fixed.items())}: {shares}.",
+        regions,
+        borders,
+        (axes[0], axes[1]),
+        (*caption[:-1], (False, f": {shares}.")),
+    )
+
+
+def case_maps(d: Derivation) -> tuple[Picture, ...]:
+    """The maps of the first unit that a document shows: over the inputs, where there are two, and over eta and w.
+
+    w is the unit's weight in the layer above. There are none for a derivation without case distinctions or kernel.
+    """
+    try:
+        equation = _table(d, None)
+        scalars = _scalars(d)
+        axis = equation.array.axes[-1]
+        inputs = [name for name, (array, _) in scalars.items() if array.symbol == "x"]
+        above = [
+            name
+            for name, (array, _) in scalars.items()
+            if array in d.network.parameters and len(array.axes) == 2 and array.axes[1] == axis
+        ]
+        planes = [tuple(inputs)] * (len(inputs) == 2) + [("eta", name) for name in above[:1] if "eta" in scalars]
+        return tuple(case_map(d, plane) for plane in planes)
+    except (ArgumentError, CompileError):
+        return ()
+
+
+# ---------------------------------------------------------------------------------------------------- arguments
+
+
+def _table(d: Derivation, layer: int | None) -> Equation:
+    """The case distinction of a hidden layer's units."""
+    tables = [e for e in d.equations if e.rule is Rule.CASES and isinstance(e.rhs, Cases)]
+    chosen = [e for e in tables if layer is None or e.array.layer == layer]
+    if not chosen:
+        there = ", ".join(str(e.array.layer) for e in tables)
+        advice = f"choose one of the layers {there}" if there else "it needs a layer of units with a kink"
+        where = f"{d.network} has no cases" + ("" if layer is None else f" in layer {str(layer)[:20]}")
+        raise ArgumentError(f"{where}: {advice}.")
+    return chosen[-1]
+
+
+def _scalars(d: Derivation) -> dict[str, tuple[Array, tuple[int, ...]]]:
+    """Every number that enters a step, by its name."""
+    defined = {e.array for e in d.equations if e.defines}
+    operands = dict.fromkeys(array for e in d.equations for array in e.operands)
+    arrays = [*d.network.parameters, *(a for a in operands if a not in defined and a not in d.network.parameters)]
+    for array in arrays[len(d.network.parameters) :]:
+        if array.name not in ("x", "yg", "eta"):
+            raise ArgumentError(f"The derivation uses {array.name} and does not define it: there is no map of it.")
+    return {
+        scalar_name(d.network, array, place): (array, place)
+        for array in arrays
+        for place in product(*(range(length) for length in d.network.shape(array)))
+    }
+
+
+def _plane(plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, str]:
+    if isinstance(plane, str) or not isinstance(plane, Sequence) or len(plane) != 2 or plane[0] == plane[1]:
+        raise ArgumentError(f"plane is {str(plane)[:40]!r}: give two different names, such as ('x_1', 'x_2').")
+    for name in plane:
+        if name not in scalars:
+            raise ArgumentError(
+                f"There is no number {str(name)[:40]!r} to vary: choose two of {', '.join(list(scalars)[:40])}."
+            )
+    return plane[0], plane[1]
+
+
+def _given(at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]) -> dict[str, float]:
+    for name, value in at.items():
+        if name not in scalars or name in names:
+            raise ArgumentError(f"at has {str(name)[:40]!r}, which is no number that is held: leave it out.")
+        _real(value, f"at[{name!r}]")
+    return {name: float(value) for name, value in at.items()}
+
+
+def _real(value: object, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise ArgumentError(f"{what} is {str(value)[:40]!r}: give a finite number.")
+    return float(value)
+
+
+def _ends(ends: Sequence[Sequence[float]] | None, names: Sequence[str]) -> tuple[Point, Point]:
+    if ends is None:
+        first, second = ((0.0, 1.0) if name == "eta" else (-2.0, 2.0) for name in names)
+        return first, second
+    try:
+        (a, b), (e, f) = ends
+    except (TypeError, ValueError):
+        raise ArgumentError(f"ends is {str(ends)[:40]!r}: give two ends for each axis, ((-2, 2), (0, 1)).") from None
+    a, b, e, f = (_real(value, "an end") for value in (a, b, e, f))
+    if not (a < b and e < f):
+        raise ArgumentError(f"ends is {str(ends)[:40]!r}: the first end of an axis must be less than the second.")
+    return (a, b), (e, f)
+
+
+# --------------------------------------------------------------------------------------------------- evaluation
+
+
+class _Kernel:
+    """The number of the case that holds, at many points at once."""
+
+    def __init__(
+        self, d: Derivation, step: Any, equation: Equation, unit: int,
+        scalars: Mapping[str, tuple[Array, tuple[int, ...]]], names: tuple[str, str],
+    ) -> None:  # fmt: skip
+        self.network, self.step, self.equation, self.unit = d.network, step, equation, unit
+        self.scalars, self.names = scalars, names
+        self.weights = sum(prod(d.network.shape(theta)) for theta in d.network.parameters)
+
+    def cases(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> Labels:
+        """One row of numbers per point => the number of the branch that holds there."""
+        count = len(next(iter(columns.values())))
+        at_once = max(1, _NUMBERS // self.weights)
+        parts = [
+            self._some({name: column[n : n + at_once] for name, column in columns.items()})
+            for n in range(0, count, at_once)
+        ]
+        return np.concatenate(parts)
+
+    def _some(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> Labels:
+        count = len(next(iter(columns.values())))
+        arrays: dict[str, npt.NDArray[np.float64]] = {}
+        for name, (array, place) in self.scalars.items():
+            whole = arrays.setdefault(array.name, np.empty((count, *self.network.shape(array))))
+            whole.reshape(count, -1)[:, _offset(place, self.network.shape(array))] = columns[name]
+        weights = [arrays.pop(theta.name) for theta in self.network.parameters]
+        after = self.step(weights, arrays["x"], arrays["yg"], arrays["eta"], undefined="nan")
+        assert isinstance(self.equation.rhs, Cases)
+        labels = np.full(count, -1)
+        for n, branch in enumerate(self.equation.rhs):
+            holds = np.ones(count, dtype=bool)
+            for condition in branch.when:
+                assert isinstance(condition.subject, Ref)
+                value, bound = getattr(after, condition.subject.array.name)[..., self.unit], float(condition.bound)
+                holds &= _RELATIONS[condition.relation](value, bound)
+            labels[holds] = n
+        return labels
+
+    def plane(self, values: Mapping[str, float], spans: tuple[Point, Point]) -> Plane:
+        """Points of the unit square => cases."""
+
+        def labels(points: npt.NDArray[np.float64]) -> Labels:
+            columns = {name: np.full(len(points), value) for name, value in values.items()}
+            for n, (name, (low, high)) in enumerate(zip(self.names, spans, strict=True)):
+                columns[name] = low + (high - low) * points[:, n]
+            return self.cases(columns)
+
+        return labels
+
+
+def _offset(place: Sequence[int], shape: Sequence[int]) -> int:
+    """The number of an element in row order."""
+    return int(np.ravel_multi_index(tuple(place), tuple(shape))) if shape else 0
+
+
+_RELATIONS: Mapping[str, Callable[[Any, float], Any]] = {
+    ">": lambda value, bound: value > bound,
+    "<=": lambda value, bound: value <= bound,
+    "=": lambda value, bound: value == bound,
+    "!=": lambda value, bound: value != bound,
+}
+
+
+def _sample(
+    kernel: _Kernel, scalars: Mapping[str, object], given: Mapping[str, float], spans: tuple[Point, Point]
+) -> dict[str, float]:  # fmt: skip
+    """Values for all numbers: of a few fixed samples the first that shows most cases in areas one can see."""
+    best: tuple[float, dict[str, float]] | None = None
+    coarse = (np.indices((15, 15)).reshape(2, -1).T + 0.5) / 15
+    for seed in range(_TRIED if kernel.weights <= 500 else 3):
+        random = Random(seed)
+        drawn = {name: round(random.choice((-1, 1)) * random.uniform(0.3, 1.5), 1) for name in scalars}
+        values = drawn | ({"eta": 0.3} if "eta" in scalars else {}) | dict(given)
+        found = np.bincount(kernel.plane(values, spans)(coarse) + 1)
+        score = float(np.sum(np.minimum(found / len(coarse), 0.12)))
+        if best is None or score > best[0] + 1e-12:
+            best = (score, values)
+    assert best is not None
+    return best[1]
+
+
+# ----------------------------------------------------------------------------------------------------- geometry
+
+
+def _regions(equation: Equation, plane: Plane) -> tuple[list[Region], list[tuple[Point, Point]]]:
+    """The plane => the polygons of each case, and the borders between them."""
+    assert isinstance(equation.rhs, Cases)
+    ticks = np.arange(_CELLS + 1) / _CELLS
+    corners = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), axis=-1).reshape(-1, 2)
+    grid = plane(corners).reshape(_CELLS + 1, _CELLS + 1)
+    crossings = _crossings(grid, plane)
+    polygons: dict[int, list[tuple[Point, ...]]] = {}
+    borders: list[tuple[Point, Point]] = []
+    for row in range(_CELLS):
+        start = 0
+        for column in range(_CELLS + 1):
+            mixed = column < _CELLS and len({int(grid[column + a, row + b]) for a in (0, 1) for b in (0, 1)}) > 1
+            ends = column == _CELLS or mixed or grid[column, row] != grid[start, row]
+            if ends and column > start:
+                left, right, low, high = (n / _CELLS for n in (start, column, row, row + 1))
+                polygons.setdefault(int(grid[start, row]), []).append(
+                    ((left, low), (right, low), (right, high), (left, high))
+                )
+            if ends:
+                start = column
+            if mixed:
+                _cell(column, row, grid, crossings, polygons, borders)
+                start = column + 1
+    regions = []
+    for number, branch in enumerate(equation.rhs):
+        if number in polygons:
+            share = float(sum(map(_area, polygons[number])))
+            regions.append(Region(branch.name, tuple(polygons[number]), _label(grid == number), share))
+    return regions, borders
+
+
+_SIDES = ((0, 0), (1, 0), (1, 1), (0, 1))  # the corners of a cell, once around
+
+
+def _crossings(grid: Labels, plane: Plane) -> dict[tuple[int, int, int, int], Point]:
+    """For every side of a cell whose ends differ, the place where the case changes."""
+    sides = [
+        (a, b, a + da, b + db)
+        for a in range(_CELLS + 1)
+        for b in range(_CELLS + 1)
+        for da, db in ((1, 0), (0, 1))
+        if a + da <= _CELLS and b + db <= _CELLS and grid[a, b] != grid[a + da, b + db]
+    ]
+    if not sides:
+        return {}
+    ends = np.array(sides, dtype=float) / _CELLS
+    low, high = ends[:, :2], ends[:, 2:]
+    first = grid[tuple(np.array(sides).T[:2])]
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        same = (plane(middle) == first)[:, None]
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return {side: (float(x), float(y)) for side, (x, y) in zip(sides, (low + high) / 2, strict=True)}
+
+
+def _cell(
+    column: int, row: int, grid: Labels, crossings: Mapping[tuple[int, int, int, int], Point],
+    polygons: dict[int, list[tuple[Point, ...]]], borders: list[tuple[Point, Point]],
+) -> None:  # fmt: skip
+    """Once around a cell: what lies between two crossings belongs to one case."""
+    around: list[tuple[Point, int | None]] = []  # (point, case of a corner, or None for a crossing)
+    for (a, b), (e, f) in pairwise((*_SIDES, _SIDES[0])):
+        here, there = (column + a, row + b), (column + e, row + f)
+        around.append(((here[0] / _CELLS, here[1] / _CELLS), int(grid[here])))
+        if grid[here] != grid[there]:
+            around.append((crossings[min(here, there) + max(here, there)], None))
+    first = next(n for n, (_, case) in enumerate(around) if case is None)
+    around = around[first:] + around[: first + 1]
+    places = [n for n, (_, case) in enumerate(around) if case is None]
+    points = [around[n][0] for n in places[:-1]]
+    centre = (sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points))
+    for begin, end in pairwise(places):
+        case = around[begin + 1][1]
+        assert case is not None
+        arc = [point for point, _ in around[begin : end + 1]]
+        polygons.setdefault(case, []).append(tuple(arc if len(points) == 2 else [*arc, centre]))
+    borders += [(points[0], points[1])] if len(points) == 2 else [(point, centre) for point in points]
+
+
+def _area(polygon: Sequence[Point]) -> float:
+    return abs(sum(x * q - p * y for (x, y), (p, q) in pairwise((*polygon, polygon[0])))) / 2
+
+
+def _label(inside: npt.NDArray[np.bool_]) -> Point | None:
+    """The place farthest from everything else, if a name fits there."""
+    size = inside.shape[0]
+    distance = np.where(inside, -1, 0)
+    waiting = deque((a, b) for a in range(size) for b in range(size) if not inside[a, b])
+    for a, b in product(range(size), repeat=2):
+        if inside[a, b] and (a in (0, size - 1) or b in (0, size - 1)):
+            distance[a, b] = 1
+            waiting.append((a, b))
+    while waiting:
+        a, b = waiting.popleft()
+        for p, q in _neighbours(a, b, size):
+            if distance[p, q] < 0:
+                distance[p, q] = distance[a, b] + 1
+                waiting.append((p, q))
+    best = np.unravel_index(int(np.argmax(distance)), distance.shape)
+    across, up = int(best[0]), int(best[1])
+    room = 17  # cells to either side: half the width of a name
+    if distance[across, up] < 6 or not inside[max(0, across - room) : across + room + 1, up].all():
+        return None
+    return min(max(across, room), size - 1 - room) / _CELLS, up / _CELLS
+
+
+def _neighbours(a: int, b: int, size: int) -> Iterator[tuple[int, int]]:
+    for p, q in ((a - 1, b), (a + 1, b), (a, b - 1), (a, b + 1)):
+        if 0 <= p < size and 0 <= q < size:
+            yield p, q

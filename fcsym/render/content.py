@@ -1,0 +1,445 @@
+"""What a document says, whatever its format: the equations in sections and steps, with reasons, cases and verdicts.
+
+Everything is read off the list of equations: sections follow from the rules, numbers from the order, references from
+`uses`. No quantity is known here by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any, get_args
+
+from fcsym.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
+from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
+from fcsym.expression import Apply, Array, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
+from fcsym.notation import flat_latex, scalar_name
+from fcsym.render.flat import written_out
+from fcsym.render.formula import Written
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+    from fcsym.proof import Finding
+
+__all__ = ["ClosedForm", "Content", "Row", "Section", "Step", "checked", "content", "counted"]
+
+MAX_FLAT = 24
+"""Weights up to which a network is small: its equations can be written out, and have an appendix of closed forms."""
+
+_MAX_OPERATIONS = 160  # operations of a closed form that still can be read
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a case table."""
+
+    branch: Branch
+    verdict: Verdict
+    note: str
+    possible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One equation with its reason; in flat notation, that equation for every element."""
+
+    number: int  # its place in the whole derivation, also where only a part is shown
+    equation: Equation
+    written: tuple[Equation, ...]
+    uses: tuple[int, ...]
+    verdict: Verdict
+    note: str
+    rows: tuple[tuple[Row, ...], ...]  # the case table of each written equation; empty where there are no cases
+
+    @property
+    def has_cases(self) -> bool:
+        """Whether the right-hand side is a case distinction."""
+        return isinstance(self.equation.rhs, Cases)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Steps that belong together."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedForm:
+    """One element in weights and inputs."""
+
+    number: int  # the equation that it comes from
+    equation: Equation  # written out
+    case: str  # "" where there are no cases
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A document, before it has a format."""
+
+    title: str
+    about: str  # what part of the derivation is shown, in a sentence; "" for all of it
+    small: bool  # whether a person can follow every number
+    flat: bool  # a name for every number
+    remark: str  # how such names are to be read, in a sentence
+    full: bool
+    assumptions: tuple[str, ...]
+    sections: tuple[Section, ...]
+    counts: tuple[tuple[Verdict, int], ...]
+    findings: tuple[Finding, ...]  # what was decided, row by row
+    instance: str
+    method: str
+    kept: tuple[Array, ...]  # what stays a symbol in the closed forms
+    closed: tuple[ClosedForm, ...]
+    source: str  # the kernel's; "" where there is none
+    arrays: Mapping[str, Array]
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """Every step, in order."""
+        return (step for section in self.sections for step in section.steps)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The numbers of the equations that are shown, by name."""
+        return {step.equation.name: step.number for step in self.steps}
+
+    @property
+    def citations(self) -> Mapping[str, list[int]]:
+        """The paper's equation numbers, and where each stands here."""
+        found: dict[str, list[int]] = {}
+        for step in self.steps:
+            if step.equation.cite:
+                found.setdefault(step.equation.cite, []).append(step.number)
+        return found
+
+
+def checked(
+    d: Derivation, notation: object = "indexed", detail: object = "full", only: str | None = None
+) -> str | None:
+    """The full name of the one quantity, if any; raises what `content` would, before the work is done."""
+    for what, value, known in (("notation", notation, get_args(Notation)), ("detail", detail, get_args(Detail))):
+        if value not in known:
+            raise ArgumentError(f"The {what} {str(value)[:40]!r} is not known: choose {' or '.join(known)}.")
+    if notation == "paper":
+        _refuse_many(d)
+    return None if only is None else d.resolve(only)
+
+
+def content(d: Derivation, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> Content:
+    """Derivation => its content.
+
+    `notation`: "indexed", or "paper" with a name for every number. `detail`: "full", or "summary" without reasons,
+    case by case verdicts, appendix and source. `only`: one quantity, with the equations that lead to it.
+    """
+    wanted = checked(d, notation, detail, only)
+    flat = notation == "paper"
+    full = detail == "full"
+    numbers = {equation.name: n for n, equation in enumerate(d.equations, 1)}
+    shown = set(numbers) if wanted is None else _leading_to(d, wanted)
+    findings = {(f.equation, f.case): f for f in d.proof.findings}
+
+    def step(equation: Equation) -> Step:
+        written = tuple(written_out(equation, d.network.sizes, _flat_name(d))) if flat else (equation,)
+        finding = findings.get((equation.name, None))
+        return Step(
+            numbers[equation.name], equation, written,
+            tuple(numbers[name] for name in equation.uses if name in shown),
+            Verdict.UNDECIDED if finding is None else finding.verdict, "" if finding is None else finding.note,
+            tuple(_rows(equation.name, one, findings) for one in written if isinstance(one.rhs, Cases)),
+        )  # fmt: skip
+
+    sections = tuple(
+        Section(title, tuple(step(e) for e in equations if e.name in shown)) for title, equations in _sections(d)
+    )
+    kept, closed = _closed_forms(d, numbers, wanted) if full else ((), ())
+    assumptions = d.assumptions
+    if wanted is not None and "P" not in shown:
+        assumptions = tuple(sentence for sentence in assumptions if not sentence.startswith("For `P` only"))
+    return Content(
+        title=f"One training step of {d.network}, {d.order} order",
+        about=""
+        if wanted is None
+        else f"Shown are {wanted} and the equations that lead to it, with the numbers that "
+        "they have in the whole derivation.",
+        small=_weights(d) <= MAX_FLAT,
+        flat=flat,
+        remark=_remark(d),
+        full=full,
+        assumptions=assumptions,
+        sections=tuple(section for section in sections if section.steps),
+        counts=tuple(
+            (verdict, count)
+            for verdict in Verdict
+            if (count := sum(f.verdict is verdict for f in d.proof.findings if f.equation in shown))
+        ),
+        findings=tuple(f for f in d.proof.findings if f.equation in shown) if full else (),
+        instance=d.proof.instance,
+        method=d.proof.method,
+        kept=kept,
+        closed=closed,
+        source=_source(d) if full and wanted is None else "",
+        arrays=_arrays(d),
+    )
+
+
+def counted(verdict: Verdict, count: int) -> str:
+    """ "22 proved", "9 definitions"."""
+    return f"{count} {verdict.value.lower()}{'s' if verdict is Verdict.DEFINITION and count != 1 else ''}"
+
+
+def _arrays(d: Derivation) -> dict[str, Array]:
+    arrays = {array.name: array for e in d.equations for array in e.operands}
+    arrays |= {e.name: e.array for e in d.equations if e.defines}
+    return arrays | {a.name: a for theta in d.network.parameters for a in (theta, theta.primed)}
+
+
+def _leading_to(d: Derivation, name: str) -> set[str]:
+    """The names of an equation and of all that it rests on."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current not in found and current in d.by_name:
+            found.add(current)
+            waiting += d.by_name[current].uses
+    return found
+
+
+def _rows(name: str, written: Equation, findings: Mapping[tuple[str, str | None], Finding]) -> tuple[Row, ...]:
+    assert isinstance(written.rhs, Cases)
+    rows = []
+    for branch in written.rhs:
+        finding = findings.get((name, branch.name))
+        if finding is None:
+            rows.append(Row(branch, Verdict.UNDECIDED, branch.note, True))
+        else:
+            rows.append(Row(branch, finding.verdict, finding.note, finding.possible))
+    return tuple(rows)
+
+
+def _source(d: Derivation) -> str:
+    try:
+        return d.compile().source
+    except CompileError:  # a derivation without a kernel is a derivation all the same
+        return ""
+
+
+# --------------------------------------------------------------------------------------------------- sections
+
+
+_DEFINING = (Rule.DEFINITION, Rule.SPLIT)
+_TITLES = {
+    Rule.ADJOINT: "Backpropagation", Rule.UPDATE: "Backpropagation", Rule.INCREMENT: "Front contribution",
+    Rule.AFTER: "Front contribution", Rule.CASES: "Front contribution", Rule.CHOICE: "The compensation",
+    Rule.IDENTITY: "The compensation", Rule.INTEGRAL: "The integrated compensation",
+}  # fmt: skip
+
+
+def _sections(d: Derivation) -> Iterator[tuple[str, Sequence[Equation]]]:
+    """Runs of equations with related rules; a definition goes with what it is made for, which comes next."""
+    current: tuple[str, list[Equation]] | None = None
+    waiting: list[Equation] = []
+    for equation in d.equations:
+        if equation.rule in _DEFINING:
+            waiting.append(equation)
+            continue
+        title = _TITLES.get(equation.rule, equation.rule.value.capitalize())
+        if current is None and waiting:
+            yield "The network", waiting
+            waiting = []
+        if current is None or current[0] != title:
+            if current is not None:
+                yield current
+            current = (title, [])
+        current[1].extend((*waiting, equation))
+        waiting = []
+    if current is None:
+        yield "Definitions", waiting
+        return
+    current[1].extend(waiting)
+    yield current
+
+
+# --------------------------------------------------------------------------------------------------- flat names
+
+
+def _weights(d: Derivation) -> int:
+    return sum(prod(d.network.shape(theta)) for theta in d.network.parameters)
+
+
+def _refuse_many(d: Derivation) -> None:
+    if _weights(d) > MAX_FLAT:
+        raise SizeError(
+            f"The paper's flat names are for networks of at most {MAX_FLAT} weights, and {d.network} has "
+            f"{_weights(d)}: choose the indexed notation."
+        )
+    if not _own_axes(d):
+        raise SizeError("Some arrays run over more than the network's layers: choose the indexed notation.")
+
+
+def _own_axes(d: Derivation) -> bool:
+    """Whether every array runs over layers of the network, and not over something else."""
+    axes = {axis for e in d.equations for array in (*e.operands, *_defined(e)) for axis in array.axes}
+    return axes <= set(d.network.sizes)
+
+
+def _defined(equation: Equation) -> tuple[Array, ...]:
+    return arrays_in(equation.lhs)
+
+
+def _flat_name(d: Derivation) -> Any:
+    @cache
+    def name(array: Array, position: tuple[int, ...]) -> Written:
+        latex = flat_latex(d.network, array, position)
+        return Written(latex, _letters(latex), not latex.startswith(r"\tfrac"))
+
+    return name
+
+
+def _letters(latex: str) -> float:
+    r"""About how wide a name is: w_{5} 2, s^{(1)\prime}_{12} 3.4; what stands above and below shares the room."""
+    if latex.startswith(r"\tfrac"):
+        return 2.0
+    base, _, lower = latex.partition("_{")
+    base, _, upper = base.partition("^{")
+    small = max(len(part.replace(r"\prime", "'").replace(r"\mathrm", "").strip("{}")) for part in (upper, lower))
+    wide = 2.0 if r"\mathrm{d}" in base else 1.2 if base.startswith("\\") and "mathrm" not in base else len(base) + 0.2
+    return min(wide, 40.0) + 0.7 * small
+
+
+def _remark(d: Derivation) -> str:
+    matrices = [theta for theta in d.network.parameters if len(theta.axes) == 2]
+    carried = sorted(
+        {
+            e.array.symbol
+            for e in d.equations
+            if e.defines and e.array.layer is None and any(e.array.axes == theta.axes for theta in matrices)
+        }
+    )
+    names = "The weights have names of their own" if d.network.names else "The weights are counted in row order"
+    if not carried:
+        return f"{names}."
+    listed = ", ".join(f"`{symbol}`" for symbol in carried)
+    return f"{names}; what there is one of per weight ({listed}) carries the weight's number."
+
+
+# ------------------------------------------------------------------------------------------------ closed forms
+
+
+_SHOWN = (Rule.UPDATE, Rule.CHOICE, Rule.INTEGRAL)
+
+
+class _Unreadable(Exception):
+    """A closed form contains a Piecewise."""
+
+
+def _closed_forms(
+    d: Derivation, numbers: Mapping[str, int], wanted: str | None
+) -> tuple[tuple[Array, ...], tuple[ClosedForm, ...]]:
+    """What a step is made for in weights and inputs, for a network that is small enough, and what stays a symbol there.
+
+    The activations stay symbols, and so do their slopes where a Piecewise would be left otherwise: what they stand for
+    is a case distinction of its own, and tables of different units are never multiplied together.
+    """
+    if _weights(d) > MAX_FLAT // 2 or not _own_axes(d):
+        return (), ()
+    activated = {e.name: e.rhs.derivative for e in d.equations if e.defines and isinstance(e.rhs, Apply)}
+    values = tuple(name for name, derivative in activated.items() if not derivative)
+    names = _scalar_names(d)
+    kept: set[str] = set()
+    result: list[ClosedForm] = []
+    for equation in d.equations:
+        wants = equation.rule in _SHOWN if wanted is None else equation.name == wanted
+        if not wants or not equation.defines or equation.name in activated or len(equation.array.axes) > 2:
+            continue
+        for keep in dict.fromkeys((values, tuple(activated))):
+            try:
+                result += _elements(d, equation, keep, numbers[equation.name], names)
+            except _Unreadable:
+                continue  # with more symbols it may do
+            except FcsymError:  # too large, or over axes that closed forms do not know
+                break
+            kept |= set(keep)
+            break
+    return tuple(d.by_name[name].array for name in activated if name in kept), tuple(result)
+
+
+def _scalar_names(d: Derivation) -> dict[str, Written]:
+    """The ASCII names that closed forms use => how they are written, in the order that factors have."""
+    flat = _flat_name(d)
+    known = _arrays(d)
+    first = [array for name, array in known.items() if not array.axes]
+    return {
+        scalar_name(d.network, array, position): flat(array, position)
+        for array in (*first, *d.network.parameters, *known.values())
+        if set(array.axes) <= set(d.network.sizes)
+        for position in product(*(range(length) for length in d.network.shape(array)))
+    }
+
+
+def _elements(
+    d: Derivation, equation: Equation, keep: tuple[str, ...], place: int, names: Mapping[str, Written]
+) -> list[ClosedForm]:
+    """Every element, and every case of it that can occur and has a value other than 0."""
+    findings = {(f.equation, f.case): f for f in d.proof.findings}
+    shape = d.network.shape(equation.array)
+    settings: dict[str, Any] = {"keep": keep, "max_operations": _MAX_OPERATIONS}
+    result = []
+    for position in product(*(range(length) for length in shape)):
+        at = dict(zip(("output", "unit")[2 - len(shape) :], (n + 1 for n in position), strict=True)) | settings
+        lhs = names[scalar_name(d.network, equation.array, position)]
+        labels = [""]
+        if isinstance(equation.rhs, Cases):
+            labels = [b.name for b in equation.rhs if b.value is not None and _occurs(findings, equation, b)]
+        for label in labels:
+            value = d.expr(equation.name, case=label or None, **at)
+            if label and value == 0:
+                continue
+            written = Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
+            result.append(ClosedForm(place, written, label, _verdict(findings, equation.name, label or None)))
+    return result
+
+
+def _occurs(findings: Mapping[tuple[str, str | None], Finding], equation: Equation, branch: Branch) -> bool:
+    finding = findings.get((equation.name, branch.name))
+    return finding is None or finding.possible
+
+
+def _verdict(findings: Mapping[tuple[str, str | None], Finding], name: str, case: str | None) -> Verdict:
+    """The verdict on a case; what was not examined is undecided."""
+    finding = findings.get((name, case))
+    return Verdict.UNDECIDED if finding is None else finding.verdict
+
+
+def _from_sympy(value: Any, names: Mapping[str, Written]) -> Expr:
+    """A SymPy expression as one of ours, for the printer, its terms and factors in SymPy's printing order."""
+    if value.is_Rational:
+        return number(Fraction(int(value.p), int(value.q)))
+    if value.is_Symbol:
+        return names[value.name]
+    if value.is_Add:
+        terms = [_from_sympy(term, names) for term in value.as_ordered_terms()]
+        return add(*sorted(terms, key=_is_negative))  # a sum that begins with a minus is harder to read
+    if value.is_Mul:
+        order: dict[Expr, int] = {name: n for n, name in enumerate(names.values())}
+        factors = [_from_sympy(factor, names) for factor in value.as_ordered_factors()]
+        return mul(*sorted(factors, key=lambda f: order.get(_base(f), len(order)) if not isinstance(f, Number) else -1))
+    if value.is_Pow and value.exp.is_Integer:
+        return power(_from_sympy(value.base, names), int(value.exp))
+    raise _Unreadable
+
+
+def _base(node: Expr) -> Expr:
+    return node.base if isinstance(node, Pow) else node
+
+
+def _is_negative(node: Expr) -> bool:
+    first = node.factors[0] if isinstance(node, Mul) else node
+    return isinstance(first, Number) and first.value < 0

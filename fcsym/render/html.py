@@ -1,0 +1,354 @@
+"""HTML: one self-contained page with MathML, no script and no request; for phones, the dark and paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from fcsym.equation import Cases, Equation, Verdict
+from fcsym.expression import Apply, Ref
+from fcsym.notation import latex_array
+from fcsym.render import formula, text
+from fcsym.render.content import Content, Row, Section, Step, content, counted
+from fcsym.render.picture import draw
+from fcsym.render.save import need_mathml
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+    from fcsym.equation import Detail, Notation
+    from fcsym.render.picture import Picture
+
+__all__ = ["document", "fragment"]
+
+_SIGN = {
+    Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.ASSUMED: "△", Verdict.CHOSEN: "◆",
+    Verdict.DEFINITION: "≔", Verdict.UNDECIDED: "?",
+}  # fmt: skip
+
+_MOST_ROWS_QUOTED = 4
+"""A longer case table is named where another equation uses it, and not printed again."""
+
+
+def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+    """A stand-alone page. Raises MissingTool without latex2mathml."""
+    need_mathml()
+    page = content(d, notation, detail, only)
+    maps = d.case_maps() if page.small and page.full and only is None else ()
+    style = files("fcsym.render").joinpath("page.css").read_text(encoding="utf-8")
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        # nothing may be fetched and nothing may run, whatever the page contains
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        f"<title>{escape(page.title)}</title>",
+        f"<style>\n{style}</style>\n</head>\n<body>",
+        '<div class="page">',
+        *_header(page, d),
+        *_contents(page, bool(maps)),
+        "<main>",
+        *_assumptions(page),
+        *(line for section in page.sections for line in _section(section, page)),
+    ]
+    if page.full:
+        parts += [*_maps(maps), *_verdicts(page), *_closed_forms(page), *_source(page), *_citations(page)]
+    return "\n".join([*parts, "</main>\n</div>\n</body>\n</html>\n"])
+
+
+def fragment(d: Derivation) -> str:
+    """The equations as a table, for a notebook. Raises MissingTool without latex2mathml."""
+    need_mathml()
+    rows = []
+    for number, equation in enumerate(d.equations, 1):
+        rows.append(
+            f"<tr><td>({number})</td><td>{mathml(formula.equation(equation), text.equation(equation))}</td></tr>"
+        )
+    return f"<table>{''.join(rows)}</table>"
+
+
+# ----------------------------------------------------------------------------------------------------- formulas
+
+
+@cache
+def _converted(latex: str, display: str) -> str:
+    from latex2mathml.converter import convert
+
+    return str(convert(_upright(latex).replace("{aligned}", "{align*}"), display=display))  # it knows no aligned
+
+
+_MATHRM = re.compile(r"\\(?:mathrm|operatorname)\{([^{}]*)\}('*)")
+
+
+def _upright(latex: str) -> str:
+    r"""\mathrm{d}s => \text{d}s: a single letter in an identifier of MathML is italic, in a text it is not."""
+
+    def text_of(found: re.Match[str]) -> str:
+        words = found[1].replace(r"\_", "_")  # a text in MathML has no escapes
+        return rf"\text{{{words}}}" + ("^{" + r"\prime" * len(found[2]) + "}" if found[2] else "")
+
+    return _MATHRM.sub(text_of, latex)
+
+
+_MINUS, _SIGNED = (f"<mo>&#x0003D;</mo><mo{form}>&#x02212;</mo>" for form in ("", ' form="prefix"'))
+_PRIME = "<mi>&#x02032;</mi>"
+_LOW_PRIME = '<mpadded voffset="-.28em" height="-.28em"><mi mathsize="130%">&#x02032;</mi></mpadded>'
+"""A prime stands high already, and would stand too high and be too small in a superscript."""
+
+
+def mathml(latex: str, spoken: str, display: str = "block") -> str:
+    """A formula, with its plain text for programs that read no MathML."""
+    made = _converted(latex, display).replace(_PRIME, _LOW_PRIME).replace(_MINUS, _SIGNED)
+    return made.replace("<math ", f'<math alttext="{escape(" ".join(spoken.split()))}" ', 1)
+
+
+def _box(latex: str, spoken: str) -> str:
+    """A formula in a box of its own, which scrolls where it is too wide."""
+    return f'<div class="formula scroll" tabindex="0" role="group" aria-label="equation">{mathml(latex, spoken)}</div>'
+
+
+def _inline(parts: Iterable[tuple[bool, str]]) -> str:
+    return "".join(
+        mathml(part, part, "inline") if is_math else escape(part).replace("-&gt;", "→") for is_math, part in parts
+    )
+
+
+def _prose(sentence: str, page: Content) -> str:
+    return _inline(formula.sentence(sentence, page.arrays))
+
+
+def _mark(verdict: Verdict) -> str:
+    word = verdict.value.lower()
+    return f'<span class="mark {word}"><span aria-hidden="true">{_SIGN[verdict]}</span> {word}</span>'
+
+
+def _link(number: int) -> str:
+    return f'<a href="#eq-{number}">({number})</a>'
+
+
+# -------------------------------------------------------------------------------------------------- front matter
+
+
+def _header(page: Content, d: Derivation) -> Iterator[str]:
+    yield f"<header>\n<h1>{escape(page.title).replace('-', '&#8209;')}</h1>"
+    steps = sum(1 for _ in page.steps)
+    yield f'<p class="soft">{steps} equations, each with the rule that justifies it and the verdict on it.</p>'
+    for sentence in (page.about, page.remark if page.flat else ""):
+        if sentence:
+            yield f'<p class="soft">{_prose(sentence, page)}</p>'
+    yield '<ul class="counts" aria-label="verdicts">'
+    for verdict, count in page.counts:
+        yield (
+            f'<li class="mark {verdict.value.lower()}"><span aria-hidden="true">{_SIGN[verdict]}</span> '
+            f"{counted(verdict, count)}</li>"
+        )
+    yield "</ul>"
+    if page.full:
+        kind = ' class="scroll" tabindex="0"' if len(d.network.layers) > 2 else ""
+        yield f"<figure{kind}>{draw(d.network).svg}</figure>"
+    yield "</header>"
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _contents(page: Content, with_maps: bool) -> Iterator[str]:
+    yield '<nav aria-label="Contents"><div class="inner">\n<h2>Contents</h2>\n<ol>'
+    yield '<li><a href="#assumptions">Assumptions</a></li>'
+    for section in page.sections:
+        first, last = section.steps[0].number, section.steps[-1].number
+        places = f"({first})" if first == last else f"({first})–({last})"
+        title = f'<a href="#{_slug(section.title)}">{escape(section.title)}</a>'
+        yield f'<li>{title} <span class="range">{places}</span></li>'
+    titles = [
+        ("Maps of cases", with_maps),
+        ("Verdicts", page.findings),
+        ("Closed forms", page.closed),
+        ("The kernel", page.source),
+    ]
+    for title, there in titles:
+        if page.full and there:
+            yield f'<li><a href="#{_slug(title)}">{title}</a></li>'
+    if page.full and page.citations:
+        yield '<li><a href="#paper">The paper’s equations</a></li>'
+    yield "</ol>\n</div></nav>"
+
+
+def _assumptions(page: Content) -> Iterator[str]:
+    yield '<section aria-labelledby="assumptions">\n<h2 id="assumptions">Assumptions</h2>\n<ul>'
+    for sentence in page.assumptions:
+        yield f"<li>{_prose(sentence, page)}</li>"
+    yield "</ul>\n</section>"
+
+
+# -------------------------------------------------------------------------------------------------------- steps
+
+
+def _section(section: Section, page: Content) -> Iterator[str]:
+    slug = _slug(section.title)
+    yield f'<section aria-labelledby="{slug}">\n<h2 id="{slug}">{escape(section.title)}</h2>'
+    for step in section.steps:
+        yield from _step(step, page)
+    yield "</section>"
+
+
+def _step(step: Step, page: Content) -> Iterator[str]:
+    yield f'<article class="step" id="eq-{step.number}" aria-label="Equation {step.number}">'
+    yield '<div class="head">'
+    yield f'<h3 class="number">{_link(step.number)}</h3>'
+    if step.has_cases:
+        lead = ", ".join(formula.expression(written.lhs) for written in step.written)
+        yield _box(rf"{lead} \quad\text{{by cases}}", f"{step.equation.name} by cases")
+    else:
+        yield _box(_display(step.written), text.equation(step.equation))
+    yield f"{_mark(step.verdict)}</div>"
+    for written, rows in zip((w for w in step.written if isinstance(w.rhs, Cases)), step.rows, strict=True):
+        yield from _case_table(written, rows, page)
+    if page.full:
+        yield from _reason(step, page)
+    yield "</article>"
+
+
+def _display(written: Sequence[Equation]) -> str:
+    """The equations of one step below each other."""
+    if any(isinstance(item.rhs, Cases | Apply) for item in written):
+        return _below_each_other([formula.equation(item) for item in written])
+    return formula.stacked(written)
+
+
+def _below_each_other(lines: Sequence[str]) -> str:
+    return lines[0] if len(lines) == 1 else r"\begin{aligned} & " + r" \\ & ".join(lines) + r" \end{aligned}"
+
+
+def _case_table(written: Equation, rows: Sequence[Row], page: Content) -> Iterator[str]:
+    left = formula.expression(written.lhs)
+    name = written.name if isinstance(written.lhs, Ref) else ""
+    yield '<div class="scroll" tabindex="0" role="group" aria-label="case table">\n<table>'
+    yield f"<caption>{mathml(left, name or 'value', 'inline')}, case by case</caption>"
+    columns = ["case", "where", "value", "verdict", *(["remark"] if any(row.note for row in rows) else [])]
+    yield "<thead><tr>" + "".join(f'<th scope="col">{column}</th>' for column in columns) + "</tr></thead>\n<tbody>"
+    for row in rows:
+        when = ", ".join(text.condition(c) for c in row.branch.when) if name else row.branch.name
+        value = row.branch.value
+        cells = [
+            f'<th scope="row">{_inline(formula.case_name(row.branch.name))}</th>',
+            f'<td class="formula-cell">{mathml(formula.conditions(row.branch.when), when, "inline")}</td>',
+            '<td class="formula-cell">'
+            + ("undefined" if value is None else mathml(_value(row), row.branch.name, "inline"))
+            + "</td>",
+            f"<td>{_mark(row.verdict)}</td>",
+        ]
+        if len(columns) == 5:
+            cells.append(f'<td class="remark">{_prose(row.note, page)}</td>')
+        yield f"<tr{'' if row.possible else ' class=never'}>" + "".join(cells) + "</tr>"
+    yield "</tbody>\n</table>\n</div>"
+
+
+def _value(row: Row) -> str:
+    assert row.branch.value is not None
+    return rf"\displaystyle {formula.value(row.branch.value)}"
+
+
+def _reason(step: Step, page: Content) -> Iterator[str]:
+    rule = step.equation.rule.value
+    cite = f" · paper, {escape(step.equation.cite)}" if step.equation.cite else ""
+    yield f"<details>\n<summary>{escape(rule[0].upper() + rule[1:])}{cite}</summary>"
+    yield f'<div class="why"><p>{_prose(step.equation.because, page)}</p>'
+    if step.note:
+        yield f"<p>{_prose(step.note[0].upper() + step.note[1:], page)}.</p>"
+    if step.uses:
+        by_number = {other.number: other for other in page.steps}
+        yield '<p class="small soft">It uses</p>\n<ul class="uses">'
+        for number in step.uses:
+            yield f"<li>{_link(number)} {_quoted(by_number[number])}</li>"
+        yield "</ul>"
+    yield "</div>\n</details>"
+
+
+def _quoted(step: Step) -> str:
+    """An equation where another one uses it."""
+    if any(len(rows) > _MOST_ROWS_QUOTED for rows in step.rows):
+        left = ", ".join(formula.expression(written.lhs) for written in step.written)
+        return _box(rf"{left} \quad\text{{by cases}}", f"{step.equation.name} by cases")
+    return _box(_display(step.written), text.equation(step.equation))
+
+
+# -------------------------------------------------------------------------------------------------- at the end
+
+
+def _maps(maps: Sequence[Picture]) -> Iterator[str]:
+    if not maps:
+        return
+    yield '<section aria-labelledby="maps-of-cases">\n<h2 id="maps-of-cases">Maps of cases</h2>'
+    yield "<p>Where each case of a unit holds, found with the kernel, at the numbers given below each map.</p>"
+    yield '<div class="maps">'
+    for picture in maps:
+        yield f"<figure>{picture.svg}<figcaption>{_inline(picture.caption)}</figcaption></figure>"
+    yield "</div>\n</section>"
+
+
+def _verdicts(page: Content) -> Iterator[str]:
+    if not page.findings:
+        return
+    numbers = page.numbers
+    yield '<section aria-labelledby="verdicts">\n<h2 id="verdicts">Verdicts</h2>'
+    yield (
+        "<p>Every right-hand side was held against what its left-hand side means in the network: in index notation, at "
+        f"the network’s own widths, and on the instance {escape(page.instance)}, {escape(page.method)}.</p>"
+    )
+    yield "<details>\n<summary>What each decider said</summary>"
+    yield '<div class="scroll" tabindex="0" role="group" aria-label="verdicts">'
+    yield "<table>\n<caption>Every statement that needs a proof</caption>\n<thead><tr>"
+    yield "".join(f'<th scope="col">{c}</th>' for c in ("statement", "index notation", "instance", "verdict"))
+    yield "</tr></thead>\n<tbody>"
+    for f in page.findings:
+        if f.verdict is Verdict.DEFINITION or not (f.index or f.expanded or f.case is None):
+            continue
+        case = "" if f.case is None else f" {_inline(formula.case_name(f.case))}"
+        said = {"z3": "by z3"}.get(f.expanded, f.expanded) or "–"
+        yield (
+            f'<tr><th scope="row">{_link(numbers[f.equation])}{case}</th><td>{escape(f.index) or "–"}</td>'
+            f"<td>{escape(said)}</td><td>{_mark(f.verdict)}</td></tr>"
+        )
+    yield "</tbody>\n</table>\n</div>\n</details>\n</section>"
+
+
+def _closed_forms(page: Content) -> Iterator[str]:
+    if not page.closed:
+        return
+    yield '<section aria-labelledby="closed-forms">\n<h2 id="closed-forms">Closed forms</h2>'
+    stay = " and ".join(mathml(latex_array(array), array.name, "inline") for array in page.kept)
+    yield f"<p>In weights, inputs, target and step size{f'; {stay} stay symbols' if stay else ''}."
+    yield f"{_prose(page.remark, page)} Cases that cannot occur, and cases with the value 0, are left out.</p>"
+    for form in page.closed:
+        case = f"{_inline(formula.case_name(form.case))}, " if form.case else ""
+        yield f'<div class="step"><p class="small soft">{case}from {_link(form.number)} {_mark(form.verdict)}</p>'
+        yield f"{_box(formula.equation(form.equation), form.case or 'closed form')}</div>"
+    yield "</section>"
+
+
+def _source(page: Content) -> Iterator[str]:
+    if not page.source:
+        return
+    yield '<section class="source" aria-labelledby="the-kernel">\n<h2 id="the-kernel">The kernel</h2>'
+    yield "<p>The same equations as a function of arrays; leading axes broadcast.</p>"
+    yield "<details>\n<summary>Source</summary>"
+    yield f'<pre class="scroll" tabindex="0"><code>{escape(page.source)}</code></pre>\n</details>\n</section>'
+
+
+def _citations(page: Content) -> Iterator[str]:
+    if not page.citations:
+        return
+    yield '<section aria-labelledby="paper">\n<h2 id="paper">The paper’s equations</h2>'
+    yield (
+        "<p>S. Mishra and A. Arunkumar, <cite>Front Contribution instead of Back Propagation</cite>, "
+        "arXiv 2106.05569, 2021.</p>"
+    )
+    yield "<table>\n<caption>Where each equation of the paper stands here</caption>"
+    yield '<thead><tr><th scope="col">paper</th><th scope="col">here</th></tr></thead>\n<tbody>'
+    for cite, numbers in page.citations.items():
+        yield f'<tr><th scope="row">{escape(cite)}</th><td>{", ".join(map(_link, numbers))}</td></tr>'
+    yield "</tbody>\n</table>\n</section>"

@@ -1,0 +1,117 @@
+"""Documents of derivations that are not the usual one: nothing is known by its name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import pytest
+
+from fcsym.derivation import Derivation, derive
+from fcsym.equation import Cases, Equation, Rule, Verdict
+from fcsym.errors import SizeError
+from fcsym.expression import Apply, Array, Axis, Index, total
+from fcsym.network import Network
+from fcsym.render.content import content
+from fcsym.render.html import document as html
+from fcsym.render.latex import document as latex
+
+
+@dataclass(frozen=True)
+class Bare(Derivation):
+    """A list of equations that nothing compiles, as of a scheme."""
+
+    @property
+    def assumptions(self):
+        return ()
+
+    def compile(self, target="numpy"):
+        from fcsym.errors import CompileError
+
+        raise CompileError("There is no kernel.")
+
+
+def bare(equations, widths="2-2-1"):
+    net = Network.parse(widths)
+    return Bare(net, "simultaneous", tuple(equations))
+
+
+def odd_equations():
+    """Names, axes and left-hand sides that no derivation of a network has."""
+    m, i = Index(Axis(7), "m"), Index(Axis(1), "i")
+    gram, state = Array("G", None, (m.axis, i.axis)), Array("z", None, (m.axis,))
+    return (
+        Equation(gram[m, i], state[m] * Array("s", 1, (i.axis,))[i], Rule.DEFINITION, "This is new."),
+        Equation(state.primed[m], state[m] + total(i, gram[m, i]), Rule.UPDATE, "It moves.", ("G",)),
+        Equation(total(i, gram[m, i]), state[m] * 2, Rule.IDENTITY, "So it is.", ("G",), label="law"),
+    )
+
+
+@pytest.mark.parametrize("document", [latex, html])
+def test_any_list_of_equations_has_a_document(document):
+    d = bare(odd_equations())
+    text = document(d)
+    for sentence in ("This is new.", "It moves.", "So it is."):
+        assert sentence in text
+    assert document(d, only="law").count("So it is.") == 1
+    assert document(d, detail="summary")
+
+
+def test_flat_names_need_the_network_s_own_axes():
+    with pytest.raises(SizeError, match="indexed"):
+        content(bare(odd_equations()), "paper")
+
+
+@pytest.mark.parametrize("document", [latex, html])
+@pytest.mark.parametrize("missing", ["P", "p", "E"])
+def test_a_derivation_may_lack_what_others_have(document, missing):
+    full = derive(Network.parse("2-2-1"))
+    d = replace(full, equations=tuple(e for e in full if e.name != missing))
+    text = document(d)
+    assert "undecided" in text  # the proof refuses an incomplete list, and the document says so
+    assert document(d, notation="paper")
+
+
+@pytest.mark.parametrize("document", [latex, html])
+def test_a_smooth_activation_has_no_pieces_to_print(document):
+    full = derive(Network.parse("2-2-1"))
+    v1 = full["v1"]
+    smooth = replace(v1.rhs.activation, name="tanh", pieces=(), kink_slopes=())
+    changed = replace(v1, rhs=Apply(smooth, v1.rhs.argument))
+    text = document(bare(changed if e is v1 else e for e in full if not isinstance(e.rhs, Cases)))
+    assert "tanh" in text
+
+
+def test_a_refuted_equation_is_shown_with_its_counterexample():
+    full = derive(Network.parse("2-2-1"))
+    wrong = replace(full["dy"], rhs=full["dy"].rhs * 2)
+    d = replace(full, equations=tuple(wrong if e.name == "dy" else e for e in full))
+    assert d.proof.verdict("dy").verdict is Verdict.REFUTED
+    assert "should be" in latex(d)
+    page = html(d)
+    assert '<span class="mark refuted">' in page
+    assert "should be" in page
+
+
+def test_sections_follow_from_the_rules(derivation):
+    page = content(derivation)
+    assert [step.number for step in page.steps] == list(range(1, len(derivation) + 1))
+    titles = [section.title for section in page.sections]
+    assert titles[:3] == ["The network", "Backpropagation", "Front contribution"]
+    assert len(titles) == len(set(titles))
+    for section in page.sections[1:]:
+        assert any(step.equation.rule not in (Rule.DEFINITION, Rule.SPLIT) for step in section.steps)
+
+
+def test_every_reference_leads_somewhere(derivation):
+    text = latex(derivation)
+    targets = set(re.findall(r"\\target\{(\d+)\}", text)) - {"#1"}
+    assert {number for number in re.findall(r"\\eqn\{(\d+)\}", text)} <= targets
+    assert len(targets) == len(derivation)
+
+
+def test_every_citation_is_listed(derivation):
+    text = latex(derivation).split("The paper's equations")[1]
+    for equation in derivation:
+        if equation.cite:
+            assert equation.cite in text

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from browser import Browser
+from conftest import need
+
+from fcsym.derivation import derive
+from fcsym.errors import MissingTool
+from fcsym.network import Network
+
+PAGES = {
+    "2-2-1": (Network.parse("2-2-1"), {}),
+    "2-2-1 flat": (Network.parse("2-2-1"), {"notation": "paper"}),
+    "wide": (Network.mlp([3, 4, 4, 2], ["relu", "leaky_relu"], bias=[True, False, True]), {}),
+    "no hidden layer": (Network.parse("2-1"), {"detail": "summary"}),
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    program = need("chromium")
+    opened = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("pages")
+    for name, (network, options) in PAGES.items():
+        derive(network, "sequential").save(where / f"{name}.html", **options)
+    return where
+
+
+def page(name):
+    return derive(PAGES[name][0], "sequential").html(**PAGES[name][1])
+
+
+class Reader(HTMLParser):
+    """Refuses what is not well formed, and remembers the tags."""
+
+    VOID = frozenset({"meta", "br", "hr", "img", "mspace"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_well_formed_self_contained_and_can_be_navigated(name):
+    text = page(name)
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {attributes["href"] for tag, attributes in reader.tags if tag == "a"}
+    assert {link[1:] for link in links} <= set(ids)
+    tags = {tag for tag, _ in reader.tags}
+    assert {"h1", "h2", "h3", "nav", "main", "math"} <= tags
+    assert not tags & {"script", "img", "iframe", "object", "link", "form"}
+    assert not any(key.startswith("on") or key == "src" for _, attributes in reader.tags for key in attributes)
+    assert all(attributes.get("alttext") for tag, attributes in reader.tags if tag == "math")
+    assert all(attributes.get("scope") for tag, attributes in reader.tags if tag == "th")
+    assert text.count("<table>") == text.count("<caption>")
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?://(?!www\.w3\.org/)", text)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_equation_is_there_with_its_reason_and_verdict(name):
+    network, options = PAGES[name]
+    d = derive(network, "sequential")
+    text = d.html(**options)
+    for number, equation in enumerate(d, 1):
+        (step,) = re.findall(rf'<article class="step" id="eq-{number}".*?</article>', text, re.DOTALL)
+        assert f'class="mark {d.proof.verdict(equation.name).verdict.value.lower()}"' in step
+        if options.get("detail") != "summary":
+            assert "<summary>" in step
+            assert all(f'href="#eq-{list(d.by_name).index(used) + 1}"' in step for used in equation.uses)
+    assert ("def step(" in text) is (options.get("detail") != "summary")
+
+
+def test_every_network_has_a_page(derivation):
+    Reader().feed(derivation.html())
+
+
+def test_nothing_reaches_the_page_unescaped():
+    """Names are checked where they are made; a page trusts nobody all the same."""
+    d = derive(Network.parse("2-2-1"))
+    hostile = "<script>alert(1)</script>&\"'"
+    from dataclasses import replace
+
+    e = d["s1"]
+    changed = tuple(replace(e, because=hostile, cite=hostile) if x is e else x for x in d)
+    text = replace(d, equations=changed).html()
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;") == 3  # the reason, its citation, the index
+
+
+def test_pages_are_deterministic(order):
+    a, b = (derive(Network.parse("2-3-2"), order).html() for _ in range(2))
+    assert a == b
+
+
+def test_without_the_package_one_sentence(monkeypatch, tmp_path):
+    import fcsym.render.save as save
+
+    d = derive(Network.parse("2-1"))
+    monkeypatch.setattr(save, "find_spec", lambda _: None)
+    with pytest.raises(MissingTool, match=r"pip install 'fcsym\[html\]'"):
+        d.save(tmp_path / "x.html")
+    assert not list(tmp_path.iterdir())
+    assert set(d._repr_mimebundle_()) == {"text/latex", "text/plain"}
+
+
+def test_notebooks_show_formulas():
+    shown = derive(Network.parse("2-2-1"))._repr_mimebundle_()
+    assert shown["text/html"].count("<math") == 22
+    assert r"\begin{aligned}" in shown["text/latex"]
+
+
+# ------------------------------------------------------------------------------------------- in a real browser
+
+UNREAD = "[...document.querySelectorAll('math')].filter(m => /[&\\\\^]/.test(m.textContent)).length"
+BOXES = """[...document.querySelectorAll('math')].filter(m => {
+    const r = m.getBoundingClientRect(); return !(r.width > 1 && r.height > 1) }).length"""
+OPEN = "document.querySelectorAll('details').forEach(d => { d.querySelector('summary').click() })"
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+SPILLED = """[...document.querySelectorAll('main *, header *, nav *')].filter(e => {
+    if (e.closest('.scroll') && !e.matches('.scroll')) return false;
+    return e.getBoundingClientRect().right > document.documentElement.clientWidth + 1 }).length"""
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_browser_shows_it(browser, folder, name, width):
+    path = folder / f"{name}.html"
+    browser.open(path, width)
+    assert browser.requests == [path.resolve().as_uri()]
+    assert browser.messages == []
+    steps = browser.value("document.querySelectorAll('article.step').length")
+    assert steps == len(derive(PAGES[name][0], "sequential"))
+    closed = browser.value("[...document.querySelectorAll('details .why')].filter(w => w.checkVisibility()).length")
+    assert closed == 0
+    browser.value(OPEN)
+    shown = browser.value("[...document.querySelectorAll('details .why')].filter(w => w.checkVisibility()).length")
+    assert shown == browser.value("document.querySelectorAll('details .why').length")
+    assert shown == (0 if PAGES[name][1].get("detail") == "summary" else steps)
+    assert browser.value("document.querySelectorAll('math').length") >= steps
+    assert browser.value(BOXES) == 0
+    assert browser.value(UNREAD) == 0
+    assert browser.value(WIDER) <= 0
+    assert browser.value(SPILLED) == 0
+    assert browser.requests == [path.resolve().as_uri()]
+
+
+def test_wide_formulas_scroll_in_their_own_box(browser, folder):
+    browser.open(folder / "wide.html", 390)
+    scrolling = "[...document.querySelectorAll('.scroll')].filter(b => b.scrollWidth > b.clientWidth).length"
+    assert browser.value(scrolling) > 0
+    assert browser.value("[...document.querySelectorAll('.scroll')].every(b => b.tabIndex === 0)")
+
+
+def test_a_page_that_is_too_wide_or_empty_would_be_seen(browser, folder, tmp_path):
+    """The same looks, at a page that asks for something, has an empty formula and does not fit."""
+    broken = (folder / "2-2-1.html").read_text()
+    broken = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", broken)
+    formulas = '<math alttext="x"></math><math alttext="x"><mi>&amp;</mi></math>'
+    others = '<div style="width:50rem">x</div><img src="none.png">'
+    broken = broken.replace("<main>", f"<main>{formulas}{others}", 1)
+    (tmp_path / "broken.html").write_text(broken)
+    browser.open(tmp_path / "broken.html", 390)
+    assert len(browser.requests) == 2
+    assert browser.value(BOXES) == 1
+    assert browser.value(UNREAD) == 1
+    assert browser.value(SPILLED) > 0 or browser.value(WIDER) > 0
+
+
+def test_the_page_follows_the_wish_for_the_dark(browser, folder):
+    colours = []
+    for dark in (False, True):
+        browser.open(folder / "2-2-1.html", 1200, dark=dark)
+        colours.append(
+            browser.value("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
+        )
+    brightness = [[sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in pair] for pair in colours]
+    assert brightness[0][0] > 700 > 200 > brightness[0][1]
+    assert brightness[1][0] < 200 < 600 < brightness[1][1]
+
+
+def test_paper_shows_what_is_folded_on_the_screen(browser, folder):
+    browser.open(folder / "2-2-1.html", 800)
+    shown = "[...document.querySelectorAll('article .why')].every(w => w.checkVisibility())"
+    assert browser.value(shown) is False
+    browser.ask("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert browser.value(shown) is True
+    finally:
+        browser.ask("Emulation.setEmulatedMedia", media="")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_pictures_for_a_person_to_look_at(browser, folder, width, dark, tmp_path):
+    """Written to the folder `screenshots` where FCSYM_SCREENSHOTS names one; here they must show something."""
+    where = Path(os.environ.get("FCSYM_SCREENSHOTS", tmp_path))
+    where.mkdir(exist_ok=True)
+    browser.open(folder / "2-2-1.html", width, dark=dark)
+    browser.value(OPEN)
+    picture = browser.picture(where / f"2-2-1-{width}-{'dark' if dark else 'light'}.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stat().st_size > 50_000

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from browser import Browser
+from conftest import NETWORKS, need
+
+import fcsym
+from fcsym.derivation import derive
+from fcsym.equation import Cases
+from fcsym.errors import ArgumentError
+from fcsym.maps import case_map, case_maps
+from fcsym.network import Network
+from fcsym.render.picture import Picture, draw
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(picture):
+    """What is written in a picture, each name in one piece."""
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(picture.svg).iter(f"{SVG}text")]
+
+
+def test_the_network_has_all_its_symbols():
+    shown = set(texts(draw(Network.parse("2-2-1"))))
+    assert {"x1", "x2", "s1", "v1", "s2", "v2", "y", *(f"w{n}" for n in range(1, 7))} <= shown
+    biased = set(texts(draw(Network.parse("2-2-1", bias=True))))
+    assert {"b1", "b2", "b3"} <= biased
+    assert not {"b1", "b2", "b3"} & shown
+
+
+def test_large_networks_are_shown_in_part(network):
+    picture = draw(network)
+    root = ElementTree.fromstring(picture.svg)
+    assert len(list(root.iter(f"{SVG}path"))) < 250
+    assert str(network) in picture.words
+    wide = texts(draw(Network.parse("8-16-16-1")))
+    assert {"x8", "⋮", "8 inputs", "relu, 16 units", "W(2)", "16 × 16"} <= set(wide)
+    deep = texts(draw(Network.mlp([1] * 30)))
+    assert "⋯" in deep
+    assert len(deep) < 40
+
+
+def test_pictures_say_what_they_show_and_fetch_nothing():
+    d = derive(Network.parse("2-2-1"), "sequential")
+    for picture in (draw(d.network), *d.case_maps()):
+        root = ElementTree.fromstring(picture.svg)
+        assert root.attrib["role"] == "img"
+        assert root.attrib["aria-label"] == picture.words
+        assert root.find(f"{SVG}title").text
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|<script|<image|url\(", picture.svg)
+        assert "prefers-color-scheme: dark" in picture.svg
+
+
+def test_names_of_readers_are_drawn(tmp_path):
+    (tmp_path / "net.toml").write_text('widths = [1, 1, 1]\nnames = ["inner_a", "outer"]\n')
+    assert {"innera", "outer"} <= set(texts(draw(Network.load(tmp_path / "net.toml"))))
+
+
+def test_notebooks_and_files(tmp_path):
+    net = Network.parse("2-2-1")
+    assert net._repr_svg_() == fcsym.draw(net).svg == fcsym.draw(net)._repr_svg_()
+    assert fcsym.draw(net).save(tmp_path / "net.svg").read_text() == fcsym.draw(net).svg + "\n"
+    for name in ("net.png", "none/net.svg"):
+        with pytest.raises(ArgumentError):
+            fcsym.draw(net).save(tmp_path / name)
+    with pytest.raises(ArgumentError, match="give a network"):
+        fcsym.draw("2-2-1")
+
+
+# ------------------------------------------------------------------------------------------------- case maps
+
+
+def polygons(picture):
+    """The regions of a map: for each colour its polygons, in the unit square."""
+    root = ElementTree.fromstring(picture.svg)
+    result = {}
+    for path in root.iter(f"{SVG}path"):
+        if "var(--fc-" in path.attrib.get("fill", ""):
+            parts = [part for part in path.attrib["d"].replace("z", "").split("M") if part]
+            result[path.attrib["fill"]] = [
+                [tuple(map(float, point.split())) for point in part.split("L")] for part in parts
+            ]
+    names = [t for t in root.iter(f"{SVG}text") if "fc-left" in t.attrib.get("class", "")]
+    return {
+        "".join(name.itertext()).replace("→", "->"): shape for name, shape in zip(names, result.values(), strict=True)
+    }
+
+
+def inside(polygon, x, y):
+    crossed = False
+    for (a, b), (c, e) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
+        if (b > y) != (e > y) and x < a + (y - b) / (e - b) * (c - a):
+            crossed = not crossed
+    return crossed
+
+
+def true_case(network, order, values, unit):
+    """The case of one unit of the one hidden layer, by a forward pass and a step in exact numbers."""
+    n0, n1, _ = network.widths
+    w = [Fraction(values[f"w_{n}"]) for n in range(1, n0 * n1 + n1 + 1)]
+    x = [Fraction(values[f"x_{n}"]) for n in range(1, n0 + 1)]
+    first = [w[j * n0 : (j + 1) * n0] for j in range(n1)]
+    last = w[n0 * n1 :]
+    s = [sum(a * b for a, b in zip(row, x, strict=True)) for row in first]
+    v = [max(value, Fraction(0)) for value in s]
+    error = sum(a * b for a, b in zip(last, v, strict=True)) - Fraction(values["y_g"])
+    eta = Fraction(values["eta"])
+    through = last[unit] - eta * error * v[unit] if order == "sequential" else last[unit]
+    after = s[unit] - (eta * error * through * sum(a * a for a in x) if s[unit] > 0 else 0)
+    return f"{'active' if s[unit] > 0 else 'dead'} -> {'active' if after > 0 else 'dead'}"
+
+
+@pytest.mark.parametrize(("plane", "unit"), [(("x_1", "x_2"), 1), (("eta", "w_5"), 1), (("w_3", "x_1"), 2)], ids=str)
+def test_a_map_shows_the_true_case_everywhere(plane, unit, order):
+    """Against a forward pass and a step of its own, at random places."""
+    d = derive(Network.parse("2-2-1"), order)
+    at = {"w_1": 1.2, "w_2": -1.3, "w_3": -1.1, "w_4": 0.4, "w_5": 1.3, "w_6": 1.0, "y_g": -1.4, "eta": 0.3}
+    if "eta" in plane:
+        at |= {"w_2": 0.3, "w_3": 0.8, "w_4": 1.5, "w_6": -0.9, "y_g": 1.5}
+    at |= {"x_1": 0.5, "x_2": -1.0}
+    at = {name: value for name, value in at.items() if name not in plane}
+    picture = case_map(d, plane, unit, at=at)
+    shapes = polygons(picture)
+    assert len(shapes) > 1
+    rng = np.random.default_rng(1)
+    ends = [(0.0, 1.0) if name == "eta" else (-2.0, 2.0) for name in plane]
+    wrong, seen = 0, set()
+    for a, b in rng.random((600, 2)):
+        values = at | {name: low + (high - low) * t for name, (low, high), t in zip(plane, ends, (a, b), strict=True)}
+        case = true_case(d.network, order, values, unit - 1)
+        seen.add(case)
+        x, y = 62 + 320 * a, 14 + 320 * (1 - b)
+        wrong += not any(inside(polygon, x, y) for polygon in shapes.get(case, []))
+    assert wrong <= (0 if "eta" in plane else 3)  # over x there are slivers, thinner than a cell
+    assert len(seen) > 1
+
+
+def test_a_wrong_map_would_be_seen():
+    """Maps of the two orders differ, and each agrees with its own order only."""
+    net = Network.parse("2-2-1")
+    at = {"w_1": 1.2, "w_2": 0.3, "w_3": 0.8, "w_4": 1.5, "w_6": -0.9, "x_1": 1.5, "x_2": -1.0, "y_g": 1.5}
+    a, b = (case_map(derive(net, order), ("eta", "w_5"), at=at).svg for order in ("simultaneous", "sequential"))
+    assert a != b
+
+
+def test_the_regions_fill_the_map(order):
+    d = derive(Network.mlp([2, 3, 2, 2], activation="leaky_relu", bias=True), order)
+    for layer in (1, 2):
+        picture = case_map(d, unit=2, layer=layer)
+        areas = [
+            abs(sum(x * q - p * y for (x, y), (p, q) in zip(s, [*s[1:], s[0]], strict=True))) / 2
+            for shapes in polygons(picture).values()
+            for s in shapes
+        ]
+        assert sum(areas) == pytest.approx(320 * 320, rel=1e-5)
+        assert set(polygons(picture)) <= {b.name for b in d[f"dv{layer}"].rhs}
+
+
+def test_default_maps_are_there_and_deterministic(derivation):
+    maps = derivation.case_maps()
+    hidden = [e for e in derivation if e.name.startswith("dv") and isinstance(e.rhs, Cases)]
+    assert len(maps) == (0 if not hidden else 1 + (derivation.network.inputs == 2))
+    assert all(isinstance(picture, Picture) for picture in maps)
+    assert [picture.svg for picture in maps] == [picture.svg for picture in case_maps(derivation)]
+
+
+def test_wrong_arguments_are_one_sentence():
+    d = derive(Network.parse("2-2-1"))
+    for arguments in (
+        {"plane": ("x_1", "x_1")}, {"plane": "x_1"}, {"plane": ("x_1", "q")}, {"unit": 3}, {"unit": "1"},
+        {"layer": 2}, {"at": {"x_1": 1.0}}, {"at": {"w_1": float("nan")}}, {"at": {"s_1": 1}},
+        {"ends": ((1, 0), (0, 1))}, {"ends": 3},
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError) as caught:
+            d.case_map(**arguments)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ArgumentError, match="no cases"):
+        derive(Network.parse("2-1")).case_map()
+
+
+def test_a_browser_draws_them(tmp_path):
+    browser = Browser(need("chromium"), tmp_path / "profile")
+    try:
+        d = derive(NETWORKS["three layers"])
+        for n, picture in enumerate((draw(d.network), *d.case_maps())):
+            browser.open(picture.save(tmp_path / f"{n}.svg"))
+            assert len(browser.requests) == 1
+            empty = "[...document.querySelectorAll('text')].filter(t => t.getBoundingClientRect().width < 1).length"
+            assert browser.value(empty) == 0
+            outside = """(() => { const f = document.documentElement.getBoundingClientRect();
+                return [...document.querySelectorAll('text, rect, circle')].filter(e => {
+                const r = e.getBoundingClientRect(); return r.left < f.left - 1 || r.right > f.right + 1
+                    || r.top < f.top - 1 || r.bottom > f.bottom + 1 }).length })()"""
+            assert browser.value(outside) == 0
+    finally:
+        browser.close()
