@@ -490,6 +490,14 @@ def _reproduce(options: argparse.Namespace) -> int:
             ],
         ),
     )
+    _show(
+        terminal.table(
+            "r after n steps on random networks whose units stay active: |sum_j r_j v^c_j - y| / |y|",
+            ("steps", "order", "formula", "networks", "median", "worst"),
+            [[str(d.steps), d.order, d.formula, str(d.networks), f"{d.median:.1e}", f"{d.worst:.1e}"]
+             for d in done.formulas],
+        )
+    )  # fmt: skip
     print(f"exact: {done.exact}")
     print(experiment.why())
     for path in written:

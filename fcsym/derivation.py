@@ -178,6 +178,11 @@ class Derivation:
         """What the list is about."""
         return f"{self.network}, {self.order} order"
 
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        return f"One training step of {self.title}"
+
     def expr(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,

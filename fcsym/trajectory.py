@@ -64,7 +64,7 @@ class _Comparison:
         first = inputs[:, 0]
         state = kernel.init(weights, first)
         truth = _Truth(network, self.order, weights)
-        stray = [_Truth(network, self.order, weights) for _ in range(_STRAY)]
+        stray = [_Truth(network, self.order, weights, rng, self.eps) for _ in range(_STRAY)]
         keep, frozen, woken = np.ones(count, dtype=bool), None, np.zeros(count, dtype=bool)
         spread: _Array = np.zeros(())
         inputs_by_name = {f"W{n}": w for n, w in enumerate(weights, 1)} | {
@@ -98,7 +98,7 @@ class _Comparison:
             state = kernel.step(state, x, target, eta, undefined="nan")
             truth.move(exact)
             for other, result in zip(stray, others, strict=True):
-                other.move(result, rng, self.eps)
+                other.move(result)
         expanded = kernel.expand(state, weights, first)
         for array, found, true, *rounded in zip(
             network.parameters, expanded, truth.weights, *(other.weights for other in stray), strict=True
@@ -180,17 +180,31 @@ class _Comparison:
 class _Truth:
     """Backpropagation by autodiff, in extended precision."""
 
-    def __init__(self, network: Network, order: Order, weights: list[_Array]) -> None:
+    def __init__(
+        self, network: Network, order: Order, weights: list[_Array], rng: np.random.Generator | None = None,
+        eps: float = 0.0,
+    ) -> None:  # fmt: skip
         self.network, self.order = network, order
         self.weights = [array.astype(np.longdouble) for array in weights]
+        self.rng, self.eps = rng, eps
+        self._round()
 
     def look(self, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
         """Everything about one step, which is not taken yet."""
         with np.errstate(over="ignore", invalid="ignore"):
             return backpropagation(self.network, self.order, self.weights, x, target, eta)
 
-    def move(self, result: Mapping[str, _Array], rng: np.random.Generator | None = None, eps: float = 0.0) -> None:
-        """Take the step; with `rng`, round every weight at random by up to half a unit in the last place."""
+    def move(self, result: Mapping[str, _Array]) -> None:
+        """Take the step."""
         self.weights = [result[array.primed.name] for array in self.network.parameters]
-        if rng is not None:
-            self.weights = [w * (1 + eps / 2 * rng.uniform(-1, 1, size=w.shape)) for w in self.weights]
+        self._round()
+
+    def _round(self) -> None:
+        """With a source of random numbers, round every weight by up to eps of the largest one that feeds its unit."""
+        if self.rng is None:
+            return
+        rounded = []
+        for array, w in zip(self.network.parameters, self.weights, strict=True):
+            size = np.abs(w).max(axis=-1, keepdims=True) if len(array.axes) == 2 else np.abs(w)
+            rounded.append(w + self.eps * size * self.rng.uniform(-1, 1, size=w.shape))
+        self.weights = rounded

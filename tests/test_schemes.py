@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -120,3 +121,376 @@ def test_no_changed_scheme_is_proved(net, name, order):
                 assert not proof.holds, (part, str(other))
                 count += 1
     assert count >= 5
+
+
+# ---------------------------------------------------------------------------------------------------- trajectories
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_training_agrees_with_autodiff_in_the_same_order_only(network, order, name):
+    scheme = made(network, name, order)
+    report = fcsym.check(scheme, trials=40, seed=1, steps=60)
+    assert report.passed, str(report)
+    if len(network.layers) > 1:  # with one layer there is nothing above to be updated first
+        crossed = next(o for o in ORDERS if o != order)
+        assert not fcsym.check(scheme, trials=40, seed=1, steps=60, against=crossed).passed
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_thousand_steps(order, name):
+    network = NETWORKS["biases in some layers"]
+    report = fcsym.check(fcsym.scheme(network, name, order=order), trials=10, seed=3, steps=1000)
+    assert report.passed, str(report)
+    assert report.points > 10_000
+
+
+def test_single_precision_agrees_to_its_own_rounding(order):
+    for name in SCHEMES:
+        assert fcsym.check(fcsym.scheme(NETWORKS["2-2-1"], name, order=order), trials=20, dtype=np.float32).passed
+
+
+def test_a_check_that_should_fail_does(order):
+    """A kernel that trains a little wrong: the bar is tight enough to see it."""
+    scheme = fcsym.scheme(NETWORKS["three layers"], "states", order=order)
+    wrong = replace(scheme)
+    kernel = wrong.compile()
+    right = kernel._namespace["step"]
+    kernel._namespace["step"] = lambda *arrays: (right(*arrays)[0] * (1 + 1e-12), *right(*arrays)[1:])
+    object.__setattr__(wrong, "compile", lambda target="numpy": kernel)
+    assert fcsym.check(scheme, trials=20, steps=50).passed
+    assert not fcsym.check(wrong, trials=20, steps=50).passed
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_the_exact_trajectory_is_near_both_sides(order, name):
+    """Balls of 1024 bits say how far the scheme and floating-point backpropagation are from the truth."""
+    from fcsym.exact import distance, trajectory
+
+    network = NETWORKS["several outputs"]
+    rng = np.random.default_rng(5)
+    weights = random_weights(network, rng)
+    pool = rng.normal(size=(1 if name in SINGLE else 3, network.inputs))
+    xs = [pool[n % len(pool)] for n in range(300)]
+    targets = [np.full(network.widths[-1], np.sin(n % len(pool))) for n in range(300)]
+    kernel, reference = (fcsym.scheme(network, s, order=order).compile() for s in (name, "backprop"))
+    state, other = kernel.init(weights, xs[0]), reference.init(weights)
+    worst = [0.0, 0.0]
+    path = trajectory(network, order, weights, xs, targets, 0.05)
+    for x, target, step in zip(xs, targets, path, strict=False):
+        for n, y in enumerate((kernel.output(state, x), reference.output(other, x))):
+            worst[n] = max(worst[n], distance(y[0], step.output[0]))
+        state, other = kernel.step(state, x, target, 0.05), reference.step(other, x, target, 0.05)
+    last = next(path)
+    for array, exact in zip(kernel.expand(state, weights, xs[0]), last.weights, strict=True):
+        for row, true_row in zip(np.atleast_2d(array), exact, strict=True):
+            assert max(distance(a, b) for a, b in zip(row, true_row, strict=True)) < 1e-13
+    assert worst[0] < 16 * max(worst[1], 1e-15)
+
+
+def test_rationals_and_balls_agree():
+    """Two steps in fractions, written out by hand elsewhere, against the balls."""
+    from exact import step
+
+    from fcsym.exact import distance, trajectory
+
+    weights = [np.array([[1.0, -0.5], [0.25, 2.0]]), np.array([[0.5, -1.0]])]
+    x, target, eta = [0.5, -0.25], [1.0], 0.125
+    for order in ORDERS:
+        w = [[[Fraction(v) for v in row] for row in matrix.tolist()] for matrix in weights]
+        path = list(trajectory(NETWORKS["2-2-1"], order, weights, [x, x], [target, target], eta))
+        for before in path:
+            now = step((2, 2, 1), w, [Fraction(v) for v in x], [Fraction(1)], Fraction(1, 8), order)
+            assert distance(float(now.v[-1][0]), before.output[0]) < 1e-15
+            w = now.w
+
+
+def test_the_exact_trajectory_without_flint(monkeypatch):
+    import sys
+
+    from fcsym import exact
+
+    network, weights = NETWORKS["2-2-1"], [np.eye(2), np.array([[1.0, 1.0]])]
+    with_balls = list(exact.trajectory(network, "sequential", weights, [[1.0, 0.5]] * 3, [[0.0]] * 3, 0.1))
+    assert "balls" in exact.arithmetic()
+    monkeypatch.setitem(sys.modules, "flint", None)
+    without = list(exact.trajectory(network, "sequential", weights, [[1.0, 0.5]] * 3, [[0.0]] * 3, 0.1))
+    assert "floating point" in exact.arithmetic()
+    assert [float(a.output[0]) for a in without] == [float(a.output[0]) for a in with_balls]
+
+
+# ----------------------------------------------------------------------------------------------------- what is held
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_schemes_for_one_input_do_not_grow_with_the_number_of_inputs(name):
+    rng = np.random.default_rng(0)
+    sizes = set()
+    for inputs in (2, 3, 50):
+        network = fcsym.Network.mlp([inputs, 4, 3, 1])
+        state = fcsym.scheme(network, name).compile().init(random_weights(network, rng), rng.normal(size=inputs))
+        sizes.add(sum(array.size for array in state))
+        assert "W1" not in state._fields and "Wc1" not in state._fields
+    assert len(sizes) == 1
+
+
+def test_history_keeps_one_coefficient_per_distinct_input():
+    network = fcsym.Network.mlp([3, 4, 2], bias=True)
+    rng = np.random.default_rng(0)
+    kernel = fcsym.scheme(network, "history").compile()
+    state = kernel.init(random_weights(network, rng))
+    pool = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 2.0], [0.0, -1.0, 0.0]])
+    for n in rng.integers(3, size=50):
+        state = kernel.step(state, pool[n], np.ones(2), 0.05)
+    assert state.X.shape == (2, 3) and state.C.shape == (2, 4)  # an input of zeros teaches the matrix nothing
+    assert {tuple(row) for row in state.X} == {tuple(row) for row in pool[1:]}
+
+
+def test_history_in_a_batch_stores_each_networks_own_inputs():
+    network = fcsym.Network.mlp([2, 3, 1])
+    rng = np.random.default_rng(1)
+    weights = random_weights(network, rng, lead=(4,))
+    kernel, reference = (fcsym.scheme(network, name).compile() for name in ("history", "backprop"))
+    state, other = kernel.init(weights), reference.init(weights)
+    for n in range(30):
+        x = rng.integers(-1, 2, size=(4, 2)).astype(float) * (np.arange(4)[:, None] <= n % 5)
+        state, other = (k.step(s, x, np.ones((4, 1)), 0.05) for k, s in ((kernel, state), (reference, other)))
+    for found, true in zip(kernel.expand(state), other, strict=True):
+        np.testing.assert_allclose(found, true, rtol=0, atol=1e-14)
+
+
+# --------------------------------------------------------------------------------------------------- what is refused
+
+
+def waking():
+    """A 1-2-2-1 network whose second unit of layer 2 is dead and wakes up when layer 1 grows."""
+    weights = [np.array([[1.0], [0.5]]), np.array([[1.0, 0.0], [1.0, -2.0]]), np.array([[1.0, 1.0]])]
+    return fcsym.Network.parse("1-2-2-1"), weights, np.array([1.0]), np.array([40.0])
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_unit_that_wakes_up_is_named(name):
+    network, weights, x, target = waking()
+    kernel = fcsym.scheme(network, name).compile()
+    state = kernel.init(weights, x)
+    assert state.vc[1] == 0
+    with pytest.raises(
+        fcsym.UndefinedContribution, match=r"unit h2 of layer 2 wakes up at this step; .*undefined=\"nan\""
+    ):
+        kernel.step(state, x, target, 0.1)
+    with pytest.raises(fcsym.UndefinedContribution, match="At step 1, unit h2 of layer 2"):
+        kernel.run(state, [x, x], [target, target], 0.1)
+    marked = kernel.step(state, x, target, 0.1, undefined="nan")
+    assert np.isnan(kernel.output(marked, x)).all()
+    held = fcsym.scheme(network, "states").compile()
+    assert np.isfinite(held.step(held.init(weights, x), x, target, 0.1).W3).all()
+
+
+def test_only_the_network_whose_unit_wakes_up_is_marked():
+    network, weights, x, target = waking()
+    many = [np.stack([w, np.abs(w)]) for w in weights]
+    kernel = fcsym.scheme(network, "weights").compile()
+    state = kernel.init(many, x)
+    with pytest.raises(fcsym.UndefinedContribution, match=r"of network \(0,\)"):
+        kernel.step(state, x, target, 0.1)
+    y = kernel.output(kernel.step(state, x, target, 0.001, undefined="nan"), x)
+    assert np.isfinite(y[1]).all()
+
+
+def test_another_input_is_refused_by_the_schemes_for_one():
+    network = NETWORKS["2-2-1"]
+    weights = random_weights(network, np.random.default_rng(0))
+    for name in SINGLE:
+        kernel = fcsym.scheme(network, name).compile()
+        state = kernel.init(weights, [0.0, 1.0])
+        for other in ([1.0, 0.0], [0.0, -1.0], [0.0, 1.0 + 1e-9]):
+            for call in (
+                lambda o=other, k=kernel, s=state: k.step(s, o, [1.0], 0.1),
+                lambda o=other, k=kernel, s=state: k.output(s, o),
+                lambda o=other, k=kernel, s=state: k.expand(s, weights, o),
+            ):
+                with pytest.raises(fcsym.ArgumentError, match="not the input that init was given"):
+                    call()
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("bias", [False, True])
+def test_an_input_of_zeros_is_no_division_by_zero(name, bias):
+    network = fcsym.Network.mlp([2, 3, 1], bias=bias)
+    weights = random_weights(network, np.random.default_rng(2))
+    kernel, reference = (fcsym.scheme(network, s).compile() for s in (name, "backprop"))
+    state, other = kernel.init(weights, [0.0, 0.0]), reference.init(weights)
+    with np.errstate(all="raise"):
+        for _ in range(5):
+            state, other = (k.step(s, [0.0, 0.0], [1.0], 0.1) for k, s in ((kernel, state), (reference, other)))
+        expanded = kernel.expand(state, weights, [0.0, 0.0])
+    for found, true in zip(expanded, other, strict=True):
+        np.testing.assert_allclose(found, true, rtol=0, atol=1e-15)
+
+
+def test_bad_arguments_are_one_sentence():
+    network = NETWORKS["2-2-1"]
+    weights = random_weights(network, np.random.default_rng(0))
+    kernel = fcsym.scheme(network, "states").compile()
+    state = kernel.init(weights, [1.0, 2.0])
+    with pytest.raises(fcsym.ArgumentError, match="scheme 'stats' is not known: choose one of backprop, weights"):
+        fcsym.scheme(network, "stats")
+    with pytest.raises(fcsym.ArgumentError, match="order 'later' is not known"):
+        fcsym.scheme(network, "states", order="later")
+    for problem, call in {
+        "give init that input": lambda: kernel.init(weights),
+        r"x has shape \(3,\): it must be \(..., 2\)": lambda: kernel.step(state, [1.0, 2.0, 3.0], [1.0], 0.1),
+        r"target has shape \(2,\): it must be \(..., 1\)": lambda: kernel.step(state, [1.0, 2.0], [1.0, 1.0], 0.1),
+        "state has 2 arrays and states holds 4": lambda: kernel.step(state[:2], [1.0, 2.0], [1.0], 0.1),
+        r"state.W2 has shape \(3,\)": lambda: kernel.output(state._replace(W2=np.ones(3)), [1.0, 2.0]),
+        "undefined is 'no': choose raise or nan": lambda: kernel.step(state, [1.0, 2.0], [1.0], 0.1, undefined="no"),
+        "x contains numbers that are not finite": lambda: kernel.step(state, [np.nan, 2.0], [1.0], 0.1),
+        "needs the input that init was given": lambda: kernel.expand(state, weights),
+        "both need one row per step": lambda: kernel.run(state, [[1.0, 2.0]], [[1.0], [1.0]], 0.1),
+    }.items():
+        with pytest.raises(fcsym.ArgumentError, match=problem):
+            call()
+    with pytest.raises(fcsym.CompileError, match="target 'rust' is not known"):
+        fcsym.scheme(network, "states").compile("rust")
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_divergence_is_reported_with_the_step(name):
+    network = NETWORKS["2-2-1"]
+    weights = [np.array([[1.0, 1.0], [1.0, 0.5]]), np.array([[1.0, 2.0]])]
+    kernel = fcsym.scheme(network, name, order="sequential").compile()
+    state = kernel.init(weights, [1.0, 2.0])
+    with pytest.raises(fcsym.Diverged, match=r"^At step \d+, state\.\w+ is not finite after this step"):
+        kernel.run(state, np.tile([1.0, 2.0], (200, 1)), np.ones((200, 1)), 5.0)
+    for _ in range(200):
+        state = kernel.step(state, [1.0, 2.0], [1.0], 5.0, undefined="nan")
+    with pytest.raises(fcsym.ArgumentError, match="the run has diverged"):
+        kernel.step(state, [1.0, 2.0], [1.0], 5.0)
+
+
+# ------------------------------------------------------------------------------------------------------------- cost
+
+
+class Counting(np.ndarray):
+    """An array that counts the operations done on it: the test's own count, which reads no derivation."""
+
+    total = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **settings):
+        plain = [np.asarray(value) if isinstance(value, Counting) else value for value in inputs]
+        settings = {k: np.asarray(v) if isinstance(v, Counting) else v for k, v in settings.items()}
+        if out is not None:
+            settings["out"] = tuple(np.asarray(o) for o in out)
+        result = getattr(ufunc, method)(*plain, **settings)
+        if method == "reduce":
+            Counting.total += np.asarray(plain[0]).size - np.asarray(result).size
+        elif ufunc.__name__ in ("matvec", "vecmat", "vecdot", "matmul"):
+            Counting.total += result.size * (2 * plain[0].shape[-1] - 1)
+        elif ufunc.__name__ in ("add", "subtract", "multiply", "divide", "square"):
+            Counting.total += result.size
+        else:
+            assert ufunc.__name__ in (
+                "negative",
+                "greater",
+                "less_equal",
+                "equal",
+                "not_equal",
+                "bitwise_and",
+                "bitwise_or",
+            )
+        return np.asarray(result).view(Counting)
+
+    def __array_function__(self, function, types, args, settings):
+        plain = [np.asarray(value) if isinstance(value, Counting) else value for value in args]
+        result = function(*plain, **{k: np.asarray(v) if isinstance(v, Counting) else v for k, v in settings.items()})
+        if function is np.sum:
+            Counting.total += plain[0].size - np.asarray(result).size
+        elif function is np.einsum:  # two factors and one sum
+            summed = plain[1].shape[0]
+            Counting.total += result.size * (2 * summed - 1)
+        else:
+            assert function in (np.where, np.zeros_like, np.full_like)
+        return np.asarray(result).view(Counting)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize(
+    "net", ["2-2-1", "several outputs", "three layers", "biases in some layers", "leaky", "linear"]
+)
+def test_counted_operations_are_those_of_the_kernel(net, name, order):
+    network = NETWORKS[net]
+    scheme = made(network, name, order)
+    cost, kernel, rng = fcsym.cost(scheme), scheme.compile(), np.random.default_rng(0)
+    weights, x = random_weights(network, rng), rng.normal(size=network.inputs)
+    state, stored = kernel.init(weights, x), 1
+    if name == "history":
+        stored = 3
+        for _ in range(stored):
+            x = rng.normal(size=network.inputs)
+            state = kernel.step(state, x, np.zeros(network.widths[-1]), 0.01)
+    by_name = {f"{a.symbol}c{a.layer}": w for a, w in zip(network.parameters, weights, strict=True)}
+    by_name |= {a.name: w for a, w in zip(network.parameters, weights, strict=True)} | state._asdict()
+    by_name |= {"x": x, "yg": np.zeros(network.widths[-1]), "eta": np.array(0.1)}
+    assert cost.at(cost.state, stored) == sum(array.size for array in state)
+    for part in scheme.parts:
+        Counting.total = 0
+        kernel._namespace[part.name](*(np.asarray(by_name[a.name]).view(Counting) for a in part.given))
+        assert cost.at(cost.parts[part.name], stored) == Counting.total, part.name
+
+
+def test_cost_says_where_it_saves_and_where_it_loses():
+    from fcsym.costs import compare
+
+    wide = fcsym.Network.parse("64-8-1")
+    backprop, states, history = (fcsym.cost(fcsym.scheme(wide, name)) for name in ("backprop", "states", "history"))
+    assert compare(states, backprop).startswith("saves 502 of 520 numbers and saves")
+    few = int(compare(history, backprop).split("operations up to m = ")[1].split()[0])
+    assert history.at(history.operations, few) < backprop.at(backprop.operations)
+    assert history.at(history.operations, few + 1) >= backprop.at(backprop.operations)
+    with pytest.raises(fcsym.ArgumentError, match="give a scheme"):
+        fcsym.cost(wide)
+
+
+# -------------------------------------------------------------------------------------------------------- real data
+
+
+def accuracy(kernel, state, x, labels):
+    outputs = np.array([kernel.output(state, row) for row in x])
+    return float(np.mean(np.argmax(outputs, axis=1) == labels))
+
+
+@pytest.mark.parametrize("name", ["history", "basis"])
+@pytest.mark.parametrize(("data", "widths"), [("iris", (4, 8, 3)), ("digits", (64, 32, 10))])
+def test_real_data(data, widths, name, order):
+    sets = pytest.importorskip("sklearn.datasets")
+    x, labels = getattr(sets, f"load_{data}")(return_X_y=True)
+    x = x / x.max()
+    targets = np.eye(widths[-1])[labels]
+    network = fcsym.Network.mlp(widths, bias=True)
+    rng = np.random.default_rng(0)
+    weights = [w if w.ndim == 2 else 0 * w for w in random_weights(network, rng)]
+    kernel, reference = (fcsym.scheme(network, s, order=order).compile() for s in (name, "backprop"))
+    chosen = rng.integers(len(x), size=400)
+    state = kernel.run(kernel.init(weights), x[chosen], targets[chosen], 0.02)
+    other = reference.run(reference.init(weights), x[chosen], targets[chosen], 0.02)
+    for found, true in zip(kernel.expand(state), other, strict=True):
+        np.testing.assert_allclose(found, true, rtol=0, atol=1e-12)
+    shown = rng.integers(len(x), size=200)
+    assert accuracy(kernel, state, x[shown], labels[shown]) == accuracy(reference, other, x[shown], labels[shown])
+    assert accuracy(reference, other, x[shown], labels[shown]) > 2 / widths[-1]  # something was learned
+
+
+@pytest.mark.parametrize(("data", "widths"), [("iris", (4, 8, 3)), ("digits", (64, 32, 10))])
+def test_real_data_with_one_input(data, widths, order):
+    sets = pytest.importorskip("sklearn.datasets")
+    x, labels = getattr(sets, f"load_{data}")(return_X_y=True)
+    x, target = x[7] / x.max(), np.eye(widths[-1])[labels[7]]
+    network = fcsym.Network.mlp(widths)
+    weights = random_weights(network, np.random.default_rng(0))
+    reference = fcsym.scheme(network, "backprop", order=order).compile()
+    other = reference.run(reference.init(weights), np.tile(x, (300, 1)), np.tile(target, (300, 1)), 0.05)
+    for name in SINGLE:
+        kernel = fcsym.scheme(network, name, order=order).compile()
+        state = kernel.run(kernel.init(weights, x), np.tile(x, (300, 1)), np.tile(target, (300, 1)), 0.05)
+        np.testing.assert_allclose(kernel.output(state, x), reference.output(other, x), rtol=0, atol=1e-13)
+        for found, true in zip(kernel.expand(state, weights, x), other, strict=True):
+            np.testing.assert_allclose(found, true, rtol=0, atol=1e-13)

@@ -68,13 +68,13 @@ def scheme_program(scheme: Scheme) -> Program:
     `step` returns a mask of them as well.
     """
     stored = any(STORED_KIND in (axis.kind for axis in array.axes) for array in scheme.state)
-    text = [_constant(array.name, matrix) for array, matrix in scheme.constants.items()]
+    text = [_constant(array, matrix) for array, matrix in scheme.constants.items()]
     text += [REMEMBER] if stored else []
     for part in scheme.parts:
         arguments = tuple(array.name for array in part.given)
         results = tuple(array.name for array in part.results)
         undefined = any(_undefined(equation) for equation in part.equations)
-        title = f"{part.title[0].upper()}{part.title[1:]}."
+        title = f"{part.heading}."
         made = {equation.name for equation in part.equations}
         missing = [a for a in part.results if a.name not in (*made, *arguments)]
         text.append(_function(part.name, title, arguments, part.equations, results, undefined, None, missing))
@@ -105,10 +105,10 @@ REMEMBER = '''def remember(X, C, x):
 '''
 
 
-def _constant(name: str, matrix: Sequence[Sequence[Fraction]]) -> str:
-    """An array of a scheme; one row is a vector."""
+def _constant(array: Array, matrix: Sequence[Sequence[Fraction]]) -> str:
+    """An array of a scheme; a vector is a matrix of one row."""
     rows = [f"[{', '.join(_literal(value) for value in row)}]" for row in matrix]
-    return f"{name} = np.array({rows[0]})\n" if len(rows) == 1 else f"{name} = np.array([{', '.join(rows)}])\n"
+    return f"{array.name} = np.array({rows[0] if len(array.axes) == 1 else '[' + ', '.join(rows) + ']'})\n"
 
 
 def _undefined(equation: Equation) -> bool:

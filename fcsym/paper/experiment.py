@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from fcsym.exact import arithmetic, distance, trajectory
 from fcsym.files import write_bytes, write_text
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.network import Network
+from fcsym.paper.r_formula import Distance, measure
 from fcsym.schemes import scheme
 from fcsym.series import flow
 from fcsym.xor import SAMPLES
@@ -107,6 +108,7 @@ class Experiment:
 
     runs: tuple[Run, ...]
     divergences: tuple[Divergence, ...]
+    formulas: tuple[Distance, ...]  # r after n steps: printed, mended, exact
     eta: float
     seed: int
     exact: str
@@ -121,9 +123,9 @@ class Experiment:
             "network": "2-2-1", "eta": self.eta, "seed": self.seed, "exact": self.exact,
             "runs": [run.summary() for run in self.runs],
             "divergences": [
-                {name: getattr(d, name) for name in ("eta", "order", "runs", "diverged", "largest_factor")}
-                for d in self.divergences
+                asdict(divergence) for divergence in self.divergences
             ],
+            "r_after_n_steps": [asdict(distance) for distance in self.formulas],
             "figure": figure,
         }  # fmt: skip
 
@@ -155,7 +157,9 @@ def run(
                         _distances(back[:, n], exact), _distances(front[:, n], exact),
                     )
                 )  # fmt: skip
-    return Experiment(tuple(runs), divergences(seed=seed, progress=progress), eta, seed, arithmetic())
+    progress("r after 1, 10, 100 steps")
+    lost, formulas = divergences(seed=seed, progress=progress), measure(seed=seed)
+    return Experiment(tuple(runs), lost, formulas, eta, seed, arithmetic())
 
 
 def _weights(network: Network, seed: int) -> list[_Array]:

@@ -163,7 +163,7 @@ def content(d: Derivation, notation: Notation = "indexed", detail: Detail = "ful
     if wanted is not None and "P" not in shown:
         assumptions = tuple(sentence for sentence in assumptions if not sentence.startswith("For `P` only"))
     return Content(
-        title=f"One training step of {d.network}, {d.order} order",
+        title=d.heading,
         about=""
         if wanted is None
         else f"Shown are {wanted} and the equations that lead to it, with the numbers that "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fcsym.derivation import Derivation, finish
 from fcsym.differentiate import adjoint_of
 from fcsym.equation import Branch, Cases, Condition, Equation, Order, Rule
-from fcsym.errors import ArgumentError
+from fcsym.errors import CompileError
 from fcsym.expression import ONE, Array, Axis, Expr, Index, total
 from fcsym.forward import ETA, activated, pre_activation
 from fcsym.network import Network
@@ -189,12 +189,17 @@ class Part(Derivation):
         """What the list is about."""
         return f"{self.scheme.name}, {self.name}: {self.network}, {self.order} order"
 
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        return f"{self.title[0].upper()}{self.title[1:]}"
+
     def _examine(self, progress: Any) -> Proof:
         return self.scheme.proofs[self.name]
 
     def compile(self, target: str = "numpy") -> Any:
         """Not on its own: a scheme's four functions are compiled together."""
-        raise ArgumentError(
+        raise CompileError(
             f"{self.name} is one of four functions: compile the whole scheme, scheme.compile({target!r})."
         )
 
