@@ -387,7 +387,9 @@ def _decided(network: Network, order: Order, inputs: int, pattern: Pattern) -> t
         trained = product(*(range(len(phi.pieces)) for phi in _units(network)))
     open_question = False
     for pieces in trained:
-        answer, found = _asked(network, order, inputs, pattern, pieces)
+        if _asked(network, order, inputs, pattern, pieces, relaxed=True)[0] is False:
+            continue
+        answer, found = _asked(network, order, inputs, pattern, pieces, relaxed=False)
         if found is not None:
             return True, found
         open_question = open_question or answer is not False
@@ -395,8 +397,14 @@ def _decided(network: Network, order: Order, inputs: int, pattern: Pattern) -> t
 
 
 def _asked(
-    network: Network, order: Order, inputs: int, pattern: Pattern, trained: tuple[int, ...]
+    network: Network, order: Order, inputs: int, pattern: Pattern, trained: tuple[int, ...], *, relaxed: bool
 ) -> tuple[bool | None, Witness | None]:
+    """z3 on one assignment of pieces.
+
+    `relaxed`: what reaches the last hidden layer, eta times the error through the last layer's weights, is a variable
+    of its own, one for each unit, and eta is 1: all increments are linear in that product. Every real step is covered,
+    so what is impossible here is impossible; the other way round it does not follow.
+    """
     import z3
 
     terms = _Terms(network, trained)
@@ -404,9 +412,11 @@ def _asked(
     x = [z3.Real(f"x{n}") for n in range(network.inputs)]
     other = x if inputs == 1 else [z3.Real(f"o{n}") for n in range(network.inputs)]
     error = [z3.Real(f"e{k}") for k in range(network.widths[-1])]
-    eta = z3.Real("eta")
-    terms.facts.append(eta > 0)
-    updated = terms.step(weights, x, error, eta, order, trained)
+    eta = Fraction(1) if relaxed else z3.Real("eta")
+    if not relaxed:
+        terms.facts.append(eta > 0)
+    arriving = [z3.Real(f"h{j}") for j in range(network.widths[-2])] if relaxed else None
+    updated = terms.step(weights, x, error, eta, order, trained, arriving)
     if terms.contradiction:
         return False, None
     before, after = tuple(a for a, _ in pattern), tuple(b for _, b in pattern)
@@ -422,7 +432,7 @@ def _asked(
     answer = solver.check()
     if answer == z3.unsat:
         return False, None
-    if answer == z3.unknown:
+    if answer == z3.unknown or relaxed:
         return None, None
     return True, terms.witness(solver.model(), weights, x, other, error, eta, order, pattern)
 
@@ -498,8 +508,11 @@ class _Terms:
         at_kink = self._number(phi.kink_slopes[number])
         return self.z3.If(s == self._number(piece.upper), at_kink, self._number(piece.slope))
 
-    def step(self, weights: list[Any], x: list[Any], error: list[Any], eta: Any, order: Order, pieces: Any) -> list[Any]:
-        """The updated weights."""
+    def step(
+        self, weights: list[Any], x: list[Any], error: list[Any], eta: Any, order: Order, pieces: Any,
+        arriving: list[Any] | None = None,
+    ) -> list[Any]:  # fmt: skip
+        """The updated weights; `arriving` stands for what the last layer passes down."""
         s, v = self.forward(weights, x, pieces)
         old = list(self._pairs(weights))
         new: list[Any] = []
@@ -512,6 +525,8 @@ class _Terms:
                 end -= layer.width
                 slopes = [self._slope(layer.activation, pieces[end + j], s[n][j]) for j in range(layer.width)]
                 through = [self._sum([_product(above[i][j], d) for i, d in enumerate(delta)]) for j in range(layer.width)]
+                if arriving is not None and n == len(old) - 2:
+                    through = arriving
                 delta = [_product(g, t) for g, t in zip(slopes, through, strict=True)]
             scaled = [_product(_product(Fraction(-1), eta), d) for d in delta]
             w_new = [[self._sum([c, _product(d, a)]) for c, a in zip(row, v[n], strict=True)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 
 from fcsym.paper.decide import Decision, Limits, Setup, Verdict, decide, points, sides_at
 from fcsym.paper.edits import Edit, corrections, pairs
@@ -13,7 +15,8 @@ from fcsym.paper.model import Undefined, Unknown, World
 __all__ = ["Correction", "correct"]
 
 _TRUE = (Verdict.PROVED, Verdict.PROVED_UNDER)
-_SAMPLES = 6
+_SAMPLES = 4
+_GENERIC = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,11 @@ class Correction:
 def correct(claim: Claim, setup: Setup, limits: Limits, instead: Claim | None) -> Correction | None:
     """The first change that both deciders prove, the smallest first; otherwise the replacement, if it is proved."""
     if not any(node.head == "other" for node in nodes(claim.right)):
-        for edit in _plausible(corrections(claim), setup):
+        for edit in _plausible(corrections(claim), claim, setup):
             decision = decide(edit.claim, setup, limits)
             if decision.verdict in _TRUE:
                 return Correction(edit.claim, decision, edit.kind)
-        for edit in _plausible(pairs(claim), setup):
+        for edit in _plausible(pairs(claim), claim, setup):
             decision = decide(edit.claim, setup, limits)
             if decision.verdict in _TRUE:
                 return Correction(edit.claim, decision, edit.kind)
@@ -43,13 +46,18 @@ def correct(claim: Claim, setup: Setup, limits: Limits, instead: Claim | None) -
     return None
 
 
-def _plausible(edits: Iterable[Edit], setup: Setup) -> Iterable[Edit]:
+def _plausible(edits: Iterable[Edit], claim: Claim, setup: Setup) -> Iterable[Edit]:
     """The changes that are right at some exact points; deciders look at these only."""
-    active = [world for world in points(setup) if _generic(world, setup, after=True)]
-    alive = [world for world in points(setup) if _generic(world, setup, after=False)]
+    marks = {node.mark for side in (claim.left, claim.right) for node in nodes(side)} | set(setup.inputs)
+    active, alive = (_generic_points(setup, tuple(sorted(marks)), after) for after in (True, False))
     for edit in edits:
         if edit.claim.left != edit.claim.right and (_right_at(edit.claim, active) or _right_at(edit.claim, alive)):
             yield edit
+
+
+@cache
+def _generic_points(setup: Setup, marks: tuple[str, ...], after: bool) -> list[World]:
+    return list(islice((world for world in points(setup) if _generic(world, setup, marks, after)), _GENERIC))
 
 
 def _right_at(claim: Claim, worlds: Iterable[World]) -> bool:
@@ -69,9 +77,8 @@ def _right_at(claim: Claim, worlds: Iterable[World]) -> bool:
     return False
 
 
-def _generic(world: World, setup: Setup, after: bool) -> bool:
+def _generic(world: World, setup: Setup, marks: Iterable[str], after: bool) -> bool:
     """Every unit is active before the steps (`after`: and after them), and no number that matters is 0."""
-    marks = dict.fromkeys((*setup.inputs, *(("@",) if setup == Setup() else ())))
     try:
         for mark in marks:
             if not all(world.symbol(name, 0, mark) for name in ("x1", "x2")):

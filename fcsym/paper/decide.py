@@ -241,31 +241,13 @@ def _z3(facts: Sequence[Any], limits: Limits) -> bool | None:
 
 
 def _ask(
-    case: _Case, claim: Claim, setup: Setup, limits: Limits, named: bool, known: Sequence[Condition] = (),
-    witnessed: bool = False,
-) -> tuple[bool | None, list[Condition]]:  # fmt: skip
+    case: _Case, claim: Claim, setup: Setup, limits: Limits, named: bool, known: Sequence[Condition]
+) -> tuple[bool | None, list[Condition]]:
     """z3 on one case: does the claim hold there (None: it does not say), and which denominators can vanish."""
     import z3
 
-    terms = Terms(dict(case.signs), named)
-    world = _world(terms, setup)
-    terms.fallback = lambda key, value: _twin(value, case, world)
-
-    def fact(condition: Condition) -> Any:
-        return terms.relation(condition.relation, world.value(condition.left), world.value(condition.right))
-
-    given = [fact(condition) for condition in (*_implied(setup), *claim.when) if _applies(condition, claim)]
-    for key, sign in case.signs.items():
-        value = world.symbol(f"s{key[0]}", key[1], key[2].rstrip("="))
-        relation = ("=" if sign else "!=") if key[2].endswith("=") else (">" if sign else "<=")
-        terms.facts.append(terms.relation(relation, value, terms.number(Fraction(0))))
-    if not witnessed and _z3([*terms.facts, *given], limits) is False:
-        case.feasible = False
-        return True, []
-    try:
-        left, right = world.value(claim.left), world.value(claim.right)
-    except Undefined:
-        return None, []
+    terms, world, given = _facts(case, claim, setup, named)
+    left, right = world.value(claim.left), world.value(claim.right)
     vanishing = []
     for denominator in denominators(claim):
         zero = terms.relation("=", world.value(denominator), terms.number(Fraction(0)))
@@ -280,6 +262,22 @@ def _ask(
     return (None if answer is None else not answer), vanishing
 
 
+def _facts(case: _Case, claim: Claim, setup: Setup, named: bool) -> tuple[Terms, World, list[Any]]:
+    """The case in z3: a world of terms, whose numbers collect the facts, and the conditions."""
+    terms = Terms(dict(case.signs), named)
+    world = _world(terms, setup)
+    terms.fallback = lambda key, value: _twin(value, case, world)
+
+    def fact(condition: Condition) -> Any:
+        return terms.relation(condition.relation, world.value(condition.left), world.value(condition.right))
+
+    given = [fact(condition) for condition in (*_implied(setup), *claim.when) if _applies(condition, claim)]
+    for key, sign in case.signs.items():
+        relation = ("=" if sign else "!=") if key[2].endswith("=") else (">" if sign else "<=")
+        terms.tell(key, relation, world.symbol(f"s{key[0]}", key[1], key[2].rstrip("=")))
+    return terms, world, given
+
+
 def _twin(value: Any, case: _Case, world: World) -> bool:
     """A pre-activation with another name and the same value has the sign of its twin."""
     import z3
@@ -287,9 +285,8 @@ def _twin(value: Any, case: _Case, world: World) -> bool:
     for key, sign in case.signs.items():
         if key[2].endswith("="):
             continue
-        known = world.symbol(f"s{key[0]}", key[1], key[2])
-        difference = known.numerator * value.denominator - value.numerator * known.denominator
-        if _is_zero(z3.simplify(difference, som=True)):
+        difference = world.symbol(f"s{key[0]}", key[1], key[2]) - value
+        if _is_zero(z3.simplify(difference.numerator, som=True)):
             return sign
     if _is_zero(z3.simplify(value.numerator, som=True)):
         return False
@@ -383,8 +380,8 @@ def counterexample(claim: Claim, setup: Setup) -> Counterexample | None:
         rank = (None in sides, cost + sum(len(str(side)) for side in sides))
         if best is None or rank < best[0]:
             best = rank, used, sides
-        hits += None not in sides
-        if hits >= _ENOUGH:
+        hits += 1
+        if hits >= (_ENOUGH if not best[0][0] else _MANY // 4):
             break
     if best is None:
         return None
@@ -420,7 +417,7 @@ def _z3_at(claim: Claim, setup: Setup, point: dict[str, Fraction], limits: Limit
         except Undefined:
             return True  # one side has no value
     apart = terms.relation("!=", *sides)
-    below = [side.denominator == 0 for side in sides]
+    below = [side.denominator == 0 for side in sides if side.denominator is not None]
     return _z3([*terms.facts, *facts, z3.Or(apart, *below)], limits) is True
 
 
@@ -463,14 +460,20 @@ def decide(claim: Claim, setup: Setup = Setup(), limits: Limits = Limits()) -> D
 
 def _decide(claim: Claim, setup: Setup, limits: Limits) -> Decision:
     cases = sorted(_cases(claim, setup), key=lambda case: (sum(case.signs.values()), sorted(case.signs)))
-    witnessed = _witnessed(cases, claim, setup)
-    active = [case for case in cases if case.ring is False and all(case.signs.values())]
+    wrong = [case for case in cases if not case.ring]
+    witnessed = _witnessed(wrong, claim, setup) if wrong else set()
+    active = [case for case in wrong if case.ring is False and all(case.signs.values())]
     if any(id(case) in witnessed for case in active):  # no condition excludes the case in which everything is active
         return _refute(claim, setup, active, limits)
     vanishing: list[Condition] = []
     for case in cases:
-        _examine(case, claim, setup, limits, vanishing, id(case) in witnessed)
+        if case.ring:
+            _examine(case, claim, setup, limits, vanishing)
+        else:
+            case.feasible = id(case) in witnessed or _feasible(case, claim, setup, limits)
     real = [case for case in cases if case.feasible]
+    if not any(case.ring is not True for case in real) and not _satisfiable(cases, claim, setup, limits):
+        return Decision(Verdict.PROVED, ring="identical", z3="identical", note="nothing satisfies the conditions")
     silent = [case for case in real if case.ring and case.z3 is None]
     if silent:
         return Decision(
@@ -479,8 +482,6 @@ def _decide(claim: Claim, setup: Setup, limits: Limits) -> Decision:
         )  # fmt: skip
     if any(case.ring and case.z3 is False for case in real):
         return Decision(Verdict.UNDECIDED, ring="identical", z3="differs", note="the deciders do not agree")
-    if not real:
-        return Decision(Verdict.PROVED, ring="identical", z3="identical", note="nothing satisfies the conditions")
     bad = [case for case in real if not case.good]
     agreed = {"ring": "identical", "z3": "identical"}
     if not bad:
@@ -514,19 +515,14 @@ def _has_sign(world: World, key: Key, sign: bool) -> bool:
     return bool((value == 0) is sign if key[2].endswith("=") else (value > 0) is sign)
 
 
-def _examine(
-    case: _Case, claim: Claim, setup: Setup, limits: Limits, vanishing: list[Condition], witnessed: bool
-) -> None:  # fmt: skip
+def _examine(case: _Case, claim: Claim, setup: Setup, limits: Limits, vanishing: list[Condition]) -> None:
     """Ask z3; first with the engine's quotients as variables of their own, then with cross products.
 
     `vanishing` collects the denominators that are known to vanish somewhere, which are not asked about again.
     """
-    if not case.ring:
-        case.feasible = witnessed or _feasible(case, claim, setup, limits)
-        return
     for named in (True, False):
         first = replace(limits, steps=max(1, limits.steps // 10)) if named else limits
-        case.z3, case.vanishing = _ask(case, claim, setup, first, named, vanishing, witnessed)
+        case.z3, case.vanishing = _ask(case, claim, setup, first, named, vanishing)
         if case.z3 is not None:
             vanishing += [condition for condition in case.vanishing if condition not in vanishing]
             return
@@ -534,10 +530,20 @@ def _examine(
 
 def _feasible(case: _Case, claim: Claim, setup: Setup, limits: Limits) -> bool:
     """Whether some numbers have these signs and satisfy the conditions; True where z3 cannot tell."""
-    nothing = replace(claim, left=num(0), right=num(0))
-    probe = _Case(case.signs, case.kinks, True)
-    _ask(probe, nothing, setup, limits, named=False)
-    return probe.feasible
+    terms, _, given = _facts(case, claim, setup, named=False)
+    return _z3([*terms.facts, *given], limits) is not False
+
+
+def _satisfiable(cases: Sequence[_Case], claim: Claim, setup: Setup, limits: Limits) -> bool:
+    """Whether anything satisfies the conditions of the claim."""
+    conditions = (*claim.when, *_implied_at(claim, setup))
+    for world in points(setup):
+        try:
+            if all(satisfied(condition, world) for condition in conditions):
+                return True
+        except Undefined:
+            continue
+    return any(_feasible(case, claim, setup, limits) for case in cases)
 
 
 def _vanishing(cases: Sequence[_Case]) -> tuple[Condition, ...]:

@@ -102,6 +102,30 @@ class Polynomials:
         raise Unknown("a condition as a factor")
 
 
+class Ratio:
+    """A quotient of z3 terms, never reduced; a denominator of None is 1. Building terms is most of z3's time."""
+
+    __slots__ = ("denominator", "numerator")
+
+    def __init__(self, numerator: Any, denominator: Any = None) -> None:
+        self.numerator, self.denominator = numerator, denominator
+
+    def __add__(self, other: Ratio) -> Ratio:
+        if self.denominator is other.denominator:
+            return Ratio(self.numerator + other.numerator, self.denominator)
+        left, right = _times(self.numerator, other.denominator), _times(other.numerator, self.denominator)
+        return Ratio(left + right, _times(self.denominator, other.denominator))
+
+    def __sub__(self, other: Ratio) -> Ratio:
+        if self.denominator is other.denominator:
+            return Ratio(self.numerator - other.numerator, self.denominator)
+        left, right = _times(self.numerator, other.denominator), _times(other.numerator, self.denominator)
+        return Ratio(left - right, _times(self.denominator, other.denominator))
+
+    def __mul__(self, other: Ratio) -> Ratio:
+        return Ratio(self.numerator * other.numerator, _times(self.denominator, other.denominator))
+
+
 class Terms:
     """z3 terms as quotients; what the engine divides becomes a variable q with q b = a, never a division."""
 
@@ -110,51 +134,61 @@ class Terms:
 
         self.z3, self.signs, self.named = z3, signs, named
         self.facts: list[Any] = []
-        self.one = z3.RealVal(1)
+        self.told: set[Key] = set()  # whose signs are among the facts
         self.fallback: Callable[[Key, Any], bool] = _no_sign
+        self._numbers: dict[Fraction, Ratio] = {}
         self._count = 0
 
-    def number(self, value: Fraction) -> Quotient:
+    def number(self, value: Fraction) -> Ratio:
         """A rational constant."""
-        return Quotient(self.z3.RatVal(value.numerator, value.denominator), self.one)
+        if value not in self._numbers:
+            self._numbers[value] = Ratio(self.z3.RatVal(value.numerator, value.denominator))
+        return self._numbers[value]
 
-    def variable(self, name: str) -> Quotient:
+    def variable(self, name: str) -> Ratio:
         """A real variable."""
-        return Quotient(self.z3.Real(name), self.one)
+        return Ratio(self.z3.Real(name))
 
-    def divide(self, a: Quotient, b: Quotient, printed: bool) -> Quotient:
+    def divide(self, a: Ratio, b: Ratio, printed: bool) -> Ratio:
         """q with q b = a, or for a printed fraction the two parts."""
         if self.named and not printed:
             self._count += 1
             q = self.z3.Real(f"q{self._count}")
-            self.facts += [q * b.numerator * a.denominator == a.numerator * b.denominator, b.numerator != 0]
-            return Quotient(q, self.one)
+            scaled = _times(q * b.numerator, a.denominator)
+            self.facts += [scaled == _times(a.numerator, b.denominator), b.numerator != 0]
+            return Ratio(q)
         if not printed:
             self.facts.append(b.numerator != 0)
-        return Quotient(_times(a.numerator, b.denominator, self), _times(a.denominator, b.numerator, self))
+        return Ratio(_times(a.numerator, b.denominator), _times(b.numerator, a.denominator))
 
-    def positive(self, key: Key, value: Quotient) -> bool:
+    def positive(self, key: Key, value: Ratio) -> bool:
         """The sign that the case gives, as a fact."""
         sign = self.signs[key] if key in self.signs else self.fallback(key, value)
-        self.facts.append(self.relation(">" if sign else "<=", value, self.number(Fraction(0))))
+        self.tell(key, ">" if sign else "<=", value)
         return sign
 
-    def zero(self, key: Key, value: Quotient) -> bool:
+    def zero(self, key: Key, value: Ratio) -> bool:
         """Whether the case puts it on its kink, as a fact."""
         sign = self.signs[at_kink(key)] if at_kink(key) in self.signs else self.fallback(at_kink(key), value)
-        self.facts.append(self.relation("=" if sign else "!=", value, self.number(Fraction(0))))
+        self.tell(at_kink(key), "=" if sign else "!=", value)
         return sign
 
-    def relation(self, relation: str, left: Quotient, right: Quotient) -> Any:
+    def tell(self, key: Key, relation: str, value: Ratio) -> None:
+        """Add the sign of a pre-activation to the facts, once."""
+        if key not in self.told:
+            self.told.add(key)
+            self.facts.append(self.relation(relation, value, self.number(Fraction(0))))
+
+    def relation(self, relation: str, left: Ratio, right: Ratio) -> Any:
         """A relation between quotients, without a division."""
-        difference = left.numerator * right.denominator - right.numerator * left.denominator
+        difference = left - right
+        value = difference.numerator
         if relation in ("=", "!="):
-            return difference == 0 if relation == "=" else difference != 0
-        scale = left.denominator * right.denominator
-        value = difference if scale is self.one else difference * scale
+            return value == 0 if relation == "=" else value != 0
+        value = _times(value, difference.denominator)
         return {">": value > 0, ">=": value >= 0, "<": value < 0, "<=": value <= 0}[relation]
 
-    def holds(self, relation: str, left: Quotient, right: Quotient) -> bool:
+    def holds(self, relation: str, left: Ratio, right: Ratio) -> bool:
         """Conditions on anything but a pre-activation are not decided here."""
         raise Unknown("a condition as a factor")
 
@@ -163,10 +197,11 @@ def _no_sign(key: Key, _: Any) -> bool:
     raise Unknown(str(key))
 
 
-def _times(a: Any, b: Any, terms: Terms) -> Any:
-    if a is terms.one:
-        return b
-    return a if b is terms.one else a * b
+def _times(a: Any, b: Any) -> Any:
+    """a b, where None is 1."""
+    if b is None:
+        return a
+    return b if a is None else a * b
 
 
 class Point:
@@ -187,7 +222,7 @@ class Point:
             return Fraction(0)
         if name not in self.drawn:
             whole = self.source.choice([n for n in range(-self.size, self.size + 1) if n or self.source.random() < 0.5])
-            self.drawn[name] = Fraction(abs(whole) or 1, self.source.choice((1, 2))) if name == "eta" else Fraction(whole)
+            self.drawn[name] = Fraction(1, self.source.choice((1, 2, 4, 8))) if name == "eta" else Fraction(whole)
         return self.drawn[name]
 
     def divide(self, a: Fraction, b: Fraction, printed: bool) -> Fraction:

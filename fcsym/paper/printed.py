@@ -398,7 +398,7 @@ def _compensation() -> list[Row]:
         _eq("eq. 23, where line 2, reading 1", r"s_1' = s_1 (s_1 < 0)", s(1, 1), s(1), s(1) < 0,
             reading="the condition says where"),
         _eq("eq. 23, where line 2, reading 2", r"s_1' = s_1 (s_1 < 0)", s(1, 1), s(1) * iverson(s(1) < 0),
-            reading="the condition is a factor"),
+            reading="the condition is a factor", instead=Claim(s(1, 1), s(1), (s(1) < 0,))),
         _eq("eq. 24, line 1, reading 1", r"s_1' = (w_1'.x_1 + w_2'.x_2)(s_1 \geq 0)", s(1, 1), moved, s(1) >= 0,
             reading="the condition says where"),
         _eq("eq. 24, line 1, reading 2", r"s_1' = (w_1'.x_1 + w_2'.x_2)(s_1 \geq 0)", s(1, 1),

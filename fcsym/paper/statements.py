@@ -149,7 +149,7 @@ def relu_covers(limits: Limits) -> Answer:
 
 
 def storage(limits: Limits) -> Answer:
-    """That every input must be stored: a unit's state after three steps, from two numbers."""
+    """That every input must be stored: a unit's state after two steps, from two numbers."""
     inputs = ((1, 0), (0, 1), (1, 1))
     rank = _rank([[Fraction(n) for n in row] for row in inputs])
     probe = Claim(
@@ -157,12 +157,12 @@ def storage(limits: Limits) -> Answer:
         S("s1", 0, "@")
         - S("eta") * S("e") * S("w5", 1) * (S("x1") * S("x1", 0, "@") + S("x2") * S("x2", 0, "@")) * iverson(S("s1") > 0),
     )
-    enough = Claim(S("s1", 3, "#"), S("w1", 3) * S("x1", 0, "#") + S("w2", 3) * S("x2", 0, "#"))
-    step, state = decide(probe, Setup(), limits), decide(enough, Setup(("", "@", "*")), limits)
+    enough = Claim(S("s1", 2, "*"), S("w1", 2) * S("x1", 0, "*") + S("w2", 2) * S("x2", 0, "*"))
+    step, state = decide(probe, Setup(), limits), decide(enough, Setup(("", "@")), limits)
     good = step.verdict is state.verdict is Verdict.PROVED and rank < len(inputs)
     return Answer(
         Verdict.REFUTED if good else Verdict.UNDECIDED,
-        counterexample=f"x = (1, 0), x@ = (0, 1), x* = (1, 1): {len(inputs)} inputs of rank {rank}; s_1''' on any input "
+        counterexample=f"x = (1, 0), x@ = (0, 1), x* = (1, 1): {len(inputs)} inputs of rank {rank}; s_1'' on any input "
         f"is a combination of {rank} numbers per unit, its values on two probes, however long the sequence is",
         correction=probe, ring=step.ring, z3=step.z3,
         note="for a probe x@ of a basis this updates the state, and no input is stored",
