@@ -16,7 +16,7 @@ __all__ = ["Correction", "correct"]
 
 _TRUE = (Verdict.PROVED, Verdict.PROVED_UNDER)
 _SAMPLES = 4
-_GENERIC = 60
+_GENERIC = {True: 60, False: 400}  # how many points with units active after the step, and before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _plausible(edits: Iterable[Edit], claim: Claim, setup: Setup) -> Iterable[Ed
 
 @cache
 def _generic_points(setup: Setup, marks: tuple[str, ...], after: bool) -> list[World]:
-    return list(islice((world for world in points(setup) if _generic(world, setup, marks, after)), _GENERIC))
+    return list(islice((world for world in points(setup) if _generic(world, setup, marks, after)), _GENERIC[after]))
 
 
 def _right_at(claim: Claim, worlds: Iterable[World]) -> bool:
