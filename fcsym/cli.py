@@ -366,7 +366,9 @@ def _audit(options: argparse.Namespace) -> int:
     from fcsym.paper import terminal as show
 
     if not 0 < options.time_limit <= 86400:
-        raise ArgumentError(f"The time limit is {options.time_limit:g} s: give a number of seconds above 0, at most 86400.")
+        raise ArgumentError(
+            f"The time limit is {options.time_limit:g} s: give a number of seconds above 0, at most 86400."
+        )
     if options.output is not None:
         from fcsym.paper.typeset import folder
 

@@ -36,12 +36,21 @@ class Flip:
             return self.reason
         end = f"{self.lower} <= eta" + ("" if self.upper == sympy.oo else f" <= {self.upper}")
         said = "proved by z3" if self.proved else "not proved"
-        return f"unit {self.unit}, active before: dead after for {end}, if {' and '.join(map(str, self.when))} ({said}); a0 is the squared norm of the input"
+        when = " and ".join(map(str, self.when))
+        norm = "a0 is the squared norm of the input, plus 1 with a bias"
+        return f"unit {self.unit}, active before: dead after for {end}, if {when} ({said}); {norm}"
 
     def as_dict(self) -> dict[str, Any]:
         """For the JSON document."""
         if self.lower is None:
-            return {"unit": self.unit, "lower": None, "upper": None, "when": None, "proved": False, "reason": self.reason}
+            return {
+                "unit": self.unit,
+                "lower": None,
+                "upper": None,
+                "when": None,
+                "proved": False,
+                "reason": self.reason,
+            }
         upper = None if self.upper == sympy.oo else str(self.upper)
         return {
             "unit": self.unit, "lower": str(self.lower), "upper": upper, "when": [str(c) for c in self.when],
@@ -76,7 +85,11 @@ def flips(d: Derivation, unit: int, layer: int | None = None) -> Flip:
         return Flip(unit, s / b, sympy.oo, (b > 0,), _proved(False))
     root = sympy.sqrt(b**2 - 4 * s * c)
     return Flip(
-        unit, (b - root) / (2 * c), (b + root) / (2 * c), (b > 0, sympy.Ge(b**2, 4 * s * c, evaluate=False)), _proved(True)
+        unit,
+        (b - root) / (2 * c),
+        (b + root) / (2 * c),
+        (b > 0, sympy.Ge(b**2, 4 * s * c, evaluate=False)),
+        _proved(True),
     )
 
 

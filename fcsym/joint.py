@@ -99,7 +99,8 @@ def _units(network: Network) -> list[Activation]:
 
 
 def _patterns(network: Network) -> Iterator[Pattern]:
-    return product(*(product(range(len(phi.pieces)), repeat=2) for phi in _units(network)))
+    pairs = [[(a, b) for a in range(len(phi.pieces)) for b in range(len(phi.pieces))] for phi in _units(network)]
+    yield from product(*pairs)
 
 
 def joint(
@@ -524,7 +525,9 @@ class _Terms:
             if above is not None:
                 end -= layer.width
                 slopes = [self._slope(layer.activation, pieces[end + j], s[n][j]) for j in range(layer.width)]
-                through = [self._sum([_product(above[i][j], d) for i, d in enumerate(delta)]) for j in range(layer.width)]
+                through = [
+                    self._sum([_product(above[i][j], d) for i, d in enumerate(delta)]) for j in range(layer.width)
+                ]
                 if arriving is not None and n == len(old) - 2:
                     through = arriving
                 delta = [_product(g, t) for g, t in zip(slopes, through, strict=True)]

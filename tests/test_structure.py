@@ -44,6 +44,9 @@ MAY = {
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
     "xor": {"checker", "network"},
+    "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
+    "flip": {"derivation"},
+    "paper": {"derivation", "equation", "errors", "expression", "files", "instance", "network", "proof"},
 }
 
 

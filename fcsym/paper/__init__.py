@@ -3,7 +3,7 @@
     printed row -> claim -> cases -> two deciders -> verdict -> counterexample, rechecked -> correction, proved
 
 `printed` has the equations as data and no verdict; `model` gives the paper's symbols their values, read off the
-derivation; `decide` finds the verdict, `correct` the smallest change that makes a refuted equation true, `statements`
+derivation; `verdict` decides, `correction` finds the smallest change that makes a refuted equation true, `statements`
 answers the sentences. `recheck` evaluates counterexamples with fractions alone.
 """
 
@@ -16,12 +16,12 @@ from functools import cache
 from typing import Any
 
 from fcsym.equation import Rule
-from fcsym.paper.correct import Correction, correct
-from fcsym.paper.decide import Counterexample, Decision, Limits, Setup, Verdict, decide
+from fcsym.paper.correction import Correction, correct
 from fcsym.paper.formula import Claim, latex_claim
 from fcsym.paper.model import derivation
 from fcsym.paper.printed import ROWS, Row
 from fcsym.paper.statements import STATEMENTS, Answer
+from fcsym.paper.verdict import Counterexample, Decision, Limits, Setup, Verdict, decide
 
 __all__ = ["ROWS", "Audit", "Claim", "Finding", "Limits", "Row", "Setup", "Verdict", "audit", "examine"]
 

@@ -211,4 +211,3 @@ def times(node: Node, factor: Node) -> Node:
     else:
         result = by * bare
     return -result if negative else result
-

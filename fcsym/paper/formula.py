@@ -240,7 +240,9 @@ def _text(node: Node) -> tuple[str, int]:
         case "neg":
             return f"-{_within(node.args[0], _PRODUCT)}", _SUM
         case "*":
-            return "*".join(_within(child, _ATOM if "/" in _text(child)[0] else _PRODUCT) for child in node.args), _PRODUCT
+            return "*".join(
+                _within(child, _ATOM if "/" in _text(child)[0] else _PRODUCT) for child in node.args
+            ), _PRODUCT
         case "/":
             return f"{_within(node.args[0], _PRODUCT)}/{_within(node.args[1], _ATOM)}", _PRODUCT
         case "^":
@@ -280,7 +282,9 @@ def _latex(node: Node) -> tuple[str, int]:
         case "num":
             size = abs(node.value)
             sign = "-" if node.value < 0 else ""
-            whole = f"{size.numerator}" if size.denominator == 1 else rf"\frac{{{size.numerator}}}{{{size.denominator}}}"
+            whole = (
+                f"{size.numerator}" if size.denominator == 1 else rf"\frac{{{size.numerator}}}{{{size.denominator}}}"
+            )
             return sign + whole, _ATOM
         case "sym":
             base, upper = _latex_name(node)
@@ -300,10 +304,10 @@ def _latex(node: Node) -> tuple[str, int]:
         case "/":
             return rf"\frac{{{latex(node.args[0])}}}{{{latex(node.args[1])}}}", _ATOM
         case "^":
-            base = node.args[0]
-            inner = f"{{{latex(base)}}}" if base.head == "sym" else _inside(base, _ATOM)
-            if base.head in ("*", "/"):
-                inner = rf"\left({latex(base)}\right)"
+            below = node.args[0]
+            inner = f"{{{latex(below)}}}" if below.head == "sym" else _inside(below, _ATOM)
+            if below.head in ("*", "/"):
+                inner = rf"\left({latex(below)}\right)"
             return f"{inner}^{{{node.value}}}", _ATOM
         case "if":
             conditions = r",\ ".join(map(latex_condition, node.when))

@@ -81,10 +81,10 @@ class _Lifted:
 
     def __init__(self, base: Numbers, by: str) -> None:
         self.base, self.by = base, by
-        self.zero = base.number(Fraction(0))
+        self.nothing = base.number(Fraction(0))
 
     def number(self, value: Fraction) -> Dual:
-        return Dual(self.base.number(value), self.zero)
+        return Dual(self.base.number(value), self.nothing)
 
     def variable(self, name: str) -> Dual:
         return Dual(self.base.variable(name), self.base.number(Fraction(name == self.by)))
@@ -121,6 +121,7 @@ class World:
         self.targets: dict[str, Any] = dict(target or {})
         first = [numbers.variable(f"w{n}{variant}") for n in range(1, 5)]
         self.weights = [[*first, numbers.variable("w5"), numbers.variable("w6")]]
+        self.done = 0  # steps before the first one, for the names of pre-activations
         self.steps: list[Instance] = []
         self.errors: list[Any] = []
         self.memory: dict[Any, Any] = {}
@@ -132,8 +133,8 @@ class World:
         x1, x2 = (self.numbers.variable(f"{name}{mark.rstrip('~')}") for name in ("x1", "x2"))
         return x1, (self.numbers.number(Fraction(-1)) * x2 if mark.endswith("~") else x2)
 
-    def _field(self, steps: int, mark: str) -> Field:
-        numbers = self.numbers
+    def _field(self, number: int, mark: str) -> Field:
+        numbers, steps = self.numbers, self.done + number
 
         def apply(node: Apply, source: Element, value: Any) -> Any:
             open_gate = numbers.positive((source[1][0] + 1, steps, mark + self.suffix), value)
@@ -192,7 +193,7 @@ class World:
         """The derivation, instantiated at the weights after `number` steps."""
         while len(self.steps) <= number:
             n = len(self.steps)
-            mark, weights, eta = self.inputs[n], self._weights(n), self.eta
+            mark, weights = self.inputs[n], self._weights(n)
             x = self.input(mark)
 
             def leaf(
@@ -200,10 +201,10 @@ class World:
             ) -> Any:
                 if array == _YG:
                     return self._target(mark)
-                return eta if array == _ETA else _leaf(array, position, weights, x)
+                return self.eta if array == _ETA else _leaf(array, position, weights, x)
 
             error = self._error(n, mark)
-            known = {(_DELTA, (0,)): error}
+            known: dict[Element, Any] = {(_DELTA, (0,)): error}
             if self.setting == "held" and not n:
                 known |= {(_W2.primed, (0, j)): self.numbers.variable(f"w{j + 5}'") for j in range(2)}
             net = derivation(self.order).network
@@ -311,14 +312,7 @@ class World:
             self.numbers, (self.inputs[0],), "steps", "simultaneous", self.free_errors, target={"": self._target("")}
         )
         world.weights = [self._weights(steps)]
-        world.inputs = (self.inputs[0],)
-        base = steps
-        inner = world._field
-
-        def shifted(number: int, mark: str) -> Field:
-            return inner(number + base, mark)
-
-        world._field = shifted  # type: ignore[method-assign]  # its pre-activations are those after `steps` steps
+        world.done = steps  # its pre-activations are those after `steps` steps
         step = world._step(0)
         if weight > 4:
             return step.element(_DELTA, (0,)) * step.element(_V, (weight - 5,))
@@ -335,7 +329,7 @@ class World:
         if not self.numbers.positive((unit + 1, 0, mark), self.symbol(f"s{unit + 1}", 0, mark)):
             if self.numbers.positive((unit + 1, 1, mark), self.symbol(f"s{unit + 1}", 1, mark)):
                 raise Undefined
-            return self.numbers.number(Fraction(-1)) * p
+            return self.numbers.number(Fraction(0))  # every value solves 0 = 0; 0 is chosen
         return self.numbers.divide(weight * (after - frozen), frozen, printed=False) - p
 
     def _integrated(self, name: str) -> Any:

@@ -2,7 +2,7 @@ r"""The equations as the paper prints them: label, place, LaTeX, and the same as
 
 "Front Contribution instead of Back Propagation", arXiv 2106.05569. Misprints are part of the record. One row is one
 equality sign; in a chain, each line is held against the quantity that the chain is about. Where the print can be read
-in two ways, both readings have a row. No verdict stands here: `decide` and `statements` find it.
+in two ways, both readings have a row. No verdict stands here: `verdict` and `statements` find it.
 
 `when` is what the text offers an equation under. The paper's condition behind an equation, `(s_1 > 0)`, is read as
 "where"; a second row reads it as a factor where the print allows that.
@@ -14,14 +14,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from fcsym.paper.decide import Setup
 from fcsym.paper.formula import Claim, Condition, Node, S, derivative, iverson, num, other, relu, series
+from fcsym.paper.verdict import Setup
 
 __all__ = ["ROWS", "Row"]
 
 Unit: TypeAlias = "dict[str, Node]"
 
 MAIN, SUPPLEMENT = "main text", "supplement"
+ONE_INPUT = Setup(("",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Row:
     place: str
     printed: str  # LaTeX, as printed; for a sentence its words
     claim: Claim | None = None
-    setup: Setup = Setup()
+    setup: Setup = ONE_INPUT
     introduces: str = ""  # the equation of the derivation whose rule says what kind of statement this is
     reading: str = ""  # how the print is read, where that is open
     statement: str = ""  # for a sentence: which function of `statements` examines it
@@ -41,7 +42,7 @@ class Row:
 
 eta, e = S("eta"), S("e")
 x1, x2 = S("x1"), S("x2")
-ONE_INPUT, AGAIN, NEXT = Setup(("",)), Setup(("", "")), Setup(("",))
+AGAIN, NEXT = Setup(("", "")), ONE_INPUT
 TWO, THREE = Setup(("", "@")), Setup(("", "@", "*"))
 HELD, SERIES = Setup(("",), "held"), Setup(("",), "series")
 UNITS = ((1, "w1", "w2", "w5", "p"), (2, "w3", "w4", "w6", "q"))
@@ -313,8 +314,8 @@ def _after_the_step() -> list[Row]:
             s(2) - eta * e * S("w6", 1) * norm()),
     ]  # fmt: skip
     xa, xb = S("x1", 0, "@"), S("x2", 0, "@")
-    for unit, a, b, upper, left, printed, line in (
-        (1, "w1", "w2", "w5", s(1, 0, "@"), "s_1^@", 1), (2, "w3", "w4", "w6", s(2, 1, "@"), "s_2'^@", 3),
+    for a, b, upper, left, printed, line in (
+        ("w1", "w2", "w5", s(1, 0, "@"), "s_1^@", 1), ("w3", "w4", "w6", s(2, 1, "@"), "s_2'^@", 3),
     ):  # fmt: skip
         one, two = S(a) - eta * e * S(upper, 1) * x1, S(b) - eta * e * S(upper, 1) * x2
         m = upper[1]
@@ -351,10 +352,10 @@ def _after_the_step() -> list[Row]:
         middle = rf"\frac{{s_{unit}''^@ - s_{unit}'^@}}{{x_1^{{@2}} + x_2^{{@2}}}}"
         tail = rf"\frac{{s_{unit}'''^* - s_{unit}''^*}}{{x_1^{{*2}} + x_2^{{*2}}}}"
         rows += [
-            _eq(f"eq. 20, line {2 * unit - 1}", rf"s_{unit}''^* = s_{unit}^* + {head} (x_1 x_1^* + x_2 x_2^*) + {middle} "
-                r"(x_1^@ x_1^* + x_2^@ x_2^*)", s(unit, 2, "*"), learned("*", 2), setup=TWO),
-            _eq(f"eq. 20, line {2 * unit}", rf"s_{unit}'''^\# = s_{unit}^\# + {head} (x_1 x_1^\# + x_2 x_2^\#) + {middle} "
-                rf"(x_1^@ x_1^\# + x_2^@ x_2^\#) + {tail} (x_1^* x_1^\# + x_2^* x_2^\#)",
+            _eq(f"eq. 20, line {2 * unit - 1}", rf"s_{unit}''^* = s_{unit}^* + {head} (x_1 x_1^* + x_2 x_2^*) + "
+                rf"{middle} (x_1^@ x_1^* + x_2^@ x_2^*)", s(unit, 2, "*"), learned("*", 2), setup=TWO),
+            _eq(f"eq. 20, line {2 * unit}", rf"s_{unit}'''^\# = s_{unit}^\# + {head} (x_1 x_1^\# + x_2 x_2^\#) + "
+                rf"{middle} (x_1^@ x_1^\# + x_2^@ x_2^\#) + {tail} (x_1^* x_1^\# + x_2^* x_2^\#)",
                 s(unit, 3, "#"), learned("#", 3), setup=THREE),
         ]  # fmt: skip
     return rows
@@ -406,8 +407,8 @@ def _compensation() -> list[Row]:
         _eq("eq. 24, line 2", r"s_1' = (w_1 - \eta \frac{dE}{dw_1}).x_1 + (w_2 - \eta \frac{dE}{dw_2}).x_2", s(1, 1),
             (S("w1") - eta * S("dEdw1")) * x1 + (S("w2") - eta * S("dEdw2")) * x2,
             reading="dE/dw_1 as printed after eq. 13, with w_5",
-            instead=Claim(s(1, 1), (S("w1") - eta * e * S("w5", 1) * x1) * x1 + (S("w2") - eta * e * S("w5", 1) * x2) * x2,
-                          (s(1) > 0,))),
+            instead=Claim(s(1, 1), (S("w1") - eta * e * S("w5", 1) * x1) * x1
+                          + (S("w2") - eta * e * S("w5", 1) * x2) * x2, (s(1) > 0,))),
         _eq("eq. 24, line 2, simultaneous order",
             r"s_1' = (w_1 - \eta \frac{dE}{dw_1}).x_1 + (w_2 - \eta \frac{dE}{dw_2}).x_2", s(1, 1),
             (S("w1") - eta * S("dEdw1")) * x1 + (S("w2") - eta * S("dEdw2")) * x2,
@@ -429,9 +430,7 @@ def _formula_for_p() -> list[Row]:
     after = (S("w1") - eta * e * w * x1) * x1 + (S("w2") - eta * e * w * x2) * x2
     active, dead = (before >= 0, after >= 0), (before >= 0, after < 0)
     first = r"((w_1.x_1 + w_2.x_2) \geq 0)"
-    second = (
-        r"((w_1 - \eta \frac{dE}{dY}.w_5'.x_1).x_1 + (w_2 - \eta \frac{dE}{dY}.w_5'.x_2).x_2)"
-    )
+    second = r"((w_1 - \eta \frac{dE}{dY}.w_5'.x_1).x_1 + (w_2 - \eta \frac{dE}{dY}.w_5'.x_2).x_2)"
     both, dies = rf"{first} \&\& ({second} \geq 0)", rf"{first} \&\& ({second} < 0)"
     ds = -(eta * e * w * norm())
     step = r"-\eta \frac{dE}{dY}.w_5'(x_1^2 + x_2^2)"
@@ -526,8 +525,8 @@ def _second_step() -> list[Row]:
     more, next_p, next_q = S("p", 0, "@"), S("p", 0, "@"), S("q", 0, "@")
     at = v(1, 0, "@")
     rows += [
-        _eq("eq. 31, line 1", r"v_1^{@'} w_5' = (w_5' + p + p^@) v_1^@", v(1, 1, "@") * w5, (w5 + p + more) * at, *active,
-            introduces="p"),
+        _eq("eq. 31, line 1", r"v_1^{@'} w_5' = (w_5' + p + p^@) v_1^@", v(1, 1, "@") * w5, (w5 + p + more) * at,
+            *active, introduces="p"),
         _eq("eq. 31, line 2", r"-\eta \frac{dE}{dy} w_5'^2 (x_1 x_1^@ + x_2 x_2^@) = p^@ (w_1 x_1^@ + w_2 x_2^@) + "
             r"p (w_1 x_1^@ + w_2 x_2^@)", -(eta * e * w5**2 * inner("", "@")),
             more * dot("w1", "w2", "@") + p * dot("w1", "w2", "@"), *active),

@@ -17,9 +17,9 @@ from fcsym.equation import Cases, Rule, Status
 from fcsym.equation import Verdict as Proved
 from fcsym.instance import Field, Instance
 from fcsym.network import Network
-from fcsym.paper.decide import Limits, Setup, Verdict, decide, points
 from fcsym.paper.formula import Claim, S, derivative, iverson, text
 from fcsym.paper.model import derivation
+from fcsym.paper.verdict import Limits, Setup, Verdict, decide, points
 
 __all__ = ["STATEMENTS", "Answer"]
 
@@ -38,6 +38,7 @@ class Answer:
 
 
 _TRUE = (Verdict.PROVED, Verdict.PROVED_UNDER)
+_ALL = ("w1", "w2", "w3", "w4", "w5", "w6", "eta", "x1", "x2", "yg")
 _HELD = Setup(("",), "held")
 
 
@@ -113,10 +114,10 @@ def dead_to_active(limits: Limits) -> Answer:
     right = Claim(S("dv1", 1), -S("s1"), (S("s1") > 0, S("s1", 1) < 0))
     proof = decide(right, Setup(), limits)
     where = next(w for w in points(Setup()) if w.symbol("s1") > 0 and w.symbol("s1", 1) < 0)
-    numbers = ", ".join(f"{text(S(n))} = {where.symbol(n)}" for n in ("w1", "w2", "w5", "w6", "eta", "x1", "x2", "yg"))
+    numbers = ", ".join(f"{text(S(n))} = {where.symbol(n)}" for n in _ALL)
     return Answer(
         Verdict.REFUTED if proof.verdict is Verdict.PROVED else Verdict.UNDECIDED,
-        counterexample=f"{numbers}, w_3 = {where.symbol('w3')}, w_4 = {where.symbol('w4')}: s_1 = {where.symbol('s1')}, "
+        counterexample=f"{numbers}: s_1 = {where.symbol('s1')}, "
         f"s_1' = {where.symbol('s1', 1)}: {third.name}, which the list lacks; that a dead unit wakes up cannot happen",
         correction=f"(iii) {third.name}", ring="differs", z3="differs",
         note="with one input a dead unit does not move: its gate is closed",
@@ -155,7 +156,11 @@ def storage(limits: Limits) -> Answer:
     probe = Claim(
         S("s1", 1, "@"),
         S("s1", 0, "@")
-        - S("eta") * S("e") * S("w5", 1) * (S("x1") * S("x1", 0, "@") + S("x2") * S("x2", 0, "@")) * iverson(S("s1") > 0),
+        - S("eta")
+        * S("e")
+        * S("w5", 1)
+        * (S("x1") * S("x1", 0, "@") + S("x2") * S("x2", 0, "@"))
+        * iverson(S("s1") > 0),
     )
     enough = Claim(S("s1", 2, "*"), S("w1", 2) * S("x1", 0, "*") + S("w2", 2) * S("x2", 0, "*"))
     step, state = decide(probe, Setup(), limits), decide(enough, Setup(("", "@")), limits)
@@ -195,7 +200,7 @@ def operations(inputs: int, hidden: int) -> int:
 
     field = Field(
         lambda _: 0, lambda a, b: tick(1), lambda node, source, value: 0,
-        lambda cases, where, value: value(next(row.value for row in cases if row.status is Status.VALUE)),
+        lambda cases, where, value: value(next(row.value for row in cases if row.value is not None)),
         lambda terms: tick(len(terms) - 1), lambda factors: tick(len(factors) - 1),
     )  # fmt: skip
     equations = {e.array: e for e in d if e.defines}
@@ -207,7 +212,7 @@ def operations(inputs: int, hidden: int) -> int:
 
 
 def constant_time(limits: Limits) -> Answer:
-    """Whether the operations of a step depend on the widths: counted, and fitted by a polynomial that is then tested."""
+    """Whether the operations of a step depend on the widths: counted, and fitted by a polynomial that is tested."""
     base, more, wider = operations(2, 2), operations(3, 2), operations(2, 3)
     mixed = operations(3, 3) - more - wider + base
     constant = base - 2 * (more - base) - 2 * (wider - base) + 4 * mixed
@@ -241,7 +246,8 @@ def induction(limits: Limits) -> Answer:
         return Answer(Verdict.UNDECIDED)
     return Answer(
         Verdict.PROVED_UNDER, "v_j^c != 0 or dv_j' = 0 for every unit j of the last hidden layer, and one input",
-        f"2-2-2-1: {found}: a unit of the last hidden layer wakes up, v^c = 0 and dv' != 0, and no p solves v^c p = w' dv'",
+        f"2-2-2-1: {found}: a unit of the last hidden layer wakes up, v^c = 0 and dv' != 0, so that no p solves "
+        "v^c p = w' dv'",
         ring="identical", z3="identical", note=woken.note.replace("`", ""),
     )  # fmt: skip
 

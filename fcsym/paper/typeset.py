@@ -91,7 +91,9 @@ def _display(formula: str) -> list[str]:
 
 
 def _sized(formula: str) -> str:
-    length = len(re.sub(r"\\[a-zA-Z]+|[{}^_ ]", "x", re.sub(r"\\(?:frac|quad|text|left|right|ge|geq|eta)\b", "", formula)))
+    length = len(
+        re.sub(r"\\[a-zA-Z]+|[{}^_ ]", "x", re.sub(r"\\(?:frac|quad|text|left|right|ge|geq|eta)\b", "", formula))
+    )
     if length < 150:
         return formula
     return rf"\hbox to \hsize{{\hss\scriptsize $\displaystyle {formula}$\hss}}"
@@ -131,4 +133,3 @@ def write(result: Audit, path: str | os.PathLike[str]) -> list[Path]:
     """Write the report into a folder."""
     where = folder(path)
     return [write_text(where / name, text) for name, text in report(result).items()]
-

@@ -30,9 +30,9 @@ from fcsym.paper.recheck import recheck
 __all__ = ["Counterexample", "Decision", "Limits", "Setup", "Verdict", "decide"]
 
 _POINTS = 1500
-_MANY = 400  # points after which the best counterexample so far will do
-_ENOUGH = 20  # counterexamples among which the simplest is chosen
-_FEW = 250  # points that are tried before z3 is asked whether a case can occur
+_MANY = 200  # points after which the best counterexample so far will do
+_ENOUGH = 12  # counterexamples among which the simplest is chosen
+_FEW = 150  # points that are tried before z3 is asked whether a case can occur
 
 
 class Verdict(Enum):
@@ -104,6 +104,7 @@ class _Case:
     kinks: tuple[Key, ...]  # pre-activations that are exactly 0 here
     ring: bool | None  # None: a side has no value
     z3: bool | None = None
+    known: dict[Key, bool] = field(default_factory=dict)  # the same with every pre-activation of the same value
     feasible: bool = True
     vanishing: list[Condition] = field(default_factory=list)  # denominators that can be 0 here
 
@@ -168,7 +169,8 @@ def _cases(claim: Claim, setup: Setup) -> Iterator[_Case]:
         except Fork as fork:
             open_cases += [{**signs, fork.key: False}, {**signs, fork.key: True}]
             continue
-        yield _Case(signs, kinks, ring)
+        known = {key: numbers.positive(key, value) for key, value in numbers.values.items()}
+        yield _Case(signs, kinks, ring, known=known)
 
 
 def _prescribed(claim: Claim, world: World, numbers: Polynomials) -> tuple[Key, ...] | None:
@@ -339,7 +341,9 @@ def _pool(setup: Setup) -> list[tuple[Point, World]]:
     return [(point, _world(point, setup, free_errors=False)) for point in points]
 
 
-def sides_at(claim: Claim, world: World, extra: Sequence[Condition] = ()) -> tuple[Fraction | None, Fraction | None] | None:
+def sides_at(
+    claim: Claim, world: World, extra: Sequence[Condition] = ()
+) -> tuple[Fraction | None, Fraction | None] | None:
     """Both sides at a point; None where a condition does not hold there."""
     try:
         if not all(satisfied(c, world) for c in (*claim.when, *extra)):
@@ -381,7 +385,7 @@ def counterexample(claim: Claim, setup: Setup) -> Counterexample | None:
         if best is None or rank < best[0]:
             best = rank, used, sides
         hits += 1
-        if hits >= (_ENOUGH if not best[0][0] else _MANY // 4):
+        if hits >= _ENOUGH:
             break
     if best is None:
         return None
@@ -406,7 +410,12 @@ def _z3_at(claim: Claim, setup: Setup, point: dict[str, Fraction], limits: Limit
     numbers.drawn.update(point)
     exact = _world(numbers, setup, free_errors=False)
     terms = Terms({}, named=False)
-    terms.fallback = lambda key, _: exact.symbol(f"s{key[0]}", key[1], key[2]) > 0
+
+    def sign(key: Key, _: Any) -> bool:
+        value = exact.symbol(f"s{key[0]}", key[1], key[2].rstrip("="))
+        return bool(value == 0 if key[2].endswith("=") else value > 0)
+
+    terms.fallback = sign
     world = _world(terms, setup, free_errors=False)
     facts = [z3.Real(name) == z3.RatVal(v.numerator, v.denominator) for name, v in point.items()]
     facts += [z3.Real(name) == 0 for name in ("T5", "T6", "rest")]
@@ -446,12 +455,10 @@ def _hypothesis() -> Iterator[Claim]:
 
 @cache
 def _inductive(limits: Limits) -> bool:
-    return all(
-        _decide(claim, Setup(("",), "series"), limits).verdict is Verdict.PROVED for claim in _hypothesis()
-    )
+    return all(_decide(claim, Setup(("",), "series"), limits).verdict is Verdict.PROVED for claim in _hypothesis())
 
 
-def decide(claim: Claim, setup: Setup = Setup(), limits: Limits = Limits()) -> Decision:  # noqa: B008  # both are frozen
+def decide(claim: Claim, setup: Setup = Setup(), limits: Limits = Limits()) -> Decision:  # both are frozen
     """Claim => verdict, with the condition or the counterexample that belongs to it."""
     if setup.setting == "series" and not _inductive(limits):
         return Decision(Verdict.UNDECIDED, note="the induction over the steps is not proved")
@@ -483,7 +490,7 @@ def _decide(claim: Claim, setup: Setup, limits: Limits) -> Decision:
     if any(case.ring and case.z3 is False for case in real):
         return Decision(Verdict.UNDECIDED, ring="identical", z3="differs", note="the deciders do not agree")
     bad = [case for case in real if not case.good]
-    agreed = {"ring": "identical", "z3": "identical"}
+    agreed: Any = {"ring": "identical", "z3": "identical"}
     if not bad:
         needed = _vanishing(real)
         if not needed:
@@ -560,13 +567,13 @@ def _condition(cases: Sequence[_Case], setup: Setup, claim: Claim) -> tuple[Any,
     for size in range(1, 5):
         for chosen in combinations(options, size):
             left = [case for case in cases if all(admits(case) for _, admits in chosen)]
-            if left and all(case.good for case in left):
+            if all(case.good for case in left) and any(not case.kinks for case in left):
                 return (*(condition for condition, _ in chosen), *_vanishing(left))
     return None
 
 
 def _options(cases: Sequence[_Case], setup: Setup, claim: Claim) -> Iterator[tuple[Any, Any]]:
-    keys = sorted({key for case in cases for key in case.signs if not key[2].endswith("=")})
+    keys = sorted({key for case in cases for key in case.known})
     for key in sorted({key for case in cases for key in case.kinks}):
         yield _named(key, setup).differs(0), lambda case, key=key: key not in case.kinks
     for unit, steps, mark in keys:
@@ -575,15 +582,24 @@ def _options(cases: Sequence[_Case], setup: Setup, claim: Claim) -> Iterator[tup
             frozen, change = S(f"v{unit}c", 0, _mark(mark, setup)), S(f"dv{unit}", steps, _mark(mark, setup))
             yield (
                 Either(frozen.differs(0), change.equals(0)),
-                lambda case, a=start, b=(unit, steps, mark): case.signs.get(a, True) or not case.signs.get(b, False),
+                lambda case, a=start, b=(unit, steps, mark): case.known.get(a, True) or not case.known.get(b, False),
             )
     below = denominators(claim)
     for key in keys:
         frozen = S(f"v{key[0]}c", 0, _mark(key[2], setup))
         if not key[1] and frozen in below:
-            yield frozen.differs(0), lambda case, key=key: case.signs.get(key, True)
+            yield frozen.differs(0), lambda case, key=key: case.known.get(key, True)
+    given = _gates_are_given(claim)
     for key in keys:
-        yield _named(key, setup) > 0, lambda case, key=key: case.signs.get(key, True)
+        if not (given and key[2] in setup.inputs):
+            yield _named(key, setup) > 0, lambda case, key=key: case.known.get(key, True)
+
+
+def _gates_are_given(claim: Claim) -> bool:
+    """Whether the text says itself for which gates, or by which factor; then those are not for the audit to mend."""
+    if any(condition.relation != "!=" for condition in claim.when):
+        return True
+    return any(node.head == "if" for side in (claim.left, claim.right) for node in nodes(side))
 
 
 def _mark(mark: str, setup: Setup) -> str:
@@ -605,14 +621,18 @@ def _refute(claim: Claim, setup: Setup, bad: Sequence[_Case], limits: Limits) ->
     found = _shown_outside(claim, setup)
     ring = "differs" if any(case.ring is False for case in bad) else "undefined"
     if found is None:
-        return Decision(Verdict.UNDECIDED, ring=ring, note="a decider sees a difference, and no counterexample was found")
+        return Decision(
+            Verdict.UNDECIDED, ring=ring, note="a decider sees a difference, and no counterexample was found"
+        )
     if not found.rechecked:
         return Decision(
             Verdict.UNDECIDED, counterexample=found, ring=ring,
             note="the counterexample is not confirmed by the code that shares nothing with the engine",
         )  # fmt: skip
     if not _z3_at(claim, setup, found.point, limits):
-        return Decision(Verdict.UNDECIDED, counterexample=found, ring=ring, note="z3 does not confirm the counterexample")
+        return Decision(
+            Verdict.UNDECIDED, counterexample=found, ring=ring, note="z3 does not confirm the counterexample"
+        )
     return Decision(Verdict.REFUTED, _where_it_holds(claim, setup), found, ring, "differs")
 
 
@@ -621,7 +641,7 @@ _SPECIAL: tuple[tuple[tuple[str, str | int], ...], ...] = (
     (("x1", "x2"),),
     (("x1", 1), ("x2", 1)),
 )
-"""Inputs for which a statement may be right although it is wrong in general: the same input again, equal and unit ones."""
+"""Inputs for which a statement may be right although it is wrong in general: the same again, equal, and unit ones."""
 
 
 def _where_it_holds(claim: Claim, setup: Setup) -> tuple[Condition, ...]:
@@ -646,7 +666,9 @@ def _cases_at(claim: Claim, setup: Setup, fixed: dict[str, Any]) -> Iterator[_Ca
     while open_cases:
         signs = open_cases.pop()
         numbers = Polynomials(names, signs)
-        numbers.fixed = {n: numbers.variable(v) if isinstance(v, str) else numbers.number(Fraction(v)) for n, v in fixed.items()}
+        numbers.fixed = {
+            n: numbers.variable(v) if isinstance(v, str) else numbers.number(Fraction(v)) for n, v in fixed.items()
+        }
         world = _world(numbers, setup)
         try:
             kinks = _prescribed(claim, world, numbers)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from fcsym.paper.decide import Decision, Limits, Setup, Verdict, decide, points, sides_at
 from fcsym.paper.edits import Edit, corrections, pairs
 from fcsym.paper.formula import Claim, nodes
 from fcsym.paper.model import Undefined, Unknown, World
+from fcsym.paper.verdict import Decision, Limits, Setup, Verdict, decide, points, sides_at
 
 __all__ = ["Correction", "correct"]
 
 _TRUE = (Verdict.PROVED, Verdict.PROVED_UNDER)
 _SAMPLES = 4
-_GENERIC = {True: 60, False: 400}  # how many points with units active after the step, and before it
+_GENERIC = {True: 12, False: 150}  # how many points with units active after the step, and before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +89,3 @@ def _generic(world: World, setup: Setup, marks: Iterable[str], after: bool) -> b
         return bool(world.symbol("e") and (setup.setting != "steps" or all(world.symbol(f"w{n}", 1) for n in (5, 6))))
     except (Undefined, Unknown):
         return False
-
