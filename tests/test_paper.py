@@ -21,6 +21,7 @@ from fcsym.paper.edits import slips
 from fcsym.paper.formula import Claim, Condition, S, nodes, plain, plain_condition
 from fcsym.paper.model import Undefined, Unknown
 from fcsym.paper.recheck import recheck
+from fcsym.paper.terminal import conclusion
 from fcsym.paper.typeset import FILES, report
 from fcsym.paper.verdict import counterexample, decide, points, satisfied, sides_at
 
@@ -311,6 +312,13 @@ def test_the_committed_report_is_what_the_audit_says(result):
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES), "run `python -m fcsym.paper` to mend this"
     for name, text in texts.items():
         assert (folder / name).read_text(encoding="utf-8") == text, f"run `python -m fcsym.paper` to rebuild {name}"
+
+
+def test_the_readme_has_the_last_line(result):
+    (text,) = re.findall(
+        r"<!-- generated: fcsym audit -->\n(.*?)<!-- end -->", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert text.strip() == conclusion(result)
 
 
 def test_the_report_compiles(tmp_path):
