@@ -294,6 +294,26 @@ def test_the_induction_over_the_steps_is_needed(monkeypatch):
     assert decide(row("A_n").claim, row("A_n").setup).verdict is Verdict.UNDECIDED
 
 
+def test_where_a_refuted_equation_holds_is_true_there(result):
+    """Every special input that the audit names, at exact points with that input."""
+    named = 0
+    for finding in result.findings:
+        if finding.verdict is not Verdict.REFUTED or not finding.condition:
+            continue
+        decision = decide(finding.row.claim, finding.row.setup)
+        tried = 0
+        for world in points(finding.row.setup):
+            if not _admitted(decision.condition, world):
+                continue
+            sides = sides_at(finding.row.claim, world)
+            if sides is not None:
+                assert sides[0] == sides[1], finding.row.label
+                tried += 1
+        assert tried >= 3
+        named += 1
+    assert named >= 4
+
+
 def test_nothing_satisfies_contradictory_conditions():
     claim = Claim(S("s1", 1), S("s1"), (S("s1") > 0, S("s1") < 0))
     decision = decide(claim)

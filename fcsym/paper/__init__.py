@@ -98,7 +98,7 @@ def assumptions(row: Row) -> list[str]:
     if row.setup.setting == "held":
         result.append("v_1^c, dE/dY and the gates are held constant")
     if row.setup.setting == "series":
-        result.append("the unit was active in all n - 1 steps before; proved for every n by induction")
+        result.append("the unit was active in all n - 1 steps before, for any n")
     if len(row.setup.inputs) > 1:
         seen = ", ".join(f"x{mark}" for mark in row.setup.inputs)
         result.append(f"the steps see the inputs {seen}")

@@ -23,7 +23,7 @@ _HEAD = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[margin=2cm]{geometry}
 \usepackage{amsmath}
 \allowdisplaybreaks \raggedright \raggedbottom \setlength{\parindent}{0pt} \setlength{\parskip}{0.6ex}
-\hbadness=10000 \vbadness=10000 \hfuzz=1000pt
+\hbadness=10000 \vbadness=10000
 \begin{document}
 \section*{Every printed equation, decided}
 Each equation is printed as in the paper and held against the derivation of the 2-2-1 network. Two deciders, polynomial

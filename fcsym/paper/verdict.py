@@ -13,7 +13,7 @@ is 0 there), and z3, which is asked for numbers that satisfy all conditions and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
@@ -152,13 +152,19 @@ def _implied(setup: Setup) -> tuple[Condition, ...]:
 # -------------------------------------------------------------------------------------------- the first decider
 
 
-def _cases(claim: Claim, setup: Setup) -> Iterator[_Case]:
-    """Every assignment of signs that the claim can tell apart and its conditions do not exclude at once."""
+def _cases(claim: Claim, setup: Setup, fixed: Mapping[str, str | int] | None = None) -> Iterator[_Case]:
+    """Every assignment of signs that the claim can tell apart and its conditions do not exclude at once.
+
+    `fixed`: variables that have the value of another one, or a number.
+    """
     names = _ring_names(claim, setup)
     open_cases: list[dict[Key, bool]] = [{}]
     while open_cases:
         signs = open_cases.pop()
         numbers = Polynomials(names, signs)
+        for name, value in (fixed or {}).items():
+            special = numbers.variable(value) if isinstance(value, str) else numbers.number(Fraction(value))
+            numbers.fixed[name] = special
         world = _world(numbers, setup)
         try:
             kinks = _prescribed(claim, world, numbers)
@@ -633,7 +639,7 @@ def _refute(claim: Claim, setup: Setup, bad: Sequence[_Case], limits: Limits) ->
         return Decision(
             Verdict.UNDECIDED, counterexample=found, ring=ring, note="z3 does not confirm the counterexample"
         )
-    return Decision(Verdict.REFUTED, _where_it_holds(claim, setup), found, ring, "differs")
+    return Decision(Verdict.REFUTED, _where_it_holds(claim, setup, limits), found, ring, "differs")
 
 
 _SPECIAL: tuple[tuple[tuple[str, str | int], ...], ...] = (
@@ -644,35 +650,17 @@ _SPECIAL: tuple[tuple[tuple[str, str | int], ...], ...] = (
 """Inputs for which a statement may be right although it is wrong in general: the same again, equal, and unit ones."""
 
 
-def _where_it_holds(claim: Claim, setup: Setup) -> tuple[Condition, ...]:
-    """Special inputs at which a refuted claim is right wherever all its units are active."""
+def _where_it_holds(claim: Claim, setup: Setup, limits: Limits) -> tuple[Condition, ...]:
+    """Special inputs at which a refuted claim is right in every case, for both deciders."""
     names = _ring_names(claim, setup)
     for special in _SPECIAL:
         if not all(name in names for name, _ in special):
             continue
-        fixed = dict(special)
-        right = []
-        for case in _cases_at(claim, setup, fixed):
-            if all(case.signs.values()):
-                right.append(case.ring is True)
-        if right and all(right):
-            return tuple(S(n[:2], 0, n[2:]).equals(S(v) if isinstance(v, str) else v) for n, v in special)
+        cases = list(_cases(claim, setup, dict(special)))
+        if not cases or not all(case.ring for case in cases):
+            continue
+        inputs = tuple(S(n[:2], 0, n[2:]).equals(S(v) if isinstance(v, str) else v) for n, v in special)
+        there = replace(claim, when=(*claim.when, *inputs))
+        if all(_ask(case, there, setup, limits, named=False, known=()) == (True, []) for case in cases):
+            return inputs
     return ()
-
-
-def _cases_at(claim: Claim, setup: Setup, fixed: dict[str, Any]) -> Iterator[_Case]:
-    names = _ring_names(claim, setup)
-    open_cases: list[dict[Key, bool]] = [{}]
-    while open_cases:
-        signs = open_cases.pop()
-        numbers = Polynomials(names, signs)
-        numbers.fixed = {
-            n: numbers.variable(v) if isinstance(v, str) else numbers.number(Fraction(v)) for n, v in fixed.items()
-        }
-        world = _world(numbers, setup)
-        try:
-            kinks = _prescribed(claim, world, numbers)
-            if kinks is not None:
-                yield _Case(signs, kinks, _identical(claim, world, numbers, kinks))
-        except Fork as fork:
-            open_cases.append({**signs, fork.key: True})
