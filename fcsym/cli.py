@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fcsym.checker import Report
     from fcsym.derivation import Derivation
+    from fcsym.joint import Joint
     from fcsym.network import Network
 
 __all__ = ["main"]
@@ -90,6 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     cases.add_argument("--raw", action="store_true", help="in raw weights and inputs only")
     cases.add_argument("--max-operations", type=int, help="allow closed forms of this size")
     cases.set_defaults(run=_cases)
+
+    cases.add_argument(
+        "--joint", action="store_true", help="which gate patterns of all hidden units together can occur"
+    )
+
+    audit = commands.add_parser("audit", help="every printed equation of the paper, decided")
+    audit.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    audit.add_argument("-o", "--output", metavar="FOLDER", help="write report.tex and report.json there as well")
+    audit.add_argument("--time-limit", type=float, default=20.0, help="seconds for one question to z3 (default 20)")
+    audit.set_defaults(run=_audit)
 
     check = commands.add_parser("check", help="compare the compiled step, or training by a scheme, with autodiff")
     _network_options(check)
@@ -327,6 +338,7 @@ def _equation(d: Derivation, name: str) -> dict[str, Any]:
 
 
 def _cases(options: argparse.Namespace) -> int:
+    from fcsym.flip import flips
     from fcsym.render import terminal
 
     d = _derivation(options)
@@ -338,6 +350,8 @@ def _cases(options: argparse.Namespace) -> int:
         keep=keep,
         max_operations=_MAX_PRINTED if options.max_operations is None else options.max_operations,
     )
+    flip = flips(d, options.unit, options.layer)
+    patterns = _joint(options, d)
     if options.json:
         print(json.dumps({
             "network": str(d.network), "order": d.order, "unit": options.unit,
@@ -351,12 +365,65 @@ def _cases(options: argparse.Namespace) -> int:
                 }
                 for row in rows
             ],
-            "joint": None,
+            "flip": flip.as_dict(), **_joint_document(patterns),
         }))  # fmt: skip
     else:
         name = d.resolve(options.quantity, options.layer)
         _show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
-    return DONE if not d.proof.refuted else FAILED
+        print(f"flip: {flip}")
+        if patterns:
+            _show(*map(terminal.joint, patterns))
+    open_questions = any(found.unknown for found in patterns)
+    return DONE if not d.proof.refuted and not open_questions else FAILED
+
+
+def _joint(options: argparse.Namespace, d: Derivation) -> list[Joint]:
+    """The joint patterns with one input and with two, where they are asked for."""
+    if not options.joint:
+        return []
+    from fcsym.joint import joint
+
+    with _progress() as step:
+        return [joint(d.network, d.order, inputs, step) for inputs in (1, 2)]
+
+
+def _joint_document(patterns: Sequence[Joint]) -> dict[str, Any]:
+    if not patterns:
+        return {"joint": None}
+    one, two = patterns
+    return {
+        "joint": len(one.reachable), "joint_two_inputs": len(two.reachable),
+        "joint_impossible": len(one.impossible), "joint_unknown": len(one.unknown) + len(two.unknown),
+        "joint_patterns": [{"pattern": one.named(p), "witness": str(w)} for p, w in one.reachable.items()],
+        "joint_patterns_two_inputs": [{"pattern": two.named(p), "witness": str(w)} for p, w in two.reachable.items()],
+    }  # fmt: skip
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from fcsym.errors import ArgumentError
+    from fcsym.paper import ROWS, Limits, audit
+    from fcsym.paper import terminal as show
+
+    if not 0 < options.time_limit <= 86400:
+        raise ArgumentError(
+            f"The time limit is {options.time_limit:g} s: give a number of seconds above 0, at most 86400."
+        )
+    if options.output is not None:
+        from fcsym.paper.typeset import folder
+
+        folder(options.output)  # before the work, not after
+    with _progress(len(ROWS)) as step:
+        result = audit(Limits(seconds=options.time_limit), progress=step)
+    if options.output is not None:
+        from fcsym.paper.typeset import write
+
+        write(result, options.output)
+    if options.json:
+        print(json.dumps(result.as_dict()))
+    else:
+        _show(show.table(result))
+        print(show.conclusion(result))
+    return DONE if result.decided else FAILED
 
 
 def _check(options: argparse.Namespace) -> int:

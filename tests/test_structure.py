@@ -40,7 +40,7 @@ MAY = {
     "exact": {"activation", "equation", "errors", "network"},
     "paper": {
         *("costs", "derivation", "equation", "errors", "exact", "files", "kernel", "network", "proof"),
-        *("schemes", "series", "xor"),
+        *("expression", "instance", "schemes", "series", "xor"),
     },
     "series": {"algebra", "equation", "errors", "expression"},
     "costs": {"decision", "equation", "errors", "expression"},
@@ -54,6 +54,8 @@ MAY = {
     "checker": {"equation", "errors", "expression", "network", "oracle"},
     "trajectory": {"checker", "equation", "network", "oracle"},
     "xor": {"checker", "network"},
+    "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
+    "flip": {"derivation"},
 }
 
 

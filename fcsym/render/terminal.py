@@ -15,9 +15,10 @@ from fcsym.render import text
 if TYPE_CHECKING:
     from fcsym.checker import Report
     from fcsym.derivation import Derivation
+    from fcsym.joint import Joint
     from fcsym.proof import Proof
 
-__all__ = ["cases", "checks", "derivation", "plain", "refutations", "table"]
+__all__ = ["cases", "checks", "derivation", "joint", "plain", "refutations", "table"]
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
@@ -73,6 +74,22 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Ren
     for row in rows:
         result.add_row(*(Text(plain(cell)) for cell in row))
     return result
+
+
+def joint(found: Joint) -> RenderableType:
+    """Joint gate patterns: a row for those that differ in the order of units only, with numbers for one of them."""
+    seen = "one input" if found.inputs == 1 else "the pattern of an input x@ that the step does not see"
+    unknown = f", {len(found.unknown)} unknown" if found.unknown else ""
+    title = (
+        f"{found.network}, {found.order} order, {seen}: {len(found.reachable)} joint patterns occur, "
+        f"{len(found.impossible)} are impossible (z3){unknown}"
+    )
+    table = Table(title=Text(title), title_justify="left")
+    for column in ("pattern", "patterns", "where it occurs"):
+        table.add_column(column)
+    for pattern, count in found.groups.items():
+        table.add_row(Text(found.named(pattern)), str(count), Text(str(found.reachable[pattern])))
+    return table
 
 
 def refutations(proof: Proof) -> RenderableType:
