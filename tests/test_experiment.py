@@ -1,0 +1,111 @@
+"""The XOR experiment: the runs, their errors, and the files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import fcsym
+from fcsym.cli import main
+from fcsym.paper import experiment
+
+
+@pytest.fixture(scope="module")
+def done():
+    return experiment.run(steps=300)
+
+
+def test_every_technique_is_run_on_every_sample_in_both_orders(done):
+    kinds = {(run.technique, run.order, run.sample) for run in done.runs}
+    assert len(kinds) == len(done.runs) == 3 * 2 * 4 + 2 * 2
+    assert all(run.steps == 300 for run in done.runs)
+
+
+def test_the_three_techniques_are_as_exact_as_the_paper_says_at_this_seed(done):
+    for technique in experiment.TECHNIQUES:
+        assert 0 < done.worst(technique) < 1e-15
+        for run in (run for run in done.runs if run.technique == technique):
+            assert run.error_of_front.max() < 1e-14
+            moved = np.ptp(run.front)
+            assert moved > 0.01 or run.sample == "(0, 0)"  # something was learned
+
+
+def test_sequential_runs_diverge_more_often(done):
+    by_eta: dict[float, dict[str, int]] = {}
+    for row in done.divergences:
+        by_eta.setdefault(row.eta, {})[row.order] = row.diverged
+    assert all(counts["sequential"] >= counts["simultaneous"] for counts in by_eta.values())
+    assert any(counts["sequential"] > 10 for counts in by_eta.values())
+    assert "The sequential factor is the larger one for every u > 0" in experiment.why()
+
+
+def test_the_runs_are_repeatable():
+    first, second = experiment.run(steps=5, seed=3), experiment.run(steps=5, seed=3)
+    assert [run.summary() for run in first.runs] == [run.summary() for run in second.runs]
+    assert experiment.run(steps=5, seed=4).runs[0].summary() != first.runs[0].summary() or first.runs[0].worst == 0
+
+
+def test_the_files(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    assert main(["reproduce", "-o", str(tmp_path / "out"), "--steps", "20", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {"technique", "order", "sample", "steps", "worst_error", "diverged"} <= set(document["runs"][0])
+    assert document["figure"] == str(tmp_path / "out" / "figure3.png")
+    assert (tmp_path / "out" / "figure3.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((tmp_path / "out" / "figure3.csv").read_text().splitlines()))
+    assert len(rows) == 20 * len(document["runs"])
+    worst = max(float(row["error"]) for row in rows if row["technique"] == "states")
+    assert worst == max(run["worst_error"] for run in document["runs"] if run["technique"] == "states")
+
+
+def test_without_matplotlib_nothing_is_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["reproduce", "-o", str(tmp_path / "out")]) == 2
+    assert "pip install 'fcsym[reproduce]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(["reproduce", "-o", str(tmp_path / "out"), "--steps", "3", "--no-figure"]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"figure3.csv", "figure3.json"}
+
+
+def test_bad_settings_are_refused(tmp_path, capsys):
+    for arguments, problem in {
+        ("--steps", "0"): "steps is 0",
+        ("--eta", "-1"): "eta is -1",
+        ("--eta", "nan"): "eta",
+    }.items():
+        assert main(["reproduce", "-o", str(tmp_path), "--no-figure", *arguments]) == 2
+        assert problem in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main(["reproduce", "-o", str(tmp_path / "file"), "--no-figure", "--steps", "1"]) == 2
+    with pytest.raises(fcsym.ArgumentError):
+        experiment.run(steps=True)
+
+
+def test_cost_and_claims_as_commands(capsys):
+    assert main(["cost", "8-32-32-4", "--inputs", "3", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["network"] == "8-32-32-4"
+    assert set(document["schemes"]) == {"backprop", "weights", "compensation", "states", "history", "basis"}
+    own = document["schemes"]["states"]
+    assert own["state"] == "n_1*n_2 + n_1 + n_2*n_3 + 2" and own["state_value"] == 32 * 32 + 32 + 32 * 4 + 2
+    assert main(["cost", "3-2"]) == 0 and "weights" not in capsys.readouterr().out
+    assert main(["cost", "2-2-1", "--inputs", "-1"]) == 2
+    assert main(["claims", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) == 7
+    assert main(["claims", "2-2-1"]) == 0
+    assert "holds under a condition" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_checking_a_scheme_as_a_command(capsys):
+    arguments = ["check", "3-4-4-2", "--scheme", "history", "--trials", "20", "--steps", "30"]
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"] and document["scheme"] == "history" and document["checks"][0]["points"] > 0
+    assert main(arguments) == 0
+    assert "agrees with autodiff" in capsys.readouterr().out
+    assert main(["check", "2-2-1", "--scheme", "magic"]) == 2
+    assert main(["check", "2-2-1", "--scheme", "states", "--steps", "0"]) == 2
