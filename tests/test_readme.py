@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -29,6 +30,21 @@ def test_the_first_lines_of_python(capsys):
     code = re.search(r"```python\n(import fcsym.*?)```", README, re.DOTALL)[1]
     exec(compile(code, "README.md", "exec"), {})
     assert [line.strip() for line in capsys.readouterr().out.strip().splitlines()] == shown("python")
+
+
+def test_the_check_of_a_scheme(capsys):
+    command = "fcsym check 2-2-1 --scheme states --order sequential"
+    assert main(command.split()[1:]) == 0
+    (line,) = shown(command)
+    said = capsys.readouterr().out.strip().splitlines()[-1]
+    assert re.sub(r"worst error.*", "", said) == re.sub(r"worst error.*", "", line)
+
+
+def test_where_schemes_save(capsys):
+    assert main(["cost", "64-8-1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["schemes"]
+    said = [f"{name}: {row['against_backprop']}" for name, row in rows.items() if row["against_backprop"]]
+    assert said == shown("fcsym cost 64-8-1")
 
 
 def test_the_two_formulas_for_p():
