@@ -34,7 +34,7 @@ __all__ = [
     "smooth",
 ]
 
-SMOOTH = ("tanh", "sigmoid", "softplus", "silu")
+SMOOTH = ("tanh", "sigmoid", "softplus", "silu", "gelu")
 """The smooth activations that every target can write."""
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.equation import Cases, Equation, Order
+from fcsym.equation import Cases, Condition, Equation, Order
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Total
 from fcsym.network import Network
@@ -148,8 +148,11 @@ def check(
             if not tally.missing:
                 break
             progress("cases not reached yet")
-            for _, batch in _draws(network, rng, trials, eps):
+            for batch in _aimed(target, tally.missing, kernel, rng, min(trials, 1000)):
                 tally.compare(kernel, order, batch)
+            if tally.missing:
+                for _, batch in _draws(network, rng, trials, eps):
+                    tally.compare(kernel, order, batch)
     return Report(
         str(network), target.order, order, trials, seed, str(np.dtype(dtype)),
         tally.rows(demand_all=points is None), tally.left_out,
@@ -248,6 +251,66 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
     shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
     points.weights[position][rows, unit] += shift[:, None] * source
     return points
+
+
+def _aimed(
+    derivation: Derivation, missing: Sequence[tuple[str, str]], kernel: Any, rng: np.random.Generator, count: int
+) -> Iterator[Points]:
+    """For each case that none has reached: random networks with the step size that brings a unit there.
+
+    A step moves s by eta times something that hardly depends on eta; the size that lands on the wanted piece is aimed
+    at, and may miss.
+    """
+    network = derivation.network
+    for name, case in missing:
+        equation = derivation.by_name[name]
+        branches = equation.rhs if isinstance(equation.rhs, Cases) else ()
+        branch = next((branch for branch in branches if branch.name == case), None)
+        if branch is None:
+            continue
+        layer = equation.array.axes[-1].layer
+        points = _random(network, rng, count)
+        points = _stretched(network, points, layer, rng)
+        result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+        s, ds = result[f"s{layer}"], result[f"ds{layer}"]
+        (below, above), (lower, upper) = (_range(branch.when, after) for after in (False, True))
+        wanted = (
+            (lower + upper) / 2 if np.isfinite(lower + upper) else upper - 0.1 if np.isfinite(upper) else lower + 0.1
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.where((s > below) & (s <= above) & (ds != 0), (wanted - s) / ds, np.inf)
+        factor = np.where(factor > 0, factor, np.inf).min(axis=-1)
+        reached = factor * points.eta < 1e3
+        if reached.any():
+            eta = points.eta[reached] * factor[reached]
+            for share in (1.0, 0.5, 0.25, 2.0, 4.0):  # in sequential order, ds grows faster than eta
+                weights = [w[reached] for w in points.weights]
+                yield Points(weights, points.x[reached], points.target[reached], eta * share)
+
+
+def _stretched(network: Network, points: Points, layer: int, rng: np.random.Generator) -> Points:
+    """Larger pre-activations, since pieces may be far out; and a layer that reads large numbers by small weights.
+
+    What a layer reads enters its step squared: so s moves far while the layers above hardly do.
+    """
+    count = len(points.x)
+    scale, ratio = rng.uniform(0.5, 4, size=count), 10 ** rng.uniform(0, 1.5, size=count)
+    weights = []
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        own = scale / ratio if array.layer == layer else ratio if array.layer == layer - 1 else np.ones(count)
+        weights.append(weight * own.reshape((count,) + (1,) * (weight.ndim - 1)))
+    return points._replace(weights=weights, x=points.x * ratio[:, None] if layer == 1 else points.x)
+
+
+def _range(when: Sequence[Condition], after: bool) -> tuple[float, float]:
+    """Where conditions put s, or s' after the step: (lower, upper]."""
+    lower, upper = -np.inf, np.inf
+    for condition in when:
+        subject = condition.subject
+        if isinstance(subject, Ref) and subject.array.symbol == "s" and subject.array.after == after:
+            lower = float(condition.bound) if condition.relation == ">" else lower
+            upper = float(condition.bound) if condition.relation == "<=" else upper
+    return lower, upper
 
 
 def _activate(network: Network, layer: int, s: _Array) -> _Array:

@@ -141,7 +141,7 @@ def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> No
             "--order", default="simultaneous", help="simultaneous (default) or sequential, as the paper"
         )
     parser.add_argument(
-        "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus or silu"
+        "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus, silu, gelu"
     )
     parser.add_argument("--bias", action="store_true", help="a bias in every layer")
     parser.add_argument("--slope-at-kink", type=float, help="the derivative at a kink (default 0)")

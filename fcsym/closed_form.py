@@ -240,7 +240,16 @@ def _sigmoid(s: Any) -> Any:
     return 1 / (1 + sympy.exp(-s))
 
 
+def _cumulative(s: Any) -> Any:
+    """The normal distribution's."""
+    return sympy.erfc(-s / sympy.sqrt(2)) / 2
+
+
 _SMOOTH: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "gelu": (
+        lambda s: s * _cumulative(s),
+        lambda s: _cumulative(s) + s * sympy.exp(-(s**2) / 2) / sympy.sqrt(2 * sympy.pi),
+    ),
     "tanh": (sympy.tanh, lambda s: 1 - sympy.tanh(s) ** 2),
     "sigmoid": (_sigmoid, lambda s: _sigmoid(s) * (1 - _sigmoid(s))),
     "softplus": (lambda s: sympy.log(1 + sympy.exp(s)), _sigmoid),

@@ -11,7 +11,7 @@ elements whose indices are in another order than those of the left-hand side, ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Program", "program", "scheme_program"]
 
+PRELUDE: Mapping[str, str] = {
+    "erfc(": "import math\n\nerfc = np.vectorize(math.erfc, otypes=[float])\n",
+}
+"""What a program needs beside NumPy, by the call that needs it."""
+
 FRONT_OUTPUT = "y_front"
 """The output of the frozen network with the weights r."""
 
 _SUM, _PRODUCT, _UNARY, _ATOM = range(4)
 
 _SIGMOID = "np.where({s} > 0.0, 1.0, np.exp(-np.abs({s}))) / (1.0 + np.exp(-np.abs({s})))"  # no overflow on either side
+_ERFC = "erfc(-{s} / np.sqrt(2.0))"
 _SMOOTH = {
+    "gelu": (f"(0.5 * {{s}} * {_ERFC})", f"(0.5 * {_ERFC} + {{s}} * np.exp(-0.5 * {{s}} ** 2) / np.sqrt(2.0 * np.pi))"),
     "tanh": ("np.tanh({s})", "(1.0 - np.tanh({s}) ** 2)"),
     "sigmoid": (f"({_SIGMOID})", "(np.exp(-np.abs({s})) / (1.0 + np.exp(-np.abs({s}))) ** 2)"),
     "softplus": ("np.logaddexp(0.0, {s})", f"({_SIGMOID})"),
@@ -58,7 +65,13 @@ def program(derivation: Derivation) -> Program:
     last = derivation.network.widths[len(derivation.network.layers) - 1]
     mask = None if "p" in outputs else f"np.zeros(y.shape[:-1] + ({last},), dtype=bool)"
     title = f"One training step of {derivation.network}, {derivation.order} order."
-    return Program(_function("step", title, arguments, equations, outputs, True, mask), outputs)
+    return Program(_with_prelude(_function("step", title, arguments, equations, outputs, True, mask)), outputs)
+
+
+def _with_prelude(text: str) -> str:
+    """The text, after the definitions that it calls."""
+    needed = [definition for call, definition in PRELUDE.items() if call in text]
+    return "\n\n".join([*needed, text])
 
 
 def scheme_program(scheme: Scheme) -> Program:
@@ -78,7 +91,7 @@ def scheme_program(scheme: Scheme) -> Program:
         made = {equation.name for equation in part.equations}
         missing = [a for a in part.results if a.name not in (*made, *arguments)]
         text.append(_function(part.name, title, arguments, part.equations, results, undefined, None, missing))
-    return Program("\n\n".join(text), tuple(array.name for array in scheme.state))
+    return Program(_with_prelude("\n\n".join(text)), tuple(array.name for array in scheme.state))
 
 
 STORED_KIND = "stored"
@@ -123,8 +136,10 @@ def _function(
     writer = _Writer()
     for equation in equations:
         writer.statement(equation.name if equation.defines else FRONT_OUTPUT, equation)
-    if mask is not None:
-        writer.lines.append(f"undefined = {mask}")
+    if with_mask and not any(line.startswith("undefined = ") for line in writer.lines):
+        writer.lines.append(
+            f"undefined = {mask or 'np.zeros(vc.shape, dtype=bool)'}"
+        )  # phi is never 0: p always exists
     for array in empty:  # nothing is stored yet
         like, width = ("Wc1", "Wc1.shape[-1]") if array.symbol == "X" else ("Wc1", "Wc1.shape[-2]")
         writer.lines.append(f"{array.name} = np.zeros_like({like}, shape={like}.shape[:-2] + (0, {width}))")
