@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
     from fcsym.errors import Diverged as Diverged
+    from fcsym.errors import ExportError as ExportError
     from fcsym.errors import FcsymError as FcsymError
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
@@ -49,6 +50,7 @@ _WHERE = {
     "Derivation": "derivation",
     "Diverged": "errors",
     "Equation": "equation",
+    "ExportError": "errors",
     "FcsymError": "errors",
     "Network": "network",
     "NetworkError": "errors",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from fcsym.errors import ArgumentError
 
 __all__ = ["write_text"]
+
+_STALE = 3600.0  # seconds
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -19,6 +23,7 @@ def write_text(path: Path, text: str) -> Path:
         raise ArgumentError(f"{path} is a link: give the file it points to.")
     if not path.parent.is_dir():
         raise ArgumentError(f"The folder {path.parent} is not there: make it first.")
+    _sweep(path)
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -33,6 +38,16 @@ def write_text(path: Path, text: str) -> Path:
             Path(temporary).unlink(missing_ok=True)
         raise ArgumentError(f"{path} cannot be written ({problem.strerror}): choose another place.") from None
     return path
+
+
+def _sweep(path: Path) -> None:
+    """Remove what an interrupted write of the same file has left; a recent one may still be under way."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        try:
+            if not left.is_symlink() and time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+        except OSError:
+            pass
 
 
 def _umask() -> int:

@@ -45,6 +45,7 @@ MAY = {
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
     "xor": {"checker", "network"},
+    "export": {"errors", "files", "kernel", "notation", "oracle"},
 }
 
 
