@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
     from fcsym.errors import Diverged as Diverged
+    from fcsym.errors import ExportError as ExportError
     from fcsym.errors import FcsymError as FcsymError
     from fcsym.errors import MissingTool as MissingTool
     from fcsym.errors import NetworkError as NetworkError
@@ -57,6 +58,7 @@ _WHERE = {
     "Derivation": "derivation",
     "Diverged": "errors",
     "Equation": "equation",
+    "ExportError": "errors",
     "FcsymError": "errors",
     "Network": "network",
     "MissingTool": "errors",

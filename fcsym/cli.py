@@ -127,6 +127,17 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--no-figure", action="store_true", help="write CSV and JSON only")
     reproduce.add_argument("--json", action="store_true", help="one JSON document on standard output")
     reproduce.set_defaults(run=_reproduce)
+
+    export = commands.add_parser("export", help="write a scheme's four functions as files that stand alone")
+    _network_options(export)
+    export.add_argument(
+        "--scheme", default="backprop", help="backprop (default), weights, compensation, states, history or basis"
+    )
+    export.add_argument("--target", default="numpy", help="numpy (default), c, jax or torch")
+    export.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to (default: this one)")
+    export.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
+    export.add_argument("--force", action="store_true", help="replace files that fcsym did not write")
+    export.set_defaults(run=_export)
     return parser
 
 
@@ -569,4 +580,38 @@ def _reproduce(options: argparse.Namespace) -> int:
     print(experiment.why())
     for path in written:
         print(f"written: {path}")
+    return DONE
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from fcsym.errors import ArgumentError, CompileError, ExportError
+    from fcsym.export import TARGETS, export
+    from fcsym.notation import check_name
+    from fcsym.schemes import scheme
+
+    if options.target not in TARGETS:
+        raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+    name = check_name(options.name, "--name")
+    folder = Path(options.output)
+    made = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ArgumentError(f"The folder {folder} cannot be made ({problem.strerror}): choose another.") from None
+    try:
+        files = export(made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force)
+    except ExportError as problem:
+        if options.json:
+            print(json.dumps({"files": [], "checked": False, "error": str(problem)}))
+        else:
+            print(f"fcsym: {problem}", file=sys.stderr)
+        return FAILED
+    if options.json:
+        print(json.dumps({"files": [str(file) for file in files], "checked": True}))
+    else:
+        for file in files:
+            print(f"written: {file}")
+        print(f"{made.name} of {made.network}, {made.order}: agrees with backpropagation by autograd.")
     return DONE

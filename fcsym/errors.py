@@ -7,6 +7,7 @@ __all__ = [
     "ArgumentError",
     "CompileError",
     "Diverged",
+    "ExportError",
     "FcsymError",
     "MissingTool",
     "NetworkError",
@@ -42,6 +43,10 @@ class Diverged(FcsymError, ArithmeticError):
 
 class UnsupportedExpression(FcsymError, TypeError):
     """An expression is outside the language that a reading understands."""
+
+
+class ExportError(FcsymError):
+    """A file is not written, because what it would say does not agree with automatic differentiation."""
 
 
 class CompileError(FcsymError):

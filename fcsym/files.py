@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from fcsym.errors import ArgumentError
 
 __all__ = ["refuse_place", "write_bytes", "write_text"]
+
+_STALE = 3600.0  # seconds
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -19,6 +23,7 @@ def write_text(path: Path, text: str) -> Path:
 def write_bytes(path: Path, data: bytes) -> Path:
     """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible."""
     refuse_place(path)
+    _sweep(path)
     temporary = ""
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -45,6 +50,16 @@ def refuse_place(path: Path) -> None:
         raise ArgumentError(f"{path} is no regular file: choose another name.")
     if not path.parent.is_dir():
         raise ArgumentError(f"The folder {path.parent} is not there: make it first.")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what an interrupted write of the same file has left; a recent one may still be under way."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        try:
+            if not left.is_symlink() and time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+        except OSError:
+            pass
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 
@@ -46,6 +47,16 @@ def order(request):
 @pytest.fixture
 def derivation(network, order):
     return derive(network, order)
+
+
+def need_package(name: str):
+    """A module; without it the test is skipped, and fails where FCSYM_REQUIRE says it must run."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if name in os.environ.get("FCSYM_REQUIRE", "").split(","):
+            pytest.fail(f"{name} is not installed, and FCSYM_REQUIRE says that it must be")
+        pytest.skip(f"{name} is not installed")
 
 
 def need(tool: str) -> str:

@@ -4,12 +4,13 @@
     after = kernel.step(weights, x, target, eta)
     after.W2_new, after.p, after.y_new
 
-A target is a module with a function `source(derivation) -> Program`. The call checks its arguments, then runs the
-generated source, which contains no loop over networks and no branch: leading axes broadcast.
+A derivation is lowered to the neutral form (`kernel.neutral`), which a target prints. The call checks its arguments,
+then runs the generated source, which contains no loop over networks and no branch: leading axes broadcast.
 """
 
 from __future__ import annotations
 
+import math
 from collections import namedtuple
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,33 +20,39 @@ import numpy.typing as npt
 
 from fcsym.errors import CompileError, UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, mode, parameters
-from fcsym.kernel.numpy_source import Program, program
+from fcsym.kernel.lower import lower_step
+from fcsym.kernel.targets.arrays import function_text
+from fcsym.kernel.targets.numpy import DIALECT, NORMAL, SIGMOID
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
 
 __all__ = ["Kernel", "compile_step", "refuse_undefined"]
 
-_TARGETS = {"numpy": program}
-
 
 def compile_step(derivation: Derivation, target: str = "numpy") -> Kernel:
     """Derivation => the step as a callable. Raises CompileError for an unknown target."""
-    if target not in _TARGETS:
-        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(_TARGETS)}.")
-    return Kernel(derivation, _TARGETS[target](derivation))
+    if target != "numpy":
+        raise CompileError(
+            f"The target {str(target)[:40]!r} is no target for a derivation: choose numpy, or compile a scheme."
+        )
+    return Kernel(derivation)
 
 
 class Kernel:
     """One training step, its increments and its compensation, for one network or many at once."""
 
-    def __init__(self, derivation: Derivation, made: Program) -> None:
+    def __init__(self, derivation: Derivation) -> None:
         self.network = derivation.network
         self.order = derivation.order
-        self.source = made.source
-        self.outputs = made.outputs
-        self._fields: Any = namedtuple("Step", (*made.outputs, "undefined"))  # type: ignore[misc]
-        namespace: dict[str, Any] = {"np": np}
+        made = lower_step(derivation)
+        text = function_text(made, DIALECT)
+        needed = [part for call, part in (("sigmoid(", SIGMOID), ("normal_", NORMAL)) if call in text]
+        self.source = "\n\n".join([*needed, text])
+        self.outputs = tuple(array.name for array in made.results)
+        self._marks = made.marks
+        self._fields: Any = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]
+        namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {self.network}>", "exec"), namespace)
         self._step = namespace["step"]
@@ -75,7 +82,11 @@ class Kernel:
             ]
         )
         with np.errstate(under="ignore"):  # a product that vanishes is 0; that is no fault of anyone's
-            result = self._fields(*self._step(*arrays))
+            values = self._step(*arrays)
+        if not self._marks:  # a network without hidden layer has nothing to compensate
+            y = values[self.outputs.index("y")]
+            values = (*values, np.zeros((*y.shape[:-1], widths[-2]), dtype=bool))
+        result = self._fields(*values)
         if not marks:
             refuse_undefined(result.undefined, len(self.network.layers) - 1)
         return result

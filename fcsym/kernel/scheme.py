@@ -11,6 +11,8 @@ The call checks its arguments, then runs generated source. Leading axes broadcas
 
 from __future__ import annotations
 
+import math
+import threading
 from collections import namedtuple
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,35 +23,51 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, CompileError, Diverged, UndefinedContribution
 from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import Argument, checked, mode, parameters
-from fcsym.kernel.numpy_source import STORED_KIND, Program, scheme_program
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.neutral import STORED_KIND
+from fcsym.kernel.targets.numpy import NumpyTarget
 
 if TYPE_CHECKING:
+    from fcsym.kernel.bound import Bound, BoundNumbers
     from fcsym.schemes import Scheme
 
-__all__ = ["SchemeKernel", "compile_scheme"]
+__all__ = ["TARGETS", "SchemeKernel", "compile_scheme"]
 
-_TARGETS = {"numpy": scheme_program}
+TARGETS = ("numpy", "c", "jax", "torch")
 _Array = npt.NDArray[Any]
 
 
-def compile_scheme(scheme: Scheme, target: str = "numpy") -> SchemeKernel:
-    """Scheme => its four functions as callables. Raises CompileError for an unknown target."""
-    if target not in _TARGETS:
-        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(_TARGETS)}.")
-    return SchemeKernel(scheme, _TARGETS[target](scheme))
+def compile_scheme(scheme: Scheme, target: str = "numpy") -> Any:
+    """Scheme => its four functions as callables.
+
+    `numpy`: arrays, checked. `c`: the same, built by the machine's compiler; without one, a warning says so and the
+    NumPy kernel is returned. `jax`, `torch`: pure functions of that library's arrays.
+    Raises CompileError for an unknown target, and where the library is not installed.
+    """
+    if target not in TARGETS:
+        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+    if target == "c":
+        from fcsym.kernel.native_scheme import native_kernel
+
+        return native_kernel(scheme)
+    if target != "numpy":
+        from fcsym.kernel.pure import pure_kernel
+
+        return pure_kernel(scheme, target)
+    return SchemeKernel(scheme)
 
 
 class SchemeKernel:
     """A scheme's four functions, for one network or many at once. `State` is the named tuple of its arrays."""
 
-    def __init__(self, scheme: Scheme, made: Program) -> None:
-        self.scheme, self.network, self.order, self.source = scheme, scheme.network, scheme.order, made.source
-        self.State: Any = namedtuple("State", made.outputs)  # type: ignore[misc]
-        self._namespace: dict[str, Any] = {"np": np}
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
+        self.source = NumpyTarget().source(self.module)
+        self.State: Any = namedtuple("State", [array.name for array in scheme.state])  # type: ignore[misc]
+        self._namespace: dict[str, Any] = {"np": np, "math": math, "threading": threading}
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {scheme.name} {self.network}>", "exec"), self._namespace)
         self._stored = any(axis.kind == STORED_KIND for array in scheme.state for axis in array.axes)
-        self._has_mask = scheme.name in ("weights", "compensation")
 
     # ------------------------------------------------------------------------------------------ the four functions
 
@@ -93,7 +111,7 @@ class SchemeKernel:
         inputs = [*held, *rest] if self.scheme.single_input else [*held, x_, *rest]
         with np.errstate(over="ignore", invalid="ignore"):  # what becomes of it is said below
             result = list(self._call("step", inputs))
-        if self._has_mask:
+        if self.module.marks:
             mask = result.pop()
             if not marks:
                 refuse_undefined(mask, len(self.network.layers) - 1)
@@ -153,6 +171,26 @@ class SchemeKernel:
             except (Diverged, UndefinedContribution) as problem:
                 raise type(problem)(f"At step {n}, {problem}") from None
         return state
+
+    def bind(
+        self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike
+    ) -> Bound | BoundNumbers:
+        """One network pinned in memory, for the least time per call: `bound.step()`, `bound.set(x=...)`, `bound.state`.
+
+        A step raises UndefinedContribution, and does not look for numbers that are not finite; reading `bound.state`
+        does. Errors otherwise as for `step`; ArgumentError for more than one network.
+        """
+        from fcsym.kernel.bound import BoundNumbers, bound_arrays
+
+        arrays = self._checked(state, False, x=x, target=target, eta=eta)
+        self._same_input(arrays[: len(self.scheme.state)], arrays[-3])
+        bound_arrays(self, arrays)
+        if self._stored:
+            raise CompileError(
+                f"{self.scheme.name} grows with its inputs and has no form in single numbers: "
+                'compile("c") binds it where there is a compiler, and step works everywhere.'
+            )
+        return BoundNumbers(self, arrays)
 
     # ------------------------------------------------------------------------------------------------- checking
 

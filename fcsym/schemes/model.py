@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcsym.derivation import Derivation, finish
@@ -22,7 +23,6 @@ from fcsym.forward import ETA, activated, pre_activation
 from fcsym.network import Network
 
 if TYPE_CHECKING:
-    from fcsym.kernel.scheme import SchemeKernel
     from fcsym.proof import Proof
 
 __all__ = [
@@ -141,11 +141,17 @@ class Scheme:
 
         return prove_scheme(self)
 
-    def compile(self, target: str = "numpy") -> SchemeKernel:
-        """The four functions over arrays. See `fcsym.kernel.scheme`."""
+    def compile(self, target: str = "numpy") -> Any:
+        """The four functions over arrays: numpy, c, jax or torch. See `fcsym.kernel.scheme`."""
         from fcsym.kernel.scheme import compile_scheme
 
         return compile_scheme(self, target)
+
+    def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
+        """Write stand-alone files, .py or .c, after a check against autodiff. See `fcsym.export`."""
+        from fcsym.export import export
+
+        return export(self, path, target, force)
 
     def __repr__(self) -> str:
         return str(self)

@@ -1,0 +1,307 @@
+"""Equations in index notation => the neutral form: one statement per equation, in the order of the list.
+
+s1[i] = sum_j W1[i, j] x[j]          =>    Define with a Reduce
+relu(s1[i])                          =>    Select(s1[i] > 0, s1[i], 0)
+p by cases, with ds1[j] / vc[j]      =>    a Guarded quotient under the cases that use it, then nested Selects
+v^c = 0 and v' != 0: undefined       =>    a Mark, and Undefined in its branch
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from fcsym.decision import Tree, decide
+from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.errors import CompileError
+from fcsym.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.kernel import neutral as n
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+    from fcsym.schemes import Scheme
+
+__all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step"]
+
+FRONT_OUTPUT = "y_front"
+"""The output of the frozen network with the weights r."""
+
+_ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
+
+
+def lower_step(derivation: Derivation) -> n.Function:
+    """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
+    equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
+    network = derivation.network
+    target = Array("yg", None, derivation.by_name["y"].array.axes)
+    given = (*network.parameters, _scalar_or_leaf(derivation, "x"), target, Array("eta", None, ()))
+    results = []
+    for e in equations:
+        assert isinstance(e.lhs, Ref) or not e.defines
+        results.append(e.array if e.defines else _front(derivation))
+    title = f"One training step of {network}, {derivation.order} order."
+    return lower("step", title, given, equations, tuple(results), any(map(_undefined, equations)))
+
+
+def _scalar_or_leaf(derivation: Derivation, name: str) -> Array:
+    return next(array for e in derivation.equations for array in e.operands if array.name == name)
+
+
+def _front(derivation: Derivation) -> Array:
+    return Array(FRONT_OUTPUT, None, derivation.by_name["y"].array.axes)
+
+
+def lower_scheme(scheme: Scheme) -> n.Module:
+    """Scheme => a module with init, step, output and expand."""
+    functions = []
+    for part in scheme.parts:
+        marks = any(_undefined(equation) for equation in part.equations)
+        title = f"{part.heading}."
+        functions.append(lower(part.name, title, part.given, part.equations, part.results, marks))
+    network = scheme.network
+    sizes = {
+        axis: network.widths[axis.layer]
+        for function in functions
+        for axes in function.axes.values()
+        for axis in axes
+        if axis.kind != n.STORED_KIND
+    }
+    title = f"{scheme.name} of {network}, {scheme.order} order"
+    text = "\n".join([str(scheme), *(repr(layer.activation) for layer in network.layers)])
+    return n.Module(
+        title=title,
+        scheme=scheme.name,
+        order=scheme.order,
+        network=str(network),
+        functions=tuple(functions),
+        state=scheme.state,
+        weights=network.parameters,
+        constants={a.name: matrix if len(a.axes) == 2 else matrix[0] for a, matrix in scheme.constants.items()},
+        sizes=sizes,
+        single_input=scheme.single_input,
+        first_bias=network.layers[0].bias,
+        assumptions=scheme.step.assumptions,
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+    )
+
+
+def _undefined(equation: Equation) -> bool:
+    return isinstance(equation.rhs, Cases) and any(branch.status is not Status.VALUE for branch in equation.rhs)
+
+
+def lower(
+    name: str, title: str, given: Sequence[Array], equations: Sequence[Equation], results: Sequence[Array], marks: bool
+) -> n.Function:
+    """Equations => a function."""
+    statements: list[n.Statement] = []
+    for equation in equations:
+        statements += _statements(equation.name if equation.defines else FRONT_OUTPUT, equation)
+    return n.Function(
+        name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks
+    )
+
+
+def _statements(name: str, equation: Equation) -> list[n.Statement]:
+    """name[indices] = right-hand side."""
+    assert isinstance(equation.lhs, Ref)
+    indices = equation.lhs.indices
+    if isinstance(equation.rhs, Cases):
+        return _by_cases(name, equation.rhs, indices)
+    return [n.Define(name, indices, _node(equation.rhs))]
+
+
+# ------------------------------------------------------------------------------------------------------ expressions
+
+
+def _node(node: Expr) -> n.Node:
+    match node:
+        case Number(value):
+            return n.Const(value)
+        case Ref(array, indices):
+            return n.Load(array.name, indices)
+        case Add(terms):
+            return n.Sum(tuple(_signed(term) for term in terms))
+        case Mul():
+            sign, product = _signed(node)
+            return product if sign > 0 else n.Sum(((-1, product),))
+        case Pow(base, exponent) if exponent > 0:
+            return n.Power(_node(base), exponent)
+        case Pow(base, -1) if _never_zero(base):
+            return n.Quotient(_ONE, _node(base))
+        case Total(over, body):
+            return n.Reduce(over, _node(body))
+        case Apply():
+            return _activation(node)
+        case _:
+            raise CompileError(f"{node!r} has no compiled form: a quotient must belong to a case that guards it.")
+
+
+def _signed(term: Expr) -> tuple[int, n.Node]:
+    """-2 a b => (-1, 2 a b); a quotient by what is never 0 divides at the end."""
+    if isinstance(term, Number):
+        return (1, n.Const(term.value)) if term.value >= 0 else (-1, n.Const(-term.value))
+    if not isinstance(term, Mul):
+        return 1, _node(term)
+    factors, sign = list(term.factors), 1
+    if isinstance(factors[0], Number) and factors[0].value < 0:
+        sign, size = -1, -factors[0].value
+        factors = [*([Number(size)] if size != 1 else []), *factors[1:]]
+    below = [f.base for f in factors if isinstance(f, Pow) and f.exponent == -1 and _never_zero(f.base)]
+    above = [_node(f) for f in factors if not (isinstance(f, Pow) and f.exponent == -1 and _never_zero(f.base))]
+    result: n.Node = _ONE if not above else above[0] if len(above) == 1 else n.Product(tuple(above))
+    for base in below:
+        result = n.Quotient(result, _node(base))
+    return sign, result
+
+
+def _never_zero(base: Expr) -> bool:
+    """A squared norm, which is divided by without a case only where 1 was added to it."""
+    return isinstance(base, Ref) and base.array.symbol == "a"
+
+
+def _activation(node: Apply) -> n.Node:
+    """phi or phi', from the highest piece down, with the declared slope at a kink."""
+    if not isinstance(node.argument, Ref):
+        raise CompileError(f"{node!r} has no compiled form: name its argument first.")
+    phi, s = node.activation, _node(node.argument)
+    if phi.is_smooth:
+        return _smooth(phi.name, node.derivative, s)
+    values: list[n.Node]
+    if node.derivative:
+        values = [n.Const(piece.slope) for piece in phi.pieces]
+    else:
+        values = [_linear(piece.slope, piece.intercept, s) for piece in phi.pieces]
+    result = values[0]
+    for kink, value in zip(phi.kinks, values[1:], strict=True):
+        result = n.Select(n.Test(s, ">", kink), value, result)
+    if node.derivative:
+        for piece, kink, slope in zip(phi.pieces, phi.kinks, phi.kink_slopes, strict=False):
+            if slope != piece.slope:
+                result = n.Select(n.Test(s, "==", kink), n.Const(slope), result)
+    return result
+
+
+def _linear(slope: Fraction, intercept: Fraction, s: n.Node) -> n.Node:
+    if not slope:
+        return n.Const(intercept)
+    product = s if slope == 1 else n.Product((n.Const(slope), s))
+    return product if not intercept else n.Sum(((1, product), (1, n.Const(intercept))))
+
+
+def _smooth(name: str, derivative: int, s: n.Node) -> n.Node:
+    """phi and phi' of the smooth activations; 1 - sigmoid(s) is sigmoid(-s), which loses no digits."""
+    sigmoid, beside = n.Call("sigmoid", s), n.Call("sigmoid", n.Sum(((-1, s),)))
+    weights = {"silu": sigmoid, "gelu": n.Call("normal_cdf", s)}  # phi(s) = s times these
+    if not derivative:
+        return n.Product((s, weights[name])) if name in weights else n.Call(name, s)
+    match name:
+        case "tanh":
+            return n.Sum(((1, _ONE), (-1, n.Power(n.Call("tanh", s), 2))))
+        case "sigmoid":
+            return n.Product((sigmoid, beside))
+        case "softplus":
+            return sigmoid
+        case "silu":
+            return n.Product((sigmoid, n.Sum(((1, _ONE), (1, n.Product((s, beside)))))))
+        case "gelu":
+            return n.Sum(((1, weights[name]), (1, n.Product((s, n.Call("normal_pdf", s))))))
+        case _:
+            raise CompileError(f"The smooth activation {name!r} has no compiled form: use one that targets know.")
+
+
+# ------------------------------------------------------------------------------------------------------------ cases
+
+
+def _by_cases(name: str, cases: Cases, indices: tuple[Index, ...]) -> list[n.Statement]:
+    quotients: dict[Expr, list[Branch]] = {}
+    for branch in cases:
+        for quotient in _quotients(branch.value):
+            quotients.setdefault(quotient, []).append(branch)
+    result: list[n.Statement] = []
+    names: dict[Expr, Ref] = {}
+    for number, (quotient, branches) in enumerate(quotients.items(), 1):
+        own = f"{name}_ratio{'' if len(quotients) == 1 else number}"
+        above, below = _above_and_below(quotient)
+        guard = tuple(_all(branch) for branch in branches)
+        result.append(n.Define(own, below.indices, n.Guarded(above, _node(below), guard)))
+        names[quotient] = Array(own, None, below.array.axes)[below.indices]
+    if any(branch.status is not Status.VALUE for branch in cases):  # a compensation is chosen here
+        rows = tuple(_all(branch) for branch in cases if branch.status is Status.UNDEFINED)
+        result.append(n.Mark(indices[-1:], rows))
+    replaced = [_with(branch, names) for branch in cases]
+    result.append(n.Define(name, indices, _choose(decide(replaced))))
+    return result
+
+
+def _test(condition: Condition) -> n.Test:
+    relation = {"=": "=="}.get(condition.relation, condition.relation)
+    return n.Test(_node(condition.subject), relation, condition.bound)
+
+
+def _all(branch: Branch) -> tuple[n.Test, ...]:
+    return tuple(_test(condition) for condition in branch.when)
+
+
+def _choose(tree: Tree) -> n.Node:
+    if isinstance(tree, Branch):
+        return n.Undefined() if tree.value is None else _node(tree.value)
+    return n.Select(_test(tree.condition), _choose(tree.then), _choose(tree.otherwise))
+
+
+def _quotients(node: Expr | None) -> list[Expr]:
+    """Each `a / b` in a sum of products: the element below, with one of the same shape above where there is one."""
+    if node is None:
+        return []
+    terms = node.terms if isinstance(node, Add) else (node,)
+    return [parts[0] for term in terms if (parts := _split(term)) is not None]
+
+
+def _split(term: Expr) -> tuple[Expr, list[Expr]] | None:
+    """w * ds / vc => (ds / vc, [w]): the vector above goes with the vector below, which keeps p = -w' exact."""
+    if not isinstance(term, Mul):
+        return None
+    below = [f for f in term.factors if isinstance(f, Pow) and f.exponent < 0]
+    if not below:
+        return None
+    first = below[0]
+    assert isinstance(first, Pow) and isinstance(first.base, Ref)
+    partner = next((f for f in term.factors if isinstance(f, Ref) and f.indices == first.base.indices), None)
+    if len(below) > 1 or first.exponent != -1:
+        raise CompileError(f"{term!r} has no compiled form: only one element can be divided by another.")
+    quotient = first if partner is None else Mul((partner, first))
+    used = [partner, first]
+    rest = []
+    for factor in term.factors:  # by identity: v v / vc keeps one v
+        place = next((k for k, other in enumerate(used) if other is factor), None)
+        if place is None:
+            rest.append(factor)
+        else:
+            used.pop(place)
+    return quotient, rest
+
+
+def _above_and_below(quotient: Expr) -> tuple[n.Node, Ref]:
+    if isinstance(quotient, Mul):
+        above, inverse = quotient.factors
+        assert isinstance(inverse, Pow) and isinstance(inverse.base, Ref)
+        return _node(above), inverse.base
+    assert isinstance(quotient, Pow) and isinstance(quotient.base, Ref)
+    return _ONE, quotient.base
+
+
+def _with(branch: Branch, names: dict[Expr, Ref]) -> Branch:
+    """The branch with its quotients replaced by the names they were given."""
+    if branch.value is None or not names:
+        return branch
+    terms = []
+    for term in branch.value.terms if isinstance(branch.value, Add) else (branch.value,):
+        parts = _split(term)
+        if parts is None:
+            terms.append(term)
+            continue
+        rest: tuple[Expr, ...] = (*parts[1], names[parts[0]])
+        terms.append(Mul(rest) if len(rest) > 1 else rest[0])
+    value: Expr = Add(tuple(terms)) if len(terms) > 1 else terms[0]
+    return Branch(branch.name, branch.when, value, branch.status, branch.note)

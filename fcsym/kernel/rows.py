@@ -1,0 +1,274 @@
+"""Frozen rows: small trajectories in exact numbers that together reach every case, for files to test themselves with.
+
+A row is a network, one or two steps, the output after each and the weights at the end, evaluated on the derivation
+itself by the exact interpreter (`instance`), not by any target. Rational numbers; where an activation is smooth, 50
+digits. Numbers are drawn from a small lattice, so that pre-activations of exactly 0 and units that die and wake up are
+common; a row is kept when it reaches a case, a piece or a kink that no row before it has.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+
+from fcsym.equation import Cases
+from fcsym.expression import Apply, Array, Axis, Expr
+from fcsym.instance import Element, Field, Instance
+from fcsym.kernel.neutral import STORED_KIND
+
+if TYPE_CHECKING:
+    from fcsym.schemes import Part, Scheme
+
+__all__ = ["LARGEST", "Exact", "Row", "frozen_rows"]
+
+LARGEST = 5000
+"""Networks with more weights get no rows: a file would be mostly numbers."""
+
+_DRAWS = 150
+_STEPS = 2
+_RANGE = 1000
+Values = dict[str, dict[tuple[int, ...], Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One trajectory. Arrays are flat, in row order; `undefined` says that the last step must be refused."""
+
+    weights: tuple[tuple[float, ...], ...]
+    x: tuple[tuple[float, ...], ...]  # one per step
+    target: tuple[tuple[float, ...], ...]
+    eta: float
+    y: tuple[tuple[float, ...], ...]  # the output on each step's input before it, and on the last one after it
+    expanded: tuple[tuple[float, ...], ...]  # nothing where undefined
+    undefined: bool
+    reaches: tuple[str, ...]  # what no row before has
+
+
+class Exact:
+    """A scheme in exact numbers, with a record of the cases it came through."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme, self.network = scheme, scheme.network
+        self.smooth = any(layer.activation.is_smooth for layer in scheme.network.layers[:-1])
+        self.reached: set[str] = set()
+
+    def _field(self) -> Field:
+        def number(value: Fraction) -> Any:
+            return mpmath.mpf(value.numerator) / value.denominator if self.smooth else value
+
+        def apply(node: Apply, where: Element, value: Any) -> Any:
+            phi = node.activation
+            if phi.is_smooth:
+                return _smooth(phi.name, node.derivative, value)
+            at = _fraction(value)
+            kind = "kink" if at in phi.kinks else "piece"
+            self.reached.add(f"{where[0].name} on {kind} {phi.piece_at(at) + 1}")
+            result = phi.slope_at(at) if node.derivative else phi.value_at(at)
+            return number(result)
+
+        def choose(cases: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
+            for branch in cases:
+                if all(condition.holds(_fraction(value(condition.subject))) for condition in branch.when):
+                    self.reached.add(f"{where[0].name}: {branch.name}")
+                    return None if branch.value is None else value(branch.value)
+            raise ArithmeticError(f"No case of {where[0].name} holds.")
+
+        return Field(number=number, divide=lambda a, b: a / b, apply=apply, choose=choose)
+
+    def call(self, part: Part, given: Values, rows: int = 0) -> Values:
+        """The results of one of the four functions, `rows` inputs being stored."""
+        sizes = {axis: self._size(axis, rows) for axis in _axes(part)}
+        field, scheme = self._field(), self.scheme
+        constants = {array.name: (array, matrix) for array, matrix in scheme.constants.items()}
+
+        def leaf(array: Array, at: tuple[int, ...]) -> Any:
+            if array.name in constants:
+                matrix = constants[array.name][1]
+                return field.number(matrix[0][at[0]] if len(at) == 1 else matrix[at[0]][at[1]])
+            return given[array.name][at]
+
+        equations = {e.array: e for e in part.equations if e.defines or e.array not in part.given}
+        instance = Instance(equations, sizes, leaf, field)
+        result: Values = {}
+        for array in part.results:
+            ranges = [range(sizes[axis]) for axis in array.axes]
+            result[array.name] = {at: instance.element(array, at) for at in product(*ranges)}
+        return result
+
+    def _size(self, axis: Axis, rows: int) -> int:
+        return rows if axis.kind == STORED_KIND else self.network.widths[axis.layer]
+
+    def init(self, weights: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> Values:
+        """The state of a conventional network, by array and position."""
+        part = self.scheme.init
+        given = self._arrays(self.network.parameters, weights) | self._arrays([_vector("x")], [x])
+        return self._state(self.call(part, given))
+
+    def _arrays(self, arrays: Sequence[Array], values: Sequence[Sequence[Any]]) -> Values:
+        field, result = self._field(), {}
+        for array, numbers in zip(arrays, values, strict=True):
+            shape = [self.network.widths[axis.layer] for axis in array.axes]
+            where = product(*map(range, shape)) if array.axes else [()]
+            result[array.name] = {at: field.number(v) for at, v in zip(where, numbers, strict=True)}
+        return result
+
+    def _state(self, results: Values) -> Values:
+        return {a.name: v for a, v in zip(self.scheme.state, results.values(), strict=True)}
+
+    def step(self, state: Values, x: Sequence[Fraction], target: Sequence[Fraction], eta: Fraction) -> Values:
+        """The state after one step; None for a number that is undefined."""
+        part = self.scheme.step
+        given = state | self._inputs(part, x) | {"eta": {(): self._field().number(eta)}}
+        given |= self._arrays([a for a in part.given if a.name == "yg"], [target])
+        if "X" in state:
+            given |= _remember(state, given["x"], self.network.widths[1])
+        return self._state(self.call(part, given, _rows(given)))
+
+    def _inputs(self, part: Part, x: Sequence[Fraction]) -> Values:
+        return self._arrays(
+            [a for a in part.given if a.name == "x"], [x] if "x" in {a.name for a in part.given} else []
+        )
+
+    def output(self, state: Values, x: Sequence[Fraction]) -> list[Any]:
+        """The output of the network that the state stands for."""
+        part = self.scheme.output
+        return list(self.call(part, state | self._inputs(part, x), _rows(state))["y"].values())
+
+    def expand(self, state: Values, weights: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> list[list[Any]]:
+        """The weights that backpropagation has."""
+        part = self.scheme.expand
+        frozen = [a for a in part.given if a.layer == 1 and a.symbol in ("Wc", "bc") and a not in self.scheme.state]
+        given = state | self._inputs(part, x) | self._arrays(frozen, weights[: len(frozen)])
+        return [list(values.values()) for values in self.call(part, given, _rows(given)).values()]
+
+
+def _vector(name: str) -> Array:
+    return Array(name, None, (Axis(0),))
+
+
+def _rows(values: Values) -> int:
+    return len({at[0] for at in values["X"]}) if "X" in values else 0
+
+
+def _remember(state: Values, x: Mapping[tuple[int, ...], Any], units: int) -> Values:
+    """X and C with a row for x, as targets do it."""
+    rows = _rows(state)
+    stored = [[state["X"][m, i] for i in range(len(x))] for m in range(rows)]
+    if list(x.values()) in stored or not any(x.values()):
+        return {}
+    more = {(rows, i): value for (i,), value in x.items()}
+    return {"X": state["X"] | more, "C": state["C"] | {(rows, j): 0 * x[(0,)] for j in range(units)}}
+
+
+def _axes(part: Part) -> set[Axis]:
+    arrays = [*part.given, *part.results, *(a for e in part.equations for a in (e.array, *e.operands))]
+    own = {axis for array in arrays for axis in array.axes}
+    indices = {index.axis for e in part.equations for node in e.expressions for index in _indices(node)}
+    return own | indices
+
+
+def _indices(node: Expr) -> set[Any]:
+    from fcsym.expression import refs_in
+
+    return {index for ref in refs_in(node) for index in ref.indices}
+
+
+def _fraction(value: Any) -> Fraction:
+    """A number of either kind as the fraction that it is."""
+    if isinstance(value, Fraction):
+        return value
+    mantissa, exponent = value.man_exp  # without the sign
+    return (-1 if value < 0 else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _smooth(name: str, derivative: int, s: Any) -> Any:
+    sigmoid = 1 / (1 + mpmath.exp(-s))
+    match name, derivative:
+        case "tanh", 0:
+            return mpmath.tanh(s)
+        case "tanh", _:
+            return 1 - mpmath.tanh(s) ** 2
+        case "sigmoid", 0:
+            return sigmoid
+        case "sigmoid", _:
+            return sigmoid * (1 - sigmoid)
+        case "softplus", 0:
+            return mpmath.log(1 + mpmath.exp(s))
+        case "softplus", _:
+            return sigmoid
+        case "gelu", 0:
+            return s * mpmath.ncdf(s)
+        case "gelu", _:
+            return mpmath.ncdf(s) + s * mpmath.npdf(s)
+        case "silu", 0:
+            return s * sigmoid
+        case _:
+            return sigmoid * (1 + s * (1 - sigmoid))
+
+
+# ------------------------------------------------------------------------------------------------------ drawing
+
+
+def frozen_rows(scheme: Scheme, draws: int = _DRAWS) -> list[Row]:
+    """Rows that reach every case, piece and kink that random small networks reach."""
+    network = scheme.network
+    size = sum(prod(network.shape(a)) for a in network.parameters)
+    if size > LARGEST:
+        return []
+    rng, exact = random.Random(0), Exact(scheme)
+    found: list[Row] = []
+    known: set[str] = set()
+    with mpmath.workdps(50):
+        for _ in range(max(3, min(draws, 40 * draws // size))):
+            exact.reached = set()
+            row = _draw(exact, rng)
+            new = exact.reached - known
+            if row is not None and (new or not found):
+                known |= new
+                found.append(replace(row, reaches=tuple(sorted(new))))
+    return found
+
+
+def _draw(exact: Exact, rng: random.Random) -> Row | None:
+    """A trajectory; None where it leaves the range in which rounding is small in absolute terms."""
+    network = exact.network
+    weights = []
+    for array in network.parameters:  # about four numbers of a row are not 0: wide networks stay within range
+        share = min(1.0, 4 / network.shape(array)[-1])
+        size = prod(network.shape(array))
+        weights.append([Fraction(rng.randint(-3, 3), 2) if rng.random() < share else Fraction(0) for _ in range(size)])
+    x = [[Fraction(rng.randint(-2, 2)) for _ in range(network.inputs)] for _ in range(_STEPS)]
+    if exact.scheme.single_input:
+        x = [x[0]] * _STEPS
+    target = [[Fraction(rng.randint(-2, 2)) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
+    eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
+    state = exact.init(weights, x[0])
+    outputs, undefined = [], False
+    for n in range(_STEPS):
+        outputs.append(exact.output(state, x[n]))
+        state = exact.step(state, x[n], target[n], eta)
+        undefined = any(value is None for values in state.values() for value in values.values())
+        if undefined:
+            if any(layer.activation.is_smooth for layer in network.layers):
+                return None  # where a smooth unit saturates, rounding decides whether another one wakes up
+            x, target = x[: n + 1], target[: n + 1]
+            break
+    expanded: list[list[Any]] = []
+    if not undefined:
+        outputs.append(exact.output(state, x[-1]))
+        expanded = exact.expand(state, weights, x[0])
+    if any(abs(value) > _RANGE for row in (*outputs, *expanded) for value in row):
+        return None
+    start = _floats(weights), _floats(x), _floats(target)
+    return Row(*start, float(eta), _floats(outputs), _floats(expanded), undefined, ())
+
+
+def _floats(rows: Sequence[Sequence[Any]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row) for row in rows)

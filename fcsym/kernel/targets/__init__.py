@@ -1,0 +1,1 @@
+"""Targets: one file for each language that the neutral form is printed in."""

@@ -1,0 +1,229 @@
+"""The neutral form as functions of arrays, one line per statement: NumPy, JAX and PyTorch differ by a few words.
+
+    s1 = np.matvec(W1, x) + b1
+    r_new_ratio = np.where(ok, v2_new / np.where(ok, vc, 1.0), 0.0)        nothing is divided where a guard fails
+
+Sums of products become matrix products, everything else is element by element; the index letters say how axes line up,
+and every array may have further axes in front. A guarded quotient selects twice, so that neither a warning nor the
+derivative of a branch that is not taken ever gets out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fcsym.errors import CompileError
+from fcsym.expression import Array, Index
+from fcsym.kernel import neutral as n
+
+__all__ = ["Dialect", "function_text", "literal", "values_text"]
+
+_SUM, _PRODUCT, _ATOM = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The words in which array libraries differ."""
+
+    module: str  # np, jnp, torch
+    cast: str  # with {text} and {like}
+    axis: str  # the keyword of a sum: axis or dim
+    smooth: Mapping[str, str]  # tanh, sigmoid, softplus of {s}
+    matvec: str  # of {a} and {b}
+    vecmat: str
+    vecdot: str
+    false: str  # a mask without a mark, like {like}
+    scalar_pair: str = "{value}"  # a literal where both sides of a selection are literals; {like}, {value}
+    zeros: str = ""  # an array of {shape}, of the type of Wc1
+    constant: str = ""  # an array of {values}, of the type of {like}; without it constants belong to the module
+    capacity: str = ""  # the argument that says how many inputs can be stored; without it rows are added as needed
+
+
+def literal(value: object) -> str:
+    """An exact number as the text of the nearest float64."""
+    return repr(float(value))  # type: ignore[arg-type]
+
+
+def function_text(
+    function: n.Function, dialect: Dialect, name: str = "", constants: Mapping[str, n.Values] | None = None
+) -> str:
+    """def name(given): one line per statement; returns the results, and the mask where the function marks."""
+    writer = _Writer(dialect, function, {array.name for array in function.given})
+    used = {load.name for statement in function.statements for load in n.loads(statement)}
+    for constant, matrix in (constants or {}).items():
+        if constant in used:
+            like = function.given[0].name
+            writer.lines.append(f"{constant} = {dialect.constant.format(values=values_text(matrix), like=like)}")
+    for statement in function.statements:
+        writer.statement(statement)
+    missing = [array for array in function.results if array.name not in writer.known]
+    for array in missing:  # nothing is stored yet
+        writer.empty(array)
+    more = [dialect.capacity] if missing and dialect.capacity else []
+    documentation = "\n".join(f"    {line}" for equation in function.equations for line in equation.splitlines())
+    documentation = f"\n\n{documentation}\n    " if documentation else ""
+    returned = ",\n        ".join((*(a.name for a in function.results), *(["undefined"] if function.marks else [])))
+    return (
+        f"def {name or function.name}({', '.join([*(array.name for array in function.given), *more])}):\n"
+        f'    """{function.title}{documentation}"""\n'
+        + "".join(f"    {line}\n" for line in writer.lines)
+        + f"    return (\n        {returned},\n    )\n"
+    )
+
+
+def values_text(values: n.Values) -> str:
+    """The numbers of a fixed array as nested lists."""
+    parts = [values_text(row) if isinstance(row, tuple) else literal(row) for row in values]
+    return f"[{', '.join(parts)}]"
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Lines written so far. Expressions come out as (text, how tightly its outermost operator binds)."""
+
+    dialect: Dialect
+    function: n.Function
+    known: set[str]
+    lines: list[str] = field(default_factory=list)
+
+    def statement(self, statement: n.Statement) -> None:
+        if isinstance(statement, n.Mark):
+            like = self._any_array(statement)
+            mask = self._guard(statement.guard, statement.indices)
+            self.lines.append(f"undefined = {mask or self.dialect.false.format(like=like)}")
+            return
+        name, axes, value = statement.name, statement.indices, statement.value
+        if isinstance(value, n.Const) and axes:
+            like = self._like(statement)
+            self.lines.append(f"{name} = {self.dialect.module}.full_like({like}, {literal(value.value)})")
+        elif isinstance(value, n.Guarded):
+            m = self.dialect.module
+            ok = f"{name}_ok"
+            self.lines.append(f"{ok} = {self._guard(value.guard, axes)}")
+            above, below = self._at(value.above, axes, _PRODUCT), self._at(value.below, axes, _ATOM)
+            self.lines.append(f"{name} = {m}.where({ok}, {above} / {m}.where({ok}, {below}, 1.0), 0.0)")
+        else:
+            self.lines.append(f"{name} = {self._expression(value, axes)[0]}")
+        self.known.add(name)
+
+    def empty(self, array: Array) -> None:
+        """No rows yet, or as many free ones as the target has room for; the others' widths are those of W1."""
+        rows = self.dialect.capacity or "0"
+        width = "Wc1.shape[-1]" if array.axes[-1].layer == 0 else "Wc1.shape[-2]"
+        self.lines.append(f"{array.name} = {self.dialect.zeros.format(shape=f'(*Wc1.shape[:-2], {rows}, {width})')}")
+
+    def _like(self, statement: n.Define) -> str:
+        """An array at hand with the axes of what is defined."""
+        wanted = tuple(index.axis for index in statement.indices)
+        for name, axes in self.function.axes.items():
+            if axes == wanted and name in self.known:
+                return name
+        raise CompileError(f"{statement.name} is constant, and no array at hand has its shape.")
+
+    @staticmethod
+    def _any_array(statement: n.Mark) -> str:
+        return next((load.name for load in n.loads(statement)), "vc")
+
+    # ------------------------------------------------------------------------------------------- expressions
+
+    def _expression(self, node: n.Node, axes: tuple[Index, ...]) -> tuple[str, int]:
+        m = self.dialect.module
+        match node:
+            case n.Const(value):
+                return literal(value), _SUM if value < 0 else _ATOM
+            case n.Undefined():
+                return f"{m}.nan", _ATOM
+            case n.Load(name, indices):
+                return self._element(name, indices, axes), _ATOM
+            case n.Sum(terms):
+                text = ""
+                for sign, term in terms:
+                    own = self._at(term, axes, _SUM if sign > 0 and not text else _PRODUCT)
+                    text += own if sign > 0 and not text else f"-{own}" if not text else f" {'-+'[sign > 0]} {own}"
+                return text, _SUM
+            case n.Product(factors):
+                return " * ".join(self._at(f, axes, _ATOM if k else _PRODUCT) for k, f in enumerate(factors)), _PRODUCT
+            case n.Power(base, exponent):
+                return f"{self._at(base, axes, _ATOM)} ** {exponent}", _PRODUCT
+            case n.Quotient(above, below):
+                return f"{self._at(above, axes, _PRODUCT)} / {self._at(below, axes, _ATOM)}", _PRODUCT
+            case n.Reduce(over, body):
+                return self._contraction(over, body, axes), _ATOM
+            case n.Select():
+                return self._select(node, axes), _ATOM
+            case n.Call(function, argument):
+                return self.dialect.smooth[function].format(s=self._expression(argument, axes)[0]), _ATOM
+            case _:
+                raise CompileError(f"{type(node).__name__} has no array form in this place.")
+
+    def _at(self, node: n.Node, axes: tuple[Index, ...], level: int) -> str:
+        result, own = self._expression(node, axes)
+        return result if own >= level else f"({result})"
+
+    def _select(self, node: n.Select, axes: tuple[Index, ...]) -> str:
+        test = self._test(node.test, axes)
+        then, otherwise = self._expression(node.then, axes)[0], self._expression(node.otherwise, axes)[0]
+        both = isinstance(node.then, n.Const | n.Undefined) and isinstance(node.otherwise, n.Const | n.Undefined)
+        if not both:
+            return f"{self.dialect.module}.where({test}, {then}, {otherwise})"
+        like = next(load for load in n.loads(node.test.left))  # literals alone would have a type of their own
+        then = self.dialect.scalar_pair.format(like=like.name, value=then)
+        text = f"{self.dialect.module}.where({test}, {then}, {otherwise})"
+        return self.dialect.cast.format(text=text, like=like.name)
+
+    def _test(self, test: n.Test, axes: tuple[Index, ...]) -> str:
+        return f"{self._at(test.left, axes, _ATOM)} {test.relation} {literal(test.bound)}"
+
+    def _guard(self, guard: n.Guard, axes: tuple[Index, ...]) -> str:
+        rows = [" & ".join(f"({self._test(test, axes)})" for test in row) for row in guard]
+        return rows[0] if len(rows) == 1 else " | ".join(f"({row})" for row in rows)
+
+    @staticmethod
+    def _element(name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:
+        """An array with its axes lined up with those of the left-hand side."""
+        places = [axes.index(index) for index in indices]
+        if places != sorted(places):
+            raise CompileError(f"{name} has its axes in another order than the left-hand side.")
+        if len(places) == len(axes):
+            return name
+        marks = [":" if n in places else "None" for n in range(len(axes))]
+        return f"{name}[..., {', '.join(marks)}]"
+
+    # ------------------------------------------------------------------------------------------------- sums
+
+    def _contraction(self, over: tuple[Index, ...], body: n.Node, axes: tuple[Index, ...]) -> str:
+        """A sum: of products of array elements as a matrix product, of anything else element by element."""
+        elements: list[n.Load] = []
+        for factor in body.factors if isinstance(body, n.Product) else (body,):
+            base, exponent = (factor.base, factor.exponent) if isinstance(factor, n.Power) else (factor, 1)
+            if not isinstance(base, n.Load):
+                inner = self._expression(body, (*axes, *over))[0]
+                return f"{self.dialect.module}.sum({inner}, {self.dialect.axis}={tuple(range(-len(over), 0))})"
+            elements += [base] * exponent
+        free = tuple(index for load in elements for index in load.indices if index not in over)
+        result = tuple(dict.fromkeys(free))
+        summed = self._matrix_product(elements, over) or self._einsum(elements, over, result)
+        return summed if result == axes else self._element(summed, result, axes)
+
+    def _matrix_product(self, elements: Sequence[n.Load], over: tuple[Index, ...]) -> str | None:
+        if len(elements) != 2 or len(over) != 1:
+            return None
+        left, right = elements
+        for a, b in ((left, right), (right, left)):
+            match a.indices, b.indices:
+                case ((_, j), (m,)) if j == m == over[0]:
+                    return self.dialect.matvec.format(a=a.name, b=b.name)
+                case ((i, _), (m,)) if i == m == over[0]:
+                    return self.dialect.vecmat.format(a=b.name, b=a.name)
+        if len(left.indices) == len(right.indices) == 2 and left.indices[1] == right.indices[0] == over[0]:
+            return f"{self.dialect.module}.matmul({left.name}, {right.name})"
+        if left.indices == right.indices == over:
+            return self.dialect.vecdot.format(a=left.name, b=right.name)
+        return None
+
+    def _einsum(self, elements: Sequence[n.Load], over: tuple[Index, ...], result: tuple[Index, ...]) -> str:
+        letters = {index: "abcdefghijklmnop"[k] for k, index in enumerate(dict.fromkeys((*result, *over)))}
+        inputs = ",".join("..." + "".join(letters[i] for i in load.indices) for load in elements)
+        outputs = "..." + "".join(letters[i] for i in result)
+        return f'{self.dialect.module}.einsum("{inputs}->{outputs}", {", ".join(load.name for load in elements)})'

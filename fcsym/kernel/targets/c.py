@@ -1,0 +1,528 @@
+"""C99: loops over the elements, in the order and with the operations of the neutral form.
+
+    for (i = 0; i < 2; i++) {
+        real sum = W1[i * 2] * x[0];
+        ...
+        s1[i] = sum;
+    }
+
+A step works in place: a new value takes the place of the old one as soon as no later statement reads that, and
+statements are moved down where this makes it possible. The same text serves single networks (`real`) and, inside a
+process, as many networks as a vector register has lanes (`vec`), with selections by mask instead of branches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+from fcsym.errors import CompileError
+from fcsym.expression import Axis, Index
+from fcsym.kernel import neutral as n
+from fcsym.kernel.targets.arrays import literal
+
+__all__ = ["PRELUDE", "SMOOTH", "core_text", "lanes_functions", "parameters_of", "scalar_text", "smooth_functions"]
+
+_SUM, _PRODUCT, _ATOM = range(3)
+_COLUMNS = 8  # from this many elements on, a sum over rows runs along the columns, which the machine can do together
+
+
+def parameters_of(function: n.Function, module: n.Module) -> list[tuple[str, str]]:
+    """(C name, declaration) of every array that the core of a function takes, in order: what is given, then results.
+
+    A step has its state in place, so its results are no parameters of their own.
+    """
+    in_place = function.name == "step"
+    changed = _changed(function) if in_place else {}
+    given = {array.name for array in function.given}
+    result = []
+    for array in function.given:
+        own = array.name in changed or (module.stored and in_place and array.name in ("X", "C"))
+        result.append((array.name, f"{'' if own else 'const '}real *restrict {array.name}"))
+    if not in_place:
+        for array in function.results:
+            name = f"{array.name}_out" if array.name in given else array.name
+            result.append((name, f"real *restrict {name}"))
+    return result
+
+
+def _changed(function: n.Function) -> dict[str, str]:
+    """State array => the name of its new value, where there is one."""
+    defined = {s.name for s in function.statements if isinstance(s, n.Define)}
+    pairs = zip(function.given, function.results, strict=False)
+    return {old.name: new.name for old, new in pairs if new.name != old.name and new.name in defined}
+
+
+# --------------------------------------------------------------------------------------------------- in place
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The statements of a step in an order that lets new values take the place of old ones."""
+
+    statements: tuple[n.Statement, ...]
+    alias: Mapping[str, str]  # new value => the array whose place it takes
+    copies: tuple[tuple[str, str], ...]  # (old, new): new values that need a place of their own, copied at the end
+
+
+def _plan(function: n.Function) -> _Plan:
+    """Move each new value below the last statement that reads the old one, where nothing in between reads the new."""
+    statements = list(function.statements)
+    alias: dict[str, str] = {}
+    copies = []
+    for old, new in _changed(function).items():
+        at = next(k for k, s in enumerate(statements) if isinstance(s, n.Define) and s.name == new)
+        define = statements[at]
+        assert isinstance(define, n.Define)
+        own = all(load.indices == define.indices for load in n.loads(define) if load.name == old)
+        readers = [k for k, s in enumerate(statements) if k != at and any(load.name == old for load in n.loads(s))]
+        users = [k for k, s in enumerate(statements) if any(load.name == new for load in n.loads(s))]
+        last = max([at, *readers])
+        inputs = {load.name for load in n.loads(define)} & set(alias.values())
+        # what it reads must still be there: an array whose place has been taken in between is not
+        moved = any(isinstance(s, n.Define) and alias.get(s.name) in inputs for s in statements[at + 1 : last + 1])
+        if not own or moved or any(k <= last for k in users):
+            copies.append((old, new))
+            continue
+        statements.insert(last, statements.pop(at))
+        alias[new] = old
+    return _Plan(tuple(statements), alias, tuple(copies))
+
+
+# --------------------------------------------------------------------------------------------------- printing
+
+
+@dataclass(slots=True)
+class _Writer:
+    module: n.Module
+    function: n.Function
+    lanes: bool
+    places: dict[str, str]  # array => C name
+    scalars: set[str] = field(default_factory=set)  # which of them are variables and no arrays
+    lines: list[str] = field(default_factory=list)
+    depth: int = 1
+    numbers: count[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def type(self) -> str:
+        return "vec" if self.lanes else "real"
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text)
+
+    # ---------------------------------------------------------------------------------------------- statements
+
+    def define(self, statement: n.Define) -> None:
+        """Every element of one array."""
+        name, indices = statement.name, statement.indices
+        sums: dict[n.Reduce, str] = {}
+        columns: dict[n.Reduce, str] = {}
+        for reduce in _reduces(statement.value):
+            own = f"sum{next(self.numbers)}"
+            (columns if self._along_columns(reduce, indices) else sums)[reduce] = own
+        for reduce, own in columns.items():
+            self._sum_along_columns(reduce, own, indices)
+        where = {index: self._letter(index) for index in indices}
+        self._open(indices)
+        for reduce, own in sums.items():
+            self._sum(reduce, own, where)
+        known = {r: own for r, own in sums.items()}
+        known |= {r: f"{own}[{where[indices[-1]]}]" for r, own in columns.items()}
+        value = self.text(statement.value, where, known)[0]
+        if self.lanes and isinstance(statement.value, n.Const | n.Undefined):
+            value = f"all({value})"
+        self.line(f"{self.element(name, indices, where)} = {value};")
+        self._close(indices)
+
+    def mark(self, statement: n.Mark) -> None:
+        """The status says that something is undefined."""
+        if not statement.guard:
+            return
+        where = {index: self._letter(index) for index in statement.indices}
+        self._open(statement.indices)
+        guard = self.guard(statement.guard, where)
+        self.line(f"undefined |= {guard};" if self.lanes else f"status |= {guard} ? UNDEFINED : 0;")
+        self._close(statement.indices)
+
+    def copy(self, target: str, source: str, axes: tuple[Axis, ...]) -> None:
+        """target = source, element by element."""
+        size = self.size(axes)
+        if source in self.scalars:
+            self.line(f"{target}[0] = {source};")
+            return
+        self.line(f"for (int i = 0; i < {size}; i++) {{")
+        self.line(f"    {target}[i] = {source}[i];")
+        self.line("}")
+
+    def size(self, axes: tuple[Axis, ...]) -> str:
+        """How many numbers an array has, as C text."""
+        known, text = 1, ""
+        for axis in axes:
+            if axis.kind == n.STORED_KIND:
+                text = "rows"
+            else:
+                known *= self.module.sizes[axis]
+        return str(known) if not text else text if known == 1 else f"{text} * {known}"
+
+    def _open(self, indices: tuple[Index, ...]) -> None:
+        for index in indices:
+            letter = self._letter(index)
+            self.line(f"for (int {letter} = 0; {letter} < {self.size((index.axis,))}; {letter}++) {{")
+            self.depth += 1
+
+    def _close(self, indices: tuple[Index, ...]) -> None:
+        for _ in indices:
+            self.depth -= 1
+            self.line("}")
+
+    def _letter(self, index: Index) -> str:
+        return f"{index.letter}_" if index.letter in self.function.axes else index.letter
+
+    # ------------------------------------------------------------------------------------------------- sums
+
+    def _along_columns(self, reduce: n.Reduce, indices: tuple[Index, ...]) -> bool:
+        """Whether the free index, and not the summed one, runs along the rows of a matrix."""
+        if self.lanes or len(indices) != 1 or len(reduce.over) != 1 or self.size((indices[0].axis,)) == "rows":
+            return False
+        if self.module.sizes[indices[0].axis] < _COLUMNS:
+            return False
+        matrices = [load for load in n.loads(reduce.body) if len(load.indices) == 2]
+        return any(load.indices == (reduce.over[0], indices[0]) for load in matrices)
+
+    def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...]) -> None:
+        (index,), (over,) = indices, reduce.over
+        width, letter = self.size((index.axis,)), self._letter(over)
+        self.line(f"real {own}[{width}];")
+        stored = over.axis.kind == n.STORED_KIND
+        where = {index: self._letter(index)}
+        self._open(indices)
+        first = "(real)0.0" if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
+        self.line(f"{own}[{where[index]}] = {first};")
+        self._close(indices)
+        start, end = int(not stored), self.size((over.axis,))
+        if end == "1":
+            return
+        self.line(f"for (int {letter} = {start}; {letter} < {end}; {letter}++) {{")
+        self.depth += 1
+        self._open(indices)
+        self.line(f"{own}[{where[index]}] += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
+        self._close(indices)
+        self.depth -= 1
+        self.line("}")
+
+    def _sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
+        """The sum as a variable, for one element."""
+        if len(reduce.over) != 1:
+            raise CompileError("A sum over two indices at once has no C form.")
+        over = reduce.over[0]
+        letter, end = self._letter(over), self.size((over.axis,))
+        stored = over.axis.kind == n.STORED_KIND
+        zero = "all((real)0.0)" if self.lanes else "(real)0.0"
+        first = zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
+        self.line(f"{self.type} {own} = {first};")
+        if end == "1":
+            return
+        self.line(f"for (int {letter} = {int(not stored)}; {letter} < {end}; {letter}++) {{")
+        self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
+        self.line("}")
+
+    # ------------------------------------------------------------------------------------------ expressions
+
+    def element(self, name: str, indices: tuple[Index, ...], where: Mapping[Index, str]) -> str:
+        """W1[i * 2 + j]."""
+        place = self.places.get(name, name)
+        if name in self.scalars:
+            return place
+        text = "0"
+        for index in indices:
+            at, size = where[index], self.size((index.axis,))
+            text = (
+                at
+                if text == "0" or (size == "1" and not text)
+                else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
+            )
+        return f"{place}[{text}]"
+
+    def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Reduce, str]) -> tuple[str, int]:
+        """(text, how tightly its outermost operator binds)."""
+        match node:
+            case n.Const(value):
+                return f"(real){literal(value)}", _ATOM
+            case n.Undefined():
+                return "NOT_A_NUMBER", _ATOM
+            case n.Load(name, indices):
+                return self.element(name, indices, where), _ATOM
+            case n.Sum(terms):
+                text = ""
+                for sign, term in terms:
+                    own = self.at(term, where, known, _SUM if sign > 0 and not text else _PRODUCT)
+                    text += own if sign > 0 and not text else f"-{own}" if not text else f" {'-+'[sign > 0]} {own}"
+                return text, _SUM
+            case n.Product(factors):
+                every = [self.at(f, where, known, _ATOM if k else _PRODUCT) for k, f in enumerate(factors)]
+                return " * ".join(every), _PRODUCT
+            case n.Power(base, exponent):
+                return " * ".join([self.at(base, where, known, _ATOM)] * exponent), _PRODUCT
+            case n.Quotient(above, below):
+                return f"{self.at(above, where, known, _PRODUCT)} / {self.at(below, where, known, _ATOM)}", _PRODUCT
+            case n.Reduce():
+                return known[node], _ATOM
+            case n.Select(test, then, otherwise):
+                return self._select(self.test(test, where), self.whole(then, where, known),
+                                    self.whole(otherwise, where, known)), _ATOM  # fmt: skip
+            case n.Guarded(above, below, guard):
+                mask = self.guard(guard, where)
+                if self.lanes:
+                    a, b = self.whole(above, where, known), self.whole(below, where, known)
+                    zero, one = "all((real)0.0)", "all((real)1.0)"
+                    return f"{self._select(mask, a, zero)} / {self._select(mask, b, one)}", _PRODUCT
+                a, b = self.at(above, where, known, _PRODUCT), self.at(below, where, known, _ATOM)
+                return f"({mask} ? {a} / {b} : (real)0.0)", _ATOM
+            case n.Call(function, argument):
+                argument_text = self.text(argument, where, known)[0]
+                return f"{function}_{'lanes' if self.lanes else 'of'}({argument_text})", _ATOM
+            case _:
+                raise CompileError(f"{type(node).__name__} has no C form.")
+
+    def at(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Reduce, str], level: int) -> str:
+        """The text of a node, in brackets where its operator binds too loosely."""
+        text, own = self.text(node, where, known)
+        return text if own >= level else f"({text})"
+
+    def whole(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Reduce, str]) -> str:
+        """The text of a node as an argument: a literal becomes as wide as the lanes."""
+        text = self.text(node, where, known)[0]
+        return f"all({text})" if self.lanes and isinstance(node, n.Const | n.Undefined) else text
+
+    def _select(self, test: str, then: str, otherwise: str) -> str:
+        return f"pick({test}, {then}, {otherwise})" if self.lanes else f"({test} ? {then} : {otherwise})"
+
+    def test(self, test: n.Test, where: Mapping[Index, str]) -> str:
+        left = self.at(test.left, where, {}, _ATOM)
+        bound = f"(real){literal(test.bound)}"
+        if self.lanes:
+            return f"(mask)({left} {test.relation} all({bound}))"
+        return f"{left} {test.relation} {bound}"
+
+    def guard(self, guard: n.Guard, where: Mapping[Index, str]) -> str:
+        both, either = (" & ", " | ") if self.lanes else (" && ", " || ")
+        rows = []
+        for row in guard:
+            tests = [self.test(test, where) for test in row]
+            rows.append(tests[0] if len(tests) == 1 else both.join(f"({test})" for test in tests))
+        return f"({rows[0] if len(rows) == 1 else either.join(f'({row})' for row in rows)})"
+
+
+def _reduces(node: n.Node) -> list[n.Reduce]:
+    """The sums in an expression, the outermost ones, each once."""
+    if isinstance(node, n.Reduce):
+        return [node]
+    return list(dict.fromkeys(reduce for part in n.parts(node) for reduce in _reduces(part)))
+
+
+def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = False) -> str:
+    """static int name(arrays): the function on one network, or on as many as there are lanes."""
+    writer = _Writer(module, function, lanes, {})
+    step = function.name == "step"
+    plan = _plan(function) if step else _Plan(function.statements, {}, ())
+    parameters = parameters_of(function, module)
+    taken = {c_name for c_name, _ in parameters}
+    writer.places |= plan.alias
+    defined = {s.name for s in function.statements if isinstance(s, n.Define)}
+    stored = [array for array in (*function.given, *function.results) if writer.size(array.axes).startswith("rows")]
+    arguments = [declaration.replace("real", writer.type) for _, declaration in parameters]
+    work = [
+        name for name in defined - taken - set(plan.alias) if "rows" in writer.size(function.axes[name])
+    ]  # ranges that are known only at run time have their numbers in `work`
+    if stored or work:
+        arguments.append("int rows")
+    if work:
+        arguments.append(f"{writer.type} *restrict work")
+    if lanes and function.marks:
+        arguments.append("mask *restrict undefined_lanes")
+    for k, local in enumerate(s.name for s in function.statements if isinstance(s, n.Define) and s.name in work):
+        writer.line(f"{writer.type} *{local} = work + {k} * rows;" if k else f"{writer.type} *{local} = work;")
+    for local in (s.name for s in function.statements if isinstance(s, n.Define)):
+        if local in taken or local in plan.alias or local in work:
+            continue
+        axes = function.axes[local]
+        if axes:
+            writer.line(f"{writer.type} {local}[{writer.size(axes)}];")
+        else:
+            writer.line(f"{writer.type} {local};")
+            writer.scalars.add(local)
+    if function.marks:
+        writer.line("mask undefined = (mask){0};" if lanes else "int status = 0;")
+    for constant, values in module.constants.items():
+        if any(load.name == constant for s in function.statements for load in n.loads(s)):
+            numbers = ", ".join(f"(real){literal(value)}" for value in n.flat(values))
+            writer.line(f"const real {constant}[] = {{{numbers}}};")
+    for statement in plan.statements:
+        if isinstance(statement, n.Mark):
+            writer.mark(statement)
+        else:
+            writer.define(statement)
+    for old, new in plan.copies:
+        writer.copy(old, new, function.axes[new])
+    if not step:
+        given = {array.name for array in function.given}
+        for array in function.results:
+            if array.name in given:
+                writer.copy(f"{array.name}_out", array.name, array.axes)
+            elif array.name not in defined:  # nothing is stored yet
+                writer.line(f"for (int i = 0; i < {writer.size(array.axes)}; i++) {{")
+                writer.line(f"    {array.name}[i] = (real)0.0;")
+                writer.line("}")
+    read = {load.name for s in function.statements for load in n.loads(s)}
+    passed = {array.name for array in function.results} if not step else set()
+    for c_name, _ in parameters:
+        if c_name not in read and c_name not in passed and c_name not in defined and not c_name.endswith("_out"):
+            if step and c_name in _changed(function):
+                continue
+            writer.line(f"(void){c_name};")
+    if lanes and function.marks:
+        writer.line("*undefined_lanes |= undefined;")
+    writer.line("return status;" if function.marks and not lanes else "return 0;")
+    comment = "\n".join(f" * {line}" for equation in function.equations for line in equation.splitlines())
+    head = f"/* {function.title}\n{f' *{chr(10)}{comment}{chr(10)}' if comment else ''} */\n"
+    if lanes:
+        head = ""
+    signature = f"static int {name}(\n    {', '.join(arguments)})"
+    return f"{head}{_wrapped(signature)}\n{{\n" + "\n".join(writer.lines) + "\n}\n"
+
+
+def _wrapped(signature: str) -> str:
+    """A parameter list on lines of at most 120 columns."""
+    head, rest = signature.split("\n", 1)
+    lines, line = [], "   "
+    words = rest.strip().split(", ")
+    for k, word in enumerate(words):
+        piece = word + (", " if k + 1 < len(words) else "")
+        if len(line) + len(piece) > 118:
+            lines.append(line.rstrip())
+            line = "   "
+        line += " " * (line == "   ") + piece
+    return "\n".join([head, *lines, line])
+
+
+SMOOTH = {
+    "tanh": """static real tanh_of(real s)
+{
+    return TANH(s);
+}
+""",
+    "sigmoid": """/* 1 / (1 + exp(-s)), without overflow on either side */
+static real sigmoid_of(real s)
+{
+    const real small = EXP(s > (real)0.0 ? -s : s);
+    return (s > (real)0.0 ? (real)1.0 : small) / ((real)1.0 + small);
+}
+""",
+    "softplus": """/* log(1 + exp(s)), without overflow */
+static real softplus_of(real s)
+{
+    return (s > (real)0.0 ? s : (real)0.0) + LOG1P(EXP(s > (real)0.0 ? -s : s));
+}
+""",
+    "normal_cdf": """/* of the normal distribution, as accurate below 0 as above */
+static real normal_cdf_of(real s)
+{
+    return (real)0.5 * ERFC(-s * (real)0.70710678118654752440);
+}
+""",
+    "normal_pdf": """static real normal_pdf_of(real s)
+{
+    return EXP((real)-0.5 * s * s) * (real)0.39894228040143267794;
+}
+""",
+}
+
+
+def smooth_functions(module: n.Module) -> list[str]:
+    """The smooth functions that a module calls."""
+
+    def within(node: n.Node) -> set[str]:
+        own = {node.function} if isinstance(node, n.Call) else set()
+        return own.union(*(within(part) for part in n.parts(node)))
+
+    found: set[str] = set()
+    for function in module.functions:
+        for statement in function.statements:
+            if isinstance(statement, n.Define):
+                found |= within(statement.value)
+    return [name for name in SMOOTH if name in found]
+
+
+REMEMBER = """/* a row for x among the stored inputs: the one that is x, or a free one (of zeros), made 0 */
+static int remember(real *restrict X, real *restrict C, const real *restrict x, int rows)
+{{
+    int free_row = -1, any = 0;
+    for (int i = 0; i < {inputs}; i++) {{
+        any |= x[i] != (real)0.0;
+    }}
+    for (int m = 0; m < rows; m++) {{
+        real distance = (real)0.0;
+        int used = 0;
+        for (int i = 0; i < {inputs}; i++) {{
+            const real d = X[m * {inputs} + i] - x[i];
+            distance += d * d;
+            used |= X[m * {inputs} + i] != (real)0.0;
+        }}
+        if (distance == (real)0.0) {{
+            return 0;
+        }}
+        if (!used && free_row < 0) {{
+            free_row = m;
+        }}
+    }}
+    if (!any) {{
+        return 0;
+    }}
+    if (free_row < 0) {{
+        return FULL;
+    }}
+    for (int i = 0; i < {inputs}; i++) {{
+        X[free_row * {inputs} + i] = x[i];
+    }}
+    for (int j = 0; j < {units}; j++) {{
+        C[free_row * {units} + j] = (real)0.0;
+    }}
+    return 0;
+}}
+"""
+
+
+def remember_text(module: n.Module) -> str:
+    """The C function that finds or makes a row for an input."""
+    units = next(array for array in module.state if array.name == "C").axes[-1]
+    inputs = next(array for array in module.state if array.name == "X").axes[-1]
+    return REMEMBER.format(inputs=module.sizes[inputs], units=module.sizes[units])
+
+
+def scalar_text(module: n.Module) -> str:
+    """The four functions on one network."""
+    text = [remember_text(module)] if module.stored else []
+    return "\n".join([*text, *(core_text(f, module, f"{f.name}_core") for f in module.functions)])
+
+
+def lanes_functions(module: n.Module) -> list[str]:
+    """The smooth functions on as many numbers as there are lanes."""
+    return [
+        f"static vec {name}_lanes(vec s)\n{{\n    vec result;\n    for (int l = 0; l < LANES; l++) {{\n"
+        f"        result[l] = {name}_of(s[l]);\n    }}\n    return result;\n}}\n"
+        for name in smooth_functions(module)
+    ]
+
+
+PRELUDE = """#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "-ffast-math changes what the operations mean: compile without it"
+#endif
+
+/* a * b + c is two operations, each rounded */
+#if defined(__clang__) || !defined(__GNUC__)
+#pragma STDC FP_CONTRACT OFF
+#else
+#pragma GCC optimize("fp-contract=off")
+#endif
+"""

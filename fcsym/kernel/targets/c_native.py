@@ -1,0 +1,222 @@
+"""The C text that runs inside a Python process: many networks and many steps in a call, in lanes where asked.
+
+kernel_init, kernel_output, kernel_expand    one function over many networks, arrays one after another
+kernel_run                                   steps in place, for many networks
+kernel_lanes                                 the same for networks interleaved in blocks of a vector register
+kernel_bound                                 one step on pinned buffers, as a function that Python calls directly
+"""
+
+from __future__ import annotations
+
+from fcsym.kernel import neutral as n
+from fcsym.kernel.targets.c import (
+    PRELUDE,
+    SMOOTH,
+    core_text,
+    lanes_functions,
+    parameters_of,
+    scalar_text,
+    smooth_functions,
+)
+
+__all__ = ["lanes_of_text", "native_text"]
+
+_HEAD = """#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+
+typedef REAL real;
+#define UNDEFINED 1
+#define FULL 2
+#define NOT_A_NUMBER ((real)NAN)
+#define TANH(s) ((real)(sizeof(real) == 4 ? (double)tanhf((float)(s)) : tanh((double)(s))))
+#define EXP(s) ((real)(sizeof(real) == 4 ? (double)expf((float)(s)) : exp((double)(s))))
+#define ERFC(s) ((real)(sizeof(real) == 4 ? (double)erfcf((float)(s)) : erfc((double)(s))))
+#define LOG1P(s) ((real)(sizeof(real) == 4 ? (double)log1pf((float)(s)) : log1p((double)(s))))
+"""
+
+_LANES = """#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+#define LANES (BYTES / (int)sizeof(real))
+typedef real vec __attribute__((vector_size(BYTES)));
+typedef INTEGER mask __attribute__((vector_size(BYTES)));
+"""
+
+_PICK = """static inline vec all(real value)
+{
+    return value - (vec){0};
+}
+
+static inline vec pick(mask test, vec then, vec otherwise)
+{
+    return (vec)((test & (mask)then) | (~test & (mask)otherwise));
+}
+"""
+
+_CALL = """/* Where everything is. A step of 0 numbers from one network to the next shares an array. */
+typedef struct {
+    intptr_t networks, steps, rows;
+    intptr_t x_network, x_step, target_network, target_step, eta_network;
+    const real *x, *target, *eta;
+    real *work;
+    void *error; /* the class of exception that a bound step raises */
+    real *array[ARRAYS];
+    intptr_t network[ARRAYS];
+} call_type;
+
+int kernel_lane_count(void)
+{
+    return LANES;
+}
+"""
+
+
+def native_text(module: n.Module) -> str:
+    """The whole translation unit; -DREAL=double -DINTEGER=int64_t, or float and int32_t."""
+    lanes = not module.stored
+    text = [lanes_of_text(module) if lanes else _head(module), scalar_text(module)]
+    text += [core_text(module["step"], module, "step_lanes", lanes=True)] if lanes else []
+    text += [_many(name, module) for name in ("init", "output", "expand")]
+    text += [_run(module), *([_lanes_run(module)] if lanes else [])]
+    return "\n".join([*text, _BOUND])
+
+
+def _head(module: n.Module) -> str:
+    arrays = max(len(parameters_of(function, module)) for function in module.functions)
+    smooth = [SMOOTH[name] for name in smooth_functions(module)]
+    return "\n".join([_HEAD, PRELUDE, _LANES, _CALL.replace("ARRAYS", str(arrays)), *smooth])
+
+
+def lanes_of_text(module: n.Module) -> str:
+    """Types and functions that text in lanes needs."""
+    return "\n".join([_head(module), _PICK, *lanes_functions(module)])
+
+
+def _stored_tail(name: str, module: n.Module) -> list[str]:
+    if not module.stored:
+        return []
+    text = scalar_text(module)
+    head = text[text.index(f"static int {name}_core(") :]
+    head = head[: head.index(")\n{")]
+    return ["(int)c->rows"] * ("int rows" in head) + ["c->work"] * ("restrict work" in head)
+
+
+def _many(name: str, module: n.Module) -> str:
+    """One function over many networks: arrays in the order of its parameters."""
+    count = len(parameters_of(module[name], module))
+    arguments = [f"c->array[{k}] + n * c->network[{k}]" for k in range(count)] + _stored_tail(name, module)
+    listed = ",\n            ".join(arguments)
+    return f"""int kernel_{name}(const call_type *c)
+{{
+    int status = 0;
+    for (intptr_t n = 0; n < c->networks; n++) {{
+        status |= {name}_core(
+            {listed});
+    }}
+    return status;
+}}
+"""
+
+
+def _step_arguments(module: n.Module, base: str) -> list[str]:
+    """The arguments of a step: the state in place, then what it is given besides."""
+    own = [array.name for array in module.state]
+    result = []
+    for c_name, _ in parameters_of(module["step"], module):
+        if c_name in own:
+            result.append(base.format(k=own.index(c_name)))
+        else:
+            result.append({"x": "x", "yg": "target", "eta": "eta"}[c_name])
+    return result
+
+
+def _run(module: n.Module) -> str:
+    arguments = _step_arguments(module, "a{k}") + _stored_tail("step", module)
+    places = "\n        ".join(f"real *a{k} = c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state)))
+    remember = ""
+    if module.stored:
+        own = [array.name for array in module.state]
+        x_at, c_at = own.index("X"), own.index("C")
+        remember = f"""if (remember(a{x_at}, a{c_at}, x, (int)c->rows)) {{
+                return FULL;
+            }}
+            """
+    return f"""int kernel_run(const call_type *c)
+{{
+    int status = 0;
+    for (intptr_t n = 0; n < c->networks; n++) {{
+        {places}
+        const real *x = c->x + n * c->x_network, *target = c->target + n * c->target_network;
+        const real *eta = c->eta + n * c->eta_network;
+        for (intptr_t s = 0; s < c->steps; s++) {{
+            (void)x;
+            {remember}status |= step_core({", ".join(arguments)});
+            x += c->x_step;
+            target += c->target_step;
+        }}
+    }}
+    return status;
+}}
+"""
+
+
+def _lanes_run(module: n.Module) -> str:
+    arguments = _step_arguments(module, "a{k}") + (["&undefined"] if module.marks else [])
+    places = "\n        ".join(
+        f"vec *a{k} = (vec *)c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state))
+    )
+    unused = "\n        ".join(f"(void)a{k};" for k in range(len(module.state)))
+    return f"""int kernel_lanes(const call_type *c)
+{{
+    mask undefined = (mask){{0}};
+    for (intptr_t n = 0; n < c->networks; n++) {{
+        {places}
+        {unused}
+        const vec *x = (const vec *)c->x + n * c->x_network;
+        const vec *target = (const vec *)c->target + n * c->target_network;
+        const vec *eta = (const vec *)c->eta + n * c->eta_network;
+        for (intptr_t s = 0; s < c->steps; s++) {{
+            (void)x;
+            (void)step_lanes({", ".join(arguments)});
+            x += c->x_step;
+            target += c->target_step;
+        }}
+    }}
+    int status = 0;
+    for (int l = 0; l < LANES; l++) {{
+        status |= undefined[l] ? UNDEFINED : 0;
+    }}
+    return status;
+}}
+"""
+
+
+_BOUND = """/* One call from Python: the object behind a function without arguments holds the place of a call_type. */
+typedef struct _object PyObject;
+extern PyObject _Py_NoneStruct;
+extern void *PyCapsule_GetPointer(PyObject *, const char *);
+extern void Py_IncRef(PyObject *);
+extern void PyErr_SetString(PyObject *, const char *);
+
+PyObject *kernel_bound(PyObject *self, PyObject *unused)
+{
+    const call_type *c = (const call_type *)PyCapsule_GetPointer(self, NULL);
+    (void)unused;
+    const int status = kernel_run(c);
+    if (status) {
+        PyErr_SetString(
+            (PyObject *)c->error,
+            status & FULL ? "No row is free for another input: bind a state with more rows."
+                          : "A frozen unit with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
+                            "(schemes states, history, basis).");
+        return NULL;
+    }
+    Py_IncRef(&_Py_NoneStruct);
+    return &_Py_NoneStruct;
+}
+"""

@@ -1,0 +1,76 @@
+"""JAX: pure functions for jit, vmap, grad and lax.scan; a state is a named tuple, which JAX maps over by itself.
+
+Nothing depends on a value, so nothing is raised: what is undefined becomes not-a-number, and `history` has room for a
+fixed number of inputs. A quotient that a guard forbids is not divided in its derivative either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fcsym.kernel import neutral as n
+from fcsym.kernel.rows import Row
+from fcsym.kernel.targets.arrays import Dialect
+from fcsym.kernel.targets.pure_file import PureLanguage, pure_file, pure_source
+
+__all__ = ["JaxTarget"]
+
+DIALECT = Dialect(
+    module="jnp",
+    cast="{text}.astype({like}.dtype)",
+    axis="axis",
+    smooth={
+        "tanh": "jnp.tanh({s})",
+        "sigmoid": "jax.nn.sigmoid({s})",
+        "softplus": "jnp.logaddexp({s}, 0.0)",
+        "normal_cdf": "jax.scipy.special.ndtr({s})",
+        "normal_pdf": "jax.scipy.stats.norm.pdf({s})",
+    },
+    matvec="jnp.matvec({a}, {b})",
+    vecmat="jnp.vecmat({a}, {b})",
+    vecdot="jnp.vecdot({a}, {b})",
+    false="jnp.zeros({like}.shape, dtype=bool)",
+    zeros="jnp.zeros({shape}, dtype=Wc1.dtype)",
+    constant="jnp.asarray({values}, dtype={like}.dtype)",
+    capacity="capacity",
+)
+
+REMEMBER = '''def _remember(X, C, x):
+    """X and C with a row for x: a free one (of zeros) is taken where no stored input is x; nan where none is free."""
+    lead = jnp.broadcast_shapes(X.shape[:-2], C.shape[:-2], x.shape[:-1])
+    X, C = jnp.broadcast_to(X, lead + X.shape[-2:]), jnp.broadcast_to(C, lead + C.shape[-2:])
+    same = jnp.sum((X - x[..., None, :]) ** 2, axis=-1) == 0.0
+    free = ~jnp.any(X != 0.0, axis=-1)
+    new = ~jnp.any(same, axis=-1) & jnp.any(x != 0.0, axis=-1)
+    full = new & ~jnp.any(free, axis=-1)
+    taken = (jnp.arange(X.shape[-2]) == jnp.argmax(free, axis=-1)[..., None]) & (new & ~full)[..., None]
+    C = jnp.where(taken[..., None], 0.0, C)
+    return jnp.where(taken[..., None], x[..., None, :], X), jnp.where(full[..., None, None], jnp.nan, C)
+'''
+
+LANGUAGE = PureLanguage(
+    dialect=DIALECT,
+    imports="import jax\nimport jax.numpy as jnp\n",
+    array="jax.Array",
+    convert="jnp.asarray({value})",
+    scalar="jnp.asarray({value}, dtype={like}.dtype)",
+    remember=REMEMBER,
+    test_array="jnp.asarray(np.reshape({value}, {shape}), dtype=float)",
+    test_to="np.asarray({value})",
+    test_single="jnp.asarray(0.0).dtype == jnp.float32",
+    needs="JAX 0.5 or later",
+)
+
+
+class JaxTarget:
+    """Pure functions of JAX arrays."""
+
+    name, suffix = "jax", ".py"
+
+    def source(self, module: n.Module) -> str:
+        """State, init, step, output and expand."""
+        return pure_source(module, LANGUAGE)
+
+    def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
+        """One module, stem.py."""
+        return {f"{stem}.py": pure_file(module, LANGUAGE, stem, rows)}

@@ -1,0 +1,423 @@
+"""Exported files: checked, exact on their own rows, written safely, the same in every byte; JAX and PyTorch in use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import NETWORKS, need, need_package
+from test_schemes import mutated
+
+import fcsym
+from fcsym.cli import main
+from fcsym.export import TARGETS, agrees_with_autodiff, export
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.rows import frozen_rows
+from fcsym.schemes import SCHEMES
+
+FEW = ["2-2-1", "linear", "one unit", "mixed, deep", "smooth, then pieces"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def made(net, name, order="sequential"):
+    network = NETWORKS[net]
+    if name in ("weights", "compensation") and len(network.layers) < 2:
+        pytest.skip("there is no hidden layer to freeze")
+    return fcsym.scheme(network, name, order=order)
+
+
+def run(text):
+    """The namespace of a generated module."""
+    namespace = {"__name__": "exported"}
+    exec(compile(text, "<exported>", "exec"), namespace)
+    return namespace
+
+
+# ---------------------------------------------------------------------------- every file against exact evaluation
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_numpy_files_agree_with_exact_evaluation(network, order, name):
+    if name in ("weights", "compensation") and len(network.layers) < 2:
+        pytest.skip("there is no hidden layer to freeze")
+    s = fcsym.scheme(network, name, order=order)
+    rows = frozen_rows(s, 20)
+    (text,) = TARGETS["numpy"].files(lower_scheme(s), "update", rows).values()
+    module = run(text)
+    with np.errstate(all="raise"):
+        assert module["selftest"]() == f"update: {len(rows)} rows agree with exact evaluation"
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("net", FEW)
+def test_c_files_agree_with_exact_evaluation(net, name, tmp_path):
+    """Under gcc and clang, in double and single precision, and as freestanding code, without a warning."""
+    compilers = [need("gcc"), need("clang")]
+    need("make")
+    rows = frozen_rows(made(net, name))
+    for file, text in TARGETS["c"].files(lower_scheme(made(net, name)), "update", rows).items():
+        (tmp_path / file).write_text(text)
+    for compiler in compilers:
+        subprocess.run(["make", "-s", "-f", "update.mk", "clean"], cwd=tmp_path, check=True)
+        command = ["make", "-s", "-f", "update.mk", f"CC={compiler}", "test"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines() == [f"update: {len(rows)} rows agree with exact evaluation"] * 2
+    symbols = subprocess.run(["nm", "update_freestanding.o"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    kinds = {line.split()[-2] for line in symbols.stdout.splitlines()}
+    assert not kinds & set("bBdDC"), "no global state"
+    undefined = {line.split()[-1] for line in symbols.stdout.splitlines() if line.split()[-2] == "U"}
+    assert undefined <= {"memcpy", "memset", "memmove", "expf", "tanhf", "log1pf"}, "no allocation, and no library"
+
+
+@pytest.mark.parametrize("target", ["jax", "torch"])
+@pytest.mark.parametrize("net", FEW)
+def test_jax_and_torch_files_agree_with_exact_evaluation(net, target):
+    library = need_package(target)
+    for name in SCHEMES:
+        if name in ("weights", "compensation") and net == "linear":
+            continue
+        s = made(net, name)
+        rows = frozen_rows(s, 10)[:2]
+        (text,) = TARGETS[target].files(lower_scheme(s), "update", rows).values()
+        if target == "jax":
+            with library.enable_x64(True):
+                assert "rows agree" in run(text)["selftest"]()
+        assert "rows agree" in run(text)["selftest"]()  # JAX: in single precision
+
+
+def test_the_rows_reach_every_case():
+    reached = {what for row in frozen_rows(made("three layers", "weights")) for what in row.reaches}
+    for case in ("active -> active", "active -> dead", "dead -> dead"):
+        assert {f"dv1: {case}", f"dv2: {case}"} <= reached
+    assert "dv2: dead -> active" in reached  # in the first layer, with slope 0 at the kink, no unit wakes up
+    assert {"r_new: v^c != 0", "r_new: v^c = 0, v' = 0", "r_new: v^c = 0, v' != 0"} <= reached
+    assert {"s1 on piece 1", "s1 on piece 2", "s1 on kink 1", "s2 on kink 1"} <= reached
+    assert any(row.undefined for row in frozen_rows(made("three layers", "weights")))
+
+
+@pytest.mark.parametrize("target", ["numpy", "c", "jax", "torch"])
+def test_a_self_test_can_fail(target, tmp_path):
+    """A file in which one operator was changed."""
+    s = made("2-2-1", "backprop")
+    files = TARGETS[target].files(lower_scheme(s), "update", frozen_rows(s))
+    if target == "c":
+        need("gcc")
+        source = files["update.c"]
+        assert "W2[k * 2 + j] - eta[0]" in source
+        files = files | {"update.c": source.replace("W2[k * 2 + j] - eta[0]", "W2[k * 2 + j] + eta[0]")}
+        for file, text in files.items():
+            (tmp_path / file).write_text(text)
+        done = subprocess.run(
+            ["make", "-s", "-f", "update.mk", "CC=gcc", "test"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode and "DISAGREES with exact evaluation" in done.stdout
+        return
+    if target != "numpy":
+        need_package(target)
+    (text,) = files.values()
+    old, new = ("np.subtract(W2_1_1", "np.add(W2_1_1") if target == "numpy" else ("W2 - eta", "W2 + eta")
+    assert old in text
+    with pytest.raises(AssertionError, match="exact evaluation gives"):
+        run(text.replace(old, new))["selftest"]()
+
+
+def test_fast_math_is_refused(tmp_path):
+    compiler = need("gcc")
+    export(made("2-2-1", "backprop"), tmp_path / "update.c")
+    done = subprocess.run(
+        [compiler, "-ffast-math", "-c", "update.c"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode and "ffast-math" in done.stderr
+
+
+def test_the_history_in_c_says_when_it_is_full(tmp_path):
+    compiler = need("gcc")
+    export(made("2-2-1", "history"), tmp_path / "update.c")
+    (tmp_path / "main.c").write_text(
+        '#include "update.h"\nint main(void)\n{\n    static update_state s;\n    static const update_weights w;\n'
+        "    const double t[1] = {0.0};\n    const double x[3][2] = {{1, 0}, {0, 1}, {1, 1}};\n"
+        "    update_init(&s, &w);\n    int r = update_step(&s, x[0], t, 0.1) | update_step(&s, x[1], t, 0.1);\n"
+        "    r |= update_step(&s, x[0], t, 0.1);\n"
+        "    return r ? 1 : update_step(&s, x[2], t, 0.1) == UPDATE_FULL && s.rows == 2 ? 0 : 2;\n}\n"
+    )
+    command = [compiler, "-std=c99", "-DUPDATE_CAPACITY=2", "-o", "main", "main.c", "update.c"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert subprocess.run(["./main"], cwd=tmp_path, check=False).returncode == 0
+
+
+# --------------------------------------------------------------------------------------------- against autodiff
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_kernel_agrees_with_autodiff(network, order, name):
+    if name in ("weights", "compensation") and len(network.layers) < 2:
+        pytest.skip("there is no hidden layer to freeze")
+    assert agrees_with_autodiff(fcsym.scheme(network, name, order=order)) == ""
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("net", FEW)
+def test_every_target_agrees_with_autodiff(net, name):
+    need("gcc")
+    for target in ("c", "jax", "torch"):
+        if target != "c":
+            need_package(target)
+        assert agrees_with_autodiff(made(net, name), target) == ""
+
+
+def test_the_other_order_does_not_agree():
+    s = made("2-2-1", "backprop")
+    other = replace(s, base=replace(s.base, order="simultaneous"))
+    assert "off by" in agrees_with_autodiff(other)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_changed_scheme_is_not_exported(name, tmp_path):
+    s = made("three layers", name)
+    count = 0
+    for part in ("step", "output", "expand"):
+        for n, equation in enumerate(s.routines[part].equations):
+            if isinstance(equation.rhs, fcsym.equation.Cases):
+                continue
+            other = next(iter(mutated(equation)), None)
+            unseen = {("compensation", "v2_new"), ("history", "dist")}  # read by tests for 0 alone
+            if other is None or (name, equation.name) in unseen:
+                continue
+            equations = (*s.routines[part].equations[:n], other, *s.routines[part].equations[n + 1 :])
+            changed = replace(s, routines={**s.routines, part: replace(s.routines[part], equations=equations)})
+            try:
+                with pytest.raises(fcsym.ExportError, match=r"is not exported: (it is off|only)"):
+                    export(changed, tmp_path / "update.py")
+            except fcsym.CompileError:
+                continue
+            count += 1
+            assert not list(tmp_path.iterdir())
+    assert count >= 5
+
+
+# ------------------------------------------------------------------------------------------------------ writing
+
+
+def test_the_command(tmp_path, capsys):
+    for target, names in {"numpy": ["update.py"], "c": ["update.c", "update.h", "update.mk", "update_test.c"]}.items():
+        folder = tmp_path / target
+        assert main(["export", "2-2-1", "--scheme", "states", "--target", target, "-o", str(folder), "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["checked"] is True
+        assert sorted(document["files"]) == sorted(str(path) for path in folder.iterdir())
+        assert sorted(path.name for path in folder.iterdir()) == names
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "update.py"], cwd=tmp_path / "numpy", capture_output=True, text=True, check=True
+    )
+    assert "rows agree with exact evaluation" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--target", "cobol"], ["--name", "a b"], ["--name", "while"], ["--name", "../x"], ["--scheme", "magic"],
+    ["--order", "other"], ["--name", "x" * 40],
+])  # fmt: skip
+def test_a_wrong_command_is_one_sentence(arguments, tmp_path, capsys):
+    assert main(["export", "2-2-1", "-o", str(tmp_path), *arguments, "--json"]) == 2
+    assert "error" in json.loads(capsys.readouterr().out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_when_the_check_fails(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fcsym.export.agrees_with_autodiff", lambda *_: "it is off")
+    assert main(["export", "2-2-1", "-o", str(tmp_path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["checked"] is False
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    s = made("2-2-1", "states")
+    (tmp_path / "update.h").write_text("mine")
+    with pytest.raises(fcsym.ArgumentError, match=r"update\.h was not written by fcsym"):
+        s.export(tmp_path / "update.c")
+    assert [path.name for path in tmp_path.iterdir()] == ["update.h"]
+    assert len(s.export(tmp_path / "update.c", force=True)) == 4
+    assert len(s.export(tmp_path / "update.c")) == 4  # its own
+    (tmp_path / "elsewhere").write_text("mine")
+    (tmp_path / "update.py").symlink_to(tmp_path / "elsewhere")
+    for force in (False, True):
+        with pytest.raises(fcsym.ArgumentError, match="is a link"):
+            s.export(tmp_path / "update.py", force=force)
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(fcsym.ArgumentError, match="is a folder"):
+        s.export(tmp_path / "folder.py", force=True)
+
+
+def test_paths_and_targets_must_fit():
+    s = made("2-2-1", "states")
+    for path, target in (
+        ("x.txt", None),
+        ("x.c", "numpy"),
+        ("x.py", "c"),
+        ("1x.py", None),
+        ("no/such/folder/x.py", None),
+    ):
+        with pytest.raises((fcsym.ArgumentError, fcsym.NetworkError)):
+            s.export(path, target)
+    with pytest.raises(fcsym.CompileError):
+        s.export("x.py", "fortran")
+    with pytest.raises(fcsym.CompileError, match="choose one of numpy, c, jax, torch"):
+        s.compile("fortran")
+
+
+def test_what_an_interrupted_write_left_is_swept(tmp_path):
+    old, recent = tmp_path / ".update.py.abc.tmp", tmp_path / ".update.py.def.tmp"
+    for path in (old, recent):
+        path.write_text("half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    made("2-2-1", "states").export(tmp_path / "update.py")
+    assert not old.exists() and recent.exists()
+
+
+def test_bytes_do_not_depend_on_the_process(tmp_path):
+    code = (
+        "import fcsym, sys; s = fcsym.scheme(fcsym.Network.parse('2-3-1', bias=True), 'weights');"
+        "s.export(sys.argv[1] + '.py'); s.export(sys.argv[1] + '.c')"
+    )
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        environment = os.environ | {"PYTHONHASHSEED": {"a": "1", "b": "2"}[folder]}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / folder / "update")], env=environment, check=True)
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert len(names) == 5
+    for name in names:
+        text = (tmp_path / "a" / name).read_bytes()
+        assert text == (tmp_path / "b" / name).read_bytes() and b"\r" not in text
+        assert str(tmp_path).encode() not in text
+
+
+def test_an_exported_file_refuses_what_the_kernel_refuses(tmp_path):
+    s = made("2-2-1", "states")
+    (path,) = s.export(tmp_path / "update.py")
+    module = run(path.read_text())
+    state = module["init"]([np.ones((2, 2)), np.ones((1, 2))], [1.0, 2.0])
+    many = module["step"](state, [1.0, 2.0], np.zeros((5, 1)), 0.1)
+    assert many.s1.shape == (5, 2) and module["output"](many, [1.0, 2.0]).shape == (5, 1)
+    for wrong in (
+        lambda: module["step"](state, [2.0, 1.0], [0.0], 0.1),
+        lambda: module["step"](state, [1.0], [0.0], 0.1),
+        lambda: module["step"](state[:2], [1.0, 2.0], [0.0], 0.1),
+        lambda: module["init"]([np.ones((2, 2)), np.ones((1, 2))]),
+        lambda: module["init"]([np.ones((2, 2)) * 1j, np.ones((1, 2))], [1.0, 2.0]),
+        lambda: module["expand"](state),
+    ):
+        with pytest.raises(ValueError):
+            wrong()
+
+
+# ------------------------------------------------------------------------------------------- JAX and PyTorch in use
+
+
+def start(network, rng):
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    return weights, rng.normal(size=network.inputs), rng.normal(size=network.widths[-1])
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_jax_transformations(name):
+    jax = need_package("jax")
+    s = made("three layers", name)
+    reference, kernel = s.compile("numpy"), s.compile("jax")
+    rng = np.random.default_rng(4)
+    weights, x, target = start(s.network, rng)
+    with jax.enable_x64(True):
+        w = [jax.numpy.asarray(a) for a in weights]
+        state = kernel.init(w, x, capacity=4) if name == "history" else kernel.init(w, x)
+        true = reference.run(reference.init(weights, x), [x] * 4, [target] * 4, 0.05)
+        step = jax.jit(kernel.step)
+        last, _ = jax.lax.scan(lambda st, t: (kernel.step(st, x, t, 0.05), None), state, np.array([target] * 4))
+        other = state
+        for _ in range(4):
+            other = step(other, x, target, 0.05)
+        for got in (last, other):
+            for a, b in zip(kernel.expand(got, w, x), reference.expand(true, weights, x), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+        many = jax.vmap(kernel.step, in_axes=(None, None, 0, None))(state, x, np.stack([target, target + 1]), 0.05)
+        again = kernel.step(state, x, target + 1, 0.05)
+        for a, b in zip(many, again, strict=True):
+            np.testing.assert_allclose(a[1], b, rtol=1e-12, atol=1e-12)
+
+
+def test_jax_gradients_are_finite_at_a_dead_unit():
+    jax = need_package("jax")
+    for name in ("weights", "compensation"):
+        kernel = made("2-2-1", name).compile("jax")
+        w = [np.array([[1.0, 2.0], [-1.0, -1.0]]), np.array([[1.0, 1.0]])]  # the second unit is dead
+
+        def loss(eta, kernel=kernel, w=w):
+            state = kernel.init(w, np.ones(2))
+            return kernel.output(kernel.step(state, np.ones(2), np.zeros(1), eta), np.ones(2)).sum()
+
+        def of_weights(w2, kernel=kernel, w=w):
+            state = kernel.init([w[0], w2], np.ones(2))
+            return kernel.output(kernel.step(state, np.ones(2), np.zeros(1), 0.1), np.ones(2)).sum()
+
+        for slope in (jax.grad(loss)(0.1), jax.grad(of_weights)(w[1]), jax.jit(jax.grad(of_weights))(w[1])):
+            assert np.isfinite(np.asarray(slope)).all() and np.any(slope)
+
+
+def test_a_full_history_in_jax_is_marked():
+    need_package("jax")
+    kernel = made("2-2-1", "history").compile("jax")
+    state = kernel.init([np.ones((2, 2)), np.ones((1, 2))], capacity=1)
+    state = kernel.step(state, np.array([1.0, 0.0]), np.zeros(1), 0.1)
+    assert np.isfinite(state.C).all()
+    assert np.isfinite(kernel.step(state, np.array([1.0, 0.0]), np.zeros(1), 0.1).C).all()
+    assert np.isnan(kernel.step(state, np.array([0.0, 1.0]), np.zeros(1), 0.1).C).any()
+
+
+@pytest.mark.parametrize("net", ["2-2-1", "smooth", "mixed, deep"])
+def test_torch_steps_are_those_of_torch_autograd(net):
+    """One step in simultaneous order is what torch.autograd and plain SGD give."""
+    torch = need_package("torch")
+    s = made(net, "backprop", "simultaneous")
+    kernel = s.compile("torch")
+    weights, x, target = start(s.network, np.random.default_rng(5))
+    w = [torch.tensor(a, requires_grad=True) for a in weights]
+    x, target = torch.tensor(x), torch.tensor(target)
+    given, v = iter(w), x
+    functions = {
+        "relu": torch.relu, "identity": lambda a: a, "tanh": torch.tanh, "softplus": torch.nn.functional.softplus,
+        "leaky_relu": lambda a: torch.nn.functional.leaky_relu(a, 0.01),
+    }  # fmt: skip
+    for number, layer in enumerate(s.network.layers):
+        v = next(given) @ v + (next(given) if layer.bias else 0)
+        v = v if number + 1 == len(s.network.layers) else functions[layer.activation.name](v)
+    (((v - target) ** 2).sum() / 2).backward()
+    after = kernel.step(kernel.init([a.detach() for a in w]), x, target, 0.1)
+    for a, b in zip(after, w, strict=True):
+        torch.testing.assert_close(a, b.detach() - 0.1 * b.grad, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_torch_compile(name):
+    """The whole step is one graph, without a break."""
+    torch = need_package("torch")
+    s = made("three layers", name)
+    kernel = s.compile("torch")
+    weights, x, target = start(s.network, np.random.default_rng(6))
+    w, x, target = [torch.tensor(a) for a in weights], torch.tensor(x), torch.tensor(target)
+    state = kernel.init(w, x)
+    compiled = torch.compile(kernel.step, fullgraph=True, backend="aot_eager")
+    for a, b in zip(compiled(state, x, target, 0.05), kernel.step(state, x, target, 0.05), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)

@@ -1,0 +1,387 @@
+"""Machine code against the straight-line NumPy kernel, bit for bit; how it is built and kept; bind, run, batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import NETWORKS, ORDERS, need
+
+import fcsym
+from fcsym.export import export
+from fcsym.kernel import native
+from fcsym.kernel.bound import Bound, BoundNumbers
+from fcsym.kernel.scheme import SchemeKernel
+from fcsym.kernel.targets.numpy import is_straight
+from fcsym.schemes import SCHEMES
+
+SMALL = ["2-2-1", "three layers", "leaky", "mixed, deep"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def drawn(network, rng, lead):
+    weights = [rng.normal(size=(*lead, *network.shape(a))) / 2 for a in network.parameters]
+    return weights, rng.normal(size=(*lead, network.inputs)), rng.normal(size=(*lead, network.widths[-1]))
+
+
+def adversarial(rng, shape):
+    """Ordinary numbers, exact ones, zeros of both signs, subnormal ones and ones near the ends of the range."""
+    kinds = [
+        rng.normal(size=shape),
+        rng.integers(-2, 3, size=shape) / 2,
+        np.zeros(shape),
+        -np.zeros(shape),
+        rng.normal(size=shape) * 5e-324 * 1e3,
+        rng.normal(size=shape) * 1e-160,
+        rng.normal(size=shape) * 1e150,
+        rng.normal(size=shape) * 1e300,
+    ]
+    return np.choose(rng.choice(8, size=shape, p=[0.6, 0.2, 0.05, 0.05, 0.02, 0.03, 0.03, 0.02]), kinds)
+
+
+def same(left, right):
+    """Equal in every bit, but for the payload and sign of nan."""
+    left, right = np.ascontiguousarray(left), np.ascontiguousarray(right)
+    both = np.isnan(left) & np.isnan(right)
+    bits = f"i{left.itemsize}"
+    return left.dtype == right.dtype and bool(((left.view(bits) == right.view(bits)) | both).all())
+
+
+# ------------------------------------------------------------------------------------------------- bit for bit
+
+DRIVER = """
+#include "update.h"
+void many(long count, update_state *state, const double *x, const double *target, const double *eta, int *status);
+void many(long count, update_state *state, const double *x, const double *target, const double *eta, int *status)
+{
+    for (long n = 0; n < count; n++) {
+        (void)x;
+        status[n] = update_step(&state[n], CALL target + n * UPDATE_OUTPUTS, eta[n]);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize(("net", "scheme", "count"), [
+    ("2-2-1", "backprop", 1_000_000),
+    ("2-2-1", "weights", 100_000),
+    ("three layers", "compensation", 100_000),
+    ("leaky", "states", 100_000),
+    ("mixed, deep", "weights", 50_000),
+    ("several outputs", "basis", 100_000),
+])  # fmt: skip
+def test_exported_c_at_o2_is_the_straight_line_kernel_in_every_bit(compiler, net, scheme, count, tmp_path):
+    import ctypes
+
+    need(compiler)
+    s = fcsym.scheme(NETWORKS[net], scheme, order="sequential")
+    export(s, tmp_path / "update.c")
+    driver = DRIVER.replace("CALL", "" if s.single_input else "x + n * UPDATE_INPUTS,")
+    (tmp_path / "driver.c").write_text(driver)
+    flags = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fPIC", "-shared"]
+    subprocess.run([compiler, *flags, "-o", "update.so", "update.c", "driver.c"], cwd=tmp_path, check=True)
+    library = ctypes.CDLL(str(tmp_path / "update.so"))
+
+    kernel = s.compile("numpy")
+    assert is_straight(kernel.module)
+    rng = np.random.default_rng(1)
+    parts = [adversarial(rng, (count, *kernel.network.shape(a))) for a in kernel.network.parameters]
+    x, target = adversarial(rng, (count, kernel.network.inputs)), adversarial(rng, (count, kernel.network.widths[-1]))
+    eta = 10 ** rng.uniform(-3, 0, size=count)
+    with np.errstate(all="ignore"):
+        state = kernel.init(parts, x)
+        good = np.all([np.isfinite(a.reshape(count, -1)).all(axis=1) for a in state], axis=0)
+        state, x, target, eta = kernel.State(*(a[good] for a in state)), x[good], target[good], eta[good]
+        after = kernel.step(state, x, target, eta, undefined="nan")
+    assert good.sum() > count // 3
+    packed = np.concatenate([a.reshape(int(good.sum()), -1) for a in state], axis=1)
+    status = np.zeros(len(packed), np.intc)
+    places = [ctypes.c_void_p(a.ctypes.data) for a in (packed, x, target, eta, status)]
+    library.many(ctypes.c_long(len(packed)), *places)
+    wanted = np.concatenate([a.reshape(len(packed), -1) for a in after], axis=1)
+    assert same(packed, wanted)
+    if scheme in ("weights", "compensation"):
+        name = "r" if scheme == "weights" else "P"
+        assert (status[np.isfinite(wanted[:, 3:]).all(axis=1)] == 0).any()
+        assert np.isnan(getattr(after, name)[status == 1]).reshape(int((status == 1).sum()), -1).any(axis=1).all()
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("net", ["2-2-1", "leaky", "several outputs", "smooth", "biases in some layers"])
+def test_every_way_of_calling_gives_the_same(net, name):
+    """step, run, batch on two threads, bind with and without a compiler."""
+    need("gcc")
+    network = NETWORKS[net]
+    s = fcsym.scheme(network, name, order="sequential")
+    c, numpy = s.compile("c"), s.compile("numpy")
+    assert type(c) is not SchemeKernel
+    rng = np.random.default_rng(2)
+    weights, x, _ = drawn(network, rng, (37,))
+    xs = np.stack([x] * 5) if s.single_input else rng.normal(size=(5, 37, network.inputs))
+    targets, eta = rng.normal(size=(5, 37, network.widths[-1])), np.full(37, 0.05)
+    start = c.init(weights, xs[0])
+    for a, b in zip(start, numpy.init(weights, xs[0]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+    one, other = start, numpy.init(weights, xs[0])
+    for n in range(5):
+        one = c.step(one, xs[n], targets[n], eta, undefined="nan")
+        other = numpy.step(other, xs[n], targets[n], eta, undefined="nan")
+    exactly = is_straight(c.module) and net != "smooth"
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+        assert not exactly or same(a, b)
+    for a, b in zip(c.expand(one, weights, xs[0]), numpy.expand(other, weights, xs[0]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(c.output(one, xs[0]), numpy.output(other, xs[0]), rtol=1e-7, atol=1e-7)
+
+    ran = c.run(start, xs, targets, eta, undefined="nan")
+    if name == "history":  # rows are stored in another order
+        np.testing.assert_allclose(c.output(ran, xs[0]), c.output(one, xs[0]), rtol=1e-9, atol=1e-9)
+        bound = c.bind([a[3] for a in start], xs[0, 3], targets[0, 3], 0.05)
+        bound.step()
+        first = c.step([a[3] for a in start], xs[0, 3], targets[0, 3], 0.05)
+        assert all(same(a, b) for a, b in zip(bound.state, first, strict=True))
+        return
+    assert all(same(a, b) for a, b in zip(ran, one, strict=True))
+    fine = np.all([np.isfinite(a.reshape(37, -1)).all(axis=1) for a in one], axis=0)
+    assert fine.sum() > 30
+    kept = c.State(*(a[fine] for a in start))
+    batch = c.batch(kept, threads=2)
+    for n in range(5):
+        batch.step(xs[n][fine], targets[n][fine], eta[fine])
+    assert all(same(a, b[fine]) for a, b in zip(batch.state, one, strict=True))
+    batch = c.batch([c.State(*(a[m] for a in kept)) for m in range(3)])
+    batch.hold(eta=0.05)
+    batch.run(xs[:, fine][:, :3], targets[:, fine][:, :3])
+    assert all(same(a, b[fine][:3]) for a, b in zip(batch.state, one, strict=True))
+    at = int(np.argmax(fine))
+    for kernel, kind in ((c, Bound), (numpy, BoundNumbers)):
+        bound = kernel.bind([a[at] for a in start], xs[0, at], targets[0, at], 0.05)
+        assert isinstance(bound, kind)
+        for n in range(5):
+            bound.set(x=xs[n, at], target=targets[n, at])
+            bound.step()
+        expected = one if kernel is c or net != "smooth" else other
+        for a, b in zip(bound.state, expected, strict=True):
+            np.testing.assert_allclose(a, b[at], rtol=1e-12, atol=1e-12)
+            assert net == "smooth" or same(a, b[at])
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_single_precision_is_the_same_in_every_bit(order):
+    need("gcc")
+    s = fcsym.scheme(NETWORKS["leaky"], "backprop", order=order)
+    rng = np.random.default_rng(3)
+    weights, x, target = drawn(s.network, rng, (1000,))
+    weights, x, target = [w.astype(np.float32) for w in weights], x.astype(np.float32), target.astype(np.float32)
+    states = [k.step(k.init(weights), x, target, np.float32(0.1)) for k in (s.compile("c"), s.compile("numpy"))]
+    assert all(same(a, b) and a.dtype == np.float32 for a, b in zip(*states, strict=True))
+    batch = s.compile("c").batch(s.compile("c").init(weights))
+    batch.step(x, target, 0.1)
+    assert batch.dtype == np.float32 and all(same(a, b) for a, b in zip(batch.state, states[0], strict=True))
+
+
+def test_what_goes_wrong_is_said_as_by_the_numpy_kernel():
+    need("gcc")
+    s = fcsym.scheme(fcsym.Network.parse("2-2-2-1"), "weights")
+    rng = np.random.default_rng(0)
+    weights, x, target = drawn(s.network, rng, (4000,))
+    said = []
+    for kernel in (s.compile("c"), s.compile("numpy")):
+        state = kernel.init(weights, x)
+        with pytest.raises(fcsym.UndefinedContribution, match=r"unit h\d of layer 2 of network") as caught:
+            kernel.step(state, x, target, 0.5)
+        said.append(str(caught.value))
+        with pytest.raises(fcsym.UndefinedContribution, match=r"At step 1, unit"):
+            kernel.run(state, np.stack([x, x]), np.stack([target, target]), 0.5)
+    assert said[0] == said[1]
+    kernel = s.compile("c")
+    state = kernel.init(weights, x)
+    with pytest.raises(fcsym.UndefinedContribution) as caught:
+        kernel.batch(state).step(x, target, 0.5)
+    assert str(caught.value) == said[0]
+    mark = np.isnan(kernel.step(state, x, target, 0.5, undefined="nan").r).reshape(4000, -1).any(axis=1)
+    at = int(np.argmax(mark))
+    for k in (kernel, s.compile("numpy")):
+        bound = k.bind([a[at] for a in state], x[at], target[at], 0.5)
+        with pytest.raises(fcsym.UndefinedContribution, match="wakes up"):
+            bound.step()
+    big = fcsym.scheme(fcsym.Network.parse("2-2-1", "identity"), "backprop").compile("c")
+    start = big.init([np.ones((2, 2)), np.ones((1, 2))])
+    with pytest.raises(fcsym.Diverged, match="At step"):
+        big.run(start, np.ones((50, 2)), np.zeros((50, 1)), 10.0)
+    batch = big.batch([start])
+    batch.run(np.ones((50, 2)), np.zeros((50, 1)), 10.0)
+    with pytest.raises(fcsym.Diverged, match="diverges"):
+        _ = batch.state
+    bound = big.bind(start, [1, 1], [0], 10.0)
+    for _ in range(50):
+        bound.step()
+    with pytest.raises(fcsym.Diverged):
+        _ = bound.state
+
+
+@pytest.mark.parametrize("change", [
+    lambda k, s: k.bind([a[None] for a in s], [1, 1], [0], 0.1),
+    lambda k, s: k.bind(s, [1, 1], [0], 0.1).set(x=[1, 2, 3]),
+    lambda k, s: k.bind(s, [1, 1], [0], 0.1).set(target=[np.nan]),
+    lambda k, s: k.batch([s], threads=0),
+    lambda k, s: k.batch([s]).step([1, 1], [0]),
+    lambda k, s: k.batch([s]).step([1, 1, 1], [0], 0.1),
+    lambda k, s: k.batch([s, s]).step(np.ones((3, 2)), [0], 0.1),
+    lambda k, s: k.batch([s]).run([1, 1], [0], 0.1),
+    lambda k, s: k.run(s, np.ones((2, 3)), np.ones((2, 1)), 0.1),
+    lambda k, s: k.run(s, np.ones((2, 2)) * np.inf, np.ones((2, 1)), 0.1),
+    lambda k, s: k.run(s, np.ones((2, 2)), np.ones((3, 1)), 0.1),
+])  # fmt: skip
+def test_wrong_arguments_are_refused_in_one_sentence(change):
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "backprop").compile("c")
+    state = kernel.init([np.ones((2, 2)), np.ones((1, 2))])
+    with pytest.raises(fcsym.ArgumentError) as caught:
+        change(kernel, state)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scheme_for_one_input_refuses_another():
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "states").compile("c")
+    state = kernel.init([np.ones((2, 2)), np.ones((1, 2))], [1, 2])
+    for call in (
+        lambda: kernel.run(state, [[1, 2], [2, 1]], np.zeros((2, 1)), 0.1),
+        lambda: kernel.bind(state, [2, 1], [0], 0.1),
+        lambda: kernel.bind(state, [1, 2], [0], 0.1).set(x=[2, 1]),
+        lambda: kernel.batch([state]).step([2, 1], [0], 0.1),
+    ):
+        with pytest.raises(fcsym.ArgumentError, match="not the input"):
+            call()
+
+
+def test_a_bound_step_outlives_what_it_was_made_from():
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "backprop").compile("c")
+    step = kernel.bind(kernel.init([np.ones((2, 2)), np.ones((1, 2))]), [1, 1], [0], 0.1).step
+    del kernel
+    import gc
+
+    gc.collect()
+    junk = [np.full(4, 7.0) for _ in range(1000)]
+    assert step() is None and len(junk) == 1000
+
+
+# ---------------------------------------------------------------------------------------------------- the cache
+
+SOURCE = fcsym.scheme(fcsym.Network.parse("1-1-1"), "backprop")
+
+
+def only(tmp_path):
+    return list((tmp_path / "fcsym" / "native").glob("*"))
+
+
+def test_a_library_is_built_once(tmp_path, monkeypatch):
+    need("gcc")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    SOURCE.compile("c")
+    (library,) = only(tmp_path)
+    assert (tmp_path / "fcsym" / "native").stat().st_mode & 0o777 == 0o700
+    made = library.stat().st_mtime_ns
+    SOURCE.compile("c")
+    assert only(tmp_path) == [library] and library.stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("damage", [
+    lambda p: p.write_bytes(p.read_bytes()[:-1]),
+    lambda p: p.write_bytes(p.read_bytes()[:100] + b"x" + p.read_bytes()[101:]),
+    lambda p: p.write_bytes(b""),
+    lambda p: p.write_text("no library"),
+    lambda p: (p.unlink(), p.symlink_to("/bin/true")),
+    lambda p: p.chmod(0o777),
+])  # fmt: skip
+def test_a_damaged_or_foreign_library_is_rebuilt(damage, tmp_path, monkeypatch):
+    need("gcc")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kernel = SOURCE.compile("c")
+    (library,) = only(tmp_path)
+    path = tmp_path / "kept"
+    library.rename(path)  # this process goes on using the old file
+    library.write_bytes(path.read_bytes())
+    damage(library)
+    assert not native._sound(library)
+    again = native.load(kernel.source, np.float64)
+    assert native._sound(library) and not library.is_symlink() and again.lanes == kernel.library(np.float64).lanes
+
+
+def test_many_processes_may_build_at_once(tmp_path):
+    need("gcc")
+    code = (
+        "import fcsym, numpy as np; k = fcsym.scheme(fcsym.Network.parse('1-1-1'), 'backprop').compile('c');"
+        "print(k.step(k.init([[[1.0]], [[1.0]]]), [1.0], [0.0], 0.5).W1.item())"
+    )
+    import os
+
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [process.communicate()[0].strip() for process in running] == ["0.5"] * 4
+    assert len(only(tmp_path)) == 1
+
+
+def test_a_cache_folder_that_others_can_write_to_is_not_used(tmp_path, monkeypatch):
+    need("gcc")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "fcsym" / "native"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    SOURCE.compile("c")
+    assert not only(tmp_path)
+
+
+def test_without_a_compiler_one_line_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CC", "")
+    with pytest.warns(RuntimeWarning, match="No C compiler was found") as caught:
+        kernel = SOURCE.compile("c")
+    assert len(caught) == 1 and "\n" not in str(caught[0].message) and type(kernel) is SchemeKernel
+    assert kernel.step(kernel.init([[[1.0]], [[1.0]]]), [1.0], [0.0], 0.5).W1.item() == 0.5
+
+
+def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CC", "false")
+    with pytest.warns(RuntimeWarning, match="refused the generated source"):
+        SOURCE.compile("c")
+    assert not only(tmp_path)
+
+
+def test_threads_may_share_a_kernel():
+    need("gcc")
+    for kernel in (SOURCE.compile("c"), SOURCE.compile("numpy")):
+        state = kernel.init([np.ones((5000, 1, 1)), np.ones((5000, 1, 1))])
+        results = [None] * 4
+
+        def work(place, kernel=kernel, state=state, results=results):
+            after = state
+            for _ in range(20):
+                after = kernel.step(after, [1.0], [float(place)], 0.1)
+            results[place] = after
+
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for place in range(4):
+            alone = state
+            for _ in range(20):
+                alone = kernel.step(alone, [1.0], [float(place)], 0.1)
+            assert all(same(a, b) for a, b in zip(results[place], alone, strict=True))
