@@ -41,7 +41,7 @@ MAY = {
     "piecewise": set(),
     "proof": {*BASE, *(DERIVING - {"backprop"})},
     "render": {*BASE, "files"},
-    "kernel": {*BASE, "network"},
+    "kernel": {*BASE, "network", "__version__"},
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
     "xor": {"checker", "network"},
