@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
+from benchmarks import native
 from fcsym.derivation import derive
 from fcsym.network import Network
 
@@ -159,7 +160,7 @@ def rows() -> list[dict[str, object]]:
     ratio("derive 8-16-16-1", "CasADi SX 8-16-16-1", "at most 1")
     ratio("plain SymPy 2-2-2-1", "derive 2-2-2-1", "at least 1000")
     result += [{"skipped": name} for name in skipped]
-    return result
+    return result + native.rows()
 
 
 def main() -> None:
@@ -173,7 +174,9 @@ def main() -> None:
         return
     print(f"{'work':40}{'minimum ms':>14}{'median ms':>14}")
     for row in table:
-        if "work" in row:
+        if "ns" in row:
+            print(f"{row['work']:40}{row['peer']:34}{row['ns']:14.4g} ns")
+        elif "work" in row:
             figures = [row["minimum_ms"], row["median_ms"]]
             text = "".join(f"{'> ' + str(int(1e3 * TIMEOUT)) if v is None else format(v, '.2f'):>14}" for v in figures)
             print(f"{row['work']:40}{text}")

@@ -98,6 +98,8 @@ def indices_of(array: Array) -> tuple[Index, ...]:
 
 def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
     """Free indices are renamed; bound ones give way where they would capture a new name."""
+    if all(old == new for old, new in names.items()):
+        return node
     match node:
         case Ref(array, indices):
             return Ref(array, tuple(names.get(index, index) for index in indices))

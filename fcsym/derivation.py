@@ -57,10 +57,11 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
 
 def finish(network: Network, equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
     """Equations as readers want them: their index letters, and `uses` completed."""
-    return tuple(_finish(equation, network, equations) for equation in equations)
+    defined = frozenset(equation.name for equation in equations if equation.defines)
+    return tuple(_finish(equation, network, defined) for equation in equations)
 
 
-def _finish(equation: Equation, network: Network, everything: tuple[Equation, ...]) -> Equation:
+def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:
     """Reader's index letters, and `uses` completed by what the right-hand side mentions."""
     output = Axis(len(network.layers))
     assert isinstance(equation.lhs, Ref)
@@ -86,7 +87,6 @@ def _finish(equation: Equation, network: Network, everything: tuple[Equation, ..
         )
     else:
         rhs = letters(equation.rhs)
-    defined = {other.name for other in everything if other.defines}
     mentioned = (array.name for array in equation.operands if array.name in defined)
     uses = tuple(dict.fromkeys((*mentioned, *(name for name in equation.uses if name in defined))))
     return replace(equation, lhs=letters(equation.lhs), rhs=rhs, uses=uses)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -210,17 +211,22 @@ ONE = Number(Fraction(1))
 
 def number(value: Expr | Numeric) -> Expr:
     """The expression itself, or the number as an expression."""
-    return value if isinstance(value, Expr) else Number(Fraction(value))
+    return value if isinstance(value, Expr) else _number(value)
+
+
+@lru_cache(maxsize=256)  # nearly all of them are 1, -1 and 2
+def _number(value: Numeric) -> Number:
+    return Number(Fraction(value))
 
 
 def add(*values: Expr | Numeric) -> Expr:
     """a + (b + c) => a + b + c; numbers are collected, 0 is dropped."""
-    constant, terms = Fraction(0), []
+    constant, terms = ZERO.value, []
     for value in values:
         node = number(value)
         for term in node.terms if isinstance(node, Add) else (node,):
             if isinstance(term, Number):
-                constant += term.value
+                constant = constant + term.value if constant else term.value
             else:
                 terms.append(term)
     if constant:
@@ -232,17 +238,17 @@ def add(*values: Expr | Numeric) -> Expr:
 
 def mul(*values: Expr | Numeric) -> Expr:
     """a * (b * c) => a * b * c; numbers are collected in front, 1 is dropped, 0 absorbs."""
-    constant, factors = Fraction(1), []
+    constant, factors = ONE.value, []
     for value in values:
         node = number(value)
         for factor in node.factors if isinstance(node, Mul) else (node,):
-            if isinstance(factor, Number):
-                constant *= factor.value
+            if isinstance(factor, Number):  # exact products are slow, and most are by 1
+                constant = factor.value if constant is ONE.value else constant * factor.value
             else:
                 factors.append(factor)
     if not constant:
         return ZERO
-    if constant != 1 or not factors:
+    if not factors or (constant is not ONE.value and constant != 1):
         factors.insert(0, Number(constant))
     return factors[0] if len(factors) == 1 else Mul(tuple(factors))
 

@@ -265,6 +265,25 @@ def test_a_scheme_for_one_input_refuses_another():
             call()
 
 
+def test_many_steps_on_bound_buffers():
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "backprop").compile("c")
+    rng = np.random.default_rng(8)
+    weights, x, target = drawn(kernel.network, rng, ())
+    start, xs, targets = kernel.init(weights), rng.normal(size=(50, 2)), rng.normal(size=(50, 1))
+    bound = kernel.bind(start, x, target, 0.01)
+    bound.run(xs, targets)
+    bound.step()
+    last = kernel.step(kernel.run(start, xs, targets, 0.01), x, target, 0.01)
+    assert all(same(a, b) for a, b in zip(bound.state, last, strict=True))
+    for wrong in ((xs[:, :1], targets), (xs, targets[:3]), (xs * np.inf, targets)):
+        with np.errstate(invalid="ignore"), pytest.raises(fcsym.ArgumentError):
+            bound.run(*wrong)
+    other = fcsym.scheme(fcsym.Network.parse("2-2-1"), "states").compile("c")
+    with pytest.raises(fcsym.ArgumentError, match=r"use kernel\.run"):
+        other.bind(other.init(weights, x), x, target, 0.01).run(xs, targets)
+
+
 def test_a_bound_step_outlives_what_it_was_made_from():
     need("gcc")
     kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "backprop").compile("c")

@@ -228,7 +228,7 @@ def test_python_numbers():
     import math
 
     sigmoid, softplus = (lambda s: 1 / (1 + math.exp(-s))), (lambda s: math.log1p(math.exp(s)))
-    namespace = {"nan": math.nan, "tanh": math.tanh, "sigmoid": sigmoid, "softplus": softplus}
+    namespace = {"s": [], "nan": math.nan, "tanh": math.tanh, "sigmoid": sigmoid, "softplus": softplus}
     exec(compile(text, "<every>", "exec"), namespace)
     numbers, undefined = namespace["output"]([float(x) for a in arguments() for x in np.ravel(a)])
     assert undefined and start == 67

@@ -83,6 +83,7 @@ class Bound(_Pinned):
         for k, array in enumerate(self._held):
             call.place(k, array, 0)
         self.step = _callable(library.address("bound"), call, library)
+        self._call, self._run = call, library.function("run")
 
     def set(
         self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
@@ -91,6 +92,30 @@ class Bound(_Pinned):
         for name, value in (("x", x), ("target", target), ("eta", eta)):
             if value is not None:
                 self._inputs[name][...] = self._numbers(name, value)
+
+    def run(self, xs: npt.ArrayLike, targets: npt.ArrayLike) -> None:
+        """One step for each row of `xs` (steps, n_0) and `targets` (steps, n_L), in place and in one call.
+
+        UndefinedContribution where one of the steps is undefined; ArgumentError for wrong shapes, for numbers that are
+        not finite, and for schemes that hold one input or store them.
+        """
+        x, target = self._inputs["x"], self._inputs["target"]
+        rows, wanted = np.ascontiguousarray(xs, x.dtype), np.ascontiguousarray(targets, x.dtype)
+        module = self._kernel.module
+        if module.single_input or module.stored:
+            raise ArgumentError(f"{module.scheme} looks at every input: use kernel.run.")
+        fits = rows.shape == (len(rows), *x.shape) and wanted.shape == (len(rows), *target.shape)
+        if not fits or not np.isfinite(rows).all() or not np.isfinite(wanted).all():
+            raise ArgumentError(
+                f"xs and targets must be finite, of shapes (steps, {x.size}) and (steps, {target.size})."
+            )
+        self._call.set(
+            steps=len(rows), x=rows.ctypes.data, target=wanted.ctypes.data, x_step=x.size, target_step=target.size
+        )
+        status = self._run(self._call.address)
+        self._call.set(steps=1, x=x.ctypes.data, target=target.ctypes.data)
+        if status:
+            raise UndefinedContribution(_AWAKE)
 
     def _read(self) -> list[_Array]:
         return self._held
@@ -138,21 +163,22 @@ class BoundNumbers(_Pinned):
         ]
         read = {load.name for s in flat.statements for load in n.loads(s)}
         self.source = python_function(flat, "step", [c for c in names if c in read], names, results)
+        self._s = [float(v) for a in (*self._held, *self._given(flat, own)) for v in np.ravel(a)]
         namespace: dict[str, Any] = {
+            "s": self._s,
             "nan": math.nan, "tanh": math.tanh, "sigmoid": _sigmoid, "softplus": _softplus,
             "normal_cdf": _normal_cdf, "normal_pdf": _normal_pdf,
         }  # fmt: skip
         # The text was generated from a derivation; names are fcsym's own.
         exec(compile(self.source, f"<fcsym bound {kernel.scheme.name}>", "exec"), namespace)
-        self._s = [float(v) for a in (*self._held, *self._given(flat, own)) for v in np.ravel(a)]
-        function, s = namespace["step"], self._s
+        function = namespace["step"]
 
         def step() -> None:
             """One training step."""
-            if function(s):
+            if function():
                 raise UndefinedContribution(_AWAKE)
 
-        self.step = step
+        self.step = step if module.marks else function
 
     def _given(self, flat: n.Function, own: Sequence[str]) -> list[_Array]:
         self._extra = [array.name for array in flat.given if array.name not in own]

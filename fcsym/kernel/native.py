@@ -28,7 +28,17 @@ from fcsym.errors import CompileError
 __all__ = ["Library", "compiler", "load"]
 
 _SEAL = b"fcsym1"
-_FLAGS = ("-std=c99", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-w")
+_FLAGS = (
+    "-std=c99",
+    "-O2",
+    "-ftree-vectorize",
+    "-march=native",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fPIC",
+    "-shared",
+    "-w",
+)
 _Array = npt.NDArray[Any]
 
 HEAD = 13  # places of a call_type before its arrays: see targets.c_native

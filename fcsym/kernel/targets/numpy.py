@@ -17,7 +17,11 @@ from fcsym.kernel.targets.straight import NORMAL_CALLS, tile_function, unroll
 __all__ = ["DIALECT", "STRAIGHT_LIMIT", "NumpyTarget", "is_straight"]
 
 STRAIGHT_LIMIT = 400
-"""Operations per step up to which every number is computed on its own (measured: benchmarks, "straight or arrays")."""
+"""Operations per step up to which every number is computed on its own.
+
+For 10,000 networks that halves the time at 36 operations (2-2-1) and is even from 112 (4-4-1) to 680 (4-8-8-1); up to
+here it also keeps NumPy equal to C in every bit. One network alone pays 1.6 to 9 times the call; `bind` is for that.
+"""
 
 DIALECT = Dialect(
     module="np",

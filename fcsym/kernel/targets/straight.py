@@ -105,7 +105,7 @@ def python_function(
     """An unrolled function as def name(s), with s a list of the numbers `given`, in that order.
 
     `read`: those that the function needs. `results`: (what is computed, the given number whose place it takes).
-    The function returns whether anything is undefined.
+    The function returns whether anything is undefined, where something can be.
     """
     at = {column: k for k, column in enumerate(given)}
     lines = ["undefined = False"] if function.marks else []
@@ -119,8 +119,8 @@ def python_function(
         else:
             lines.append(f"{statement.name} = {_python(statement.value)[0]}")
     lines += [f"s[{at[old]}] = {new}" for new, old in results]
-    lines.append(f"return {'undefined' if function.marks else 'False'}")
-    return f"def {name}(s):\n" + "".join(f"    {line}\n" for line in lines)
+    lines += ["return undefined"] if function.marks else []
+    return f"def {name}(s=s):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _python(node: n.Node) -> tuple[str, int]:
@@ -311,8 +311,10 @@ class _Tiles:
             case n.Select(test, then, otherwise):
                 mask = self._test(test)
                 first, second = self._value(otherwise), self._value(then)
-                self.lines.append(f"np.copyto({out}, {first})")
-                self.lines.append(f"np.copyto({out}, {second}, where={mask})")
+                if (second, first) == ("1.0", "0.0"):
+                    self.lines.append(f"np.copyto({out}, {mask})")
+                else:  # three times as fast as a copy where the mask says so
+                    self.lines.append(f"np.copyto({out}, np.where({mask}, {second}, {first}))")
                 self._done(first, second)
                 self.masks.give(mask)
             case n.Guarded(above, below, guard):

@@ -1,0 +1,257 @@
+"""Compiled steps against peers: each works out the same step, is checked, and then timed, in interleaved rounds."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fcsym
+from benchmarks.peers import NAMES, peers_of
+from fcsym.kernel.native import compiler
+
+ROUNDS = 15
+ETA = 1e-6
+
+
+def weights_of(network: fcsym.Network, lead: tuple[int, ...] = ()) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(*lead, *network.shape(a))) / np.sqrt(network.shape(a)[-1]) for a in network.parameters]
+
+
+def seconds(work: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - start) / calls
+
+
+def table(works: dict[str, Callable[[], object]], divide: float = 1.0) -> dict[str, float]:
+    """The minimum of every work over interleaved rounds, in nanoseconds."""
+    calls = {}
+    for name, work in works.items():
+        work()
+        calls[name] = max(1, min(20000, int(2e-3 / max(seconds(work, 3), 1e-8))))
+    best = dict.fromkeys(works, float("inf"))
+    for _ in range(ROUNDS):
+        for name, work in works.items():
+            best[name] = min(best[name], seconds(work, calls[name]))
+    return {name: 1e9 * value / divide for name, value in best.items()}
+
+
+def expected(network: fcsym.Network, weights: list[np.ndarray], x: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    """The reference of every peer: the step by autograd, in extended precision."""
+    from fcsym.oracle import backpropagation
+
+    lead = np.broadcast_shapes(weights[0].shape[:-2], x.shape[:-1])
+    full = [np.broadcast_to(a, lead + a.shape[-2:]) for a in weights]
+    xs, targets = np.broadcast_to(x, lead + x.shape[-1:]), np.broadcast_to(target, lead + target.shape[-1:])
+    true = backpropagation(network, "simultaneous", full, xs, targets, np.full(lead, ETA))
+    return [true[f"{a.name}_new"] for a in network.parameters]
+
+
+def checked(name: str, got: Any, wanted: list[np.ndarray]) -> None:
+    for a, b in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(
+            np.asarray(a, float).reshape(b.shape), b.astype(float), rtol=1e-9, atol=1e-9, err_msg=name
+        )
+
+
+def derive_to_native() -> list[dict[str, Any]]:
+    """From widths to machine code, in an empty cache."""
+    import os
+
+    rows = []
+    for text in ("2-2-1", "8-16-16-1", "64-64-64-10"):
+        took = []
+        for _ in range(5):
+            with tempfile.TemporaryDirectory() as folder:
+                kept = os.environ.get("XDG_CACHE_HOME")
+                os.environ["XDG_CACHE_HOME"] = folder
+                start = time.perf_counter()
+                fcsym.scheme(fcsym.Network.parse(text), "backprop").compile("c")
+                took.append(time.perf_counter() - start)
+                os.environ.pop("XDG_CACHE_HOME")
+                if kept is not None:
+                    os.environ["XDG_CACHE_HOME"] = kept
+        rows.append({"work": f"widths to machine code, {text}", "peer": "fcsym", "ns": 1e9 * min(took)})
+    return rows
+
+
+HAND = """
+void run(double *w, const double *xs, const double *ts, double eta, long steps);
+void run(double *w, const double *xs, const double *ts, double eta, long steps)
+{
+    double a = w[0], b = w[1], c = w[2], d = w[3], e = w[4], f = w[5];
+    for (long n = 0; n < steps; n++) {
+        const double x = xs[2 * n], z = xs[2 * n + 1];
+        const double s = a * x + b * z, t = c * x + d * z;
+        const double u = s > 0 ? s : 0, v = t > 0 ? t : 0;
+        const double h = eta * (e * u + f * v - ts[n]);
+        const double p = s > 0 ? h * e : 0, q = t > 0 ? h * f : 0;
+        e -= h * u; f -= h * v;
+        a -= p * x; b -= p * z; c -= q * x; d -= q * z;
+    }
+    w[0] = a; w[1] = b; w[2] = c; w[3] = d; w[4] = e; w[5] = f;
+}
+"""
+
+
+def hand_written(folder: Path) -> Any:
+    (folder / "hand.c").write_text(HAND)
+    command = [*(compiler() or []), "-O3", "-march=native", "-ffp-contract=off", "-fPIC", "-shared"]
+    subprocess.run([*command, "-o", str(folder / "hand.so"), str(folder / "hand.c")], check=True)
+    function = ctypes.CDLL(str(folder / "hand.so")).run
+    function.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_double, ctypes.c_long]
+    return function
+
+
+def one_call() -> list[dict[str, Any]]:
+    """(a): 2-2-1, one network, one step in a call."""
+    network = fcsym.Network.parse("2-2-1")
+    weights, x, target = weights_of(network), np.array([0.7, -0.4]), np.array([0.3])
+    s = fcsym.scheme(network, "backprop")
+    works: dict[str, Callable[[], object]] = {}
+    for label, target_name in (("fcsym C, bound", "c"), ("fcsym without a compiler, bound", "numpy")):
+        bound = s.compile(target_name).bind(s.compile(target_name).init(weights), x, target, ETA)
+        bound.step()
+        checked(label, bound.state, expected(network, weights, x, target))
+        works[label] = bound.step
+    for name, make in peers_of("one call"):
+        work, result = make(network, weights, x, target, ETA)
+        checked(name, result(), expected(network, weights, x, target))
+        works[name] = work
+    return [{"work": "(a) 2-2-1, one call", "peer": name, "ns": ns} for name, ns in table(works).items()]
+
+
+def many(text: str, count: int, label: str) -> list[dict[str, Any]]:
+    """(b), (c): one step of many networks that share an input."""
+    network = fcsym.Network.parse(text)
+    rng = np.random.default_rng(1)
+    weights, x, target = weights_of(network, (count,)), rng.normal(size=network.inputs), rng.normal(size=1)
+    wanted = expected(network, weights, x, target)
+    s = fcsym.scheme(network, "backprop")
+    kernel, numpy = s.compile("c"), s.compile("numpy")
+    batch, state = kernel.batch(kernel.init(weights)), numpy.init(weights)
+    batch.hold(x, target, ETA)
+    batch.step()
+    checked("fcsym C", batch.state, wanted)
+    works: dict[str, Callable[[], object]] = {
+        "fcsym C, owned layout": batch.step,
+        "fcsym NumPy": lambda: numpy.step(state, x, target, ETA),
+    }
+    size = sum(a[0].size for a in weights)
+    source, copy = np.zeros(size * count), np.zeros(size * count)
+    works["memcpy of the weights"] = lambda: np.copyto(copy, source)
+    for name, make in peers_of("many"):
+        try:
+            work, result = make(network, weights, x, target, ETA)
+        except NotImplementedError:  # written for 2-2-1 only
+            continue
+        checked(name, result(), wanted)
+        works[name] = work
+    return [{"work": label, "peer": name, "ns": ns} for name, ns in table(works, count).items()]
+
+
+def many_steps() -> list[dict[str, Any]]:
+    """(d): 2-2-1, a thousand steps in one call."""
+    network = fcsym.Network.parse("2-2-1")
+    rng = np.random.default_rng(2)
+    weights, xs, targets = weights_of(network), rng.normal(size=(1000, 2)), rng.normal(size=(1000, 1))
+    kernel = fcsym.scheme(network, "backprop").compile("c")
+    state = kernel.init(weights)
+    bound = kernel.bind(state, xs[0], targets[0], ETA)
+    with tempfile.TemporaryDirectory() as folder:
+        hand = hand_written(Path(folder))
+        flat = np.concatenate([a.ravel() for a in weights])
+
+        def by_hand() -> None:
+            hand(flat.ctypes.data, xs.ctypes.data, targets.ctypes.data, ETA, 1000)
+
+        by_hand()
+        bound.run(xs, targets)
+        checked("hand-written C", [flat[:4], flat[4:]], list(kernel.run(state, xs, targets, ETA)))
+        checked("bound", bound.state, list(kernel.run(state, xs, targets, ETA)))
+        works = {
+            "fcsym C, bound.run": lambda: bound.run(xs, targets),
+            "fcsym C, kernel.run": lambda: kernel.run(state, xs, targets, ETA),
+            "hand-written C": by_hand,
+        }
+        return [{"work": "(d) 2-2-1, 1000 steps", "peer": name, "ns": ns} for name, ns in table(works).items()]
+
+
+def wide() -> list[dict[str, Any]]:
+    """784-128-10, one network, one step in a call."""
+    network = fcsym.Network.parse("784-128-10")
+    rng = np.random.default_rng(3)
+    weights, x, target = weights_of(network), rng.normal(size=784), rng.normal(size=10)
+    s = fcsym.scheme(network, "backprop")
+    kernel, numpy = s.compile("c"), s.compile("numpy")
+    bound, state = kernel.bind(kernel.init(weights), x, target, ETA), numpy.init(weights)
+    wanted = expected(network, weights, x, target)
+    bound.step()
+    checked("fcsym C", bound.state, wanted)
+    checked("fcsym NumPy", numpy.step(state, x, target, ETA), wanted)
+    works: dict[str, Callable[[], object]] = {
+        "fcsym C, bound": bound.step,
+        "fcsym NumPy": lambda: numpy.step(state, x, target, ETA),
+    }
+    for name, make in peers_of("wide"):
+        work, result = make(network, weights, x, target, ETA)
+        checked(name, result(), wanted)
+        works[name] = work
+    return [{"work": "784-128-10, one call", "peer": name, "ns": ns} for name, ns in table(works).items()]
+
+
+def schemes() -> list[dict[str, Any]]:
+    """What holding the pre-activations in place of the first weights saves, both in bound C."""
+    rows = []
+    for text in ("64-8-1", "256-16-1"):
+        network = fcsym.Network.parse(text)
+        weights, x = weights_of(network), np.random.default_rng(4).normal(size=network.inputs)
+        works = {}
+        for name in ("states", "backprop"):
+            kernel = fcsym.scheme(network, name).compile("c")
+            bound = kernel.bind(kernel.init(weights, x), x, [0.0], ETA)
+            bound.step()
+            checked(name, kernel.expand(bound.state, weights, x), expected(network, weights, x, np.zeros(1)))
+            works[name] = bound.step
+        rows += [{"work": f"{text}, one input", "peer": name, "ns": ns} for name, ns in table(works).items()]
+    return rows
+
+
+TARGETS = [
+    ("(a) 2-2-1, one call", "CasADi jit, buffer", "fcsym C, bound", "at least 2"),
+    ("(a) 2-2-1, one call", "fcsym without a compiler, bound", "lambdify, math", "at most 0.75"),
+    ("(b) 2-2-1 x 100000", "fcsym C, owned layout", "numba loop", "at most 0.85"),
+    ("(b) 2-2-1 x 100000", "fcsym C, owned layout", "memcpy of the weights", "at most 1.15"),
+    ("(b) 2-2-1 x 100000", "lambdify, NumPy", "fcsym NumPy", "at least 2.5"),
+    ("(c) 4-8-8-1 x 10000", "JAX vmap of grad", "fcsym C, owned layout", "at least 4"),
+    ("(d) 2-2-1, 1000 steps", "fcsym C, bound.run", "hand-written C", "at most 1.1"),
+    ("784-128-10, one call", "fcsym C, bound", "NumPy by hand", "at most 1.1"),
+    ("784-128-10, one call", "fcsym NumPy", "NumPy by hand", "at most 1.1"),
+    ("784-128-10, one call", "fcsym C, bound", "PyTorch eager", "at most 1"),
+    ("64-8-1, one input", "backprop", "states", "at least 5"),
+    ("256-16-1, one input", "backprop", "states", "at least 30"),
+]
+
+
+def rows() -> list[dict[str, Any]]:
+    """Every row, then the ratios that have a target, then the peers that are not here."""
+    if compiler() is None:
+        return [{"skipped": "compiled steps: no C compiler"}]
+    result = derive_to_native() + one_call()
+    result += many("2-2-1", 100_000, "(b) 2-2-1 x 100000") + many("4-8-8-1", 10_000, "(c) 4-8-8-1 x 10000")
+    result += many_steps() + wide() + schemes()
+    best = {(row["work"], row["peer"]): row["ns"] for row in result}
+    for work, a, b, target in TARGETS:
+        if (work, a) in best and (work, b) in best:
+            result.append({"ratio": f"{work}: {a} / {b}", "value": best[work, a] / best[work, b], "target": target})
+    found = {peer for kind in ("one call", "many", "wide") for peer, _ in peers_of(kind)}
+    return result + [{"skipped": name} for name in NAMES if name not in found]

@@ -1,0 +1,192 @@
+"""Other people's ways to take the same step. Each maker gives (the timed call, its result as [W1, W2, ...])."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+__all__ = ["NAMES", "peers_of"]
+
+Maker = Callable[..., tuple[Callable[[], object], Callable[[], Any]]]
+
+
+def symbols(network: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    """SymPy: every weight, input, target and eta; and every new weight, with a Piecewise gate."""
+    import sympy as sp
+
+    w = [[[sp.Symbol(f"w{n}_{i}_{j}") for j in range(a)] for i in range(b)]
+         for n, (a, b) in enumerate(zip(network.widths, network.widths[1:], strict=False))]  # fmt: skip
+    x, t, eta = [sp.Symbol(f"x{i}") for i in range(network.inputs)], sp.Symbol("t"), sp.Symbol("eta")
+    s = [sum((c * a for c, a in zip(row, x, strict=True)), sp.Integer(0)) for row in w[0]]
+    gates = [sp.Piecewise((1, a > 0), (0, True)) for a in s]
+    v = [g * a for g, a in zip(gates, s, strict=True)]
+    h = eta * (sum(c * a for c, a in zip(w[1][0], v, strict=True)) - t)
+    first = [c - h * w[1][0][i] * gates[i] * x[j] for i, row in enumerate(w[0]) for j, c in enumerate(row)]
+    last = [c - h * a for c, a in zip(w[1][0], v, strict=True)]
+    return [c for layer in w for row in layer for c in row], [*x, t, eta], [*first, *last]
+
+
+def lambdify_math(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import sympy as sp
+
+    given, rest, made = symbols(network)
+    function = sp.lambdify([*given, *rest], made, "math", cse=True)
+    numbers = [float(v) for a in weights for v in a.ravel()] + [*map(float, x), float(target[0]), eta]
+    return (lambda: function(*numbers)), (lambda: split(network, function(*numbers)))
+
+
+def split(network: Any, flat: Any) -> list[Any]:
+    sizes = np.cumsum([a * b for a, b in zip(network.widths, network.widths[1:], strict=False)])[:-1]
+    return np.split(np.asarray(flat), sizes)
+
+
+def lambdify_numpy(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import sympy as sp
+
+    if network.widths != (2, 2, 1):
+        raise NotImplementedError
+    given, rest, made = symbols(network)
+    function = sp.lambdify([*given, *rest], made, "numpy", cse=True)
+    arrays = [np.ascontiguousarray(a.reshape(len(a), -1)[:, k]) for a in weights for k in range(a[0].size)]
+    call = lambda: function(*arrays, *x, target[0], eta)  # noqa: E731
+
+    def result() -> list[Any]:
+        columns = np.stack(call(), axis=1)
+        return [columns[:, :4], columns[:, 4:]]
+
+    return call, result
+
+
+_KEPT: list[Any] = []  # what a bare pointer needs
+
+
+def casadi_buffer(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import casadi as ca
+
+    w = [ca.SX.sym(f"W{n}", b, a) for n, (a, b) in enumerate(zip(network.widths, network.widths[1:], strict=False))]
+    xs, t, e, v = ca.SX.sym("x", network.inputs), ca.SX.sym("t", 1), ca.SX.sym("e"), None
+    v = ca.if_else(w[0] @ xs > 0, w[0] @ xs, 0)
+    error = ca.sumsqr(w[1] @ v - t) / 2
+    new = [a - e * ca.gradient(error, a) for a in w]
+    options = {"jit": True, "compiler": "shell", "jit_options": {"flags": ["-O3", "-march=native"], "verbose": False}}
+    function = ca.Function("f", [*w, xs, t, e], new, options)
+    buffer, trigger = function.buffer()
+    given = [np.asfortranarray(a) for a in weights] + [np.array(x), np.array(target), np.array([eta])]
+    results = [np.zeros_like(a, order="F") for a in given[:2]]
+    for k, a in enumerate(given):
+        buffer.set_arg(k, memoryview(a.reshape(-1, order="F")))
+    for k, a in enumerate(results):
+        buffer.set_res(k, memoryview(a.reshape(-1, order="F")))
+
+    def result() -> list[Any]:
+        trigger()
+        return results
+
+    _KEPT.append((function, buffer, given, results))
+    return trigger, result
+
+
+def numba_loop(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import numba
+
+    if network.widths != (2, 2, 1):
+        raise NotImplementedError
+
+    @numba.njit(error_model="numpy")  # type: ignore[misc]
+    def step(w1: Any, w2: Any, x: Any, target: Any, eta: float) -> None:
+        for n in range(w1.shape[0]):
+            s = w1[n, 0, 0] * x[0] + w1[n, 0, 1] * x[1]
+            t = w1[n, 1, 0] * x[0] + w1[n, 1, 1] * x[1]
+            u = s if s > 0 else 0.0
+            v = t if t > 0 else 0.0
+            h = eta * (w2[n, 0, 0] * u + w2[n, 0, 1] * v - target[0])
+            p = h * w2[n, 0, 0] if s > 0 else 0.0
+            q = h * w2[n, 0, 1] if t > 0 else 0.0
+            w2[n, 0, 0] -= h * u
+            w2[n, 0, 1] -= h * v
+            w1[n, 0, 0] -= p * x[0]
+            w1[n, 0, 1] -= p * x[1]
+            w1[n, 1, 0] -= q * x[0]
+            w1[n, 1, 1] -= q * x[1]
+
+    w1, w2 = (a.copy() for a in weights)
+    fresh = [a.copy() for a in weights]
+
+    def result() -> list[Any]:
+        step(*fresh, x, target, eta)
+        return fresh
+
+    return (lambda: step(w1, w2, x, target, eta)), result
+
+
+def jax_vmap(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+    def error(w: Any) -> Any:
+        v = x
+        for n, a in enumerate(w):
+            v = a @ v
+            v = v if n + 1 == len(w) else jax.nn.relu(v)
+        return ((v - target) ** 2).sum() / 2
+
+    def step(w: Any) -> Any:
+        return [a - eta * g for a, g in zip(w, jax.grad(error)(w), strict=True)]
+
+    function = jax.jit(jax.vmap(step) if weights[0].ndim == 3 else step)
+    given = [jax.numpy.asarray(a) for a in weights]
+    return (lambda: jax.block_until_ready(function(given))), (lambda: function(given))
+
+
+def numpy_by_hand(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    w1, w2 = weights
+
+    def step() -> list[Any]:
+        s = w1 @ x
+        v = np.where(s > 0, s, 0.0)
+        delta = w2 @ v - target
+        below = np.where(s > 0, delta @ w2, 0.0)
+        return [w1 - eta * np.outer(below, x), w2 - eta * np.outer(delta, v)]
+
+    return step, step
+
+
+def torch_eager(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import torch
+
+    torch.set_num_threads(1)
+    w = [torch.tensor(a, requires_grad=True) for a in weights]
+    inputs, goal = torch.tensor(x), torch.tensor(target)
+
+    def step() -> list[Any]:
+        error = ((w[1] @ torch.relu(w[0] @ inputs) - goal) ** 2).sum() / 2
+        slopes = torch.autograd.grad(error, w)
+        with torch.no_grad():
+            return [a - eta * g for a, g in zip(w, slopes, strict=True)]
+
+    return step, lambda: [a.numpy() for a in step()]
+
+
+_ALL: dict[str, tuple[str, str, Maker]] = {
+    "CasADi jit, buffer": ("one call", "casadi", casadi_buffer),
+    "lambdify, math": ("one call", "sympy", lambdify_math),
+    "JAX jit of grad": ("one call", "jax", jax_vmap),
+    "numba loop": ("many", "numba", numba_loop),
+    "lambdify, NumPy": ("many", "sympy", lambdify_numpy),
+    "JAX vmap of grad": ("many", "jax", jax_vmap),
+    "NumPy by hand": ("wide", "numpy", numpy_by_hand),
+    "PyTorch eager": ("wide", "torch", torch_eager),
+}
+
+NAMES = tuple(_ALL)
+
+
+def peers_of(kind: str) -> Iterator[tuple[str, Maker]]:
+    """The peers for one kind of work that are installed."""
+    for name, (own, package, make) in _ALL.items():
+        if own == kind and find_spec(package) is not None:
+            yield name, make
