@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +128,14 @@ def check(
         raise ArgumentError(f"trials is {str(trials)[:40]}: give a whole number from 1 to 10000000.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+    if against is not None and against not in get_args(Order):
+        raise ArgumentError(f"against is {str(against)[:40]!r}: choose simultaneous or sequential.")
+    if not any(dtype is kind or str(dtype) == kind.__name__ for kind in (np.float32, np.float64)) and np.dtype(
+        dtype if isinstance(dtype, type | np.dtype) else object
+    ) not in (np.float32, np.float64):
+        raise ArgumentError(f"dtype is {str(dtype)[:40]!r}: choose float32 or float64.")
+    if not hasattr(target, "network"):
+        raise ArgumentError(f"check got {type(target).__name__}: give a derivation or a scheme.")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1.")
     if hasattr(target, "parts"):

@@ -66,7 +66,11 @@ class Cost:
 
 
 def cost(scheme: Scheme) -> Cost:
-    """Scheme => its cost. Raises ArgumentError for anything that is no scheme."""
+    """Scheme => its cost, that of its four derivations.
+
+    What a call from Python does beside them, such as telling whether x is the input of `init`, is not counted.
+    Raises ArgumentError for anything that is no scheme.
+    """
     if not hasattr(scheme, "parts"):
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")
     widths = {length(axis): size for axis, size in scheme.network.sizes.items()}

@@ -59,13 +59,15 @@ def flow(derivation: Derivation, terms: int = 3) -> Flow:
     """The step's map of an active unit, its invariant, and r = w v / v^c with its series in w.
 
     Everything is read off the derivation's closed forms. Symbols: w, v, a = |x|^2, h = eta dE/dy, C, vc.
-    Raises ArgumentError unless the network has two layers, one output and an activation that is s where s > 0.
+    Raises ArgumentError unless the network has two layers of ReLU units, one output and no bias.
     """
     network = derivation.network
     if len(network.layers) != 2 or network.widths[-1] != 1 or network.layers[0].bias:
         raise ArgumentError(f"flow needs two layers, one output and no bias in the first, and got {network}.")
-    if network.layers[0].activation.is_smooth or network.layers[0].activation.pieces[-1].slope != 1:
-        raise ArgumentError("flow needs an activation that is s where s > 0, such as relu.")
+    if network.layers[1].bias or network.layers[0].activation.name != "relu":
+        raise ArgumentError(f"flow needs relu units and no bias, and got {network}.")
+    if isinstance(terms, bool) or not isinstance(terms, int) or not 1 <= terms <= 50:
+        raise ArgumentError(f"terms is {str(terms)[:40]}: give a whole number from 1 to 50.")
     w, v, a, h, constant, vc = sympy.symbols("w v a h C vc", positive=True)
     (w_after, v_after) = _map(derivation, w, v, a, h)
     quantity = sympy.expand(v_after**2 - a * w_after**2)

@@ -123,6 +123,8 @@ class _Comparison:
         many = 1 if self.scheme.single_input else _INPUTS
         inputs = rng.normal(size=(count, many, network.inputs)) * (rng.random((count, many, network.inputs)) > 0.25)
         inputs *= (rng.random((count, many)) > 0.125)[..., None]
+        if many > 1:  # one that is nearly another: to be told apart all the same
+            inputs[:, -1] = inputs[:, 0] + 1e-3 * rng.normal(size=inputs[:, 0].shape)
         targets = rng.normal(size=(count, many, network.widths[-1]))
         norm = 1 + np.sum(inputs**2, axis=-1).max(axis=-1)
         eta = 10 ** rng.uniform(-2.5, -1, size=count) / norm  # small enough for most runs to stay finite
@@ -173,8 +175,11 @@ class _Comparison:
         return bool(sum(value[0].size for value in inputs.values()) <= 200)
 
     def rows(self) -> tuple[Row, ...]:
-        """The rows in the order in which they were first seen; an empty one where nothing could be compared."""
-        return tuple(self.seen.values()) or (Row("y", "every step", 0, 0.0, 0.0, {}),)
+        """What had to be compared first; a row without points, which fails, where nothing could be."""
+        wanted = [("y", "every step")]
+        wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
+        empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
+        return tuple((empty | self.seen).values())
 
 
 class _Truth:

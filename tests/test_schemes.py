@@ -12,6 +12,9 @@ from conftest import NETWORKS, ORDERS
 import fcsym
 from fcsym.equation import Cases, Status, Verdict
 from fcsym.expression import Add, Mul, Number, Pow, Ref, Total, add, mul
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.targets.arrays import function_text
+from fcsym.kernel.targets.numpy import DIALECT
 from fcsym.proof.schemes import prove_scheme
 from fcsym.schemes import SCHEMES
 
@@ -409,6 +412,15 @@ class Counting(np.ndarray):
         return np.asarray(result).view(Counting)
 
 
+def array_form(scheme):
+    """The generated functions as matrix products, which small networks do not run as."""
+    module = lower_scheme(scheme)
+    namespace = {"np": np} | {name: np.array(values, dtype=float) for name, values in module.constants.items()}
+    for function in module.functions:
+        exec(function_text(function, DIALECT), namespace)
+    return namespace
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 @pytest.mark.parametrize(
     "net", ["2-2-1", "several outputs", "three layers", "biases in some layers", "leaky", "linear"]
@@ -428,9 +440,10 @@ def test_counted_operations_are_those_of_the_kernel(net, name, order):
     by_name |= {a.name: w for a, w in zip(network.parameters, weights, strict=True)} | state._asdict()
     by_name |= {"x": x, "yg": np.zeros(network.widths[-1]), "eta": np.array(0.1)}
     assert cost.at(cost.state, stored) == sum(array.size for array in state)
+    functions = array_form(scheme)
     for part in scheme.parts:
         Counting.total = 0
-        kernel._namespace[part.name](*(np.asarray(by_name[a.name]).view(Counting) for a in part.given))
+        functions[part.name](*(np.asarray(by_name[a.name]).view(Counting) for a in part.given))
         assert cost.at(cost.parts[part.name], stored) == Counting.total, part.name
 
 
@@ -491,3 +504,72 @@ def test_real_data_with_one_input(data, widths, order):
         np.testing.assert_allclose(kernel.output(state, x), reference.output(other, x), rtol=0, atol=1e-13)
         for found, true in zip(kernel.expand(state, weights, x), other, strict=True):
             np.testing.assert_allclose(found, true, rtol=0, atol=1e-13)
+
+
+# ----------------------------------------------------------------------------------------- what once went unnoticed
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_single_precision_tells_inputs_apart(name):
+    """One pixel moved to where the multipliers of the key are nearly the same, in a wide network."""
+    network = fcsym.Network.mlp([784, 4, 1])
+    rng = np.random.default_rng(0)
+    weights = [w.astype(np.float32) for w in random_weights(network, rng)]
+    x = (rng.random(784) < 0.3).astype(np.float32)
+    kernel = fcsym.scheme(network, name).compile()
+    state = kernel.init(weights, x)
+    kernel.output(state, x), kernel.output(state, x.astype(float)), kernel.step(state, x, [1.0], 0.1)
+    for shift in (233, 377, 610):
+        for pixel in range(0, 784 - shift, 7):
+            other = x.copy()
+            other[[pixel, pixel + shift]] = other[[pixel + shift, pixel]]
+            if (other != x).any():
+                with pytest.raises(fcsym.ArgumentError, match="not the input"):
+                    kernel.output(state, other)
+
+
+def test_a_choice_on_the_value_before_the_step_is_not_proved():
+    from fcsym.expression import Ref
+
+    scheme = fcsym.scheme(NETWORKS["three layers"], "weights")
+    routine = scheme.routines["step"]
+
+    def early(branch):
+        when = tuple(
+            replace(c, subject=Ref(c.subject.array.unprimed, c.subject.indices)) if c.subject.array.after else c
+            for c in branch.when
+        )
+        return replace(branch, when=when)
+
+    equations = tuple(
+        replace(e, rhs=Cases(tuple(map(early, e.rhs)))) if e.name == "r_new" else e for e in routine.equations
+    )
+    changed = replace(scheme, routines={**scheme.routines, "step": replace(routine, equations=equations)})
+    assert not changed.proof.holds
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_results_in_another_order_are_not_proved(name):
+    scheme = fcsym.scheme(NETWORKS["three layers"], name)
+    for part in ("init", "step", "expand"):
+        routine = scheme.routines[part]
+        changed = replace(routine, results=routine.results[::-1])
+        assert not replace(scheme, routines={**scheme.routines, part: changed}).proof.holds
+
+
+def test_nothing_compared_is_no_agreement():
+    report = fcsym.check(
+        fcsym.scheme(fcsym.Network.mlp([784, 400, 1]), "history"), trials=1, steps=60, dtype=np.float32
+    )
+    assert report.passed == (report.left_out == 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [({"dtype": "float16"}, "dtype is"), ({"dtype": "bogus"}, "dtype is"), ({"against": "x"}, "against is")],
+)
+def test_a_check_refuses_what_it_cannot_do(settings, problem):
+    with pytest.raises(fcsym.ArgumentError, match=problem):
+        fcsym.check(fcsym.scheme(NETWORKS["2-2-1"], "states"), trials=2, steps=2, **settings)
+    with pytest.raises(fcsym.ArgumentError, match="give a derivation or a scheme"):
+        fcsym.check(5)

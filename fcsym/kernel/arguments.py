@@ -38,7 +38,7 @@ def parameters(network: Network, weights: Any) -> list[Argument]:
 
 def mode(undefined: object) -> bool:
     """Whether undefined numbers are marked instead of raised."""
-    if undefined not in ("raise", "nan"):
+    if not isinstance(undefined, str) or undefined not in ("raise", "nan"):
         raise ArgumentError(f"undefined is {str(undefined)[:40]!r}: choose raise or nan.")
     return undefined == "nan"
 

@@ -17,6 +17,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import mpmath
+import numpy as np
 
 from fcsym.equation import Cases
 from fcsym.expression import Apply, Array, Axis, Expr
@@ -54,19 +55,23 @@ class Row:
 class Exact:
     """A scheme in exact numbers, with a record of the cases it came through."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: Scheme, rounded: bool = False) -> None:
+        self.rounded = rounded  # every number to single precision: do the same cases come up?
         self.scheme, self.network = scheme, scheme.network
         self.smooth = any(layer.activation.is_smooth for layer in scheme.network.layers[:-1])
         self.reached: set[str] = set()
 
     def _field(self) -> Field:
         def number(value: Fraction) -> Any:
+            if self.rounded:
+                return np.float32(float(value))
             return mpmath.mpf(value.numerator) / value.denominator if self.smooth else value
 
         def apply(node: Apply, where: Element, value: Any) -> Any:
             phi = node.activation
             if phi.is_smooth:
-                return _smooth(phi.name, node.derivative, value)
+                result = _smooth(phi.name, node.derivative, mpmath.mpf(float(value)) if self.rounded else value)
+                return np.float32(float(result)) if self.rounded else result
             at = _fraction(value)
             kind = "kink" if at in phi.kinks else "piece"
             self.reached.add(f"{where[0].name} on {kind} {phi.piece_at(at) + 1}")
@@ -184,6 +189,8 @@ def _fraction(value: Any) -> Fraction:
     """A number of either kind as the fraction that it is."""
     if isinstance(value, Fraction):
         return value
+    if isinstance(value, np.floating):
+        return Fraction(float(value))
     mantissa, exponent = value.man_exp  # without the sign
     return (-1 if value < 0 else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
@@ -237,7 +244,7 @@ def frozen_rows(scheme: Scheme, draws: int = _DRAWS) -> list[Row]:
 
 
 def _draw(exact: Exact, rng: random.Random) -> Row | None:
-    """A trajectory; None where it leaves the range in which rounding is small in absolute terms."""
+    """A trajectory; None where it grows beyond what is compared in absolute terms, or where rounding decides a case."""
     network = exact.network
     weights = []
     for array in network.parameters:  # about four numbers of a row are not 0: wide networks stay within range
@@ -249,25 +256,33 @@ def _draw(exact: Exact, rng: random.Random) -> Row | None:
         x = [x[0]] * _STEPS
     target = [[Fraction(rng.randint(-2, 2)) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
     eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
-    state = exact.init(weights, x[0])
-    outputs, undefined = [], False
-    for n in range(_STEPS):
-        outputs.append(exact.output(state, x[n]))
-        state = exact.step(state, x[n], target[n], eta)
-        undefined = any(value is None for values in state.values() for value in values.values())
-        if undefined:
-            if any(layer.activation.is_smooth for layer in network.layers):
-                return None  # where a smooth unit saturates, rounding decides whether another one wakes up
-            x, target = x[: n + 1], target[: n + 1]
-            break
-    expanded: list[list[Any]] = []
-    if not undefined:
-        outputs.append(exact.output(state, x[-1]))
-        expanded = exact.expand(state, weights, x[0])
+    outputs, expanded, undefined = _train(exact, weights, x, target, eta)
     if any(abs(value) > _RANGE for row in (*outputs, *expanded) for value in row):
         return None
+    rounded = Exact(exact.scheme, rounded=True)
+    with np.errstate(all="ignore"):
+        other = _train(rounded, weights, x, target, eta)
+    if other[2] != undefined or rounded.reached != exact.reached:
+        return None
+    done = len(outputs) - (not undefined)
+    x, target = x[:done], target[:done]
     start = _floats(weights), _floats(x), _floats(target)
     return Row(*start, float(eta), _floats(outputs), _floats(expanded), undefined, ())
+
+
+def _train(
+    exact: Exact, weights: Sequence[Sequence[Fraction]], x: Sequence[Sequence[Fraction]],
+    target: Sequence[Sequence[Fraction]], eta: Fraction,
+) -> tuple[list[Any], list[Any], bool]:  # fmt: skip
+    """(outputs, weights at the end, whether the last step is undefined)."""
+    state, outputs = exact.init(weights, x[0]), []
+    for point, goal in zip(x, target, strict=True):
+        outputs.append(exact.output(state, point))
+        state = exact.step(state, point, goal, eta)
+        if any(value is None for values in state.values() for value in values.values()):
+            return outputs, [], True
+    outputs.append(exact.output(state, x[-1]))
+    return outputs, exact.expand(state, weights, x[0]), False
 
 
 def _floats(rows: Sequence[Sequence[Any]]) -> tuple[tuple[float, ...], ...]:

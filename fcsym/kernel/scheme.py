@@ -85,7 +85,14 @@ class SchemeKernel:
             raise ArgumentError(f"{self.scheme.name} is a scheme for one input: give init that input as well.")
         arrays = checked(given)
         wanted = len(self.scheme.init.given)
-        return self._state(self._call("init", arrays[:wanted]), arrays)
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = self._state(self._call("init", arrays[:wanted]), arrays)
+        if self.scheme.single_input:
+            state = state._replace(key=self._key(arrays[-1]).astype(arrays[0].dtype))
+        for name, array in zip(self.State._fields, state, strict=True):
+            if not np.isfinite(array).all():
+                raise ArgumentError(f"state.{name} is not finite: weights or x are too large; scale them down.")
+        return state
 
     def step(
         self,
@@ -105,7 +112,7 @@ class SchemeKernel:
         marks = mode(undefined)
         arrays = self._checked(state, marks, x=x, target=target, eta=eta)
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
-        self._same_input(held, x_)
+        self._same_input(held, x_, self._real(state))
         if self._stored:
             held = self._remember(held, x_)
         inputs = [*held, *rest] if self.scheme.single_input else [*held, x_, *rest]
@@ -124,7 +131,7 @@ class SchemeKernel:
         """The output (..., n_L) of the network that the state stands for; errors as for `step`."""
         arrays = self._checked(state, True, x=x)
         held, x_ = arrays[:-1], arrays[-1]
-        self._same_input(held, x_)
+        self._same_input(held, x_, self._real(state))
         with np.errstate(over="ignore", invalid="ignore"):
             (y,) = self._call("output", held if self.scheme.single_input else [*held, x_])
         return self._cast([y], arrays)[0]
@@ -144,7 +151,7 @@ class SchemeKernel:
         start = parameters(self.network, weights)
         first = [a for a, theta in zip(start, self.network.parameters, strict=True) if theta.layer == 1]
         arrays = checked([*self._held(state, True), *first, Argument("x", x, self.network.widths[:1])])
-        self._same_input(arrays[: len(self.scheme.state)], arrays[-1])
+        self._same_input(arrays[: len(self.scheme.state)], arrays[-1], self._real(state))
         with np.errstate(over="ignore", invalid="ignore"):
             return self._cast(self._call("expand", arrays), arrays)
 
@@ -160,7 +167,13 @@ class SchemeKernel:
 
         Errors as for `step`, with the number of the step, from 1.
         """
-        inputs, wanted = np.asarray(xs), np.asarray(targets)
+        mode(undefined)
+        try:
+            inputs, wanted = np.asarray(xs), np.asarray(targets)
+        except ValueError:
+            raise ArgumentError("xs or targets is not rectangular: its rows must have equal lengths.") from None
+        if not len(inputs):
+            checked(self._held(state, False))
         if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
             raise ArgumentError(
                 f"xs has shape {inputs.shape} and targets {wanted.shape}: both need one row per step, (steps, ..., n)."
@@ -225,16 +238,20 @@ class SchemeKernel:
                 )
         return arrays
 
-    def _same_input(self, held: Sequence[_Array], x: _Array) -> None:
-        """The schemes for one input carry two numbers about it: its norm and a fixed combination of its entries."""
+    def _same_input(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None = None) -> None:
+        """The schemes for one input carry two numbers about it: its norm and a fixed combination of its entries.
+
+        `real`: the precision of the state, where it has been cast to another one since.
+        """
         if not self.scheme.single_input:
             return
-        norm, key = held[-2], held[-1]
-        multiplier = self._namespace["h"]
-        bar = 64 * np.finfo(norm.dtype).eps
+        norm, key = (np.asarray(array, np.float64) for array in (held[-2], held[-1]))
+        eps = np.finfo(real or held[-1].dtype).eps
+        x = x.astype(real or held[-1].dtype).astype(np.float64)
         wanted = np.vecdot(x, x) + float(self.network.layers[0].bias)
-        other = np.abs(np.vecdot(x, multiplier) - key) > bar * np.vecdot(np.abs(x), multiplier)
-        other = other | (np.abs(wanted - norm) > bar * wanted)
+        rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
+        other = np.abs(self._key(x) - key) > 2 * eps * np.abs(key) + rounding
+        other = other | (np.abs(wanted - norm) > 64 * eps * wanted)
         if np.any(other):
             network = tuple(int(n) for n in np.argwhere(other)[0])
             at = f" (network {network})" if network else ""
@@ -242,6 +259,16 @@ class SchemeKernel:
                 f"x is not the input that init was given{at}, and {self.scheme.name} is a scheme for one input: "
                 "use history or basis for several."
             )
+
+    def _key(self, x: _Array) -> _Array:
+        """The key of an input in double precision: in single, other inputs would be as near as its rounding."""
+        return np.asarray(np.vecdot(x.astype(np.float64), self._namespace["h"]))
+
+    @staticmethod
+    def _real(state: Sequence[npt.ArrayLike]) -> npt.DTypeLike:
+        """The precision in which a state was made."""
+        last = np.asarray(state[-1])
+        return np.float32 if last.dtype == np.float32 else np.float64
 
     def _remember(self, held: list[_Array], x: _Array) -> list[_Array]:
         names = list(self.State._fields)
@@ -257,9 +284,10 @@ class SchemeKernel:
                 place = tuple(int(n) for n in np.argwhere(~np.isfinite(array))[0])
                 lead = place[: array.ndim - len(self.scheme.state[self.State._fields.index(name)].axes)]
                 at = f" of network {lead}" if lead else ""
+                small = ", or v^c is too small to divide by" if name in ("r", "P") else ""
                 raise Diverged(
-                    f"state.{name}{at} is not finite after this step: training diverges; go back to an earlier state "
-                    "and take a smaller eta."
+                    f"state.{name}{at} is not finite after this step: training diverges{small}; go back to an earlier "
+                    "state and take a smaller eta."
                 )
 
     def _call(self, name: str, arrays: Sequence[_Array]) -> Any:

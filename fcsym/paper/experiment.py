@@ -99,7 +99,7 @@ class Divergence:
     order: str
     runs: int
     diverged: int
-    largest_factor: float  # the largest eigenvalue of a step's map (w, v) -> (w', v') in any run, while it was finite
+    largest_factor: float  # the median over runs of the largest eigenvalue of a step's map (w, v) -> (w', v')
 
 
 @dataclass(frozen=True)

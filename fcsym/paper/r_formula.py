@@ -43,8 +43,10 @@ def measure(
     orders: Sequence[Order] = ("simultaneous", "sequential"),
 ) -> tuple[Distance, ...]:  # fmt: skip
     """2-2-1 networks, one random input each; ArgumentError for step counts below 1."""
-    if not steps or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in steps):
-        raise ArgumentError(f"steps is {list(steps)!r}: give whole numbers from 1.")
+    if not isinstance(steps, Sequence) or not steps or any(not _whole(n, 1) for n in steps):
+        raise ArgumentError(f"steps is {steps!r}: give whole numbers from 1, in a list.")
+    if not _whole(networks, 1) or not _whole(seed, 0):
+        raise ArgumentError(f"networks and seed are {networks!r} and {seed!r}: give whole numbers, networks from 1.")
     network = Network.parse("2-2-1")
     rows = []
     for order in orders:
@@ -76,5 +78,11 @@ def measure(
                 for name in FORMULAS:
                     off = np.abs(np.sum(formulas[name] * frozen, axis=-1) - y) / np.abs(y)
                     kept = off[active & np.isfinite(off)]
+                    if not len(kept):
+                        raise ArgumentError(f"No unit is still active after {n} steps: take a smaller eta.")
                     rows.append(Distance(name, order, n, len(kept), float(np.median(kept)), float(kept.max())))
     return tuple(rows)
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

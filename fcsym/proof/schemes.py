@@ -42,6 +42,7 @@ def prove_scheme(scheme: Scheme) -> dict[str, Proof]:
     result = {}
     for part in scheme.parts:
         findings = [finding for equation in part.equations for finding in _examine(part, equation, index, runs)]
+        findings += _misplaced(part)
         findings += [
             Finding(array.name, None, Verdict.UNDECIDED, note=f"{part.name} does not say what {array.name} is")
             for array in part.results
@@ -49,6 +50,20 @@ def prove_scheme(scheme: Scheme) -> dict[str, Proof]:
         ]
         result[part.name] = Proof(tuple(findings), str(runs.network), method)
     return result
+
+
+def _misplaced(part: Part) -> list[Finding]:
+    """What a function returns has its place: a kernel goes by position, whatever the names are."""
+    scheme = part.scheme
+    output = activated(scheme.network, len(scheme.network.layers))
+    wanted = {
+        "init": scheme.state, "expand": scheme.network.parameters, "output": (output,),
+        "step": tuple(a.primed if a.primed in part.results else a for a in scheme.state),
+    }.get(part.name, part.results)  # fmt: skip
+    if part.results == wanted:
+        return []
+    names = ", ".join(array.name for array in wanted)
+    return [Finding("results", None, Verdict.UNDECIDED, note=f"{part.name} has to return {names}, in this order")]
 
 
 def merged(proofs: Mapping[str, Proof]) -> Proof:
@@ -119,7 +134,7 @@ def _table(
         if branch.status is Status.VALUE and branch.value is not None:
             rows.append(_finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran))
             continue
-        solved = _solvable(branch)
+        solved = _solvable(branch, part.name == "step")
         verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
         rows.append(
             Finding(
@@ -157,18 +172,22 @@ def _exhaustive(cases: Cases) -> bool:
     return bool(solver.check() == z3.unsat)
 
 
-def _solvable(branch: Branch) -> bool:
-    """Where v^c = 0: r 0 = w' v' is solved by every r where v' = 0 (CHOSEN), and by none where w' v' is not 0."""
+def _solvable(branch: Branch, after: bool) -> bool:
+    """Where v^c = 0: r 0 = w v is solved by every r where v = 0 (CHOSEN), and by none where w v is not 0.
+
+    `after`: v is the value after the step, and a condition on the one before says nothing.
+    """
     names: dict[Expr, Any] = {}
     statements = [_relation(condition, names) for condition in branch.when]
     r, w = z3.Reals("r w")
-    frozen = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol in ("vc", "vzc")), None)
-    after = next((s for e, s in names.items() if isinstance(e, Ref) and e.array.symbol in ("v", "vz")), None)
-    if frozen is None or after is None:
+    arrays = {e.array: s for e, s in names.items() if isinstance(e, Ref)}
+    frozen = next((s for array, s in arrays.items() if array.symbol in ("vc", "vzc")), None)
+    reached = next((s for array, s in arrays.items() if array.symbol in ("v", "vz") and array.after == after), None)
+    if frozen is None or reached is None:
         return False
     solver = z3.Solver()
     solver.add(*statements, w != 0)
-    solves = r * frozen == w * after
+    solves = r * frozen == w * reached
     solver.add(z3.Not(solves) if branch.status is Status.CHOSEN else solves)
     return bool(solver.check() == z3.unsat)
 

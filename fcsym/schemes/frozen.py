@@ -37,7 +37,7 @@ class Frozen:
         network, depth = base.network, len(base.network.layers)
         if depth < 2:
             raise ArgumentError(
-                f"{name} needs a hidden layer to freeze, and {network} has none: choose backprop, states or history."
+                f"{name} needs a hidden layer to freeze, and {network} has none: choose another scheme."
             )
         shared = SingleInput.of(base)
         hidden, y = activated(network, depth - 1), activated(network, depth)
