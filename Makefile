@@ -1,8 +1,9 @@
 # make demo: a virtual environment, the install, the main job.   make test: the test suite.
+# make gallery: everything that is generated under derivations/.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint gallery bench clean
 
 demo: .venv/.installed
 	$(BIN)/fcsym derive 2-2-1 --order sequential
@@ -14,6 +15,10 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gallery: .venv/.test
+	$(BIN)/python -m fcsym.gallery
+	$(BIN)/python -m fcsym.paper
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

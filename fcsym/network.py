@@ -90,9 +90,16 @@ class Network:
                 raise
             raise NetworkError(f"{where} is not valid TOML: {problem}; mend it there.") from None
         try:
-            return _from_data(data)
+            return cls.from_table(data)
         except NetworkError as problem:
             raise NetworkError(f"{where}: {problem}") from None
+
+    @classmethod
+    def from_table(cls, data: Mapping[str, object]) -> Network:
+        """What a network file holds, as `tomllib` reads it => the network. Raises NetworkError as `load` does."""
+        if not isinstance(data, Mapping):
+            raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
+        return _from_data(data)
 
     # --------------------------------------------------------------------------------------------- readings
 

@@ -56,6 +56,7 @@ MAY = {
     "xor": {"checker", "network"},
     "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
     "flip": {"derivation"},
+    "gallery": {"costs", "derivation", "equation", "errors", "files", "network", "render", "schemes"},
 }
 
 
