@@ -205,7 +205,7 @@ def _index(cases: list[Case]) -> str:
     lines = [
         "# Derivations",
         "",
-        "Each folder has a spec and what follows from it: the derivation as a page and as LaTeX, and a report for programs.",
+        "Each folder has a spec and what follows from it: a page, the same in LaTeX, and a report for programs.",
         "All of it, this page too, is rebuilt by `make gallery`; a file that is not what its spec gives fails a test.",
         "`paper/` has the audit of every printed equation of the paper.",
         "",
