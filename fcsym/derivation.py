@@ -210,11 +210,12 @@ class Derivation:
     def case_map(
         self, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
         at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
+        mark: Sequence[float] | None = None,
     ) -> Picture:  # fmt: skip
         """A picture of where each case of a hidden unit holds. See `fcsym.maps.case_map`."""
         from fcsym.maps import case_map
 
-        return case_map(self, plane, unit, layer=layer, at=at, ends=ends)
+        return case_map(self, plane, unit, layer=layer, at=at, ends=ends, mark=mark)
 
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows: the first unit over (x_1, x_2) and over (eta, w)."""
