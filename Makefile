@@ -1,9 +1,9 @@
 # make demo: a virtual environment, the install, the main job.   make test: the test suite.
-# make gallery: everything that is generated under derivations/.
+# make gallery: everything that is generated under derivations/.   make notebooks: the notebooks from their text forms.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint gallery bench clean
+.PHONY: demo test lint gallery notebooks bench clean
 
 demo: .venv/.installed
 	$(BIN)/fcsym derive 2-2-1 --order sequential
@@ -19,6 +19,9 @@ lint: .venv/.test
 gallery: .venv/.test
 	$(BIN)/python -m fcsym.gallery
 	$(BIN)/python -m fcsym.paper
+
+notebooks: .venv/.test
+	$(BIN)/python -m notebooks
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -56,3 +59,12 @@ def need(tool: str) -> str:
             pytest.fail(f"{tool} is not installed, and FCSYM_REQUIRE says that it must be")
         pytest.skip(f"{tool} is not installed")
     return path
+
+
+def need_package(name: str) -> ModuleType:
+    """A package; without it the test is skipped, and fails where FCSYM_REQUIRE says it must run."""
+    if find_spec(name) is None:
+        if name in os.environ.get("FCSYM_REQUIRE", "").split(","):
+            pytest.fail(f"{name} is not installed, and FCSYM_REQUIRE says that it must be")
+        pytest.skip(f"{name} is not installed")
+    return import_module(name)
