@@ -48,6 +48,10 @@ def expr(
     names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
     Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
     than `max_operations` operations.
+
+    >>> import fcsym
+    >>> expr(fcsym.derive(fcsym.Network.parse("2-2-1")), "y", keep=("v1",))
+    v_1*w_5 + v_2*w_6
     """
     equation = d.by_name[d.resolve(name, layer)]
     position = _position(d, equation, unit, output)

@@ -66,7 +66,12 @@ class Cost:
 
 
 def cost(scheme: Scheme) -> Cost:
-    """Scheme => its cost. Raises ArgumentError for anything that is no scheme."""
+    """Scheme => its cost. Raises ArgumentError for anything that is no scheme.
+
+    >>> from fcsym import Network, scheme
+    >>> cost(scheme(Network.parse("2-2-1"), "states")).state
+    n_1*n_2 + n_1 + 2
+    """
     if not hasattr(scheme, "parts"):
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")
     widths = {length(axis): size for axis, size in scheme.network.sizes.items()}

@@ -38,6 +38,10 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
     `slope_at_kink`: the derivative of the activations exactly at their kinks; by default what each declares, 0 for
     the built-in ones.
     Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
+
+    >>> d = derive(Network.parse("2-2-1"), "sequential")
+    >>> print(d["delta1"])
+    delta1[i] = g1[i]*sum(k: W2_new[k, i]*delta2[k])
     """
     if not isinstance(network, Network):
         raise ArgumentError(

@@ -64,7 +64,11 @@ class Network:
 
     @classmethod
     def parse(cls, text: str, activation: object = "relu", bias: object = False) -> Network:
-        """ "2-2-1" => the network with these widths. Raises NetworkError when the text is not of that form."""
+        """ "2-2-1" => the network with these widths. Raises NetworkError when the text is not of that form.
+
+        >>> Network.parse("2-3-1", bias=True).widths
+        (2, 3, 1)
+        """
         if not isinstance(text, str) or len(text) > 1000 or not re.fullmatch(r"[0-9]+(-[0-9]+)+", text, re.ASCII):
             raise NetworkError(
                 f"The network {str(text)[:60]!r} is not understood: write widths from input to output, such as 2-2-1."
