@@ -1,8 +1,10 @@
 # make demo: a virtual environment, the install, the main job.   make test: the test suite.
+# make gallery: everything that is generated under derivations/.   make notebooks: the notebooks from their text forms.
+# make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint gallery notebooks docs pictures bench clean
 
 demo: .venv/.installed
 	$(BIN)/fcsym derive 2-2-1 --order sequential
@@ -14,6 +16,20 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gallery: .venv/.test
+	$(BIN)/python -m fcsym.gallery
+	$(BIN)/python -m fcsym.paper
+
+notebooks: .venv/.test
+	$(BIN)/python -m notebooks
+
+docs: .venv/.test
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+	@echo build/docs/index.html
+
+pictures: .venv/.test
+	$(BIN)/python docs/pictures.py
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fcsym.activation import leaky_relu as leaky_relu
     from fcsym.activation import piecewise_linear as piecewise_linear
     from fcsym.activation import relu as relu
+    from fcsym.charts import cost_chart as cost_chart
+    from fcsym.charts import error_chart as error_chart
     from fcsym.checker import Report as Report
     from fcsym.checker import check as check
     from fcsym.costs import Cost as Cost
@@ -38,7 +40,13 @@ if TYPE_CHECKING:
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
     from fcsym.errors import UndefinedContribution as UndefinedContribution
+    from fcsym.explorer import Explorer as Explorer
+    from fcsym.explorer import explore as explore
     from fcsym.network import Network as Network
+    from fcsym.paper import Audit as Audit
+    from fcsym.paper import audit as audit
+    from fcsym.paper.experiment import Experiment as Experiment
+    from fcsym.paper.experiment import run as reproduce  # noqa: F401
     from fcsym.proof import Proof as Proof
     from fcsym.render.picture import Picture as Picture
     from fcsym.render.picture import draw as draw
@@ -52,6 +60,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "Activation": "activation",
     "ArgumentError": "errors",
+    "Audit": "paper",
     "Case": "equation",
     "CompileError": "errors",
     "Cost": "costs",
@@ -59,6 +68,8 @@ _WHERE = {
     "Diverged": "errors",
     "Equation": "equation",
     "ExportError": "errors",
+    "Experiment": "paper.experiment",
+    "Explorer": "explorer",
     "FcsymError": "errors",
     "Network": "network",
     "MissingTool": "errors",
@@ -71,16 +82,21 @@ _WHERE = {
     "SizeError": "errors",
     "UndefinedContribution": "errors",
     "Verdict": "equation",
+    "audit": "paper",
     "check": "checker",
     "collapse": "schemes.statements",
     "cost": "costs",
+    "cost_chart": "charts",
     "derive": "derivation",
     "draw": "render.picture",
+    "error_chart": "charts",
+    "explore": "explorer",
     "identity": "activation",
     "leaky_relu": "activation",
     "next_input": "schemes.statements",
     "piecewise_linear": "activation",
     "relu": "activation",
+    "reproduce": "paper.experiment:run",
     "scheme": "schemes",
 }
 
@@ -90,7 +106,8 @@ __all__ = ["__version__", *_WHERE]
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'fcsym' has no attribute {name!r}")
-    value = getattr(import_module(f"fcsym.{_WHERE[name]}"), name)
+    module, _, there = _WHERE[name].partition(":")
+    value = getattr(import_module(f"fcsym.{module}"), there or name)
     globals()[name] = value
     return value
 

@@ -132,6 +132,9 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
     """An activation from its pieces, in order of s; every piece but the last has an `upper` end.
 
     Raises NetworkError when the ends do not increase or two pieces do not meet.
+
+    >>> piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)]).kinks
+    (0, 2)
     """
     where = f"activation {name!r}"
     if not pieces:

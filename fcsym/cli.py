@@ -263,11 +263,12 @@ def _derive(options: argparse.Namespace) -> int:
 
 
 def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
+    from fcsym.closed_form import paper_symbols
     from fcsym.render import terminal
 
     parts: list[Any] = [d]
     if "p" in d.by_name and _small_enough(d):
-        keep = _paper_symbols(d)
+        keep = paper_symbols(d)
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if d.proof.refuted:
         parts.append(terminal.refutations(d.proof))
@@ -276,20 +277,9 @@ def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
 
 def _small_enough(d: Derivation) -> bool:
     """Closed forms of a unit are shown where they fit on a screen."""
-    from fcsym.closed_form import operations
+    from fcsym.closed_form import operations, paper_symbols
 
-    return operations(d, d["p"], frozenset(d.by_name[name].array for name in _paper_symbols(d))) <= 200
-
-
-def _paper_symbols(d: Derivation) -> tuple[str, ...]:
-    """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'."""
-    last = len(d.network.layers)
-    names = [f"delta{last}", f"W{last}_new", "vc"]
-    for layer in range(1, last):
-        names += [f"s{layer}", f"s{layer}_new", f"v{layer}"]
-    names += [f"delta{layer}" for layer in range(2, last)] + [f"W{layer}_new" for layer in range(2, last)]
-    names += [f"dv{layer}" for layer in range(1, last - 1)]
-    return tuple(dict.fromkeys(name for name in names if name in d.by_name))
+    return operations(d, d["p"], frozenset(d.by_name[name].array for name in paper_symbols(d))) <= 200
 
 
 def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
@@ -349,11 +339,12 @@ def _equation(d: Derivation, name: str) -> dict[str, Any]:
 
 
 def _cases(options: argparse.Namespace) -> int:
+    from fcsym.closed_form import paper_symbols
     from fcsym.flip import flips
     from fcsym.render import terminal
 
     d = _derivation(options)
-    keep = () if options.raw else tuple(n for n in _paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
+    keep = () if options.raw else tuple(n for n in paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
     rows = d.cases(
         options.quantity,
         options.unit,

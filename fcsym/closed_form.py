@@ -27,7 +27,7 @@ from fcsym.render import text
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
 
-__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "symbol_name"]
+__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol_name"]
 
 MAX_OPERATIONS = 20_000_000
 """How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
@@ -48,6 +48,10 @@ def expr(
     names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
     Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
     than `max_operations` operations.
+
+    >>> import fcsym
+    >>> expr(fcsym.derive(fcsym.Network.parse("2-2-1")), "y", keep=("v1",))
+    v_1*w_5 + v_2*w_6
     """
     equation = d.by_name[d.resolve(name, layer)]
     position = _position(d, equation, unit, output)
@@ -122,6 +126,17 @@ def _written(d: Derivation, condition: Condition, binding: Mapping[Any, int]) ->
     assert isinstance(subject, Ref)
     name = symbol_name(d, subject.array, tuple(binding[i] for i in subject.indices)).replace("_new", "'")
     return f"{name} {text.relation(condition)}"
+
+
+def paper_symbols(d: Derivation) -> tuple[str, ...]:
+    """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'."""
+    last = len(d.network.layers)
+    names = [f"delta{last}", f"W{last}_new", "vc"]
+    for layer in range(1, last):
+        names += [f"s{layer}", f"s{layer}_new", f"v{layer}"]
+    names += [f"delta{layer}" for layer in range(2, last)] + [f"W{layer}_new" for layer in range(2, last)]
+    names += [f"dv{layer}" for layer in range(1, last - 1)]
+    return tuple(dict.fromkeys(name for name in names if name in d.by_name))
 
 
 # ------------------------------------------------------------------------------------------------- arguments

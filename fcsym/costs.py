@@ -70,6 +70,10 @@ def cost(scheme: Scheme) -> Cost:
 
     What a call from Python does beside them, such as telling whether x is the input of `init`, is not counted.
     Raises ArgumentError for anything that is no scheme.
+
+    >>> from fcsym import Network, scheme
+    >>> cost(scheme(Network.parse("2-2-1"), "states")).state
+    n_1*n_2 + n_1 + 2
     """
     if not hasattr(scheme, "parts"):
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")

@@ -38,6 +38,10 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
     `slope_at_kink`: the derivative of the activations exactly at their kinks; by default what each declares, 0 for
     the built-in ones.
     Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
+
+    >>> d = derive(Network.parse("2-2-1"), "sequential")
+    >>> print(d["delta1"])
+    delta1[i] = g1[i]*sum(k: W2_new[k, i]*delta2[k])
     """
     if not isinstance(network, Network):
         raise ArgumentError(
@@ -210,11 +214,12 @@ class Derivation:
     def case_map(
         self, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
         at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
+        mark: Sequence[float] | None = None,
     ) -> Picture:  # fmt: skip
         """A picture of where each case of a hidden unit holds. See `fcsym.maps.case_map`."""
         from fcsym.maps import case_map
 
-        return case_map(self, plane, unit, layer=layer, at=at, ends=ends)
+        return case_map(self, plane, unit, layer=layer, at=at, ends=ends, mark=mark)
 
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows: the first unit over (x_1, x_2) and over (eta, w)."""

@@ -24,8 +24,9 @@ from fcsym.render.picture import Picture, Region, region_map
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
+    from fcsym.network import Network
 
-__all__ = ["case_map", "case_maps"]
+__all__ = ["arrays_of", "case_map", "case_maps", "default_plane", "numbers_of", "sample", "table_of", "value_ends"]
 
 _CELLS = 96
 _BISECTIONS = 16
@@ -34,28 +35,31 @@ _NUMBERS = 4_000_000  # at most so many at once
 
 Point: TypeAlias = "tuple[float, float]"
 Labels: TypeAlias = "npt.NDArray[np.int64]"
+Scalars: TypeAlias = "Mapping[str, tuple[Array, tuple[int, ...]]]"
 Plane: TypeAlias = "Callable[[npt.NDArray[np.float64]], Labels]"
 
 
 def case_map(
     d: Derivation, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
     at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
+    mark: Sequence[float] | None = None,
 ) -> Picture:  # fmt: skip
     """Where each case of one hidden unit holds, over two of the numbers that enter a step.
 
     `plane`: their names, such as ("x_1", "x_2") or ("eta", "w_5"), as closed forms have them. `layer`: which hidden
     layer, by default the last. `at`: values of other numbers; those that are not given are taken from the first of a
-    few fixed samples that shows as many cases as possible. `ends`: both ends of each axis.
+    few fixed samples that shows as many cases as possible. `ends`: both ends of each axis. `mark`: the two values of a
+    point to mark.
     Raises ArgumentError for a name, unit, layer or value that does not exist, CompileError without a kernel.
     """
-    equation = _table(d, layer)
-    scalars = _scalars(d)
+    equation = table_of(d, layer)
+    scalars = numbers_of(d)
     names = _plane(plane, scalars)
     width = d.network.widths[equation.array.axes[-1].layer]
     if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
         raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
     given = _given(at or {}, names, scalars)
-    spans = _ends(ends, names)
+    spans = value_ends(ends, names)
     kernel = _Kernel(d, d.compile().step, equation, unit - 1, scalars, names)
     values = _sample(kernel, scalars, given, spans)
     regions, borders = _regions(equation, kernel.plane(values, spans))
@@ -74,7 +78,20 @@ def case_map(
         borders,
         (axes[0], axes[1]),
         (*caption[:-1], (False, f": {shares}.")),
+        _mark(mark, spans),
     )
+
+
+def _mark(mark: Sequence[float] | None, spans: tuple[Point, Point]) -> Point | None:
+    """The two values => a place in the unit square; ArgumentError for one outside the map."""
+    if mark is None:
+        return None
+    if isinstance(mark, str) or not isinstance(mark, Sequence) or len(mark) != 2:
+        raise ArgumentError(f"mark is {str(mark)[:40]!r}: give the two values of a point.")
+    x, y = ((_real(value, "mark") - low) / (high - low) for value, (low, high) in zip(mark, spans, strict=True))
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise ArgumentError(f"mark is {str(mark)[:40]!r}, which is not on the map: give a point between its ends.")
+    return x, y
 
 
 def case_maps(d: Derivation) -> tuple[Picture, ...]:
@@ -83,25 +100,31 @@ def case_maps(d: Derivation) -> tuple[Picture, ...]:
     w is the unit's weight in the layer above. There are none for a derivation without case distinctions or kernel.
     """
     try:
-        equation = _table(d, None)
-        scalars = _scalars(d)
-        axis = equation.array.axes[-1]
+        equation = table_of(d, None)
+        scalars = numbers_of(d)
         inputs = [name for name, (array, _) in scalars.items() if array.symbol == "x"]
-        above = [
-            name
-            for name, (array, _) in scalars.items()
-            if array in d.network.parameters and len(array.axes) == 2 and array.axes[1] == axis
-        ]
-        planes = [tuple(inputs)] * (len(inputs) == 2) + [("eta", name) for name in above[:1] if "eta" in scalars]
+        planes = [tuple(inputs)] * (len(inputs) == 2)
+        planes += [default_plane(equation, scalars)] if "eta" in scalars else []
         return tuple(case_map(d, plane) for plane in planes)
     except (ArgumentError, CompileError):
         return ()
 
 
+def default_plane(equation: Equation, scalars: Scalars, unit: int = 1) -> tuple[str, str]:
+    """Eta, and the first weight with which the layer above reads the unit."""
+    axis = equation.array.axes[-1]
+    above = next(
+        name
+        for name, (array, place) in scalars.items()
+        if array.symbol == "W" and len(array.axes) == 2 and array.axes[1] == axis and place[1] == unit - 1
+    )
+    return "eta", above
+
+
 # ---------------------------------------------------------------------------------------------------- arguments
 
 
-def _table(d: Derivation, layer: int | None) -> Equation:
+def table_of(d: Derivation, layer: int | None) -> Equation:
     """The case distinction of a hidden layer's units."""
     tables = [e for e in d.equations if e.rule is Rule.CASES and isinstance(e.rhs, Cases)]
     chosen = [e for e in tables if layer is None or e.array.layer == layer]
@@ -113,7 +136,7 @@ def _table(d: Derivation, layer: int | None) -> Equation:
     return chosen[-1]
 
 
-def _scalars(d: Derivation) -> dict[str, tuple[Array, tuple[int, ...]]]:
+def numbers_of(d: Derivation) -> Scalars:
     """Every number that enters a step, by its name."""
     defined = {e.array for e in d.equations if e.defines}
     operands = dict.fromkeys(array for e in d.equations for array in e.operands)
@@ -153,7 +176,8 @@ def _real(value: object, what: str) -> float:
     return float(value)
 
 
-def _ends(ends: Sequence[Sequence[float]] | None, names: Sequence[str]) -> tuple[Point, Point]:
+def value_ends(ends: Sequence[Sequence[float]] | None, names: Sequence[str]) -> tuple[Point, Point]:
+    """Both ends of each axis: those given, or 0 to 1 for eta and -2 to 2 for everything else."""
     if ends is None:
         first, second = ((0.0, 1.0) if name == "eta" else (-2.0, 2.0) for name in names)
         return first, second
@@ -170,12 +194,23 @@ def _ends(ends: Sequence[Sequence[float]] | None, names: Sequence[str]) -> tuple
 # --------------------------------------------------------------------------------------------------- evaluation
 
 
+def arrays_of(network: Network, scalars: Scalars, columns: Mapping[str, npt.NDArray[np.float64]]) -> tuple[Any, ...]:
+    """One row of numbers per point => the arguments of a step, with one leading axis: weights, x, target, eta."""
+    count = len(next(iter(columns.values())))
+    arrays: dict[str, npt.NDArray[np.float64]] = {}
+    for name, (array, place) in scalars.items():
+        whole = arrays.setdefault(array.name, np.empty((count, *network.shape(array))))
+        whole.reshape(count, -1)[:, _offset(place, network.shape(array))] = columns[name]
+    weights = [arrays.pop(theta.name) for theta in network.parameters]
+    return weights, arrays["x"], arrays["yg"], arrays["eta"]
+
+
 class _Kernel:
     """The number of the case that holds, at many points at once."""
 
     def __init__(
         self, d: Derivation, step: Any, equation: Equation, unit: int,
-        scalars: Mapping[str, tuple[Array, tuple[int, ...]]], names: tuple[str, str],
+        scalars: Scalars, names: tuple[str, str],
     ) -> None:  # fmt: skip
         self.network, self.step, self.equation, self.unit = d.network, step, equation, unit
         self.scalars, self.names = scalars, names
@@ -193,12 +228,7 @@ class _Kernel:
 
     def _some(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> Labels:
         count = len(next(iter(columns.values())))
-        arrays: dict[str, npt.NDArray[np.float64]] = {}
-        for name, (array, place) in self.scalars.items():
-            whole = arrays.setdefault(array.name, np.empty((count, *self.network.shape(array))))
-            whole.reshape(count, -1)[:, _offset(place, self.network.shape(array))] = columns[name]
-        weights = [arrays.pop(theta.name) for theta in self.network.parameters]
-        after = self.step(weights, arrays["x"], arrays["yg"], arrays["eta"], undefined="nan")
+        after = self.step(*arrays_of(self.network, self.scalars, columns), undefined="nan")
         assert isinstance(self.equation.rhs, Cases)
         labels = np.full(count, -1)
         for n, branch in enumerate(self.equation.rhs):
@@ -235,10 +265,19 @@ _RELATIONS: Mapping[str, Callable[[Any, float], Any]] = {
 }
 
 
+def sample(d: Derivation, equation: Equation, unit: int, names: tuple[str, str], given: Mapping[str, float],
+           spans: tuple[Point, Point]) -> dict[str, float]:  # fmt: skip
+    """Values for every number, those of the plane included, at which a map shows as much as possible."""
+    scalars = numbers_of(d)
+    return _sample(_Kernel(d, d.compile().step, equation, unit - 1, scalars, names), scalars, given, spans)
+
+
 def _sample(
     kernel: _Kernel, scalars: Mapping[str, object], given: Mapping[str, float], spans: tuple[Point, Point]
 ) -> dict[str, float]:  # fmt: skip
     """Values for all numbers: of a few fixed samples the first that shows most cases in areas one can see."""
+    if len(given) + len(kernel.names) == len(scalars):
+        return dict(given)  # nothing is left to be drawn
     best: tuple[float, dict[str, float]] | None = None
     coarse = (np.indices((15, 15)).reshape(2, -1).T + 0.5) / 15
     for seed in range(_TRIED if kernel.weights <= 500 else 3):

@@ -64,7 +64,11 @@ class Network:
 
     @classmethod
     def parse(cls, text: str, activation: object = "relu", bias: object = False) -> Network:
-        """ "2-2-1" => the network with these widths. Raises NetworkError when the text is not of that form."""
+        """ "2-2-1" => the network with these widths. Raises NetworkError when the text is not of that form.
+
+        >>> Network.parse("2-3-1", bias=True).widths
+        (2, 3, 1)
+        """
         if not isinstance(text, str) or len(text) > 1000 or not re.fullmatch(r"[0-9]+(-[0-9]+)+", text, re.ASCII):
             raise NetworkError(
                 f"The network {str(text)[:60]!r} is not understood: write widths from input to output, such as 2-2-1."
@@ -90,9 +94,16 @@ class Network:
                 raise
             raise NetworkError(f"{where} is not valid TOML: {problem}; mend it there.") from None
         try:
-            return _from_data(data)
+            return cls.from_table(data)
         except NetworkError as problem:
             raise NetworkError(f"{where}: {problem}") from None
+
+    @classmethod
+    def from_table(cls, data: Mapping[str, object]) -> Network:
+        """What a network file holds, as `tomllib` reads it => the network. Raises NetworkError as `load` does."""
+        if not isinstance(data, Mapping):
+            raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
+        return _from_data(data)
 
     # --------------------------------------------------------------------------------------------- readings
 

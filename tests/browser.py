@@ -15,6 +15,7 @@ OPTIONS = [
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
     "--remote-debugging-pipe",
 ]  # fmt: skip
+KEYS = {"End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
 PATIENCE = 60  # seconds
 
 
@@ -81,6 +82,9 @@ class Browser:
         return message
 
     def open(self, path, width=1200, height=900, dark=False):
+        self.visit(path.resolve().as_uri(), width, height, dark)
+
+    def visit(self, address, width=1200, height=900, dark=False):
         self.requests.clear()
         self.messages.clear()
         self._events.clear()
@@ -89,7 +93,7 @@ class Browser:
         )
         scheme = "dark" if dark else "light"
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.ask("Page.navigate", url=path.resolve().as_uri())
+        self.ask("Page.navigate", url=address)
         while "load" not in self._events:
             self._read()
 
@@ -98,6 +102,10 @@ class Browser:
         if "exceptionDetails" in result:
             raise RuntimeError(result["exceptionDetails"])
         return result["result"].get("value")
+
+    def press(self, key):
+        for kind in ("keyDown", "keyUp"):
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
 
     def picture(self, path, whole=True):
         made = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

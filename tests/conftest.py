@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -49,16 +51,6 @@ def derivation(network, order):
     return derive(network, order)
 
 
-def need_package(name: str):
-    """A module; without it the test is skipped, and fails where FCSYM_REQUIRE says it must run."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        if name in os.environ.get("FCSYM_REQUIRE", "").split(","):
-            pytest.fail(f"{name} is not installed, and FCSYM_REQUIRE says that it must be")
-        pytest.skip(f"{name} is not installed")
-
-
 def need(tool: str) -> str:
     """The path of a program; without it the test is skipped, and fails where FCSYM_REQUIRE says it must run."""
     path = shutil.which(tool)
@@ -67,3 +59,12 @@ def need(tool: str) -> str:
             pytest.fail(f"{tool} is not installed, and FCSYM_REQUIRE says that it must be")
         pytest.skip(f"{tool} is not installed")
     return path
+
+
+def need_package(name: str) -> ModuleType:
+    """A package; without it the test is skipped, and fails where FCSYM_REQUIRE says it must run."""
+    if find_spec(name) is None:
+        if name in os.environ.get("FCSYM_REQUIRE", "").split(","):
+            pytest.fail(f"{name} is not installed, and FCSYM_REQUIRE says that it must be")
+        pytest.skip(f"{name} is not installed")
+    return import_module(name)

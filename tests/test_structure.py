@@ -50,6 +50,18 @@ MAY = {
     "render": {*BASE, "files"},
     "kernel": {*BASE, "network"},
     "maps": {"equation", "errors", "expression", "notation", "render"},
+    "explorer": {
+        "closed_form",
+        "derivation",
+        "equation",
+        "errors",
+        "expression",
+        "maps",
+        "network",
+        "notation",
+        "render",
+    },
+    "charts": {"costs", "equation", "errors", "expression", "network", "render", "schemes"},
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
     "trajectory": {"checker", "equation", "network", "oracle"},
@@ -57,6 +69,9 @@ MAY = {
     "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
     "flip": {"derivation"},
     "export": {"errors", "files", "kernel", "notation", "oracle"},
+    "gallery": {
+        *("costs", "derivation", "equation", "errors", "export", "files", "kernel", "network", "render", "schemes")
+    },
 }
 
 

@@ -9,13 +9,16 @@ answers the sentences. `recheck` evaluates counterexamples with fractions alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
+from html import escape
 from typing import Any
 
 from fcsym.equation import Rule
+from fcsym.errors import ArgumentError
 from fcsym.paper.correction import Correction, correct
 from fcsym.paper.formula import Claim, latex_claim
 from fcsym.paper.model import derivation
@@ -83,6 +86,26 @@ class Audit:
         """How many rows have that verdict."""
         return sum(finding.verdict is verdict for finding in self.findings)
 
+    def _repr_html_(self) -> str:
+        rows = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in self._cells()]
+        head = "".join(
+            f"<th>{name}</th>" for name in ("where", "printed", "verdict", "true where", "false at", "correct")
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+    def __str__(self) -> str:
+        return "\n".join(" | ".join(cells) for cells in self._cells())
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """For each row: where it is printed, what, the verdict, condition, counterexample and correction."""
+        return [
+            (
+                f"{f.row.label}, {f.row.place}", str(f.row.claim or f.row.printed), f.verdict.value,
+                f.condition, f.counterexample, f.correction,
+            )
+            for f in self.findings
+        ]  # fmt: skip
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON document."""
         return {"rows": [finding.as_dict() for finding in self.findings]}
@@ -107,14 +130,29 @@ def assumptions(row: Row) -> list[str]:
 
 def audit(
     limits: Limits = Limits(),  # noqa: B008  # it is frozen
-    rows: Sequence[Row] = ROWS, progress: Callable[[str], None] = lambda _: None,
+    rows: Sequence[Row | str] = ROWS, progress: Callable[[str], None] = lambda _: None,
 ) -> Audit:  # fmt: skip
-    """Printed rows => findings. `progress` is called with the label of each row before it is examined."""
+    """Printed rows => findings: the verdict of the engine on each equation that the paper prints.
+
+    `rows`: all of them, or only these; a text stands for every row whose label begins with it, such as "eq. 31".
+    `limits`: how long z3 may think. `progress` is called with the label of each row before it is examined.
+    Raises ArgumentError for a text that no label begins with.
+    """
     findings = []
-    for row in rows:
+    for row in (row for entry in rows for row in _meant(entry)):
         progress(row.label)
         findings.append(examine(row, limits))
     return Audit(tuple(findings))
+
+
+def _meant(entry: Row | str) -> Sequence[Row]:
+    if isinstance(entry, Row):
+        return (entry,)
+    found = [row for row in ROWS if re.match(rf"{re.escape(str(entry))}(?![0-9a-z])", row.label)]
+    if not found:
+        labels = ", ".join(dict.fromkeys(row.label.split(",")[0] for row in ROWS))
+        raise ArgumentError(f"No printed row is called {str(entry)[:40]!r}: the labels begin with {labels}.")
+    return found
 
 
 def examine(row: Row, limits: Limits = Limits()) -> Finding:  # noqa: B008  # it is frozen

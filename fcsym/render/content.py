@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.proof import Finding
 
-__all__ = ["ClosedForm", "Content", "Row", "Section", "Step", "checked", "content", "counted"]
+__all__ = ["ClosedForm", "Content", "Row", "Section", "Step", "checked", "content", "counted", "element"]
 
 MAX_FLAT = 24
 """Weights up to which a network is small: its equations can be written out, and have an appendix of closed forms."""
@@ -405,6 +405,29 @@ def _elements(
             written = Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
             result.append(ClosedForm(place, written, label, _verdict(findings, equation.name, label or None)))
     return result
+
+
+def element(
+    d: Derivation, name: str, unit: int, output: int = 1, *, case: str | None = None, keep: tuple[str, ...] = ()
+) -> Equation | None:
+    """The closed form of one element, written out as documents have it; None where it would be too long to read.
+
+    Arguments as for `Derivation.expr`.
+    """
+    equation = d.by_name[d.resolve(name)]
+    shape = d.network.shape(equation.array)
+    names = _scalar_names(d)
+    position = (output - 1, unit - 1)[2 - len(shape) :]
+    lhs = names[scalar_name(d.network, equation.array, position)]
+    for kept in (keep, tuple(dict.fromkeys((*keep, *(e.name for e in d if e.defines and isinstance(e.rhs, Apply)))))):
+        try:
+            value = d.expr(equation.name, unit, output=output, case=case, keep=kept)
+            if value.count_ops() > _MAX_OPERATIONS:
+                continue
+            return Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
+        except (_Unreadable, SizeError):
+            continue
+    return None
 
 
 def _occurs(findings: Mapping[tuple[str, str | None], Finding], equation: Equation, branch: Branch) -> bool:

@@ -22,7 +22,7 @@ from fcsym.notation import flat_latex, latex_array
 if TYPE_CHECKING:
     from fcsym.network import Network
 
-__all__ = ["Picture", "Region", "draw", "region_map"]
+__all__ = ["Picture", "Region", "draw", "framed", "label", "region_map", "rounded"]
 
 _STYLE = """<style>
 .fc-picture { --fc-paper: #ffffff; --fc-ink: #1d2129; --fc-soft: #69717d; --fc-line: #b9bfc8; --fc-unit: #eef2f6;
@@ -41,6 +41,7 @@ _STYLE = """<style>
 .fc-picture .fc-paper { fill: var(--fc-paper); }
 .fc-picture .fc-frame { fill: none; stroke: var(--fc-soft); stroke-width: 1; }
 .fc-picture .fc-border { fill: none; stroke: var(--fc-paper); stroke-width: 1.6; stroke-linecap: round; }
+.fc-picture .fc-mark { fill: var(--fc-ink); stroke: var(--fc-paper); stroke-width: 2; }
 .fc-picture .fc-name { font: 13px system-ui, sans-serif; }
 </style>"""
 
@@ -67,17 +68,19 @@ class Picture:
         return write_text(where, self.svg + "\n")
 
 
-def _framed(width: float, height: float, title: str, words: str, body: Iterator[str]) -> Picture:
+def framed(width: float, height: float, title: str, words: str, body: Iterator[str]) -> Picture:
+    """What is drawn => the picture, with its own paper and colours."""
     opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="fc-picture" viewBox="0 0 {_n(width)} {_n(height)}" '
-        f'width="{_n(width)}" height="{_n(height)}" role="img" aria-label="{escape(words)}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="fc-picture" viewBox="0 0 {rounded(width)} {rounded(height)}" '
+        f'width="{rounded(width)}" height="{rounded(height)}" role="img" aria-label="{escape(words)}">'
     )
-    paper = f'<rect class="fc-paper" width="{_n(width)}" height="{_n(height)}" rx="8"/>'
+    paper = f'<rect class="fc-paper" width="{rounded(width)}" height="{rounded(height)}" rx="8"/>'
     parts = [opening, f"<title>{escape(title)}</title>", _STYLE, paper, *body, "</svg>"]
     return Picture("\n".join(parts), words)
 
 
-def _n(value: float) -> str:
+def rounded(value: float) -> str:
+    """A coordinate, to a tenth."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -101,18 +104,21 @@ def _spans(latex: str) -> str:
     for part, shift in ((found["upper"], -7), (found["lower"], 4)):
         if part:
             # what stands below begins under what stands above
-            result += f'<tspan dx="{_n(-back)}" dy="{_n(shift - moved)}" font-size="72%">{escape(part)}</tspan>'
+            result += (
+                f'<tspan dx="{rounded(-back)}" dy="{rounded(shift - moved)}" font-size="72%">{escape(part)}</tspan>'
+            )
             moved, back = shift, 5.2 * len(part.strip("()′")) + 4 * sum(c in "()" for c in part) + 3 * part.count("′")
     return result
 
 
-def _text(x: float, y: float, inner: str, kind: str = "") -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}"{f" class={kind!r}" if kind else ""}>{inner}</text>'
+def label(x: float, y: float, inner: str, kind: str = "") -> str:
+    """A text at a place; `inner` is escaped already."""
+    return f'<text x="{rounded(x)}" y="{rounded(y)}"{f" class={kind!r}" if kind else ""}>{inner}</text>'
 
 
 def _over_lines(x: float, y: float, inner: str) -> str:
     """A name that can be read where lines cross it: first a wide shadow of it, then the name."""
-    return _text(x, y, inner, "fc-halo") + _text(x, y, inner, "fc-weight")
+    return label(x, y, inner, "fc-halo") + label(x, y, inner, "fc-weight")
 
 
 # ------------------------------------------------------------------------------------------------------ network
@@ -153,10 +159,10 @@ def draw(network: Network) -> Picture:
         for n, layer in enumerate(columns):
             units = shown[n]
             if layer is None or units is None:
-                yield _text(places[n][0][0], places[n][0][1] + 6, "⋯")
+                yield label(places[n][0][0], places[n][0][1] + 6, "⋯")
                 continue
             for unit, (x, y) in zip(units, places[n], strict=True):
-                yield from [_text(x, y + 6, "⋮")] if unit is None else _unit(network, layer, unit, x, y)
+                yield from [label(x, y + 6, "⋮")] if unit is None else _unit(network, layer, unit, x, y)
             yield from _caption(network, layer, places[n][0][0], height)
 
     sizes = ", ".join(map(str, network.widths[1:-1])) or "no"
@@ -164,7 +170,7 @@ def draw(network: Network) -> Picture:
         f"The network {network}: {network.widths[0]} inputs x, {sizes} hidden units, "
         f"{network.widths[-1]} outputs y, every unit connected to every unit of the layer before."
     )
-    return _framed(width, height, f"The network {network}", words, body())
+    return framed(width, height, f"The network {network}", words, body())
 
 
 def _first_and_last(count: int, most: int) -> list[int | None]:
@@ -185,19 +191,20 @@ def _symbol(network: Network, layer: int, unit: int) -> list[str]:
 def _unit(network: Network, layer: int, unit: int, x: float, y: float) -> Iterator[str]:
     names = _symbol(network, layer, unit)
     if len(names) == 1:
-        yield f'<circle class="fc-unit" cx="{_n(x)}" cy="{_n(y)}" r="21"/>'
-        yield _text(x, y + 6, _spans(names[0]))
+        yield f'<circle class="fc-unit" cx="{rounded(x)}" cy="{rounded(y)}" r="21"/>'
+        yield label(x, y + 6, _spans(names[0]))
     else:
         half = 33 if len(network.layers) == 2 else 40
         yield (
-            f'<rect class="fc-unit" x="{_n(x - half)}" y="{_n(y - 21)}" width="{2 * half}" height="42" rx="21"/>'
-            f'<path class="fc-frame" d="M{_n(x)} {_n(y - 21)}v42"/>'
+            f'<rect class="fc-unit" x="{rounded(x - half)}" y="{rounded(y - 21)}" width="{2 * half}" height="42" '
+            'rx="21"/>'
+            f'<path class="fc-frame" d="M{rounded(x)} {rounded(y - 21)}v42"/>'
         )
-        yield _text(x - half / 2 + 2, y + 6, _spans(names[0]))
-        yield _text(x + half / 2 - 2, y + 6, _spans(names[1]))
+        yield label(x - half / 2 + 2, y + 6, _spans(names[0]))
+        yield label(x + half / 2 - 2, y + 6, _spans(names[1]))
     if layer and network.layers[layer - 1].bias:
         bias = flat_latex(network, Array("b", layer, (Axis(layer),)), (unit,))
-        yield f'<path class="fc-edge" d="M{_n(x + 8)} {_n(y - 33)}L{_n(x)} {_n(y - 21)}"/>'
+        yield f'<path class="fc-edge" d="M{rounded(x + 8)} {rounded(y - 33)}L{rounded(x)} {rounded(y - 21)}"/>'
         yield _over_lines(x + 17, y - 29, _spans(bias))
 
 
@@ -217,7 +224,7 @@ def _edges(
                 continue
             left = x1 + (reach if layer - 1 > 0 else 21)
             right = x2 - (reach if layer < len(network.layers) else 21)
-            yield f'<path class="fc-edge" d="M{_n(left)} {_n(y1)}L{_n(right)} {_n(y2)}"/>'
+            yield f'<path class="fc-edge" d="M{rounded(left)} {rounded(y1)}L{rounded(right)} {rounded(y2)}"/>'
             if named:
                 # near its own end, where the lines of different units are apart
                 crowded = network.widths[layer] + network.widths[layer - 1] > 4
@@ -229,7 +236,7 @@ def _edges(
         top = min(y for _, y in (*below[1], *above[1]))
         labels.append(_over_lines(x, top - 26, _spans(latex_array(matrix))))
         size = f"{network.widths[layer]} × {network.widths[layer - 1]}"
-        labels.append(_text(x, top - 10, escape(size), "fc-soft"))
+        labels.append(label(x, top - 10, escape(size), "fc-soft"))
 
 
 def _caption(network: Network, layer: int, x: float, height: float) -> Iterator[str]:
@@ -244,7 +251,7 @@ def _caption(network: Network, layer: int, x: float, height: float) -> Iterator[
         lines = [f"layer {layer}", ", ".join(filter(None, (network.layers[layer - 1].activation.name, count)))]
     for n, line in enumerate(lines):
         if line:
-            yield _text(x, height - 34 + 17 * n, escape(line), "fc-soft")
+            yield label(x, height - 34 + 17 * n, escape(line), "fc-soft")
 
 
 # --------------------------------------------------------------------------------------------------------- maps
@@ -266,11 +273,12 @@ class Region:
 def region_map(
     title: str, words: str, regions: Sequence[Region], borders: Sequence[Sequence[tuple[float, float]]],
     axes: tuple[tuple[str, float, float], tuple[str, float, float]], caption: tuple[tuple[bool, str], ...],
+    mark: tuple[float, float] | None = None,
 ) -> Picture:  # fmt: skip
-    """Regions in a frame. `axes`: for each direction the name in LaTeX and both ends."""
+    """Regions in a frame. `axes`: for each direction the name in LaTeX and both ends. `mark`: a point in the frame."""
 
     def at(point: tuple[float, float]) -> str:
-        return f"{_n(_LEFT + _SIDE * point[0])} {_n(_TOP + _SIDE * (1 - point[1]))}"
+        return f"{rounded(_LEFT + _SIDE * point[0])} {rounded(_TOP + _SIDE * (1 - point[1]))}"
 
     def body() -> Iterator[str]:
         for n, region in enumerate(regions):
@@ -283,15 +291,18 @@ def region_map(
         for region in regions:
             if region.label is not None:
                 x, y = at(region.label).split()
-                yield _text(float(x), float(y) + 4, escape(region.name).replace("-&gt;", "→"), "fc-name")
+                yield label(float(x), float(y) + 4, escape(region.name).replace("-&gt;", "→"), "fc-name")
+        if mark is not None:
+            x, y = at(mark).split()
+            yield f'<circle class="fc-mark" cx="{x}" cy="{y}" r="6"/>'
         yield from _axis(axes)
         for n, region in enumerate(regions):
             left, base = _LEFT + 160 * (n % 2), _TOP + _SIDE + 74 + 22 * (n // 2)
             yield f'<rect x="{left}" y="{base - 10}" width="12" height="12" rx="2" fill="var(--fc-{n % _COLOURS})"/>'
-            yield _text(left + 18, base, escape(region.name).replace("-&gt;", "→"), "fc-soft fc-left")
+            yield label(left + 18, base, escape(region.name).replace("-&gt;", "→"), "fc-soft fc-left")
 
     height = _TOP + _SIDE + 74 + 22 * ((len(regions) + 1) // 2)
-    return replace(_framed(_LEFT + _SIDE + 24, height, title, words, body()), caption=caption)
+    return replace(framed(_LEFT + _SIDE + 24, height, title, words, body()), caption=caption)
 
 
 def _long_enough(border: Sequence[tuple[float, float]]) -> bool:
@@ -303,10 +314,10 @@ def _axis(axes: tuple[tuple[str, float, float], tuple[str, float, float]]) -> It
     for n in range(5):
         share = n / 4
         x, y = _LEFT + share * _SIDE, _TOP + _SIDE
-        yield f'<path class="fc-frame" d="M{_n(x)} {y}v5"/>'
-        yield _text(x, y + 19, f"{left + share * (right - left):g}".replace("-", "−"), "fc-soft")
+        yield f'<path class="fc-frame" d="M{rounded(x)} {y}v5"/>'
+        yield label(x, y + 19, f"{left + share * (right - left):g}".replace("-", "−"), "fc-soft")
         y_tick = _TOP + (1 - share) * _SIDE
-        yield f'<path class="fc-frame" d="M{_LEFT} {_n(y_tick)}h-5"/>'
-        yield _text(_LEFT - 20, y_tick + 4, f"{bottom + share * (top - bottom):g}".replace("-", "−"), "fc-soft")
-    yield _text(_LEFT + _SIDE / 2, _TOP + _SIDE + 42, _spans(across))
-    yield _text(_LEFT - 46, _TOP + _SIDE / 2 + 5, _spans(up))
+        yield f'<path class="fc-frame" d="M{_LEFT} {rounded(y_tick)}h-5"/>'
+        yield label(_LEFT - 20, y_tick + 4, f"{bottom + share * (top - bottom):g}".replace("-", "−"), "fc-soft")
+    yield label(_LEFT + _SIDE / 2, _TOP + _SIDE + 42, _spans(across))
+    yield label(_LEFT - 46, _TOP + _SIDE / 2 + 5, _spans(up))

@@ -1,0 +1,287 @@
+"""The gallery: folders with a spec of at most 40 lines, and beside it everything that is generated from it.
+
+    <case>/spec.toml      title, about, order, scheme, [network]; read by `read`
+    <case>/generated/     one file per writer in WRITERS
+    README.md             the table of cases
+
+`python -m fcsym.gallery [FOLDER]` rebuilds a gallery, in derivations unless told otherwise; the same bytes every time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from fcsym.costs import cost
+from fcsym.derivation import Derivation, derive
+from fcsym.equation import Equation, Order, Verdict
+from fcsym.errors import ArgumentError, NetworkError
+from fcsym.export import TARGETS
+from fcsym.files import write_text
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.rows import frozen_rows
+from fcsym.network import Network
+from fcsym.render import html, latex, text
+from fcsym.render.content import Content, Step, content
+from fcsym.schemes import Scheme, scheme
+from fcsym.schemes.statements import next_input
+
+__all__ = ["GENERATED", "MEND", "WRITERS", "Case", "Spec", "build", "flaws", "read", "write"]
+
+SPEC, GENERATED, INDEX = "spec.toml", "generated", "README.md"
+MEND = "run `make gallery` to mend this"
+_MOST_LINES = 40
+_KEYS = ("title", "about", "order", "scheme", "only", "statement", "network")
+_ELSEWHERE = ("paper",)  # the audit, rebuilt by `python -m fcsym.paper`
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a case is; everything else follows."""
+
+    name: str  # of its folder
+    title: str
+    about: str  # one sentence
+    network: Network
+    order: Order
+    scheme: str  # the way to carry training state that is counted
+    only: str | None = None  # the one quantity that is shown, with what leads to it
+    statement: str | None = None  # "next input": that list of equations, instead of the whole step
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec with what is derived from it."""
+
+    spec: Spec
+
+    @cached_property
+    def derivation(self) -> Derivation:
+        """The list of equations that is shown."""
+        if self.spec.statement is None:
+            return derive(self.spec.network, self.spec.order)
+        return next_input(self.spec.network, self.spec.order).parts[-1]
+
+    @cached_property
+    def carried(self) -> Scheme:
+        """The scheme whose state and operations are counted."""
+        return scheme(self.spec.network, self.spec.scheme, self.spec.order)
+
+    @cached_property
+    def page(self) -> Content:
+        """What the documents show."""
+        return content(self.derivation, only=self.spec.only)
+
+    def exported(self, target: str) -> Mapping[str, str]:
+        """The scheme's files for a target, by name."""
+        if target not in self._exported:
+            rows = frozen_rows(self.carried)
+            self._exported[target] = TARGETS[target].files(lower_scheme(self.carried), "update", rows)
+        return self._exported[target]
+
+    @cached_property
+    def _exported(self) -> dict[str, Mapping[str, str]]:
+        return {}
+
+    def count(self, verdict: Verdict) -> int:
+        """How many of the equations and cases that are shown have that verdict."""
+        return dict(self.page.counts).get(verdict, 0)
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def read(path: str | os.PathLike[str]) -> Spec:
+    """A spec file => the spec. Raises ArgumentError or NetworkError, in one sentence, where it is not as it should."""
+    where = Path(path)
+    try:
+        lines = where.read_text(encoding="utf-8")
+        data = tomllib.loads(lines, parse_float=Decimal)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ArgumentError(f"{where} cannot be read ({problem}): give a spec in TOML.") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise ArgumentError(f"{where} is not valid TOML: {problem}; mend it there.") from None
+    if len(lines.splitlines()) > _MOST_LINES:
+        raise ArgumentError(f"{where} has more than {_MOST_LINES} lines: a spec says what is derived, and no more.")
+    for key in data:
+        if key not in _KEYS:
+            raise ArgumentError(f"{where} has an unknown key {key[:40]!r}: the keys are {', '.join(_KEYS)}.")
+    for key in ("title", "about", "order", "scheme", "network"):
+        if key not in data:
+            raise ArgumentError(f"{where} has no {key}: give one.")
+    for key in _KEYS[:-1]:
+        if not isinstance(data.get(key, ""), str):
+            raise ArgumentError(f"{where}: {key} is {str(data[key])[:40]!r}; give a text.")
+    if data.get("statement", "next input") != "next input":
+        raise ArgumentError(f"{where}: the statement {data['statement'][:40]!r} is not known: write next input.")
+    try:
+        network = Network.from_table(data["network"])
+    except NetworkError as problem:
+        raise NetworkError(f"{where}: {problem}") from None
+    return Spec(
+        where.parent.name, data["title"], data["about"], network, cast("Order", data["order"]), data["scheme"],
+        data.get("only"), data.get("statement"),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------ writing
+
+
+def _tex(case: Case) -> str:
+    return latex.document(case.derivation, only=case.spec.only)
+
+
+def _page(case: Case) -> str:
+    return html.document(case.derivation, only=case.spec.only)
+
+
+def _report(case: Case) -> str:
+    page, spent = case.page, cost(case.carried)
+    proof = case.carried.proof
+    data = {
+        "title": case.spec.title, "about": case.spec.about,
+        "network": str(case.spec.network), "order": case.spec.order,
+        "assumptions": list(page.assumptions), "equations": [_equation(step) for step in page.steps],
+        "proved": case.count(Verdict.PROVED), "refuted": case.count(Verdict.REFUTED),
+        "undecided": case.count(Verdict.UNDECIDED), "chosen": case.count(Verdict.CHOSEN),
+        "deciders": {"index notation": str(case.spec.network), "instance": page.instance, "method": page.method},
+        "scheme": {
+            "name": case.spec.scheme, "state": str(spent.state), "operations": str(spent.operations),
+            "state_value": spent.at(spent.state), "operations_value": spent.at(spent.operations),
+            "proved": proof.count(Verdict.PROVED), "refuted": proof.count(Verdict.REFUTED),
+            "undecided": proof.count(Verdict.UNDECIDED), "chosen": proof.count(Verdict.CHOSEN),
+        },
+    }  # fmt: skip
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _equation(step: Step) -> dict[str, Any]:
+    equation: Equation = step.equation
+    return {
+        "number": step.number, "name": equation.name, "equation": text.equation(equation),
+        "rule": equation.rule.value, "because": equation.because, "uses": list(step.uses), "cite": equation.cite,
+        "verdict": step.verdict.value, "note": step.note,
+        "cases": [
+            {
+                "name": row.branch.name, "when": [text.condition(c) for c in row.branch.when],
+                "value": None if row.branch.value is None else text.expression(row.branch.value),
+                "verdict": row.verdict.value, "possible": row.possible, "note": row.note,
+            }
+            for rows in step.rows for row in rows
+        ],
+    }  # fmt: skip
+
+
+WRITERS: Mapping[str, Callable[[Case], str]] = {
+    "derivation.tex": _tex,
+    "derivation.html": _page,
+    "report.json": _report,
+    "update.py": lambda case: case.exported("numpy")["update.py"],
+    "update.c": lambda case: case.exported("c")["update.c"],
+    "update.h": lambda case: case.exported("c")["update.h"],
+}
+"""File name => what is in it. A further file of every case is a further line here."""
+
+
+def build(folder: str | os.PathLike[str], progress: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+    """A gallery => its generated files: their paths in the folder, and their texts.
+
+    Raises ArgumentError where there is no case, and what `read`, `derive` and `scheme` raise.
+    """
+    made: dict[str, str] = {}
+    cases = []
+    for spec in _specs(Path(folder)):
+        case = Case(read(spec))
+        progress(case.spec.name)
+        cases.append(case)
+        try:
+            for name, writer in WRITERS.items():
+                made[f"{case.spec.name}/{GENERATED}/{name}"] = writer(case)
+        except ArgumentError as problem:
+            raise ArgumentError(f"{spec}: {problem}") from None
+    made[INDEX] = _index(cases)
+    return made
+
+
+def _specs(folder: Path) -> list[Path]:
+    found = sorted(folder.glob(f"*/{SPEC}"))
+    if not found:
+        raise ArgumentError(f"{folder} has no case: make a folder in it with a file {SPEC}.")
+    return found
+
+
+def _index(cases: list[Case]) -> str:
+    lines = [
+        "# Derivations",
+        "",
+        "Each folder has a spec and what follows from it: a page, the same in LaTeX, and a report for programs.",
+        "All of it, this page too, is rebuilt by `make gallery`; a file that is not what its spec gives fails a test.",
+        "`paper/` has the audit of every printed equation of the paper.",
+        "",
+        "| case | | equations | proved | refuted | chosen | scheme | operations per step |",
+        "|---|---|---:|---:|---:|---:|---|---:|",
+    ]
+    for case in cases:
+        spec, spent = case.spec, cost(case.carried)
+        lines.append(
+            f"| [{spec.name}]({spec.name}/{GENERATED}/derivation.html) | {spec.title} | {len(list(case.page.steps))} | "
+            f"{case.count(Verdict.PROVED)} | {case.count(Verdict.REFUTED)} | {case.count(Verdict.CHOSEN)} | "
+            f"{spec.scheme} | {spent.at(spent.operations)} |"
+        )
+    open_ = sum(case.count(Verdict.UNDECIDED) for case in cases)
+    lines += [
+        "",
+        "Proved, refuted and chosen are equations and their cases. Operations are those of one training step by the",
+        f"named scheme, at the network's widths and for one input. Undecided: {open_}.",
+        "",
+    ]
+    for case in cases:
+        lines += [f"**{case.spec.name}** ({case.derivation.network}, {case.spec.order}). {case.spec.about}", ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def flaws(folder: str | os.PathLike[str], made: Mapping[str, str]) -> list[str]:
+    """What in the folder is not as `build` made it, or does not belong there: one sentence each."""
+    where = Path(folder)
+    found = []
+    for name, expected in made.items():
+        path = where / name
+        if not path.is_file():
+            found.append(f"{name} is missing: {MEND}.")
+        elif path.read_bytes() != expected.encode("utf-8"):
+            found.append(f"{name} is not what its spec gives: {MEND}.")
+    belongs = {*made, *(f"{spec.parent.name}/{SPEC}" for spec in _specs(where))}
+    for path in sorted(where.rglob("*")):
+        name = path.relative_to(where).as_posix()
+        if path.is_file() and name not in belongs and name.split("/")[0] not in _ELSEWHERE:
+            found.append(f"{name} belongs to no case: remove it, or {MEND}.")
+    return found
+
+
+def write(folder: str | os.PathLike[str], made: Mapping[str, str]) -> None:
+    """Bring a folder to what `build` made; what stands in a `generated` folder and was not made is removed."""
+    where = Path(folder)
+    for name, text_ in made.items():
+        (where / name).parent.mkdir(exist_ok=True)
+        write_text(where / name, text_)
+    for path in where.glob(f"*/{GENERATED}/*"):
+        if path.is_file() and path.relative_to(where).as_posix() not in made:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    from fcsym.errors import FcsymError
+
+    place = sys.argv[1] if len(sys.argv) > 1 else "derivations"
+    try:
+        write(place, build(place))
+    except FcsymError as problem_:
+        sys.exit(f"fcsym.gallery: {problem_}")

@@ -1,0 +1,110 @@
+"""The documentation: it builds without a warning, its examples run, and its pictures are those of the engine."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+from conftest import need_package
+
+import fcsym
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+MODULES = [
+    ".".join(("fcsym", *path.relative_to(ROOT / "fcsym").with_suffix("").parts)).removesuffix(".__init__")
+    for path in sorted((ROOT / "fcsym").rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+PAGES = [path for path in sorted(DOCS.glob("*.md")) if ">>> " in path.read_text()]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_docstrings_run(name):
+    found = doctest.testmod(import_module(name))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_examples_in_pages_run(path):
+    found = doctest.testfile(str(path), module_relative=False, encoding="utf-8")
+    assert found.attempted > 3
+    assert found.failed == 0
+
+
+def test_there_are_examples():
+    assert {"fcsym.derivation", "fcsym.network", "fcsym.schemes", "fcsym.costs"} <= set(MODULES)
+    assert {"guide", "extending"} <= {path.stem for path in PAGES}
+
+
+def built(source, target):
+    need_package("myst_parser")
+    need_package("sphinx")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", source, target]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_it_builds_without_a_warning_and_fetches_nothing(tmp_path):
+    done = built(DOCS, tmp_path / "html")
+    assert done.returncode == 0, done.stderr
+    api = (tmp_path / "html" / "api.html").read_text()
+    for name in ("derive", "scheme", "check", "cost", "collapse", "next_input", "draw", "explore", "Network.parse"):
+        assert f'id="fcsym.{name}"' in api, name
+    for page in (tmp_path / "html").glob("*.html"):
+        assert not re.search(r"""(?:src|href)="(?:https?:)?//[^"]*\.(?:js|css)""", page.read_text()), page.name
+    assert "<math" in (tmp_path / "html" / "mathematics.html").read_text()
+
+
+def test_a_warning_is_an_error(tmp_path):
+    shutil.copytree(DOCS, tmp_path / "docs")
+    with (tmp_path / "docs" / "guide.md").open("a") as page:
+        page.write("\n![nothing](pictures/nothing.svg)\n")
+    assert built(tmp_path / "docs", tmp_path / "html").returncode != 0
+
+
+def test_every_public_function_has_its_place_in_the_reference():
+    text = (DOCS / "api.md").read_text()
+    left_out = {"__version__", "Activation", "Experiment"}
+    for name in set(fcsym.__all__) - left_out:
+        if isinstance(getattr(fcsym, name), type) and issubclass(getattr(fcsym, name), Exception):
+            continue  # they stand there with their module
+        assert re.search(rf":: fcsym\.{name}$", text, re.MULTILINE), name
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    spec = spec_from_file_location("pictures", DOCS / "pictures.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pictures_are_those_of_the_engine(pictures):
+    made = pictures.drawn()
+    assert {path.name for path in (DOCS / "pictures").iterdir()} == {*made, "derivation.png"}
+    for name, svg in made.items():
+        assert (DOCS / "pictures" / name).read_text() == svg, f"{name} has changed: run `make pictures`"
+    png = (DOCS / "pictures" / "derivation.png").read_bytes()
+    assert pictures.carried(png) == pictures.digest(), "the page has changed: run `make pictures`"
+    assert pictures.carried(png.replace(b"digest", b"nothin")) is None
+
+
+def test_what_the_readme_and_the_pages_show_is_there():
+    for path in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for shown in re.findall(r"!\[[^]]+\]\(([^)]+)\)", path.read_text()):
+            assert (path.parent / shown).is_file(), f"{path.name} shows {shown}"
+    assert len(re.findall(r"!\[[^]]+\]\(", (ROOT / "README.md").read_text())) == 2
+
+
+def test_the_citation_has_the_paper():
+    text = (ROOT / "CITATION.cff").read_text()
+    for part in ("cff-version: 1.2.0", f"version: {fcsym.__version__}", "Swaroop", "Mishra", "Anjana", "2106.05569"):
+        assert part in text
