@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.schemes import Scheme
 
-__all__ = ["Report", "Row", "check"]
+__all__ = ["Report", "Row", "check", "lattice"]
 
 _Array = npt.NDArray[Any]
 MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
@@ -188,7 +188,7 @@ def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) 
     for count in batches(trials):
         yield "random points", _random(network, rng, count)
     for count in batches(max(trials // 2, 16)):
-        yield "exact points", _lattice(network, rng, count)
+        yield "exact points", lattice(network, rng, count)
     hidden = len(network.layers) - 1
     if hidden:
         share = max(trials // (4 * hidden), 16)
@@ -216,7 +216,7 @@ def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
     return Points(weights, x, rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count))
 
 
-def _lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
+def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
     """Small integers, sparse: sums and products are exact, and s = 0 and s' = 0 come up often."""
     weights = []
     for array in network.parameters:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checker import MAX_NUMBERS, ULPS, Report, Row
+from fcsym.checker import MAX_NUMBERS, ULPS, Report, Row, lattice
 from fcsym.equation import Order
+from fcsym.errors import UndefinedContribution
 from fcsym.network import Network
 from fcsym.oracle import backpropagation
 
@@ -27,6 +28,7 @@ __all__ = ["check_scheme"]
 
 _Array = npt.NDArray[Any]
 _INPUTS = 4  # different inputs per network, for the schemes that take several
+_ON_KINK = "one step, s on a kink"
 _STRAY = 2  # trajectories with rounded weights
 
 
@@ -41,6 +43,8 @@ def check_scheme(
     run = _Comparison(scheme, order, np.dtype(dtype), steps)
     for start in range(0, trials, most):
         run.batch(rng, min(most, trials - start), progress)
+    progress("steps from exactly on a kink")
+    run.on_kinks(rng, min(most, max(trials, 200)))
     return Report(
         f"{scheme.name} of {network}", scheme.order, order, trials, seed, str(np.dtype(dtype)), run.rows(),
         run.left_out, steps,
@@ -112,6 +116,62 @@ class _Comparison:
             )  # fmt: skip
         self.left_out += int((~keep).sum())
 
+    def on_kinks(self, rng: np.random.Generator, count: int) -> None:
+        """One step of networks of small integers, in which a unit sits exactly on a kink: nothing is rounded there."""
+        if not self._kinks:
+            return
+        network, kernel = self.network, self.kernel
+        points = lattice(network, rng, count)
+        weights, x, target, eta = (
+            [w.astype(self.dtype) for w in points.weights],
+            *(array.astype(self.dtype) for array in points[1:]),
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            truth = backpropagation(network, self.order, weights, x, target, eta)
+        after = kernel.step(kernel.init(weights, x), x, target, eta, undefined="nan")
+        on_kink = np.any([(truth[f"s{n}"] == float(k)).any(axis=-1) for n, k in self._kinks], axis=0)
+        sizes = [np.abs(truth[array.primed.name]).reshape(count, -1).max(axis=1) for array in network.parameters]
+        moderate = np.all([size < 1e4 for size in sizes], axis=0)
+        last = f"v{len(network.layers) - 1}"
+        woken = ((truth[last] == 0) & (truth[f"{last}_new"] != 0)).any(axis=-1)
+        if self.scheme.name not in ("weights", "compensation"):
+            woken = np.zeros(count, dtype=bool)
+        where = {"x": x, "targets": target, "eta": eta} | {f"W{n}": w for n, w in enumerate(weights, 1)}
+        for array, found in zip(network.parameters, kernel.expand(after, weights, x), strict=True):
+            true = truth[array.primed.name]
+            size = np.maximum(np.abs(true), 1).reshape(count, -1).max(axis=1)
+            largest = size.reshape((count,) + (1,) * (true.ndim - 1))
+            bound = np.broadcast_to(ULPS * self.eps * largest, true.shape)
+            keep = on_kink & moderate & ~woken
+            self._record(f"{array.name} by expand", _ON_KINK, found, true, bound, keep, 1, where)
+        clearly = moderate & woken & ((truth[last] == 0) & (np.abs(truth[f"{last}_new"]) > 1e-3)).any(axis=-1)
+        if clearly.any():
+            self._raises(weights, x, target, eta, int(np.argmax(clearly)), where)
+
+    @property
+    def _kinks(self) -> list[tuple[int, Any]]:
+        """(layer, kink) for every kink that small integers and halves can hit."""
+        return [
+            (n, kink)
+            for n, layer in enumerate(self.network.layers[:-1], 1)
+            for kink in layer.activation.kinks
+            if abs(kink) <= 2 and (2 * kink).denominator == 1
+        ]
+
+    def _raises(
+        self, weights: list[_Array], x: _Array, target: _Array, eta: _Array, n: int, where: Mapping[str, _Array]
+    ) -> None:
+        """Where a unit wakes up, the step says so by name."""
+        state = self.kernel.init([w[n] for w in weights], x[n])
+        try:
+            self.kernel.step(state, x[n], target[n], eta[n])
+            off = 1.0
+        except UndefinedContribution:
+            off = 0.0
+        one = np.ones(1)
+        some = {name: value[n : n + 1] for name, value in where.items()}
+        self._record("y", "a unit wakes up: raised", one * off, one * 0, one * 0, one > 0, 1, some)
+
     def _draw(self, rng: np.random.Generator, count: int) -> tuple[list[_Array], _Array, _Array, _Array]:
         """Random networks, each with a few inputs: zero entries, and one input in eight of zeros only."""
         network = self.network
@@ -178,6 +238,8 @@ class _Comparison:
         """What had to be compared first; a row without points, which fails, where nothing could be."""
         wanted = [("y", "every step")]
         wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
+        if self._kinks:
+            wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
         empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
         return tuple((empty | self.seen).values())
 
@@ -211,5 +273,6 @@ class _Truth:
         rounded = []
         for array, w in zip(self.network.parameters, self.weights, strict=True):
             size = np.abs(w).max(axis=-1, keepdims=True) if len(array.axes) == 2 else np.abs(w)
-            rounded.append(w + self.eps * size * self.rng.uniform(-1, 1, size=w.shape))
+            with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
+                rounded.append(w + self.eps * size * self.rng.uniform(-1, 1, size=w.shape))
         self.weights = rounded

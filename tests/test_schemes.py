@@ -509,6 +509,30 @@ def test_real_data_with_one_input(data, widths, order):
 # ----------------------------------------------------------------------------------------- what once went unnoticed
 
 
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_wrong_slope_at_the_kink_is_seen(name):
+    """The kernel of another slope at 0, checked as if it were this one's."""
+    network = NETWORKS["three layers"]
+    right, wrong = fcsym.scheme(network, name), fcsym.scheme(network, name, slope_at_kink=1)
+    assert fcsym.check(right, trials=20, steps=5).passed and fcsym.check(wrong, trials=20, steps=5).passed
+    kernel = wrong.compile()
+    object.__setattr__(right, "compile", lambda target="numpy": kernel)
+    report = fcsym.check(right, trials=20, steps=5)
+    assert not report.passed
+    assert all(row.passed for row in report.rows if "kink" not in row.case)
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_a_step_that_does_not_raise_is_seen(name):
+    scheme = fcsym.scheme(NETWORKS["three layers"], name)
+    kernel = scheme.compile()
+    step = kernel.step
+    kernel.step = lambda *arguments, undefined="raise": step(*arguments, undefined="nan")
+    object.__setattr__(scheme, "compile", lambda target="numpy": kernel)
+    report = fcsym.check(scheme, trials=300, steps=5)
+    assert [row.case for row in report.rows if not row.passed] == ["a unit wakes up: raised"]
+
+
 @pytest.mark.parametrize("name", SINGLE)
 def test_single_precision_tells_inputs_apart(name):
     """One pixel moved to where the multipliers of the key are nearly the same, in a wide network."""

@@ -31,6 +31,13 @@ def test_the_induction_is_proved_at_every_boundary(net, order):
     assert statement.output.proof.verdict("y").verdict is Verdict.PROVED
 
 
+def test_statements_are_read_and_not_run():
+    for statement in (fcsym.collapse(NETWORKS["2-2-1"]), fcsym.next_input(NETWORKS["2-2-1"])):
+        for call in (statement.compile, lambda s=statement: fcsym.check(s)):
+            with pytest.raises(fcsym.CompileError, match="is a statement to be read"):
+                call()
+
+
 def test_the_induction_needs_a_hidden_layer():
     with pytest.raises(fcsym.ArgumentError, match="has one layer already"):
         fcsym.collapse(NETWORKS["linear"])

@@ -64,7 +64,7 @@ MAY = {
     "charts": {"costs", "equation", "errors", "expression", "network", "render", "schemes"},
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
-    "trajectory": {"checker", "equation", "network", "oracle"},
+    "trajectory": {"checker", "equation", "errors", "network", "oracle"},
     "xor": {"checker", "network"},
     "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
     "flip": {"derivation"},

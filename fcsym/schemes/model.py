@@ -83,6 +83,7 @@ class Scheme:
     routines: Mapping[str, Routine]  # init, step, output, expand
     words: Words
     single_input: bool  # one input, the same at every step
+    is_statement: bool = False  # to be read and proved, not run
     constants_for: Callable[[int], Mapping[Array, Matrix]] = lambda _: {}  # by n_0; a vector has one row
     moving: Mapping[Array, Equation] = field(default_factory=dict)  # what no equation needs and a meaning mentions: u'
 
@@ -145,6 +146,8 @@ class Scheme:
         """The four functions over arrays: numpy, c, jax or torch. See `fcsym.kernel.scheme`."""
         from fcsym.kernel.scheme import compile_scheme
 
+        if self.is_statement:
+            raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
         return compile_scheme(self, target)
 
     def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:

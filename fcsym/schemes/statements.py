@@ -68,6 +68,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
             ("The input `x` is the same at every step and is the one that `init` was given.", base.assumptions[1]),
         ),
         single_input=True,
+        is_statement=True,
     )
 
 
@@ -228,6 +229,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
         },
         Words("One step on x, seen from another input z.", (base.assumptions[1],)),
         single_input=False,
+        is_statement=True,
     )
 
 
