@@ -67,7 +67,7 @@ def test_what_is_in_the_cells(path):
         for node in ast.walk(tree):
             assert not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef)
             if isinstance(node, ast.Import):
-                assert {alias.name for alias in node.names} <= {"fcsym", "numpy"}
+                assert {alias.name for alias in node.names} <= {"fcsym", "numpy", "tempfile"}
             assert not isinstance(node, ast.ImportFrom)
             if isinstance(node, ast.Attribute):
                 assert not node.attr.startswith("_")
