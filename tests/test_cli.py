@@ -87,7 +87,7 @@ def test_a_network_file_will_do(capsys, tmp_path):
 
 WRONG = [
     ["derive", "2--1"], ["derive", "2-0-1"], ["derive", "2"], ["derive", ""], ["derive", "2-1000000000-1"],
-    ["derive", "2-2-1", "--order", "sorted"], ["derive", "2-2-1", "--activation", "gelu"], ["derive", "none.toml"],
+    ["derive", "2-2-1", "--order", "sorted"], ["derive", "2-2-1", "--activation", "mish"], ["derive", "none.toml"],
     ["derive", "/"], ["derive", "2-2-1", "-o", "x.docx"], ["derive", "2-2-1", "--trials", "0"],
     ["derive", "2-2-1", "--wat"],
     ["cases", "2-2-1", "--unit", "3"], ["cases", "2-2-1", "--unit", "x"], ["cases", "2-2-1", "--quantity", "nothing"],

@@ -90,7 +90,7 @@ def test_malformed_widths_are_refused(sizes):
 @pytest.mark.parametrize(
     "bad",
     [
-        *({"activation": value} for value in ("gelu", None, ["relu", "relu"])),
+        *({"activation": value} for value in ("mish", None, ["relu", "relu"])),
         *({"bias": value} for value in (1, "yes", [True])),
     ],
 )
@@ -112,7 +112,7 @@ BAD_FILES = {
     "broken": "widths = [2, 2",
     "no widths": 'activation = "relu"',
     "unknown key": 'widths = [2, 2, 1]\ncolour = "red"',
-    "unknown activation": 'widths = [2, 2, 1]\nactivation = "gelu"',
+    "unknown activation": 'widths = [2, 2, 1]\nactivation = "mish"',
     "widths no list": 'widths = "2-2-1"',
     "fractional width": "widths = [2, 2.5, 1]",
     "boolean width": "widths = [2, true, 1]",
