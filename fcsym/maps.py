@@ -30,6 +30,8 @@ __all__ = ["arrays_of", "case_map", "case_maps", "default_plane", "numbers_of", 
 
 _CELLS = 96
 _BISECTIONS = 16
+_ROUNDING = 1e-12  # where all units below are dead, s' is 0 in a whole area, and s + ds is that but for rounding
+_OFF_BORDERS = (3.1415926e-7, 7.2973525e-7)  # round numbers lie on kinks, where rounding would choose the case
 _TRIED = 40  # samples from which the one is taken that shows most
 _NUMBERS = 4_000_000  # at most so many at once
 
@@ -236,7 +238,8 @@ class _Kernel:
             for condition in branch.when:
                 assert isinstance(condition.subject, Ref)
                 value, bound = getattr(after, condition.subject.array.name)[..., self.unit], float(condition.bound)
-                holds &= _RELATIONS[condition.relation](value, bound)
+                on_it = np.abs(value - bound) <= _ROUNDING * np.abs(value).max(initial=1.0)
+                holds &= _RELATIONS[condition.relation](np.where(on_it, bound, value), bound)
             labels[holds] = n
         return labels
 
@@ -246,7 +249,7 @@ class _Kernel:
         def labels(points: npt.NDArray[np.float64]) -> Labels:
             columns = {name: np.full(len(points), value) for name, value in values.items()}
             for n, (name, (low, high)) in enumerate(zip(self.names, spans, strict=True)):
-                columns[name] = low + (high - low) * points[:, n]
+                columns[name] = low + (high - low) * (points[:, n] + _OFF_BORDERS[n])
             return self.cases(columns)
 
         return labels

@@ -134,6 +134,6 @@ def test_unknown_targets_and_options_are_refused():
 
 def test_the_source_can_be_read():
     source = derive(Network.parse("2-2-1"), "sequential").compile().source
-    assert "delta1 = g1 * np.vecmat(delta2, W2_new)" in source
+    assert "delta1 = np.where(s1 > 0.0, np.vecmat(delta2, W2_new), 0.0)" in source
     assert "s1[i] = sum(j: W1[i, j]*x[j])" in source
     assert max(len(line) for line in source.splitlines()) < 240

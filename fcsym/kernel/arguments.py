@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,10 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError
 from fcsym.network import Network
 
-__all__ = ["Argument", "checked", "mode", "parameters"]
+__all__ = ["Argument", "all_finite", "checked", "mode", "parameters"]
+
+
+_FEW = 8192  # a longer product is shared among threads, which may have to wait for a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,17 @@ def mode(undefined: object) -> bool:
     if not isinstance(undefined, str) or undefined not in ("raise", "nan"):
         raise ArgumentError(f"undefined is {str(undefined)[:40]!r}: choose raise or nan.")
     return undefined == "nan"
+
+
+def all_finite(array: npt.NDArray[Any]) -> bool:
+    """Whether every number of a real array is finite.
+
+    A sum of squares is finite only if all of them are, and for few numbers it takes half the time; it may overflow, and
+    then every number is looked at.
+    """
+    if array.dtype.kind != "f" or (array.size <= _FEW and math.isfinite(np.vdot(array, array))):
+        return True
+    return bool(np.isfinite(array).all())
 
 
 def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
@@ -74,6 +89,6 @@ def _real(argument: Argument) -> npt.NDArray[Any]:
         raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
     if array.dtype.kind not in "fiu":
         raise ArgumentError(f"{name} has dtype {array.dtype}: give real numbers.")
-    if argument.finite and not np.isfinite(array).all():
+    if argument.finite and not all_finite(array):
         raise ArgumentError(f"{name} contains numbers that are not finite: {argument.why_not}.")
     return array

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged, UndefinedContribution
 from fcsym.kernel import neutral as n
+from fcsym.kernel.arguments import all_finite
 from fcsym.kernel.native import Call, Library
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 
@@ -47,7 +48,7 @@ class _Pinned:
 
     def _numbers(self, name: str, value: npt.ArrayLike) -> _Array:
         array = np.asarray(value, self._inputs[name].dtype)
-        if array.shape != self._inputs[name].shape or not np.isfinite(array).all():
+        if array.shape != self._inputs[name].shape or not all_finite(array):
             raise ArgumentError(f"{name} must be finite numbers of shape {self._inputs[name].shape}.")
         if name == "x":
             self._kernel._same_input(self._read(), array)
@@ -61,7 +62,7 @@ class _Pinned:
         """The state as arrays of its own. Raises Diverged where it is not finite."""
         result = self._kernel.State(*(array.copy() for array in self._read()))
         for name, array in zip(result._fields, result, strict=True):
-            if not np.isfinite(array).all():
+            if not all_finite(array):
                 raise Diverged(
                     f"state.{name} is not finite: training diverges; bind an earlier state with smaller eta."
                 )
@@ -105,7 +106,7 @@ class Bound(_Pinned):
         if module.single_input or module.stored:
             raise ArgumentError(f"{module.scheme} looks at every input: use kernel.run.")
         fits = rows.shape == (len(rows), *x.shape) and wanted.shape == (len(rows), *target.shape)
-        if not fits or not np.isfinite(rows).all() or not np.isfinite(wanted).all():
+        if not fits or not all_finite(rows) or not all_finite(wanted):
             raise ArgumentError(
                 f"xs and targets must be finite, of shapes (steps, {x.size}) and (steps, {target.size})."
             )

@@ -18,6 +18,7 @@ from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.errors import CompileError
 from fcsym.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Total
 from fcsym.kernel import neutral as n
+from fcsym.kernel.gates import select_by_gates
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
@@ -98,8 +99,8 @@ def lower(
     statements: list[n.Statement] = []
     for equation in equations:
         statements += _statements(equation.name if equation.defines else FRONT_OUTPUT, equation)
-    return n.Function(
-        name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks
+    return select_by_gates(
+        n.Function(name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks)
     )
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, CompileError, Diverged, UndefinedContribution
 from fcsym.expression import Array
 from fcsym.kernel import refuse_undefined
-from fcsym.kernel.arguments import mode
+from fcsym.kernel.arguments import all_finite, mode
 from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
 from fcsym.kernel.neutral import STORED_KIND
@@ -85,12 +85,12 @@ class NativeKernel(SchemeKernel):
                 held = self._remember(held, x)
         result, status = self._steps(held, inputs, wanted, first[-1])
         after = self._state(result, first)
-        good = not status and all(np.isfinite(array).all() for array in after)
+        good = not status and all(all_finite(array) for array in after)
         return after if good or marks else super().run(state, xs, targets, eta, undefined)  # which step it was
 
     def _rows(self, name: str, array: _Array, dtype: np.dtype[Any]) -> _Array:
         width = self.network.inputs if name == "x" else self.network.widths[-1]
-        if array.shape[-1] != width or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        if array.shape[-1] != width or array.dtype.kind not in "fiu" or not all_finite(array):
             raise ArgumentError(f"{name}s must be finite real numbers of shape (steps, ..., {width}).")
         return array.astype(dtype, copy=False)
 
@@ -268,7 +268,7 @@ class Batch:
         """(memory, distance between steps, between blocks, steps), in numbers of a register each."""
         width = {"x": self.kernel.network.inputs, "target": self.kernel.network.widths[-1], "eta": 1}[name]
         rows = value[..., None] if name == "eta" else value
-        bad = rows.dtype.kind not in "fiu" or rows.shape[-1] != width or not np.isfinite(rows).all()
+        bad = rows.dtype.kind not in "fiu" or rows.shape[-1] != width or not all_finite(rows)
         lead = rows.shape[1:-1]
         if bad or (prod(lead) != 1 and lead != self._lead):
             raise ArgumentError(
@@ -354,7 +354,7 @@ class Batch:
         """The state of every network, unpacked. Raises Diverged where one is not finite."""
         arrays = self._unpacked()
         for name, array, shape in zip(self.kernel.State._fields, arrays, self._shapes, strict=True):
-            if not np.isfinite(array).all():
+            if not all_finite(array):
                 place = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])[: array.ndim - len(shape)]
                 raise Diverged(
                     f"state.{name} of network {place} is not finite: training diverges; start from an earlier "

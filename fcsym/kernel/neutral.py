@@ -18,8 +18,8 @@ powers that are not whole, and loops that carry a value from one element to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -29,6 +29,7 @@ __all__ = [
     "STORED_KIND",
     "Array",
     "Call",
+    "Change",
     "Const",
     "Define",
     "Function",
@@ -52,6 +53,7 @@ __all__ = [
     "loads",
     "operations",
     "parts",
+    "rebuilt",
     "shape",
 ]
 
@@ -262,6 +264,33 @@ def parts(node: Node) -> tuple[Node, ...]:
             return (argument,)
         case _:
             return ()
+
+
+Change: TypeAlias = "Callable[[Node], Node]"
+
+
+def rebuilt(node: Node, change: Change) -> Node:
+    """The node with every direct part changed."""
+    match node:
+        case Sum(terms):
+            return Sum(tuple((sign, change(term)) for sign, term in terms))
+        case Product(factors):
+            return Product(tuple(change(factor) for factor in factors))
+        case Power(base, exponent):
+            return Power(change(base), exponent)
+        case Quotient(above, below):
+            return Quotient(change(above), change(below))
+        case Reduce(over, body):
+            return Reduce(over, change(body))
+        case Select(test, then, otherwise):
+            return Select(replace(test, left=change(test.left)), change(then), change(otherwise))
+        case Guarded(above, below, guard):
+            rows = tuple(tuple(replace(test, left=change(test.left)) for test in row) for row in guard)
+            return Guarded(change(above), change(below), rows)
+        case Call(function, argument):
+            return Call(function, change(argument))
+        case _:
+            return node
 
 
 def loads(node: Node | Statement) -> Iterator[Load]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError, Diverged, UndefinedContribution
 from fcsym.kernel import refuse_undefined
-from fcsym.kernel.arguments import Argument, checked, mode, parameters
+from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.targets.numpy import NumpyTarget
@@ -90,7 +90,7 @@ class SchemeKernel:
         if self.scheme.single_input:
             state = state._replace(key=self._key(arrays[-1]).astype(arrays[0].dtype))
         for name, array in zip(self.State._fields, state, strict=True):
-            if not np.isfinite(array).all():
+            if not all_finite(array):
                 raise ArgumentError(f"state.{name} is not finite: weights or x are too large; scale them down.")
         return state
 
@@ -280,7 +280,7 @@ class SchemeKernel:
 
     def _refuse_infinite(self, state: Any) -> None:
         for name, array in zip(self.State._fields, state, strict=True):
-            if not np.isfinite(array).all():
+            if not all_finite(array):
                 place = tuple(int(n) for n in np.argwhere(~np.isfinite(array))[0])
                 lead = place[: array.ndim - len(self.scheme.state[self.State._fields.index(name)].axes)]
                 at = f" of network {lead}" if lead else ""

@@ -8,6 +8,8 @@ kernel_bound                                 one step on pinned buffers, as a fu
 
 from __future__ import annotations
 
+from math import prod
+
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.c import (
     PRELUDE,
@@ -20,6 +22,8 @@ from fcsym.kernel.targets.c import (
 )
 
 __all__ = ["lanes_of_text", "native_text"]
+
+_IN_REGISTERS = 64  # a state of at most so many numbers; a larger one does not fit, and copying it is in vain
 
 _HEAD = """#include <stddef.h>
 #include <stdint.h>
@@ -136,8 +140,15 @@ def _step_arguments(module: n.Module, base: str) -> list[str]:
 
 
 def _run(module: n.Module) -> str:
-    arguments = _step_arguments(module, "a{k}") + _stored_tail("step", module)
-    places = "\n        ".join(f"real *a{k} = c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state)))
+    """Steps in place; a small state is copied out of memory first, so that it stays in registers from step to step."""
+    sizes = [] if module.stored else [prod(n.shape(array.axes, module.sizes)) for array in module.state]
+    copied = module.state if 0 < sum(sizes) <= _IN_REGISTERS else ()
+    arguments = _step_arguments(module, "own{k}" if copied else "a{k}") + _stored_tail("step", module)
+    rows = [f"real *a{k} = c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state))]
+    rows += [f"real own{k}[{sizes[k]}];" for k in range(len(copied))]
+    rows += [_copy(f"own{k}", f"a{k}", sizes[k]) for k in range(len(copied))]
+    places = "\n        ".join(rows)
+    back = "".join(f"\n        {_copy(f'a{k}', f'own{k}', sizes[k])}" for k in range(len(copied)))
     remember = ""
     if module.stored:
         own = [array.name for array in module.state]
@@ -158,11 +169,15 @@ def _run(module: n.Module) -> str:
             {remember}status |= step_core({", ".join(arguments)});
             x += c->x_step;
             target += c->target_step;
-        }}
+        }}{back}
     }}
     return status;
 }}
 """
+
+
+def _copy(to: str, source: str, size: int) -> str:
+    return f"for (int i = 0; i < {size}; i++) {to}[i] = {source}[i];"
 
 
 def _lanes_run(module: n.Module) -> str:

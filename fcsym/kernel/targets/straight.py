@@ -17,6 +17,7 @@ from typing import Any
 from fcsym.errors import CompileError
 from fcsym.expression import Axis, Index
 from fcsym.kernel import neutral as n
+from fcsym.kernel.common import shared
 from fcsym.kernel.targets.arrays import literal
 
 __all__ = ["columns", "python_function", "tile_function", "unroll"]
@@ -28,7 +29,7 @@ def columns(name: str, shape: tuple[int, ...]) -> list[str]:
 
 
 def unroll(function: n.Function, sizes: Mapping[Axis, int], constants: Mapping[str, n.Values]) -> n.Function:
-    """The same function on single numbers: every statement once per element, every Reduce a Sum."""
+    """The same function on single numbers: every statement once per element, every Reduce a Sum, nothing twice."""
     statements: list[n.Statement] = []
     for statement in function.statements:
         ranges = [range(sizes[index.axis]) for index in statement.indices]
@@ -40,7 +41,7 @@ def unroll(function: n.Function, sizes: Mapping[Axis, int], constants: Mapping[s
             else:
                 name = _element(statement.name, at)
                 statements.append(n.Define(name, (), _unroll(statement.value, where, sizes, constants)))
-    return replace(function, statements=tuple(statements))
+    return shared(replace(function, statements=tuple(statements)))
 
 
 def _element(name: str, at: tuple[int, ...]) -> str:
@@ -69,14 +70,6 @@ def _unroll(
             return n.Const(number)
         case n.Load(name, indices):
             return n.Load(_element(name, tuple(where[index] for index in indices)), ())
-        case n.Sum(terms):
-            return n.Sum(tuple((sign, again(term)) for sign, term in terms))
-        case n.Product(factors):
-            return n.Product(tuple(again(factor) for factor in factors))
-        case n.Power(base, exponent):
-            return n.Power(again(base), exponent)
-        case n.Quotient(above, below):
-            return n.Quotient(again(above), again(below))
         case n.Reduce(over, body):
             ranges = [range(sizes[index.axis]) for index in over]
             inner = [
@@ -84,14 +77,8 @@ def _unroll(
                 for at in product(*ranges)
             ]
             return inner[0] if len(inner) == 1 else n.Sum(tuple((1, term) for term in inner))
-        case n.Select(test, then, otherwise):
-            return n.Select(replace(test, left=again(test.left)), again(then), again(otherwise))
-        case n.Guarded(above, below, guard):
-            return n.Guarded(again(above), again(below), _unroll_guard(guard, where, sizes, constants))
-        case n.Call(name, argument):
-            return n.Call(name, again(argument))
         case _:
-            return node
+            return n.rebuilt(node, again)
 
 
 # ------------------------------------------------------------------------------------------------- Python numbers
