@@ -19,7 +19,7 @@ from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.jax import DIALECT as JAX
 from fcsym.kernel.targets.numpy import DIALECT as NUMPY
-from fcsym.kernel.targets.numpy import SIGMOID, TILES, _straight
+from fcsym.kernel.targets.numpy import TILES, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.kernel.targets.torch import DIALECT as TORCH
 
@@ -199,7 +199,8 @@ def test_every_node_is_in_the_function():
 
 
 def test_numpy_arrays():
-    text = SIGMOID + function_text(module()["output"], NUMPY)
+    text = function_text(module()["output"], NUMPY)
+    text = "\n".join([*helpers(text), text])
     with np.errstate(all="raise"):
         compare(run_text(text, NUMPY, arguments(), np=np))
 
@@ -208,7 +209,8 @@ def test_numpy_tiles():
     import math
     import threading
 
-    text = SIGMOID + TILES + _straight(module()["output"], module(), "output")
+    text = _straight(module()["output"], module(), "output")
+    text = "\n".join([*helpers(text), TILES, text])
     given = arguments()
     with np.errstate(all="raise"):
         compare(run_text(text, NUMPY, given, np=np, math=math, threading=threading))

@@ -22,7 +22,7 @@ from fcsym.errors import CompileError, UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, mode, parameters
 from fcsym.kernel.lower import lower_step
 from fcsym.kernel.targets.arrays import function_text
-from fcsym.kernel.targets.numpy import DIALECT, NORMAL, SIGMOID
+from fcsym.kernel.targets.numpy import DIALECT, helpers
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
@@ -47,8 +47,7 @@ class Kernel:
         self.order = derivation.order
         made = lower_step(derivation)
         text = function_text(made, DIALECT)
-        needed = [part for call, part in (("sigmoid(", SIGMOID), ("normal_", NORMAL)) if call in text]
-        self.source = "\n\n".join([*needed, text])
+        self.source = "\n\n".join([*helpers(text), text])
         self.outputs = tuple(array.name for array in made.results)
         self._marks = made.marks
         self._fields: Any = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]

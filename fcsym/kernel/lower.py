@@ -100,7 +100,9 @@ def lower(
     for equation in equations:
         statements += _statements(equation.name if equation.defines else FRONT_OUTPUT, equation)
     return select_by_gates(
-        n.Function(name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks)
+        n.Function(
+            name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks
+        )
     )
 
 

@@ -37,6 +37,7 @@ class Dialect:
     scalar_pair: str = "{value}"  # a literal where both sides of a selection are literals; {like}, {value}
     zeros: str = ""  # an array of {shape}, of the type of Wc1
     constant: str = ""  # an array of {values}, of the type of {like}; without it constants belong to the module
+    less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
     capacity: str = ""  # the argument that says how many inputs can be stored; without it rows are added as needed
 
 
@@ -72,6 +73,13 @@ def function_text(
     )
 
 
+def _is_matrix_less_product(node: n.Node) -> bool:
+    """W - eta delta v, say."""
+    if not isinstance(node, n.Sum) or [sign for sign, _ in node.terms] != [1, -1]:
+        return False
+    return isinstance(node.terms[0][1], n.Load) and isinstance(node.terms[1][1], n.Product)
+
+
 def values_text(values: n.Values) -> str:
     """The numbers of a fixed array as nested lists."""
     parts = [values_text(row) if isinstance(row, tuple) else literal(row) for row in values]
@@ -103,6 +111,10 @@ class _Writer:
             self.lines.append(f"{ok} = {self._guard(value.guard, axes)}")
             above, below = self._at(value.above, axes, _PRODUCT), self._at(value.below, axes, _ATOM)
             self.lines.append(f"{name} = {m}.where({ok}, {above} / {m}.where({ok}, {below}, 1.0), 0.0)")
+        elif self.dialect.less and len(axes) > 1 and _is_matrix_less_product(value):
+            assert isinstance(value, n.Sum)
+            a, b = (self._expression(term, axes)[0] for _, term in value.terms)
+            self.lines.append(f"{name} = {self.dialect.less.format(a=a, b=b)}")
         else:
             self.lines.append(f"{name} = {self._expression(value, axes)[0]}")
         self.known.add(name)

@@ -1,4 +1,4 @@
-"""NumPy: matrix products for wide networks; for small ones every number on its own, over tiles of many networks.
+"""NumPy: matrix products for wide networks; for small ones element by element, over tiles of many networks.
 
 The choice is a matter of cost. One call of a ufunc takes about a microsecond whatever it does, and a product of stacked
 small matrices 30 to 100 ns per network and statement; below some hundred operations a ufunc per operation wins as soon
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.arrays import Dialect, function_text, values_text
-from fcsym.kernel.targets.straight import NORMAL_CALLS, tile_function, unroll
+from fcsym.kernel.targets.tiles import NORMAL_CALLS, tile_function
 
-__all__ = ["DIALECT", "STRAIGHT_LIMIT", "NumpyTarget", "is_straight"]
+__all__ = ["DIALECT", "STRAIGHT_LIMIT", "NumpyTarget", "helpers", "is_straight"]
 
 STRAIGHT_LIMIT = 400
 """Operations per step up to which every number is computed on its own.
@@ -33,7 +33,13 @@ DIALECT = Dialect(
     vecdot="np.vecdot({a}, {b})",
     false="np.zeros({like}.shape, dtype=bool)",
     zeros="np.zeros({shape}, dtype=Wc1.dtype)",
+    less="less({a}, {b})",
 )
+
+LESS = '''def less(a, b):
+    """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
+    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+'''
 
 SIGMOID = '''def sigmoid(s):
     """1 / (1 + exp(-s)), without overflow on either side."""
@@ -76,46 +82,57 @@ REMEMBER = '''def remember(X, C, x):
     return np.where(taken[..., None], x[..., None, :], X), np.where(taken[..., None], 0.0, C)
 '''
 
-TILES = '''TILE = 8192  # networks at a time: what one tile needs stays in the cache
+TILES = '''CACHE = 2**20  # bytes: what one tile of networks needs stays in the cache
 _own = threading.local()  # workspaces are allocated once per thread
 
 
-def _workspace(dtype, numbers, masks, count):
-    """Rows of numbers and of masks, `count` long."""
-    have = _own.__dict__.setdefault((dtype, numbers, masks), [])
-    if not have or have[0].shape[-1] < count:
-        have[:] = [np.empty((numbers, count), dtype), np.empty((masks, count), bool)]
-    return [list(rows[:, :count]) for rows in have]
+def _workspace(dtype, bits, kinds, count):
+    """Arrays of numbers, of masks and of whole numbers for bits, whose last axis has `count` places."""
+    have = _own.__dict__.setdefault((dtype, kinds), [])
+    if not have or have[0] < count:
+        types = (dtype, bool, bits)
+        have[:] = [count, *([np.empty((*s, count), t) for s in k] for k, t in zip(kinds, types))]
+    return have[1:] if have[0] == count else [[a[..., :count] for a in arrays] for arrays in have[1:]]
 
 
-def _tiles(function, arrays, shapes, results, numbers, masks, marks):
-    """Call a function of single numbers for every network of the leading axes, tile by tile."""
+def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, marks):
+    """Call a function of arrays with the networks last for all networks of the leading axes, tile by tile."""
     leads = [a.shape[: a.ndim - len(shape)] for a, shape in zip(arrays, shapes)]
     lead = np.broadcast_shapes(*leads)
     total = math.prod(lead)
     dtype = np.result_type(*arrays)
-    sizes = [math.prod(shape) for shape in results]
+    whole = np.dtype(f"i{dtype.itemsize}")
     flat = []
     for a, shape, own in zip(arrays, shapes, leads):
-        shared = math.prod(own) == 1 and total
-        whole = a if shared else np.broadcast_to(a, lead + shape)
-        flat.append(whole.reshape(-1 if shared else (total, math.prod(shape))))
-    out = [np.empty((total, size), dtype) for size in sizes]
+        if math.prod(own) == 1 and total:
+            flat.append((a.reshape((*shape, 1)), None))
+        else:
+            flat.append((np.broadcast_to(a, lead + shape).reshape(total, math.prod(shape)), shape))
+    fixed = [c.astype(dtype)[..., None] for c in constants]
+    out = [np.empty((total, math.prod(shape)), dtype) for shape in results]
     undefined = np.zeros((marks, total), bool)
-    for start in range(0, total, TILE):
-        stop = min(start + TILE, total)
-        w, m = _workspace(dtype, numbers + sum(sizes), masks, stop - start)
-        own, w = w[numbers:], w[:numbers]
-        columns = [c for a in flat for c in (a if a.ndim == 1 else np.ascontiguousarray(a[start:stop].T))]
-        function(*columns, *own, *undefined[:, start:stop], w, m)
-        at = 0
-        for array, size in zip(out, sizes):
-            for k in range(size):
-                array[start:stop, k] = own[at + k]
-            at += size
+    rows = sum(map(math.prod, (*shapes, *results, *numbers, *bits)))
+    tile = max(1, min(total, max(64, CACHE // (rows * dtype.itemsize))))
+    for start in range(0, total, tile):
+        stop = min(start + tile, total)
+        count = stop - start
+        w, m, on = _workspace(dtype, whole, ((*results, *numbers), masks, bits), count)
+        own, w = w[: len(results)], w[len(results) :]
+        given = [
+            a if shape is None else np.ascontiguousarray(a[start:stop].T).reshape((*shape, count)) for a, shape in flat
+        ]
+        function(*given, *fixed, *own, undefined[:, start:stop], w, m, on, whole)
+        for array, made in zip(out, own):
+            for k, row in enumerate(made.reshape(-1, count)):
+                array[start:stop, k] = row
     made = [a.reshape(lead + shape) for a, shape in zip(out, results)]
     return (*made, *([undefined.T.reshape((*lead, marks))] if marks else []))
 '''
+
+
+def helpers(text: str) -> list[str]:
+    """The functions that source for NumPy calls and NumPy does not have."""
+    return [part for call, part in (("less(", LESS), ("sigmoid(", SIGMOID), ("normal_", NORMAL)) if call in text]
 
 
 def is_straight(module: n.Module) -> bool:
@@ -137,10 +154,7 @@ class NumpyTarget:
         straight = is_straight(module)
         write = _straight if straight else _arrays
         functions = [write(function, module, f"{prefix}{function.name}") for function in module.functions]
-        if any("sigmoid(" in function for function in functions):
-            text.append(SIGMOID)
-        if any("normal_" in function for function in functions):
-            text.append(NORMAL)
+        text += helpers("".join(functions))
         if module.stored:
             text.append(REMEMBER)
         if straight:
@@ -159,10 +173,8 @@ def _arrays(function: n.Function, _: n.Module, name: str) -> str:
 
 
 def _straight(function: n.Function, module: n.Module, name: str) -> str:
-    """A function of arrays that calls one of single numbers."""
-    flat = unroll(function, module.sizes, module.constants)
-    marks = sum(isinstance(statement, n.Mark) for statement in flat.statements)
-    text, numbers, masks = tile_function(flat, module.sizes, marks)
+    """A function of arrays that calls one over tiles of networks."""
+    tile = tile_function(function, module.sizes, module.constants)
 
     def shapes(arrays: tuple[n.Array, ...]) -> str:
         return "(" + "".join(f"{n.shape(array.axes, module.sizes)}, " for array in arrays).strip() + ")"
@@ -171,11 +183,13 @@ def _straight(function: n.Function, module: n.Module, name: str) -> str:
     body = f"({', '.join(names)},)"
     documentation = "\n".join(f"    {line}" for equation in function.equations for line in equation.splitlines())
     documentation = f"\n\n{documentation}\n    " if documentation else ""
-    return text + (
+    constants = "".join(f"{constant}, " for constant in tile.constants).strip()
+    return tile.text + (
         f"\n\ndef {name}({', '.join(names)}):\n"
         f'    """{function.title}{documentation}"""\n'
         f"    arrays = {body}\n"
         f"    given = {shapes(function.given)}\n"
         f"    results = {shapes(function.results)}\n"
-        f"    return _tiles(_{function.name}_tile, arrays, given, results, {numbers}, {masks}, {marks})\n"
+        f"    spaces = {tile.numbers}, {tile.masks}, {tile.bits}\n"
+        f"    return _tiles(_{function.name}_tile, arrays, ({constants}), given, results, *spaces, {tile.marks})\n"
     )

@@ -2,15 +2,14 @@
 
     W1[i, j] * x[j], summed    =>    W1_1_1 * x_1 + W1_1_2 * x_2
 
-Two printers share it. Python numbers: the shortest way through one step of a small network without a compiler. NumPy:
-one ufunc per operation into a workspace that is allocated once, over a tile of many networks. Both do the operations
-of the C target in its order, and agree with it in every bit.
+Printed as Python numbers it is the shortest way through one step of a small network without a compiler. It does the
+operations of the C target in its order, and agrees with it in every bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -20,7 +19,7 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.common import shared
 from fcsym.kernel.targets.arrays import literal
 
-__all__ = ["columns", "python_function", "tile_function", "unroll"]
+__all__ = ["columns", "python_function", "unroll"]
 
 
 def columns(name: str, shape: tuple[int, ...]) -> list[str]:
@@ -152,197 +151,3 @@ def _python_test(test: n.Test) -> str:
 
 def _python_guard(guard: n.Guard) -> str:
     return " or ".join("(" + " and ".join(_python_test(test) for test in row) + ")" for row in guard) or "False"
-
-
-# ------------------------------------------------------------------------------------------------- NumPy tiles
-
-
-def tile_function(function: n.Function, sizes: Mapping[Axis, int], marks: int) -> tuple[str, int, int]:
-    """An unrolled function as def _name(columns..., results..., w, m): (source, workspaces, masks).
-
-    Every operation is one ufunc that writes into `w[k]` (numbers) or `m[k]` (masks), or into its result.
-    """
-    writer = _Tiles()
-    defined = {statement.name for statement in function.statements if isinstance(statement, n.Define)}
-    given = [c for array in function.given for c in columns(array.name, n.shape(array.axes, sizes))]
-    results = [c for array in function.results for c in columns(array.name, n.shape(array.axes, sizes))]
-    for name in results:
-        if name in defined:
-            writer.places[name] = f"{name}_"
-    last: dict[str, int] = {}
-    for k, statement in enumerate(function.statements):
-        for load in n.loads(statement):
-            last[load.name] = k
-    for k, statement in enumerate(function.statements):
-        if isinstance(statement, n.Mark):
-            writer.mark(statement)
-        else:
-            writer.define(statement.name, statement.value)
-        for name in sorted({load.name for load in n.loads(statement) if last[load.name] == k}):
-            writer.free(name)
-    for name in results:
-        if name not in defined:
-            writer.lines.append(f"np.copyto({name}_, {name})")
-    arguments = [*given, *(f"{name}_" for name in results), *(f"undefined_{k + 1}" for k in range(marks)), "w", "m"]
-    head = f"def _{function.name}_tile(\n    {', '.join(arguments)},\n):\n"
-    text = head + f'    """{function.title}"""\n' + "".join(f"    {line}\n" for line in writer.lines or ["pass"])
-    return text, writer.numbers.most, writer.masks.most
-
-
-@dataclass(slots=True)
-class _Pool:
-    """Workspaces, each in use or free."""
-
-    letter: str
-    free: list[int] = field(default_factory=list)
-    most: int = 0
-
-    def take(self) -> str:
-        if not self.free:
-            self.free.append(self.most)
-            self.most += 1
-        return f"{self.letter}[{self.free.pop()}]"
-
-    def give(self, place: str) -> None:
-        if place.startswith(f"{self.letter}["):
-            self.free.append(int(place[2:-1]))
-
-
-@dataclass(slots=True)
-class _Tiles:
-    lines: list[str] = field(default_factory=list)
-    places: dict[str, str] = field(default_factory=dict)  # where a defined number is
-    numbers: _Pool = field(default_factory=lambda: _Pool("w"))
-    masks: _Pool = field(default_factory=lambda: _Pool("m"))
-    marks: int = 0
-
-    def define(self, name: str, value: n.Node) -> None:
-        if isinstance(value, n.Load) and name not in self.places:  # vc = v2: the same numbers
-            self.lines.append(f"np.copyto({self._new(name)}, {self._read(value.name)})")
-            return
-        self._into(value, self._new(name))
-
-    def _new(self, name: str) -> str:
-        return self.places.setdefault(name, self.numbers.take() if name not in self.places else "")
-
-    def free(self, name: str) -> None:
-        if self.places.get(name, "").startswith("w["):
-            self.numbers.give(self.places.pop(name))
-
-    def _read(self, name: str) -> str:
-        return self.places.get(name, name)
-
-    def mark(self, statement: n.Mark) -> None:
-        self.marks += 1
-        place = self._guard(statement.guard)
-        if place is not None:
-            self.lines.append(f"np.copyto(undefined_{self.marks}, {place})")
-            self.masks.give(place)
-
-    def _value(self, node: n.Node) -> str:
-        """The text of a number at hand, computed first where it has to be."""
-        match node:
-            case n.Const(value):
-                return literal(value)
-            case n.Undefined():
-                return "np.nan"
-            case n.Load(name, _):
-                return self._read(name)
-        place = self.numbers.take()
-        self._into(node, place)
-        return place
-
-    def _apply(self, ufunc: str, out: str, *operands: str) -> None:
-        self.lines.append(f"np.{ufunc}({', '.join(operands)}, out={out})")
-        self._done(*(operand for operand in operands if operand != out))
-
-    def _done(self, *operands: str) -> None:
-        """Workspaces that no defined number is in can be taken again; one that was given twice counts once."""
-        for operand in dict.fromkeys(operands):
-            if operand not in self.places.values():
-                self.numbers.give(operand)
-
-    def _chain(self, ufunc: str, nodes: list[tuple[str, n.Node]], out: str) -> None:
-        """((a op b) op c) op d, into out."""
-        first = self._value(nodes[0][1])
-        if len(nodes) == 1:
-            self.lines.append(f"np.copyto({out}, {first})")
-            return
-        for operator, node in nodes[1:]:
-            self._apply(operator, out, first, self._value(node))
-            first = out
-
-    def _into(self, node: n.Node, out: str) -> None:
-        """out = node. `out` is written last, or holds a partial result that nothing else reads."""
-        match node:
-            case n.Const() | n.Undefined() | n.Load():
-                self.lines.append(f"np.copyto({out}, {self._value(node)})")
-            case n.Sum(terms):
-                if terms[0][0] < 0:
-                    self._apply("negative", out, self._value(terms[0][1]))
-                    for sign, term in terms[1:]:
-                        self._apply("add" if sign > 0 else "subtract", out, out, self._value(term))
-                    return
-                self._chain("add", [("add" if sign > 0 else "subtract", term) for sign, term in terms], out)
-            case n.Product(factors):
-                self._chain("multiply", [("multiply", f) for f in factors], out)
-            case n.Power(base, exponent):
-                value = self._value(base)
-                first = value
-                for _ in range(exponent - 1):
-                    self.lines.append(f"np.multiply({first}, {value}, out={out})")
-                    first = out
-                self._done(value)
-            case n.Quotient(above, below):
-                self._apply("divide", out, self._value(above), self._value(below))
-            case n.Select(test, then, otherwise):
-                mask = self._test(test)
-                first, second = self._value(otherwise), self._value(then)
-                if (second, first) == ("1.0", "0.0"):
-                    self.lines.append(f"np.copyto({out}, {mask})")
-                else:  # three times as fast as a copy where the mask says so
-                    self.lines.append(f"np.copyto({out}, np.where({mask}, {second}, {first}))")
-                self._done(first, second)
-                self.masks.give(mask)
-            case n.Guarded(above, below, guard):
-                allowed = self._guard(guard) or "False"
-                a, b = self._value(above), self._value(below)
-                self.lines.append(f"np.copyto({out}, 0.0)")
-                self.lines.append(f"np.divide({a}, {b}, out={out}, where={allowed})")
-                self._done(a, b)
-                self.masks.give(allowed)
-            case n.Call(function, argument):
-                value = self._value(argument)
-                self.lines.append(f"np.copyto({out}, {_NUMPY_CALLS[function].format(s=value)})")
-                self._done(value)
-            case _:
-                raise CompileError(f"{type(node).__name__} has no form in single numbers.")
-
-    def _test(self, test: n.Test) -> str:
-        value, mask = self._value(test.left), self.masks.take()
-        name = {">": "greater", "<=": "less_equal", "==": "equal", "!=": "not_equal"}[test.relation]
-        self.lines.append(f"np.{name}({value}, {literal(test.bound)}, out={mask})")
-        self._done(value)
-        return mask
-
-    def _guard(self, guard: n.Guard) -> str | None:
-        rows = []
-        for row in guard:
-            masks = [self._test(test) for test in row]
-            for other in masks[1:]:
-                self.lines.append(f"np.logical_and({masks[0]}, {other}, out={masks[0]})")
-                self.masks.give(other)
-            rows.append(masks[0])
-        for other in rows[1:]:
-            self.lines.append(f"np.logical_or({rows[0]}, {other}, out={rows[0]})")
-            self.masks.give(other)
-        return rows[0] if rows else None
-
-
-NORMAL_CALLS = {name: f"{name}({{s}})" for name in ("normal_cdf", "normal_pdf")}
-_NUMPY_CALLS = {
-    "tanh": "np.tanh({s})",
-    "sigmoid": "sigmoid({s})",
-    "softplus": "np.logaddexp(0.0, {s})",
-    **NORMAL_CALLS,
-}
