@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, Diverged, UndefinedContribution
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite
-from fcsym.kernel.native import Call, Library
+from fcsym.kernel.native import NOT_FINITE, Call, Library
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ class Bound(_Pinned):
         for k, array in enumerate(self._held):
             call.place(k, array, 0)
         self.step = _callable(library.address("bound"), call, library)
-        self._call, self._run = call, library.function("run")
+        self._call, self._run = call, library.function("steps")
+        self._many = not (kernel.module.single_input or kernel.module.stored)
+        call.set(x_step=x.size, target_step=target.size)
+        self._own = x.ctypes.data, target.ctypes.data
 
     def set(
         self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
@@ -102,19 +105,17 @@ class Bound(_Pinned):
         """
         x, target = self._inputs["x"], self._inputs["target"]
         rows, wanted = np.ascontiguousarray(xs, x.dtype), np.ascontiguousarray(targets, x.dtype)
-        module = self._kernel.module
-        if module.single_input or module.stored:
-            raise ArgumentError(f"{module.scheme} looks at every input: use kernel.run.")
-        fits = rows.shape == (len(rows), *x.shape) and wanted.shape == (len(rows), *target.shape)
-        if not fits or not all_finite(rows) or not all_finite(wanted):
+        if not self._many:
+            raise ArgumentError(f"{self._kernel.scheme.name} looks at every input: use kernel.run.")
+        status = NOT_FINITE
+        if rows.shape == (len(rows), x.size) and wanted.shape == (len(rows), target.size):
+            self._call.between(len(rows), rows.ctypes.data, wanted.ctypes.data)
+            status = self._run(self._call.address)  # which looks at all of them first
+            self._call.between(1, *self._own)
+        if status & NOT_FINITE:
             raise ArgumentError(
                 f"xs and targets must be finite, of shapes (steps, {x.size}) and (steps, {target.size})."
             )
-        self._call.set(
-            steps=len(rows), x=rows.ctypes.data, target=wanted.ctypes.data, x_step=x.size, target_step=target.size
-        )
-        status = self._run(self._call.address)
-        self._call.set(steps=1, x=x.ctypes.data, target=target.ctypes.data)
         if status:
             raise UndefinedContribution(_AWAKE)
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from fcsym.errors import CompileError
 
-__all__ = ["Library", "compiler", "load"]
+__all__ = ["NOT_FINITE", "Call", "Library", "compiler", "load"]
 
 _SEAL = b"fcsym1"
 _FLAGS = (
@@ -33,6 +33,7 @@ _FLAGS = (
     "-O2",
     "-ftree-vectorize",
     "-march=native",
+    "-fno-tree-slp-vectorize",  # it shuffles the numbers of a small network for a fifth of the time
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fPIC",
@@ -40,6 +41,9 @@ _FLAGS = (
     "-w",
 )
 _Array = npt.NDArray[Any]
+
+NOT_FINITE = 4
+"""The status of many steps whose inputs are not all finite: nothing was done."""
 
 HEAD = 13  # places of a call_type before its arrays: see targets.c_native
 
@@ -181,6 +185,10 @@ class Call:
         """Counts and distances, in numbers."""
         for name, value in values.items():
             self.places[self._NAMES.index(name)] = value
+
+    def between(self, steps: int, x: int, target: int) -> None:
+        """How many steps, and where their inputs are: what differs from one run of a bound network to the next."""
+        self.places[1], self.places[8], self.places[9] = steps, x, target
 
     def point(self, **arrays: _Array) -> None:
         """Where x, target, eta and work are."""

@@ -2,6 +2,7 @@
 
 kernel_init, kernel_output, kernel_expand    one function over many networks, arrays one after another
 kernel_run                                   steps in place, for many networks
+kernel_steps                                 the same for one network, after a look at all inputs
 kernel_lanes                                 the same for networks interleaved in blocks of a vector register
 kernel_bound                                 one step on pinned buffers, as a function that Python calls directly
 """
@@ -32,6 +33,7 @@ _HEAD = """#include <stddef.h>
 typedef REAL real;
 #define UNDEFINED 1
 #define FULL 2
+#define NOT_FINITE 4
 #define NOT_A_NUMBER ((real)NAN)
 #define TANH(s) ((real)(sizeof(real) == 4 ? (double)tanhf((float)(s)) : tanh((double)(s))))
 #define EXP(s) ((real)(sizeof(real) == 4 ? (double)expf((float)(s)) : exp((double)(s))))
@@ -172,6 +174,23 @@ def _run(module: n.Module) -> str:
         }}{back}
     }}
     return status;
+}}
+
+static int finite(const real *a, intptr_t count)
+{{
+    int bad = 0;
+    for (intptr_t i = 0; i < count; i++) {{
+        bad |= !(a[i] - a[i] == (real)0.0);
+    }}
+    return !bad;
+}}
+
+int kernel_steps(const call_type *c)
+{{
+    if (!finite(c->x, c->steps * c->x_step) || !finite(c->target, c->steps * c->target_step)) {{
+        return NOT_FINITE;
+    }}
+    return kernel_run(c);
 }}
 """
 
