@@ -136,6 +136,18 @@ def test_a_self_test_can_fail(target, tmp_path):
         run(text.replace(old, new))["selftest"]()
 
 
+def test_large_networks_say_that_they_have_no_rows(tmp_path):
+    """A file that has nothing to compare does not say that it agrees."""
+    need("gcc")
+    need("make")
+    s = fcsym.scheme(fcsym.Network.mlp([72, 72, 1]), "backprop")
+    make = ["make", "-s", "-f", "update.mk", "CC=gcc", "test"]
+    for name, command in (("update.py", [sys.executable, "update.py"]), ("update.c", make)):
+        export(s, tmp_path / name)
+        said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        assert "no rows of exact evaluation" in said and "agree" not in said
+
+
 def test_fast_math_is_refused(tmp_path):
     compiler = need("gcc")
     export(made("2-2-1", "backprop"), tmp_path / "update.c")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fcsym import __version__
 from fcsym.expression import Array
 from fcsym.kernel import neutral as n
-from fcsym.kernel.rows import Row
+from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.c import PRELUDE, SMOOTH, parameters_of, scalar_text, smooth_functions
 from fcsym.kernel.targets.c_native import native_text
 
@@ -266,7 +266,8 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
             + "static NAME_state state;\nstatic NAME_weights weights;\n\nint main(void)\n{\n".replace("NAME", stem)
             + (f"    static const {stem}_real x[{inputs}];\n" if not any_input else "")
             + f"    const int status = {stem}_init(&state, &weights{', x' if not any_input else ''});\n"
-            + f'    printf("{stem}: no rows for a network of this size\\n");\n    return status;\n}}\n'
+            + f'    printf("{stem}: no rows of exact evaluation: '
+            + f'they come with networks of at most {LARGEST} weights\\n");\n    return status;\n}}\n'
         )
     return (
         _about(module, f"{stem}_test.c: {stem}.c on trajectories that were evaluated in exact numbers.")
