@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from fcsym.kernel.native import compiler
 
 ROUNDS = 15
 ETA = 1e-6
+FIRST = "(c) 4-8-8-1, to the first step"
 
 
 def weights_of(network: fcsym.Network, lead: tuple[int, ...] = ()) -> list[np.ndarray]:
@@ -63,24 +67,49 @@ def checked(name: str, got: Any, wanted: list[np.ndarray]) -> None:
         )
 
 
-def derive_to_native() -> list[dict[str, Any]]:
-    """From widths to machine code, in an empty cache."""
-    import os
+@contextmanager
+def empty_cache() -> Iterator[None]:
+    """Nothing that was compiled before is found."""
+    kept = os.environ.get("XDG_CACHE_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("XDG_CACHE_HOME")
+            if kept is not None:
+                os.environ["XDG_CACHE_HOME"] = kept
 
+
+def once(work: Callable[[], object]) -> float:
+    """One call, in nanoseconds."""
+    start = time.perf_counter()
+    work()
+    return 1e9 * (time.perf_counter() - start)
+
+
+def derive_to_native() -> list[dict[str, Any]]:
+    """From widths to machine code, in an empty cache; and with the peers, to the first step of many networks."""
     rows = []
     for text in ("2-2-1", "8-16-16-1", "64-64-64-10"):
         took = []
         for _ in range(5):
-            with tempfile.TemporaryDirectory() as folder:
-                kept = os.environ.get("XDG_CACHE_HOME")
-                os.environ["XDG_CACHE_HOME"] = folder
-                start = time.perf_counter()
-                fcsym.scheme(fcsym.Network.parse(text), "backprop").compile("c")
-                took.append(time.perf_counter() - start)
-                os.environ.pop("XDG_CACHE_HOME")
-                if kept is not None:
-                    os.environ["XDG_CACHE_HOME"] = kept
-        rows.append({"work": f"widths to machine code, {text}", "peer": "fcsym", "ns": 1e9 * min(took)})
+            with empty_cache():
+                took.append(once(lambda: fcsym.scheme(fcsym.Network.parse(text), "backprop").compile("c")))  # noqa: B023
+        rows.append({"work": f"widths to machine code, {text}", "peer": "fcsym", "ns": min(took)})
+    network = fcsym.Network.parse("4-8-8-1")
+    weights, x, target = weights_of(network, (100,)), np.ones(4), np.zeros(1)
+
+    def own() -> None:
+        kernel = fcsym.scheme(fcsym.Network.parse("4-8-8-1"), "backprop").compile("c")
+        kernel.batch(kernel.init(weights)).step(x, target, ETA)
+
+    with empty_cache():
+        rows.append({"work": FIRST, "peer": "fcsym C", "ns": once(own)})
+    for name, make in peers_of("many"):
+        with contextlib.suppress(NotImplementedError):  # written for 2-2-1 only
+            took_by_peer = once(lambda: make(network, weights, x, target, ETA)[1]())  # noqa: B023
+            rows.append({"work": FIRST, "peer": name, "ns": took_by_peer})
     return rows
 
 
@@ -233,6 +262,8 @@ TARGETS = [
     ("(b) 2-2-1 x 100000", "fcsym C, owned layout", "memcpy of the weights", "at most 1.15"),
     ("(b) 2-2-1 x 100000", "lambdify, NumPy", "fcsym NumPy", "at least 2.5"),
     ("(c) 4-8-8-1 x 10000", "JAX vmap of grad", "fcsym C, owned layout", "at least 4"),
+    ("(c) 4-8-8-1 x 10000", "heyoka", "fcsym C, owned layout", "at least 4"),
+    (FIRST, "numba loop", "fcsym C", "at least 50"),
     ("(d) 2-2-1, 1000 steps", "fcsym C, bound.run", "hand-written C", "at most 1.1"),
     ("784-128-10, one call", "fcsym C, bound", "NumPy by hand", "at most 1.1"),
     ("784-128-10, one call", "fcsym NumPy", "NumPy by hand", "at most 1.1"),

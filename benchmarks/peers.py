@@ -90,36 +90,63 @@ def casadi_buffer(network: Any, weights: Any, x: Any, target: Any, eta: float) -
 
 
 def numba_loop(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    """A loop over the networks with one line per number, which runs faster than loops over the units."""
     import numba
 
-    if network.widths != (2, 2, 1):
-        raise NotImplementedError
-
-    @numba.njit(error_model="numpy")  # type: ignore[misc]
-    def step(w1: Any, w2: Any, x: Any, target: Any, eta: float) -> None:
-        for n in range(w1.shape[0]):
-            s = w1[n, 0, 0] * x[0] + w1[n, 0, 1] * x[1]
-            t = w1[n, 1, 0] * x[0] + w1[n, 1, 1] * x[1]
-            u = s if s > 0 else 0.0
-            v = t if t > 0 else 0.0
-            h = eta * (w2[n, 0, 0] * u + w2[n, 0, 1] * v - target[0])
-            p = h * w2[n, 0, 0] if s > 0 else 0.0
-            q = h * w2[n, 0, 1] if t > 0 else 0.0
-            w2[n, 0, 0] -= h * u
-            w2[n, 0, 1] -= h * v
-            w1[n, 0, 0] -= p * x[0]
-            w1[n, 0, 1] -= p * x[1]
-            w1[n, 1, 0] -= q * x[0]
-            w1[n, 1, 1] -= q * x[1]
-
-    w1, w2 = (a.copy() for a in weights)
+    shapes = [a.shape[1:] for a in weights]
+    lines, below = [], [f"x[{i}]" for i in range(network.inputs)]
+    for n, (rows, width) in enumerate(shapes):
+        lines += [f"w{n}_{i}_{j} = W{n}[n, {i}, {j}]" for i in range(rows) for j in range(width)]
+        for i in range(rows):
+            lines.append(f"s{n}_{i} = " + " + ".join(f"w{n}_{i}_{j} * {below[j]}" for j in range(width)))
+            lines.append(f"v{n}_{i} = s{n}_{i} if s{n}_{i} > 0 else 0.0")
+        below = [f"v{n}_{i}" for i in range(rows)]
+    last = len(shapes) - 1
+    lines.append(f"d{last}_0 = eta * (s{last}_0 - target[0])")
+    for n in range(last, 0, -1):
+        for j in range(shapes[n][1]):
+            total = " + ".join(f"w{n}_{i}_{j} * d{n}_{i}" for i in range(shapes[n][0]))
+            lines.append(f"d{n - 1}_{j} = {total} if s{n - 1}_{j} > 0 else 0.0")
+    for n, (rows, width) in enumerate(shapes):
+        inputs = [f"v{n - 1}_{j}" if n else f"x[{j}]" for j in range(width)]
+        lines += [f"W{n}[n, {i}, {j}] -= d{n}_{i} * {inputs[j]}" for i in range(rows) for j in range(width)]
+    given = ", ".join(f"W{n}" for n in range(len(shapes)))
+    text = f"def step({given}, x, target, eta):\n    for n in range(W0.shape[0]):\n"
+    space: dict[str, Any] = {}
+    exec(text + "".join(f"        {line}\n" for line in lines), space)
+    step = numba.njit(error_model="numpy")(space["step"])
+    kept = [a.copy() for a in weights]
     fresh = [a.copy() for a in weights]
 
     def result() -> list[Any]:
         step(*fresh, x, target, eta)
         return fresh
 
-    return (lambda: step(w1, w2, x, target, eta)), result
+    return (lambda: step(*kept, x, target, eta)), result
+
+
+def heyoka_batch(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
+    import heyoka as hy
+
+    shapes, count = [a.shape[1:] for a in weights], len(weights[0])
+    w = [[[hy.make_vars(f"w{n}_{i}_{j}") for j in range(b)] for i in range(a)] for n, (a, b) in enumerate(shapes)]
+    flat = [c for layer in w for row in layer for c in row]
+    v = [hy.par[k] for k in range(network.inputs)]
+    for n, layer in enumerate(w):
+        s = [hy.sum([c * a for c, a in zip(row, v, strict=True)]) for row in layer]
+        v = s if n + 1 == len(w) else [hy.relu(a) for a in s]
+    error = (v[0] - hy.par[network.inputs]) ** 2.0 / 2.0
+    gradient = hy.diff_tensors([error], diff_args=flat, diff_order=1).gradient
+    step = hy.cfunc([a - hy.par[network.inputs + 1] * g for a, g in zip(flat, gradient, strict=True)], flat)
+    columns = np.ascontiguousarray(np.concatenate([a.reshape(count, -1) for a in weights], axis=1).T)
+    parameters = np.repeat(np.array([*x, target[0], eta])[:, None], count, axis=1)
+    out = np.empty_like(columns)
+
+    def result() -> list[Any]:
+        step(columns, outputs=out, pars=parameters)
+        return np.split(out.T, np.cumsum([a * b for a, b in shapes])[:-1], axis=1)
+
+    return (lambda: step(columns, outputs=out, pars=parameters)), result
 
 
 def jax_vmap(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
@@ -176,6 +203,7 @@ _ALL: dict[str, tuple[str, str, Maker]] = {
     "lambdify, math": ("one call", "sympy", lambdify_math),
     "JAX jit of grad": ("one call", "jax", jax_vmap),
     "numba loop": ("many", "numba", numba_loop),
+    "heyoka": ("many", "heyoka", heyoka_batch),
     "lambdify, NumPy": ("many", "sympy", lambdify_numpy),
     "JAX vmap of grad": ("many", "jax", jax_vmap),
     "NumPy by hand": ("wide", "numpy", numpy_by_hand),
