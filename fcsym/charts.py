@@ -69,7 +69,7 @@ def cost_chart(
     title = f"{shape}, {order} order{stored}"
     return chart(
         f"{unit[0].upper()}{unit[1:]}: {title}", words, [Panel(title, tuple(lines))],
-        "width n of the hidden layers", f"{unit}, in units of those of backprop", log=True, height=260,
+        "width n of the hidden layers", f"{unit}, in units of those of backprop", log=True, log_up=True, height=260,
     )  # fmt: skip
 
 

@@ -18,7 +18,16 @@ from fcsym.schemes.statements import collapse
 
 PAPER = derive(Network.parse("2-2-1"), "sequential")
 DEEP = Network.mlp([3, 3, 2, 3, 2], ["leaky_relu", "gelu", "relu"], bias=True)
+LONG = Network.from_table(
+    {
+        "widths": [2, 2, 1],
+        "names": [f"{letter * 30}_{n}" for n, letter in enumerate("abcdef")],
+        "activation": "q" * 32,
+        "activations": [{"name": "q" * 32, "pieces": [{"upper": 0, "slope": 0}, {"slope": 1}]}],
+    }
+)
 PAGES = {
+    "long names": (derive(LONG, "sequential"), {"notation": "paper"}),
     "2-2-1": (PAPER, {}),
     "2-2-1 flat": (PAPER, {"notation": "paper"}),
     "wide": (derive(Network.mlp([3, 4, 4, 2], ["relu", "leaky_relu"], bias=[True, False, True]), "sequential"), {}),
