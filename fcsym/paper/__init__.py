@@ -89,7 +89,8 @@ class Audit:
     def _repr_html_(self) -> str:
         rows = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in self._cells()]
         head = "".join(
-            f"<th>{name}</th>" for name in ("where", "printed", "verdict", "true where", "false at", "correct")
+            f'<th scope="col">{name}</th>'
+            for name in ("where", "printed", "verdict", "true where", "false at", "correct")
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
