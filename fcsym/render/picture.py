@@ -140,6 +140,7 @@ def draw(network: Network) -> Picture:
     """The network with the symbols of its derivation: x, s and v, y, and a name on every weight where they fit.
 
     Wide layers and deep networks are shown by their first and last parts, with what is left out said in numbers.
+    Raises ArgumentError for anything that is no network.
     """
     if not hasattr(network, "layers") or not hasattr(network, "widths"):
         raise ArgumentError(f"draw got {type(network).__name__}: give a network, such as Network.parse('2-2-1').")

@@ -205,7 +205,11 @@ class Scheme(Document):
         return prove_scheme(self)
 
     def compile(self, target: str = "numpy") -> Any:
-        """The four functions over arrays: numpy, c, jax or torch. See `fcsym.kernel.scheme`."""
+        """The four functions over arrays: numpy, c, jax or torch; shapes as in `fcsym.kernel.scheme.SchemeKernel`.
+
+        Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
+        that is not installed, and a statement.
+        """
         from fcsym.kernel.scheme import compile_scheme
 
         if self.is_statement:
@@ -213,7 +217,12 @@ class Scheme(Document):
         return compile_scheme(self, target)
 
     def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
-        """Write stand-alone files, .py or .c, after a check against autodiff. See `fcsym.export`."""
+        """Write stand-alone files, .py or .c, after a check against autodiff, and return their paths.
+
+        `target`: numpy, c, jax or torch, by default what the ending says. `force`: replace files that fcsym did not
+        write. Raises ArgumentError for a place that cannot be written, CompileError for an unknown target, ExportError
+        where the kernel disagrees with autodiff.
+        """
         from fcsym.export import export
 
         return export(self, path, target, force)
