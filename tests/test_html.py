@@ -154,6 +154,13 @@ def test_without_the_package_one_sentence(monkeypatch, tmp_path):
     assert set(d._repr_mimebundle_()) == {"text/latex", "text/plain"}
 
 
+def test_a_comma_stays_with_its_formula():
+    text = re.sub(r"<caption>.*?</caption>", "", PAPER.html())
+    following = re.findall(r"</math>[,.;:)](.{7})", text)
+    assert len(following) > 10
+    assert set(following) == {"</span>"}
+
+
 def test_notebooks_show_formulas():
     shown = derive(Network.parse("2-2-1"))._repr_mimebundle_()
     assert shown["text/html"].count("<math") == 22

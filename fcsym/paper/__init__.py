@@ -92,7 +92,8 @@ class Audit:
             f'<th scope="col">{name}</th>'
             for name in ("where", "printed", "verdict", "true where", "false at", "correct")
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        return f'<div style="overflow-x: auto">{table}</div>'
 
     def __str__(self) -> str:
         return "\n".join(" | ".join(cells) for cells in self._cells())

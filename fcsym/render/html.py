@@ -74,7 +74,7 @@ def fragment(d: Document) -> str:
             number += 1
             shown = mathml(formula.equation(equation), text.equation(equation))
             rows.append(f"<tr><td>({number})</td><td>{shown}</td></tr>")
-    return f"<table>{''.join(rows)}</table>"
+    return f'<div style="overflow-x: auto"><table>{"".join(rows)}</table></div>'  # a page of a notebook keeps its width
 
 
 # ----------------------------------------------------------------------------------------------------- formulas
@@ -118,9 +118,19 @@ def _box(latex: str, spoken: str) -> str:
 
 
 def _inline(parts: Iterable[tuple[bool, str]]) -> str:
-    return "".join(
-        mathml(part, part, "inline") if is_math else escape(part).replace("-&gt;", "→") for is_math, part in parts
-    )
+    """A sentence; a comma after a formula stays on its line."""
+    found: list[str] = []
+    after_formula = False
+    for is_math, part in parts:
+        if is_math:
+            found.append(mathml(part, part, "inline"))
+        else:
+            kept = part[:1] if after_formula and part[:1] in set(",.;:)") else ""
+            if kept:
+                found[-1] = f'<span class="keep">{found[-1]}{kept}</span>'
+            found.append(escape(part[len(kept) :]).replace("-&gt;", "→"))
+        after_formula = is_math
+    return "".join(found)
 
 
 def _prose(sentence: str, page: Content) -> str:
