@@ -159,7 +159,7 @@ def test_the_terminal_has_the_same(capsys):
     assert said.count("PROVED") == s.proof.count(Verdict.PROVED)
 
 
-def test_the_command_line_writes_it(tmp_path, capsys):
+def test_the_command_line_writes_it(tmp_path, capsys, monkeypatch):
     command = ["derive", "2-2-1", "--scheme", "states", "--order", "sequential", "--trials", "5"]
     assert main([*command, "-o", str(tmp_path / "s.html")]) == 0
     said = capsys.readouterr().out
@@ -172,6 +172,7 @@ def test_the_command_line_writes_it(tmp_path, capsys):
     assert report["scheme"] == "states"
     assert {row["function"] for row in report["equations"]} == {"init", "step", "output", "expand"}
     assert (tmp_path / "s.tex").read_text() == s.latex(only="step", detail="summary")
+    monkeypatch.setattr("fcsym.cli._trained", None)  # what is wrong is said before the work
     for wrong in (["--only", "zz", "-o", str(tmp_path / "t.tex")], ["--detail", "full"], ["-o", "t.docx"]):
         assert main([*command, *wrong]) == 2
         assert capsys.readouterr().err.count("\n") == 1
