@@ -3,7 +3,14 @@
 import re
 
 from docutils import nodes
-from latex2mathml.converter import convert
+from sphinx.errors import ConfigError
+
+try:
+    import myst_parser  # noqa: F401
+    from latex2mathml.converter import convert
+except ModuleNotFoundError as problem:
+    message = f"The documentation needs the package {problem.name}: install it with pip install 'fcsym[docs]'."
+    raise ConfigError(message) from None
 
 import fcsym
 

@@ -76,6 +76,10 @@ def photograph(program: str) -> bytes:
 if __name__ == "__main__":
     import shutil
 
+    try:
+        digest()  # what is missing is said before anything is written
+    except fcsym.FcsymError as problem:
+        sys.exit(str(problem))
     for name, svg in drawn().items():
         (FOLDER / name).write_text(svg, encoding="utf-8")
     chromium = shutil.which("chromium")

@@ -131,6 +131,7 @@ def exact(value: object, what: str) -> Fraction:
 def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object = 0) -> Activation:
     """An activation from its pieces, in order of s; every piece but the last has an `upper` end.
 
+    `slope_at_kink`: the derivative where two pieces meet, one number for all kinks or one per kink.
     Raises NetworkError when the ends do not increase or two pieces do not meet.
 
     >>> piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)]).kinks
@@ -166,14 +167,20 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
 
 
 def relu(slope_at_kink: object = 0) -> Activation:
-    """phi(s) = s where s > 0, 0 otherwise (eq. 10)."""
+    """phi(s) = s where s > 0, 0 otherwise (eq. 10).
+
+    `slope_at_kink`: phi'(0), which the paper leaves open. Raises NetworkError for what is no exact number.
+    """
     dead = Piece(Fraction(0), Fraction(0), name="dead")
     active = Piece(None, Fraction(1), name="active")
     return piecewise_linear("relu", (dead, active), slope_at_kink)
 
 
 def leaky_relu(slope: object = Fraction(1, 100), slope_at_kink: object = 0) -> Activation:
-    """phi(s) = s where s > 0, slope * s otherwise."""
+    """phi(s) = s where s > 0, slope * s otherwise.
+
+    `slope_at_kink`: phi'(0). Raises NetworkError for what is no exact number.
+    """
     below = Piece(Fraction(0), exact(slope, "the slope of leaky_relu"))
     return piecewise_linear("leaky_relu", (below, Piece(None, Fraction(1))), slope_at_kink)
 

@@ -69,7 +69,7 @@ def cost_chart(
     title = f"{shape}, {order} order{stored}"
     return chart(
         f"{unit[0].upper()}{unit[1:]}: {title}", words, [Panel(title, tuple(lines))],
-        "width n of the hidden layers", f"{unit}, in units of those of backprop", log=True, height=260,
+        "width n of the hidden layers", f"{unit}, in units of those of backprop", log=True, log_up=True, height=260,
     )  # fmt: skip
 
 
@@ -77,7 +77,8 @@ def error_chart(experiment: Experiment) -> Picture:
     """The paper's figure 3: |output of backpropagation - output of front contribution| for the three techniques.
 
     Colours are the samples, dashes the sequential order. Where there are more steps than can be drawn, each point is
-    the worst of several steps.
+    the worst of several steps. Errors are in units of 1e-16 of the output.
+    Raises ArgumentError for anything that `reproduce` did not return.
     """
     if not hasattr(experiment, "runs") or not experiment.runs:
         raise ArgumentError(f"error_chart got {type(experiment).__name__}: give what fcsym.reproduce returns.")

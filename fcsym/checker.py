@@ -119,10 +119,10 @@ def check(
 ) -> Report:  # fmt: skip
     """Compile a derivation and compare every quantity of its step with autodiff backpropagation; or train by a scheme.
 
-    `trials`: how many random points; exact ones and ones with v^c near 0 come on top. `against`: the order of the
-    oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead. `steps`: how
-    long a scheme is trained (see `fcsym.trajectory`); derivations are about one step.
-    Raises ArgumentError when trials or steps is not a positive number.
+    `trials`: how many random points, drawn from `seed`; exact ones and ones with v^c near 0 come on top. `against`: the
+    order of the oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead.
+    `steps`: how long a scheme is trained (see `fcsym.trajectory`); derivations are about one step.
+    Raises ArgumentError when trials or steps is not a positive number, CompileError for what has no kernel.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= 10_000_000:
         raise ArgumentError(f"trials is {str(trials)[:40]}: give a whole number from 1 to 10000000.")

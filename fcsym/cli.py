@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
     from fcsym.checker import Report
     from fcsym.derivation import Derivation
+    from fcsym.document import Document
     from fcsym.joint import Joint
     from fcsym.network import Network
+    from fcsym.schemes import Scheme
 
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
+_SCHEMES = "backprop, weights, compensation, states, history or basis"
 _MAX_PRINTED = 200_000  # operations; a thousand pages are no table
 
 
@@ -80,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
     derive.add_argument("--notation", help="of the file: indexed (default), or paper for names w_1, w_2, ...")
     derive.add_argument("--detail", help="of the file: full (default), or summary")
-    derive.add_argument("--only", metavar="QUANTITY", help="in the file: this quantity and what leads to it")
+    derive.add_argument(
+        "--only", metavar="NAME", help="in the file: this quantity and what leads to it, or this function of a scheme"
+    )
+    derive.add_argument("--scheme", help=f"a scheme's four derivations, trained beside autodiff: {_SCHEMES}")
     derive.set_defaults(run=_derive)
 
     cases = commands.add_parser("cases", help="the case table of one unit, in closed form")
@@ -105,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="compare the compiled step, or training by a scheme, with autodiff")
     _network_options(check)
     _check_options(check)
-    check.add_argument("--scheme", help="train by backprop, weights, compensation, states, history or basis")
+    check.add_argument("--scheme", help=f"train by {_SCHEMES}")
     check.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     check.set_defaults(run=_check)
 
@@ -130,9 +136,7 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write a scheme's four functions as files that stand alone")
     _network_options(export)
-    export.add_argument(
-        "--scheme", default="backprop", help="backprop (default), weights, compensation, states, history or basis"
-    )
+    export.add_argument("--scheme", default="backprop", help=f"{_SCHEMES} (default backprop)")
     export.add_argument("--target", default="numpy", help="numpy (default), c, jax or torch")
     export.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to (default: this one)")
     export.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
@@ -231,17 +235,10 @@ def _derive(options: argparse.Namespace) -> int:
     from fcsym import xor
     from fcsym.checker import check
 
+    if options.scheme is not None:
+        return _derive_scheme(options)
     d = _derivation(options)
-    of_file = {name: getattr(options, name) for name in ("notation", "detail", "only")}
-    of_file = {name: value for name, value in of_file.items() if value is not None}
-    if options.output is not None:
-        from fcsym.render.content import checked
-        from fcsym.render.save import writable
-
-        writable(options.output)  # before the work, not after
-        checked(d, **of_file)
-    elif of_file:
-        raise _Usage(f"--{next(iter(of_file))} says how a file is written: name the file with -o.")
+    of_file = _options_of_file(options, d)
     _prove(d)
     with _progress() as step:
         reports = [check(d, _trials(options, d), options.seed, progress=step)]
@@ -259,6 +256,46 @@ def _derive(options: argparse.Namespace) -> int:
     if written is not None:
         print(f"written: {written}")
     print(_conclusion(d, reports))
+    return DONE if passed else FAILED
+
+
+def _options_of_file(options: argparse.Namespace, document: Document) -> dict[str, Any]:
+    """How the file is written, if one is; what is wrong with that is said before the work, not after."""
+    found = {name: getattr(options, name) for name in ("notation", "detail", "only")}
+    found = {name: value for name, value in found.items() if value is not None}
+    if options.output is not None:
+        from fcsym.render.content import checked
+        from fcsym.render.save import writable
+
+        writable(options.output)
+        checked(document, **found)
+    elif found:
+        raise _Usage(f"--{next(iter(found))} says how a file is written: name the file with -o.")
+    return found
+
+
+def _derive_scheme(options: argparse.Namespace) -> int:
+    """The same for a scheme: its four derivations, and training beside autodiff."""
+    from fcsym.schemes import scheme
+
+    s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
+    of_file = _options_of_file(options, s)
+    report, passed = _trained(s, options)
+    written = None if options.output is None else s.save(options.output, **of_file)
+    if options.json:
+        document = _scheme_summary(s, report, passed) | {
+            "equations": [_equation(part, name) | {"function": part.name} for part in s.parts for name in part.by_name]
+        }
+        if written is not None:
+            document["file"] = str(written)
+        print(json.dumps(document))
+        return DONE if passed else FAILED
+    from fcsym.render import terminal
+
+    _show(s, terminal.checks(report))
+    if written is not None:
+        print(f"written: {written}")
+    print(_scheme_conclusion(s, report))
     return DONE if passed else FAILED
 
 
@@ -450,35 +487,52 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _check_scheme(options: argparse.Namespace) -> int:
-    from fcsym.checker import check
-    from fcsym.equation import Verdict
     from fcsym.render import terminal
     from fcsym.schemes import scheme
 
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
+    report, passed = _trained(s, options, options.steps)
+    if options.json:
+        print(json.dumps(_scheme_summary(s, report, passed)))
+        return DONE if passed else FAILED
+    _show(terminal.checks(report))
+    print(_scheme_conclusion(s, report))
+    return DONE if passed else FAILED
+
+
+def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[Report, bool]:
+    """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
+    from fcsym.checker import check
+
     trials = options.trials if options.trials is not None else max(20, _trials(options, s.base) // 5)
     with _progress() as step:
         step(f"proving {s.name}")
         proof = s.proof
-        report = check(s, trials, options.seed, steps=options.steps, progress=step)
-    passed = report.passed and proof.holds
-    if options.json:
-        print(json.dumps({
-            "network": str(s.network), "order": s.order, "scheme": s.name, "steps": options.steps,
-            "proved": proof.count(Verdict.PROVED), "refuted": proof.count(Verdict.REFUTED),
-            "undecided": proof.count(Verdict.UNDECIDED), "chosen": proof.count(Verdict.CHOSEN), "passed": passed,
-            "checks": [_row(row, "random") for row in report.rows], "left_out": report.left_out,
-        }))  # fmt: skip
-        return DONE if passed else FAILED
-    _show(terminal.checks(report))
+        report = check(s, trials, options.seed, steps=steps, progress=step)
+    return report, report.passed and proof.holds
+
+
+def _scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
+    from fcsym.equation import Verdict
+
+    return {
+        "network": str(s.network), "order": s.order, "scheme": s.name, "steps": report.steps,
+        "proved": s.proof.count(Verdict.PROVED), "refuted": s.proof.count(Verdict.REFUTED),
+        "undecided": s.proof.count(Verdict.UNDECIDED), "chosen": s.proof.count(Verdict.CHOSEN), "passed": passed,
+        "checks": [_row(row, "random") for row in report.rows], "left_out": report.left_out,
+    }  # fmt: skip
+
+
+def _scheme_conclusion(s: Scheme, report: Report) -> str:
+    from fcsym.equation import Verdict
+
     worst = report.worst
-    print(
-        f"{s.name} of {s.network}, {s.order}: proved {proof.count(Verdict.PROVED)}, refuted "
-        f"{proof.count(Verdict.REFUTED)}; {trials} networks trained for {options.steps} steps: "
+    return (
+        f"{s.title.replace(' order', '')}: proved {s.proof.count(Verdict.PROVED)}, refuted "
+        f"{s.proof.count(Verdict.REFUTED)}; {report.trials} networks trained for {report.steps} steps: "
         f"{'agrees' if report.passed else 'DISAGREES'} with autodiff, worst error {worst.ratio:.2g} of its bound "
         f"({worst.quantity})."
     )
-    return DONE if passed else FAILED
 
 
 def _cost(options: argparse.Namespace) -> int:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from fcsym.algebra import rename, tidy, tidy_bound
 from fcsym.backprop import step
 from fcsym.contribution import compensation, increments, integrated
-from fcsym.equation import Branch, Case, Cases, Condition, Detail, Equation, Notation, Order
+from fcsym.document import Document
+from fcsym.equation import Branch, Case, Cases, Condition, Equation, Order
 from fcsym.errors import ArgumentError
-from fcsym.expression import Axis, Expr, Ref
+from fcsym.expression import Array, Axis, Expr, Ref
 from fcsym.forward import forward
 from fcsym.network import Network
 
@@ -97,7 +97,7 @@ def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Eq
 
 
 @dataclass(frozen=True)
-class Derivation:
+class Derivation(Document):
     """The equations of one step, each after those it uses, and every reading of them."""
 
     network: Network
@@ -187,11 +187,30 @@ class Derivation:
         """The title of a document."""
         return f"One training step of {self.title}"
 
+    @property
+    def lists(self) -> tuple[Derivation, ...]:
+        """The lists of equations that a document shows: this one."""
+        return (self,)
+
+    @property
+    def function(self) -> str:
+        """The name of the function that the list is, in a scheme; "" for a derivation that is none."""
+        return ""
+
+    @property
+    def signature(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """What a scheme's function is given and what it returns; nothing for a derivation that is none."""
+        return (), ()
+
+    def kernel_source(self) -> str:
+        """The source of the NumPy kernel; raises CompileError where there is none."""
+        return self.compile().source
+
     def expr(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> sympy.Expr:  # fmt: skip
-        """The closed form of one element, in raw weights and inputs. See `fcsym.closed_form.expr`."""
+        """The closed form of one element, in weights and inputs; arguments and errors of `fcsym.closed_form.expr`."""
         from fcsym.closed_form import expr
 
         return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
@@ -200,13 +219,16 @@ class Derivation:
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> list[Case]:  # fmt: skip
-        """The case table of one unit, in raw weights and inputs. See `fcsym.closed_form.cases`."""
+        """The case table of one unit, in raw weights and inputs; arguments and errors of `fcsym.closed_form.cases`."""
         from fcsym.closed_form import cases
 
         return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
 
     def compile(self, target: str = "numpy") -> Kernel:
-        """The step as a function of arrays. See `fcsym.kernel`."""
+        """The step as a function of arrays: `kernel.step(weights, x, target, eta)`, for shapes see `fcsym.kernel`.
+
+        Raises CompileError for a target other than numpy.
+        """
         from fcsym.kernel import compile_step
 
         return compile_step(self, target)
@@ -216,7 +238,7 @@ class Derivation:
         at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
         mark: Sequence[float] | None = None,
     ) -> Picture:  # fmt: skip
-        """A picture of where each case of a hidden unit holds. See `fcsym.maps.case_map`."""
+        """A picture of where each case of a hidden unit holds; arguments and errors of `fcsym.maps.case_map`."""
         from fcsym.maps import case_map
 
         return case_map(self, plane, unit, layer=layer, at=at, ends=ends, mark=mark)
@@ -227,54 +249,10 @@ class Derivation:
 
         return case_maps(self)
 
-    def latex(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
-        """A stand-alone LaTeX document: the equations with their reasons, the case tables, the verdicts.
-
-        `notation`: "indexed", or "paper" with a name for every number (w_1 .. w_6), for networks of at most 24 weights.
-        `detail`: "full", or "summary" with the equations and their verdicts only.
-        `only`: the name of one quantity, to show it and the equations that lead to it.
-        Raises ArgumentError for an option that does not exist, SizeError for flat names of a larger network.
-        """
-        from fcsym.render.latex import document
-
-        return document(self, notation=notation, detail=detail, only=only)
-
-    def html(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
-        """One self-contained HTML page: formulas in MathML, steps that unfold, no script. Options as for `latex`."""
-        from fcsym.render.html import document
-
-        return document(self, notation=notation, detail=detail, only=only)
-
-    def save(
-        self, path: str | Path, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
-    ) -> Path:
-        """Write the derivation to a file that ends in .tex, .html or .pdf. Options as for `latex`."""
-        from fcsym.render.save import save
-
-        return save(self, path, notation=notation, detail=detail, only=only)
-
-    def _repr_latex_(self) -> str:
-        from fcsym.render.latex import fragment
-
-        return fragment(self)
-
-    def _repr_html_(self) -> str | None:
-        from fcsym.errors import MissingTool
-        from fcsym.render.html import fragment
-
-        try:
-            return fragment(self)
-        except MissingTool:
-            return None  # a notebook shows LaTeX then
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        shown = {"text/html": self._repr_html_(), "text/latex": self._repr_latex_(), "text/plain": str(self)}
-        return {kind: made for kind, made in shown.items() if made is not None}
-
     def __rich__(self) -> Any:
-        from fcsym.render.terminal import derivation
+        from fcsym.render.terminal import document
 
-        return derivation(self)
+        return document(self)
 
     def __repr__(self) -> str:
         return str(self)

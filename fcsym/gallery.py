@@ -168,7 +168,7 @@ def _equation(step: Step) -> dict[str, Any]:
     return {
         "number": step.number, "name": equation.name, "equation": text.equation(equation),
         "rule": equation.rule.value, "because": equation.because, "uses": list(step.uses), "cite": equation.cite,
-        "verdict": step.verdict.value, "note": step.note,
+        "verdict": (step.verdict or Verdict.UNDECIDED).value, "note": step.note,
         "cases": [
             {
                 "name": row.branch.name, "when": [text.condition(c) for c in row.branch.when],

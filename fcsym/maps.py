@@ -230,7 +230,8 @@ class _Kernel:
 
     def _some(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> Labels:
         count = len(next(iter(columns.values())))
-        after = self.step(*arrays_of(self.network, self.scalars, columns), undefined="nan")
+        with np.errstate(all="ignore"):  # a step may overflow somewhere in the plane; what is infinite has its case too
+            after = self.step(*arrays_of(self.network, self.scalars, columns), undefined="nan")
         assert isinstance(self.equation.rhs, Cases)
         labels = np.full(count, -1)
         for n, branch in enumerate(self.equation.rhs):

@@ -38,6 +38,13 @@ _LATEX = {
     "bc": ("b", r"\mathrm{c}"),
     "sc": ("s", r"\mathrm{c}"),
     "dW": (r"\mathrm{d}W", ""),
+    "sz": ("s", "@"),  # what another input z sees
+    "dsz": (r"\mathrm{d}s", "@"),
+    "Kz": ("K", "@"),
+    "vz": ("v", "@"),
+    "vzc": ("v", r"\mathrm{c}@"),
+    "pz": ("p", "@"),
+    "yz": ("y", "@"),
     "Bi": ("B", "-1"),
     "key": (r"\mathrm{key}", ""),
     "dist": (r"\mathrm{dist}", ""),

@@ -9,8 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import jupytext
-import nbformat
+try:
+    import jupytext
+    import nbformat
+except ModuleNotFoundError as problem:
+    sys.exit(f"The notebooks need the package {problem.name}: install it with pip install '.[test]'.")
 
 FOLDER = Path(__file__).parent
 

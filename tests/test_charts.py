@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -44,11 +45,13 @@ def test_the_cost_of_every_scheme_is_where_it_was_counted(what, order):
             values.append(spent.at(spent.operations if what == "operations" else spent.state))
         counted[name] = values
         assert f"{name} {values[0]} to {values[-1]}" in picture.words
-    highest = max(a / b for own in counted.values() for a, b in zip(own, counted["backprop"], strict=True))
+    ratios = [a / b for own in counted.values() for a, b in zip(own, counted["backprop"], strict=True)]
+    low, high = math.log10(min(ratios)), math.log10(max(max(ratios), 10 * min(ratios)))
     bottom = 52 + 260
     for curve, own in zip(found, counted.values(), strict=True):
         for (_, y), number, reference in zip(curve, own, counted["backprop"], strict=True):
-            assert (bottom - y) / 260 * highest == pytest.approx(number / reference, abs=highest / 1000)
+            share = (math.log10(number / reference) - low) / (high - low)
+            assert (bottom - y) / 260 == pytest.approx(share, abs=0.001)
     assert [x for x, _ in found[0]] == pytest.approx([62, 62 + 520 / 3, 62 + 520], abs=0.1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import re
 import shutil
 import subprocess
@@ -72,11 +73,47 @@ def test_a_warning_is_an_error(tmp_path):
 
 def test_every_public_function_has_its_place_in_the_reference():
     text = (DOCS / "api.md").read_text()
-    left_out = {"__version__", "Activation", "Experiment"}
-    for name in set(fcsym.__all__) - left_out:
+    for name in set(fcsym.__all__) - {"__version__"}:
         if isinstance(getattr(fcsym, name), type) and issubclass(getattr(fcsym, name), Exception):
             continue  # they stand there with their module
         assert re.search(rf":: fcsym\.{name}$", text, re.MULTILINE), name
+
+
+def documented():
+    """Every public function, and every public method and property of a public class, with its full name."""
+    for name in fcsym.__all__:
+        found = getattr(fcsym, name)
+        if inspect.isfunction(found):
+            yield name, found
+        elif inspect.isclass(found) and not issubclass(found, Exception):
+            yield name, found
+            for inner, member in inspect.getmembers(found):
+                ours = getattr(member, "__module__", None) or getattr(getattr(member, "fget", None), "__module__", "")
+                is_one = inspect.isfunction(member) or inspect.ismethod(member) or isinstance(member, property)
+                is_one = is_one and getattr(member, "__name__", "") != "<lambda>"  # a field that holds a function
+                if not inner.startswith("_") and is_one and str(ours).startswith("fcsym"):
+                    yield f"{name}.{inner}", member
+
+
+def test_every_public_docstring_says_what_it_is_and_what_goes_wrong():
+    seen = 0
+    for name, found in documented():
+        first, *others = (inspect.getdoc(found) or "").splitlines() or [""]
+        assert first, f"{name} has no docstring"
+        assert not others or not others[0], f"{name}: its first line is no statement of its own"
+        if inspect.isfunction(found) and "." not in name:
+            signature = inspect.signature(found)
+            if signature.parameters:
+                assert "Raises" in inspect.getdoc(found), f"{name} does not say what it raises"
+            text = inspect.getdoc(found)
+            unsaid = {"steps", "eta", "seed", "slope_at_kink"} & set(signature.parameters) - set(
+                re.findall(r"\w+", text)
+            )
+            assert not unsaid, f"{name} does not say what {unsaid} is"
+            defaults = (str(p.default) for p in signature.parameters.values())
+            assert all(len(default) < 80 for default in defaults), f"{name} has a signature that nobody can read"
+        seen += 1
+    assert seen > 100
 
 
 @pytest.fixture(scope="module")

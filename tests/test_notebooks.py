@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ book = nbformat.read(sys.argv[1], as_version=4)
 nbclient.NotebookClient(book, timeout=60, kernel_name="python3").execute()
 nbformat.write(book, sys.argv[2])
 """
+IMPORTED = {"fcsym", "numpy", "jax", "update", "update_jax"} | set(sys.stdlib_module_names) | {"importlib.util"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -72,7 +74,7 @@ def test_what_is_in_the_cells(path):
         for node in ast.walk(tree):
             assert not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef)
             if isinstance(node, ast.Import):
-                assert {alias.name for alias in node.names} <= {"fcsym", "numpy", "tempfile"}
+                assert {alias.name for alias in node.names} <= IMPORTED
             assert not isinstance(node, ast.ImportFrom)
             if isinstance(node, ast.Attribute):
                 assert not node.attr.startswith("_")
@@ -113,6 +115,37 @@ def test_every_notebook_runs(path, tmp_path):
             assert following is not None, "nothing follows the widget"
             shown = [output.data for output in following.outputs if "data" in output]
             assert any("text/html" in data and WIDGET not in data for data in shown)
+
+
+def said_by(book):
+    return "\n".join(output.get("text", "") for cell in book.cells for output in cell.get("outputs", []))
+
+
+def test_exported_files_are_used_and_what_is_missing_is_named(tmp_path):
+    """With what there is here, and on a machine without JAX and without a compiler."""
+    need_package("nbclient")
+    found = []
+    for name in ("here", "bare"):
+        where = tmp_path / name
+        where.mkdir()
+        environment = dict(os.environ)
+        if name == "bare":
+            (where / "sitecustomize.py").write_text('import sys\nsys.modules["jax"] = None\n')
+            environment |= {"PYTHONPATH": str(where), "PATH": str(where)}
+        command = [sys.executable, "-c", RUN, FOLDER / "05_export.ipynb", where / "done.ipynb"]
+        run = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr[-3000:]
+        found.append(said_by(read(where / "done.ipynb")))
+    for said in found:
+        assert said.count("equal in every bit: True") >= 1
+        assert "rows agree with exact evaluation" in said
+    assert "There is no C compiler here: install one" in found[1]
+    assert "pip install 'fcsym[jax]'" in found[1]
+    if shutil.which("cc"):
+        assert re.search(r"the program says 0\.\d+ \| equal in every bit: True", found[0])
+    if find_spec("jax"):
+        assert float(re.findall(r"largest difference: (\S+)", found[0])[1]) < 1e-14
+        assert "derivative of the output: [[[" in found[0]
 
 
 def test_the_widget_notebook_has_widgets():

@@ -193,6 +193,68 @@ def test_wrong_arguments_are_one_sentence():
         derive(Network.parse("2-1")).case_map()
 
 
+LONG = """widths = [3, 3, 2, 2]
+bias = true
+activation = ["relu", "a_name_of_thirty_two_letters_abc"]
+names = ["first_layer_matrix_is_long", "shift_of_the_first_layer", "second", "b", "uppermost_matrix", "last_shift"]
+[[activations]]
+name = "a_name_of_thirty_two_letters_abc"
+pieces = [{ upper = 0, slope = 0.5 }, { slope = 2 }]
+"""
+COLLISIONS = """(() => {
+    const frame = document.documentElement.getBoundingClientRect(), found = [];
+    const texts = [...document.querySelectorAll('text:not(.fc-halo)')].filter(t => t.textContent.trim());
+    const boxes = texts.map(t => t.getBoundingClientRect());
+    texts.forEach((t, i) => {
+        const a = boxes[i];
+        if (a.left < frame.left - 1 || a.right > frame.right + 1) found.push(t.textContent + ' leaves the picture');
+        boxes.slice(0, i).forEach((b, j) => {
+            const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+            const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+            if (wide > 2 && high > 5) found.push(t.textContent + ' on ' + texts[j].textContent);
+        });
+    });
+    for (const unit of document.querySelectorAll('.fc-unit')) {
+        const u = unit.getBoundingClientRect();
+        texts.forEach((t, i) => {
+            const a = boxes[i], inner = a.left >= u.left && a.right <= u.right;
+            const high = Math.min(a.bottom, u.bottom) - Math.max(a.top, u.top);
+            const across = a.right > u.left + 1 && a.left < u.right - 1;
+            if (!inner && across && high > 6) found.push(t.textContent + ' on a unit');
+        });
+    }
+    return found })()"""
+
+
+def test_names_do_not_cover_each_other(tmp_path):
+    """In networks of every kind, with the readers' long names too; and a picture where they do is seen."""
+    (tmp_path / "net.toml").write_text(LONG)
+    networks = {
+        **NETWORKS, "long names": Network.load(tmp_path / "net.toml"),
+        "crowded": Network.parse("3-3-3-3", bias=True), "one to three": Network.parse("1-3-1", bias=True),
+        "large": Network.mlp([1000, 784, 10]), "four layers": Network.parse("3-3-2-3-2", "leaky_relu", True),
+    }  # fmt: skip
+    browser = Browser(need("chromium"), tmp_path / "profile")
+    try:
+        for name, network in networks.items():
+            pictures = [draw(network), *(derive(network).case_maps() if network.inputs < 4 else ())]
+            for picture in (*pictures, *([fcsym.cost_chart(network)] if len(network.layers) > 1 else [])):
+                browser.open(picture.save(tmp_path / "picture.svg"))
+                assert browser.value(COLLISIONS) == [], name
+        svg = draw(Network.parse("2-2-1")).svg
+        moved = re.sub(r'(<text x=")[0-9.]+(" y=")[0-9.]+', r"\g<1>100\g<2>100", svg)
+        browser.open(Picture(moved, "").save(tmp_path / "picture.svg"))
+        assert browser.value(COLLISIONS)
+    finally:
+        browser.close()
+
+
+def test_a_map_of_what_overflows_says_nothing():
+    """Warnings are errors here: far from what is learned, numbers leave the floating-point range."""
+    d = derive(Network.parse("2-2-2-2-2-2-2-2-2-1"))
+    assert len(d.case_map(("x_1", "x_2"), ends=((-1e200, 1e200), (-1e200, 1e200))).svg) > 1000
+
+
 def test_a_browser_draws_them(tmp_path):
     browser = Browser(need("chromium"), tmp_path / "profile")
     try:

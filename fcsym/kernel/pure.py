@@ -22,7 +22,9 @@ _TARGETS: dict[str, type[Target]] = {"jax": JaxTarget, "torch": TorchTarget}
 def pure_kernel(scheme: Scheme, target: str) -> PureKernel:
     """The scheme's four functions in JAX or PyTorch. Raises CompileError where that is not installed."""
     if find_spec(target) is None:
-        raise CompileError(f"The target {target!r} needs the package {target}: install it, pip install {target}.")
+        raise CompileError(
+            f"The target {target!r} needs the package {target}: install it with pip install 'fcsym[{target}]'."
+        )
     return PureKernel(scheme, _TARGETS[target]())
 
 

@@ -89,9 +89,11 @@ class Audit:
     def _repr_html_(self) -> str:
         rows = [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in self._cells()]
         head = "".join(
-            f"<th>{name}</th>" for name in ("where", "printed", "verdict", "true where", "false at", "correct")
+            f'<th scope="col">{name}</th>'
+            for name in ("where", "printed", "verdict", "true where", "false at", "correct")
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        return f'<div style="overflow-x: auto">{table}</div>'
 
     def __str__(self) -> str:
         return "\n".join(" | ".join(cells) for cells in self._cells())
@@ -130,16 +132,16 @@ def assumptions(row: Row) -> list[str]:
 
 def audit(
     limits: Limits = Limits(),  # noqa: B008  # it is frozen
-    rows: Sequence[Row | str] = ROWS, progress: Callable[[str], None] = lambda _: None,
+    rows: Sequence[Row | str] | None = None, progress: Callable[[str], None] = lambda _: None,
 ) -> Audit:  # fmt: skip
-    """Printed rows => findings: the verdict of the engine on each equation that the paper prints.
+    """The verdict of the engine on each equality that the paper prints (arXiv 2106.05569, main text and supplement).
 
     `rows`: all of them, or only these; a text stands for every row whose label begins with it, such as "eq. 31".
     `limits`: how long z3 may think. `progress` is called with the label of each row before it is examined.
     Raises ArgumentError for a text that no label begins with.
     """
     findings = []
-    for row in (row for entry in rows for row in _meant(entry)):
+    for row in (row for entry in (ROWS if rows is None else rows) for row in _meant(entry)):
         progress(row.label)
         findings.append(examine(row, limits))
     return Audit(tuple(findings))

@@ -44,9 +44,10 @@ class Panel:
 
 
 def chart(
-    title: str, words: str, panels: Sequence[Panel], across: str, up: str, *, log: bool = False, height: int = 150
-) -> Picture:
-    """Panels below each other with one horizontal axis. `log`: the horizontal axis is logarithmic."""
+    title: str, words: str, panels: Sequence[Panel], across: str, up: str, *, log: bool = False, log_up: bool = False,
+    height: int = 150,
+) -> Picture:  # fmt: skip
+    """Panels below each other with one horizontal axis. `log`, `log_up`: which axis is logarithmic."""
     points = [point for panel in panels for line in panel.lines for point in line.points]
     xs = _ends([x for x, _ in points], log)
     key = list({line.name: line for panel in panels for line in panel.lines}.values())
@@ -58,11 +59,11 @@ def chart(
         yield '<g class="fc-chart">'
         for n, panel in enumerate(panels):
             top = _TOP + n * (height + _GAP)
-            ys = _ends([y for line in panel.lines for _, y in line.points], False)
+            ys = _ends([y for line in panel.lines for _, y in line.points], log_up)
             yield label(_LEFT, top - 10, escape(panel.title), "fc-name fc-left")
-            yield from _ticks(xs, ys, top, height, log, last=n == len(panels) - 1)
+            yield from _ticks(xs, ys, top, height, (log, log_up), last=n == len(panels) - 1)
             for line in panel.lines:
-                yield _curve(line, xs, ys, top, height, log)
+                yield _curve(line, xs, ys, top, height, (log, log_up))
         yield label(_LEFT, 18, escape(up), "fc-soft fc-left")
         yield label(_LEFT + _WIDTH / 2, bottom - _GAP + 38, escape(across), "fc-soft")
         for n, line in enumerate(key):
@@ -96,42 +97,46 @@ def _share(value: float, ends: tuple[float, float], log: bool) -> float:
     return (value - low) / (high - low)
 
 
-def _curve(line: Line, xs: tuple[float, float], ys: tuple[float, float], top: float, height: float, log: bool) -> str:
+def _curve(
+    line: Line, xs: tuple[float, float], ys: tuple[float, float], top: float, height: float, logs: tuple[bool, bool]
+) -> str:
     """The points joined, with a gap where one is not finite."""
     parts, pen = [], "M"
     for x, y in line.points:
         if not isfinite(y):
             pen = "M"
             continue
-        across = _LEFT + _WIDTH * _share(x, xs, log)
-        down = top + height * (1 - _share(y, ys, False))
+        across = _LEFT + _WIDTH * _share(x, xs, logs[0])
+        down = top + height * (1 - _share(y, ys, logs[1]))
         parts.append(f"{pen}{rounded(across)} {rounded(down)}")
         pen = "L"
     return f'<path class="fc-line" d="{"".join(parts)}" {_stroke(line)}/>'
 
 
 def _ticks(
-    xs: tuple[float, float], ys: tuple[float, float], top: float, height: float, log: bool, last: bool
+    xs: tuple[float, float], ys: tuple[float, float], top: float, height: float, logs: tuple[bool, bool], last: bool
 ) -> Iterator[str]:
-    for value in _round_numbers(ys, False):
-        y = top + height * (1 - _share(value, ys, False))
+    for value in _round_numbers(ys, logs[1]):
+        y = top + height * (1 - _share(value, ys, logs[1]))
         yield f'<path class="fc-rule" d="M{_LEFT} {rounded(y)}h{_WIDTH}"/>'
         yield label(_LEFT - 8, y + 4, _plain(value), "fc-soft fc-end")
     yield f'<path class="fc-frame" d="M{_LEFT} {rounded(top)}v{rounded(height)}h{_WIDTH}"/>'
     if last:
-        for value in _round_numbers(xs, log):
-            x = _LEFT + _WIDTH * _share(value, xs, log)
+        for value in _round_numbers(xs, logs[0]):
+            x = _LEFT + _WIDTH * _share(value, xs, logs[0])
             yield f'<path class="fc-frame" d="M{rounded(x)} {rounded(top + height)}v5"/>'
             yield label(x, top + height + 19, _plain(value), "fc-soft")
 
 
 def _round_numbers(ends: tuple[float, float], log: bool) -> list[float]:
-    """Powers of ten, or multiples of 1, 2 or 5 times one: at most seven between the ends."""
+    """Powers of ten, or multiples of 1, 2 or 5 times one: about seven between the ends."""
     low, high = ends
     if log:
         first, final = floor(log10(low) + 1 - 1e-9), floor(log10(high) + 1e-9)
-        every = 1 + (final - first) // 7
-        return [10.0**n for n in range(first, final + 1, every)]
+        if final - first > 1:
+            return [10.0**n for n in range(first, final + 1, 1 + (final - first) // 7)]
+        between = [m * 10.0**n for n in range(first - 1, final + 1) for m in (1, 2, 5)]
+        return [value for value in between if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
     raw = (high - low) / 5
     unit = 10.0 ** floor(log10(raw))
     step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw * (1 - 1e-9))

@@ -16,19 +16,36 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fcsym.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
 from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
-from fcsym.expression import Apply, Array, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
+from fcsym.expression import Apply, Array, Axis, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
 from fcsym.notation import flat_latex, scalar_name
 from fcsym.render.flat import written_out
 from fcsym.render.formula import Written
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
+    from fcsym.document import Document
     from fcsym.proof import Finding
 
-__all__ = ["ClosedForm", "Content", "Row", "Section", "Step", "checked", "content", "counted", "element"]
+__all__ = [
+    "NOTHING",
+    "Carried",
+    "Chapter",
+    "ClosedForm",
+    "Content",
+    "Row",
+    "Section",
+    "Step",
+    "checked",
+    "content",
+    "counted",
+    "element",
+]
 
 MAX_FLAT = 24
 """Weights up to which a network is small: its equations can be written out, and have an appendix of closed forms."""
+
+NOTHING = "There is nothing to compute."
+"""What is said of a function without equations: it returns what it is given."""
 
 _MAX_OPERATIONS = 160  # operations of a closed form that still can be read
 
@@ -47,11 +64,11 @@ class Row:
 class Step:
     """One equation with its reason; in flat notation, that equation for every element."""
 
-    number: int  # its place in the whole derivation, also where only a part is shown
+    number: int  # its place in the whole document, also where only a part is shown
     equation: Equation
     written: tuple[Equation, ...]
     uses: tuple[int, ...]
-    verdict: Verdict
+    verdict: Verdict | None  # None for an invariant: the verdicts on what makes and keeps it are elsewhere
     note: str
     rows: tuple[tuple[Row, ...], ...]  # the case table of each written equation; empty where there are no cases
 
@@ -70,6 +87,30 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Chapter:
+    """One list of equations: all of a derivation, or one function of a scheme."""
+
+    title: str  # "" where it is the only one
+    about: str  # what the function does, is given and returns; "" for what is no function
+    sections: tuple[Section, ...]  # none where there is nothing to compute
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """Every step, in order."""
+        return (step for section in self.sections for step in section.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One array of a scheme's state."""
+
+    array: Array
+    shape: str  # 3 × 2
+    meaning: str  # in a sentence
+    number: int | None  # the invariant that says it in symbols
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedForm:
     """One element in weights and inputs."""
 
@@ -84,15 +125,18 @@ class Content:
     """A document, before it has a format."""
 
     title: str
-    about: str  # what part of the derivation is shown, in a sentence; "" for all of it
+    about: tuple[str, ...]  # what it is about, and what part of it is shown, in sentences
     small: bool  # whether a person can follow every number
     flat: bool  # a name for every number
     remark: str  # how such names are to be read, in a sentence
     full: bool
     assumptions: tuple[str, ...]
-    sections: tuple[Section, ...]
+    state: tuple[Carried, ...]  # what a scheme carries from step to step
+    invariants: tuple[Step, ...]  # what that stands for
+    induction: str  # how far they are proved, in a sentence
+    chapters: tuple[Chapter, ...]
     counts: tuple[tuple[Verdict, int], ...]
-    findings: tuple[Finding, ...]  # what was decided, row by row
+    findings: tuple[tuple[int, Finding], ...]  # what was decided, row by row, and of which equation
     instance: str
     method: str
     kept: tuple[Array, ...]  # what stays a symbol in the closed forms
@@ -101,91 +145,205 @@ class Content:
     arrays: Mapping[str, Array]
 
     @property
-    def steps(self) -> Iterator[Step]:
-        """Every step, in order."""
-        return (step for section in self.sections for step in section.steps)
+    def sections(self) -> tuple[Section, ...]:
+        """Every section, in order."""
+        return tuple(section for chapter in self.chapters for section in chapter.sections)
 
     @property
-    def numbers(self) -> Mapping[str, int]:
-        """The numbers of the equations that are shown, by name."""
-        return {step.equation.name: step.number for step in self.steps}
+    def steps(self) -> Iterator[Step]:
+        """Every equation that was derived, in order."""
+        return (step for chapter in self.chapters for step in chapter.steps)
 
     @property
     def citations(self) -> Mapping[str, list[int]]:
         """The paper's equation numbers, and where each stands here."""
         found: dict[str, list[int]] = {}
-        for step in self.steps:
+        for step in (*self.invariants, *self.steps):
             if step.equation.cite:
                 found.setdefault(step.equation.cite, []).append(step.number)
         return found
 
 
 def checked(
-    d: Derivation, notation: object = "indexed", detail: object = "full", only: str | None = None
-) -> str | None:
-    """The full name of the one quantity, if any; raises what `content` would, before the work is done."""
+    document: Document, notation: object = "indexed", detail: object = "full", only: str | None = None
+) -> list[set[str]]:
+    """The names of the equations shown, for each list; raises what `content` would, before the work is done."""
     for what, value, known in (("notation", notation, get_args(Notation)), ("detail", detail, get_args(Detail))):
         if value not in known:
             raise ArgumentError(f"The {what} {str(value)[:40]!r} is not known: choose {' or '.join(known)}.")
     if notation == "paper":
-        _refuse_many(d)
-    return None if only is None else d.resolve(only)
+        for d in document.lists:
+            _refuse_many(d)
+    if only is None:
+        return [set(d.by_name) for d in document.lists]
+    if only in _functions(document):
+        return [set(d.by_name) if d.function == only else set() for d in document.lists]
+    return [set() if name is None else _leading_to(d, name) for d, name in _resolved(document, only)]
 
 
-def content(d: Derivation, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> Content:
-    """Derivation => its content.
+def _functions(document: Document) -> list[str]:
+    """The names of a scheme's functions; none for a derivation, or for one of the functions by itself."""
+    return [d.function for d in document.lists if d is not document]
+
+
+def _resolved(document: Document, only: str) -> list[tuple[Derivation, str | None]]:
+    """The full name of a quantity in every list, None where a list lacks it; ArgumentError where all do."""
+    found: list[tuple[Derivation, str | None]] = []
+    for d in document.lists:
+        try:
+            found.append((d, d.resolve(only)))
+        except ArgumentError:
+            if len(document.lists) == 1:
+                raise
+            found.append((d, None))
+    if all(name is None for _, name in found):
+        functions = ", ".join(_functions(document))
+        names = ", ".join(dict.fromkeys(name for d in document.lists for name in d.by_name))
+        raise ArgumentError(
+            f"{document.heading} has no function and no quantity {str(only)[:40]!r}: "
+            f"choose one of {functions}; {names}."
+        )
+    return found
+
+
+def content(
+    document: Document, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
+) -> Content:
+    """A derivation or a scheme => its content.
 
     `notation`: "indexed", or "paper" with a name for every number. `detail`: "full", or "summary" without reasons,
-    case by case verdicts, appendix and source. `only`: one quantity, with the equations that lead to it.
+    case by case verdicts, appendix and source. `only`: one quantity, with the equations that lead to it, or one
+    function of a scheme.
     """
-    wanted = checked(d, notation, detail, only)
+    shown = checked(document, notation, detail, only)
     flat = notation == "paper"
     full = detail == "full"
-    numbers = {equation.name: n for n, equation in enumerate(d.equations, 1)}
-    shown = set(numbers) if wanted is None else _leading_to(d, wanted)
+    first = document.lists[0]
+    invariants = tuple(
+        Step(n, one, _written(first, one, flat), (), None, "", ()) for n, one in enumerate(document.invariants, 1)
+    )
+    numbers: list[Mapping[str, int]] = []
+    start = 1 + len(invariants)
+    for d in document.lists:
+        numbers.append({equation.name: n for n, equation in enumerate(d.equations, start)})
+        start += len(d.equations)
+    chapters = tuple(
+        _chapter(d, names, numbered, flat, "" if d is document else d.function)
+        for d, names, numbered in zip(document.lists, shown, numbers, strict=True)
+        if names or only is None
+    )
+    wanted = None
+    if only is not None and only not in _functions(document):
+        wanted = ", ".join(dict.fromkeys(name for _, name in _resolved(document, only) if name))
+    kept, closed = _closed_forms(first, numbers[0], wanted) if full and document is first else ((), ())
+    assumptions = document.assumptions
+    if only is not None and not any("P" in names for names in shown):
+        assumptions = tuple(sentence for sentence in assumptions if not sentence.startswith("For `P` only"))
+    findings = tuple(
+        (numbered[f.equation], f)
+        for d, names, numbered in zip(document.lists, shown, numbers, strict=True)
+        for f in d.proof.findings
+        if f.equation in names
+    )
+    return Content(
+        title=document.heading,
+        about=_about(document, only, wanted),
+        small=_weights(first) <= MAX_FLAT,
+        flat=flat,
+        remark=_remark(document),
+        full=full,
+        assumptions=assumptions,
+        state=_state(document, invariants) if only is None else (),
+        invariants=invariants if only is None else (),
+        induction=_induction(document),
+        chapters=chapters,
+        counts=tuple(
+            (verdict, count) for verdict in Verdict if (count := sum(f.verdict is verdict for _, f in findings))
+        ),
+        findings=findings if full else (),
+        instance=first.proof.instance,
+        method=first.proof.method,
+        kept=kept,
+        closed=closed,
+        source=_source(document) if full and only is None else "",
+        arrays=_arrays(document),
+    )
+
+
+def _chapter(d: Derivation, names: set[str], numbers: Mapping[str, int], flat: bool, title: str) -> Chapter:
+    """The equations of one list that are shown, in sections."""
     findings = {(f.equation, f.case): f for f in d.proof.findings}
 
     def step(equation: Equation) -> Step:
-        written = tuple(written_out(equation, d.network.sizes, _flat_name(d))) if flat else (equation,)
+        written = _written(d, equation, flat)
         finding = findings.get((equation.name, None))
         return Step(
             numbers[equation.name], equation, written,
-            tuple(numbers[name] for name in equation.uses if name in shown),
+            tuple(numbers[name] for name in equation.uses if name in names),
             Verdict.UNDECIDED if finding is None else finding.verdict, "" if finding is None else finding.note,
             tuple(_rows(equation.name, one, findings) for one in written if isinstance(one.rhs, Cases)),
         )  # fmt: skip
 
-    sections = tuple(
-        Section(title, tuple(step(e) for e in equations if e.name in shown)) for title, equations in _sections(d)
+    sections: list[Section] = []
+    for name, equations in _sections(d):
+        steps = tuple(step(e) for e in equations if e.name in names)
+        if steps:
+            again = any(name == section.title for section in sections)
+            sections.append(Section(f"{name}, continued" if again else name, steps))
+    return Chapter(title, _signature(d), tuple(sections))
+
+
+def _written(d: Derivation, equation: Equation, flat: bool) -> tuple[Equation, ...]:
+    """The equation, or in flat notation that equation for every element."""
+    return tuple(written_out(equation, d.network.sizes, _flat_name(d))) if flat else (equation,)
+
+
+def _signature(d: Derivation) -> str:
+    """What a function does, is given and returns."""
+    if not d.function:
+        return ""
+    given, results = (", ".join(f"`{array.name}`" for array in arrays) for arrays in d.signature)
+    return f"{d.summary} It is given {given}; it returns {results}.".lstrip()
+
+
+def _about(document: Document, only: str | None, wanted: str | None) -> tuple[str, ...]:
+    sentences = (document.summary,) if document is not document.lists[0] else ()
+    if only is None:
+        return sentences
+    shown = f"{wanted} and the equations that lead to it" if wanted else f"the equations of the function {only}"
+    whole = "derivation" if document is document.lists[0] else "scheme"
+    return *sentences, f"Shown are {shown}, with the numbers that they have in the whole {whole}."
+
+
+# ----------------------------------------------------------------------------------------------------- the state
+
+
+def _state(document: Document, invariants: Sequence[Step]) -> tuple[Carried, ...]:
+    """Every array that a scheme carries, and what it stands for."""
+    sizes: dict[Axis, int] = dict(document.lists[0].network.sizes)
+    numbers = {step.equation: step.number for step in invariants}
+
+    def shape(array: Array) -> str:
+        lengths = (sizes[Axis(axis.layer)] if axis.layer >= 0 else "m" for axis in array.axes)
+        return " × ".join(map(str, lengths)) or "1"
+
+    return tuple(
+        Carried(array, shape(array), meaning, None if more is None else numbers[more])
+        for array, meaning, more in document.carried
     )
-    kept, closed = _closed_forms(d, numbers, wanted) if full else ((), ())
-    assumptions = d.assumptions
-    if wanted is not None and "P" not in shown:
-        assumptions = tuple(sentence for sentence in assumptions if not sentence.startswith("For `P` only"))
-    return Content(
-        title=d.heading,
-        about=""
-        if wanted is None
-        else f"Shown are {wanted} and the equations that lead to it, with the numbers that "
-        "they have in the whole derivation.",
-        small=_weights(d) <= MAX_FLAT,
-        flat=flat,
-        remark=_remark(d),
-        full=full,
-        assumptions=assumptions,
-        sections=tuple(section for section in sections if section.steps),
-        counts=tuple(
-            (verdict, count)
-            for verdict in Verdict
-            if (count := sum(f.verdict is verdict for f in d.proof.findings if f.equation in shown))
-        ),
-        findings=tuple(f for f in d.proof.findings if f.equation in shown) if full else (),
-        instance=d.proof.instance,
-        method=d.proof.method,
-        kept=kept,
-        closed=closed,
-        source=_source(d) if full and wanted is None else "",
-        arrays=_arrays(d),
+
+
+def _induction(document: Document) -> str:
+    """What the verdicts say of the invariants."""
+    if not document.invariants:
+        return ""
+    if all(d.proof.holds for d in document.lists):
+        return (
+            "They hold when training starts and after every step: that `init` makes them true and `step` keeps them "
+            "true is what the verdicts on these functions say."
+        )
+    return (
+        "They are not proved: some verdicts below leave open whether the functions make them true and keep them true."
     )
 
 
@@ -194,10 +352,12 @@ def counted(verdict: Verdict, count: int) -> str:
     return f"{count} {verdict.value.lower()}{'s' if verdict is Verdict.DEFINITION and count != 1 else ''}"
 
 
-def _arrays(d: Derivation) -> dict[str, Array]:
-    arrays = {array.name: array for e in d.equations for array in e.operands}
-    arrays |= {e.name: e.array for e in d.equations if e.defines}
-    return arrays | {a.name: a for theta in d.network.parameters for a in (theta, theta.primed)}
+def _arrays(document: Document) -> dict[str, Array]:
+    equations = [*document.invariants, *(e for d in document.lists for e in d.equations)]
+    found = {array.name: array for e in equations for array in e.operands}
+    found |= {e.name: e.array for e in equations if e.defines}
+    found |= {array.name: array for d in document.lists for arrays in d.signature for array in arrays}
+    return found | {a.name: a for theta in document.lists[0].network.parameters for a in (theta, theta.primed)}
 
 
 def _leading_to(d: Derivation, name: str) -> set[str]:
@@ -224,9 +384,9 @@ def _rows(name: str, written: Equation, findings: Mapping[tuple[str, str | None]
     return tuple(rows)
 
 
-def _source(d: Derivation) -> str:
+def _source(document: Document) -> str:
     try:
-        return d.compile().source
+        return document.kernel_source()
     except CompileError:  # a derivation without a kernel is a derivation all the same
         return ""
 
@@ -238,8 +398,9 @@ _DEFINING = (Rule.DEFINITION, Rule.SPLIT)
 _TITLES = {
     Rule.ADJOINT: "Backpropagation", Rule.UPDATE: "Backpropagation", Rule.INCREMENT: "Front contribution",
     Rule.AFTER: "Front contribution", Rule.CASES: "Front contribution", Rule.CHOICE: "The compensation",
-    Rule.IDENTITY: "The compensation", Rule.INTEGRAL: "The integrated compensation",
+    Rule.INTEGRAL: "The integrated compensation", Rule.EXPANSION: "The weights",
 }  # fmt: skip
+_NETWORK = "The network"
 
 
 def _sections(d: Derivation) -> Iterator[tuple[str, Sequence[Equation]]]:
@@ -251,8 +412,13 @@ def _sections(d: Derivation) -> Iterator[tuple[str, Sequence[Equation]]]:
             waiting.append(equation)
             continue
         title = _TITLES.get(equation.rule, equation.rule.value.capitalize())
-        if current is None and waiting:
-            yield "The network", waiting
+        if _says_it_again(equation, d):
+            title = _NETWORK if current is None else current[0]
+        elif current is None and waiting:
+            yield _NETWORK, waiting
+            waiting = []
+        elif current is not None and current[0] == _NETWORK:
+            current[1].extend(waiting)
             waiting = []
         if current is None or current[0] != title:
             if current is not None:
@@ -261,10 +427,16 @@ def _sections(d: Derivation) -> Iterator[tuple[str, Sequence[Equation]]]:
         current[1].extend((*waiting, equation))
         waiting = []
     if current is None:
-        yield "Definitions", waiting
+        yield _NETWORK, waiting
         return
     current[1].extend(waiting)
     yield current
+
+
+def _says_it_again(equation: Equation, d: Derivation) -> bool:
+    """Whether an equation gives a known quantity in another way, and so belongs to what it stands with."""
+    restored = equation.rule is Rule.STATE and equation.defines and equation.array in d.network.parameters
+    return restored or equation.rule is Rule.IDENTITY
 
 
 # --------------------------------------------------------------------------------------------------- flat names
@@ -314,16 +486,18 @@ def _letters(latex: str) -> float:
     return min(wide, 40.0) + 0.7 * small
 
 
-def _remark(d: Derivation) -> str:
-    matrices = [theta for theta in d.network.parameters if len(theta.axes) == 2]
+def _remark(document: Document) -> str:
+    network = document.lists[0].network
+    matrices = [theta for theta in network.parameters if len(theta.axes) == 2]
     carried = sorted(
         {
             e.array.symbol
+            for d in document.lists
             for e in d.equations
             if e.defines and e.array.layer is None and any(e.array.axes == theta.axes for theta in matrices)
         }
     )
-    names = "The weights have names of their own" if d.network.names else "The weights are counted in row order"
+    names = "The weights have names of their own" if network.names else "The weights are counted in row order"
     if not carried:
         return f"{names}."
     listed = ", ".join(f"`{symbol}`" for symbol in carried)

@@ -367,6 +367,7 @@ _WORDS = {
     "dE/dy": r"\tfrac{\partial E}{\partial y}", "v^c": r"v^{\mathrm{c}}", "y_g": r"y_{\mathrm{g}}", "!=": r"\ne ",
     "*": r"\cdot ", "eta": r"\eta ", "delta": r"\delta ", "phi": r"\varphi ", "ds": r"\mathrm{d}s",
     "dv": r"\mathrm{d}v", "dv'": r"\mathrm{d}v'", "x": "x",
+    **{function: rf"\mathrm{{{function}}}" for function in ("init", "step", "output", "expand")},
 }  # fmt: skip
 
 

@@ -13,13 +13,14 @@ from fcsym.equation import Cases, Equation, Verdict
 from fcsym.expression import Apply, Ref
 from fcsym.notation import latex_array
 from fcsym.render import formula, text
-from fcsym.render.content import Content, Row, Section, Step, content, counted
+from fcsym.render.content import NOTHING, Chapter, Content, Row, Section, Step, content, counted
 from fcsym.render.picture import draw
 from fcsym.render.save import need_mathml
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.document import Document
     from fcsym.equation import Detail, Notation
+    from fcsym.network import Network
     from fcsym.render.picture import Picture
 
 __all__ = ["document", "fragment"]
@@ -33,7 +34,7 @@ _MOST_ROWS_QUOTED = 4
 """A longer case table is named where another equation uses it, and not printed again."""
 
 
-def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+def document(d: Document, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
     """A stand-alone page. Raises MissingTool without latex2mathml."""
     need_mathml()
     page = content(d, notation, detail, only)
@@ -47,26 +48,33 @@ def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = 
         f"<title>{escape(page.title)}</title>",
         f"<style>\n{style}</style>\n</head>\n<body>",
         '<div class="page">',
-        *_header(page, d),
+        *_header(page, d.lists[0].network),
         *_contents(page, bool(maps)),
         "<main>",
         *_assumptions(page),
-        *(line for section in page.sections for line in _section(section, page)),
+        *_state(page),
+        *(line for chapter in page.chapters for line in _chapter(chapter, page)),
     ]
     if page.full:
         parts += [*_maps(maps), *_verdicts(page), *_closed_forms(page), *_source(page), *_citations(page)]
     return "\n".join([*parts, "</main>\n</div>\n</body>\n</html>\n"])
 
 
-def fragment(d: Derivation) -> str:
+def fragment(d: Document) -> str:
     """The equations as a table, for a notebook. Raises MissingTool without latex2mathml."""
     need_mathml()
-    rows = []
-    for number, equation in enumerate(d.equations, 1):
-        rows.append(
-            f"<tr><td>({number})</td><td>{mathml(formula.equation(equation), text.equation(equation))}</td></tr>"
-        )
-    return f"<table>{''.join(rows)}</table>"
+    groups = [("What the state stands for", d.invariants)] if d.invariants else []
+    groups += [("" if one is d else one.function, one.equations) for one in d.lists]
+    rows: list[str] = []
+    number = 0
+    for title, equations in groups:
+        if title:
+            rows.append(f'<tr><th colspan="2" scope="rowgroup">{escape(title)}</th></tr>')
+        for equation in equations:
+            number += 1
+            shown = mathml(formula.equation(equation), text.equation(equation))
+            rows.append(f"<tr><td>({number})</td><td>{shown}</td></tr>")
+    return f'<div style="overflow-x: auto"><table>{"".join(rows)}</table></div>'  # a page of a notebook keeps its width
 
 
 # ----------------------------------------------------------------------------------------------------- formulas
@@ -110,9 +118,19 @@ def _box(latex: str, spoken: str) -> str:
 
 
 def _inline(parts: Iterable[tuple[bool, str]]) -> str:
-    return "".join(
-        mathml(part, part, "inline") if is_math else escape(part).replace("-&gt;", "→") for is_math, part in parts
-    )
+    """A sentence; a comma after a formula stays on its line."""
+    found: list[str] = []
+    after_formula = False
+    for is_math, part in parts:
+        if is_math:
+            found.append(mathml(part, part, "inline"))
+        else:
+            kept = part[:1] if after_formula and part[:1] in set(",.;:)") else ""
+            if kept:
+                found[-1] = f'<span class="keep">{found[-1]}{kept}</span>'
+            found.append(escape(part[len(kept) :]).replace("-&gt;", "→"))
+        after_formula = is_math
+    return "".join(found)
 
 
 def _prose(sentence: str, page: Content) -> str:
@@ -131,11 +149,11 @@ def _link(number: int) -> str:
 # -------------------------------------------------------------------------------------------------- front matter
 
 
-def _header(page: Content, d: Derivation) -> Iterator[str]:
+def _header(page: Content, network: Network) -> Iterator[str]:
     yield f"<header>\n<h1>{escape(page.title).replace('-', '&#8209;')}</h1>"
     steps = sum(1 for _ in page.steps)
     yield f'<p class="soft">{steps} equations, each with the rule that justifies it and the verdict on it.</p>'
-    for sentence in (page.about, page.remark if page.flat else ""):
+    for sentence in (*page.about, page.remark if page.flat else ""):
         if sentence:
             yield f'<p class="soft">{_prose(sentence, page)}</p>'
     yield '<ul class="counts" aria-label="verdicts">'
@@ -146,23 +164,36 @@ def _header(page: Content, d: Derivation) -> Iterator[str]:
         )
     yield "</ul>"
     if page.full:
-        kind = ' class="scroll" tabindex="0"' if len(d.network.layers) > 2 else ""
-        yield f"<figure{kind}>{draw(d.network).svg}</figure>"
+        kind = ' class="scroll" tabindex="0"' if len(network.layers) > 2 else ""
+        yield f"<figure{kind}>{draw(network).svg}</figure>"
     yield "</header>"
 
 
-def _slug(title: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+def _slug(*titles: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(titles).lower()).strip("-")
+
+
+def _range(steps: Sequence[Step]) -> str:
+    """The numbers of the equations, for the contents."""
+    if not steps:
+        return ""
+    first, last = steps[0].number, steps[-1].number
+    return f' <span class="range">{f"({first})" if first == last else f"({first})–({last})"}</span>'
 
 
 def _contents(page: Content, with_maps: bool) -> Iterator[str]:
     yield '<nav aria-label="Contents"><div class="inner">\n<h2>Contents</h2>\n<ol>'
     yield '<li><a href="#assumptions">Assumptions</a></li>'
-    for section in page.sections:
-        first, last = section.steps[0].number, section.steps[-1].number
-        places = f"({first})" if first == last else f"({first})–({last})"
-        title = f'<a href="#{_slug(section.title)}">{escape(section.title)}</a>'
-        yield f'<li>{title} <span class="range">{places}</span></li>'
+    if page.state:
+        yield f'<li><a href="#the-state">The state</a>{_range(page.invariants)}</li>'
+    for chapter in page.chapters:
+        if chapter.title:
+            anchor = f'<a href="#{_slug(chapter.title)}">{escape(chapter.title)}</a>'
+            yield f"<li>{anchor}{_range(tuple(chapter.steps))}</li>"
+        for section in chapter.sections:
+            inner = ' class="inner-title"' if chapter.title else ""
+            anchor = f'<a href="#{_slug(chapter.title, section.title)}">{escape(section.title)}</a>'
+            yield f"<li{inner}>{anchor}{_range(section.steps)}</li>"
     titles = [
         ("Maps of cases", with_maps),
         ("Verdicts", page.findings),
@@ -187,24 +218,62 @@ def _assumptions(page: Content) -> Iterator[str]:
 # -------------------------------------------------------------------------------------------------------- steps
 
 
-def _section(section: Section, page: Content) -> Iterator[str]:
-    slug = _slug(section.title)
-    yield f'<section aria-labelledby="{slug}">\n<h2 id="{slug}">{escape(section.title)}</h2>'
-    for step in section.steps:
-        yield from _step(step, page)
+def _state(page: Content) -> Iterator[str]:
+    """What a scheme carries, what that stands for, and how far this is proved."""
+    if not page.state:
+        return
+    yield '<section aria-labelledby="the-state">\n<h2 id="the-state">The state</h2>'
+    yield '<div class="scroll" tabindex="0" role="group" aria-label="state">\n<table>'
+    yield "<caption>What training carries from step to step</caption>\n<thead><tr>"
+    yield "".join(f'<th scope="col">{column}</th>' for column in ("array", "shape", "what it stands for"))
+    yield "</tr></thead>\n<tbody>"
+    for carried in page.state:
+        name = mathml(latex_array(carried.array), carried.array.name, "inline")
+        more = "" if carried.number is None else f" {_link(carried.number)}"
+        yield (
+            f'<tr><th scope="row">{name}</th><td class="formula-cell">{carried.shape}</td>'
+            f'<td class="remark">{_prose(carried.meaning, page)}{more}</td></tr>'
+        )
+    yield "</tbody>\n</table>\n</div>"
+    for step in page.invariants:
+        yield from _step(step, page, 3)
+    if page.induction:
+        yield f"<p>{_prose(page.induction, page)}</p>"
     yield "</section>"
 
 
-def _step(step: Step, page: Content) -> Iterator[str]:
+def _chapter(chapter: Chapter, page: Content) -> Iterator[str]:
+    """The equations of one list, in sections; those of a function stand one level lower."""
+    slug = _slug(chapter.title)
+    if chapter.title:
+        yield f'<section aria-labelledby="{slug}">\n<h2 id="{slug}">{escape(chapter.title)}</h2>'
+    if chapter.about:
+        yield f"<p>{_prose(chapter.about, page)}</p>"
+    if not chapter.sections:
+        yield f"<p>{NOTHING}</p>"
+    for section in chapter.sections:
+        yield from _section(section, _slug(chapter.title, section.title), page, 3 if chapter.title else 2)
+    if chapter.title:
+        yield "</section>"
+
+
+def _section(section: Section, slug: str, page: Content, level: int) -> Iterator[str]:
+    yield f'<section aria-labelledby="{slug}">\n<h{level} id="{slug}">{escape(section.title)}</h{level}>'
+    for step in section.steps:
+        yield from _step(step, page, level + 1)
+    yield "</section>"
+
+
+def _step(step: Step, page: Content, level: int) -> Iterator[str]:
     yield f'<article class="step" id="eq-{step.number}" aria-label="Equation {step.number}">'
     yield '<div class="head">'
-    yield f'<h3 class="number">{_link(step.number)}</h3>'
+    yield f'<h{level} class="number">{_link(step.number)}</h{level}>'
     if step.has_cases:
         lead = ", ".join(formula.expression(written.lhs) for written in step.written)
         yield _box(rf"{lead} \quad\text{{by cases}}", f"{step.equation.name} by cases")
     else:
         yield _box(_display(step.written), text.equation(step.equation))
-    yield f"{_mark(step.verdict)}</div>"
+    yield f"{'' if step.verdict is None else _mark(step.verdict)}</div>"
     for written, rows in zip((w for w in step.written if isinstance(w.rhs, Cases)), step.rows, strict=True):
         yield from _case_table(written, rows, page)
     if page.full:
@@ -293,7 +362,6 @@ def _maps(maps: Sequence[Picture]) -> Iterator[str]:
 def _verdicts(page: Content) -> Iterator[str]:
     if not page.findings:
         return
-    numbers = page.numbers
     yield '<section aria-labelledby="verdicts">\n<h2 id="verdicts">Verdicts</h2>'
     yield (
         "<p>Every right-hand side was held against what its left-hand side means in the network: in index notation, at "
@@ -304,13 +372,13 @@ def _verdicts(page: Content) -> Iterator[str]:
     yield "<table>\n<caption>Every statement that needs a proof</caption>\n<thead><tr>"
     yield "".join(f'<th scope="col">{c}</th>' for c in ("statement", "index notation", "instance", "verdict"))
     yield "</tr></thead>\n<tbody>"
-    for f in page.findings:
+    for number, f in page.findings:
         if f.verdict is Verdict.DEFINITION or not (f.index or f.expanded or f.case is None):
             continue
         case = "" if f.case is None else f" {_inline(formula.case_name(f.case))}"
         said = {"z3": "by z3"}.get(f.expanded, f.expanded) or "–"
         yield (
-            f'<tr><th scope="row">{_link(numbers[f.equation])}{case}</th><td>{escape(f.index) or "–"}</td>'
+            f'<tr><th scope="row">{_link(number)}{case}</th><td>{escape(f.index) or "–"}</td>'
             f"<td>{escape(said)}</td><td>{_mark(f.verdict)}</td></tr>"
         )
     yield "</tbody>\n</table>\n</div>\n</details>\n</section>"

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from fcsym.equation import Branch, Cases, Equation, Verdict
 from fcsym.expression import Apply, Array
 from fcsym.notation import latex_array
-from fcsym.render.content import Content, Row, Step, content, counted
+from fcsym.render.content import NOTHING, Chapter, Content, Row, Step, content, counted
 from fcsym.render.formula import case_name, equation, escape, expression, prose, stacked
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.document import Document
     from fcsym.equation import Detail, Notation
 
 __all__ = ["document", "equation", "expression", "fragment"]
@@ -50,8 +50,11 @@ _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 _PAPER = r"S. Mishra and A. Arunkumar, \emph{Front Contribution instead of Back Propagation}, arXiv 2106.05569, 2021."
 
 
-def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
-    """A stand-alone document: equations with their reasons, case tables, assumptions, verdicts, closed forms."""
+def document(d: Document, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+    """A stand-alone document: equations with their reasons, case tables, assumptions, verdicts, closed forms.
+
+    Of a scheme: its state, what that stands for, and its functions one after the other.
+    """
     page = content(d, notation, detail, only)
     lines = [
         _PREAMBLE,
@@ -62,11 +65,10 @@ def document(d: Derivation, *, notation: Notation = "indexed", detail: Detail = 
         rf"{{\color{{soft}}{_summary(page)}\par}}",
         *_sentences(page),
         *_assumptions(page),
+        *_state(page),
     ]
-    for section in page.sections:
-        lines.append(rf"\section{{{escape(section.title)}}}")
-        for step in section.steps:
-            lines += _step(step, page)
+    for chapter in page.chapters:
+        lines += _chapter(chapter, page)
     if page.full:
         lines += [*_verdicts(page), *_closed_forms(page), *_citations(page)]
     return "\n".join([*lines, r"\end{document}", ""])
@@ -84,7 +86,7 @@ def _plain(text: str) -> str:
 
 
 def _sentences(page: Content) -> Iterator[str]:
-    for sentence in (page.about, page.remark if page.flat else ""):
+    for sentence in (*page.about, page.remark if page.flat else ""):
         if sentence:
             yield rf"{{\color{{soft}}{prose(sentence, page.arrays)}\par}}"
 
@@ -99,7 +101,41 @@ def _assumptions(page: Content) -> list[str]:
     ]
 
 
+def _state(page: Content) -> Iterator[str]:
+    """What a scheme carries, what that stands for, and how far this is proved."""
+    if not page.state:
+        return
+    yield r"\section{The state}"
+    rows = []
+    for carried in page.state:
+        more = "" if carried.number is None else f" {_references([carried.number])}"
+        shape = carried.shape.replace("×", r"$\times$")
+        rows.append((f"${latex_array(carried.array)}$", shape, f"{prose(carried.meaning, page.arrays)}{more}"))
+    yield from _tables(("array", "shape", "what it stands for"), ("2.4cm", "2.4cm", "9.8cm"), rows)
+    yield ""
+    for step in page.invariants:
+        yield from _step(step, page)
+    if page.induction:
+        yield rf"{prose(page.induction, page.arrays)}\par"
+
+
 # ------------------------------------------------------------------------------------------------------- steps
+
+
+def _chapter(chapter: Chapter, page: Content) -> Iterator[str]:
+    """The equations of one list, in sections; those of a function stand one level lower."""
+    level = r"\section"
+    if chapter.title:
+        yield rf"\section{{{escape(chapter.title)}}}"
+        level = r"\subsection"
+    if chapter.about:
+        yield rf"{prose(chapter.about, page.arrays)}\par"
+    if not chapter.sections:
+        yield rf"{NOTHING}\par"
+    for section in chapter.sections:
+        yield rf"{level}{{{escape(section.title)}}}"
+        for step in section.steps:
+            yield from _step(step, page)
 
 
 def _displays(step: Step) -> Iterator[str]:
@@ -145,9 +181,10 @@ def _step(step: Step, page: Content) -> Iterator[str]:
         yield rf"\begin{{equation*}}{target}"
         yield f"{display} \\tag{{{tag}}}"
         yield r"\end{equation*}"
-    mark = rf"\verdict{{{step.verdict.value.lower()}}}."
+    mark = "" if step.verdict is None else rf"{_verdict(step.verdict)}."
     if not page.full:
-        yield rf"\reason{{{mark}}}"
+        if mark:
+            yield rf"\reason{{{mark}}}"
         return
     rule = step.equation.rule.value
     sentence = [rf"\emph{{{escape(rule[0].upper() + rule[1:])}.}} {prose(step.equation.because, page.arrays)}"]
@@ -155,7 +192,8 @@ def _step(step: Step, page: Content) -> Iterator[str]:
         sentence.append(f"Uses {_references(step.uses)}.")
     if step.equation.cite:
         sentence.append(f"Paper: {escape(step.equation.cite)}.")
-    sentence.append(mark)
+    if mark:
+        sentence.append(mark)
     if step.note and not step.has_cases:
         sentence.append(f"{prose(step.note, page.arrays)}.")
     yield rf"\reason{{{' '.join(sentence)}}}"
@@ -170,11 +208,7 @@ def _references(numbers: Iterable[int]) -> str:
 
 def _case_table(rows: Sequence[Row], arrays: Mapping[str, Array]) -> Iterator[str]:
     body = [(_case_name(row.branch.name), _verdict(row.verdict), prose(row.note, arrays)) for row in rows]
-    for start in range(0, len(body), _ROWS_PER_TABLE):
-        yield ""
-        yield from _tabular(
-            ("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), body[start : start + _ROWS_PER_TABLE]
-        )
+    yield from _tables(("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), body)
 
 
 def _case_name(name: str) -> str:
@@ -185,6 +219,13 @@ def _case_name(name: str) -> str:
 
 def _verdict(verdict: Verdict) -> str:
     return rf"\verdict{{{verdict.value.lower()}}}"
+
+
+def _tables(head: Sequence[str], widths: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """One table, or several where it would not fit on a page."""
+    for start in range(0, len(rows), _ROWS_PER_TABLE):
+        yield ""
+        yield from _tabular(head, widths, rows[start : start + _ROWS_PER_TABLE])
 
 
 def _tabular(head: Sequence[str], widths: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -201,30 +242,23 @@ def _tabular(head: Sequence[str], widths: Sequence[str], rows: Iterable[Sequence
 
 
 def _verdicts(page: Content) -> list[str]:
-    numbers = page.numbers
     rows = [
         (
-            rf"\eqn{{{numbers[f.equation]}}}" + (f" {_case_name(f.case)}" if f.case is not None else ""),
+            rf"\eqn{{{number}}}" + (f" {_case_name(f.case)}" if f.case is not None else ""),
             f.index or "--",
             {"z3": "by z3"}.get(f.expanded, f.expanded) or "--",
             _verdict(f.verdict),
         )
-        for f in page.findings
+        for number, f in page.findings
         if f.verdict is not Verdict.DEFINITION and (f.index or f.expanded or f.case is None)
     ]
-    lines = [
+    return [
         r"\section{Verdicts}",
         "Every right-hand side was held against what its left-hand side means in the network: in index notation,",
         f"at the network's own widths, and on the instance {escape(page.instance)}, {escape(page.method)}.",
+        *_tables(("statement", "index notation", "instance", "verdict"), ("5.4cm", "2.6cm", "4.2cm", "2.4cm"), rows),
         "",
     ]
-    for start in range(0, len(rows), _ROWS_PER_TABLE):
-        lines += _tabular(
-            ("statement", "index notation", "instance", "verdict"), ("5.4cm", "2.6cm", "4.2cm", "2.4cm"),
-            rows[start : start + _ROWS_PER_TABLE],
-        )  # fmt: skip
-        lines.append("")
-    return lines
 
 
 def _closed_forms(page: Content) -> Iterator[str]:
@@ -251,6 +285,11 @@ def _citations(page: Content) -> Iterator[str]:
     yield "; ".join(f"{escape(cite)}: {_references(numbers)}" for cite, numbers in page.citations.items()) + "."
 
 
-def fragment(d: Derivation) -> str:
+def fragment(d: Document) -> str:
     """The equations as one display, for a notebook."""
-    return "$$\n\\begin{aligned}\n" + " \\\\\n".join(f"& {equation(e)}" for e in d.equations) + "\n\\end{aligned}\n$$"
+    lines = [f"& {equation(e)}" for e in d.invariants]
+    for one in d.lists:
+        if one is not d:
+            lines.append(rf"& \textbf{{{escape(one.function)}}}")
+        lines += [f"& {equation(e)}" for e in one.equations]
+    return "$$\n\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n$$"

@@ -111,6 +111,13 @@ def _spans(latex: str) -> str:
     return result
 
 
+def _extent(latex: str) -> float:
+    """About how wide a name is drawn; what stands above and below shares the room."""
+    found = _SCRIPTS.fullmatch(re.sub(r"\\(?:mathrm\{([^{}]*)\}|[a-z]+)", lambda m: m[1] or "x", latex))
+    assert found is not None
+    return 8.0 * len(found["base"]) + 6.0 * max(len(found["upper"] or ""), len(found["lower"] or ""))
+
+
 def label(x: float, y: float, inner: str, kind: str = "") -> str:
     """A text at a place; `inner` is escaped already."""
     return f'<text x="{rounded(x)}" y="{rounded(y)}"{f" class={kind!r}" if kind else ""}>{inner}</text>'
@@ -125,12 +132,15 @@ def _over_lines(x: float, y: float, inner: str) -> str:
 
 _COLUMN, _ROW, _MARGIN = 190, 78, 46
 _MOST_UNITS, _MOST_COLUMNS, _MOST_NAMED = 6, 7, 3
+_WIDEST = 62
+"""A name that is wider does not fit on a line between two layers, or beside a unit."""
 
 
 def draw(network: Network) -> Picture:
     """The network with the symbols of its derivation: x, s and v, y, and a name on every weight where they fit.
 
     Wide layers and deep networks are shown by their first and last parts, with what is left out said in numbers.
+    Raises ArgumentError for anything that is no network.
     """
     if not hasattr(network, "layers") or not hasattr(network, "widths"):
         raise ArgumentError(f"draw got {type(network).__name__}: give a network, such as Network.parse('2-2-1').")
@@ -203,7 +213,10 @@ def _unit(network: Network, layer: int, unit: int, x: float, y: float) -> Iterat
         yield label(x - half / 2 + 2, y + 6, _spans(names[0]))
         yield label(x + half / 2 - 2, y + 6, _spans(names[1]))
     if layer and network.layers[layer - 1].bias:
-        bias = flat_latex(network, Array("b", layer, (Axis(layer),)), (unit,))
+        array = Array("b", layer, (Axis(layer),))
+        bias = flat_latex(network, array, (unit,))
+        if _extent(bias) > _WIDEST:  # a reader's name
+            bias = latex_array(array, [str(unit + 1)])
         yield f'<path class="fc-edge" d="M{rounded(x + 8)} {rounded(y - 33)}L{rounded(x)} {rounded(y - 21)}"/>'
         yield _over_lines(x + 17, y - 29, _spans(bias))
 
@@ -216,7 +229,9 @@ def _edges(
 ) -> Iterator[str]:  # fmt: skip
     """Lines, and the names that stand on them."""
     matrix = Array("W", layer, (Axis(layer), Axis(layer - 1)))
+    places = [(unit, source) for unit in above[0] for source in below[0] if unit is not None and source is not None]
     named = max(network.widths[layer - 1], network.widths[layer]) <= _MOST_NAMED
+    named = named and max(_extent(flat_latex(network, matrix, place)) for place in places) <= _WIDEST
     reach = 33 if len(network.layers) == 2 else 40
     for unit, (x2, y2) in zip(*above, strict=True):
         for source, (x1, y1) in zip(*below, strict=True):
@@ -228,7 +243,7 @@ def _edges(
             if named:
                 # near its own end, where the lines of different units are apart
                 crowded = network.widths[layer] + network.widths[layer - 1] > 4
-                share = 0.5 if network.widths[layer] == 1 else 0.2 if crowded else 0.3
+                share = 0.5 if network.widths[layer] == 1 else 0.25 if crowded else 0.3
                 x, y = right - share * (right - left), y2 - share * (y2 - y1)
                 labels.append(_over_lines(x, y + 5, _spans(flat_latex(network, matrix, (unit, source)))))
     if not named:
@@ -320,4 +335,9 @@ def _axis(axes: tuple[tuple[str, float, float], tuple[str, float, float]]) -> It
         yield f'<path class="fc-frame" d="M{_LEFT} {rounded(y_tick)}h-5"/>'
         yield label(_LEFT - 20, y_tick + 4, f"{bottom + share * (top - bottom):g}".replace("-", "−"), "fc-soft")
     yield label(_LEFT + _SIDE / 2, _TOP + _SIDE + 42, _spans(across))
-    yield label(_LEFT - 46, _TOP + _SIDE / 2 + 5, _spans(up))
+    middle = _TOP + _SIDE / 2 + 5
+    if _extent(up) <= 32:
+        yield label(_LEFT - 46, middle, _spans(up))
+    else:  # it would leave the picture
+        turned = f'<text transform="rotate(-90 {_LEFT - 42} {rounded(middle)})"'
+        yield label(_LEFT - 42, middle, _spans(up)).replace("<text", turned, 1)

@@ -1,4 +1,4 @@
-"""A derivation as a file; the ending of its name says how."""
+"""A derivation or a scheme as a file; the ending of its name says how."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fcsym.errors import ArgumentError, MissingTool
 from fcsym.files import refuse_place, write_bytes, write_text
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.document import Document
     from fcsym.equation import Detail, Notation
 
 __all__ = ["ENDINGS", "need_mathml", "save", "writable"]
@@ -49,10 +49,10 @@ def writable(path: str | os.PathLike[str]) -> Path:
 
 
 def save(
-    derivation: Derivation, path: str | os.PathLike[str], *,
+    document: Document, path: str | os.PathLike[str], *,
     notation: Notation = "indexed", detail: Detail = "full", only: str | None = None,
 ) -> Path:  # fmt: skip
-    """Write a derivation.
+    """Write a derivation or a scheme.
 
     ArgumentError for an ending that is not supported and a place that cannot be written; MissingTool where a program or
     a package is not installed.
@@ -61,10 +61,10 @@ def save(
     if where.suffix == ".html":
         from fcsym.render import html
 
-        return write_text(where, html.document(derivation, notation=notation, detail=detail, only=only))
+        return write_text(where, html.document(document, notation=notation, detail=detail, only=only))
     from fcsym.render import latex
 
-    source = latex.document(derivation, notation=notation, detail=detail, only=only)
+    source = latex.document(document, notation=notation, detail=detail, only=only)
     if where.suffix == ".tex":
         return write_text(where, source)
     from fcsym.render.pdf import compiled

@@ -11,14 +11,15 @@ from rich.text import Text
 
 from fcsym.equation import Case, Verdict
 from fcsym.render import text
+from fcsym.render.content import NOTHING, Step, content
 
 if TYPE_CHECKING:
     from fcsym.checker import Report
-    from fcsym.derivation import Derivation
+    from fcsym.document import Document
     from fcsym.joint import Joint
     from fcsym.proof import Proof
 
-__all__ = ["cases", "checks", "derivation", "joint", "plain", "refutations", "table"]
+__all__ = ["cases", "checks", "document", "joint", "plain", "refutations", "table"]
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
@@ -35,22 +36,41 @@ def _verdict(verdict: Verdict) -> Text:
     return Text(verdict.value, style=_STYLE[verdict])
 
 
-def derivation(d: Derivation) -> RenderableType:
-    """The equations with their reasons and verdicts."""
-    table = Table(title=Text(f"{d.network}, {d.order} order"), title_justify="left", show_lines=True)
-    table.add_column("#", justify="right")
-    table.add_column("equation", ratio=3)
-    table.add_column("why", ratio=2)
-    table.add_column("paper")
-    table.add_column("verdict")
-    numbers = {e.name: n for n, e in enumerate(d.equations, 1)}
-    for e in d.equations:
-        uses = ", ".join(f"({numbers[name]})" for name in e.uses)
-        why = f"{e.rule.value}: {plain(e.because)}" + (f" Uses {uses}." if uses else "")
-        verdict = _verdict(d.proof.verdict(e.name).verdict)
-        table.add_row(str(numbers[e.name]), Text(text.equation(e)), Text(why), Text(e.cite), verdict)
-    assumed = Text("\n".join(f"assumed: {plain(sentence)}" for sentence in d.assumptions))
-    return Group(table, assumed)
+def document(d: Document) -> RenderableType:
+    """The equations with their reasons and verdicts; of a scheme, function by function, after its state."""
+    page = content(d, detail="summary")
+    parts: list[RenderableType] = []
+    if page.state:
+        rows = [(c.array.name, c.shape, c.meaning + _numbers([c.number] if c.number else [])) for c in page.state]
+        parts += [
+            table(page.title, ("array", "shape", "what it stands for"), rows),
+            _equations("what the state stands for", page.invariants),
+            Text(plain(page.induction)),
+        ]
+    for chapter in page.chapters:
+        title = f"{chapter.title}: {plain(chapter.about)}" if chapter.title else d.lists[0].title
+        parts.append(_equations(title, tuple(chapter.steps)) if chapter.sections else Text(f"{title} {NOTHING}"))
+    assumed = Text("\n".join(f"assumed: {plain(sentence)}" for sentence in page.assumptions))
+    return Group(*parts, assumed)
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    return f" {', '.join(f'({number})' for number in numbers)}" if numbers else ""
+
+
+def _equations(title: str, steps: Sequence[Step]) -> RenderableType:
+    result = Table(title=Text(title), title_justify="left", show_lines=True)
+    result.add_column("#", justify="right")
+    result.add_column("equation", ratio=3)
+    result.add_column("why", ratio=2)
+    result.add_column("paper")
+    result.add_column("verdict")
+    for step in steps:
+        e = step.equation
+        why = f"{e.rule.value}: {plain(e.because)}" + (f" Uses{_numbers(step.uses)}." if step.uses else "")
+        verdict = Text("") if step.verdict is None else _verdict(step.verdict)
+        result.add_row(str(step.number), Text(text.equation(e)), Text(why), Text(e.cite), verdict)
+    return result
 
 
 def cases(title: str, rows: Sequence[Case]) -> RenderableType:

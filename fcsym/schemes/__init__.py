@@ -40,6 +40,7 @@ def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_
     3). These three are for one input that stays. `history`: distinct inputs and a coefficient for each (eq. 18-20).
     `basis`: first-layer responses to probe vectors (eq. 5, 32).
 
+    `order`, `slope_at_kink`: as for `derive`.
     Raises ArgumentError for an unknown name or order, and where the scheme does not exist for the network.
 
     >>> [array.name for array in scheme(Network.parse("2-2-1"), "states").state]

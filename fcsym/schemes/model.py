@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym.derivation import Derivation, finish
 from fcsym.differentiate import adjoint_of
+from fcsym.document import Document
 from fcsym.equation import Branch, Cases, Condition, Equation, Order, Rule
 from fcsym.errors import CompileError
 from fcsym.expression import ONE, Array, Axis, Expr, Index, total
@@ -52,6 +53,12 @@ KEY = Array("key", None, ())
 _MULTIPLIER = Array("h", None, (Axis(0),))
 
 PARTS = ("init", "step", "output", "expand")
+_ABOUT = {
+    "init": "A conventional network becomes the state.",
+    "step": "The state after one training step.",
+    "output": "The output of the network that the state stands for.",
+    "expand": "The weights that backpropagation has after the same steps.",
+}
 Matrix = tuple[tuple[Fraction, ...], ...]
 
 
@@ -73,7 +80,7 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Scheme:
+class Scheme(Document):
     """A way to carry training state, for one network and one order."""
 
     name: str
@@ -129,6 +136,61 @@ class Scheme:
         return self.init, self.step, self.output, self.expand, *more
 
     @cached_property
+    def invariants(self) -> tuple[Equation, ...]:
+        """What the state stands for, with the index letters of the four derivations."""
+        return finish(self.network, self.meanings)
+
+    @property
+    def lists(self) -> tuple[Derivation, ...]:
+        """The lists of equations that a document shows: one for each function."""
+        return self.parts
+
+    @property
+    def title(self) -> str:
+        """What the scheme is about."""
+        return f"{self.name} of {self.network}, {self.order} order"
+
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        kind = "statement" if self.is_statement else "scheme"
+        return f"The {kind} {self.title}"
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in sentences."""
+        order = next(sentence for sentence in self.base.assumptions if sentence.startswith("The order"))
+        return *self.words.assumptions, order
+
+    @property
+    def summary(self) -> str:
+        """What the scheme does, in a sentence."""
+        return self.words.summary
+
+    @property
+    def carried(self) -> tuple[tuple[Array, str, Equation | None], ...]:
+        """Every array of the state, what it stands for in a sentence, and the invariant that says more."""
+        return tuple((array, *self._meaning(array)) for array in self.state)
+
+    def _meaning(self, array: Array) -> tuple[str, Equation | None]:
+        """The words of the equation that says what an array of the state is."""
+        defined = {e.array: e for e in self.invariants}
+        if array in defined:
+            return defined[array].because, defined[array]
+        if array in self.network.parameters:
+            return "This is as in the network.", None
+        at_start = {e.array: e for e in self.init if e.defines}
+        for known in (self.base.by_name.get(array.name), at_start.get(array)):
+            if known is not None:
+                return known.because, None
+        mentioned = next((e for e in self.invariants if array in e.operands), None)
+        return ("" if mentioned is None else mentioned.because), mentioned
+
+    def kernel_source(self) -> str:
+        """The source of the four functions over NumPy arrays; raises CompileError for a statement."""
+        return str(self.compile().source)
+
+    @cached_property
     def proof(self) -> Proof:
         """The verdict on every equation of the four derivations, named `step: s1_new`."""
         from fcsym.proof.schemes import merged
@@ -143,7 +205,11 @@ class Scheme:
         return prove_scheme(self)
 
     def compile(self, target: str = "numpy") -> Any:
-        """The four functions over arrays: numpy, c, jax or torch. See `fcsym.kernel.scheme`."""
+        """The four functions over arrays: numpy, c, jax or torch; shapes as in `fcsym.kernel.scheme.SchemeKernel`.
+
+        Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
+        that is not installed, and a statement.
+        """
         from fcsym.kernel.scheme import compile_scheme
 
         if self.is_statement:
@@ -151,17 +217,27 @@ class Scheme:
         return compile_scheme(self, target)
 
     def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
-        """Write stand-alone files, .py or .c, after a check against autodiff. See `fcsym.export`."""
+        """Write stand-alone files, .py or .c, after a check against autodiff, and return their paths.
+
+        `target`: numpy, c, jax or torch, by default what the ending says. `force`: replace files that fcsym did not
+        write. Raises ArgumentError for a place that cannot be written, CompileError for an unknown target, ExportError
+        where the kernel disagrees with autodiff.
+        """
         from fcsym.export import export
 
         return export(self, path, target, force)
+
+    def __rich__(self) -> Any:
+        from fcsym.render.terminal import document
+
+        return document(self)
 
     def __repr__(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.name} of {self.network}, {self.order} order",
+            self.title,
             f"  state: {', '.join(a.name for a in self.state)}",
         ]
         lines += [f"  invariant: {equation}" for equation in self.meanings]
@@ -190,8 +266,22 @@ class Part(Derivation):
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, in sentences."""
-        order = next(sentence for sentence in self.scheme.base.assumptions if sentence.startswith("The order"))
-        return *self.scheme.words.assumptions, order
+        return self.scheme.assumptions
+
+    @property
+    def function(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def signature(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """What it is given and what it returns."""
+        return self.given, self.results
+
+    @property
+    def summary(self) -> str:
+        """What the function does, in a sentence."""
+        return _ABOUT.get(self.name, "")
 
     @property
     def title(self) -> str:

@@ -27,8 +27,10 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
 
     With every layer below it frozen, layer l needs the weights R_l = W_l + p_l on the constant input v^c of the layer
     below, and then has the pre-activations of backpropagation. So the next layer reads the same v, and the argument can
-    be repeated. The last R is the direct formula w + w (v - v^c)/v^c: v is the same in both.
-    Raises ArgumentError for a network without a hidden layer.
+    be repeated (supplement, induction; eq. 22 at every boundary). The last R is the direct formula
+    w + w (v - v^c)/v^c: v is the same in both.
+    `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for a network without a hidden layer and for an
+    unknown order.
     """
     base = derive(network, order, slope_at_kink)
     depth = len(network.layers)
@@ -127,6 +129,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
     """One step on x, seen from another input z: eq. 18-19, and for one hidden layer eq. 31 with its domain.
 
     Repeated for every step, eq. 18-19 is the scheme `history`: s1(z) = W1_c z + sum_m C_m (x_m . z).
+    `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for an unknown order.
     """
     base = derive(network, order, slope_at_kink)
     depth = len(network.layers)

@@ -1,0 +1,110 @@
+"""What can be typeset: lists of equations with a title and assumptions, as a file, as text and in a notebook."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcsym.equation import Detail, Equation, Notation
+from fcsym.expression import Array
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+    from fcsym.render.picture import Picture
+
+__all__ = ["Document"]
+
+
+class Document(ABC):
+    """A derivation, or the four of a scheme; both are read by `fcsym.render`, and neither knows a format."""
+
+    @property
+    @abstractmethod
+    def lists(self) -> tuple[Derivation, ...]:
+        """The lists of equations that are shown, in order; all of one network."""
+
+    @property
+    @abstractmethod
+    def heading(self) -> str:
+        """The title of a document."""
+
+    @property
+    @abstractmethod
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in sentences."""
+
+    @abstractmethod
+    def kernel_source(self) -> str:
+        """The source of the NumPy kernel; raises CompileError where there is none."""
+
+    @property
+    def summary(self) -> str:
+        """What it is about, where the title does not say it."""
+        return ""
+
+    @property
+    def carried(self) -> tuple[tuple[Array, str, Equation | None], ...]:
+        """Of a scheme: every array of the state, what it stands for in a sentence, and the invariant that says more."""
+        return ()
+
+    @property
+    def invariants(self) -> tuple[Equation, ...]:
+        """Of a scheme: what the state stands for, at every step."""
+        return ()
+
+    def case_maps(self) -> tuple[Picture, ...]:
+        """The pictures that a document shows beside the equations."""
+        return ()
+
+    def latex(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+        """A stand-alone LaTeX document: the equations with their reasons, the case tables, the verdicts.
+
+        `notation`: "indexed", or "paper" with a name for every number (w_1 .. w_6), for networks of at most 24 weights.
+        `detail`: "full", or "summary" with the equations and their verdicts only.
+        `only`: the name of one quantity, to show it and the equations that lead to it; of a scheme, also the name of
+        one of its functions.
+        Raises ArgumentError for an option that does not exist, SizeError for flat names of a larger network.
+        """
+        from fcsym.render.latex import document
+
+        return document(self, notation=notation, detail=detail, only=only)
+
+    def html(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+        """One self-contained HTML page: formulas in MathML, steps that unfold, no script. Options as for `latex`.
+
+        Raises MissingTool without latex2mathml, and what `latex` raises.
+        """
+        from fcsym.render.html import document
+
+        return document(self, notation=notation, detail=detail, only=only)
+
+    def save(
+        self, path: str | Path, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
+    ) -> Path:
+        """Write it to a file that ends in .tex, .html or .pdf, and return the path. Options as for `latex`.
+
+        Raises ArgumentError for another ending and a place that cannot be written, MissingTool without latex2mathml
+        (.html) or a LaTeX engine (.pdf), CompileError where the engine fails, and what `latex` raises.
+        """
+        from fcsym.render.save import save
+
+        return save(self, path, notation=notation, detail=detail, only=only)
+
+    def _repr_latex_(self) -> str:
+        from fcsym.render.latex import fragment
+
+        return fragment(self)
+
+    def _repr_html_(self) -> str | None:
+        from fcsym.errors import MissingTool
+        from fcsym.render.html import fragment
+
+        try:
+            return fragment(self)
+        except MissingTool:
+            return None  # a notebook shows LaTeX then
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        shown = {"text/html": self._repr_html_(), "text/latex": self._repr_latex_(), "text/plain": str(self)}
+        return {kind: made for kind, made in shown.items() if made is not None}
