@@ -84,6 +84,13 @@ def _unroll(
                 for at in product(*ranges)
             ]
             return inner[0] if len(inner) == 1 else n.Sum(tuple((1, term) for term in inner))
+        case n.Extreme(kind, over, (body,)):
+            ranges = [range(sizes[index.axis]) for index in over]
+            every = [
+                _unroll(body, {**where, **dict(zip(over, at, strict=True))}, sizes, constants)
+                for at in product(*ranges)
+            ]
+            return every[0] if len(every) == 1 else n.Extreme(kind, (), tuple(every))
         case n.Select(test, then, otherwise):
             return n.Select(replace(test, left=again(test.left)), again(then), again(otherwise))
         case n.Guarded(above, below, guard):
@@ -148,6 +155,8 @@ def _python(node: n.Node) -> tuple[str, int]:
         case n.Guarded(above, below, guard):
             quotient = f"{_python_at(above, _PRODUCT)} / {_python_at(below, _ATOM)}"
             return f"({quotient} if {_python_guard(guard)} else 0.0)", _ATOM
+        case n.Extreme(kind, _, terms):
+            return f"{kind}({', '.join(_python(term)[0] for term in terms)})", _ATOM
         case n.Call(function, argument):
             return f"{function}({_python(argument)[0]})", _ATOM
         case _:
@@ -324,6 +333,15 @@ class _Tiles:
                 self.lines.append(f"np.divide({a}, {b}, out={out}, where={allowed})")
                 self._done(a, b)
                 self.masks.give(allowed)
+            case n.Extreme(kind, _, terms):
+                first = self._value(terms[0])
+                for term in terms[1:]:
+                    other, mask = self._value(term), self.masks.take()
+                    self.lines.append(f"np.{'less' if kind == 'min' else 'greater'}({other}, {first}, out={mask})")
+                    self.lines.append(f"np.copyto({out}, np.where({mask}, {other}, {first}))")
+                    self._done(*(place for place in (first, other) if place != out))
+                    self.masks.give(mask)
+                    first = out
             case n.Call(function, argument):
                 value = self._value(argument)
                 self.lines.append(f"np.copyto({out}, {_NUMPY_CALLS[function].format(s=value)})")
