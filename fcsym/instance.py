@@ -38,7 +38,9 @@ class Field:
     choose: Callable[[Cases, Element, Callable[[Expr], Any]], Any]  # what a case distinction is worth
     add: Callable[[list[Any]], Any] = sum
     mul: Callable[[list[Any]], Any] | None = None
-    extreme: Mapping[str, Callable[[list[Any]], Any]] = dataclasses.field(default_factory=lambda: {"min": min, "max": max})
+    extreme: Mapping[str, Callable[[list[Any]], Any]] = dataclasses.field(
+        default_factory=lambda: {"min": min, "max": max}
+    )
 
 
 @dataclass(slots=True)
