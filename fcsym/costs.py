@@ -79,7 +79,9 @@ def cost(scheme: Scheme) -> Cost:
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")
     widths = {length(axis): size for axis, size in scheme.network.sizes.items()}
     state = sympy.expand(sympy.Add(*(_size(array.axes) for array in scheme.state)))
-    parts = {part.name: _part(part) for part in scheme.parts}
+    one = {length(axis): 1 for axis in scheme.ones}  # the scheme does not exist at other lengths
+    state = state.subs(one)
+    parts = {part.name: _part(part).subs(one) for part in scheme.parts}
     return Cost(scheme.name, widths, state, parts)
 
 

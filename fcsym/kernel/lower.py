@@ -84,6 +84,8 @@ def lower_scheme(scheme: Scheme) -> n.Module:
         first_bias=network.layers[0].bias,
         assumptions=scheme.step.assumptions,
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        refusal=scheme.refusal.said(),
+        refused=scheme.refusal.status,
     )
 
 

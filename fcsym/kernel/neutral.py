@@ -241,6 +241,8 @@ class Module:
     first_bias: bool  # |x|^2 + 1 in place of |x|^2
     assumptions: tuple[str, ...]
     digest: str  # of the equations and the network
+    refusal: str = ""  # one sentence: what is wrong where something is undefined, and what to do
+    refused: str = ""  # the same in few words
 
     def __getitem__(self, name: str) -> Function:
         """The function of that name."""

@@ -131,7 +131,7 @@ class Pieces:
         )
 
     def gates_hold(self, part: Part, equation: Equation) -> bool:
-        """Whether phi and phi' are as on the pieces at `init` wherever an equation of `step` or `output` has a value."""
+        """Whether phi and phi' are those of the pieces at `init` wherever an equation of a part has a value."""
         if part.name not in ("step", "output"):
             return False
         guard = self.guard(part)

@@ -392,7 +392,7 @@ class _Index:
 
     def _on_pieces(self, part: Part, equation: Equation, pieces: Pieces) -> list[dict[Array, Definition]]:
         """What is put in where units are held on their pieces: the gates, too, if an equation has a value only then."""
-        own, first, moved, meanings = self._stages(part)
+        own, _, moved, meanings = self._stages(part)
         gates = {e.array: pair(e) for e in self.scheme.gates} if pieces.gates_hold(part, equation) else {}
         carried = {
             e.array: pair(e) for e in self.base.values() if e.name in ("ds1", "delta1") and isinstance(e.rhs, Expr)

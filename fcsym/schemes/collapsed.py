@@ -42,7 +42,7 @@ _REFUSAL = Refusal(
     GateEvent,
     "a hidden unit{at} has left the piece that it had at init: expand the state before, whose weights are exact, and "
     "init again with them, or train with states.",
-    "a hidden unit has left its piece, or was on a kink at init",
+    "a hidden unit has left its piece, or was on a kink at init: numbers of the state and the output are not-a-number",
 )
 
 
@@ -168,7 +168,7 @@ _NORM = Array("a", 0, ())[()]
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """The hidden layer: its pieces with a slope, and what all of them share. j runs over its units, k over the output."""
+    """The hidden layer: its pieces with a slope, and what they share. j runs over the units, k over the one output."""
 
     shared: SingleInput
     pieces: tuple[_Piece, ...]

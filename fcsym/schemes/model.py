@@ -79,7 +79,7 @@ class Refusal:
 
     error: type[FcsymError]
     sentence: str  # what is wrong, with {at} where a network may be named, and what to do
-    status: str  # the same in few words, for the status of a C function
+    status: str  # the same in few words, and what a function without exceptions leaves
 
     def said(self, at: str = "") -> str:
         """The sentence, on its own where no network is named."""
@@ -91,7 +91,7 @@ AWAKE = Refusal(
     UndefinedContribution,
     "a frozen unit{at} with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
     "(schemes states, history, basis).",
-    "a frozen unit with v^c = 0 woke up",
+    "a frozen unit with v^c = 0 woke up: numbers of the state are not-a-number",
 )
 
 

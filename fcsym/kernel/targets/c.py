@@ -128,11 +128,11 @@ class _Writer:
             self._sum_along_columns(reduce, own, indices)
         where = {index: self._letter(index) for index in indices}
         self._open(indices)
-        for reduce, own in sums.items():
-            if isinstance(reduce, n.Extreme):
-                self._extreme(reduce, own, where)
-            elif isinstance(reduce, n.Reduce):
-                self._sum(reduce, own, where)
+        for node, own in sums.items():
+            if isinstance(node, n.Extreme):
+                self._extreme(node, own, where)
+            elif isinstance(node, n.Reduce):
+                self._sum(node, own, where)
         known: dict[n.Node, str] = dict(sums)
         known |= {r: f"{own}[{where[indices[-1]]}]" for r, own in columns.items()}
         value = self.text(statement.value, where, known)[0]
