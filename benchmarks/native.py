@@ -212,11 +212,11 @@ def wide() -> list[dict[str, Any]]:
 def schemes() -> list[dict[str, Any]]:
     """What holding the pre-activations in place of the first weights saves, both in bound C."""
     rows = []
-    for text in ("64-8-1", "256-16-1"):
+    for text in ("64-8-1", "256-16-1", "1024-256-1"):
         network = fcsym.Network.parse(text)
         weights, x = weights_of(network), np.random.default_rng(4).normal(size=network.inputs)
         works = {}
-        for name in ("states", "backprop"):
+        for name in ("states", "collapsed", "backprop"):
             kernel = fcsym.scheme(network, name).compile("c")
             bound = kernel.bind(kernel.init(weights, x), x, [0.0], ETA)
             bound.step()
@@ -239,6 +239,9 @@ TARGETS = [
     ("784-128-10, one call", "fcsym C, bound", "PyTorch eager", "at most 1"),
     ("64-8-1, one input", "backprop", "states", "at least 5"),
     ("256-16-1, one input", "backprop", "states", "at least 30"),
+    ("64-8-1, one input", "backprop", "collapsed", "at least 5"),
+    ("256-16-1, one input", "backprop", "collapsed", "at least 30"),
+    ("1024-256-1, one input", "backprop", "collapsed", "at least 30"),
 ]
 
 

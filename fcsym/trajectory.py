@@ -167,6 +167,12 @@ class _Comparison:
         return np.zeros(len(now["y"]), dtype=bool)
 
     @property
+    def _refuses_kinks(self) -> bool:
+        """Whether no step is possible from exactly on a kink, because its slope is that of no piece of the scheme."""
+        slopes = [slope for layer in self.network.layers[:-1] for slope in layer.activation.kink_slopes]
+        return bool(self.scheme.gates) and any(slopes)
+
+    @property
     def _all_kinks(self) -> list[Any]:
         return [kink for layer in self.network.layers[:-1] for kink in layer.activation.kinks]
 
@@ -175,9 +181,8 @@ class _Comparison:
     ) -> None:
         """A scheme with pieces refuses by name: kinks with a slope of their own, and outputs from another side."""
         (weights, x), one = given, np.ones(1)
-        slope = any(slope for layer in self.network.layers[:-1] for slope in layer.activation.kink_slopes)
         refused = _marked(state, len(x))
-        wrong = refused != (on_kink & slope)
+        wrong = refused != (on_kink & self._refuses_kinks)
         self._record("y", "init on a kink", one * wrong.any(), one * 0, one * 0, one > 0, 1, {})
         old, new = truth["s1"], truth["s1_new"]
         margin = np.abs(new).min(axis=-1) > 1e-3
@@ -283,7 +288,7 @@ class _Comparison:
         """What had to be compared first; a row without points, which fails, where nothing could be."""
         wanted = [("y", "every step")]
         wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
-        if self._kinks:
+        if self._kinks and not self._refuses_kinks:
             wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
         empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
         return tuple((empty | self.seen).values())
@@ -291,7 +296,7 @@ class _Comparison:
 
 def _marked(state: Sequence[_Array], count: int) -> _Array:
     """Networks of whose state some number is undefined."""
-    return np.any([np.isnan(np.asarray(array)).reshape(count, -1).any(axis=-1) for array in state], axis=0)
+    return np.asarray(np.any([np.isnan(np.asarray(a)).reshape(count, -1).any(axis=-1) for a in state], axis=0))
 
 
 class _Truth:

@@ -116,7 +116,7 @@ class NativeKernel(SchemeKernel):
             function = self.module["step"]
             own = len(self.module.state)
             given = dict(zip((array.name for array in function.given), arrays, strict=True))
-            like = np.zeros((1, *given["yg"].shape[-1:]), given["yg"].dtype)
+            like = np.zeros(given["yg"].shape[-1:], given["yg"].dtype)
             x = given.get("x", like)[None]
             result, status = self._steps(arrays[:own], x, given["yg"][None], given["eta"])
             if self.module.marks:

@@ -227,7 +227,7 @@ class SchemeKernel:
             refuse_undefined(mask, len(self.network.layers) - 1)
         elif np.any(mask):
             network = tuple(int(n) for n in np.argwhere(mask)[0][:-1])
-            raise refusal.error(refusal.said(f" of network {network}" if network else ""))
+            raise refusal.error(refusal.sentence.format(at=f" of network {network}" if network else ""))
 
     def _refuse_kink(self, mask: _Array) -> None:
         """GateEvent for the first unit that starts exactly on a kink whose slope is that of no piece."""
