@@ -130,6 +130,8 @@ def agrees_with_autodiff(
             if not np.isnan(got[moved]).all():
                 return "it gives an output after a unit has left its piece"
             good &= ~moved
+        if good.sum() < _NETWORKS // 2:
+            return f"only {good.sum()} of {_NETWORKS} random networks could be trained"
         worst = max(worst, _distance(got, true["y"], good))
         if n == _STEPS:
             break
@@ -137,8 +139,6 @@ def agrees_with_autodiff(
         truth = [true[f"{theta.name}_new"] for theta in network.parameters]
         for array in state:
             good &= np.isfinite(np.asarray(array).reshape(_NETWORKS, -1)).all(axis=-1)
-    if good.sum() < _NETWORKS // 2:
-        return f"only {good.sum()} of {_NETWORKS} random networks could be trained"
     for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
         worst = max(worst, _distance(got, wanted, good))
     return "" if worst <= _BAR else f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
