@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from fcsym.errors import Diverged as Diverged
     from fcsym.errors import ExportError as ExportError
     from fcsym.errors import FcsymError as FcsymError
+    from fcsym.errors import GateEvent as GateEvent
     from fcsym.errors import MissingTool as MissingTool
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
@@ -80,6 +81,7 @@ _WHERE = {
     "Report": "checker",
     "Scheme": "schemes",
     "SizeError": "errors",
+    "GateEvent": "errors",
     "UndefinedContribution": "errors",
     "Verdict": "equation",
     "audit": "paper",

@@ -23,6 +23,7 @@ from fcsym.expression import (
     Array,
     Axis,
     Expr,
+    Extreme,
     Index,
     Mul,
     Number,
@@ -103,7 +104,7 @@ def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
     match node:
         case Ref(array, indices):
             return Ref(array, tuple(names.get(index, index) for index in indices))
-        case Total(over, body):
+        case Total(over, body) | Extreme(_, over, body):
             taken = set(names.values()) | set(names) | {index for ref in refs_in(body) for index in ref.indices}
             inner = {old: new for old, new in names.items() if old not in over}
             moved = []
@@ -112,7 +113,7 @@ def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
                     inner[index] = fresh(index.axis, taken)
                     taken.add(inner[index])
                 moved.append(inner.get(index, index))
-            return Total(tuple(moved), rename(body, inner))
+            return _bound(node, tuple(moved), rename(body, inner))
         case _:
             return _rebuild(node, lambda child: rename(child, names))
 
@@ -127,17 +128,22 @@ def free_in(node: Expr) -> set[Index]:
     if isinstance(node, Ref):
         return set(node.indices)
     inside = set().union(*(free_in(child) for child in children(node)))
-    return inside - set(node.over) if isinstance(node, Total) else inside
+    return inside - set(node.over) if isinstance(node, Total | Extreme) else inside
+
+
+def _bound(node: Total | Extreme, over: tuple[Index, ...], body: Expr) -> Expr:
+    """The same kind of node over other indices."""
+    return Total(over, body) if isinstance(node, Total) else Extreme(node.kind, over, body)
 
 
 def _apart_from(node: Expr, taken: set[Index]) -> Expr:
-    if not isinstance(node, Total):
+    if not isinstance(node, Total | Extreme):
         return _rebuild(node, lambda child: _apart_from(child, taken))
     names = {}
     for index in node.over:
         names[index] = fresh(index.axis, taken) if index in taken else index
         taken.add(names[index])
-    return Total(tuple(names.values()), _apart_from(rename(node.body, names), taken))
+    return _bound(node, tuple(names.values()), _apart_from(rename(node.body, names), taken))
 
 
 def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
@@ -151,6 +157,8 @@ def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
             return power(visit(base), exponent)
         case Total(over, body):
             return total(over, visit(body))
+        case Extreme(kind, over, body):
+            return Extreme(kind, over, visit(body))
         case Apply(activation, argument, derivative):
             return Apply(activation, visit(argument), derivative)
         case _:
@@ -186,7 +194,7 @@ def tidy(free: Sequence[Index], output: Axis) -> dict[Index, Index]:
 
 def tidy_bound(node: Expr, used: frozenset[str], output: Axis) -> Expr:
     """Bound indices get letters that no index around them has, whatever its axis: readers do not see axes."""
-    if isinstance(node, Total):
+    if isinstance(node, Total | Extreme):
         names: dict[Index, Index] = {}
         for index in node.over:
             letters: tuple[str, ...] = (
@@ -196,7 +204,7 @@ def tidy_bound(node: Expr, used: frozenset[str], output: Axis) -> Expr:
             names[index] = Index(index.axis, letter)
             used |= {letter}
         body = rename(node.body, names)
-        return Total(tuple(names.values()), tidy_bound(body, used, output))
+        return _bound(node, tuple(names.values()), tidy_bound(body, used, output))
     return _rebuild(node, lambda child: tidy_bound(child, used, output))
 
 

@@ -13,7 +13,7 @@ from fcsym.expression import Axis
 from fcsym.network import Network
 from fcsym.render.chart import Line, Panel, chart
 from fcsym.render.picture import Picture
-from fcsym.schemes import SCHEMES, scheme
+from fcsym.schemes import every_scheme
 
 if TYPE_CHECKING:
     from fcsym.paper.experiment import Experiment, Run
@@ -51,8 +51,8 @@ def cost_chart(
         raise ArgumentError(f"inputs is {str(inputs)[:40]}: give a whole number from 0.")
     hidden = [length(Axis(n)) for n in range(1, len(network.layers))]
     numbers = {}
-    for name in SCHEMES:
-        spent = cost(scheme(network, name, order))
+    for name, scheme in every_scheme(network, order).items():
+        spent = cost(scheme)
         polynomial = spent.operations if what == "operations" else spent.state
         at = {**spent.widths, STORED: inputs}
         numbers[name] = [int(polynomial.subs(at | dict.fromkeys(hidden, width))) for width in sorted(widths)]

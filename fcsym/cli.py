@@ -539,13 +539,12 @@ def _cost(options: argparse.Namespace) -> int:
     from fcsym.costs import compare, cost
     from fcsym.errors import ArgumentError
     from fcsym.render import terminal
-    from fcsym.schemes import SCHEMES, scheme
+    from fcsym.schemes import every_scheme
 
     if options.inputs < 0:
         raise ArgumentError(f"--inputs is {options.inputs}: give a whole number from 0.")
     network = _network(options)
-    names = [name for name in SCHEMES if len(network.layers) > 1 or name not in ("weights", "compensation")]
-    costs = [cost(scheme(network, name, options.order, options.slope_at_kink)) for name in names]
+    costs = [cost(s) for s in every_scheme(network, options.order, options.slope_at_kink).values()]
     rows = [
         {
             "scheme": c.scheme, "state": str(c.state), "operations": str(c.operations),

@@ -19,7 +19,7 @@ from fcsym.contribution import branch_name
 from fcsym.decision import Tree, decide
 from fcsym.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.expression import Add, Apply, Array, Expr, Mul, Number, Pow, Ref, Total
+from fcsym.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.instance import Element, Field, Instance
 from fcsym.piecewise import Piecewise
 from fcsym.render import text
@@ -247,6 +247,7 @@ def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | Non
     field = Field(
         number=_number, divide=lambda a, b: a / b, apply=apply, choose=choose,
         add=lambda terms: sympy.Add(*terms), mul=lambda factors: sympy.Mul(*factors),
+        extreme={"min": lambda values: sympy.Min(*values), "max": lambda values: sympy.Max(*values)},
     )  # fmt: skip
     return Instance(equations, d.network.sizes, leaf, field)
 
@@ -359,7 +360,7 @@ def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
             return len(parts) - 1 + sum(_count(d, part, counts) for part in parts)
         case Pow(base, _):
             return 1 + _count(d, base, counts)
-        case Total(over, body):
+        case Total(over, body) | Extreme(_, over, body):
             return prod(d.network.widths[index.axis.layer] for index in over) * (_count(d, body, counts) + 1) - 1
         case Apply(phi, argument, _):
             inner = _count(d, argument, counts)

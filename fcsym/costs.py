@@ -19,7 +19,7 @@ import sympy
 from fcsym.decision import Tree, decide
 from fcsym.equation import Branch, Cases, Equation
 from fcsym.errors import ArgumentError
-from fcsym.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 
 if TYPE_CHECKING:
     from fcsym.schemes import Part, Scheme
@@ -79,7 +79,9 @@ def cost(scheme: Scheme) -> Cost:
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")
     widths = {length(axis): size for axis, size in scheme.network.sizes.items()}
     state = sympy.expand(sympy.Add(*(_size(array.axes) for array in scheme.state)))
-    parts = {part.name: _part(part) for part in scheme.parts}
+    one = {length(axis): 1 for axis in scheme.ones}  # the scheme does not exist at other lengths
+    state = state.subs(one)
+    parts = {part.name: _part(part).subs(one) for part in scheme.parts}
     return Cost(scheme.name, widths, state, parts)
 
 
@@ -179,6 +181,9 @@ def _count(node: Expr, axes: tuple[Index, ...]) -> tuple[Any, tuple[Index, ...]]
             inner, indices = _count(body, (*axes, *over))
             left = tuple(index for index in indices if index not in over)
             return inner + _room(left) * (_room(over) - 1), left
+        case Extreme(_, over, body):  # comparisons are not arithmetic
+            inner, indices = _count(body, (*axes, *over))
+            return inner, tuple(index for index in indices if index not in over)
         case Apply(phi, Ref(_, indices), derivative):
             return _room(indices) * _activation(phi, derivative), indices
     raise ArgumentError(f"{node!r} cannot be counted.")

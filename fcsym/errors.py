@@ -9,6 +9,7 @@ __all__ = [
     "Diverged",
     "ExportError",
     "FcsymError",
+    "GateEvent",
     "MissingTool",
     "NetworkError",
     "SizeError",
@@ -35,6 +36,10 @@ class SizeError(FcsymError, ValueError):
 
 class UndefinedContribution(FcsymError, ArithmeticError):
     """No compensation exists: a unit with v^c = 0 changed, and 0 * p = w' dv' has no solution p."""
+
+
+class GateEvent(FcsymError, ArithmeticError):
+    """A hidden unit has left the linear piece on which a scheme holds it, or sits between two of them."""
 
 
 class Diverged(FcsymError, ArithmeticError):

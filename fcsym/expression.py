@@ -2,10 +2,12 @@
 
     W1[i, j] * x[j]                  two array elements and their product
     total(j, W1[i, j] * x[j])        the sum over j
+    least(j, q[j]), greatest(j, q[j])
     phi.of(s1[i])                    an activation applied to an expression
 
-Supported: exact rational numbers, array elements, sums, products, integer powers, sums over indices, and
-activations (with their first derivative). Conditions are no expressions: they live in `equation.Cases`.
+Supported: exact rational numbers, array elements, sums, products, integer powers, sums over indices, the least and the
+greatest value over indices, and activations (with their first derivative). Conditions are no expressions: they live
+in `equation.Cases`.
 
 Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on indices.
 
@@ -20,7 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from fcsym.activation import Activation
@@ -33,6 +35,7 @@ __all__ = [
     "Array",
     "Axis",
     "Expr",
+    "Extreme",
     "Index",
     "Mul",
     "Number",
@@ -41,6 +44,8 @@ __all__ = [
     "Total",
     "add",
     "arrays_in",
+    "greatest",
+    "least",
     "mul",
     "number",
     "power",
@@ -197,6 +202,15 @@ class Total(Expr):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Extreme(Expr):
+    """The least or the greatest value of `body` over the indices `over`; the algebra knows nothing of it."""
+
+    kind: Literal["min", "max"]
+    over: tuple[Index, ...]
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Apply(Expr):
     """phi(argument), or phi'(argument) when `derivative` is 1."""
 
@@ -277,6 +291,16 @@ def total(over: Index | Iterable[Index], body: Expr | Numeric) -> Expr:
     return Total(indices, node)
 
 
+def least(over: Index, body: Expr) -> Expr:
+    """The least value of the body over an index."""
+    return Extreme("min", (over,), body)
+
+
+def greatest(over: Index, body: Expr) -> Expr:
+    """The greatest value of the body over an index."""
+    return Extreme("max", (over,), body)
+
+
 def children(node: Expr) -> tuple[Expr, ...]:
     """The direct parts of a node."""
     match node:
@@ -284,7 +308,7 @@ def children(node: Expr) -> tuple[Expr, ...]:
             return terms
         case Mul(factors):
             return factors
-        case Pow(base, _) | Total(_, base) | Apply(_, base, _):
+        case Pow(base, _) | Total(_, base) | Extreme(_, _, base) | Apply(_, base, _):
             return (base,)
         case _:
             return ()

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from fcsym.equation import Branch, Cases, Equation
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 
 __all__ = ["Element", "Field", "Instance", "positions"]
 
@@ -38,6 +38,9 @@ class Field:
     choose: Callable[[Cases, Element, Callable[[Expr], Any]], Any]  # what a case distinction is worth
     add: Callable[[list[Any]], Any] = sum
     mul: Callable[[list[Any]], Any] | None = None
+    extreme: Mapping[str, Callable[[list[Any]], Any]] = dataclasses.field(
+        default_factory=lambda: {"min": min, "max": max}
+    )
 
 
 @dataclass(slots=True)
@@ -92,6 +95,10 @@ class Instance:
                 return self.field.add(
                     [self.value(body, {**binding, **dict(zip(over, at, strict=True))}) for at in product(*ranges)]
                 )
+            case Extreme(kind, over, body):
+                ranges = [range(self.sizes[index.axis]) for index in over]
+                every = [self.value(body, {**binding, **dict(zip(over, at, strict=True))}) for at in product(*ranges)]
+                return self.field.extreme[kind](every)
             case Apply(_, Ref(array, indices), _):
                 source = array, tuple(binding[index] for index in indices)
                 return self.field.apply(node, source, self.element(*source))

@@ -9,7 +9,7 @@ is the bar. A network is left out from the step on at which rounding decides a g
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fcsym.checker import MAX_NUMBERS, ULPS, Report, Row, lattice
 from fcsym.equation import Order
-from fcsym.errors import UndefinedContribution
+from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.network import Network
 from fcsym.oracle import backpropagation
 
@@ -66,10 +66,13 @@ class _Comparison:
         network, kernel = self.network, self.kernel
         weights, inputs, targets, eta = self._draw(rng, count)
         first = inputs[:, 0]
-        state = kernel.init(weights, first)
+        state = kernel.init(weights, first, undefined="nan")
         truth = _Truth(network, self.order, weights)
         stray = [_Truth(network, self.order, weights, rng, self.eps) for _ in range(_STRAY)]
-        keep, frozen, woken = np.ones(count, dtype=bool), None, np.zeros(count, dtype=bool)
+        keep, woken = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
+        if self.scheme.gates:  # a unit on a kink at init
+            woken |= _marked(state, count)
+        start: Mapping[str, _Array] | None = None
         spread: _Array = np.zeros(())
         inputs_by_name = {f"W{n}": w for n, w in enumerate(weights, 1)} | {
             "inputs": inputs,
@@ -85,18 +88,17 @@ class _Comparison:
             others = [other.look(x, target, eta) for other in stray]
             keep &= self._clear(exact, others)
             spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
-            last = f"v{len(network.layers) - 1}"
-            if last in exact and self.scheme.name in ("weights", "compensation"):
-                frozen = exact[last] if frozen is None else frozen
-                woken |= ((frozen == 0) & (exact[last] != 0)).any(axis=-1)
+            start = exact if start is None else start
+            woken |= self._lost(start, exact)
             bound = ULPS * (spread + self.eps * self._terms(exact, truth.weights))
             self._record(
-                "y", "every step", kernel.output(state, x), exact["y"], bound, keep & ~woken, n, inputs_by_name
-            )
+                "y", "every step", kernel.output(state, x, undefined="nan"), exact["y"], bound, keep & ~woken, n,
+                inputs_by_name,
+            )  # fmt: skip
             if woken.any():
-                marked = np.isnan(kernel.output(state, x)).all(axis=-1)
+                marked = np.isnan(kernel.output(state, x, undefined="nan")).all(axis=-1)
                 self._record(
-                    "y", "after a unit woke up: nan", np.where(marked, 0.0, 1.0), np.zeros(count), np.zeros(count),
+                    "y", f"after {self._event}: nan", np.where(marked, 0.0, 1.0), np.zeros(count), np.zeros(count),
                     keep & woken, n, inputs_by_name,
                 )  # fmt: skip
             state = kernel.step(state, x, target, eta, undefined="nan")
@@ -128,14 +130,17 @@ class _Comparison:
         )
         with np.errstate(over="ignore", invalid="ignore"):
             truth = backpropagation(network, self.order, weights, x, target, eta)
-        after = kernel.step(kernel.init(weights, x), x, target, eta, undefined="nan")
+        state = kernel.init(weights, x, undefined="nan")
+        after = kernel.step(state, x, target, eta, undefined="nan")
         on_kink = np.any([(truth[f"s{n}"] == float(k)).any(axis=-1) for n, k in self._kinks], axis=0)
         sizes = [np.abs(truth[array.primed.name]).reshape(count, -1).max(axis=1) for array in network.parameters]
         moderate = np.all([size < 1e4 for size in sizes], axis=0)
+        if self.scheme.gates:
+            self._on_pieces(state, after, truth, on_kink, moderate, (weights, x))
+            on_kink = on_kink & ~_marked(state, count)
+        primed = {name: truth[f"{name}_new"] for name in truth if f"{name}_new" in truth}
+        woken = np.zeros(count, dtype=bool) if self.scheme.gates else self._lost(truth, primed)
         last = f"v{len(network.layers) - 1}"
-        woken = ((truth[last] == 0) & (truth[f"{last}_new"] != 0)).any(axis=-1)
-        if self.scheme.name not in ("weights", "compensation"):
-            woken = np.zeros(count, dtype=bool)
         where = {"x": x, "targets": target, "eta": eta} | {f"W{n}": w for n, w in enumerate(weights, 1)}
         for array, found in zip(network.parameters, kernel.expand(after, weights, x), strict=True):
             true = truth[array.primed.name]
@@ -147,6 +152,51 @@ class _Comparison:
         clearly = moderate & woken & ((truth[last] == 0) & (np.abs(truth[f"{last}_new"]) > 1e-3)).any(axis=-1)
         if clearly.any():
             self._raises(weights, x, target, eta, int(np.argmax(clearly)), where)
+
+    @property
+    def _event(self) -> str:
+        return "a unit left its piece" if self.scheme.gates else "a unit woke up"
+
+    def _lost(self, start: Mapping[str, _Array], now: Mapping[str, _Array]) -> _Array:
+        """Networks of which a scheme cannot say any more what they give."""
+        last = f"v{len(self.network.layers) - 1}"
+        if self.scheme.gates:
+            return np.asarray((np.sign(start["s1"]) != np.sign(now["s1"])).any(axis=-1) & bool(self._all_kinks))
+        if last in start and self.scheme.name in ("weights", "compensation"):
+            return np.asarray(((start[last] == 0) & (now[last] != 0)).any(axis=-1))
+        return np.zeros(len(now["y"]), dtype=bool)
+
+    @property
+    def _refuses_kinks(self) -> bool:
+        """Whether no step is possible from exactly on a kink, because its slope is that of no piece of the scheme."""
+        slopes = [slope for layer in self.network.layers[:-1] for slope in layer.activation.kink_slopes]
+        return bool(self.scheme.gates) and any(slopes)
+
+    @property
+    def _all_kinks(self) -> list[Any]:
+        return [kink for layer in self.network.layers[:-1] for kink in layer.activation.kinks]
+
+    def _on_pieces(
+        self, state: Any, after: Any, truth: Mapping[str, _Array], on_kink: _Array, moderate: _Array, given: Any
+    ) -> None:
+        """A scheme with pieces refuses by name: kinks with a slope of their own, and outputs from another side."""
+        (weights, x), one = given, np.ones(1)
+        refused = _marked(state, len(x))
+        wrong = refused != (on_kink & self._refuses_kinks)
+        self._record("y", "init on a kink", one * wrong.any(), one * 0, one * 0, one > 0, 1, {})
+        old, new = truth["s1"], truth["s1_new"]
+        margin = np.abs(new).min(axis=-1) > 1e-3
+        crossed = moderate & margin & ~refused & (np.sign(old) * np.sign(new) < 0).any(axis=-1)
+        if not crossed.any():
+            return
+        n = int(np.argmax(crossed))
+        try:
+            self.kernel.output([np.asarray(array)[n] for array in after], x[n])
+            off = 1.0
+        except GateEvent:
+            off = 0.0
+        some = {"x": x[n : n + 1]} | {f"W{k}": w[n : n + 1] for k, w in enumerate(weights, 1)}
+        self._record("y", "a unit leaves its piece: raised", one * off, one * 0, one * 0, one > 0, 1, some)
 
     @property
     def _kinks(self) -> list[tuple[int, Any]]:
@@ -238,10 +288,15 @@ class _Comparison:
         """What had to be compared first; a row without points, which fails, where nothing could be."""
         wanted = [("y", "every step")]
         wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
-        if self._kinks:
+        if self._kinks and not self._refuses_kinks:
             wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
         empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
         return tuple((empty | self.seen).values())
+
+
+def _marked(state: Sequence[_Array], count: int) -> _Array:
+    """Networks of whose state some number is undefined."""
+    return np.asarray(np.any([np.isnan(np.asarray(a)).reshape(count, -1).any(axis=-1) for a in state], axis=0))
 
 
 class _Truth:

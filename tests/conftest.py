@@ -28,12 +28,34 @@ NETWORKS = {
     "three layers": Network.parse("2-3-2-1"),
     "biases in some layers": Network.mlp([3, 4, 4, 2], bias=[True, False, True]),
     "leaky": Network.mlp([2, 3, 2, 2], activation="leaky_relu", bias=True),
+    "one leaky layer": Network.mlp([2, 3, 1], activation="leaky_relu", bias=True),
     "deep linear": Network.mlp([2, 2, 2, 1], activation="identity"),
     "mixed, deep": Network.mlp([3, 2, 3, 2, 2], activation=["relu", "identity", "leaky_relu"], bias=True),
     "smooth": Network.mlp([3, 4, 3, 2], activation=["tanh", "softplus"], bias=True),
     "smooth, then pieces": Network.mlp([2, 3, 2, 1], activation=["sigmoid", "relu"]),
     "wide": Network.parse("8-16-16-1", bias=True),
 }
+
+
+NETWORKS_OF = {"collapsed": ("2-2-1", "one unit", "one leaky layer")}
+"""The networks above for which a scheme exists, where these are not all that have a hidden layer."""
+
+
+def exists(name: str, network: Network) -> bool:
+    """Whether a scheme exists for one of the networks above."""
+    if name in NETWORKS_OF:
+        return network in [NETWORKS[net] for net in NETWORKS_OF[name]]
+    return len(network.layers) > 1 or name not in ("weights", "compensation")
+
+
+def net_of(name: str, otherwise: str) -> str:
+    """The name of a network for which a scheme exists."""
+    return NETWORKS_OF[name][-1] if name in NETWORKS_OF else otherwise
+
+
+def network_of(name: str, otherwise: str) -> Network:
+    """A network for which a scheme exists."""
+    return NETWORKS[net_of(name, otherwise)]
 
 
 @pytest.fixture(params=list(NETWORKS))

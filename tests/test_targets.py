@@ -62,6 +62,8 @@ EVERY = {
     "quotient": n.Quotient(n.Product((u, u)), signed(("+", n.Product((at(S), at(S)))), ("+", c(1)))),
     "row_sum": signed(("+", n.Reduce((j,), n.Product((at(A, i, j), v)))), ("+", u)),
     "twice": n.Reduce((j,), n.Product((signed(("+", at(A, i, j)), ("-", v)), at(B, i, j)))),
+    "least": n.Product((u, n.Extreme("min", (j,), (n.Product((at(A, i, j), v)),)))),
+    "greatest": n.Extreme("max", (j,), (signed(("+", at(A, i, j)), ("-", at(B, i, j))),)),
     "greater": chosen(">"),
     "at_most": chosen("<=", HALF),
     "equal": chosen("==", -1),
@@ -82,6 +84,7 @@ def module():
     statements += [
         n.Define("column_sum", (j,), n.Product((v, n.Reduce((i,), n.Product((at(A, i, j), u)))))),
         n.Define("norm", (), signed(("+", n.Reduce((j,), n.Power(v, 2))), ("+", c(1)))),
+        n.Define("low", (), n.Extreme("min", (i,), (u,))),
         n.Define("outer", (i, j), signed(("+", at(A, i, j)), ("-", n.Product((at(S), u, v))))),
         n.Define("matrix", (i, j), n.Product((c(0), at(B, i, j)))),
         n.Define("constant", (i,), c(Fraction(1, 3))),
@@ -141,6 +144,9 @@ def exact(node, where, values):
         case n.Reduce(over, body):
             ranges = [range(SIZES[index.axis]) for index in over]
             return sum(exact(body, {**where, **dict(zip(over, p, strict=True))}, values) for p in product(*ranges))
+        case n.Extreme(kind, (over,), (body,)):
+            every = [exact(body, {**where, over: p}, values) for p in range(SIZES[over.axis])]
+            return sorted(every)[0 if kind == "min" else -1]
         case n.Select(test, then, otherwise):
             return again(then if holds(test) else otherwise)
         case n.Guarded(above, below, guard):
@@ -194,7 +200,7 @@ def test_every_node_is_in_the_function():
 
     found = set().union(*(kinds(s.value) for s in module()["output"].statements if isinstance(s, n.Define)))
     every = {getattr(n, name.strip()) for name in n.Node.split("|")}
-    assert found == every and len(every) == 11
+    assert found == every and len(every) == 12
     assert {f.name for f in fields(n.Select)} == {"test", "then", "otherwise"}
 
 

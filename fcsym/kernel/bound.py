@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, Diverged, UndefinedContribution
+from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite
 from fcsym.kernel.native import NOT_FINITE, Call, Library
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Bound", "BoundNumbers", "bound_arrays"]
 
 _Array = npt.NDArray[Any]
-_AWAKE = (
-    "A frozen unit with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
-    "(schemes states, history, basis)."
-)
 
 
 def bound_arrays(kernel: SchemeKernel, arrays: Sequence[_Array]) -> None:
@@ -79,7 +75,7 @@ class Bound(_Pinned):
         rows = max(
             (len(a) for a, own in zip(self._held, kernel.scheme.state, strict=True) if own.name == "X"), default=0
         )
-        call.set(networks=1, steps=1, rows=rows, error=id(UndefinedContribution))
+        call.set(networks=1, steps=1, rows=rows, error=id(kernel.scheme.refusal.error))
         call.point(x=x, target=target, eta=eta, work=np.zeros(4 * rows + 1, x.dtype))
         for k, array in enumerate(self._held):
             call.place(k, array, 0)
@@ -100,7 +96,7 @@ class Bound(_Pinned):
     def run(self, xs: npt.ArrayLike, targets: npt.ArrayLike) -> None:
         """One step for each row of `xs` (steps, n_0) and `targets` (steps, n_L), in place and in one call.
 
-        UndefinedContribution where one of the steps is undefined; ArgumentError for wrong shapes, for numbers that are
+        What the scheme raises where one of the steps is undefined; ArgumentError for wrong shapes, for numbers that are
         not finite, and for schemes that hold one input or store them.
         """
         x, target = self._inputs["x"], self._inputs["target"]
@@ -117,7 +113,8 @@ class Bound(_Pinned):
                 f"xs and targets must be finite, of shapes (steps, {x.size}) and (steps, {target.size})."
             )
         if status:
-            raise UndefinedContribution(_AWAKE)
+            refusal = self._kernel.scheme.refusal
+            raise refusal.error(refusal.said())
 
     def _read(self) -> list[_Array]:
         return self._held
@@ -178,7 +175,7 @@ class BoundNumbers(_Pinned):
         def step() -> None:
             """One training step."""
             if function():
-                raise UndefinedContribution(_AWAKE)
+                raise kernel.scheme.refusal.error(kernel.scheme.refusal.said())
 
         self.step = step if module.marks else function
 

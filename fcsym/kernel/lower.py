@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fcsym.decision import Tree, decide
 from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.errors import CompileError
-from fcsym.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 from fcsym.kernel import neutral as n
 from fcsym.kernel.gates import select_by_gates
 
@@ -85,6 +85,8 @@ def lower_scheme(scheme: Scheme) -> n.Module:
         first_bias=network.layers[0].bias,
         assumptions=scheme.step.assumptions,
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+        refusal=scheme.refusal.said(),
+        refused=scheme.refusal.status,
     )
 
 
@@ -135,6 +137,8 @@ def _node(node: Expr) -> n.Node:
             return n.Quotient(_ONE, _node(base))
         case Total(over, body):
             return n.Reduce(over, _node(body))
+        case Extreme(kind, over, body):
+            return n.Extreme(kind, over, (_node(body),))
         case Apply():
             return _activation(node)
         case _:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, CompileError, Diverged, UndefinedContribution
+from fcsym.errors import ArgumentError, CompileError, Diverged
 from fcsym.expression import Array
-from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import all_finite, mode
 from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
@@ -117,7 +116,7 @@ class NativeKernel(SchemeKernel):
             function = self.module["step"]
             own = len(self.module.state)
             given = dict(zip((array.name for array in function.given), arrays, strict=True))
-            like = np.zeros((1, *given["yg"].shape[-1:]), given["yg"].dtype)
+            like = np.zeros(given["yg"].shape[-1:], given["yg"].dtype)
             x = given.get("x", like)[None]
             result, status = self._steps(arrays[:own], x, given["yg"][None], given["eta"])
             if self.module.marks:
@@ -130,7 +129,7 @@ class NativeKernel(SchemeKernel):
         return self._many(name, arrays)
 
     def _many(self, name: str, arrays: Sequence[_Array]) -> list[_Array]:
-        """init, output or expand over all networks."""
+        """init, output or expand over all networks, and a mask of what is undefined where it can be."""
         function = self.module[name]
         rows = self._rows_of(function.given, arrays)
         shapes = [self._shape(array, rows) for array in (*function.given, *function.results)]
@@ -144,7 +143,13 @@ class NativeKernel(SchemeKernel):
             call.place(k, *_spread(array.astype(dtype, copy=False), shape, lead))
         for k, result in enumerate(results, len(arrays)):
             call.place(k, result, prod(shapes[k]))
-        self.library(dtype).function(name)(call.address)
+        status = self.library(dtype).function(name)(call.address)
+        if function.marks:
+            mask = np.zeros(1, bool)
+            if status & _UNDEFINED:
+                with np.errstate(all="ignore"):
+                    mask = self._namespace[name](*arrays)[-1]
+            results.append(mask)
         return results
 
     def _steps(self, held: Sequence[_Array], xs: _Array, targets: _Array, eta: _Array) -> tuple[list[_Array], int]:
@@ -198,7 +203,7 @@ class Batch:
         batch.run(xs, targets, eta)                 the same with an axis of steps in front
         batch.state                                 arrays (N, ...)
 
-    `hold` packs inputs once that stay the same from step to step. UndefinedContribution is raised by the step in which
+    `hold` packs inputs once that stay the same from step to step. What is undefined is raised by the step in which
     it happens, with the state as that step left it; Diverged when `state` is read.
     """
 
@@ -335,11 +340,11 @@ class Batch:
 
     def _complain(self) -> None:
         values = dict(zip(self.kernel.State._fields, self._unpacked(), strict=True))
-        mask = np.isnan(values["r"] if "r" in values else values["P"]).any(axis=-2)
-        refuse_undefined(mask, len(self.kernel.network.layers) - 1)
-        raise UndefinedContribution(
-            "A frozen unit with v^c = 0 woke up at an earlier step: start from an earlier state."
-        )
+        lost = next((values[name] for name in ("r", "P") if name in values), None)
+        mask = np.isnan(next(iter(values.values())))[..., None] if lost is None else np.isnan(lost).any(axis=-2)
+        self.kernel._refuse(mask)
+        refusal = self.kernel.scheme.refusal
+        raise refusal.error(f"At an earlier step, {refusal.status}; start from an earlier state.")
 
     def _unpacked(self) -> list[_Array]:
         return [

@@ -8,7 +8,8 @@ A module has functions; a function has statements in order, each of which define
     Mark((j,), ((vc[j] = 0, v2_new[j] != 0),))                            these elements are undefined
 
 The meaning is exact down to the rounding: sums and products associate from the left, a `Reduce` adds its terms in row
-order starting with the first (with 0 over a range that may be empty), `Power` multiplies from the left, and nothing is
+order starting with the first (with 0 over a range that may be empty), an `Extreme` goes through them in that order and
+takes a later one only where it is beyond the one it has, `Power` multiplies from the left, and nothing is
 contracted. Two targets that keep to this agree in every bit; those that call a matrix product agree to rounding.
 
 Not supported, and refused where a derivation is lowered: activations of anything but an array element, one element with
@@ -32,6 +33,7 @@ __all__ = [
     "Change",
     "Const",
     "Define",
+    "Extreme",
     "Function",
     "Guard",
     "Guarded",
@@ -120,6 +122,18 @@ class Reduce:
 
 
 @dataclass(frozen=True, slots=True)
+class Extreme:
+    """The least ("min") or the greatest ("max") value of the terms over all values of the indices.
+
+    With indices there is one term; without, as many as the program has when nothing is left to loop over.
+    """
+
+    kind: str
+    over: tuple[Index, ...]
+    terms: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Test:
     """left relation bound."""
 
@@ -160,7 +174,9 @@ class Call:
     argument: Node
 
 
-Node: TypeAlias = "Const | Undefined | Load | Sum | Product | Power | Quotient | Reduce | Select | Guarded | Call"
+Node: TypeAlias = (
+    "Const | Undefined | Load | Sum | Product | Power | Quotient | Reduce | Extreme | Select | Guarded | Call"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +243,8 @@ class Module:
     first_bias: bool  # |x|^2 + 1 in place of |x|^2
     assumptions: tuple[str, ...]
     digest: str  # of the equations and the network
+    refusal: str = ""  # one sentence: what is wrong where something is undefined, and what to do
+    refused: str = ""  # the same in few words
 
     def __getitem__(self, name: str) -> Function:
         """The function of that name."""
@@ -256,6 +274,8 @@ def parts(node: Node) -> tuple[Node, ...]:
             return above, below
         case Reduce(_, body):
             return (body,)
+        case Extreme(_, _, terms):
+            return terms
         case Select(test, then, otherwise):
             return test.left, then, otherwise
         case Guarded(above, below, guard):
@@ -282,6 +302,8 @@ def rebuilt(node: Node, change: Change) -> Node:
             return Quotient(change(above), change(below))
         case Reduce(over, body):
             return Reduce(over, change(body))
+        case Extreme(kind, over, terms):
+            return Extreme(kind, over, tuple(change(term) for term in terms))
         case Select(test, then, otherwise):
             return Select(replace(test, left=change(test.left)), change(then), change(otherwise))
         case Guarded(above, below, guard):
@@ -330,6 +352,8 @@ def operations(function: Function, sizes: Mapping[Axis, int]) -> int:
         if isinstance(node, Reduce):
             count = _count(node.over, sizes)
             return count * inner + count - 1
+        if isinstance(node, Extreme):
+            return max(1, _count(node.over, sizes)) * (inner + len(node.terms)) - 1
         return own + inner
 
     total = 0

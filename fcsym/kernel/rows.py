@@ -35,6 +35,12 @@ LARGEST = 5000
 _DRAWS = 150
 _STEPS = 2
 _RANGE = 1000
+
+
+class _Undefined(ArithmeticError):
+    """A function has no value here, and nothing that rests on it has."""
+
+
 Values = dict[str, dict[tuple[int, ...], Any]]
 
 
@@ -82,6 +88,8 @@ class Exact:
             for branch in cases:
                 if all(condition.holds(_fraction(value(condition.subject))) for condition in branch.when):
                     self.reached.add(f"{where[0].name}: {branch.name}")
+                    if branch.value is None and self.scheme.gates:
+                        raise _Undefined
                     return None if branch.value is None else value(branch.value)
             raise ArithmeticError(f"No case of {where[0].name} holds.")
 
@@ -149,8 +157,9 @@ class Exact:
     def expand(self, state: Values, weights: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> list[list[Any]]:
         """The weights that backpropagation has."""
         part = self.scheme.expand
-        frozen = [a for a in part.given if a.layer == 1 and a.symbol in ("Wc", "bc") and a not in self.scheme.state]
-        given = state | self._inputs(part, x) | self._arrays(frozen, weights[: len(frozen)])
+        named = [Array(f"{a.symbol}c", a.layer, a.axes) for a in self.network.parameters]
+        kept = [(a, w) for a, w in zip(named, weights, strict=True) if a in part.given and a not in self.scheme.state]
+        given = state | self._inputs(part, x) | self._arrays([a for a, _ in kept], [w for _, w in kept])
         return [list(values.values()) for values in self.call(part, given, _rows(given)).values()]
 
 
@@ -256,16 +265,18 @@ def _draw(exact: Exact, rng: random.Random) -> Row | None:
         x = [x[0]] * _STEPS
     target = [[Fraction(rng.randint(-2, 2)) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
     eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
-    outputs, expanded, undefined = _train(exact, weights, x, target, eta)
+    done = _train(exact, weights, x, target, eta)
+    if done is None:
+        return None
+    outputs, expanded, undefined, steps = done
     if any(abs(value) > _RANGE for row in (*outputs, *expanded) for value in row):
         return None
     rounded = Exact(exact.scheme, rounded=True)
     with np.errstate(all="ignore"):
         other = _train(rounded, weights, x, target, eta)
-    if other[2] != undefined or rounded.reached != exact.reached:
+    if other is None or other[2] != undefined or rounded.reached != exact.reached:
         return None
-    done = len(outputs) - (not undefined)
-    x, target = x[:done], target[:done]
+    x, target = x[:steps], target[:steps]
     start = _floats(weights), _floats(x), _floats(target)
     return Row(*start, float(eta), _floats(outputs), _floats(expanded), undefined, ())
 
@@ -273,16 +284,26 @@ def _draw(exact: Exact, rng: random.Random) -> Row | None:
 def _train(
     exact: Exact, weights: Sequence[Sequence[Fraction]], x: Sequence[Sequence[Fraction]],
     target: Sequence[Sequence[Fraction]], eta: Fraction,
-) -> tuple[list[Any], list[Any], bool]:  # fmt: skip
-    """(outputs, weights at the end, whether the last step is undefined)."""
-    state, outputs = exact.init(weights, x[0]), []
-    for point, goal in zip(x, target, strict=True):
-        outputs.append(exact.output(state, point))
-        state = exact.step(state, point, goal, eta)
+) -> tuple[list[Any], list[Any], bool, int] | None:  # fmt: skip
+    """(outputs, weights at the end, whether the last step is undefined, steps); None where no step says so."""
+    outputs: list[Any] = []
+    try:
+        state = exact.init(weights, x[0])
+    except _Undefined:
+        return None
+    for n, (point, goal) in enumerate(zip(x, target, strict=True), 1):
+        try:
+            outputs.append(exact.output(state, point))
+            state = exact.step(state, point, goal, eta)
+        except _Undefined:
+            return outputs, [], True, n
         if any(value is None for values in state.values() for value in values.values()):
-            return outputs, [], True
-    outputs.append(exact.output(state, x[-1]))
-    return outputs, exact.expand(state, weights, x[0]), False
+            return outputs, [], True, n
+    try:
+        outputs.append(exact.output(state, x[-1]))
+    except _Undefined:
+        return None
+    return outputs, exact.expand(state, weights, x[0]), False, len(x)
 
 
 def _floats(rows: Sequence[Sequence[Any]]) -> tuple[tuple[float, ...], ...]:

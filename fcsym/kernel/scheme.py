@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, CompileError, Diverged, UndefinedContribution
+from fcsym.errors import ArgumentError, CompileError, Diverged, GateEvent, UndefinedContribution
+from fcsym.expression import Array
 from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters
 from fcsym.kernel.lower import lower_scheme
@@ -71,13 +72,15 @@ class SchemeKernel:
 
     # ------------------------------------------------------------------------------------------ the four functions
 
-    def init(self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> Any:
+    def init(self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None, undefined: str = "raise") -> Any:
         """The state of a conventional network.
 
         `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
         `x`: (..., n_0), needed by the schemes for one input and not used by the others.
-        Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers.
+        Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers; GateEvent
+        where `collapsed` has no piece for a unit, unless undefined="nan", which makes numbers of its state `nan`.
         """
+        marks = mode(undefined)
         given = parameters(self.network, weights)
         if x is not None:
             given.append(Argument("x", x, self.network.widths[:1]))
@@ -86,11 +89,16 @@ class SchemeKernel:
         arrays = checked(given)
         wanted = len(self.scheme.init.given)
         with np.errstate(over="ignore", invalid="ignore"):
-            state = self._state(self._call("init", arrays[:wanted]), arrays)
+            result = list(self._call("init", arrays[:wanted]))
+        if self.module["init"].marks:
+            mask = result.pop()
+            if not marks:
+                self._refuse_kink(mask)
+        state = self._state(result, arrays)
         if self.scheme.single_input:
             state = state._replace(key=self._key(arrays[-1]).astype(arrays[0].dtype))
         for name, array in zip(self.State._fields, state, strict=True):
-            if not all_finite(array):
+            if not marks and not all_finite(array):
                 raise ArgumentError(f"state.{name} is not finite: weights or x are too large; scale them down.")
         return state
 
@@ -106,8 +114,9 @@ class SchemeKernel:
 
         `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...).
         Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
-        UndefinedContribution where a frozen unit with v^c = 0 wakes up; Diverged when the new state is not finite.
-        With undefined="nan" the last two are no errors: numbers of the networks concerned become `nan` or `inf`.
+        UndefinedContribution where a frozen unit with v^c = 0 wakes up, GateEvent where a unit has left its piece in a
+        scheme that holds it there; Diverged when the new state is not finite. With undefined="nan" these are no errors:
+        numbers of the networks concerned become `nan` or `inf`.
         """
         marks = mode(undefined)
         arrays = self._checked(state, marks, x=x, target=target, eta=eta)
@@ -121,19 +130,22 @@ class SchemeKernel:
         if self.module.marks:
             mask = result.pop()
             if not marks:
-                refuse_undefined(mask, len(self.network.layers) - 1)
+                self._refuse(mask)
         after = self._state(result, arrays)
         if not marks:
             self._refuse_infinite(after)
         return after
 
-    def output(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> _Array:
+    def output(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, undefined: str = "raise") -> _Array:
         """The output (..., n_L) of the network that the state stands for; errors as for `step`."""
+        marks = mode(undefined)
         arrays = self._checked(state, True, x=x)
         held, x_ = arrays[:-1], arrays[-1]
         self._same_input(held, x_, self._real(state))
         with np.errstate(over="ignore", invalid="ignore"):
-            (y,) = self._call("output", held if self.scheme.single_input else [*held, x_])
+            y, *mask = self._call("output", held if self.scheme.single_input else [*held, x_])
+        if mask and not marks:
+            self._refuse(mask[0])
         return self._cast([y], arrays)[0]
 
     def expand(
@@ -149,7 +161,8 @@ class SchemeKernel:
         if x is None:
             raise ArgumentError(f"{self.scheme.name} needs the input that init was given: expand(state, weights, x).")
         start = parameters(self.network, weights)
-        first = [a for a, theta in zip(start, self.network.parameters, strict=True) if theta.layer == 1]
+        needed = self.scheme.expand.given[len(self.scheme.state) :]
+        first = [a for a, theta in zip(start, self.network.parameters, strict=True) if _at_init(theta) in needed]
         arrays = checked([*self._held(state, True), *first, Argument("x", x, self.network.widths[:1])])
         self._same_input(arrays[: len(self.scheme.state)], arrays[-1], self._real(state))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -181,7 +194,7 @@ class SchemeKernel:
         for n, (x, target) in enumerate(zip(inputs, wanted, strict=True), 1):
             try:
                 state = self.step(state, x, target, eta, undefined)
-            except (Diverged, UndefinedContribution) as problem:
+            except (Diverged, GateEvent, UndefinedContribution) as problem:
                 raise type(problem)(f"At step {n}, {problem}") from None
         return state
 
@@ -190,8 +203,8 @@ class SchemeKernel:
     ) -> Bound | BoundNumbers:
         """One network pinned in memory, for the least time per call: `bound.step()`, `bound.set(x=...)`, `bound.state`.
 
-        A step raises UndefinedContribution, and does not look for numbers that are not finite; reading `bound.state`
-        does. Errors otherwise as for `step`; ArgumentError for more than one network.
+        A step raises UndefinedContribution or GateEvent, and does not look for numbers that are not finite; reading
+        `bound.state` does. Errors otherwise as for `step`; ArgumentError for more than one network.
         """
         from fcsym.kernel.bound import BoundNumbers, bound_arrays
 
@@ -206,6 +219,26 @@ class SchemeKernel:
         return BoundNumbers(self, arrays)
 
     # ------------------------------------------------------------------------------------------------- checking
+
+    def _refuse(self, mask: _Array) -> None:
+        """What the scheme says where it is undefined, for the first place in a mask; nothing where there is none."""
+        refusal = self.scheme.refusal
+        if refusal.error is UndefinedContribution:
+            refuse_undefined(mask, len(self.network.layers) - 1)
+        elif np.any(mask):
+            network = tuple(int(n) for n in np.argwhere(mask)[0][:-1])
+            raise refusal.error(refusal.sentence.format(at=f" of network {network}" if network else ""))
+
+    def _refuse_kink(self, mask: _Array) -> None:
+        """GateEvent for the first unit that starts exactly on a kink whose slope is that of no piece."""
+        if np.any(mask):
+            place = [int(n) for n in np.argwhere(mask)[0]]
+            unit, network = place[-1] % self.network.widths[1] + 1, tuple(place[:-1])
+            raise GateEvent(
+                f"unit h{unit} of layer 1{f' of network {network}' if network else ''} is exactly on the kink of "
+                f"{self.network.layers[0].activation.name}, which has a slope of its own, and {self.scheme.name} has "
+                "no piece for it: train with states."
+            )
 
     def _held(self, state: Sequence[npt.ArrayLike], marks: bool) -> list[Argument]:
         names = self.State._fields
@@ -300,3 +333,8 @@ class SchemeKernel:
     @staticmethod
     def _cast(arrays: Sequence[_Array], like: Sequence[_Array]) -> list[_Array]:
         return [np.asarray(array).astype(like[0].dtype, copy=False) for array in arrays]
+
+
+def _at_init(theta: Array) -> Array:
+    """W2 => Wc2, the weights as `init` was given them."""
+    return Array(f"{theta.symbol}c", theta.layer, theta.axes)

@@ -20,10 +20,25 @@ import z3
 from fcsym.algebra import Definition, as_expr, contract, expand, indices_of, inline
 from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import ZERO, Apply, Array, Axis, Expr, Pow, Ref, arrays_in, children, mul, power
-from fcsym.forward import activated
+from fcsym.expression import (
+    ZERO,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Extreme,
+    Number,
+    Pow,
+    Ref,
+    arrays_in,
+    children,
+    mul,
+    power,
+)
+from fcsym.forward import activated, pre_activation
 from fcsym.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.proof.numbers import PRIME, Residue
+from fcsym.proof.pieces import Pieces
 from fcsym.proof.reference import Gates, plus, reference
 from fcsym.proof.report import Counterexample, Finding, Proof
 
@@ -85,11 +100,31 @@ def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list
             return whole
         return [_refuted(equation, None, found, "", runs.word)]
     found = runs.refuted.get((part.name, equation.name))
+    if equation.defines and equation.array in index.definitions:
+        return _frozen(part, equation, index, found)
     ran = runs.word if (part.name, equation.name) in runs.compared else ""
     if isinstance(equation.rhs, Cases):
         return _table(part, equation, index, found, ran)
     said = index.holds(part, equation)
     return [_finding(equation, None, said, found, ran)]
+
+
+def _frozen(part: Part, equation: Equation, index: _Index, found: Counterexample | str | None) -> list[Finding]:
+    """What no step changes: the scheme's definition of it, word for word."""
+    if found is not None:
+        return [_refuted(equation, None, found, "", "differs")]
+    rows = tuple(equation.rhs) if isinstance(equation.rhs, Cases) else ()
+    same = index.is_defined_so(part, equation) and (not isinstance(equation.rhs, Cases) or _exhaustive(equation.rhs))
+    verdict = Verdict.DEFINITION if same else Verdict.UNDECIDED
+    note = "" if same else "this is not what the scheme's frozen quantities are"
+    whole = Finding(equation.name, None, verdict, "identical" if same else "differs", note=note)
+    return [
+        whole,
+        *(
+            Finding(equation.name, row.name, Verdict.CHOSEN if same and row.value is None else verdict, note=row.note)
+            for row in rows
+        ),
+    ]
 
 
 def backpropagation_of(scheme: Scheme) -> dict[str, Equation]:
@@ -134,7 +169,7 @@ def _table(
         if branch.status is Status.VALUE and branch.value is not None:
             rows.append(_finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran))
             continue
-        solved = _solvable(branch, part.name == "step")
+        solved = index.refused_rightly(part, branch) if index.pieces else _solvable(branch, part.name == "step")
         verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
         rows.append(
             Finding(
@@ -203,11 +238,37 @@ class _Index:
         self.depth = len(scheme.network.layers)
         self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1)
         constants = scheme.constants
+        self.definitions = {e.array: e for e in scheme.frozen}
+        self.pieces = Pieces(scheme) if scheme.gates else None
         self.inverse = [(a, b) for a in constants for b in constants if _are_inverse(constants[a], constants[b])]
 
     def starts_empty(self, array: Array) -> bool:
         """Whether an array has no entries before the first step, so that `init` says nothing of it."""
         return any(axis.kind == "stored" for axis in array.axes)
+
+    def is_defined_so(self, part: Part, equation: Equation) -> bool:
+        """Whether an equation is the scheme's definition of its left-hand side; in `init`, at the first weights."""
+        definition = self.definitions[equation.array]
+        shift = self._before_the_first() if part.name == "init" else {}
+
+        def moved(node: Expr) -> Expr:
+            return inline(node, shift)
+
+        if isinstance(definition.rhs, Expr):
+            return bool(moved(definition.rhs) == equation.rhs)
+        rows = [
+            replace(
+                row,
+                when=tuple(replace(condition, subject=moved(condition.subject)) for condition in row.when),
+                value=None if row.value is None else moved(row.value),
+            )
+            for row in definition.rhs
+        ]
+        return isinstance(equation.rhs, Cases) and rows == list(equation.rhs)
+
+    def refused_rightly(self, part: Part, branch: Branch) -> bool:
+        """Whether a row without a value says so only where a unit has left its piece."""
+        return self.pieces is not None and self.pieces.refused_rightly(part, branch)
 
     def holds(self, part: Part, equation: Equation) -> bool | None:
         """Whether an equation without cases says what its left-hand side means; None where this cannot be said."""
@@ -218,9 +279,11 @@ class _Index:
         """The same for one row; where its condition says that |x|^2 is 0, x is."""
         assert branch.value is not None
         x, zero = activated(self.scheme.network, 0), dict[Array, Definition]()
+        if self.pieces is not None:  # a row may be about the units of one piece
+            zero = {e: (indices_of(e), Number(n)) for e, n in self.pieces.indicators_where(branch.when).items()}
         for condition in branch.when:
             if condition == Condition(Ref(Array("a", 0, ()), ()), "="):
-                zero = {x: (indices_of(x), ZERO)}
+                zero[x] = indices_of(x), ZERO
         return self._compare(part, equation, branch.value, zero)
 
     def _compare(self, part: Part, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
@@ -228,7 +291,9 @@ class _Index:
         if own and not (part.name == "init" and equation.array.symbol == "vc"):
             return None  # the scheme's own abbreviation
         try:
-            return all(self._same(part, left, right, zero) for left, right in self._claims(part, equation, rhs))
+            return all(
+                self._same(part, equation, left, right, zero) for left, right in self._claims(part, equation, rhs)
+            )
         except UnsupportedExpression:
             return None
 
@@ -241,7 +306,8 @@ class _Index:
         if not equation.defines:  # a statement about arrays that are known already
             return [(self._truth(equation.lhs), rhs)]
         if self._known(equation.array):
-            return [(self._truth(equation.lhs), rhs)]
+            meant = any(m.array == equation.array for m in self.scheme.meanings)
+            return [(equation.lhs if meant else self._truth(equation.lhs), rhs)]
         if equation.rule is Rule.DEFINITION:  # v^c
             return [(inline(equation.lhs, self._before_the_first()), rhs)]
         own = {
@@ -262,7 +328,9 @@ class _Index:
         claims = []
         for meaning in mentioning:
             sides = [inline(meaning.lhs, shift), inline(as_expr(expand(_expr(meaning))), shift)]
-            claims.append((inline(sides[0], own), inline(sides[1], own)))
+            for _ in range(2):  # a new value may rest on another one
+                sides = [inline(side, own) for side in sides]
+            claims.append((sides[0], sides[1]))
         return claims
 
     def _truth(self, lhs: Expr) -> Expr:
@@ -282,6 +350,8 @@ class _Index:
             shift[Array("vc", layer, v.axes)] = indices_of(v), v[indices_of(v)]
             if layer == self.depth - 1:
                 shift[Array("vc", None, v.axes)] = indices_of(v), v[indices_of(v)]
+        s = pre_activation(1) if self.depth > 1 else activated(network, 1)
+        shift[Array("sc", 1, s.axes)] = indices_of(s), s[indices_of(s)]
         resting = [after.unprimed for after in self.scheme.moving]
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
         return shift | {a: (indices_of(a), ZERO) for a in resting}
@@ -293,10 +363,19 @@ class _Index:
         moving = [a for a in arrays if a.primed in changed or a.primed.name in self.base]
         return {a: (indices_of(a), a.primed[indices_of(a)]) for a in moving}
 
-    def _same(self, part: Part, left: Expr, right: Expr, zero: dict[Array, Definition]) -> bool:
-        """left = right when every array stands for what it means, with quotients by scalars cleared."""
-        stages = self._stages(part)
+    def _same(self, part: Part, equation: Equation, left: Expr, right: Expr, zero: dict[Array, Definition]) -> bool:
+        """left = right when every array stands for what it means, with quotients by scalars cleared.
 
+        Where a scheme says what s is, there are two ways to put that in: by the weights below it, or as it says.
+        """
+        readings = [self._stages(part)]
+        if self.pieces is not None:
+            readings.append(self._on_pieces(part, equation, self.pieces))
+        return any(self._equal(stages, left, right, zero) for stages in readings)
+
+    def _equal(
+        self, stages: list[dict[Array, Definition]], left: Expr, right: Expr, zero: dict[Array, Definition]
+    ) -> bool:
         def opened(node: Expr) -> Expr:
             for _ in range(3):  # a meaning may mention what another one is about
                 for stage in stages:
@@ -308,7 +387,22 @@ class _Index:
             difference = as_expr(contract(expand(difference), one, other))
         cleared = expand(mul(difference, *_denominators(difference)))
         norm = {e.array: pair(e) for e in (self.base["a0"],)}
-        return not expand(inline(as_expr(cleared), norm), ones=self.ones)
+        result = expand(inline(as_expr(cleared), norm), ones=self.ones)
+        return not (result and self.pieces.reduced(result) if self.pieces is not None else result)
+
+    def _on_pieces(self, part: Part, equation: Equation, pieces: Pieces) -> list[dict[Array, Definition]]:
+        """What is put in where units are held on their pieces: the gates, too, if an equation has a value only then."""
+        own, _, moved, meanings = self._stages(part)
+        gates = {e.array: pair(e) for e in self.scheme.gates} if pieces.gates_hold(part, equation) else {}
+        carried = {
+            e.array: pair(e) for e in self.base.values() if e.name in ("ds1", "delta1") and isinstance(e.rhs, Expr)
+        }
+        frozen = {
+            e.array: pair(e)
+            for e in self.scheme.frozen[1:]
+            if isinstance(e.rhs, Expr) and not isinstance(e.rhs, Extreme)
+        }
+        return [own, carried, moved, gates, meanings, frozen]
 
     def _stages(self, part: Part) -> list[dict[Array, Definition]]:
         """What is put in: abbreviations, the first layer, what the step made of things, what the state stands for."""
@@ -431,6 +525,7 @@ class _Run:
         z = Array("z", None, activated(network, 0).axes)
         self.other: dict[Element, Any] = {(z, (i,)): self._draw(z, (i,)) for i in range(network.inputs)}
         constants = self.scheme.constants_for(network.inputs)
+        self.frozen: dict[Element, Any] = {}
         self.fixed = {
             (a, p): self._number(matrix[p[0]][p[1]] if len(p) == 2 else matrix[0][p[0]])
             for a, matrix in constants.items()
@@ -537,6 +632,7 @@ class _Run:
         return {**{e: v for e, v in truth.items() if not e[0].after}, **moved}
 
     def _init(self, truth: Mapping[Element, Any]) -> dict[Element, Any]:
+        self.frozen = self._defined()
         made = self._evaluate("init", {}, truth, 0)
         zero = self._number(Fraction(0))
         state: dict[Element, Any] = {}
@@ -548,6 +644,20 @@ class _Run:
                     state[array, p] = made.get((array, p), truth.get((array, p), zero))
         self._meanings("init", {**truth, **made, **state}, 0)
         return state
+
+    def _defined(self) -> dict[Element, Any]:
+        """What no step changes, from the first weights on, by the scheme's definitions."""
+        x = activated(self.network, 0)
+        known = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
+        known |= {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[0])}
+        equations = {e.array: e for e in self.scheme.frozen}
+        instance = Instance(equations, self.sizes, _missing, self._field, known)
+        result = {}
+        for element in ((a, p) for a in equations for p in positions(a, self.sizes)):
+            result[element] = instance.element(*element)
+            if result[element] is None:
+                raise _Stop  # `init` refuses such weights
+        return result
 
     def _expand(self, state: Mapping[Element, Any]) -> None:
         frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
@@ -583,6 +693,8 @@ class _Run:
                     self._compare(name, equation, position, value, known.get(element, truth.get(element)), n)
                     continue
                 made[element] = value
+                if name == "init" and element in self.frozen:
+                    self._compare(name, equation, position, value, self.frozen[element], n)
                 if element in truth:
                     self._compare(name, equation, position, value, truth[element], n)
                 known[element] = truth.get(element, value)
@@ -611,7 +723,7 @@ class _Run:
         made = next(p for p in self.scheme.parts if p.name == part).equations
         equations = {e.array.unprimed if shared else e.array: e for e in made if e.defines}
         frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
-        known = {**self.fixed, **frozen, **values}
+        known = {**self.fixed, **frozen, **self.frozen, **values}
         for meaning in self.scheme.meanings:
             arrays = (meaning.array, *meaning.operands)
             blamed = [equations[a] for a in arrays if a in equations and not self._is_known(equations[a].array)]

@@ -12,8 +12,24 @@ from typing import TypeAlias
 
 from fcsym.equation import Branch, Cases, Condition, Equation
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Number, Pow, Ref, Total, add, mul, power
-from fcsym.render.formula import Written
+from fcsym.expression import (
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Extreme,
+    Index,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+    add,
+    mul,
+    power,
+)
+from fcsym.render.formula import Written, expression, width
 
 __all__ = ["written_out"]
 
@@ -59,6 +75,14 @@ def _element(node: Expr, binding: Binding, sizes: Mapping[Axis, int], name: Name
             ranges = [range(sizes[index.axis]) for index in over]
             bound = ({**binding, **dict(zip(over, at, strict=True))} for at in product(*ranges))
             return add(*(_element(body, each, sizes, name) for each in bound))
+        case Extreme(kind, over, body):
+            ranges = [range(sizes[index.axis]) for index in over]
+            bound = ({**binding, **dict(zip(over, at, strict=True))} for at in product(*ranges))
+            every = [_element(body, each, sizes, name) for each in bound]
+            if len(every) == 1:
+                return every[0]
+            listed = ", ".join(map(expression, every))
+            return Written(rf"\{kind}\left({listed}\right)", 3 + sum(width(each) + 1 for each in every))
         case Apply(phi, argument, derivative):
             return Apply(phi, _element(argument, binding, sizes, name), derivative)
     raise UnsupportedExpression(f"{node!r} cannot be written out: choose the indexed notation.")

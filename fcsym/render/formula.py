@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fcsym.equation import Branch, Cases, Condition, Equation
-from fcsym.expression import Add, Apply, Array, Expr, Mul, Number, Pow, Ref, Total, mul
+from fcsym.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, mul
 from fcsym.notation import latex_array
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "sentence",
     "stacked",
     "value",
+    "width",
 ]
 
 LINE = 62
@@ -75,6 +76,9 @@ def _latex(node: Expr) -> tuple[str, int]:
         case Total(over, body):
             letters = ",".join(index.letter for index in over)
             return rf"\sum_{{{letters}}} {_at(body, _PRODUCT)}", _PRODUCT
+        case Extreme(kind, over, body):
+            letters = ",".join(index.letter for index in over)
+            return rf"\{kind}_{{{letters}}} {_at(body, _PRODUCT)}", _PRODUCT
         case Apply(phi, argument, derivative):
             mark = "'" * derivative
             return rf"\operatorname{{{escape(phi.name)}}}{mark}\left({_latex(argument)[0]}\right)", _ATOM
@@ -143,28 +147,30 @@ def _times(factors: Sequence[Expr]) -> str:
 # -------------------------------------------------------------------------------------------------- equations
 
 
-def _width(node: Expr) -> float:
+def width(node: Expr) -> float:
     """How wide an expression is on paper, in ordinary letters."""
     match node:
         case Number(value):
             return len(str(value)) if value.denominator == 1 else 2 + 0.5 * len(str(value.denominator))
-        case Written(_, width, _):
-            return width
+        case Written(_, wide, _):
+            return wide
         case Ref(array, indices):
             upper = (2.5 if array.layer is not None else 0) + (0.5 if array.after else 0)
             base = 2.0 if array.symbol in ("ds", "dv", "dy") else 1.2
             return base + max(upper, 0.7 * len(indices))
         case Add(terms):
-            return sum(_width(term) + 2.5 for term in terms)
+            return sum(width(term) + 2.5 for term in terms)
         case Mul(factors):
-            above = sum(_width(f) + (2 if isinstance(f, Add) else 0.3) for f in factors if not _below(f))
-            return max(above, sum(_width(f) + 0.3 for f in factors if _below(f)))
+            above = sum(width(f) + (2 if isinstance(f, Add) else 0.3) for f in factors if not _below(f))
+            return max(above, sum(width(f) + 0.3 for f in factors if _below(f)))
         case Pow(base, _):
-            return _width(base) + 0.8
+            return width(base) + 0.8
         case Total(_, body):
-            return 2.5 + _width(body)
+            return 2.5 + width(body)
+        case Extreme(_, _, body):
+            return 3.5 + width(body)
         case Apply(phi, argument, _):
-            return len(phi.name) + 2 + _width(argument)
+            return len(phi.name) + 2 + width(argument)
     return 1.0
 
 
@@ -199,14 +205,14 @@ def _chunks(node: Expr, room: float) -> list[_Chunk]:
             text = first.text[1:] if glue == " - " and n else first.text
             result += [_Chunk(text, first.width + 2.5, glue if n else ""), *others]
         return result
-    if _width(node) <= room:
-        return [_Chunk(_at(node, _SUM), _width(node))]
+    if width(node) <= room:
+        return [_Chunk(_at(node, _SUM), width(node))]
     if isinstance(node, Total) and isinstance(node.body, Add):
         letters = ",".join(index.letter for index in node.over)
         return _bracketed(node.body, room, rf"\sum_{{{letters}}} ", 2.5)
     if isinstance(node, Mul):
         return _factors(node.factors, room)
-    return [_Chunk(_at(node, _SUM), _width(node))]
+    return [_Chunk(_at(node, _SUM), width(node))]
 
 
 def _bracketed(node: Expr, room: float, before: str = "", width: float = 0.0) -> list[_Chunk]:
@@ -227,11 +233,11 @@ def _factors(factors: Sequence[Expr], room: float) -> list[_Chunk]:
     short = mul(*(f for f in factors if f not in sums))
     result: list[_Chunk] = []
     if not (isinstance(short, Number) and abs(short.value) == 1):
-        result = [_Chunk(_at(short, _SUM), _width(short))]
+        result = [_Chunk(_at(short, _SUM), width(short))]
     for factor in sums:
         base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, 1)
-        if _width(base) + 2 <= room:
-            part = [_Chunk(_at(factor, _PRODUCT), _width(factor) + 2)]
+        if width(base) + 2 <= room:
+            part = [_Chunk(_at(factor, _PRODUCT), width(factor) + 2)]
         else:
             part = _bracketed(base, room)
             if exponent != 1:
@@ -246,7 +252,7 @@ def _factors(factors: Sequence[Expr], room: float) -> list[_Chunk]:
 
 def _lines(node: Expr, room: float) -> list[str]:
     """The expression in lines no wider than `room`."""
-    if _width(node) <= room:
+    if width(node) <= room:
         return [expression(node)]
     lines: list[str] = []
     used = 0.0
@@ -311,13 +317,13 @@ def equation(item: Equation, line: float = LINE) -> str:
     if isinstance(item.rhs, Apply) and len(item.rhs.activation.pieces) > 1:
         return f"{left} = {expression(item.rhs)} = {_pieces(item.rhs)}"
     if isinstance(item.rhs, Cases):
-        widest = max(sum(_width(c.subject) + 4 for c in branch.when) for branch in item.rhs)
-        values = max(_width(branch.value) if branch.value is not None else 6 for branch in item.rhs)
-        if widest + values + _width(item.lhs) + 4 <= line:
+        widest = max(sum(width(c.subject) + 4 for c in branch.when) for branch in item.rhs)
+        values = max(width(branch.value) if branch.value is not None else 6 for branch in item.rhs)
+        if widest + values + width(item.lhs) + 4 <= line:
             rows = [" & ".join((value, r"\text{if } " + when)) for value, when in (_row(b, 40) for b in item.rhs)]
             apart = r" \\[0.8ex] " if any(r"\frac" in row for row in rows) else r" \\ "
             return left + r" = \begin{cases} " + apart.join(rows) + r" \end{cases}"
-        room = line - _width(item.lhs) - 8
+        room = line - width(item.lhs) - 8
         rows = [rf"{value} \\ \quad\text{{if }} {when}" for value, when in (_row(b, room) for b in item.rhs)]
         return left + r" = \begin{cases} " + r" \\[1ex] ".join(rows) + r" \end{cases}"
     return stacked([item], line)
@@ -328,7 +334,7 @@ def stacked(items: Sequence[Equation], line: float = LINE) -> str:
     rows = []
     for item in items:
         assert isinstance(item.rhs, Expr)
-        first, *others = _lines(item.rhs, line - _width(item.lhs) - 3)
+        first, *others = _lines(item.rhs, line - width(item.lhs) - 3)
         rows += [(f"{expression(item.lhs)} ", f"= {first}"), *(("", rf"\quad {text}") for text in others)]
     if len(rows) == 1:
         return "".join(rows[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fcsym.equation import Cases, Condition, Equation
-from fcsym.expression import Add, Apply, Expr, Mul, Number, Pow, Ref, Total
+from fcsym.expression import Add, Apply, Expr, Extreme, Mul, Number, Pow, Ref, Total
 
 __all__ = ["condition", "equation", "expression", "relation"]
 
@@ -33,6 +33,8 @@ def _text(node: Expr) -> tuple[str, int]:
             return (f"1/{_at(base, _POWER)}" if exponent == -1 else f"{_at(base, _ATOM)}**{exponent}"), _PRODUCT
         case Total(over, body):
             return f"sum({', '.join(i.letter for i in over)}: {_text(body)[0]})", _ATOM
+        case Extreme(kind, over, body):
+            return f"{kind}({', '.join(i.letter for i in over)}: {_text(body)[0]})", _ATOM
         case Apply(activation, argument, derivative):
             return f"{activation.name}{chr(39) * derivative}({_text(argument)[0]})", _ATOM
     return object.__repr__(node), _ATOM

@@ -12,15 +12,16 @@ One module per scheme; a new one is a function (derivation of one step) -> Schem
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from fcsym.derivation import Derivation, derive
 from fcsym.equation import Order
 from fcsym.errors import ArgumentError
 from fcsym.network import Network
-from fcsym.schemes import backprop, basis, compensation, history, states, weights
+from fcsym.schemes import backprop, basis, collapsed, compensation, history, states, weights
 from fcsym.schemes.model import Part, Scheme
 
-__all__ = ["SCHEMES", "Part", "Scheme", "scheme"]
+__all__ = ["SCHEMES", "Part", "Scheme", "every_scheme", "scheme"]
 
 SCHEMES: Mapping[str, Callable[[Derivation], Scheme]] = {
     "backprop": backprop.build,
@@ -29,6 +30,7 @@ SCHEMES: Mapping[str, Callable[[Derivation], Scheme]] = {
     "states": states.build,
     "history": history.build,
     "basis": basis.build,
+    "collapsed": collapsed.build,
 }
 
 
@@ -38,7 +40,8 @@ def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_
     `backprop`: all weights, the reference. `weights`: the last layer's w + p (technique 1 of the paper's figure 3).
     `compensation`: w fixed, P accumulates (technique 2). `states`: first pre-activations and upper weights (technique
     3). These three are for one input that stays. `history`: distinct inputs and a coefficient for each (eq. 18-20).
-    `basis`: first-layer responses to probe vectors (eq. 5, 32).
+    `basis`: first-layer responses to probe vectors (eq. 5, 32). `collapsed`: a few numbers for a hidden layer of any
+    width, one output and one input that stays (beyond the paper).
 
     `order`, `slope_at_kink`: as for `derive`.
     Raises ArgumentError for an unknown name or order, and where the scheme does not exist for the network.
@@ -49,3 +52,12 @@ def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_
     if name not in SCHEMES:
         raise ArgumentError(f"The scheme {str(name)[:40]!r} is not known: choose one of {', '.join(SCHEMES)}.")
     return SCHEMES[name](derive(network, order, slope_at_kink))
+
+
+def every_scheme(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> dict[str, Scheme]:
+    """The schemes that exist for a network, by name."""
+    base, found = derive(network, order, slope_at_kink), {}
+    for name, build in SCHEMES.items():
+        with suppress(ArgumentError):  # said by name where one scheme is asked for
+            found[name] = build(base)
+    return found

@@ -18,7 +18,7 @@ from fcsym.derivation import Derivation, finish
 from fcsym.differentiate import adjoint_of
 from fcsym.document import Document
 from fcsym.equation import Branch, Cases, Condition, Equation, Order, Rule
-from fcsym.errors import CompileError
+from fcsym.errors import CompileError, FcsymError, UndefinedContribution
 from fcsym.expression import ONE, Array, Axis, Expr, Index, total
 from fcsym.forward import ETA, activated, pre_activation
 from fcsym.network import Network
@@ -33,6 +33,7 @@ __all__ = [
     "STORED",
     "Matrix",
     "Part",
+    "Refusal",
     "Routine",
     "Scheme",
     "SingleInput",
@@ -79,6 +80,28 @@ class Words:
     assumptions: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is raised where a function of a scheme is undefined."""
+
+    error: type[FcsymError]
+    sentence: str  # what is wrong, with {at} where a network may be named, and what to do
+    status: str  # the same in few words, and what a function without exceptions leaves
+
+    def said(self, at: str = "") -> str:
+        """The sentence, on its own where no network is named."""
+        text = self.sentence.format(at=at)
+        return text if at else f"{text[0].upper()}{text[1:]}"
+
+
+AWAKE = Refusal(
+    UndefinedContribution,
+    "a frozen unit{at} with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
+    "(schemes states, history, basis).",
+    "a frozen unit with v^c = 0 woke up: numbers of the state are not-a-number",
+)
+
+
 @dataclass(frozen=True)
 class Scheme(Document):
     """A way to carry training state, for one network and one order."""
@@ -93,6 +116,10 @@ class Scheme(Document):
     is_statement: bool = False  # to be read and proved, not run
     constants_for: Callable[[int], Mapping[Array, Matrix]] = lambda _: {}  # by n_0; a vector has one row
     moving: Mapping[Array, Equation] = field(default_factory=dict)  # what no equation needs and a meaning mentions: u'
+    frozen: tuple[Equation, ...] = ()  # what no step changes, from Wc1, Wc2 and x on: definitions that meanings mention
+    gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
+    ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
+    refusal: Refusal = AWAKE
 
     @property
     def network(self) -> Network:
@@ -240,6 +267,7 @@ class Scheme(Document):
             self.title,
             f"  state: {', '.join(a.name for a in self.state)}",
         ]
+        lines += [f"  frozen: {line.strip()}" for equation in self.frozen for line in str(equation).splitlines()]
         lines += [f"  invariant: {equation}" for equation in self.meanings]
         for part in self.parts:
             lines += [f"  {part.name}({', '.join(a.name for a in part.given)})"]

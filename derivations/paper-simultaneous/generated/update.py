@@ -349,7 +349,7 @@ class State(NamedTuple):
 
 _WEIGHTS: dict[str, Any] = {"W1": (2, 2,), "W2": (1, 2,)}
 _STATE: dict[str, Any] = {"r": (1, 2,), "W2": (1, 2,), "s1": (2,), "vc": (2,), "a0": (), "key": ()}
-_FIRST = 1  # how many arrays the first layer has
+_START = ["W1"]  # the weights at init that expand needs
 
 
 def init(weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> State:
@@ -372,8 +372,8 @@ def step(
 ) -> State:
     """The state after one training step.
 
-    ValueError for wrong shapes and for another input than that of init; ArithmeticError where a
-    frozen unit with v^c = 0 wakes up, and where the new state is not finite; undefined="nan" marks both instead.
+    ValueError for wrong shapes and for another input than that of init; ArithmeticError where
+    a frozen unit with v^c = 0 woke up, and where the new state is not finite; undefined="nan" marks both instead.
     """
     shapes = _STATE | {"x": (2,), "target": (1,), "eta": ()}
     arrays = _checked([*state, x, target, eta], shapes)
@@ -382,7 +382,7 @@ def step(
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         result = list(_step(*inputs))
     if result.pop().any() and undefined != "nan":
-        raise ArithmeticError("a frozen unit with v^c = 0 wakes up at this step, so no compensation exists")
+        raise ArithmeticError("A frozen unit with v^c = 0 wakes up at this step, so no p exists: train the lower layers (schemes states, history, basis).")
     after = State(*(np.asarray(array, arrays[0].dtype) for array in result))
     if undefined != "nan" and not all(np.isfinite(array).all() for array in after):
         raise ArithmeticError("the state is not finite after this step: go back and take a smaller eta")
@@ -394,7 +394,7 @@ def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> Array:
     arrays = _checked([*state, x], _STATE | {"x": (2,)})
     _same_input(arrays[-3:-1], arrays[-1])
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        (y,) = _output(*arrays[:-1])
+        y, *mask = _output(*arrays[:-1])
     return np.asarray(y, arrays[0].dtype)
 
 
@@ -404,7 +404,8 @@ def expand(
     """[W1, ...]: the weights that backpropagation has after the same steps; weights and x are those given to init."""
     if x is None:
         raise ValueError("expand needs the weights and the input that init was given")
-    first = dict(list(zip(_WEIGHTS, weights, strict=True))[:_FIRST])
+    given = dict(zip(_WEIGHTS, weights, strict=True))
+    first = {name: given[name] for name in _START}
     shapes = _STATE | {name + "_start": _WEIGHTS[name] for name in first} | {"x": (2,)}
     arrays = _checked([*state, *first.values(), x], shapes)
     _same_input(arrays[len(_STATE) - 2 : len(_STATE)], arrays[-1])
@@ -486,8 +487,8 @@ def selftest() -> str:
         state = init(weights, np.array(xs[0]))
         refused = False
         for n, (x, target) in enumerate(zip(xs, targets, strict=True)):
-            compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
             try:
+                compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
                 state = step(state, x, target, eta)
             except ArithmeticError:
                 refused = True

@@ -165,7 +165,7 @@ class State(NamedTuple):
 
 _WEIGHTS: dict[str, Any] = {"W1": (2, 2,), "W2": (1, 2,)}
 _STATE: dict[str, Any] = {"Wc1": (2, 2,), "X": (None, 2,), "C": (None, 2,), "W2": (1, 2,)}
-_FIRST = 1  # how many arrays the first layer has
+_START = []  # the weights at init that expand needs
 
 
 def init(weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> State:
@@ -186,8 +186,8 @@ def step(
 ) -> State:
     """The state after one training step.
 
-    ValueError for wrong shapes; ArithmeticError where a
-    frozen unit with v^c = 0 wakes up, and where the new state is not finite; undefined="nan" marks both instead.
+    ValueError for wrong shapes; ArithmeticError where
+    a frozen unit with v^c = 0 woke up, and where the new state is not finite; undefined="nan" marks both instead.
     """
     shapes = _STATE | {"x": (2,), "target": (1,), "eta": ()}
     arrays = _checked([*state, x, target, eta], shapes)
@@ -205,7 +205,7 @@ def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> Array:
     """The output (..., 1) of the network that the state stands for."""
     arrays = _checked([*state, x], _STATE | {"x": (2,)})
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        (y,) = _output(*arrays)
+        y, *mask = _output(*arrays)
     return np.asarray(y, arrays[0].dtype)
 
 
@@ -272,8 +272,8 @@ def selftest() -> str:
         state = init(weights, np.array(xs[0]))
         refused = False
         for n, (x, target) in enumerate(zip(xs, targets, strict=True)):
-            compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
             try:
+                compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
                 state = step(state, x, target, eta)
             except ArithmeticError:
                 refused = True

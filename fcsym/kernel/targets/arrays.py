@@ -33,6 +33,7 @@ class Dialect:
     matvec: str  # of {a} and {b}
     vecmat: str
     vecdot: str
+    extreme: str  # the "min" or "max", {kind}, of {text} over its last axis
     false: str  # a mask without a mark, like {like}
     scalar_pair: str = "{value}"  # a literal where both sides of a selection are literals; {like}, {value}
     zeros: str = ""  # an array of {shape}, of the type of Wc1
@@ -102,8 +103,8 @@ class _Writer:
             self.lines.append(f"undefined = {mask or self.dialect.false.format(like=like)}")
             return
         name, axes, value = statement.name, statement.indices, statement.value
-        if isinstance(value, n.Const) and axes:
-            like = self._like(statement)
+        like = self._like(statement) if isinstance(value, n.Const) else ""
+        if isinstance(value, n.Const) and like:
             self.lines.append(f"{name} = {self.dialect.module}.full_like({like}, {literal(value.value)})")
         elif isinstance(value, n.Guarded):
             m = self.dialect.module
@@ -131,6 +132,8 @@ class _Writer:
         for name, axes in self.function.axes.items():
             if axes == wanted and name in self.known:
                 return name
+        if not wanted:  # a number is one whatever it is like
+            return ""
         raise CompileError(f"{statement.name} is constant, and no array at hand has its shape.")
 
     @staticmethod
@@ -162,6 +165,9 @@ class _Writer:
                 return f"{self._at(above, axes, _PRODUCT)} / {self._at(below, axes, _ATOM)}", _PRODUCT
             case n.Reduce(over, body):
                 return self._contraction(over, body, axes), _ATOM
+            case n.Extreme(kind, over, (body,)):
+                inner = self._expression(body, (*axes, *over))[0]
+                return f"{self.dialect.extreme.format(kind=kind, text=inner)}", _ATOM
             case n.Select():
                 return self._select(node, axes), _ATOM
             case n.Call(function, argument):

@@ -116,18 +116,24 @@ class _Writer:
     def define(self, statement: n.Define) -> None:
         """Every element of one array."""
         name, indices = statement.name, statement.indices
-        sums: dict[n.Reduce, str] = {}
+        sums: dict[n.Node, str] = {}
         columns: dict[n.Reduce, str] = {}
         for reduce in _reduces(statement.value):
             own = f"sum{next(self.numbers)}"
-            (columns if self._along_columns(reduce, indices) else sums)[reduce] = own
+            if isinstance(reduce, n.Reduce) and self._along_columns(reduce, indices):
+                columns[reduce] = own
+            else:
+                sums[reduce] = own
         for reduce, own in columns.items():
             self._sum_along_columns(reduce, own, indices)
         where = {index: self._letter(index) for index in indices}
         self._open(indices)
-        for reduce, own in sums.items():
-            self._sum(reduce, own, where)
-        known = {r: own for r, own in sums.items()}
+        for node, own in sums.items():
+            if isinstance(node, n.Extreme):
+                self._extreme(node, own, where)
+            elif isinstance(node, n.Reduce):
+                self._sum(node, own, where)
+        known: dict[n.Node, str] = dict(sums)
         known |= {r: f"{own}[{where[indices[-1]]}]" for r, own in columns.items()}
         value = self.text(statement.value, where, known)[0]
         if self.lanes and isinstance(statement.value, n.Const | n.Undefined):
@@ -227,6 +233,19 @@ class _Writer:
         self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
         self.line("}")
 
+    def _extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
+        """The least or greatest term as a variable, for one element."""
+        (over,), (body,) = node.over, node.terms
+        letter, end = self._letter(over), self.size((over.axis,))
+        self.line(f"{self.type} {own} = {self.text(body, {**where, over: '0'}, {})[0]};")
+        if end == "1":
+            return
+        test = f"next {'<' if node.kind == 'min' else '>'} {own}"
+        self.line(f"for (int {letter} = 1; {letter} < {end}; {letter}++) {{")
+        self.line(f"    const {self.type} next = {self.text(body, {**where, over: letter}, {})[0]};")
+        self.line(f"    {own} = {self._select(f'(mask)({test})' if self.lanes else test, 'next', own)};")
+        self.line("}")
+
     # ------------------------------------------------------------------------------------------ expressions
 
     def element(self, name: str, indices: tuple[Index, ...], where: Mapping[Index, str]) -> str:
@@ -244,7 +263,7 @@ class _Writer:
             )
         return f"{place}[{text}]"
 
-    def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Reduce, str]) -> tuple[str, int]:
+    def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]:
         """(text, how tightly its outermost operator binds)."""
         match node:
             case n.Const(value):
@@ -268,6 +287,8 @@ class _Writer:
                 return f"{self.at(above, where, known, _PRODUCT)} / {self.at(below, where, known, _ATOM)}", _PRODUCT
             case n.Reduce():
                 return known[node], _ATOM
+            case n.Extreme():
+                return known[node], _ATOM
             case n.Select(test, then, otherwise):
                 return self._select(self.test(test, where), self.whole(then, where, known),
                                     self.whole(otherwise, where, known)), _ATOM  # fmt: skip
@@ -285,12 +306,12 @@ class _Writer:
             case _:
                 raise CompileError(f"{type(node).__name__} has no C form.")
 
-    def at(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Reduce, str], level: int) -> str:
+    def at(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str], level: int) -> str:
         """The text of a node, in brackets where its operator binds too loosely."""
         text, own = self.text(node, where, known)
         return text if own >= level else f"({text})"
 
-    def whole(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Reduce, str]) -> str:
+    def whole(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> str:
         """The text of a node as an argument: a literal becomes as wide as the lanes."""
         text = self.text(node, where, known)[0]
         return f"all({text})" if self.lanes and isinstance(node, n.Const | n.Undefined) else text
@@ -314,9 +335,9 @@ class _Writer:
         return f"({rows[0] if len(rows) == 1 else either.join(f'({row})' for row in rows)})"
 
 
-def _reduces(node: n.Node) -> list[n.Reduce]:
-    """The sums in an expression, the outermost ones, each once."""
-    if isinstance(node, n.Reduce):
+def _reduces(node: n.Node) -> list[n.Reduce | n.Extreme]:
+    """The sums and extremes in an expression, the outermost ones, each once."""
+    if isinstance(node, n.Reduce | n.Extreme):
         return [node]
     return list(dict.fromkeys(reduce for part in n.parts(node) for reduce in _reduces(part)))
 

@@ -111,7 +111,7 @@ enum {{
 /* what the functions return */
 enum {{
     {upper}_OK = 0,
-    {upper}_UNDEFINED = 1, /* a frozen unit with v^c = 0 woke up: numbers of the state are not-a-number */
+    {upper}_UNDEFINED = 1, /* {module.refused} */
     {upper}_FULL = 2 /* no room for another input: nothing was changed */
 }};
 
@@ -153,7 +153,7 @@ def implementation(module: n.Module, stem: str) -> str:
     """The functions."""
     upper = stem.upper()
     names = ""
-    if module.marks:
+    if any(function.marks for function in module.functions):
         names += f"#define UNDEFINED {upper}_UNDEFINED\n#define NOT_A_NUMBER ((real)0.0 / (real)0.0)\n"
     if module.stored:
         names += f"#define FULL {upper}_FULL\n"
@@ -175,6 +175,7 @@ def implementation(module: n.Module, stem: str) -> str:
 def _wrapper(name: str, module: n.Module, stem: str) -> str:
     function, upper = module[name], stem.upper()
     own = {array.name for array in module.state}
+    at_init = {f"{a.symbol}c{a.layer}": a.name for a in module.weights}
     arguments = []
     for c_name, _ in parameters_of(function, module):
         base = c_name.removesuffix("_out")
@@ -191,8 +192,8 @@ def _wrapper(name: str, module: n.Module, stem: str) -> str:
             arguments.append("&eta")
         elif base == "y":
             arguments.append("y")
-        elif base in ("Wc1", "bc1"):
-            arguments.append(f"start->{base[0]}1")
+        elif base in at_init:
+            arguments.append(f"start->{at_init[base]}")
         else:
             arguments.append(f"weights->{base}")
     lines = []
@@ -249,6 +250,13 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     """A program that trains on frozen rows of exact evaluation, and says whether the results agree."""
     upper = stem.upper()
     weights = sum(_size(array, module) for array in module.weights)
+    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}, y)"
+    right = f"differ(y, row->y[n], {_width(module, 'y')})"
+    refused = "        const int refused = row->undefined && n == row->steps - 1;\n"
+    read = f"        if ({said} || {right}) {{\n            return 1;\n        }}\n{refused}"
+    if module["output"].marks:  # it is undefined where the step is
+        test = f"{said} != (refused ? {upper}_UNDEFINED : {upper}_OK)\n            || (!refused && {right})"
+        read = f"{refused}        if ({test}) {{\n            return 1;\n        }}\n"
     inputs, outputs = _width(module, "x"), _width(module, "y")
     text = []
     for k, row in enumerate(rows):
@@ -313,11 +321,7 @@ static int check(const row_type *row)
         return 1;
     }}
     for (int n = 0; n < row->steps; n++) {{
-        if ({stem}_output(&state{x}, y) || differ(y, row->y[n], {outputs})) {{
-            return 1;
-        }}
-        const int refused = row->undefined && n == row->steps - 1;
-        if ({stem}_step(&state{x}, row->target[n], row->eta) != (refused ? {upper}_UNDEFINED : {upper}_OK)) {{
+{read}        if ({stem}_step(&state{x}, row->target[n], row->eta) != (refused ? {upper}_UNDEFINED : {upper}_OK)) {{
             return 1;
         }}
     }}

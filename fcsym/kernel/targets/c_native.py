@@ -89,7 +89,7 @@ def native_text(module: n.Module) -> str:
     text += [core_text(module["step"], module, "step_lanes", lanes=True)] if lanes else []
     text += [_many(name, module) for name in ("init", "output", "expand")]
     text += [_run(module), *([_lanes_run(module)] if lanes else [])]
-    return "\n".join([*text, _BOUND])
+    return "\n".join([*text, _BOUND.replace("REFUSAL", module.refusal)])
 
 
 def _head(module: n.Module) -> str:
@@ -246,8 +246,7 @@ PyObject *kernel_bound(PyObject *self, PyObject *unused)
         PyErr_SetString(
             (PyObject *)c->error,
             status & FULL ? "No row is free for another input: bind a state with more rows."
-                          : "A frozen unit with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
-                            "(schemes states, history, basis).");
+                          : "REFUSAL");
         return NULL;
     }
     Py_IncRef(&_Py_NoneStruct);

@@ -29,6 +29,7 @@ DIALECT = Dialect(
     matvec="jnp.matvec({a}, {b})",
     vecmat="jnp.vecmat({a}, {b})",
     vecdot="jnp.vecdot({a}, {b})",
+    extreme="jnp.{kind}({text}, axis=-1)",
     false="jnp.zeros({like}.shape, dtype=bool)",
     zeros="jnp.zeros({shape}, dtype=Wc1.dtype)",
     constant="jnp.asarray({values}, dtype={like}.dtype)",

@@ -31,6 +31,7 @@ DIALECT = Dialect(
     matvec="np.matvec({a}, {b})",
     vecmat="np.vecmat({a}, {b})",
     vecdot="np.vecdot({a}, {b})",
+    extreme="np.{kind}({text}, axis=-1)",
     false="np.zeros({like}.shape, dtype=bool)",
     zeros="np.zeros({shape}, dtype=Wc1.dtype)",
     less="less({a}, {b})",

@@ -34,7 +34,9 @@ def pure_source(module: n.Module, language: PureLanguage) -> str:
     dialect, array = language.dialect, language.array
     functions = [function_text(f, dialect, f"_{f.name}", module.constants) for f in module.functions]
     fields = "".join(f"    {a.name}: {array}\n" for a in module.state)
-    first = sum(theta.layer == 1 for theta in module.weights)
+    held = {a.name for a in module.state}
+    given = {a.name for a in module["expand"].given} - held
+    first = [k for k, theta in enumerate(module.weights) if f"{theta.symbol}c{theta.layer}" in given]
     single, stored = module.single_input, module.stored
     capacity = ", capacity: int = 64" if stored else ""
     need_x = '    if x is None:\n        raise ValueError("this is a scheme for one input: give init that input")\n'
@@ -48,11 +50,11 @@ def pure_source(module: n.Module, language: PureLanguage) -> str:
             if {"X", "C"} <= set(names)
             else ""
         )
-    marks = "[:-1]" if module.marks else ""
+    marks, at_start = ("[:-1]" if module[name].marks else "" for name in ("step", "init"))
     expand = (
         f"""    if x is None:
         raise ValueError("expand needs the weights and the input that init was given")
-    return list(_expand(*state, *list(weights)[:{first}], {language.convert.format(value="x")}))
+    return list(_expand(*state, *(weights[k] for k in {tuple(first)}), {language.convert.format(value="x")}))
 """
         if single
         else "    return list(_expand(*state))\n"
@@ -74,7 +76,7 @@ class State(NamedTuple):
 def init(weights: Sequence[Any], x: Any = None{capacity}) -> State:
     """The state of a conventional network{room}."""
 {need_x if single else ""}    {convert}
-{given_x}    return State(*_init({start}{", capacity" if stored else ""}))
+{given_x}    return State(*_init({start}{", capacity" if stored else ""}){at_start})
 
 
 def step(state: State, x: Any, target: Any, eta: Any) -> State:
@@ -87,8 +89,7 @@ def step(state: State, x: Any, target: Any, eta: Any) -> State:
 
 def output(state: State, x: Any) -> {array}:
     """The output of the network that the state stands for."""
-    (y,) = _output(*state{"" if single else ", " + language.convert.format(value="x")})
-    return y
+    return _output(*state{"" if single else ", " + language.convert.format(value="x")})[0]
 
 
 def expand(state: State, weights: Sequence[Any] = (), x: Any = None) -> list[Any]:
@@ -117,7 +118,8 @@ def selftest() -> str:
         points = [{make.format(value="values", shape="-1")} for values in xs]
         state = init(weights, points[0])
         for n, (x, values) in enumerate(zip(points, targets)):
-            compare(output(state, x), outputs[n], f"the output of row {{number}} before step {{n + 1}}")
+            if n < len(outputs):  # where it is undefined, so is the step
+                compare(output(state, x), outputs[n], f"the output of row {{number}} before step {{n + 1}}")
             state = step(state, x, {make.format(value="values", shape="-1")}, eta)
         lost = any(bool(np.isnan({to.format(value="array")}).any()) for array in state)
         if lost != undefined:

@@ -88,7 +88,6 @@ def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) ->
     tiled = "_tiles(" in source
     imports = ["import math\nimport threading\n" if tiled else "import math\n" if "math." in source else ""]
     fields = "".join(f"    {array.name}: Array\n" for array in module.state)
-    first = [theta for theta in module.weights if theta.layer == 1]
     x = next(axis for axis in module.weights[0].axes[1:])
     width, outputs = module.sizes[x], module.sizes[[a for a in module.weights if a.symbol == "W"][-1].axes[0]]
     single = module.single_input
@@ -100,13 +99,13 @@ class State(NamedTuple):
 
 _WEIGHTS: dict[str, Any] = {table(module.weights, module)}
 _STATE: dict[str, Any] = {table(module.state, module)}
-_FIRST = {len(first)}  # how many arrays the first layer has
+_START = {_listed(module)}  # the weights at init that expand needs
 
 
 def init(weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> State:
     """The state of a conventional network; leading axes broadcast. ValueError for wrong shapes."""
     given = dict(zip(_WEIGHTS, weights, strict=True))
-{_INIT_SINGLE if single else _INIT_ANY}
+{_init_single(module) if single else _INIT_ANY}
 
 def step(
     state: Sequence[npt.ArrayLike],
@@ -117,20 +116,20 @@ def step(
 ) -> State:
     """The state after one training step.
 
-    ValueError for wrong shapes{" and for another input than that of init" if single else ""}; ArithmeticError where a
-    frozen unit with v^c = 0 wakes up, and where the new state is not finite; undefined="nan" marks both instead.
+    ValueError for wrong shapes{" and for another input than that of init" if single else ""}; ArithmeticError where
+    {module.refused.split(":")[0]}, and where the new state is not finite; undefined="nan" marks both instead.
     """
     shapes = _STATE | {{"x": ({width},), "target": ({outputs},), "eta": ()}}
     arrays = _checked([*state, x, target, eta], shapes)
 {indent(_step_body(module), "    ")}
 
-def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> Array:
+def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike{_undefined(module)}) -> Array:
     """The output (..., {outputs}) of the network that the state stands for."""
     arrays = _checked([*state, x], _STATE | {{"x": ({width},)}})
 {"    _same_input(arrays[-3:-1], arrays[-1])" if single else "    pass"}
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        (y,) = _output(*arrays{"[:-1]" if single else ""})
-    return np.asarray(y, arrays[0].dtype)
+        y, *mask = _output(*arrays{"[:-1]" if single else ""})
+{_output_refused(module)}    return np.asarray(y, arrays[0].dtype)
 
 
 def expand(
@@ -186,7 +185,7 @@ def _step_body(module: n.Module) -> str:
     if module.marks:
         lines += [
             'if result.pop().any() and undefined != "nan":',
-            '    raise ArithmeticError("a frozen unit with v^c = 0 wakes up at this step, so no compensation exists")',
+            f'    raise ArithmeticError("{module.refusal}")',
         ]
     lines += [
         "after = State(*(np.asarray(array, arrays[0].dtype) for array in result))",
@@ -195,6 +194,29 @@ def _step_body(module: n.Module) -> str:
         "return after",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _listed(module: n.Module) -> str:
+    """The weights, as `init` was given them, that `expand` takes beside the state."""
+    given = {a.name for a in module["expand"].given} - {a.name for a in module.state}
+    return repr([theta.name for theta in module.weights if f"{theta.symbol}c{theta.layer}" in given]).replace("'", '"')
+
+
+def _undefined(module: n.Module) -> str:
+    return ', undefined: str = "raise"' if module["output"].marks else ""
+
+
+def _output_refused(module: n.Module) -> str:
+    if not module["output"].marks:
+        return ""
+    return f'    if mask[0].any() and undefined != "nan":\n        raise ArithmeticError("{module.refusal}")\n'
+
+
+def _init_single(module: n.Module) -> str:
+    if not module["init"].marks:
+        return _INIT_SINGLE
+    check = f'    if result[-1].any():\n        raise ArithmeticError("{module.refused.split(":")[0]}")\n'
+    return _INIT_SINGLE.replace("    return State", f"{check}    return State").replace("in result)", "in result[:-1])")
 
 
 _INIT_SINGLE = """    if x is None:
@@ -213,7 +235,8 @@ _INIT_ANY = """    arrays = _checked(given.values(), _WEIGHTS)
 
 _EXPAND_SINGLE = """    if x is None:
         raise ValueError("expand needs the weights and the input that init was given")
-    first = dict(list(zip(_WEIGHTS, weights, strict=True))[:_FIRST])
+    given = dict(zip(_WEIGHTS, weights, strict=True))
+    first = {{name: given[name] for name in _START}}
     shapes = _STATE | {{name + "_start": _WEIGHTS[name] for name in first}} | {{"x": ({width},)}}
     arrays = _checked([*state, *first.values(), x], shapes)
     _same_input(arrays[len(_STATE) - 2 : len(_STATE)], arrays[-1])"""
@@ -264,8 +287,8 @@ def selftest() -> str:
         state = init(weights, np.array(xs[0]))
         refused = False
         for n, (x, target) in enumerate(zip(xs, targets, strict=True)):
-            compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
             try:
+                compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
                 state = step(state, x, target, eta)
             except ArithmeticError:
                 refused = True

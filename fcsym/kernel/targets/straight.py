@@ -76,6 +76,13 @@ def _unroll(
                 for at in product(*ranges)
             ]
             return inner[0] if len(inner) == 1 else n.Sum(tuple((1, term) for term in inner))
+        case n.Extreme(kind, over, (body,)):
+            ranges = [range(sizes[index.axis]) for index in over]
+            every = [
+                _unroll(body, {**where, **dict(zip(over, at, strict=True))}, sizes, constants)
+                for at in product(*ranges)
+            ]
+            return every[0] if len(every) == 1 else n.Extreme(kind, (), tuple(every))
         case _:
             return n.rebuilt(node, again)
 
@@ -134,6 +141,8 @@ def _python(node: n.Node) -> tuple[str, int]:
         case n.Guarded(above, below, guard):
             quotient = f"{_python_at(above, _PRODUCT)} / {_python_at(below, _ATOM)}"
             return f"({quotient} if {_python_guard(guard)} else 0.0)", _ATOM
+        case n.Extreme(kind, _, terms):
+            return f"{kind}({', '.join(_python(term)[0] for term in terms)})", _ATOM
         case n.Call(function, argument):
             return f"{function}({_python(argument)[0]})", _ATOM
         case _:

@@ -240,7 +240,9 @@ class _Writer:
             case n.Quotient(above, below):
                 return self._chain([("", above), ("divide", below)], loop, out)
             case n.Reduce(over, body):
-                return self._reduce(over, body, loop, out)
+                return self._reduce("add", over, body, loop, out)
+            case n.Extreme(kind, over, (body,)):
+                return self._reduce("less" if kind == "min" else "greater", over, body, loop, out)
             case n.Select():
                 return self._select(node, loop, out)
             case n.Guarded(above, below, guard):
@@ -290,12 +292,12 @@ class _Writer:
             result = self._apply(ufunc, (result, other), indices, last)
         return result
 
-    def _reduce(self, over: _Indices, body: n.Node, loop: _Indices, out: _Operand | None) -> _Operand:
-        """The terms of all elements at once, and then added one after another."""
+    def _reduce(self, ufunc: str, over: _Indices, body: n.Node, loop: _Indices, out: _Operand | None) -> _Operand:
+        """The terms of all elements at once, and then added or compared one after another."""
         natural = max((load.indices for load in n.loads(body)), key=len)
         terms = self._value(body, tuple(dict.fromkeys((*natural, *loop, *over))))
         if any(index not in terms.indices for index in over):
-            raise CompileError("A sum of terms without its index has no form over tiles of networks.")
+            raise CompileError("A sum or extreme of terms without its index has no form over tiles of networks.")
         kept = tuple(index for index in terms.indices if index not in over)
         rows = []
         for at in product(*(range(self.sizes[index.axis]) for index in over)):
@@ -308,9 +310,16 @@ class _Writer:
             return rows[0]
         result = out if out and out.indices == kept else self._new(kept)
         before = rows[0]
+        mask = self.masks.take(self._shape(kept)) if ufunc != "add" else ""
         for row in rows[1:]:
-            self.lines.append(f"np.add({before.text}, {row.text}, out={result.text})")
+            if mask:
+                self.lines.append(f"np.{ufunc}({row.text}, {before.text}, out={mask})")
+                self.lines.append(f"np.copyto({result.text}, np.where({mask}, {row.text}, {before.text}))")
+            else:
+                self.lines.append(f"np.add({before.text}, {row.text}, out={result.text})")
             before = result
+        if mask:
+            self.masks.give(mask)
         self._give(terms)
         return result
 

@@ -29,6 +29,7 @@ DIALECT = Dialect(
     matvec='torch.einsum("...ab,...b->...a", {a}, {b})',
     vecmat='torch.einsum("...a,...ab->...b", {a}, {b})',
     vecdot="torch.sum({a} * {b}, dim=-1)",
+    extreme="torch.a{kind}({text}, dim=-1)",
     false="torch.zeros_like({like}, dtype=torch.bool)",
     scalar_pair="torch.full_like({like}, {value})",
     zeros="Wc1.new_zeros({shape})",

@@ -1,0 +1,438 @@
+"""`collapsed`: one hidden layer of any width trains on a few numbers, for one output and one input (beyond the paper).
+
+w_j = A w^c_j + B s^c_j        s_j = C w^c_j + D s^c_j        the same A, B, C, D for all units on a linear piece
+
+A step of a unit that keeps its piece, of slope m, is linear in (w_j, s_j) with coefficients that no unit has of its
+own: w' = w - h s and s' = s - a h w with h = eta dE/dy m and a = |x|^2. So the output needs only three sums over the
+units as they were at `init`, of w^2, w s and s^2. In simultaneous order C = a B and D = A, and two numbers move.
+
+A unit keeps its side of the kink as long as s_j/s^c_j = C q_j + D > 0, where q_j = w^c_j/s^c_j. That is linear in q, so
+it holds for all units of a piece when it holds for the least and the greatest q: the test costs two numbers. A state in
+which a unit has changed sides still expands to the right weights; its output and its next step are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from fcsym.derivation import Derivation, finish
+from fcsym.differentiate import adjoint_of, slope_of
+from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.errors import ArgumentError, GateEvent
+from fcsym.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
+from fcsym.forward import ETA, activated
+from fcsym.network import Network
+from fcsym.schemes.model import (
+    Refusal,
+    Routine,
+    Scheme,
+    SingleInput,
+    branches,
+    cut,
+    expansion,
+    frozen_weights,
+    single_input_words,
+)
+
+__all__ = ["build"]
+
+_REFUSAL = Refusal(
+    GateEvent,
+    "a hidden unit{at} has left the piece that it had at init: expand the state before, whose weights are exact, and "
+    "init again with them, or train with states.",
+    "a hidden unit has left its piece, or was on a kink at init: numbers of the state and the output are not-a-number",
+)
+
+
+def build(base: Derivation) -> Scheme:
+    """A, B, C, D for each piece with a slope; ArgumentError where the layer has no such form."""
+    network = base.network
+    _refuse(network)
+    layer = _Layer.of(base)
+    shared, pieces = layer.shared, layer.pieces
+    bias = shared.upper[1:]
+    moving = tuple(array for piece in pieces for array in piece.moving)
+    fixed = tuple(array for piece in pieces for array in piece.fixed)
+    state = (*moving, *fixed, *bias, *shared.input_facts)
+    given = (*state, shared.target, shared.eta)
+    moved, trained = (tuple(array.primed for array in arrays) for arrays in (moving, bias))
+    own = tuple(e for e in base.equations if e.defines and e.array != layer.y.array)
+    read, step = layer.read(), (*layer.read(), *own, *layer.learned())
+    expand = (*expansion(network), *layer.expanded())
+    return Scheme(
+        "collapsed",
+        base,
+        state,
+        (*shared.meanings, *finish(network, layer.meanings())),
+        {
+            "init": Routine(
+                shared.init_given, (*shared.start((shared.s,)), *layer.frozen(shared.upper[0], shared.s)), state
+            ),
+            "step": Routine(
+                given, cut(step, given, (*moved, *trained)), (*moved, *fixed, *trained, *shared.input_facts)
+            ),
+            "output": Routine(state, cut(read, state, (layer.y.array,)), (layer.y.array,)),
+            "expand": Routine(
+                (*state, *frozen_weights(network), layer.fixed.array, shared.x),
+                _in_order(expand, network.parameters),
+                network.parameters,
+            ),
+        },
+        single_input_words(
+            "A hidden layer of any width is held by a few numbers that its units share as long as each keeps its piece."
+        ),
+        single_input=True,
+        constants_for=shared.constants,
+        moving=shared.moving,
+        frozen=finish(
+            network, (expansion(network)[0], *layer.frozen(layer.fixed.array, layer.sc.array, resting=False))
+        ),
+        gates=finish(network, layer.gates()),
+        ones=frozenset(layer.y.array.axes),
+        refusal=_REFUSAL,
+    )
+
+
+def _in_order(equations: tuple[Equation, ...], last: tuple[Array, ...]) -> tuple[Equation, ...]:
+    """What the results need comes before them."""
+    return tuple(sorted(equations, key=lambda e: last.index(e.array) if e.array in last else -1))
+
+
+def _refuse(network: Network) -> None:
+    """ArgumentError for a network that is not one hidden layer of pieces through 0 and one output."""
+    depth, outputs = len(network.layers), network.widths[-1]
+    if depth != 2:
+        raise ArgumentError(
+            f"collapsed needs one hidden layer, and {network} has {depth - 1 or 'none'}: choose "
+            f"{'states, which takes any depth' if depth > 2 else 'backprop or states'}."
+        )
+    if outputs != 1:
+        raise ArgumentError(
+            f"collapsed needs one output, and {network} has {outputs}: choose states, which takes any number."
+        )
+    phi = network.layers[0].activation
+    if phi.is_smooth or any(piece.intercept for piece in phi.pieces) or any(phi.kinks):
+        raise ArgumentError(
+            f"collapsed needs an activation of straight lines through 0, and {phi.name} is none: choose states, which "
+            "takes any activation."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The numbers of one linear piece. Where two have a slope, `n` tells them apart."""
+
+    n: int | None
+    slope: Fraction
+    when: tuple[Literal[">", "<=", "!="], ...]  # relations of s to 0 on the piece; none where there is no kink
+    name: str
+    simultaneous: bool
+
+    def array(self, symbol: str) -> Array:
+        """A number of the piece."""
+        return Array(symbol, self.n, ())
+
+    def __getitem__(self, symbol: str) -> Ref:
+        return self.array(symbol)[()]
+
+    @property
+    def moving(self) -> tuple[Array, ...]:
+        """What a step changes."""
+        return tuple(map(self.array, ("A", "B") if self.simultaneous else ("A", "B", "C", "D")))
+
+    @property
+    def fixed(self) -> tuple[Array, ...]:
+        """What a step reads and does not change."""
+        return tuple(map(self.array, ("Sww", "Sws", "Sss", *(("mu", "ql", "qh") if self.when else ()))))
+
+    @property
+    def mu(self) -> Expr:
+        """The slope, 0 where the piece has no unit."""
+        return self["mu"] if self.when else Number(self.slope)
+
+    def conditions(self, s: Expr) -> tuple[Condition, ...]:
+        """s is on the piece."""
+        return tuple(Condition(s, relation) for relation in self.when)
+
+    def map(self, c: Expr | None = None) -> tuple[Expr, Expr, Expr, Expr]:
+        """A, B, C, D; in simultaneous order C is a B, or the name that it has been given, and D is A."""
+        if self.simultaneous:
+            return self["A"], self["B"], _NORM * self["B"] if c is None else c, self["A"]
+        return self["A"], self["B"], self["C"], self["D"]
+
+
+_NORM = Array("a", 0, ())[()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """The hidden layer: its pieces with a slope, and what they share. j runs over the units, k over the one output."""
+
+    shared: SingleInput
+    pieces: tuple[_Piece, ...]
+    j: Index
+    k: Index
+    y: Ref
+    w: Ref  # the outgoing weights, as they are now
+    fixed: Ref  # and at init
+    s: Ref
+    sc: Ref
+    wc: Ref
+    kink: Fraction  # the slope at the kink
+
+    @classmethod
+    def of(cls, base: Derivation) -> _Layer:
+        """What a derivation of one step gives."""
+        shared, phi = SingleInput.of(base), base.network.layers[0].activation
+        y, units = activated(base.network, 2), shared.s.axes
+        j, k = Index(units[0], "j"), Index(y.axes[0], "k")
+        sides: tuple[tuple[Literal[">", "<=", "!="], ...], ...] = (("<=", "!="), (">",)) if phi.kinks else ((),)
+        live = [n for n, piece in enumerate(phi.pieces) if piece.slope]
+        pieces = tuple(
+            _Piece(
+                n + 1 if len(live) > 1 else None, phi.pieces[n].slope, sides[n], phi.pieces[n].name,
+                base.order == "simultaneous",
+            )
+            for n in live
+        )  # fmt: skip
+        fixed = frozen_weights(base.network, 2)[0]
+        return cls(
+            shared, pieces, j, k, y[k], shared.upper[0][k, j], fixed[k, j], shared.s[j], Array("sc", 1, units)[j],
+            Array("wc", None, units)[j], phi.kink_slopes[0] if phi.kinks else Fraction(0),
+        )  # fmt: skip
+
+    def unit(self, piece: _Piece, symbol: str) -> Ref:
+        """A number that a piece has for every unit."""
+        return Array(symbol, piece.n, self.s.array.axes)[self.j]
+
+    # ------------------------------------------------------------------------------------------------- at init
+
+    def frozen(self, weights: Array, s: Array, resting: bool = True) -> tuple[Equation, ...]:
+        """What the units are at init, from the outgoing weights and pre-activations there.
+
+        `resting`: and that none has moved yet.
+        """
+        j, k = self.j, self.k
+        outgoing = Equation(
+            self.wc,
+            total(k, weights[k, j]),
+            Rule.DEFINITION,
+            "This is what the unit gives to the one output.",
+        )
+        equations = [outgoing]
+        for number, piece in enumerate(self.pieces):
+            equations += self._sums(piece, s[j], first=not number)
+            if piece.when:
+                equations += self._extremes(piece, s[j])
+            if resting:
+                values = dict(zip(("A", "B", "C", "D"), (ONE, ZERO, ZERO, ONE), strict=True))
+                equations += [
+                    Equation(array[()], values[array.symbol], Rule.STATE, "Nothing has moved yet.")
+                    for array in piece.moving
+                ]
+        return tuple(equations)
+
+    def _sums(self, piece: _Piece, s: Expr, first: bool) -> list[Equation]:
+        """The units on the piece, and their sums of w^2, w s, s^2."""
+        j, wp, sp = self.j, self.wc, s
+        equations = []
+        if piece.when:
+            e = self.unit(piece, "e")
+            wp, sp = self.unit(piece, "wp"), self.unit(piece, "sp")
+            equations += [
+                Equation(
+                    e, self._indicator(piece, s, first), Rule.DEFINITION, f"This is 1 for a unit that is {piece.name}."
+                ),
+                Equation(wp, e * self.wc, Rule.DEFINITION, "The other units count for nothing here."),
+                Equation(sp, e * s, Rule.DEFINITION, "The other units count for nothing here."),
+            ]
+        for name, one, other in (("Sww", wp, self.wc), ("Sws", wp, s), ("Sss", sp, s)):
+            because = "No step changes the sums over the units as they were at init."
+            equations.append(Equation(piece[name], total(j, one * other), Rule.DEFINITION, because))
+        return equations
+
+    def _indicator(self, piece: _Piece, s: Expr, first: bool) -> Cases:
+        """1 on the piece, 0 off it; nothing exactly on a kink with a slope of its own, where a unit has a third map."""
+        above, below, at = (
+            (Condition(s, ">"),),
+            (Condition(s, "<="), Condition(s, "!=")),
+            (Condition(s, "<="), Condition(s, "=")),
+        )
+        on = piece.conditions(s)
+        if self.kink and first:
+            at_kink = Branch("on the kink", at, None, Status.UNDEFINED, "the kink's slope is not that of a piece")
+            return Cases((*branches(("above", above, ONE if on == above else ZERO),
+                                    ("below", below, ONE if on == below else ZERO)), at_kink))  # fmt: skip
+        if on == above:
+            return branches(("on the piece", above, ONE), ("off it", (Condition(s, "<="),), ZERO))
+        return branches(("on the piece", below, ONE), ("above", above, ZERO), ("on the kink", at, ZERO))
+
+    def _extremes(self, piece: _Piece, s: Expr) -> list[Equation]:
+        """The least and the greatest q = w/s over the units of a piece, and its slope where it has any."""
+        j, e = self.j, self.unit(piece, "e")
+        q, filled, count, mean = self.unit(piece, "q"), self.unit(piece, "qe"), piece["N"], piece["qm"]
+        indicator = self._indicator(piece, s, first=False)
+        some, none = (Condition(count, "!="),), (Condition(count, "="),)
+
+        def rows(value: Expr, otherwise: Expr) -> Cases:
+            return Cases(
+                tuple(
+                    Branch(row.name, row.when, value if row.value == ONE else otherwise) for row in indicator.branches
+                )
+            )
+
+        return [
+            Equation(count, total(j, e), Rule.DEFINITION, "So many units are on the piece."),
+            Equation(
+                piece["mu"],
+                branches(("some", some, Number(piece.slope)), ("none", none, ZERO)),
+                Rule.DEFINITION,
+                "The slope of the piece, and 0 where no unit is on it: then nothing moves.",
+            ),
+            Equation(q, rows(self.wc / s, ZERO), Rule.DEFINITION, "The ratio on which a change of sides depends."),
+            Equation(piece["qs"], total(j, q), Rule.DEFINITION, "Their sum."),
+            Equation(
+                mean,
+                branches(("some", some, piece["qs"] / count), ("none", none, ZERO)),
+                Rule.DEFINITION,
+                "The mean lies between the extremes, whatever these are.",
+            ),
+            Equation(filled, rows(q, mean), Rule.DEFINITION, "The mean stands for the units off the piece."),
+            Equation(piece["ql"], least(j, filled), Rule.DEFINITION, "The least ratio of the piece."),
+            Equation(piece["qh"], greatest(j, filled), Rule.DEFINITION, "The greatest ratio of the piece."),
+        ]
+
+    # ------------------------------------------------------------------------------------- what the state stands for
+
+    def _on(self, piece: _Piece) -> Expr:
+        return self.unit(piece, "e") if piece.when else ONE
+
+    def meanings(self) -> tuple[Equation, ...]:
+        """w and s of every unit: the map of its piece, and what they were off every piece."""
+        w: list[Expr] = [self.fixed]
+        s: list[Expr] = [self.sc]
+        for piece in self.pieces:
+            a, b, c, d = piece.map()
+            w.append(self._on(piece) * ((a - 1) * self.fixed + b * self.sc))
+            s.append(self._on(piece) * (c * self.wc + (d - 1) * self.sc))
+        because = "All units of a piece have moved by one linear map."
+        return (
+            Equation(self.w, add(*w), Rule.INVARIANT, because, (), "claim v"),
+            Equation(self.s, add(*s), Rule.INVARIANT, because, (), "claim v"),
+        )
+
+    def gates(self) -> tuple[Equation, ...]:
+        """phi' is the slope of the piece that the unit had at init, and phi that slope times s."""
+        slope = add(*(mul(piece.slope, self._on(piece)) for piece in self.pieces))
+        because = "Every unit is on the piece that it had at init."
+        return (
+            Equation(slope_of(self.s.array)[self.j], slope, Rule.INVARIANT, because),
+            Equation(Array("v", 1, self.s.array.axes)[self.j], slope * self.s, Rule.INVARIANT, because),
+        )
+
+    # ------------------------------------------------------------------------------------------------- every step
+
+    def read(self) -> tuple[Equation, ...]:
+        """The output, where every unit is still on its piece."""
+        equations: list[Equation] = []
+        parts: list[Expr] = []
+        margins: list[tuple[Ref, str]] = []
+        for piece in self.pieces:
+            a, b, c, d = piece.map(piece["C"])
+            if piece.simultaneous:
+                equations.append(
+                    Equation(c, _NORM * b, Rule.DEFINITION, "In simultaneous order `C` is `B` times the squared norm.")
+                )
+            if piece.when:
+                for name, extreme, word in (("lo", "ql", "least"), ("hi", "qh", "greatest")):
+                    margins.append((piece[name], f"a unit that was {piece.name} has changed sides, at the {word} w/s"))
+                    equations.append(
+                        Equation(
+                            piece[name], c * piece[extreme] + d, Rule.DEFINITION,
+                            f"What `s` has become over what it was, for the unit with the {word} ratio.",
+                        )
+                    )  # fmt: skip
+            form = a * c * piece["Sww"] + (a * d + b * c) * piece["Sws"] + b * d * piece["Sss"]
+            parts.append(mul(piece.slope, form))  # without units all three sums are 0
+        if len(self.shared.upper) > 1:
+            parts.append(self.shared.upper[1][self.k])
+        output = Equation(
+            self.y,
+            _where(margins, add(*parts)),
+            Rule.IDENTITY,
+            "The sum of `w v` over the units is a quadratic form in what all of them share.",
+        )
+        return (*equations, output)
+
+    def learned(self) -> tuple[Equation, ...]:
+        """One step of every unit at once."""
+        equations: list[Equation] = []
+        for piece in self.pieces:
+            a, b, c, d = piece.map(piece["C"])
+            h = piece["H"]
+            if piece.simultaneous:
+                values = [a - h * c, b - h * d]
+            else:  # the error passes through the new weights
+                new_a, new_b = piece.array("A").primed[()], piece.array("B").primed[()]
+                values = [a - h * c, b - h * d, c - mul(_NORM, h, new_a), d - mul(_NORM, h, new_b)]
+            error = total(self.k, adjoint_of(self.y.array)[self.k])
+            equations.append(
+                Equation(
+                    h, mul(ETA[()], piece.mu, error), Rule.DEFINITION,
+                    "This is how far a step goes, the same for all units of the piece.",
+                )
+            )  # fmt: skip
+            because = "The gradient step of all units of the piece is one linear map, applied to the one so far."
+            equations += [
+                Equation(array.primed[()], value, Rule.STATE, because, (), "eq. 13")
+                for array, value in zip(piece.moving, values, strict=True)
+            ]
+        return tuple(equations)
+
+    # -------------------------------------------------------------------------------------------------- expansion
+
+    def expanded(self) -> tuple[Equation, ...]:
+        """s and the outgoing weights of every unit, by the map of its piece."""
+        outgoing = Equation(
+            self.wc, total(self.k, self.fixed), Rule.DEFINITION, "This is what the unit gave to the one output."
+        )
+        w: list[tuple[str, tuple[Condition, ...], Expr]] = []
+        s: list[tuple[str, tuple[Condition, ...], Expr]] = []
+        for piece in self.pieces:
+            a, b, c, d = piece.map()
+            on = piece.conditions(self.sc)
+            w.append((piece.name, on, a * self.fixed + b * self.sc))
+            s.append((piece.name, on, c * self.wc + d * self.sc))
+        rest = {
+            (): (), ((">",),): (("<=",),), (("<=", "!="),): ((">",), ("<=", "=")),
+            (("<=", "!="), (">",)): (("<=", "="),),
+        }[tuple(piece.when for piece in self.pieces if piece.when)]  # fmt: skip
+        for relations in rest:
+            when = tuple(Condition(self.sc, relation) for relation in relations)  # type: ignore[arg-type]
+            w.append(("at rest", when, self.fixed))
+            s.append(("at rest", when, self.sc))
+        because = "Each unit has moved by the map of the piece that it had at init; off every piece none moves."
+        return (
+            outgoing,
+            Equation(self.s, _table(s), Rule.EXPANSION, because, (), "claim v"),
+            Equation(self.w, _table(w), Rule.EXPANSION, because, (), "claim v"),
+        )
+
+
+def _table(rows: list[tuple[str, tuple[Condition, ...], Expr]]) -> Expr | Cases:
+    """Rows as cases; where there is one without a condition, its value."""
+    return rows[0][2] if not rows[0][1] else branches(*rows)
+
+
+def _where(margins: list[tuple[Ref, str]], value: Expr) -> Expr | Cases:
+    """A value where every margin is above 0, and nothing where one is not."""
+    if not margins:
+        return value
+    positive = [Condition(margin, ">") for margin, _ in margins]
+    rows = [Branch("every unit is on its piece", tuple(positive), value)]
+    for n, (margin, name) in enumerate(margins):
+        when = (*positive[:n], Condition(margin, "<="))
+        rows.append(Branch(name, when, None, Status.UNDEFINED, "the sums hold units that are elsewhere by now"))
+    return Cases(tuple(rows))

@@ -1,0 +1,285 @@
+"""The scheme `collapsed`: what it holds, what it refuses, and how training goes on from there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import ORDERS, need
+from exact import step as exact_step
+
+import fcsym
+from fcsym.equation import Branch, Cases, Condition, Verdict
+from fcsym.expression import ONE, ZERO, Extreme
+from fcsym.kernel.bound import Bound, BoundNumbers
+from fcsym.kernel.rows import Exact, _Undefined
+from fcsym.proof.schemes import prove_scheme
+
+RELU, LEAKY = (fcsym.Network.parse("3-6-1", name, True) for name in ("relu", "leaky_relu"))
+
+
+def drawn(network, seed):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=network.shape(a)) for a in network.parameters], rng.normal(size=network.inputs)
+
+
+# ------------------------------------------------------------------------------------------------ going on after it
+
+
+@pytest.mark.parametrize("network", [RELU, LEAKY], ids=str)
+@pytest.mark.parametrize("target", ["numpy", "c"])
+def test_training_goes_on_after_expand_and_init(network, target, order):
+    """What the message says: the state before expands to the right weights, and init groups the units anew."""
+    if target == "c":
+        need("gcc")
+    kernel = fcsym.scheme(network, "collapsed", order=order).compile(target)
+    reference = fcsym.scheme(network, "backprop", order=order).compile()
+    events = 0
+    for seed in range(6):
+        weights, x = drawn(network, seed)
+        weights[:2] = [0.2 * w for w in weights[:2]]  # near the kink
+        eta = 0.1 / (1 + x @ x)
+        state, other, rng = kernel.init(weights, x), reference.init(weights), np.random.default_rng(seed)
+        for _ in range(60):
+            y = rng.normal(size=1) * 2
+            try:
+                state = kernel.step(state, x, y, eta)
+            except fcsym.GateEvent as problem:
+                assert "expand the state before" in str(problem) and "\n" not in str(problem)
+                with pytest.raises(fcsym.GateEvent):
+                    kernel.output(state, x)
+                weights = kernel.expand(state, weights, x)
+                state = kernel.step(kernel.init(weights, x), x, y, eta)
+                events += 1
+            other = reference.step(other, x, y, eta)
+            for found, true in zip(kernel.expand(state, weights, x), other, strict=True):
+                np.testing.assert_allclose(found, true, rtol=0, atol=1e-10)
+    assert events >= 6
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_it_refuses_exactly_where_a_unit_has_changed_sides(phi, order):
+    """In rational numbers, against steps written out by hand, which know nothing of pieces and extremes."""
+    network = fcsym.Network.parse("2-3-1", phi)
+    slope = Fraction(0) if phi == "relu" else Fraction(1, 100)
+    exact, rng, eta = Exact(fcsym.scheme(network, "collapsed", order=order)), np.random.default_rng(3), Fraction(1, 16)
+
+    def by_hand(w, x, goal):
+        return exact_step((2, 3, 1), w, x, [goal], eta, order, lambda s: s if s > 0 else slope * s,
+                          lambda s: Fraction(1) if s > 0 else slope if s < 0 else Fraction(0))  # fmt: skip
+
+    def row_order(w):
+        return [[number for row in matrix for number in row] for matrix in w]
+
+    refused = kept = 0
+    for _ in range(60):
+        w = [
+            [[Fraction(int(n), 2) for n in row] for row in rng.integers(-4, 5, size=shape)]
+            for shape in ((3, 2), (1, 3))
+        ]
+        x = [Fraction(int(n)) for n in rng.integers(-2, 3, size=2)]
+        first, start, state = w, None, exact.init(row_order(w), x)
+        for goal in map(Fraction, map(int, rng.integers(-9, 10, size=4))):
+            now = by_hand(w, x, goal)
+            sides = [(s > 0) - (s < 0) for s in now.s[0]]
+            start = sides if start is None else start
+            if sides != start:
+                with pytest.raises(_Undefined):
+                    exact.output(state, x)
+                with pytest.raises(_Undefined):
+                    exact.step(state, x, [goal], eta)
+                refused += 1
+                break
+            assert exact.output(state, x) == now.v[-1]
+            state, w = exact.step(state, x, [goal], eta), now.w
+            assert exact.expand(state, row_order(first), x) == row_order(w)
+            kept += 1
+    assert refused > 10 and kept > 60
+
+
+def test_a_layer_without_units_on_a_piece_stays_where_it_is():
+    """Every unit is dead: the numbers that no unit has do not run away, and only the bias learns."""
+    network = fcsym.Network.parse("2-3-1", bias=True)
+    weights = [-np.ones((3, 2)), -np.ones(3), np.ones((1, 3)), np.zeros(1)]
+    for order in ORDERS:
+        kernel = fcsym.scheme(network, "collapsed", order=order).compile()
+        state = kernel.init(weights, [3.0, 4.0])
+        after = kernel.run(state, np.tile([3.0, 4.0], (3000, 1)), np.ones((3000, 1)), 0.9)
+        assert (after.A, after.B, after.mu) == (1, 0, 0)
+        np.testing.assert_allclose(kernel.output(after, [3.0, 4.0]), [1.0], rtol=1e-12)
+
+
+# --------------------------------------------------------------------------------------------------- what it costs
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu", "identity"])
+def test_state_and_step_depend_on_no_width(phi, order):
+    spent = set()
+    for text in ("1-1-1", "64-8-1", "7-300-1"):
+        scheme = fcsym.scheme(fcsym.Network.parse(text, phi), "collapsed", order=order)
+        cost = fcsym.cost(scheme)
+        assert not (cost.state.free_symbols | cost.operations.free_symbols | cost.parts["output"].free_symbols)
+        network = scheme.network
+        state = scheme.compile().init([np.ones(network.shape(a)) for a in network.parameters], np.ones(network.inputs))
+        assert sum(array.size for array in state) == cost.state
+        spent.add((cost.state, cost.operations))
+    assert len(spent) == 1
+
+
+def test_the_chart_of_costs_has_it_where_it_exists():
+    for text, has in (("8-4-1", True), ("8-4-2", False), ("8-4-4-1", False)):
+        words = fcsym.cost_chart(fcsym.Network.parse(text), widths=(1, 64)).svg
+        assert ("collapsed" in words) == has
+
+
+# ------------------------------------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(("network", "said"), [
+    (fcsym.Network.parse("2-2-2-1"), "one hidden layer, and 2-2-2-1 has 2: choose states"),
+    (fcsym.Network.parse("2-1"), "one hidden layer, and 2-1 has none: choose backprop or states"),
+    (fcsym.Network.parse("2-3-2"), "one output, and 2-3-2 has 2: choose states"),
+    (fcsym.Network.parse("2-3-1", "tanh"), "tanh is none: choose states"),
+    (fcsym.Network.mlp([2, 3, 1], fcsym.piecewise_linear(
+        "relu6", [fcsym.Piece(0, 0), fcsym.Piece(6, 1), fcsym.Piece(None, 0, 6)])), "relu6 is none: choose states"),
+    (fcsym.Network.mlp([2, 3, 1], fcsym.piecewise_linear("shifted", [fcsym.Piece(None, 1, 2)])), "shifted is none"),
+])  # fmt: skip
+def test_networks_without_the_scheme_are_named(network, said):
+    with pytest.raises(fcsym.ArgumentError, match=said) as caught:
+        fcsym.scheme(network, "collapsed")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["numpy", "c"])
+def test_a_unit_on_a_kink_with_a_slope_is_refused_at_init(target):
+    if target == "c":
+        need("gcc")
+    network = fcsym.Network.parse("2-2-1")
+    weights = [np.array([[[1.0, 1.0], [1.0, -1.0]]] * 2), np.ones((2, 1, 2))]
+    weights[0][0, 1] = [1.0, 2.0]
+    kernel = fcsym.scheme(network, "collapsed", slope_at_kink=1).compile(target)
+    with pytest.raises(fcsym.GateEvent, match=r"unit h2 of layer 1 of network \(1,\) is exactly on the kink of relu"):
+        kernel.init(weights, [1.0, 1.0])
+    state = kernel.init(weights, [1.0, 1.0], undefined="nan")
+    assert np.isnan(kernel.output(state, [1.0, 1.0], undefined="nan")).ravel().tolist() == [False, True]
+    still = fcsym.scheme(network, "collapsed").compile(target).init(weights, [1.0, 1.0])  # with slope 0 it never moves
+    assert np.isfinite(np.concatenate([np.ravel(a) for a in still])).all()
+
+
+def test_every_way_of_stepping_raises_by_name():
+    need("gcc")
+    network = fcsym.Network.parse("2-2-1")
+    scheme = fcsym.scheme(network, "collapsed")
+    weights, x = [np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 1.0]])], np.array([0.5, 1.0])
+    xs, far = np.stack([x] * 3), np.full((3, 1), -40.0)
+    for target in ("numpy", "c"):
+        kernel = scheme.compile(target)
+        state = kernel.init(weights, x)
+        with pytest.raises(fcsym.GateEvent, match=r"^At step 2, a hidden unit has left"):
+            kernel.run(state, xs, far, 0.1)
+        after = kernel.step(state, x, far[0], 0.1)
+        marked = kernel.step(after, x, far[0], 0.1, undefined="nan")
+        assert np.isnan(marked.A) and np.isnan(kernel.output(after, x, undefined="nan")).all()
+        both = kernel.State(*(np.stack([a, b]) for a, b in zip(state, after, strict=True)))
+        with pytest.raises(fcsym.GateEvent, match=r"of network \(1,\)"):
+            kernel.step(both, x, far[0], 0.1)
+        with pytest.raises(fcsym.GateEvent, match=r"of network \(1,\)"):
+            kernel.output(both, x)
+        bound = kernel.bind(state, x, far[0], 0.1)
+        assert isinstance(bound, Bound if target == "c" else BoundNumbers)
+        bound.step()
+        with pytest.raises(fcsym.GateEvent, match=r"^A hidden unit has left"):
+            bound.step()
+    batch = kernel.batch([state] * 5)
+    batch.step(x, far[0], 0.1)
+    with pytest.raises(fcsym.GateEvent, match=r"of network \(0,\)"):
+        batch.step(x, far[0], 0.1)
+
+
+# ------------------------------------------------------------------------------------------------------- the proof
+
+
+def changed(scheme, part, name, change):
+    routine = scheme.routines[part]
+    equations = tuple(change(e) if e.name == name else e for e in routine.equations)
+    assert equations != routine.equations
+    return replace(scheme, routines={**scheme.routines, part: replace(routine, equations=equations)})
+
+
+def without(equation, margin):
+    """One margin is not tested."""
+    rows = [
+        replace(row, when=tuple(c for c in row.when if c.subject.array.symbol != margin))
+        for row in equation.rhs
+        if row.when[-1].subject.array.symbol != margin or row.value is not None
+    ]
+    return replace(equation, rhs=Cases(tuple(rows)))
+
+
+def eased(equation, bound):
+    rows = [replace(row, when=tuple(replace(c, bound=Fraction(bound)) for c in row.when)) for row in equation.rhs]
+    return replace(equation, rhs=Cases(tuple(rows)))
+
+
+@pytest.mark.parametrize("network", [RELU, LEAKY], ids=str)
+@pytest.mark.parametrize("change", [
+    lambda e: without(e, "lo"), lambda e: without(e, "hi"), lambda e: eased(e, -1), lambda e: eased(e, 1),
+])  # fmt: skip
+def test_a_gate_that_is_tested_wrongly_is_not_proved(network, change, order):
+    scheme = fcsym.scheme(network, "collapsed", order=order)
+    for part in ("step", "output"):
+        proof = prove_scheme(changed(scheme, part, "y", change))[part]
+        assert proof.verdict("y").verdict in (Verdict.UNDECIDED, Verdict.REFUTED)
+
+
+def test_what_is_frozen_is_part_of_the_proof():
+    """Definitions that do not say what a unit is: the same mistake in `init` and in what its state stands for."""
+    scheme = fcsym.scheme(fcsym.Network.parse("2-2-1"), "collapsed")
+
+    def both(name, change):
+        frozen = tuple(change(e) if e.name == name else e for e in scheme.frozen)
+        return replace(changed(scheme, "init", name, change), frozen=frozen)
+
+    def other(e):
+        return replace(e, rhs=Extreme("max" if e.rhs.kind == "min" else "min", e.rhs.over, e.rhs.body))
+
+    def values(*numbers):
+        return lambda e: replace(e, rhs=Cases(tuple(replace(r, value=v) for r, v in zip(e.rhs, numbers, strict=True))))
+
+    for wrong in (
+        both("ql", other), both("qh", other), both("e", values(ZERO, ONE)), both("e", values(ONE, ONE)),
+        both("mu", values(ONE + ONE, ZERO)), both("mu", values(ONE, ONE)), both("qe", values(ZERO, ZERO)),
+        both("qm", values(ONE, ONE)), both("q", values(ONE, ZERO)),
+    ):  # fmt: skip
+        assert not wrong.proof.holds
+    alone = changed(scheme, "init", "ql", other)
+    assert prove_scheme(alone)["init"].verdict("ql").verdict in (Verdict.UNDECIDED, Verdict.REFUTED)
+
+
+def test_a_row_that_refuses_what_has_a_value_is_not_proved():
+    """Refusing needlessly is no wrong number, and still no theorem."""
+    scheme = fcsym.scheme(fcsym.Network.parse("2-2-1"), "collapsed")
+
+    def more(equation):
+        first = equation.rhs.branches[0]
+        norm = Condition(fcsym.expression.Array("a", 0, ())[()], ">", Fraction(9))
+        small = replace(norm, relation="<=")
+        rows = (replace(first, when=(*first.when, norm)), *equation.rhs.branches[1:],
+                Branch("a small input", (*first.when, small), None, fcsym.equation.Status.UNDEFINED))  # fmt: skip
+        return replace(equation, rhs=Cases(rows))
+
+    proof = prove_scheme(changed(scheme, "output", "y", more))["output"]
+    assert proof.case("y", "a small input").verdict is Verdict.UNDECIDED
+
+
+# ------------------------------------------------------------------------------------------------------ typesetting
+
+
+def test_extremes_are_typeset():
+    part = fcsym.scheme(fcsym.Network.parse("2-2-1"), "collapsed").init
+    assert str(part["ql"]) == "ql = min(j: qe[j])"
+    assert r"\min_{j} \tilde q_{j}" in part.latex()
+    assert r"\max\left(" in part.latex(notation="paper")
+    assert "<mi>max</mi>" in part.html().replace("<mo>max</mo>", "<mi>max</mi>")
