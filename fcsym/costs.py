@@ -4,7 +4,8 @@ The rules of the count are those of the generated code. Factors are multiplied f
 as large as the indices seen so far: eta delta_i is n operations, eta delta_i x_j is n + n m. A sum over m terms is
 m - 1 additions. Every case of a table is computed for every unit, and a quotient that several cases share once.
 Additions, subtractions, multiplications and divisions count 1, an evaluation of a smooth function 1; changes of sign,
-comparisons and selections are not arithmetic and count 0.
+comparisons and selections are not arithmetic and count 0. A factor that is a gate of 0 and 1 is a selection too, but
+within a sum over an index, which is a matrix product.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sympy
 from fcsym.decision import Tree, decide
 from fcsym.equation import Branch, Cases, Equation
 from fcsym.errors import ArgumentError
-from fcsym.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
+from fcsym.expression import ONE, ZERO, Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 
 if TYPE_CHECKING:
     from fcsym.schemes import Part, Scheme
@@ -113,7 +114,25 @@ def _break_even(mine: sympy.Expr, other: sympy.Expr, cost_: Cost) -> int:
 
 def _part(part: Part) -> Any:
     """Operations of one function."""
-    return sympy.expand(sympy.Add(*(_equation(equation) for equation in part.equations)))
+    gates = frozenset(e.array for e in part.equations if _is_gate(e.rhs))
+    return sympy.expand(sympy.Add(*(_equation(equation, gates) for equation in part.equations)))
+
+
+def _is_gate(rhs: Expr | Cases) -> bool:
+    """Whether a quantity is 1 in one case and 0 in all others."""
+    if isinstance(rhs, Cases):
+        values = _leaves(decide(rhs.branches))
+    elif isinstance(rhs, Apply) and rhs.derivative:
+        phi = rhs.activation
+        ends = [slope for piece, slope in zip(phi.pieces, phi.kink_slopes, strict=False) if slope != piece.slope]
+        values = [Number(slope) for slope in (*(piece.slope for piece in phi.pieces), *ends)]
+    else:
+        return False
+    return len(values) > 1 and values.count(ONE) == 1 and values.count(ZERO) == len(values) - 1
+
+
+def _leaves(tree: Tree) -> list[Expr | None]:
+    return [tree.value] if isinstance(tree, Branch) else [*_leaves(tree.then), *_leaves(tree.otherwise)]
 
 
 def _size(axes: Sequence[Axis]) -> Any:
@@ -124,21 +143,19 @@ def _room(indices: Sequence[Index]) -> Any:
     return _size([index.axis for index in indices])
 
 
-def _equation(equation: Equation) -> Any:
+def _equation(equation: Equation, gates: frozenset[Array]) -> Any:
     """Operations of one equation, for all its elements."""
-    assert isinstance(equation.lhs, Ref)
-    axes = equation.lhs.indices
     if not isinstance(equation.rhs, Cases):
-        return _count(equation.rhs, axes)[0]
+        return _count(equation.rhs, gates)[0]
     quotients = {q: n for branch in equation.rhs for q, n in _quotients(branch.value).items()}
-    return sum(quotients.values(), sympy.Integer(0)) + _tree(decide(equation.rhs.branches), axes)
+    return sum(quotients.values(), sympy.Integer(0)) + _tree(decide(equation.rhs.branches), gates)
 
 
-def _tree(tree: Tree, axes: tuple[Index, ...]) -> Any:
+def _tree(tree: Tree, gates: frozenset[Array]) -> Any:
     """Every branch is computed for every element."""
     if isinstance(tree, Branch):
-        return sympy.Integer(0) if tree.value is None else _count(tree.value, axes)[0]
-    return _tree(tree.then, axes) + _tree(tree.otherwise, axes)
+        return sympy.Integer(0) if tree.value is None else _count(tree.value, gates)[0]
+    return _tree(tree.then, gates) + _tree(tree.otherwise, gates)
 
 
 def _quotients(node: Expr | None) -> dict[Expr, Any]:
@@ -159,8 +176,8 @@ def _partner(term: Expr, below: Ref) -> Ref | None:
     return next((f for f in term.factors if isinstance(f, Ref) and f.indices == below.indices), None)
 
 
-def _count(node: Expr, axes: tuple[Index, ...]) -> tuple[Any, tuple[Index, ...]]:
-    """(operations, the indices that the value has)."""
+def _count(node: Expr, gates: frozenset[Array] = frozenset()) -> tuple[Any, tuple[Index, ...]]:
+    """(operations, the indices that the value has); products with `gates` select."""
     zero = sympy.Integer(0)
     match node:
         case Number():
@@ -168,21 +185,24 @@ def _count(node: Expr, axes: tuple[Index, ...]) -> tuple[Any, tuple[Index, ...]]
         case Ref(_, indices):
             return zero, indices
         case Add(terms):
-            return _chain(terms, axes, products=False)
+            return _chain(terms, gates)
         case Mul(factors):
-            return _chain(_without_sign(_divided(node, factors)), axes, products=True)
+            chosen = [f for f in factors if isinstance(f, Ref) and f.array in gates]
+            rest = [f for f in _without_sign(_divided(node, factors)) if f not in chosen]
+            operations, indices = _chain(rest, gates)
+            return operations, tuple(dict.fromkeys((*indices, *(index for gate in chosen for index in gate.indices))))
         case Pow(base, exponent) if exponent < 0:
-            inner, indices = _count(base, axes)
+            inner, indices = _count(base)
             return inner + _room(indices), indices
         case Pow(base, exponent):
-            inner, indices = _count(base, axes)
+            inner, indices = _count(base)
             return inner + (exponent - 1) * _room(indices), indices
         case Total(over, body):
-            inner, indices = _count(body, (*axes, *over))
+            inner, indices = _count(body)
             left = tuple(index for index in indices if index not in over)
             return inner + _room(left) * (_room(over) - 1), left
         case Extreme(_, over, body):  # comparisons are not arithmetic
-            inner, indices = _count(body, (*axes, *over))
+            inner, indices = _count(body)
             return inner, tuple(index for index in indices if index not in over)
         case Apply(phi, Ref(_, indices), derivative):
             return _room(indices) * _activation(phi, derivative), indices
@@ -217,12 +237,12 @@ def _divided(node: Mul, factors: Sequence[Expr]) -> list[Expr]:
     return [*kept, ratio]
 
 
-def _chain(parts: Sequence[Expr], axes: tuple[Index, ...], products: bool) -> tuple[Any, tuple[Index, ...]]:
+def _chain(parts: Sequence[Expr], gates: frozenset[Array]) -> tuple[Any, tuple[Index, ...]]:
     """From left to right: each operation is as large as the indices seen so far."""
     operations: Any = sympy.Integer(0)
     seen: tuple[Index, ...] = ()
     for n, part in enumerate(parts):
-        inner, indices = _count(part, axes)
+        inner, indices = _count(part, gates)
         operations += inner
         seen = tuple(dict.fromkeys((*seen, *indices)))
         if n:

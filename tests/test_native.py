@@ -148,7 +148,8 @@ def test_every_way_of_calling_gives_the_same(net, name):
         assert not exactly or same(a, b)
     for a, b in zip(c.expand(one, weights, xs[0]), numpy.expand(other, weights, xs[0]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
-    np.testing.assert_allclose(c.output(one, xs[0]), numpy.output(other, xs[0]), rtol=1e-7, atol=1e-7)
+    outputs = [k.output(state, xs[0], undefined="nan") for k, state in ((c, one), (numpy, other))]
+    np.testing.assert_allclose(*outputs, rtol=1e-7, atol=1e-7)
 
     ran = c.run(start, xs, targets, eta, undefined="nan")
     if name == "history":  # rows are stored in another order
@@ -160,7 +161,7 @@ def test_every_way_of_calling_gives_the_same(net, name):
         return
     assert all(same(a, b) for a, b in zip(ran, one, strict=True))
     fine = np.all([np.isfinite(a.reshape(37, -1)).all(axis=1) for a in one], axis=0)
-    assert fine.sum() > 30
+    assert fine.sum() > (25 if name == "collapsed" else 30)  # of 37; some units change sides
     kept = c.State(*(a[fine] for a in start))
     batch = c.batch(kept, threads=2)
     for n in range(5):

@@ -100,7 +100,6 @@ static int step_core(
     real v1[3];
     real y[2];
     real delta2[2];
-    real g1[3];
     real delta1[3];
     real ds1[3];
     real s1_new[3];
@@ -122,14 +121,11 @@ static int step_core(
         delta2[k] = y[k] - yg[k];
     }
     for (int i = 0; i < 3; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 3; i++) {
         real sum2 = W2[i] * delta2[0];
         for (int k = 1; k < 2; k++) {
             sum2 += W2[k * 3 + i] * delta2[k];
         }
-        delta1[i] = g1[i] * sum2;
+        delta1[i] = (s1[i] > (real)0.0 ? sum2 : (real)0.0);
     }
     for (int k = 0; k < 2; k++) {
         for (int j = 0; j < 3; j++) {

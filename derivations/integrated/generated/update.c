@@ -112,7 +112,6 @@ static int step_core(
     real y[1];
     real delta2[1];
     real W2_new[2];
-    real g1[2];
     real delta1[2];
     real ds1[2];
     real s1_new[2];
@@ -145,11 +144,8 @@ static int step_core(
         }
     }
     for (int i = 0; i < 2; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 2; i++) {
         real sum2 = W2_new[i] * delta2[0];
-        delta1[i] = g1[i] * sum2;
+        delta1[i] = (s1[i] > (real)0.0 ? sum2 : (real)0.0);
     }
     for (int i = 0; i < 2; i++) {
         ds1[i] = -eta[0] * delta1[i] * a0[0];

@@ -90,7 +90,6 @@ static int step_core(
     real v1[1];
     real y[1];
     real delta2[1];
-    real g1[1];
     real delta1[1];
     real ds1[1];
     real s1_new[1];
@@ -114,11 +113,8 @@ static int step_core(
         }
     }
     for (int i = 0; i < 1; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 1; i++) {
         real sum2 = W2[i] * delta2[0];
-        delta1[i] = g1[i] * sum2;
+        delta1[i] = (s1[i] > (real)0.0 ? sum2 : (real)0.0);
     }
     for (int i = 0; i < 1; i++) {
         ds1[i] = -eta[0] * delta1[i] * a0[0];

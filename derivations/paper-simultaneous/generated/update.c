@@ -99,7 +99,6 @@ static int step_core(
     real v1[2];
     real y[1];
     real delta2[1];
-    real g1[2];
     real delta1[2];
     real ds1[2];
     real s1_new[2];
@@ -121,11 +120,8 @@ static int step_core(
         delta2[k] = y[k] - yg[k];
     }
     for (int i = 0; i < 2; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 2; i++) {
         real sum2 = W2[i] * delta2[0];
-        delta1[i] = g1[i] * sum2;
+        delta1[i] = (s1[i] > (real)0.0 ? sum2 : (real)0.0);
     }
     for (int k = 0; k < 1; k++) {
         for (int j = 0; j < 2; j++) {

@@ -105,12 +105,10 @@ static int step_core(
 {
     real *K = work;
     real *dist = work + 1 * rows;
-    real *q = work + 2 * rows;
     real s1[2];
     real v1[2];
     real y[1];
     real delta2[1];
-    real g1[2];
     real delta1[2];
     for (int i = 0; i < rows; i++) {
         real sum1 = X[i * 2] * x[0];
@@ -149,11 +147,8 @@ static int step_core(
         }
     }
     for (int i = 0; i < 2; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 2; i++) {
         real sum5 = W2[i] * delta2[0];
-        delta1[i] = g1[i] * sum5;
+        delta1[i] = (s1[i] > (real)0.0 ? sum5 : (real)0.0);
     }
     for (int i = 0; i < rows; i++) {
         real sum6 = (X[i * 2] - x[0]) * (X[i * 2] - x[0]);
@@ -163,11 +158,8 @@ static int step_core(
         dist[i] = sum6;
     }
     for (int i = 0; i < rows; i++) {
-        q[i] = (dist[i] == (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < rows; i++) {
         for (int j = 0; j < 2; j++) {
-            C[i * 2 + j] = C[i * 2 + j] - eta[0] * delta1[j] * q[i];
+            C[i * 2 + j] = C[i * 2 + j] - (dist[i] == (real)0.0 ? eta[0] * delta1[j] : (real)0.0);
         }
     }
     return 0;
@@ -249,7 +241,7 @@ int update_init(update_state *state, const update_weights *weights)
 
 int update_step(update_state *state, const update_real *x, const update_real *target, update_real eta)
 {
-    real work[3 * UPDATE_CAPACITY];
+    real work[2 * UPDATE_CAPACITY];
     int found = remember(state->X, state->C, x, state->rows);
     if (found == FULL && state->rows < UPDATE_CAPACITY) {
         for (int i = 0; i < UPDATE_INPUTS; i++) {

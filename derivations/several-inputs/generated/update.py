@@ -51,6 +51,11 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+def less(a, b):
+    """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
+    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+
+
 def remember(X, C, x):
     """X and C with a row for x: a free one is taken, or one is appended, where no stored input is x.
 
@@ -111,12 +116,10 @@ def _step(Wc1, X, C, W2, x, yg, eta):
     v1 = np.where(s1 > 0.0, s1, 0.0)
     y = np.matvec(W2, v1)
     delta2 = y - yg
-    W2_new = W2 - eta[..., None, None] * delta2[..., :, None] * v1[..., None, :]
-    g1 = np.where(s1 > 0.0, 1.0, 0.0).astype(s1.dtype)
-    delta1 = g1 * np.vecmat(delta2, W2_new)
+    W2_new = less(W2, eta[..., None, None] * delta2[..., :, None] * v1[..., None, :])
+    delta1 = np.where(s1 > 0.0, np.vecmat(delta2, W2_new), 0.0)
     dist = np.sum((X - x[..., None, :]) ** 2, axis=(-1,))
-    q = np.where(dist == 0.0, 1.0, 0.0).astype(dist.dtype)
-    C_new = C - eta[..., None, None] * delta1[..., None, :] * q[..., :, None]
+    C_new = C - np.where(dist[..., :, None] == 0.0, eta[..., None, None] * delta1[..., None, :], 0.0)
     return (
         Wc1,
         X,
@@ -285,6 +288,8 @@ def selftest() -> str:
         compare(output(state, xs[-1]), outputs[-1], f"the last output of row {number}")
         for got, wanted, name in zip(expand(state, weights, np.array(xs[0])), expanded, _WEIGHTS, strict=True):
             compare(got, wanted, f"{name} of row {number}")
+    if not ROWS:
+        return "update: no rows of exact evaluation: they come with networks of at most 5000 weights"
     return f"update: {len(ROWS)} rows agree with exact evaluation"
 
 

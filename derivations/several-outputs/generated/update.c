@@ -112,7 +112,6 @@ static int step_core(
     real y[2];
     real delta2[2];
     real W2_new[8];
-    real g1[4];
     real delta1[4];
     real ds1[4];
     real s1_new[4];
@@ -145,14 +144,11 @@ static int step_core(
         }
     }
     for (int i = 0; i < 4; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 4; i++) {
         real sum2 = W2_new[i] * delta2[0];
         for (int k = 1; k < 2; k++) {
             sum2 += W2_new[k * 4 + i] * delta2[k];
         }
-        delta1[i] = g1[i] * sum2;
+        delta1[i] = (s1[i] > (real)0.0 ? sum2 : (real)0.0);
     }
     for (int i = 0; i < 4; i++) {
         ds1[i] = -eta[0] * delta1[i] * a0[0];

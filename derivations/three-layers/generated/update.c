@@ -82,9 +82,7 @@ static int step_core(
     real v2[2];
     real y[1];
     real delta3[1];
-    real g2[2];
     real delta2[2];
-    real g1[3];
     real delta1[3];
     real ds1[3];
     for (int i = 0; i < 3; i++) {
@@ -116,11 +114,8 @@ static int step_core(
         }
     }
     for (int i = 0; i < 2; i++) {
-        g2[i] = (s2[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 2; i++) {
         real sum3 = W3[i] * delta3[0];
-        delta2[i] = g2[i] * sum3;
+        delta2[i] = (s2[i] > (real)0.0 ? sum3 : (real)0.0);
     }
     for (int i = 0; i < 2; i++) {
         for (int j = 0; j < 3; j++) {
@@ -128,14 +123,11 @@ static int step_core(
         }
     }
     for (int i = 0; i < 3; i++) {
-        g1[i] = (s1[i] > (real)0.0 ? (real)1.0 : (real)0.0);
-    }
-    for (int i = 0; i < 3; i++) {
         real sum4 = W2[i] * delta2[0];
         for (int j = 1; j < 2; j++) {
             sum4 += W2[j * 3 + i] * delta2[j];
         }
-        delta1[i] = g1[i] * sum4;
+        delta1[i] = (s1[i] > (real)0.0 ? sum4 : (real)0.0);
     }
     for (int i = 0; i < 3; i++) {
         ds1[i] = -eta[0] * delta1[i] * a0[0];

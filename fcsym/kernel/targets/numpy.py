@@ -23,6 +23,9 @@ For 10,000 networks that halves the time at 36 operations (2-2-1) and is even fr
 here it also keeps NumPy equal to C in every bit. One network alone pays 1.6 to 9 times the call; `bind` is for that.
 """
 
+_UNROLLED = 10_000
+"""Operations of one function up to which it is written out: a short step may have a wide `init` and `expand`."""
+
 DIALECT = Dialect(
     module="np",
     cast="{text}.astype({like}.dtype)",
@@ -153,8 +156,10 @@ class NumpyTarget:
         """
         text = [f"{name} = np.array({values_text(matrix)})\n" for name, matrix in module.constants.items()]
         straight = is_straight(module)
-        write = _straight if straight else _arrays
-        functions = [write(function, module, f"{prefix}{function.name}") for function in module.functions]
+        functions = []
+        for function in module.functions:
+            small = straight and n.operations(function, module.sizes) <= _UNROLLED
+            functions.append((_straight if small else _arrays)(function, module, f"{prefix}{function.name}"))
         text += helpers("".join(functions))
         if module.stored:
             text.append(REMEMBER)
