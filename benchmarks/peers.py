@@ -154,30 +154,31 @@ def jax_vmap(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any
 
     jax.config.update("jax_enable_x64", True)
 
-    def error(w: Any) -> Any:
+    def error(w: Any, x: Any, target: Any) -> Any:
         v = x
         for n, a in enumerate(w):
             v = a @ v
             v = v if n + 1 == len(w) else jax.nn.relu(v)
         return ((v - target) ** 2).sum() / 2
 
-    def step(w: Any) -> Any:
-        return [a - eta * g for a, g in zip(w, jax.grad(error)(w), strict=True)]
+    def step(w: Any, x: Any, target: Any) -> Any:
+        return [a - eta * g for a, g in zip(w, jax.grad(error)(w, x, target), strict=True)]
 
-    function = jax.jit(jax.vmap(step) if weights[0].ndim == 3 else step)
-    given = [jax.numpy.asarray(a) for a in weights]
-    return (lambda: jax.block_until_ready(function(given))), (lambda: function(given))
+    own = 0 if np.ndim(x) > 1 else None  # an input for each network, or one for all
+    function = jax.jit(jax.vmap(step, (0, own, own)) if weights[0].ndim == 3 else step)
+    given = [[jax.numpy.asarray(a) for a in weights], jax.numpy.asarray(x), jax.numpy.asarray(target)]
+    return (lambda: jax.block_until_ready(function(*given))), (lambda: function(*given))
 
 
 def numpy_by_hand(network: Any, weights: Any, x: Any, target: Any, eta: float) -> Any:
     w1, w2 = weights
 
     def step() -> list[Any]:
-        s = w1 @ x
+        s = np.matvec(w1, x)
         v = np.where(s > 0, s, 0.0)
-        delta = w2 @ v - target
-        below = np.where(s > 0, delta @ w2, 0.0)
-        return [w1 - eta * np.outer(below, x), w2 - eta * np.outer(delta, v)]
+        delta = np.matvec(w2, v) - target
+        below = np.where(s > 0, np.vecmat(delta, w2), 0.0)
+        return [w1 - eta * below[..., None] * x[..., None, :], w2 - eta * delta[..., None] * v[..., None, :]]
 
     return step, step
 
@@ -190,7 +191,8 @@ def torch_eager(network: Any, weights: Any, x: Any, target: Any, eta: float) -> 
     inputs, goal = torch.tensor(x), torch.tensor(target)
 
     def step() -> list[Any]:
-        error = ((w[1] @ torch.relu(w[0] @ inputs) - goal) ** 2).sum() / 2
+        v = torch.relu(w[0] @ inputs[..., None])
+        error = ((w[1] @ v - goal[..., None]) ** 2).sum() / 2
         slopes = torch.autograd.grad(error, w)
         with torch.no_grad():
             return [a - eta * g for a, g in zip(w, slopes, strict=True)]
@@ -207,6 +209,7 @@ _ALL: dict[str, tuple[str, str, Maker]] = {
     "lambdify, NumPy": ("many", "sympy", lambdify_numpy),
     "JAX vmap of grad": ("many", "jax", jax_vmap),
     "NumPy by hand": ("wide", "numpy", numpy_by_hand),
+    "JAX jit of grad, wide": ("wide", "jax", jax_vmap),
     "PyTorch eager": ("wide", "torch", torch_eager),
 }
 

@@ -163,14 +163,19 @@ def test_every_way_of_calling_gives_the_same(net, name):
     fine = np.all([np.isfinite(a.reshape(37, -1)).all(axis=1) for a in one], axis=0)
     assert fine.sum() > (25 if name == "collapsed" else 30)  # of 37; some units change sides
     kept = c.State(*(a[fine] for a in start))
-    batch = c.batch(kept, threads=2)
-    for n in range(5):
-        batch.step(xs[n][fine], targets[n][fine], eta[fine])
-    assert all(same(a, b[fine]) for a, b in zip(batch.state, one, strict=True))
-    batch = c.batch([c.State(*(a[m] for a in kept)) for m in range(3)])
-    batch.hold(eta=0.05)
-    batch.run(xs[:, fine][:, :3], targets[:, fine][:, :3])
-    assert all(same(a, b[fine][:3]) for a, b in zip(batch.state, one, strict=True))
+    for kernel, result in ((c, one), (numpy, other)):
+        batch = kernel.batch(kept, threads=2)
+        for n in range(5):
+            batch.step(xs[n][fine], targets[n][fine], eta[fine])
+        for a, b in zip(batch.state, result, strict=True):
+            np.testing.assert_allclose(a, b[fine], rtol=1e-12, atol=1e-12)
+            assert net == "smooth" or same(a, b[fine])  # NumPy's tanh depends on the place in an array
+        batch = kernel.batch([c.State(*(a[m] for a in kept)) for m in range(3)])
+        batch.hold(eta=0.05)
+        batch.run(xs[:, fine][:, :3], targets[:, fine][:, :3])
+        for a, b in zip(batch.state, one, strict=True):
+            np.testing.assert_allclose(a, b[fine][:3], rtol=1e-7, atol=1e-9)
+            assert not exactly or same(a, b[fine][:3])
     at = int(np.argmax(fine))
     for kernel, kind in ((c, Bound), (numpy, BoundNumbers)):
         bound = kernel.bind([a[at] for a in start], xs[0, at], targets[0, at], 0.05)
@@ -193,9 +198,10 @@ def test_single_precision_is_the_same_in_every_bit(order):
     weights, x, target = [w.astype(np.float32) for w in weights], x.astype(np.float32), target.astype(np.float32)
     states = [k.step(k.init(weights), x, target, np.float32(0.1)) for k in (s.compile("c"), s.compile("numpy"))]
     assert all(same(a, b) and a.dtype == np.float32 for a, b in zip(*states, strict=True))
-    batch = s.compile("c").batch(s.compile("c").init(weights))
-    batch.step(x, target, 0.1)
-    assert batch.dtype == np.float32 and all(same(a, b) for a, b in zip(batch.state, states[0], strict=True))
+    for target_name in ("c", "numpy"):
+        batch = s.compile(target_name).batch(s.compile(target_name).init(weights))
+        batch.step(x, target, 0.1)
+        assert batch.dtype == np.float32 and all(same(a, b) for a, b in zip(batch.state, states[0], strict=True))
 
 
 def test_what_goes_wrong_is_said_as_by_the_numpy_kernel():
@@ -214,9 +220,10 @@ def test_what_goes_wrong_is_said_as_by_the_numpy_kernel():
     assert said[0] == said[1]
     kernel = s.compile("c")
     state = kernel.init(weights, x)
-    with pytest.raises(fcsym.UndefinedContribution) as caught:
-        kernel.batch(state).step(x, target, 0.5)
-    assert str(caught.value) == said[0]
+    for k in (kernel, s.compile("numpy")):
+        with pytest.raises(fcsym.UndefinedContribution) as caught:
+            k.batch(state).step(x, target, 0.5)
+        assert str(caught.value) == said[0]
     mark = np.isnan(kernel.step(state, x, target, 0.5, undefined="nan").r).reshape(4000, -1).any(axis=1)
     at = int(np.argmax(mark))
     for k in (kernel, s.compile("numpy")):
@@ -227,10 +234,11 @@ def test_what_goes_wrong_is_said_as_by_the_numpy_kernel():
     start = big.init([np.ones((2, 2)), np.ones((1, 2))])
     with pytest.raises(fcsym.Diverged, match="At step"):
         big.run(start, np.ones((50, 2)), np.zeros((50, 1)), 10.0)
-    batch = big.batch([start])
-    batch.run(np.ones((50, 2)), np.zeros((50, 1)), 10.0)
-    with pytest.raises(fcsym.Diverged, match="diverges"):
-        _ = batch.state
+    for k in (big, big.scheme.compile("numpy")):
+        batch = k.batch([start])
+        batch.run(np.ones((50, 2)), np.zeros((50, 1)), 10.0)
+        with pytest.raises(fcsym.Diverged, match="diverges"):
+            _ = batch.state
     bound = big.bind(start, [1, 1], [0], 10.0)
     for _ in range(50):
         bound.step()
@@ -251,9 +259,10 @@ def test_what_goes_wrong_is_said_as_by_the_numpy_kernel():
     lambda k, s: k.run(s, np.ones((2, 2)) * np.inf, np.ones((2, 1)), 0.1),
     lambda k, s: k.run(s, np.ones((2, 2)), np.ones((3, 1)), 0.1),
 ])  # fmt: skip
-def test_wrong_arguments_are_refused_in_one_sentence(change):
+@pytest.mark.parametrize("target", ["c", "numpy"])
+def test_wrong_arguments_are_refused_in_one_sentence(change, target):
     need("gcc")
-    kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "backprop").compile("c")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "backprop").compile(target)
     state = kernel.init([np.ones((2, 2)), np.ones((1, 2))])
     with pytest.raises(fcsym.ArgumentError) as caught:
         change(kernel, state)
@@ -413,3 +422,33 @@ def test_threads_may_share_a_kernel():
             for _ in range(20):
                 alone = kernel.step(alone, [1.0], [float(place)], 0.1)
             assert all(same(a, b) for a, b in zip(results[place], alone, strict=True))
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("net", ["2-2-1", "wide"])
+def test_numpy_batches_over_several_tiles_are_steps_in_every_bit(net, name, monkeypatch):
+    """Tiles that do not divide the networks, leading axes, more threads than networks, one input for all."""
+    network = NETWORKS[net]
+    if not exists(name, network) or name == "history":
+        pytest.skip("the scheme does not exist for this network, or has no batches")
+    kernel = fcsym.scheme(network, name).compile("numpy")
+    weights, x, target = drawn(network, np.random.default_rng(3), (50, 7))
+    x, targets = x[0, 0], np.stack([target[0, 0], -target[0, 0]])
+    state = kernel.init(weights, x)
+    wanted = kernel.run(state, np.stack([x, x]), targets, 1e-3, undefined="nan")
+    axes = [len(array.axes) for array in kernel.scheme.state]
+
+    def spread(arrays):
+        return [np.broadcast_to(a, (50, 7, *a.shape[a.ndim - k :])) for a, k in zip(arrays, axes, strict=True)]
+
+    fine = np.all([np.isfinite(a.reshape(50, -1)).all(axis=1) for a in spread(wanted)], axis=0)
+    assert fine.sum() > 20
+    state, wanted = ([a[fine] for a in spread(arrays)] for arrays in (state, wanted))
+    if net == "2-2-1":
+        monkeypatch.setitem(kernel._namespace, "CACHE", 1)  # the least tile has 64 networks
+    for threads in (1, 3, 1000):
+        batch = kernel.batch(kernel.State(*state), threads)
+        assert batch.networks == 7 * fine.sum()
+        batch.run(np.stack([x, x]), targets, 1e-3)
+        for a, b in zip(batch.state, wanted, strict=True):
+            assert same(a, b)

@@ -28,7 +28,7 @@ MADE = {
     f"{name} of {which}": (name, network)
     for which, network in ODD.items()
     for name in (*SCHEMES, "collapse", "next input")
-    if name != "collapsed" or len(network.layers) == 2 and network.layers[0].activation.pieces
+    if name != "collapsed" or (len(network.layers) == 2 and network.layers[0].activation.pieces)
 }
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, CompileError, Diverged
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.expression import Array
 from fcsym.kernel.arguments import all_finite, mode
+from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
 from fcsym.kernel.neutral import STORED_KIND
@@ -24,7 +24,7 @@ from fcsym.kernel.targets.c_native import native_text
 if TYPE_CHECKING:
     from fcsym.schemes import Scheme
 
-__all__ = ["Batch", "NativeKernel", "native_kernel"]
+__all__ = ["LaneBatch", "NativeKernel", "native_kernel"]
 
 _Array = npt.NDArray[Any]
 _UNDEFINED = 1
@@ -105,9 +105,9 @@ class NativeKernel(SchemeKernel):
             held = self._remember(held, arrays[-3])
         return Bound(self, self.library(arrays[0].dtype), [*held, *arrays[-3:]])
 
-    def batch(self, states: Any, threads: int = 1) -> Batch:
-        """Many networks, packed once into the layout of the machine's vector registers. See `Batch`."""
-        return Batch(self, states, threads)
+    def batch(self, states: Any, threads: int = 1) -> LaneBatch:
+        """Many networks, packed once into the layout of the machine's vector registers; see `SchemeKernel.batch`."""
+        return LaneBatch(self, states, threads)
 
     # ---------------------------------------------------------------------------------------------- the calls
 
@@ -195,49 +195,17 @@ def _spread(array: _Array, shape: tuple[int, ...], lead: tuple[int, ...]) -> tup
     return np.ascontiguousarray(np.broadcast_to(array, lead + shape)), prod(shape)
 
 
-class Batch:
-    """Many networks in the layout of the vector registers: packed once, stepped in place, unpacked when read.
+class LaneBatch(Batch):
+    """Networks interleaved in blocks of a vector register: one machine instruction goes over all of a block."""
 
-        batch = kernel.batch(state, threads=2)      state: a named tuple of arrays (N, ...), or a sequence of states
-        batch.step(x, target, eta)                  x (n_0,) for all, or (N, n_0); target and eta alike
-        batch.run(xs, targets, eta)                 the same with an axis of steps in front
-        batch.state                                 arrays (N, ...)
+    kernel: NativeKernel
 
-    `hold` packs inputs once that stay the same from step to step. What is undefined is raised by the step in which
-    it happens, with the state as that step left it; Diverged when `state` is read.
-    """
-
-    def __init__(self, kernel: NativeKernel, states: Any, threads: int = 1) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-            raise ArgumentError(f"threads is {str(threads)[:40]}: give a whole number from 1.")
-        if kernel.module.stored:
-            raise ArgumentError(
-                f"{kernel.scheme.name} grows with its inputs: use run, which takes many networks as well."
-            )
-        if not hasattr(states, "_fields"):
-            states = kernel.State(*(np.stack(arrays) for arrays in zip(*states, strict=True)))
-        self.kernel, self._threads = kernel, threads
-        x = np.zeros(kernel.network.inputs)
-        arrays = kernel._checked(states, False, x=x, target=np.zeros(kernel.network.widths[-1]), eta=0.0)
-        arrays = arrays[: len(kernel.scheme.state)]
-        self._shapes = [kernel._shape(array, 0) for array in kernel.scheme.state]
-        leads = [a.shape[: a.ndim - len(s)] for a, s in zip(arrays, self._shapes, strict=True)]
-        self._lead = np.broadcast_shapes(*leads)
-        self.networks = prod(self._lead)
-        if not self.networks:
-            raise ArgumentError("batch got no networks: give arrays with at least one.")
-        single = all(np.asarray(array).dtype == np.float32 for array in states)
-        self.dtype = np.dtype(np.float32 if single else np.float64)
-        self._library = kernel.library(self.dtype)
+    def _place(self, arrays: list[_Array]) -> None:
+        self._library = self.kernel.library(self.dtype)
         self.lanes = self._library.lanes
         self._blocks = -(-self.networks // self.lanes)
-        self._memory = [
-            self._packed(np.broadcast_to(a, self._lead + s).reshape(self.networks, prod(s)))
-            for a, s in zip(arrays, self._shapes, strict=True)
-        ]
-        self._held: dict[str, tuple[_Array, int, int, int]] = {}
+        self._memory = [self._packed(a) for a in arrays]
         self._calls = self._prepared()
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def _packed(self, flat: _Array) -> _Array:
         """(N, size) => (blocks, size, lanes), the last block filled up with copies of the last network."""
@@ -248,6 +216,12 @@ class Batch:
             result[full] = flat[-1][:, None]
             result[full, :, : self.networks - full * self.lanes] = flat[full * self.lanes :].T
         return result
+
+    def _flat(self) -> list[_Array]:
+        return [
+            np.ascontiguousarray(memory.transpose(0, 2, 1)).reshape(-1, memory.shape[1])[: self.networks]
+            for memory in self._memory
+        ]
 
     def _prepared(self) -> list[Call]:
         """A call for each thread, over its share of the blocks."""
@@ -261,111 +235,30 @@ class Batch:
             calls.append(call)
         return calls
 
-    def hold(
-        self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
-    ) -> None:
-        """Inputs for every step that is not given others; packed once."""
-        for name, value in (("x", x), ("target", target), ("eta", eta)):
-            if value is not None:
-                self._held[name] = self._input(name, np.asarray(value)[None])
-
-    def _input(self, name: str, value: _Array) -> tuple[_Array, int, int, int]:
-        """(memory, distance between steps, between blocks, steps), in numbers of a register each."""
-        width = {"x": self.kernel.network.inputs, "target": self.kernel.network.widths[-1], "eta": 1}[name]
-        rows = value[..., None] if name == "eta" else value
-        bad = rows.dtype.kind not in "fiu" or rows.shape[-1] != width or not all_finite(rows)
-        lead = rows.shape[1:-1]
-        if bad or (prod(lead) != 1 and lead != self._lead):
-            raise ArgumentError(
-                f"{name} has shape {value.shape[1:]}: give finite numbers, one set for all networks or one for each of "
-                f"{self._lead}."
-            )
-        steps = len(rows)
-        if prod(lead) == 1:
+    def _packed_input(self, rows: _Array) -> tuple[_Array, int, int]:
+        """(memory, distance between steps, between blocks), in numbers of a register each."""
+        steps, networks, width = rows.shape
+        if networks == 1:
             memory = _aligned((steps, width, self.lanes), self.dtype)
             memory[...] = rows.reshape(steps, width, 1)
-            return memory, width, 0, steps
+            return memory, width, 0
         memory = _aligned((steps, self._blocks, width, self.lanes), self.dtype)
         for k, row in enumerate(rows):
-            memory[k] = self._packed(row.reshape(self.networks, width).astype(self.dtype, copy=False))
-        return memory, self._blocks * width, width, steps
+            memory[k] = self._packed(row)
+        return memory, self._blocks * width, width
 
-    def step(
-        self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
-    ) -> None:
-        """One step of every network, in place. What is not given is what was held."""
-        given = {"x": x, "target": target, "eta": eta}
-        self._go({name: np.asarray(value)[None] for name, value in given.items() if value is not None}, 1)
-
-    def run(self, xs: npt.ArrayLike, targets: npt.ArrayLike, eta: npt.ArrayLike | None = None) -> None:
-        """A step of every network for each row of `xs` (steps, n_0) or (steps, N, n_0), and of `targets`."""
-        inputs, wanted = np.asarray(xs), np.asarray(targets)
-        if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
-            raise ArgumentError(f"xs has {inputs.shape} and targets {wanted.shape}: both need one row per step.")
-        given = {"x": inputs, "target": wanted}
-        self._go(given | ({} if eta is None else {"eta": np.asarray(eta)[None]}), len(inputs))
-
-    def _go(self, given: dict[str, _Array], steps: int) -> None:
-        inputs = self._held | {name: self._input(name, value) for name, value in given.items()}
-        if self.kernel.scheme.single_input:
-            if "x" in given:
-                self._same(given["x"])
-            inputs.pop("x", None)
-        needed = {"target", "eta"} if self.kernel.scheme.single_input else {"x", "target", "eta"}
-        missing = needed - set(inputs)
-        if missing:
-            raise ArgumentError(f"The batch has no {', '.join(sorted(missing))}: give it to step, or hold it.")
+    def _advance(self, inputs: Mapping[str, Any], steps: int) -> bool:
         start = 0
         for call in self._calls:
             values = {"steps": steps}
-            for name, (memory, per_step, per_block, _) in inputs.items():
-                place = memory.ctypes.data + start * per_block * self.lanes * memory.itemsize
-                values[name] = place
+            for name, (memory, per_step, per_block) in inputs.items():
+                values[name] = memory.ctypes.data + start * per_block * self.lanes * memory.itemsize
                 values[f"{name}_network"] = per_block
                 if name != "eta":
                     values[f"{name}_step"] = per_step if steps > 1 else 0
             call.set(**values)
             start += int(call.places[0])
-        run = self._library.function("lanes")
-        addresses = [call.address for call in self._calls]
-        statuses = [run(addresses[0])] if self._pool is None else list(self._pool.map(run, addresses))
-        if any(statuses):
-            self._complain()
-
-    def _same(self, x: _Array) -> None:
-        norm, key = (memory.transpose(0, 2, 1).reshape(-1)[: self.networks] for memory in self._memory[-2:])
-        flat = x.reshape(len(x), -1, x.shape[-1])
-        for row in flat:
-            self.kernel._same_input([norm, key], np.broadcast_to(row, (self.networks, x.shape[-1])))
-
-    def _complain(self) -> None:
-        values = dict(zip(self.kernel.State._fields, self._unpacked(), strict=True))
-        lost = next((values[name] for name in ("r", "P") if name in values), None)
-        mask = np.isnan(next(iter(values.values())))[..., None] if lost is None else np.isnan(lost).any(axis=-2)
-        self.kernel._refuse(mask)
-        refusal = self.kernel.scheme.refusal
-        raise refusal.error(f"At an earlier step, {refusal.status}; start from an earlier state.")
-
-    def _unpacked(self) -> list[_Array]:
-        return [
-            np.ascontiguousarray(memory.transpose(0, 2, 1))
-            .reshape(-1, memory.shape[1])[: self.networks]
-            .reshape(self._lead + shape)
-            for memory, shape in zip(self._memory, self._shapes, strict=True)
-        ]
-
-    @property
-    def state(self) -> Any:
-        """The state of every network, unpacked. Raises Diverged where one is not finite."""
-        arrays = self._unpacked()
-        for name, array, shape in zip(self.kernel.State._fields, arrays, self._shapes, strict=True):
-            if not all_finite(array):
-                place = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])[: array.ndim - len(shape)]
-                raise Diverged(
-                    f"state.{name} of network {place} is not finite: training diverges; start from an earlier "
-                    "state and take a smaller eta."
-                )
-        return self.kernel.State(*arrays)
+        return self._shares(self._library.function("lanes"), [call.address for call in self._calls])
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:

@@ -29,6 +29,7 @@ from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.targets.numpy import NumpyTarget
 
 if TYPE_CHECKING:
+    from fcsym.kernel.batch import Batch
     from fcsym.kernel.bound import Bound, BoundNumbers
     from fcsym.schemes import Scheme
 
@@ -217,6 +218,16 @@ class SchemeKernel:
                 'compile("c") binds it where there is a compiler, and step works everywhere.'
             )
         return BoundNumbers(self, arrays)
+
+    def batch(self, states: Any, threads: int = 1) -> Batch:
+        """Many networks in a layout of their own, packed once: `batch.step(x, target, eta)`, `.run`, `.state`.
+
+        `states`: the named tuple of arrays (N, ...), or a sequence of states. `threads`: how many cores to use.
+        Raises ArgumentError as `step` does, for no networks, and for `history`, which grows with its inputs.
+        """
+        from fcsym.kernel.batch import ArrayBatch, TileBatch
+
+        return (TileBatch if "_step_tile" in self._namespace else ArrayBatch)(self, states, threads)
 
     # ------------------------------------------------------------------------------------------------- checking
 
