@@ -452,3 +452,24 @@ def test_numpy_batches_over_several_tiles_are_steps_in_every_bit(net, name, monk
         batch.run(np.stack([x, x]), targets, 1e-3)
         for a, b in zip(batch.state, wanted, strict=True):
             assert same(a, b)
+
+
+@pytest.mark.parametrize("target", ["c", "numpy"])
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_state_that_is_not_finite_is_refused_wherever_that_is(name, target):
+    """Wide weights are looked at after the step, and it is the state before that is wrong all the same."""
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("70-80-1"), name).compile(target)
+    weights, x, goal = drawn(kernel.network, np.random.default_rng(0), ())
+    state = kernel.init(weights, x)
+    kernel.step(state, x, goal, 1e-3)
+    for n, array in enumerate(state):
+        for bad in (np.nan, np.inf, -np.inf):
+            changed = array.copy()
+            if not changed.size:
+                continue
+            changed.flat[-1] = bad
+            with pytest.raises(
+                fcsym.ArgumentError, match=rf"state\.{state._fields[n]} contains numbers that are not fin"
+            ):
+                kernel.step(state._replace(**{state._fields[n]: changed}), x, goal, 1e-3)

@@ -410,11 +410,14 @@ class Counting(np.ndarray):
             Counting.total += plain[0].size - np.asarray(result).size
         elif function is np.einsum and len(plain) == 2:  # one factor, over the one output
             Counting.total += plain[1].size - np.asarray(result).size
+        elif function is np.dot:  # of a column and a row
+            assert plain[0].shape[1] == 1
+            Counting.total += result.size
         elif function is np.einsum:  # two factors and one sum
             summed = plain[1].shape[0]
             Counting.total += result.size * (2 * summed - 1)
         else:
-            assert function in (np.where, np.zeros_like, np.full_like, np.min, np.max)
+            assert function in (np.where, np.zeros_like, np.full_like, np.min, np.max, np.broadcast_shapes)
         return np.asarray(result).view(Counting)
 
 

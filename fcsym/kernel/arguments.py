@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +15,12 @@ from fcsym.network import Network
 __all__ = ["Argument", "all_finite", "checked", "mode", "parameters"]
 
 
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _FEW = 8192  # a longer product is shared among threads, which may have to wait for a core
+_WIDE = 64  # a matrix with which a step multiplies anyway
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):  # made for every array of every call: a dataclass takes three times as long
     """One array: what it is called, what was given, and its last axes; None is an axis of any length."""
 
     name: str
@@ -50,11 +50,16 @@ def mode(undefined: object) -> bool:
 def all_finite(array: npt.NDArray[Any]) -> bool:
     """Whether every number of a real array is finite.
 
-    A sum of squares is finite only if all of them are, and for few numbers it takes half the time; it may overflow, and
-    then every number is looked at.
+    A sum, of squares or of rows, is finite only if all of it is, and takes half the time; it may overflow, and then
+    every number is looked at.
     """
     if array.dtype.kind != "f" or (array.size <= _FEW and math.isfinite(np.vdot(array, array))):
         return True
+    if array.ndim == 2 and min(array.shape) >= _WIDE:
+        with np.errstate(all="ignore"):
+            sums = array @ np.ones(array.shape[-1], array.dtype)
+        if math.isfinite(np.vdot(sums, sums)):
+            return True
     return bool(np.isfinite(array).all())
 
 
@@ -65,20 +70,26 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
     broadcast, and complex or non-finite numbers.
     """
     arrays = [_real(argument) for argument in arguments]
+    ahead = False  # whether one has leading axes
     for array, argument in zip(arrays, arguments, strict=True):
         shape = argument.shape
+        if array.shape == shape:
+            continue
+        ahead = True
         tail = array.shape[array.ndim - len(shape) :]
         if len(shape) > array.ndim or any(b is not None and a != b for a, b in zip(tail, shape, strict=True)):
             expected = ", ".join(("...", *("m" if n is None else str(n) for n in shape)))
             raise ArgumentError(f"{argument.name} has shape {array.shape}: it must be ({expected}).")
-    leads = [array.shape[: array.ndim - len(argument.shape)] for array, argument in zip(arrays, arguments, strict=True)]
-    try:
-        np.broadcast_shapes(*leads)
-    except ValueError:
-        pairs = ", ".join(f"{a.name} {lead}" for a, lead in zip(arguments, leads, strict=True) if lead)
-        raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
-    single = all(array.dtype == np.float32 for array, a in zip(arrays, arguments, strict=True) if a.name != "eta")
-    return [array.astype(np.float32 if single else np.float64, copy=False) for array in arrays]
+    if ahead:
+        leads = [array.shape[: array.ndim - len(a.shape)] for array, a in zip(arrays, arguments, strict=True)]
+        try:
+            np.broadcast_shapes(*leads)
+        except ValueError:
+            pairs = ", ".join(f"{a.name} {lead}" for a, lead in zip(arguments, leads, strict=True) if lead)
+            raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
+    single = all(array.dtype == _SINGLE for array, a in zip(arrays, arguments, strict=True) if a.name != "eta")
+    real = _SINGLE if single else _DOUBLE
+    return [array if array.dtype == real else array.astype(real) for array in arrays]
 
 
 def _real(argument: Argument) -> npt.NDArray[Any]:

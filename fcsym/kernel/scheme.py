@@ -69,6 +69,12 @@ class SchemeKernel:
         self._namespace: dict[str, Any] = {"np": np, "math": math, "threading": threading}
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {scheme.name} {self.network}>", "exec"), self._namespace)
+        self._marks = self.module.marks
+        widths = self.network.widths
+        self._shapes: dict[str, tuple[int | None, ...]] = {"x": widths[:1], "target": widths[-1:], "eta": ()}
+        for array in scheme.state:
+            own = (None if axis.kind == STORED_KIND else widths[axis.layer] for axis in array.axes)
+            self._shapes[f"state.{array.name}"] = tuple(own)
         self._stored = any(axis.kind == STORED_KIND for array in scheme.state for axis in array.axes)
 
     # ------------------------------------------------------------------------------------------ the four functions
@@ -120,7 +126,7 @@ class SchemeKernel:
         numbers of the networks concerned become `nan` or `inf`.
         """
         marks = mode(undefined)
-        arrays = self._checked(state, marks, x=x, target=target, eta=eta)
+        arrays = self._checked(state, marks, self.module.weights, x=x, target=target, eta=eta)
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
         self._same_input(held, x_, self._real(state))
         if self._stored:
@@ -128,12 +134,12 @@ class SchemeKernel:
         inputs = [*held, *rest] if self.scheme.single_input else [*held, x_, *rest]
         with np.errstate(over="ignore", invalid="ignore"):  # what becomes of it is said below
             result = list(self._call("step", inputs))
-        if self.module.marks:
-            mask = result.pop()
-            if not marks:
-                self._refuse(mask)
+        mask = result.pop() if self._marks else None
         after = self._state(result, arrays)
-        if not marks:
+        if not marks and ((mask is not None and np.any(mask)) or not all(map(all_finite, after))):
+            checked(self._held(state, False))
+            if mask is not None:
+                self._refuse(mask)
             self._refuse_infinite(after)
         return after
 
@@ -251,7 +257,7 @@ class SchemeKernel:
                 "no piece for it: train with states."
             )
 
-    def _held(self, state: Sequence[npt.ArrayLike], marks: bool) -> list[Argument]:
+    def _held(self, state: Sequence[npt.ArrayLike], marks: bool, late: Sequence[Array] = ()) -> list[Argument]:
         names = self.State._fields
         if not hasattr(state, "__len__") or len(state) != len(names):
             count = len(state) if hasattr(state, "__len__") else "no"
@@ -260,20 +266,18 @@ class SchemeKernel:
             )
         why = "the run has diverged; go back to an earlier state and take a smaller eta"
         return [
-            Argument(
-                f"state.{name}",
-                value,
-                tuple(None if axis.kind == STORED_KIND else self.network.widths[axis.layer] for axis in array.axes),
-                finite=not marks,
-                why_not=why,
-            )
+            Argument(f"state.{name}", value, self._shapes[f"state.{name}"], not marks and array not in late, why)
             for name, array, value in zip(names, self.scheme.state, state, strict=True)
         ]
 
-    def _checked(self, state: Any, marks: bool, **others: Any) -> list[_Array]:
-        """The state's arrays and then the others; with `marks`, a state that is not finite is let through."""
-        shapes = {"x": self.network.widths[:1], "target": self.network.widths[-1:], "eta": ()}
-        arrays = checked([*self._held(state, marks), *(Argument(n, v, shapes[n]) for n, v in others.items())])
+    def _checked(self, state: Any, marks: bool, late: Sequence[Array] = (), **others: Any) -> list[_Array]:
+        """The state's arrays and then the others; with `marks`, a state that is not finite is let through.
+
+        So are those that are looked at `late`: weights of which a step subtracts something are finite if the new ones
+        are, and wide ones take as long to look at as to multiply with.
+        """
+        given = [Argument(name, value, self._shapes[name]) for name, value in others.items()]
+        arrays = checked([*self._held(state, marks, late), *given])
         if self._stored:
             x_stored, c_stored = arrays[1], arrays[2]
             if x_stored.shape[-2] != c_stored.shape[-2]:

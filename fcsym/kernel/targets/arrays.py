@@ -39,6 +39,7 @@ class Dialect:
     zeros: str = ""  # an array of {shape}, of the type of Wc1
     constant: str = ""  # an array of {values}, of the type of {like}; without it constants belong to the module
     less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
+    less_outer: str = ""  # {w} - {a} {b}^T, of a matrix and two vectors; without it, as any difference
     capacity: str = ""  # the argument that says how many inputs can be stored; without it rows are added as needed
 
 
@@ -72,6 +73,22 @@ def function_text(
         + "".join(f"    {line}\n" for line in writer.lines)
         + f"    return (\n        {returned},\n    )\n"
     )
+
+
+def _outer(node: n.Node, axes: tuple[Index, ...]) -> tuple[n.Node, n.Node, n.Node] | None:
+    """W_ij - eta delta_i v_j => (W, eta delta, v), where the product is multiplied in that order anyway."""
+    if len(axes) != 2 or not _is_matrix_less_product(node):
+        return None
+    assert isinstance(node, n.Sum)
+    (_, matrix), (_, product) = node.terms
+    assert isinstance(product, n.Product)
+    *left, right = product.factors
+    own = [tuple(load.indices for load in n.loads(factor)) for factor in (*left, right)]
+    if own[-1] != (axes[1:],) or {index for loads in own[:-1] for index in loads} - {(), axes[:1]} or not left:
+        return None
+    if not any(axes[:1] in loads for loads in own[:-1]):
+        return None
+    return matrix, left[0] if len(left) == 1 else n.Product(tuple(left)), right
 
 
 def _is_matrix_less_product(node: n.Node) -> bool:
@@ -112,6 +129,10 @@ class _Writer:
             self.lines.append(f"{ok} = {self._guard(value.guard, axes)}")
             above, below = self._at(value.above, axes, _PRODUCT), self._at(value.below, axes, _ATOM)
             self.lines.append(f"{name} = {m}.where({ok}, {above} / {m}.where({ok}, {below}, 1.0), 0.0)")
+        elif self.dialect.less_outer and (parts := _outer(value, axes)):
+            w = self._expression(parts[0], axes)[0]
+            a, b = (self._expression(part, axes[k : k + 1])[0] for k, part in enumerate(parts[1:]))
+            self.lines.append(f"{name} = {self.dialect.less_outer.format(w=w, a=a, b=b)}")
         elif self.dialect.less and len(axes) > 1 and _is_matrix_less_product(value):
             assert isinstance(value, n.Sum)
             a, b = (self._expression(term, axes)[0] for _, term in value.terms)
