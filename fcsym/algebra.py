@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import permutations, product
 from math import factorial, prod
+from operator import is_
 from typing import TypeAlias
 
 from fcsym.errors import UnsupportedExpression
@@ -103,7 +104,7 @@ def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
         return node
     match node:
         case Ref(array, indices):
-            return Ref(array, tuple(names.get(index, index) for index in indices))
+            return node if names.keys().isdisjoint(indices) else Ref(array, tuple(names.get(i, i) for i in indices))
         case Total(over, body) | Extreme(_, over, body):
             taken = set(names.values()) | set(names) | {index for ref in refs_in(body) for index in ref.indices}
             inner = {old: new for old, new in names.items() if old not in over}
@@ -147,12 +148,14 @@ def _apart_from(node: Expr, taken: set[Index]) -> Expr:
 
 
 def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
-    """The node with each child replaced by what `visit` makes of it."""
+    """The node with each child replaced by what `visit` makes of it; the node itself where that changes nothing."""
     match node:
         case Add(terms):
-            return add(*map(visit, terms))
+            new = [visit(term) for term in terms]
+            return node if all(map(is_, new, terms)) else add(*new)
         case Mul(factors):
-            return mul(*map(visit, factors))
+            new = [visit(factor) for factor in factors]
+            return node if all(map(is_, new, factors)) else mul(*new)
         case Pow(base, exponent):
             return power(visit(base), exponent)
         case Total(over, body):
@@ -221,7 +224,7 @@ def expand(node: Expr, *, ones: frozenset[Axis] = frozenset()) -> Polynomial:
     result: Polynomial = {}
     for coefficient, factors, bound in _terms(node):
         monomial = _canonical(factors, bound, ones)
-        value = result.get(monomial, Fraction(0)) + coefficient
+        value = result[monomial] + coefficient if monomial in result else coefficient
         if value:
             result[monomial] = value
         else:
@@ -229,6 +232,7 @@ def expand(node: Expr, *, ones: frozenset[Axis] = frozenset()) -> Polynomial:
     return result
 
 
+_ONE = ONE.value  # exact products are slow, and most are by 1
 _Term: TypeAlias = "tuple[Fraction, Factors, frozenset[Index]]"
 
 
@@ -237,12 +241,13 @@ def _terms(node: Expr) -> list[_Term]:
         case Number(value):
             return [(value, {}, frozenset())] if value else []
         case Ref():
-            return [(Fraction(1), {node: 1}, frozenset())]
+            return [(_ONE, {node: 1}, frozenset())]
         case Add(terms):
             return [term for part in terms for term in _terms(part)]
         case Mul(factors):
-            result: list[_Term] = [(Fraction(1), {}, frozenset())]
-            for factor in factors:
+            first, *others = factors
+            result = _terms(first)
+            for factor in others:
                 right = _terms(factor)
                 result = [_times(a, b) for a, b in product(result, right)]
             return result
@@ -297,7 +302,8 @@ def _times(left: _Term, right: _Term) -> _Term:
             factors[ref] = value
         else:
             del factors[ref]
-    return left[0] * right[0], factors, left[2] | right[2]
+    coefficient = left[0] if right[0] is _ONE else right[0] if left[0] is _ONE else left[0] * right[0]
+    return coefficient, factors, left[2] | right[2]
 
 
 def _key(factors: Iterable[tuple[Ref, int]]) -> list[tuple[str, tuple[Index, ...], int]]:

@@ -7,6 +7,7 @@ lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from fcsym.algebra import Definition, apart, in_order, indices_of, inline, rename
 from fcsym.equation import Equation, Rule
@@ -43,6 +44,10 @@ def adjoint_of(array: Array) -> Array:
 def slope_of(array: Array) -> Array:
     """The gate: the array that holds phi'(s) for the pre-activation s."""
     return Array("g", array.layer, array.axes)
+
+
+_Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
+"""Where an array occurs: the equation, the element, the slope there, and the indices bound around it."""
 
 
 def occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
@@ -94,10 +99,14 @@ def reverse(
     result: list[Equation] = []
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
+    places: dict[Array, list[_Place]] = {}
+    for equation in equations:
+        for ref, slope, bound in occurrences(equation.rhs) if isinstance(equation.rhs, Expr) else ():
+            places.setdefault(ref.array, []).append((equation, ref, slope, bound))
     for array in order:
         if array in adjoints:
             continue
-        indices, value, uses = _collect(array, equations, adjoints)
+        indices, value, uses = _collect(array, places.get(array, ()), adjoints)
         value = inline(value, {old: _alias(new) for old, new in seen.items()})
         if not named(array):
             adjoints[array] = indices, value
@@ -130,29 +139,26 @@ def _alias(array: Array) -> Definition:
 
 
 def _collect(
-    array: Array, equations: Sequence[Equation], adjoints: Mapping[Array, Definition]
+    array: Array, places: Sequence[_Place], adjoints: Mapping[Array, Definition]
 ) -> tuple[tuple[Index, ...], Expr, list[str]]:
     """dE/d array[indices], summed over every place where the array occurs."""
     indices: tuple[Index, ...] | None = None
     parts: list[Expr] = []
     uses: list[str] = []
-    for equation in equations:
-        if not isinstance(equation.rhs, Expr) or equation.array not in adjoints:
+    for equation, ref, slope, bound in places:
+        if equation.array not in adjoints:
             continue
         assert isinstance(equation.lhs, Ref)
-        for ref, slope, bound in occurrences(equation.rhs):
-            if ref.array != array:
-                continue
-            parameters, value = adjoints[equation.array]
-            outer = rename(value, dict(zip(parameters, equation.lhs.indices, strict=True)))
-            over = tuple(i for i in (*equation.lhs.indices, *bound) if i not in ref.indices)
-            part = _pull(total(over, in_order(slope, outer)))
-            if indices is None:
-                indices = ref.indices
-            else:
-                part = rename(part, dict(zip(ref.indices, indices, strict=True)))
-            parts.append(part)
-            uses.append(equation.name)
+        parameters, value = adjoints[equation.array]
+        outer = rename(value, dict(zip(parameters, equation.lhs.indices, strict=True)))
+        over = tuple(i for i in (*equation.lhs.indices, *bound) if i not in ref.indices)
+        part = _pull(total(over, in_order(slope, outer)))
+        if indices is None:
+            indices = ref.indices
+        else:
+            part = rename(part, dict(zip(ref.indices, indices, strict=True)))
+        parts.append(part)
+        uses.append(equation.name)
     if indices is None:
         return indices_of(array), mul(0, ONE), uses
     return indices, add(*parts), uses

@@ -73,6 +73,9 @@ class Index:
     axis: Axis
     letter: str
 
+    def __hash__(self) -> int:  # one hash of plain values in place of one of an axis within it
+        return hash((self.axis.layer, self.letter))
+
 
 class Expr:
     """Any expression. Arithmetic operators build new nodes."""
