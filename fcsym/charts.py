@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cost_chart", "error_chart"]
 
+_MOST = 1_000_000
 _WIDTHS = tuple(2**n for n in range(11))
 _POINTS = 250  # of a curve; more cannot be told apart
 _TITLES = {
@@ -45,9 +46,11 @@ def cost_chart(
         raise ArgumentError(f"{network} has no hidden layer: there is no width to vary.")
     if what not in ("operations", "state"):
         raise ArgumentError(f"what is {str(what)[:40]!r}: choose operations or state.")
-    if len(widths) < 2 or any(isinstance(w, bool) or not isinstance(w, int) or w < 1 for w in widths):
-        raise ArgumentError(f"widths is {str(widths)[:40]}: give at least two whole numbers from 1.")
-    if isinstance(inputs, bool) or not isinstance(inputs, int) or inputs < 0:
+    if not isinstance(widths, Sequence) or any(isinstance(w, bool) or not isinstance(w, int) for w in widths):
+        raise ArgumentError(f"widths is {str(widths)[:40]}: give a list of whole numbers.")
+    if len(set(widths)) < 2 or not all(1 <= w <= _MOST for w in widths):
+        raise ArgumentError(f"widths is {str(widths)[:40]}: give at least two different ones from 1 to {_MOST}.")
+    if isinstance(inputs, bool) or not isinstance(inputs, int) or not 0 <= inputs <= _MOST:
         raise ArgumentError(f"inputs is {str(inputs)[:40]}: give a whole number from 0.")
     hidden = [length(Axis(n)) for n in range(1, len(network.layers))]
     numbers = {}

@@ -24,10 +24,11 @@ from fcsym.errors import ArgumentError, MissingTool, SizeError
 from fcsym.expression import Number, Ref
 from fcsym.maps import arrays_of, default_plane, numbers_of, sample, table_of, value_ends
 from fcsym.network import Network
-from fcsym.notation import flat_latex
+from fcsym.notation import flat_latex, scalar_name
 from fcsym.render import formula
 from fcsym.render.content import MAX_FLAT, element
 from fcsym.render.picture import Picture
+from fcsym.render.text import Written
 
 __all__ = ["Explorer", "Quantity", "Still", "explore"]
 
@@ -206,7 +207,8 @@ class Explorer:
     def _left(self, equation: Equation) -> Any:
         shape = self.derivation.network.shape(equation.array)
         place = (0, self.unit - 1)[2 - len(shape) :]
-        return formula.Written(flat_latex(self.derivation.network, equation.array, place), 2.0)
+        network = self.derivation.network
+        return Written(flat_latex(network, equation.array, place), 2.0, scalar_name(network, equation.array, place))
 
     def _map(self) -> Picture:
         values = self.values

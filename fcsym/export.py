@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError, ExportError
-from fcsym.files import write_text
+from fcsym.files import file_name, write_text
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.kernel.scheme import SchemeKernel, compile_scheme
@@ -48,7 +48,7 @@ def export(scheme: Scheme, path: str | Path, target: str | None = None, force: b
     Raises ArgumentError for a path that cannot be used, CompileError for an unknown target, ExportError where the
     scheme does not agree with automatic differentiation; nothing is written then.
     """
-    where = Path(path)
+    where = file_name(path)
     chosen = _target(where, target)
     stem = check_name(where.stem, "export")
     files = {where.parent / name: text for name, text in _files(scheme, chosen, stem).items()}

@@ -6,6 +6,7 @@ crossing on each side of the cell is found by bisection, so that borders are as 
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
@@ -60,7 +61,7 @@ def case_map(
     width = d.network.widths[equation.array.axes[-1].layer]
     if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
         raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
-    given = _given(at or {}, names, scalars)
+    given = _given({} if at is None else at, names, scalars)
     spans = value_ends(ends, names)
     kernel = _Kernel(d, d.compile().step, equation, unit - 1, scalars, names)
     values = _sample(kernel, scalars, given, spans)
@@ -157,7 +158,7 @@ def _plane(plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, st
     if isinstance(plane, str) or not isinstance(plane, Sequence) or len(plane) != 2 or plane[0] == plane[1]:
         raise ArgumentError(f"plane is {str(plane)[:40]!r}: give two different names, such as ('x_1', 'x_2').")
     for name in plane:
-        if name not in scalars:
+        if not isinstance(name, str) or name not in scalars:
             raise ArgumentError(
                 f"There is no number {str(name)[:40]!r} to vary: choose two of {', '.join(list(scalars)[:40])}."
             )
@@ -165,6 +166,8 @@ def _plane(plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, st
 
 
 def _given(at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]) -> dict[str, float]:
+    if not isinstance(at, Mapping):
+        raise ArgumentError(f"at is {str(at)[:40]!r}: give values by their names, such as {{'w_1': 0.5}}.")
     for name, value in at.items():
         if name not in scalars or name in names:
             raise ArgumentError(f"at has {str(name)[:40]!r}, which is no number that is held: leave it out.")
@@ -173,7 +176,7 @@ def _given(at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, 
 
 
 def _real(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ArgumentError(f"{what} is {str(value)[:40]!r}: give a finite number.")
     return float(value)
 

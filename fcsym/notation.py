@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterator, Sequence
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -19,18 +20,26 @@ if TYPE_CHECKING:
     from fcsym.network import Network
 
 __all__ = [
+    "GREEK",
     "check_name",
-    "element_latex",
     "element_name",
     "flat_latex",
     "latex_array",
+    "own_names",
     "scalar_name",
     "weight_names",
 ]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 
-_GREEK = {"eta": r"\eta", "kappa": r"\kappa", "alpha": r"\alpha", "rho": r"\rho"}
+GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta":
+    "θ", "iota": "ι", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ",
+    "sigma": "σ", "tau": "τ", "upsilon": "υ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ",
+    "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ", "Pi": "Π", "Sigma": "Σ", "Upsilon": "Υ", "Phi": "Φ",
+    "Psi": "Ψ", "Omega": "Ω",
+}  # fmt: skip
+"""Names of Greek letters, which LaTeX has as commands."""
 _LATEX = {
     "yg": ("y", r"\mathrm{g}"),
     "vc": ("v", r"\mathrm{c}"),
@@ -94,7 +103,7 @@ _C_KEYWORDS = frozenset(
 
 def latex_array(array: Array, indices: Sequence[str] = ()) -> str:
     r"""`W2_new` => W^{(2)\prime}_{ij}; the prime and the layer share one superscript."""
-    base, mark = _LATEX.get(array.symbol, (_GREEK.get(array.symbol, array.symbol), ""))
+    base, mark = _LATEX.get(array.symbol, (rf"\{array.symbol}" if array.symbol in GREEK else array.symbol, ""))
     upper = f"({array.layer})" if array.layer is not None else ""
     upper += mark + (r"\prime" if array.after else "")
     lower = "".join(indices) if all(len(i) == 1 for i in indices) else ",".join(indices)
@@ -197,9 +206,10 @@ def flat_latex(network: Network, array: Array, position: Sequence[int]) -> str:
     offset = _offset(position, shape)
     if base in network.parameters:
         own = _own_name(network, base, position, offset)
-        if own:
-            return element_latex(f"{own}_new" if array.after else own)
         upper = f"^{{{prime}}}" if prime else ""
+        if own:
+            letter, lower = _own_latex(own)
+            return f"{letter}{upper}{lower}"
         return f"{array.symbol.lower()}{upper}_{{{_counted(network, base) + offset + 1}}}"
     if array.symbol == "delta" and array.layer == len(network.layers):
         lower = "" if shape == (1,) else f"_{{{position[0] + 1}}}"
@@ -215,22 +225,28 @@ def flat_latex(network: Network, array: Array, position: Sequence[int]) -> str:
     return latex_array(array, [",".join(lower_parts)] if lower_parts else [])
 
 
+def _own_latex(name: str) -> tuple[str, str]:
+    r"""A reader's name => its letter and what stands below: different names never look the same, nor like ours.
+
+    a_1 => a_{1}; alpha_in => \alpha_{\mathrm{in}}; a_new_1 => a_{\mathrm{new},1}; W1 => \mathrm{W1}.
+    """
+    head, *rest = name.split("_")
+    letter = rf"\{head}" if head in GREEK else head if len(head) == 1 else rf"\mathrm{{{head}}}"
+    lower = ",".join(part if part.isdigit() else rf"\mathrm{{{part}}}" if part else r"\_" for part in rest)
+    return letter, f"_{{{lower}}}" if rest else ""
+
+
+def own_names(network: Network) -> tuple[tuple[str, str], ...]:
+    r"""(the reader's name, what is called so), both as LaTeX: (A, W^{(1)}), or (a_{1}, W^{(1)}_{11}) and so on."""
+    if not network.names:
+        return ()
+    if len(network.names) == len(network.parameters):
+        called = [latex_array(theta) for theta in network.parameters]
+    else:
+        places = [(theta, p) for theta in network.parameters for p in product(*map(range, network.shape(theta)))]
+        called = [latex_array(theta, [str(n + 1) for n in place]) for theta, place in places]
+    return tuple(("".join(_own_latex(name)), what) for name, what in zip(network.names, called, strict=True))
+
+
 def _matrices(network: Network) -> Iterator[Array]:
     return (theta for theta in network.parameters if len(theta.axes) == 2)
-
-
-def element_latex(name: str) -> str:
-    r"""`w_5` => w_{5}, `W1_1_2` => W^{(1)}_{1,2}, `y_g` => y_{\mathrm{g}}."""
-    head, *rest = name.split("_")
-    if (head, rest[:1]) == ("dE", ["dY"]):
-        lower = f"_{{{','.join(rest[1:])}}}" if rest[1:] else ""
-        return rf"\tfrac{{\mathrm{{d}}E}}{{\mathrm{{d}}Y{lower}}}"
-    after = "new" in rest
-    numbers = [part for part in rest if part.isdigit()]
-    words = [part for part in rest if not part.isdigit() and part != "new"]
-    match = re.fullmatch(r"([A-Za-z]+?)(\d*)", head, re.ASCII)
-    base, layer = (match[1], match[2]) if match else (head, "")
-    base, mark = _LATEX.get(base, (_GREEK.get(base, base if len(base) == 1 else rf"\mathrm{{{base}}}"), ""))
-    upper = (f"({layer})" if layer else "") + mark + (r"\prime" if after else "")
-    lower = ",".join([*(rf"\mathrm{{{word}}}" for word in words), *numbers])
-    return base + (f"^{{{upper}}}" if upper else "") + (f"_{{{lower}}}" if lower else "")

@@ -12,6 +12,7 @@ import pytest
 
 import fcsym
 from fcsym.errors import ArgumentError
+from fcsym.schemes import every_scheme
 
 SVG = "{http://www.w3.org/2000/svg}"
 NETWORK = fcsym.Network.parse("8-4-4-2")
@@ -68,6 +69,53 @@ def test_the_error_curves_are_the_errors(experiment):
             assert heights == pytest.approx(list(run.error), abs=highest / 1000)
 
 
+def texts(picture, kind):
+    """(x, y, text) of every text of a class."""
+    root = ElementTree.fromstring(picture.svg)
+    found = [t for t in root.iter(f"{SVG}text") if t.attrib.get("class", "") == kind]
+    return [(float(t.attrib["x"]), float(t.attrib["y"]), "".join(t.itertext()).replace("−", "-")) for t in found]
+
+
+def test_the_numbers_on_the_axes_are_those_of_the_places_where_they_stand(experiment):
+    picture = fcsym.error_chart(experiment)
+    runs = [run for run in experiment.runs if run.technique in ("weights", "compensation", "states")]
+    for n, technique in enumerate(("weights", "compensation", "states")):
+        highest = max(run.worst for run in runs if run.technique == technique) * 1e16
+        ticks = [(y - 4, float(t)) for x, y, t in texts(picture, "fc-soft fc-end") if 0 < y - 52 - n * 190 < 160]
+        assert len(ticks) > 2
+        for y, number in ticks:
+            assert (52 + n * 190 + 150 - y) / 150 * highest == pytest.approx(number, abs=highest / 500)
+    steps = [(x, float(t)) for x, y, t in texts(picture, "fc-soft") if t.isdigit()]
+    assert len(steps) > 3
+    for x, step in steps:
+        assert (x - 62) / 520 * 40 == pytest.approx(step, abs=0.1)
+    costs = fcsym.cost_chart(NETWORK, widths=(1, 100))
+    widths = [(x, float(t)) for x, y, t in texts(costs, "fc-soft") if t.isdigit()]
+    assert [w for _, w in widths] == [1, 10, 100]
+    assert [x for x, _ in widths] == pytest.approx([62, 322, 582])
+
+
+def test_the_key_names_every_curve_with_its_colour_and_its_dashes(experiment):
+    for picture in (fcsym.error_chart(experiment), fcsym.cost_chart(fcsym.Network.parse("2-2-1"))):
+        root = ElementTree.fromstring(picture.svg)
+        lines = [p.attrib for p in root.iter(f"{SVG}path") if p.attrib.get("class") == "fc-line"]
+        key = [p for p in lines if "h26" in p["d"]]
+        styles = [(p["stroke"], p.get("stroke-dasharray")) for p in key]
+        assert len(set(styles)) == len(styles)
+        drawn = [(p["stroke"], p.get("stroke-dasharray")) for p in lines if p not in key]
+        assert set(drawn) == set(styles)
+        names = [t for _, _, t in texts(picture, "fc-soft fc-left")][-len(key) :]
+        if "scheme" in picture.words or "backprop" in names:
+            assert names == list(
+                fcsym.cost_chart.__globals__["every_scheme"](fcsym.Network.parse("2-2-1"), "sequential")
+            )
+            continue
+        runs = [run for run in experiment.runs if run.technique == "weights"]
+        assert names == [f"{run.sample}, {run.order}" for run in runs]
+        for run, style in zip(runs, styles, strict=True):
+            assert (style[1] is not None) is (run.order == "sequential")
+
+
 def test_of_many_steps_the_worst_is_drawn(experiment):
     rng = np.random.default_rng(0)
     runs = tuple(
@@ -106,7 +154,8 @@ def test_charts_are_pictures(experiment, tmp_path):
     ("arguments", "settings"),
     [
         (("2-2-1",), {}), ((fcsym.Network.parse("2-1"),), {}), ((NETWORK, "time"), {}), ((NETWORK,), {"widths": (1,)}),
-        ((NETWORK,), {"widths": (0, 1)}), ((NETWORK,), {"inputs": -1}),
+        ((NETWORK,), {"widths": (0, 1)}), ((NETWORK,), {"inputs": -1}), ((NETWORK,), {"widths": 5}),
+        ((NETWORK,), {"widths": (3, 3)}), ((NETWORK,), {"widths": (1, 10**400)}), ((NETWORK,), {"widths": None}),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_one_sentence(arguments, settings):

@@ -4,14 +4,16 @@ import os
 import re
 import stat
 import subprocess
+from itertools import product
 
 import pytest
 from conftest import need
 
 from fcsym.derivation import derive
 from fcsym.equation import Cases, Rule, Verdict
-from fcsym.errors import ArgumentError, CompileError, MissingTool, SizeError
+from fcsym.errors import ArgumentError, CompileError, MissingTool, NetworkError, SizeError
 from fcsym.network import Network
+from fcsym.notation import flat_latex
 from fcsym.render import formula
 from fcsym.render.content import content
 from fcsym.render.latex import document
@@ -63,6 +65,14 @@ def test_no_network_has_a_box_that_is_too_full(derivation, tmp_path):
     assert not said_of(derivation.latex(), tmp_path)
     if derivation.network.widths in ((2, 2, 1), (2, 3, 2, 2)):
         assert not said_of(derivation.latex(notation="paper"), tmp_path)
+
+
+@pytest.mark.parametrize(("widths", "bias"), [("3-3-1", False), ("2-3-1", False), ("3-2-1", True), ("1-1-1-1", False)])
+def test_powers_of_sums_are_broken_too(widths, bias, order, tmp_path):
+    """In linear networks P is a square over a sum of many terms."""
+    d = derive(Network.parse(widths, "identity", bias=bias), order)
+    assert not said_of(d.latex(), tmp_path)
+    assert not said_of(d.latex(notation="paper"), tmp_path)
 
 
 def test_names_of_any_length_fit(tmp_path, order):
@@ -216,6 +226,26 @@ def test_a_reader_s_own_names_are_used(tmp_path):
     (tmp_path / "net.toml").write_text('widths = [1, 1, 1]\nnames = ["inner", "outer"]\n')
     text = derive(Network.load(tmp_path / "net.toml")).latex(notation="paper")
     assert r"s_{1} = \mathrm{inner} \, x_{1}" in text or r"s = \mathrm{inner} \, x" in text
+    assert r"$\mathrm{inner} = W^{(1)}$" in text
+
+
+def test_names_of_readers_look_like_nothing_else(tmp_path):
+    """What would be a prime, another letter or a quantity of the derivation, were it one of ours."""
+    names = ["H", "h", "a_1_b", "a_b_1", "a_new_1", "qs", "lo", "g_1_x", "W1", "mu", "Sww", "E_"]
+    (tmp_path / "net.toml").write_text(f"widths = [2, 4, 1]\nnames = {names}\n")
+    d = derive(Network.load(tmp_path / "net.toml"))
+    flat = [flat_latex(d.network, a, p) for a in d.network.parameters for p in product(*map(range, d.network.shape(a)))]
+    assert flat == [
+        "H", "h", r"a_{1,\mathrm{b}}", r"a_{\mathrm{b},1}", r"a_{\mathrm{new},1}", r"\mathrm{qs}", r"\mathrm{lo}",
+        r"g_{1,\mathrm{x}}", r"\mathrm{W1}", r"\mu", r"\mathrm{Sww}", r"E_{\_}",
+    ]  # fmt: skip
+    others = {flat_latex(d.network, e.array, (0,) * len(e.array.axes)) for e in d if e.defines}
+    assert not others & set(flat)
+    assert not said_of(d.latex(notation="paper"), tmp_path)
+    for name in ("p", "P", "r", "v", "s", "x", "dv", "vc", "rho"):
+        (tmp_path / "net.toml").write_text(f"widths = [1, 1, 1]\nnames = ['{name}', 'b']\n")
+        with pytest.raises(NetworkError, match="already means something"):
+            Network.load(tmp_path / "net.toml")
 
 
 def test_a_summary_has_equations_and_verdicts_only(derivation):
@@ -308,6 +338,22 @@ def test_without_an_engine_one_sentence(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_document_runs_nothing(tmp_path, monkeypatch):
+    """LaTeX can start programs and write elsewhere, and is told not to, whatever a document says."""
+    need("pdflatex")
+    from fcsym.render.pdf import compiled
+
+    place = tmp_path / "written"
+    text = r"\documentclass{article}\begin{document}\immediate\write18{touch PLACE}x\end{document}"
+    text = text.replace("PLACE", str(place))
+    assert compiled(text).startswith(b"%PDF-")
+    assert not place.exists()
+    wide = text.replace(r"\immediate\write18{touch", r"\newwrite\f\immediate\openout\f=").replace("}x", ".tex x")
+    with pytest.raises(CompileError):
+        compiled(wide)
+    assert not place.with_suffix(".tex").exists()
+
+
 @pytest.mark.parametrize("name", ["pdflatex", "tectonic"])
 def test_either_engine_will_do_and_its_failure_is_told(name, tmp_path, monkeypatch):
     bin_, out = tmp_path / "bin", tmp_path / "out"
@@ -320,6 +366,7 @@ def test_either_engine_will_do_and_its_failure_is_told(name, tmp_path, monkeypat
     for script, said in (
         ("echo %PDF- > derivation.pdf", None),
         ("echo '! Emergency stop.' > derivation.log; exit 1", "Emergency stop"),
+        ("echo half > derivation.pdf; exit 1", "made no PDF"),
     ):
         engine.write_text(f"#!/bin/sh\n{script}\n")
         engine.chmod(engine.stat().st_mode | stat.S_IXUSR)
@@ -328,4 +375,7 @@ def test_either_engine_will_do_and_its_failure_is_told(name, tmp_path, monkeypat
         else:
             with pytest.raises(CompileError, match=said):
                 d.save(out / "y.pdf")
+    with pytest.raises(CompileError):
+        d.save(out / "x.pdf")
+    assert (out / "x.pdf").read_bytes() == b"%PDF-\n"  # what was there before
     assert [made.name for made in out.iterdir()] == ["x.pdf"]

@@ -10,6 +10,7 @@ from browser import Browser
 from conftest import NETWORKS, need
 
 import fcsym
+from fcsym.activation import Piece, piecewise_linear
 from fcsym.derivation import derive
 from fcsym.equation import Cases
 from fcsym.errors import ArgumentError
@@ -91,6 +92,26 @@ def polygons(picture):
     }
 
 
+def axis_numbers(picture, direction):
+    """(share of the axis, number) for what stands below a map (0) or at its side (1)."""
+    root = ElementTree.fromstring(picture.svg)
+    found = []
+    for t in root.iter(f"{SVG}text"):
+        if t.attrib.get("class") == "fc-soft":
+            x, y = float(t.attrib["x"]), float(t.attrib["y"])
+            if (y == 14 + 320 + 19) is (direction == 0):
+                share = (x - 62) / 320 if direction == 0 else 1 - (y - 4 - 14) / 320
+                found.append((share, float(t.text.replace("−", "-"))))
+    return found
+
+
+def axis_names(picture):
+    """The names of both axes, that below the map first."""
+    root = ElementTree.fromstring(picture.svg)
+    plain = [t for t in root.iter(f"{SVG}text") if "class" not in t.attrib]
+    return ["".join(t.itertext()) for t in sorted(plain, key=lambda t: -float(t.attrib["y"]))]
+
+
 def inside(polygon, x, y):
     crossed = False
     for (a, b), (c, e) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
@@ -136,6 +157,12 @@ def test_a_map_shows_the_true_case_everywhere(plane, unit, order):
         seen.add(case)
         x, y = 62 + 320 * a, 14 + 320 * (1 - b)
         wrong += not any(inside(polygon, x, y) for polygon in shapes.get(case, []))
+    for n, (low, high) in enumerate(ends):  # the numbers on the axes stand where they are
+        ticks = axis_numbers(picture, n)
+        assert len(ticks) == 5
+        for share, number in ticks:
+            assert low + (high - low) * share == pytest.approx(number)
+    assert axis_names(picture) == [name.replace("eta", "η").replace("_", "") for name in plane]
     assert wrong <= (0 if "eta" in plane else 3)  # over x there are slivers, thinner than a cell
     assert len(seen) > 1
 
@@ -144,8 +171,25 @@ def test_a_wrong_map_would_be_seen():
     """Maps of the two orders differ, and each agrees with its own order only."""
     net = Network.parse("2-2-1")
     at = {"w_1": 1.2, "w_2": 0.3, "w_3": 0.8, "w_4": 1.5, "w_6": -0.9, "x_1": 1.5, "x_2": -1.0, "y_g": 1.5}
-    a, b = (case_map(derive(net, order), ("eta", "w_5"), at=at).svg for order in ("simultaneous", "sequential"))
-    assert a != b
+    a, b = (case_map(derive(net, order), ("eta", "w_5"), at=at) for order in ("simultaneous", "sequential"))
+    assert polygons(a) != polygons(b)
+
+
+def test_cases_have_colours_of_their_own():
+    """Three pieces have nine cases, and five have twenty-five."""
+    for count in (3, 5):
+        level, made = Fraction(0), []
+        for n in range(count):
+            slope = Fraction((-1) ** n * (n + 1))
+            start = Fraction(n - 1)
+            made.append(Piece(Fraction(n) if n < count - 1 else None, slope, level - slope * start))
+            level += slope
+        phi = piecewise_linear("zigzag", made)
+        picture = case_map(derive(Network.mlp([2, 2, 1], activation=phi)), ends=((-6, 6), (-6, 6)))
+        root = ElementTree.fromstring(picture.svg)
+        keys = [r.attrib for r in root.iter(f"{SVG}rect") if r.attrib.get("width") == "12"]
+        colours = [(key["fill"], key.get("fill-opacity")) for key in keys]
+        assert len(set(colours)) == len(colours) > (6 if count == 3 else 12)
 
 
 def test_the_regions_fill_the_map(order):

@@ -258,3 +258,10 @@ def test_swapped_names_are_refuted():
 
 def test_thirty_layers_end():
     assert derive(Network.parse("-".join(["2"] * 31)), "sequential").proof.holds
+
+
+def test_one_smooth_unit_below_a_layer_of_pieces_is_no_obstacle(order):
+    """Of one piecewise-linear unit below z3 knows how it moves; of a smooth one nothing."""
+    d = derive(Network.mlp([2, 1, 2, 1], activation=["tanh", "relu"]), order)
+    assert d.proof.holds
+    assert all(f.possible for f in d.proof.findings if f.equation == "dv2" and f.case)

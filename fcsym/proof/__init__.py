@@ -129,7 +129,8 @@ class _Examiner:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
         if layer is None or layer < 2 or self.network.widths[layer - 1] != 1 or self.network.layers[layer - 1].bias:
             return None
-        return self.network.layers[layer - 2].activation
+        below = self.network.layers[layer - 2].activation
+        return None if below.is_smooth else below  # of a smooth one z3 knows nothing
 
     def _row(self, equation: Equation, branch: Branch, table: Table) -> Finding:
         finding = self._value(equation, branch, table)

@@ -14,15 +14,16 @@ __all__ = ["Line", "Panel", "chart"]
 _WIDTH, _LEFT, _RIGHT, _TOP, _GAP, _KEY = 520, 62, 26, 52, 40, 22
 _STYLE = """<style>
 .fc-chart { --fc-l0: #0060a8; --fc-l1: #b8480a; --fc-l2: #6b7078; --fc-l3: #11744f; --fc-l4: #9b3f86;
-  --fc-l5: #8a6a00; }
+  --fc-l5: #8a6a00; --fc-l6: #c0203f; --fc-l7: #4a5cc0; }
 @media (prefers-color-scheme: dark) { .fc-chart { --fc-l0: #6cb2ee; --fc-l1: #f0905a; --fc-l2: #a4abb5;
-  --fc-l3: #5cc39a; --fc-l4: #d890c8; --fc-l5: #d8b84a; } }
+  --fc-l3: #5cc39a; --fc-l4: #d890c8; --fc-l5: #d8b84a;
+  --fc-l6: #ff7f96; --fc-l7: #9aa8ff; } }
 .fc-chart path { fill: none; }
 .fc-chart .fc-line { stroke-width: 1.3; stroke-linejoin: round; }
 .fc-chart .fc-rule { stroke: var(--fc-line); stroke-width: 0.6; }
 .fc-chart .fc-end { text-anchor: end; }
 </style>"""
-_COLOURS = 6
+_COLOURS = 8
 
 
 @dataclass(frozen=True, slots=True)

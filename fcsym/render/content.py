@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from fcsym.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
 from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
 from fcsym.expression import Apply, Array, Axis, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
-from fcsym.notation import flat_latex, scalar_name
+from fcsym.notation import flat_latex, own_names, scalar_name
 from fcsym.render.flat import written_out
-from fcsym.render.formula import Written
+from fcsym.render.text import Written
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.document import Document
+    from fcsym.network import Network
     from fcsym.proof import Finding
 
 __all__ = [
@@ -129,6 +130,7 @@ class Content:
     small: bool  # whether a person can follow every number
     flat: bool  # a name for every number
     remark: str  # how such names are to be read, in a sentence
+    legend: tuple[tuple[bool, str], ...]  # the reader's names of weights: parts of a sentence, True for LaTeX
     full: bool
     assumptions: tuple[str, ...]
     state: tuple[Carried, ...]  # what a scheme carries from step to step
@@ -251,6 +253,7 @@ def content(
         small=_weights(first) <= MAX_FLAT,
         flat=flat,
         remark=_remark(document),
+        legend=_legend(first.network),
         full=full,
         assumptions=assumptions,
         state=_state(document, invariants) if only is None else (),
@@ -470,7 +473,8 @@ def _flat_name(d: Derivation) -> Any:
     @cache
     def name(array: Array, position: tuple[int, ...]) -> Written:
         latex = flat_latex(d.network, array, position)
-        return Written(latex, _letters(latex), not latex.startswith(r"\tfrac"))
+        plain = scalar_name(d.network, array, position)
+        return Written(latex, _letters(latex), plain, not latex.startswith(r"\tfrac"))
 
     return name
 
@@ -502,6 +506,17 @@ def _remark(document: Document) -> str:
         return f"{names}."
     listed = ", ".join(f"`{symbol}`" for symbol in carried)
     return f"{names}; what there is one of per weight ({listed}) carries the weight's number."
+
+
+def _legend(network: Network) -> tuple[tuple[bool, str], ...]:
+    """A = W^{(1)}, B = W^{(2)}: what the reader called A and B; of many names the first ones."""
+    names = own_names(network)
+    if not names:
+        return ()
+    parts: list[tuple[bool, str]] = [(False, "The weights have names of their own: ")]
+    for own, what in names[:MAX_FLAT]:
+        parts += [(True, f"{own} = {what}"), (False, ", ")]
+    return (*parts[:-1], (False, "." if len(names) <= MAX_FLAT else ", and so on in row order."))
 
 
 # ------------------------------------------------------------------------------------------------ closed forms

@@ -29,7 +29,9 @@ from fcsym.expression import (
     mul,
     power,
 )
-from fcsym.render.formula import Written, expression, width
+from fcsym.render import text
+from fcsym.render.formula import expression, width
+from fcsym.render.text import Written
 
 __all__ = ["written_out"]
 
@@ -82,7 +84,8 @@ def _element(node: Expr, binding: Binding, sizes: Mapping[Axis, int], name: Name
             if len(every) == 1:
                 return every[0]
             listed = ", ".join(map(expression, every))
-            return Written(rf"\{kind}\left({listed}\right)", 3 + sum(width(each) + 1 for each in every))
+            plain = f"{kind}({', '.join(map(text.expression, every))})"
+            return Written(rf"\{kind}\left({listed}\right)", 3 + sum(width(each) + 1 for each in every), plain)
         case Apply(phi, argument, derivative):
             return Apply(phi, _element(argument, binding, sizes, name), derivative)
     raise UnsupportedExpression(f"{node!r} cannot be written out: choose the indexed notation.")

@@ -14,10 +14,10 @@ from fractions import Fraction
 from fcsym.equation import Branch, Cases, Condition, Equation
 from fcsym.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, mul
 from fcsym.notation import latex_array
+from fcsym.render.text import Written
 
 __all__ = [
     "LINE",
-    "Written",
     "case_name",
     "condition",
     "conditions",
@@ -37,15 +37,6 @@ LINE = 62
 _SUM, _PRODUCT, _ATOM = range(3)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Written(Expr):
-    """A leaf that is already LaTeX: the name of one number, w_5, with its width in ordinary letters."""
-
-    latex: str
-    width: float
-    atom: bool = True  # False: a power of it needs parentheses
-
-
 # ------------------------------------------------------------------------------------------------ expressions
 
 
@@ -59,7 +50,7 @@ def _latex(node: Expr) -> tuple[str, int]:
     match node:
         case Number(value):
             return _number(value), _SUM if value < 0 else _ATOM
-        case Written(latex, _, atom):
+        case Written(latex, _, _, atom):
             return latex, _ATOM if atom else _PRODUCT
         case Ref(array, indices):
             return latex_array(array, [index.letter for index in indices]), _ATOM
@@ -152,7 +143,7 @@ def width(node: Expr) -> float:
     match node:
         case Number(value):
             return len(str(value)) if value.denominator == 1 else 2 + 0.5 * len(str(value.denominator))
-        case Written(_, wide, _):
+        case Written(_, wide):
             return wide
         case Ref(array, indices):
             upper = (2.5 if array.layer is not None else 0) + (0.5 if array.after else 0)
@@ -212,6 +203,8 @@ def _chunks(node: Expr, room: float) -> list[_Chunk]:
         return _bracketed(node.body, room, rf"\sum_{{{letters}}} ", 2.5)
     if isinstance(node, Mul):
         return _factors(node.factors, room)
+    if isinstance(node, Pow) and isinstance(node.base, Add) and node.exponent > 0:
+        return _factors((node,), room)
     return [_Chunk(_at(node, _SUM), width(node))]
 
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from fcsym.equation import Cases, Equation, Verdict
-from fcsym.expression import Apply, Ref
+from fcsym.expression import Apply
 from fcsym.notation import latex_array
 from fcsym.render import formula, text
 from fcsym.render.content import NOTHING, Chapter, Content, Row, Section, Step, content, counted
@@ -84,7 +84,11 @@ def fragment(d: Document) -> str:
 def _converted(latex: str, display: str) -> str:
     from latex2mathml.converter import convert
 
-    return str(convert(_upright(latex).replace("{aligned}", "{align*}"), display=display))  # it knows no aligned
+    known = _APART.sub(r"\\\\", _upright(latex).replace("{aligned}", "{align*}"))  # it knows no aligned, no \\[1ex]
+    return str(convert(known, display=display))
+
+
+_APART = re.compile(r"\\\\\[[\d.]+ex\]")
 
 
 _MATHRM = re.compile(r"\\(?:mathrm|operatorname)\{([^{}]*)\}('*)")
@@ -156,6 +160,8 @@ def _header(page: Content, network: Network) -> Iterator[str]:
     for sentence in (*page.about, page.remark if page.flat else ""):
         if sentence:
             yield f'<p class="soft">{_prose(sentence, page)}</p>'
+    if page.legend:
+        yield f'<p class="soft">{_inline(page.legend)}</p>'
     yield '<ul class="counts" aria-label="verdicts">'
     for verdict, count in page.counts:
         yield (
@@ -163,9 +169,8 @@ def _header(page: Content, network: Network) -> Iterator[str]:
             f"{counted(verdict, count)}</li>"
         )
     yield "</ul>"
-    if page.full:
-        kind = ' class="scroll" tabindex="0"' if len(network.layers) > 2 else ""
-        yield f"<figure{kind}>{draw(network).svg}</figure>"
+    if page.full:  # at its own size, so that its letters can be read on a phone
+        yield f'<figure class="scroll" tabindex="0" aria-label="network">{draw(network).svg}</figure>'
     yield "</header>"
 
 
@@ -270,15 +275,20 @@ def _step(step: Step, page: Content, level: int) -> Iterator[str]:
     yield f'<h{level} class="number">{_link(step.number)}</h{level}>'
     if step.has_cases:
         lead = ", ".join(formula.expression(written.lhs) for written in step.written)
-        yield _box(rf"{lead} \quad\text{{by cases}}", f"{step.equation.name} by cases")
+        yield _box(rf"{lead} \quad\text{{by cases}}", f"{_spoken(step.written, left=True)} by cases")
     else:
-        yield _box(_display(step.written), text.equation(step.equation))
+        yield _box(_display(step.written), _spoken(step.written))
     yield f"{'' if step.verdict is None else _mark(step.verdict)}</div>"
     for written, rows in zip((w for w in step.written if isinstance(w.rhs, Cases)), step.rows, strict=True):
         yield from _case_table(written, rows, page)
     if page.full:
         yield from _reason(step, page)
     yield "</article>"
+
+
+def _spoken(written: Sequence[Equation], left: bool = False) -> str:
+    """The plain text of equations, or of their left-hand sides."""
+    return ", ".join(text.expression(item.lhs) if left else text.equation(item) for item in written)
 
 
 def _display(written: Sequence[Equation]) -> str:
@@ -293,20 +303,19 @@ def _below_each_other(lines: Sequence[str]) -> str:
 
 
 def _case_table(written: Equation, rows: Sequence[Row], page: Content) -> Iterator[str]:
-    left = formula.expression(written.lhs)
-    name = written.name if isinstance(written.lhs, Ref) else ""
+    left, spoken = formula.expression(written.lhs), text.expression(written.lhs)
     yield '<div class="scroll" tabindex="0" role="group" aria-label="case table">\n<table>'
-    yield f"<caption>{mathml(left, name or 'value', 'inline')}, case by case</caption>"
+    yield f"<caption>{mathml(left, spoken, 'inline')}, case by case</caption>"
     columns = ["case", "where", "value", "verdict", *(["remark"] if any(row.note for row in rows) else [])]
     yield "<thead><tr>" + "".join(f'<th scope="col">{column}</th>' for column in columns) + "</tr></thead>\n<tbody>"
     for row in rows:
-        when = ", ".join(text.condition(c) for c in row.branch.when) if name else row.branch.name
+        when = ", ".join(text.condition(c) for c in row.branch.when)
         value = row.branch.value
         cells = [
             f'<th scope="row">{_inline(formula.case_name(row.branch.name))}</th>',
             f'<td class="formula-cell">{mathml(formula.conditions(row.branch.when), when, "inline")}</td>',
             '<td class="formula-cell">'
-            + ("undefined" if value is None else mathml(_value(row), row.branch.name, "inline"))
+            + ("undefined" if value is None else mathml(_value(row), text.expression(value), "inline"))
             + "</td>",
             f"<td>{_mark(row.verdict)}</td>",
         ]
@@ -341,8 +350,8 @@ def _quoted(step: Step) -> str:
     """An equation where another one uses it."""
     if any(len(rows) > _MOST_ROWS_QUOTED for rows in step.rows):
         left = ", ".join(formula.expression(written.lhs) for written in step.written)
-        return _box(rf"{left} \quad\text{{by cases}}", f"{step.equation.name} by cases")
-    return _box(_display(step.written), text.equation(step.equation))
+        return _box(rf"{left} \quad\text{{by cases}}", f"{_spoken(step.written, left=True)} by cases")
+    return _box(_display(step.written), _spoken(step.written))
 
 
 # -------------------------------------------------------------------------------------------------- at the end
@@ -394,7 +403,7 @@ def _closed_forms(page: Content) -> Iterator[str]:
     for form in page.closed:
         case = f"{_inline(formula.case_name(form.case))}, " if form.case else ""
         yield f'<div class="step"><p class="small soft">{case}from {_link(form.number)} {_mark(form.verdict)}</p>'
-        yield f"{_box(formula.equation(form.equation), form.case or 'closed form')}</div>"
+        yield f"{_box(formula.equation(form.equation), text.equation(form.equation))}</div>"
     yield "</section>"
 
 
@@ -404,7 +413,8 @@ def _source(page: Content) -> Iterator[str]:
     yield '<section class="source" aria-labelledby="the-kernel">\n<h2 id="the-kernel">The kernel</h2>'
     yield "<p>The same equations as a function of arrays; leading axes broadcast.</p>"
     yield "<details>\n<summary>Source</summary>"
-    yield f'<pre class="scroll" tabindex="0"><code>{escape(page.source)}</code></pre>\n</details>\n</section>'
+    yield f'<pre class="scroll" tabindex="0" role="group" aria-label="source"><code>{escape(page.source)}</code></pre>'
+    yield "</details>\n</section>"
 
 
 def _citations(page: Content) -> Iterator[str]:

@@ -40,7 +40,7 @@ def compiled(source: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "derivation.tex").write_text(source, encoding="utf-8", newline="\n")
         try:
-            subprocess.run(
+            done = subprocess.run(
                 [path, *_ENGINES[name], "derivation.tex"], cwd=folder, env=environment, check=False,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_SECONDS,
             )  # fmt: skip
@@ -48,7 +48,7 @@ def compiled(source: str) -> bytes:
             reason = "it took too long" if isinstance(problem, subprocess.TimeoutExpired) else problem.strerror
             raise CompileError(f"{name} did not finish ({reason}): write a .tex file and compile it there.") from None
         made = Path(folder) / "derivation.pdf"
-        if not made.is_file():
+        if done.returncode or not made.is_file():
             log = Path(folder) / "derivation.log"
             said = re.search(r"^! (.*)$", log.read_text(errors="replace"), re.MULTILINE) if log.is_file() else None
             problem_text = said[1][:100] if said else "it left no message"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from fcsym.errors import ArgumentError
 from fcsym.expression import Array, Axis
-from fcsym.files import write_text
-from fcsym.notation import flat_latex, latex_array
+from fcsym.files import file_name, write_text
+from fcsym.notation import GREEK, flat_latex, latex_array
 
 if TYPE_CHECKING:
     from fcsym.network import Network
@@ -27,10 +27,12 @@ __all__ = ["Picture", "Region", "draw", "framed", "label", "region_map", "rounde
 _STYLE = """<style>
 .fc-picture { --fc-paper: #ffffff; --fc-ink: #1d2129; --fc-soft: #69717d; --fc-line: #b9bfc8; --fc-unit: #eef2f6;
   --fc-0: #9fc3e4; --fc-1: #f3cd8c; --fc-2: #e2e2de; --fc-3: #b9d9aa; --fc-4: #d9c0e0; --fc-5: #f3b3ac;
+  --fc-6: #7fcdbf; --fc-7: #c7a984; --fc-8: #f09fd0; --fc-9: #a9a6ea; --fc-10: #dbe070; --fc-11: #98a4b2;
   font-family: "Latin Modern Roman", "STIX Two Text", Charter, Georgia, serif; }
 @media (prefers-color-scheme: dark) { .fc-picture { --fc-paper: #1a1e24; --fc-ink: #e4e6e9; --fc-soft: #a0a8b3;
   --fc-line: #4a525d; --fc-unit: #262d36; --fc-0: #2f5f8f; --fc-1: #86601f; --fc-2: #3a4048; --fc-3: #3f6b3a;
-  --fc-4: #684a73; --fc-5: #87403a; } }
+  --fc-4: #684a73; --fc-5: #87403a; --fc-6: #1a6e62; --fc-7: #6e5532; --fc-8: #8e3f72; --fc-9: #4a47a0;
+  --fc-10: #6d7015; --fc-11: #55606e; } }
 .fc-picture text { fill: var(--fc-ink); font-size: 17px; text-anchor: middle; }
 .fc-picture .fc-soft { fill: var(--fc-soft); font: 12px system-ui, sans-serif; }
 .fc-picture .fc-left { text-anchor: start; }
@@ -62,7 +64,7 @@ class Picture:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file that ends in .svg; ArgumentError where that is not possible."""
-        where = Path(path)
+        where = file_name(path)
         if where.suffix != ".svg":
             raise ArgumentError(f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in .svg.")
         return write_text(where, self.svg + "\n")
@@ -86,7 +88,7 @@ def rounded(value: float) -> str:
 
 # ------------------------------------------------------------------------------------------------------ symbols
 
-_LETTERS = {r"\eta": "η", r"\delta": "δ", r"\varphi": "φ", r"\prime": "′"}
+_LETTERS = {r"\prime": "′", r"\varphi": "φ", **{rf"\{name}": letter for name, letter in GREEK.items()}}
 _SCRIPTS = re.compile(r"(?P<base>.*?)(?:\^\{(?P<upper>.*?)\})?(?:_\{(?P<lower>.*)\})?", re.DOTALL)
 
 
@@ -94,8 +96,7 @@ def _spans(latex: str) -> str:
     """A name in LaTeX as tspans: its letter in italics, what stands above and below smaller."""
     upright = latex.startswith(r"\mathrm")
     plain = re.sub(r"\\mathrm\{([^{}]*)\}", r"\1", latex)
-    for name, letter in _LETTERS.items():
-        plain = plain.replace(name, letter)
+    plain = re.sub(r"\\[A-Za-z]+", lambda found: _LETTERS[found[0]], plain).replace(r"\_", "_")
     found = _SCRIPTS.fullmatch(plain)
     assert found is not None
     style = "" if upright else ' font-style="italic"'
@@ -272,7 +273,12 @@ def _caption(network: Network, layer: int, x: float, height: float) -> Iterator[
 # --------------------------------------------------------------------------------------------------------- maps
 
 _SIDE, _LEFT, _TOP = 320, 62, 14
-_COLOURS = 6
+_COLOURS = 12
+
+
+def _colour(n: int) -> str:
+    """The n-th colour; after all of them come paler ones."""
+    return f"var(--fc-{n % _COLOURS})" + (f'" fill-opacity="{0.5 ** (n // _COLOURS):g}' if n >= _COLOURS else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +304,8 @@ def region_map(
     def body() -> Iterator[str]:
         for n, region in enumerate(regions):
             path = "".join(f"M{'L'.join(map(at, polygon))}z" for polygon in region.polygons)
-            colour = f"var(--fc-{n % _COLOURS})"
-            yield f'<path d="{path}" fill="{colour}" stroke="{colour}" stroke-width="0.7"/>'
+            stroke = f' stroke="{_colour(n)}" stroke-width="0.7"' if n < _COLOURS else ""
+            yield f'<path d="{path}" fill="{_colour(n)}"{stroke}/>'
         lines = "".join(f"M{'L'.join(map(at, border))}" for border in borders if _long_enough(border))
         yield f'<path class="fc-border" d="{lines}"/>'
         yield f'<rect class="fc-frame" x="{_LEFT}" y="{_TOP}" width="{_SIDE}" height="{_SIDE}"/>'
@@ -313,7 +319,7 @@ def region_map(
         yield from _axis(axes)
         for n, region in enumerate(regions):
             left, base = _LEFT + 160 * (n % 2), _TOP + _SIDE + 74 + 22 * (n // 2)
-            yield f'<rect x="{left}" y="{base - 10}" width="12" height="12" rx="2" fill="var(--fc-{n % _COLOURS})"/>'
+            yield f'<rect x="{left}" y="{base - 10}" width="12" height="12" rx="2" fill="{_colour(n)}"/>'
             yield label(left + 18, base, escape(region.name).replace("-&gt;", "→"), "fc-soft fc-left")
 
     height = _TOP + _SIDE + 74 + 22 * ((len(regions) + 1) // 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcsym.errors import ArgumentError, MissingTool
-from fcsym.files import refuse_place, write_bytes, write_text
+from fcsym.files import file_name, refuse_place, write_bytes, write_text
 
 if TYPE_CHECKING:
     from fcsym.document import Document
@@ -37,7 +37,7 @@ _NEEDS: dict[str, Callable[[], None]] = {".html": need_mathml, ".pdf": _need_eng
 
 def writable(path: str | os.PathLike[str]) -> Path:
     """The path, if such a file can be written there and what it needs is installed; ArgumentError or MissingTool."""
-    where = Path(path)
+    where = file_name(path)
     if where.suffix not in ENDINGS:
         raise ArgumentError(
             f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}."

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fcsym.equation import Cases, Condition, Equation
 from fcsym.expression import Add, Apply, Expr, Extreme, Mul, Number, Pow, Ref, Total
 
-__all__ = ["condition", "equation", "expression", "relation"]
+__all__ = ["Written", "condition", "equation", "expression", "relation"]
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Written(Expr):
+    """A leaf that is written already: the name of one number, w_5."""
+
+    latex: str
+    width: float  # in ordinary letters
+    text: str
+    atom: bool = True  # False: a power of it needs parentheses in LaTeX
 
 
 def expression(node: Expr) -> str:
@@ -20,6 +32,8 @@ def _text(node: Expr) -> tuple[str, int]:
     match node:
         case Number(value):
             return str(value), _SUM if value < 0 else _PRODUCT if value.denominator != 1 else _ATOM
+        case Written(_, _, text):
+            return text, _ATOM
         case Ref(array, indices):
             return array.name + (f"[{', '.join(i.letter for i in indices)}]" if indices else ""), _ATOM
         case Add(terms):

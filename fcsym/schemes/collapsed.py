@@ -248,8 +248,10 @@ class _Layer:
                 Equation(wp, e * self.wc, Rule.DEFINITION, "The other units count for nothing here."),
                 Equation(sp, e * s, Rule.DEFINITION, "The other units count for nothing here."),
             ]
-        for name, one, other in (("Sww", wp, self.wc), ("Sws", wp, s), ("Sss", sp, s)):
-            because = "No step changes the sums over the units as they were at init."
+        for name, one, other, what in (
+            ("Sww", wp, self.wc, "w squared"), ("Sws", wp, s, "w times s"), ("Sss", sp, s, "s squared"),
+        ):  # fmt: skip
+            because = f"This is the sum of {what} over the units of the piece at init; no step changes it."
             equations.append(Equation(piece[name], total(j, one * other), Rule.DEFINITION, because))
         return equations
 

@@ -19,7 +19,7 @@ from fcsym.differentiate import adjoint_of
 from fcsym.document import Document
 from fcsym.equation import Branch, Cases, Condition, Equation, Order, Rule
 from fcsym.errors import CompileError, FcsymError, UndefinedContribution
-from fcsym.expression import ONE, Array, Axis, Expr, Index, total
+from fcsym.expression import ONE, Array, Axis, Expr, Index, Number, total
 from fcsym.forward import ETA, activated, pre_activation
 from fcsym.network import Network
 
@@ -206,12 +206,14 @@ class Scheme(Document):
             return defined[array].because, defined[array]
         if array in self.network.parameters:
             return "This is as in the network.", None
-        at_start = {e.array: e for e in self.init if e.defines}
-        for known in (self.base.by_name.get(array.name), at_start.get(array)):
-            if known is not None:
-                return known.because, None
+        known = self.base.by_name.get(array.name)
+        if known is not None:
+            return known.because, None
+        at_start = next((e for e in self.init if e.defines and e.array == array), None)
         mentioned = next((e for e in self.invariants if array in e.operands), None)
-        return ("" if mentioned is None else mentioned.because), mentioned
+        if mentioned is not None and (at_start is None or isinstance(at_start.rhs, Number)):  # what moves from there
+            return mentioned.because, mentioned
+        return ("" if at_start is None else at_start.because), None
 
     def kernel_source(self) -> str:
         """The source of the four functions over NumPy arrays; raises CompileError for a statement."""
