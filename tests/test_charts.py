@@ -105,10 +105,8 @@ def test_the_key_names_every_curve_with_its_colour_and_its_dashes(experiment):
         drawn = [(p["stroke"], p.get("stroke-dasharray")) for p in lines if p not in key]
         assert set(drawn) == set(styles)
         names = [t for _, _, t in texts(picture, "fc-soft fc-left")][-len(key) :]
-        if "scheme" in picture.words or "backprop" in names:
-            assert names == list(
-                fcsym.cost_chart.__globals__["every_scheme"](fcsym.Network.parse("2-2-1"), "sequential")
-            )
+        if "backprop" in names:
+            assert names == list(every_scheme(fcsym.Network.parse("2-2-1"), "simultaneous"))
             continue
         runs = [run for run in experiment.runs if run.technique == "weights"]
         assert names == [f"{run.sample}, {run.order}" for run in runs]
