@@ -120,7 +120,9 @@ def reverse(
                 symbol[indices],
                 value,
                 Rule.ADJOINT,
-                f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
+                "This is `dE/dy`, the output error."
+                if array.symbol == "y"
+                else f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
                 tuple(a.name for a in arrays_in(value) if a in defined or a.symbol in ("delta", "g") or a.after),
                 "eq. 16" if array.symbol == "y" else "",
             )
