@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,11 @@ def mode(undefined: object) -> bool:
     return undefined == "nan"
 
 
+@lru_cache(maxsize=16)
+def _ones(count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    return np.ones(count, dtype)
+
+
 def all_finite(array: npt.NDArray[Any]) -> bool:
     """Whether every number of a real array is finite.
 
@@ -57,7 +63,7 @@ def all_finite(array: npt.NDArray[Any]) -> bool:
         return True
     if array.ndim == 2 and min(array.shape) >= _WIDE:
         with np.errstate(all="ignore"):
-            sums = array @ np.ones(array.shape[-1], array.dtype)
+            sums = array @ _ones(array.shape[-1], array.dtype)
         if math.isfinite(np.vdot(sums, sums)):
             return True
     return bool(np.isfinite(array).all())

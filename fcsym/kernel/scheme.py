@@ -95,8 +95,7 @@ class SchemeKernel:
             raise ArgumentError(f"{self.scheme.name} is a scheme for one input: give init that input as well.")
         arrays = checked(given)
         wanted = len(self.scheme.init.given)
-        with np.errstate(over="ignore", invalid="ignore"):
-            result = list(self._call("init", arrays[:wanted]))
+        result = list(self._call("init", arrays[:wanted]))
         if self.module["init"].marks:
             mask = result.pop()
             if not marks:
@@ -132,8 +131,7 @@ class SchemeKernel:
         if self._stored:
             held = self._remember(held, x_)
         inputs = [*held, *rest] if self.scheme.single_input else [*held, x_, *rest]
-        with np.errstate(over="ignore", invalid="ignore"):  # what becomes of it is said below
-            result = list(self._call("step", inputs))
+        result = list(self._call("step", inputs))
         mask = result.pop() if self._marks else None
         after = self._state(result, arrays)
         if not marks and ((mask is not None and np.any(mask)) or not all(map(all_finite, after))):
@@ -149,8 +147,7 @@ class SchemeKernel:
         arrays = self._checked(state, True, x=x)
         held, x_ = arrays[:-1], arrays[-1]
         self._same_input(held, x_, self._real(state))
-        with np.errstate(over="ignore", invalid="ignore"):
-            y, *mask = self._call("output", held if self.scheme.single_input else [*held, x_])
+        y, *mask = self._call("output", held if self.scheme.single_input else [*held, x_])
         if mask and not marks:
             self._refuse(mask[0])
         return self._cast([y], arrays)[0]
@@ -172,8 +169,7 @@ class SchemeKernel:
         first = [a for a, theta in zip(start, self.network.parameters, strict=True) if _at_init(theta) in needed]
         arrays = checked([*self._held(state, True), *first, Argument("x", x, self.network.widths[:1])])
         self._same_input(arrays[: len(self.scheme.state)], arrays[-1], self._real(state))
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._cast(self._call("expand", arrays), arrays)
+        return self._cast(self._call("expand", arrays), arrays)
 
     def run(
         self,
@@ -339,7 +335,7 @@ class SchemeKernel:
                 )
 
     def _call(self, name: str, arrays: Sequence[_Array]) -> Any:
-        with np.errstate(under="ignore"):  # a product that vanishes is 0; that is no fault of anyone's
+        with np.errstate(all="ignore"):  # a product that vanishes is 0, and what is not finite is said by the caller
             return self._namespace[name](*arrays)
 
     def _state(self, arrays: Sequence[_Array], like: Sequence[_Array]) -> Any:

@@ -106,12 +106,14 @@ def python_function(
         lines.append(f"{', '.join(given)}{',' * (len(given) == 1)} = s")
     else:
         lines += [f"{column} = s[{at[column]}]" for column in read]
+    needed = {load.name for statement in function.statements for load in n.loads(statement)}
+    own = {new: f"s[{at[old]}]" for new, old in results if new not in needed}  # what nothing else reads has its place
     for statement in function.statements:
         if isinstance(statement, n.Mark):
             lines.append(f"undefined = undefined or {_python_guard(statement.guard)}")
         else:
-            lines.append(f"{statement.name} = {_python(statement.value)[0]}")
-    lines += [f"s[{at[old]}] = {new}" for new, old in results]
+            lines.append(f"{own.get(statement.name, statement.name)} = {_python(statement.value)[0]}")
+    lines += [f"s[{at[old]}] = {new}" for new, old in results if new in needed]
     lines += ["return undefined"] if function.marks else []
     return f"def {name}(s=s):\n" + "".join(f"    {line}\n" for line in lines)
 
