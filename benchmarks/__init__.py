@@ -1,1 +1,8 @@
-"""Benchmarks: ratios against peers in one run, never timed tests.   python -m benchmarks [--json]"""
+"""Benchmarks: `python -m benchmarks`. On one core, with one thread for linear algebra, which NumPy reads when imported."""
+
+import os
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_threads] = "1"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -1,27 +1,42 @@
-"""One table: how long a derivation takes, at which widths, and how long others take for the same.
+"""One table: how long a derivation and its compiled step take, and how long others take for the same.
 
-Every figure is the minimum over interleaved rounds in one process. Peers are skipped by name when they are not
-installed, and end with a time-out when they do not come back.
+Minimum and median over interleaved rounds in one process, on one core. Peers are skipped by name when they are not
+installed, and end with a time-out when they do not come back. Figures of compiled steps are per network and step, those
+of (d) per thousand steps.
 """
 
 from __future__ import annotations
 
+import os
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when NumPy is imported
+    os.environ[_threads] = "1"
+
 import argparse
+import datetime
 import gc
 import json
 import multiprocessing
-import statistics
+import platform
+import re
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from itertools import pairwise
+from math import inf
+from pathlib import Path
+from typing import Any
 
 from benchmarks import native
 from fcsym.derivation import derive
+from fcsym.kernel.native import compiler
 from fcsym.network import Network
 
-ROUNDS = 15
+ROUNDS = native.ROUNDS
 TIMEOUT = 60.0
+START, END = "<!-- generated: python -m benchmarks -->", "<!-- end -->"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -130,61 +145,101 @@ def with_timeout(text: str) -> float | None:
 # ------------------------------------------------------------------------------------------------------- table
 
 
-def rows() -> list[dict[str, object]]:
-    """Every row of the table."""
+def rows() -> list[dict[str, Any]]:
+    """Every row of the table, then the ratios that have a target."""
     works: dict[str, Callable[[], object]] = {}
     for text in ("2-2-1", "2-2-2-1", "8-16-16-1", "64-64-64-10"):
-        works[f"derive {text}"] = lambda text=text: derive(Network.parse(text), "sequential")  # type: ignore[misc]
-    works["closed forms of one 4-8-8-1 unit"] = closed_forms("4-8-8-1")
+        works[f"derive {text}|fcsym"] = lambda text=text: derive(Network.parse(text), "sequential")  # type: ignore[misc]
+    works["closed forms of one 4-8-8-1 unit|fcsym"] = closed_forms("4-8-8-1")
     skipped = []
     try:
-        works["CasADi SX 8-16-16-1"] = casadi_sx("8-16-16-1")
-        works["CasADi SX 2-2-2-1"] = casadi_sx("2-2-2-1")
+        for text in ("2-2-2-1", "8-16-16-1"):
+            works[f"derive {text}|CasADi SX"] = casadi_sx(text)
     except ImportError:
         skipped.append("CasADi")
-    times = interleaved(works)
-    result: list[dict[str, object]] = [
-        {"work": name, "minimum_ms": 1e3 * min(t), "median_ms": 1e3 * statistics.median(t)} for name, t in times.items()
-    ]
+    result = [native.row(*name.split("|"), [1e9 * t for t in times]) for name, times in interleaved(works).items()]
     for text in ("2-2-1", "2-2-2-1", "4-8-8-1"):
         took = with_timeout(text)
-        shown = None if took is None else 1e3 * took
-        result.append({"work": f"plain SymPy {text}", "minimum_ms": shown, "median_ms": shown})
-    best = {row["work"]: row["minimum_ms"] for row in result}
-
-    def ratio(a: str, b: str, target: str) -> None:
-        if best.get(a) is not None and best.get(b) is not None:
-            result.append({"ratio": f"{a} / {b}", "value": best[a] / best[b], "target": target})  # type: ignore[operator]
-
-    ratio("derive 64-64-64-10", "derive 2-2-2-1", "at most 1.5")
-    ratio("derive 8-16-16-1", "CasADi SX 8-16-16-1", "at most 1")
-    ratio("plain SymPy 2-2-2-1", "derive 2-2-2-1", "at least 1000")
+        result.append(native.row(f"derive {text}", "plain SymPy", [inf if took is None else 1e9 * took]))
+    best = {(row["work"], row["peer"]): row["minimum_ns"] for row in result}
+    for (one, other), target in {
+        (("derive 64-64-64-10", "fcsym"), ("derive 2-2-2-1", "fcsym")): "at most 1.5",
+        (("derive 8-16-16-1", "fcsym"), ("derive 8-16-16-1", "CasADi SX")): "at most 1",
+        (("derive 2-2-2-1", "plain SymPy"), ("derive 2-2-2-1", "fcsym")): "at least 1000",
+    }.items():
+        if one in best and other in best:
+            ratio = f"{' '.join(one)} / {' '.join(other)}"
+            result.append({"ratio": ratio, "value": best[one] / best[other], "target": target})
     result += [{"skipped": name} for name in skipped]
     return result + native.rows()
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_args()
-    table = rows()
-    if options.json:
-        json.dump({"rows": table, "python": sys.version.split()[0], "rounds": ROUNDS}, sys.stdout)
-        return
-    print(f"{'work':40}{'minimum ms':>14}{'median ms':>14}")
-    for row in table:
-        if "ns" in row:
-            print(f"{row['work']:40}{row['peer']:34}{row['ns']:14.4g} ns")
-        elif "work" in row:
-            figures = [row["minimum_ms"], row["median_ms"]]
-            text = "".join(f"{'> ' + str(int(1e3 * TIMEOUT)) if v is None else format(v, '.2f'):>14}" for v in figures)
-            print(f"{row['work']:40}{text}")
+def lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The table as text. The ratio is that of the minimum to the one of the work's first row, which is fcsym's."""
+    yield f"{'work':34}{'peer':34}{'minimum':>10}{'median':>10}{'ratio':>10}"
+    timed = [row for row in table if "work" in row]
+    for work in dict.fromkeys(row["work"] for row in timed):
+        own = [row for row in timed if row["work"] == work]
+        for row in own:
+            times = "".join(f"{_time(row[key]):>10}" for key in ("minimum_ns", "median_ns"))
+            ratio = row["minimum_ns"] / own[0]["minimum_ns"]
+            yield f"{work:34}{row['peer']:34}{times}{'' if ratio == inf else format(ratio, '.3g'):>10}".rstrip()
     for row in table:
         if "ratio" in row:
-            print(f"{row['ratio']}: {row['value']:.3g} (target: {row['target']})")
+            yield f"{row['ratio']}: {row['value']:.3g} (target: {row['target']})"
         elif "skipped" in row:
-            print(f"{row['skipped']}: not installed, skipped; pip install 'fcsym[bench]'")
+            yield f"{row['skipped']}: not installed, skipped; pip install 'fcsym[bench]'"
+
+
+def _time(nanoseconds: float) -> str:
+    if nanoseconds == inf:
+        return f"> {TIMEOUT:g} s"
+    unit, size = next((u, n) for u, n in (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 0)) if nanoseconds >= n)
+    return f"{nanoseconds / (size or 1):.3g} {unit}"
+
+
+def machine() -> str:
+    """When and on what: the month, the processor, the compiler, and what the figures depend on."""
+    processor = platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        processor = f"{named[1]} ({processor})" if named else processor
+    command = compiler()
+    said = (
+        subprocess.run([*(command or []), "--version"], capture_output=True, text=True, check=False)
+        if command
+        else None
+    )
+    built = said.stdout.partition("\n")[0] if said else "no C compiler"
+    return (
+        f"{datetime.date.today():%B %Y}, one core of {processor}, {built}, Python {platform.python_version()}, "
+        f"NumPy {version('numpy')}, {ROUNDS} rounds"
+    )
+
+
+def main() -> None:
+    """Print the table, or put it into a text that has a place for it."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="write the table between the markers in FILE")
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    table = rows()
+    if options.json:
+        numbers = [{k: None if v == inf else v for k, v in row.items()} for row in table]
+        json.dump({"rows": numbers, "machine": machine()}, sys.stdout)
+        return
+    text = "\n".join((f"{machine()}:", "", *lines(table)))
+    if options.into is None:
+        print(text)
+        return
+    block = "".join(f"    {line}".rstrip() + "\n" for line in text.splitlines())
+    whole = options.into.read_text()
+    changed = re.sub(
+        rf"({re.escape(START)}\n).*?({END})", lambda found: found[1] + block + found[2], whole, flags=re.DOTALL
+    )
+    options.into.write_text(changed)
 
 
 if __name__ == "__main__":
