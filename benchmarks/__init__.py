@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m benchmarks`. On one core, with one thread for linear algebra, which NumPy reads when imported."""
+"""Benchmarks: `python -m benchmarks [--json]`, on one core, with one thread for linear algebra (NumPy reads it here)."""
 
 import os
 

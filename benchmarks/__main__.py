@@ -7,11 +7,6 @@ of (d) per thousand steps.
 
 from __future__ import annotations
 
-import os
-
-for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when NumPy is imported
-    os.environ[_threads] = "1"
-
 import argparse
 import datetime
 import gc
@@ -205,12 +200,10 @@ def machine() -> str:
         named = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         processor = f"{named[1]} ({processor})" if named else processor
     command = compiler()
-    said = (
-        subprocess.run([*(command or []), "--version"], capture_output=True, text=True, check=False)
-        if command
-        else None
-    )
-    built = said.stdout.partition("\n")[0] if said else "no C compiler"
+    built = "no C compiler"
+    if command:
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+        built = said.stdout.partition("\n")[0]
     return (
         f"{datetime.date.today():%B %Y}, one core of {processor}, {built}, Python {platform.python_version()}, "
         f"NumPy {version('numpy')}, {ROUNDS} rounds"
@@ -223,8 +216,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the table between the markers in FILE")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     table = rows()
     if options.json:
         numbers = [{k: None if v == inf else v for k, v in row.items()} for row in table]
@@ -236,9 +227,8 @@ def main() -> None:
         return
     block = "".join(f"    {line}".rstrip() + "\n" for line in text.splitlines())
     whole = options.into.read_text()
-    changed = re.sub(
-        rf"({re.escape(START)}\n).*?({END})", lambda found: found[1] + block + found[2], whole, flags=re.DOTALL
-    )
+    place = re.compile(rf"({re.escape(START)}\n).*?({END})", re.DOTALL)
+    changed = place.sub(lambda found: found[1] + block + found[2], whole)
     options.into.write_text(changed)
 
 
