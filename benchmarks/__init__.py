@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m benchmarks [--json]`, on one core, with one thread for linear algebra (NumPy reads it here)."""
+"""Benchmarks: `python -m benchmarks`, on one core, with one thread for linear algebra, which NumPy reads when loaded."""
 
 import os
 
