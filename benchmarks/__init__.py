@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m benchmarks`, on one core, with one thread for linear algebra, which NumPy reads when loaded."""
+"""Benchmarks: `python -m benchmarks`, on one core, with one thread for linear algebra (NumPy reads it when loaded)."""
 
 import os
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from dataclasses import fields
 from fractions import Fraction
 from itertools import product
@@ -14,6 +16,7 @@ from conftest import need, need_package
 from fcsym.errors import CompileError
 from fcsym.expression import Array, Axis, Index
 from fcsym.kernel import neutral as n
+from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.native import Call, load
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.c_native import native_text
@@ -21,6 +24,7 @@ from fcsym.kernel.targets.jax import DIALECT as JAX
 from fcsym.kernel.targets.numpy import DIALECT as NUMPY
 from fcsym.kernel.targets.numpy import TILES, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
+from fcsym.kernel.targets.tiles import CALLS
 from fcsym.kernel.targets.torch import DIALECT as TORCH
 
 ROWS, COLUMNS = Axis(1), Axis(0)
@@ -75,6 +79,8 @@ EVERY = {
     "smooth1": n.Call("tanh", u),
     "smooth2": n.Call("sigmoid", signed(("-", u))),
     "smooth3": n.Product((n.Call("softplus", u), u)),
+    "smooth4": n.Call("normal_cdf", u),
+    "smooth5": n.Call("normal_pdf", signed(("-", u))),
 }
 
 
@@ -156,6 +162,7 @@ def exact(node, where, values):
             s = mpmath.mpf(float(again(argument)))
             value = {
                 "tanh": mpmath.tanh(s), "sigmoid": 1 / (1 + mpmath.exp(-s)), "softplus": mpmath.log(1 + mpmath.exp(s)),
+                "normal_cdf": mpmath.ncdf(s), "normal_pdf": mpmath.npdf(s),
             }[name]  # fmt: skip
             return Fraction(str(value))
     raise AssertionError(node)
@@ -201,6 +208,8 @@ def test_every_node_is_in_the_function():
     found = set().union(*(kinds(s.value) for s in module()["output"].statements if isinstance(s, n.Define)))
     every = {getattr(n, name.strip()) for name in n.Node.split("|")}
     assert found == every and len(every) == 12
+    called = [part for value in EVERY.values() for part in (value, *n.parts(value)) if isinstance(part, n.Call)]
+    assert {call.function for call in called} == set(CALLS)
     assert {f.name for f in fields(n.Select)} == {"test", "then", "otherwise"}
 
 
@@ -208,13 +217,10 @@ def test_numpy_arrays():
     text = function_text(module()["output"], NUMPY)
     text = "\n".join([*helpers(text), text])
     with np.errstate(all="raise"):
-        compare(run_text(text, NUMPY, arguments(), np=np))
+        compare(run_text(text, NUMPY, arguments(), np=np, math=math))
 
 
 def test_numpy_tiles():
-    import math
-    import threading
-
     text = _straight(module()["output"], module(), "output")
     text = "\n".join([*helpers(text), TILES, text])
     given = arguments()
@@ -233,10 +239,7 @@ def test_python_numbers():
     start = len(given)
     text = python_function(flat, "output", given, given, [(m, f"={m}") for m in made][:0])
     text = text.replace("    return undefined", f"    return [{', '.join(made)}], undefined")
-    import math
-
-    sigmoid, softplus = (lambda s: 1 / (1 + math.exp(-s))), (lambda s: math.log1p(math.exp(s)))
-    namespace = {"s": [], "nan": math.nan, "tanh": math.tanh, "sigmoid": sigmoid, "softplus": softplus}
+    namespace = {"s": [], "nan": math.nan} | FUNCTIONS
     exec(compile(text, "<every>", "exec"), namespace)
     numbers, undefined = namespace["output"]([float(x) for a in arguments() for x in np.ravel(a)])
     assert undefined and start == 67

@@ -19,7 +19,7 @@ from fcsym.kernel.targets.straight import columns, python_function, unroll
 if TYPE_CHECKING:
     from fcsym.kernel.scheme import SchemeKernel
 
-__all__ = ["Bound", "BoundNumbers", "bound_arrays"]
+__all__ = ["FUNCTIONS", "Bound", "BoundNumbers", "bound_arrays"]
 
 _Array = npt.NDArray[Any]
 
@@ -163,11 +163,7 @@ class BoundNumbers(_Pinned):
         read = {load.name for s in flat.statements for load in n.loads(s)}
         self.source = python_function(flat, "step", [c for c in names if c in read], names, results)
         self._s = [float(v) for a in (*self._held, *self._given(flat, own)) for v in np.ravel(a)]
-        namespace: dict[str, Any] = {
-            "s": self._s,
-            "nan": math.nan, "tanh": math.tanh, "sigmoid": _sigmoid, "softplus": _softplus,
-            "normal_cdf": _normal_cdf, "normal_pdf": _normal_pdf,
-        }  # fmt: skip
+        namespace: dict[str, Any] = {"s": self._s, "nan": math.nan, **FUNCTIONS}
         # The text was generated from a derivation; names are fcsym's own.
         exec(compile(self.source, f"<fcsym bound {kernel.scheme.name}>", "exec"), namespace)
         function = namespace["step"]
@@ -219,3 +215,10 @@ def _normal_cdf(s: float) -> float:
 
 def _normal_pdf(s: float) -> float:
     return math.exp(-0.5 * s * s) / math.sqrt(2.0 * math.pi)
+
+
+FUNCTIONS = {
+    "tanh": math.tanh, "sigmoid": _sigmoid, "softplus": _softplus,
+    "normal_cdf": _normal_cdf, "normal_pdf": _normal_pdf,
+}  # fmt: skip
+"""Smooth functions of one number."""

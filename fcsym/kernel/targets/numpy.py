@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.arrays import Dialect, function_text, values_text
-from fcsym.kernel.targets.tiles import NORMAL_CALLS, tile_function
+from fcsym.kernel.targets.tiles import CALLS, tile_function
 
 __all__ = ["DIALECT", "STRAIGHT_LIMIT", "NumpyTarget", "helpers", "is_straight"]
 
@@ -30,7 +30,7 @@ DIALECT = Dialect(
     module="np",
     cast="{text}.astype({like}.dtype)",
     axis="axis",
-    smooth={"tanh": "np.tanh({s})", "sigmoid": "sigmoid({s})", "softplus": "np.logaddexp(0.0, {s})"} | NORMAL_CALLS,
+    smooth=CALLS,
     matvec="np.matvec({a}, {b})",
     vecmat="np.vecmat({a}, {b})",
     vecdot="np.vecdot({a}, {b})",

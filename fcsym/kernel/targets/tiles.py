@@ -21,15 +21,17 @@ from fcsym.expression import Axis, Index
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
 
-__all__ = ["NORMAL_CALLS", "Tile", "tile_function"]
+__all__ = ["CALLS", "Tile", "tile_function"]
 
-NORMAL_CALLS = {name: f"{name}({{s}})" for name in ("normal_cdf", "normal_pdf")}
-_CALLS = {
+CALLS = {
     "tanh": "np.tanh({s})",
     "sigmoid": "sigmoid({s})",
     "softplus": "np.logaddexp(0.0, {s})",
-    **NORMAL_CALLS,
+    "normal_cdf": "normal_cdf({s})",
+    "normal_pdf": "normal_pdf({s})",
 }
+"""Smooth functions of an array in NumPy; what it does not have is written beside the source."""
+
 _RELATIONS = {">": "greater", "<=": "less_equal", "==": "equal", "!=": "not_equal"}
 _Indices: TypeAlias = "tuple[Index, ...]"
 _TestKey: TypeAlias = "tuple[str, str, object]"
@@ -261,7 +263,7 @@ class _Writer:
             case n.Call(function, argument):
                 s = self._value(argument, loop)
                 target = out if out and out.indices == s.indices else self._new(s.indices)
-                self.lines.append(f"np.copyto({target.text}, {_CALLS[function].format(s=s.text)})")
+                self.lines.append(f"np.copyto({target.text}, {CALLS[function].format(s=s.text)})")
                 self._give(s)
                 return target
             case _:
