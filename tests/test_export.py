@@ -422,15 +422,20 @@ def test_torch_steps_are_those_of_torch_autograd(net):
         torch.testing.assert_close(a, b.detach() - 0.1 * b.grad, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", SCHEMES)
-def test_torch_compile(name):
-    """The whole step is one graph, without a break."""
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # PyTorch's own
+@pytest.mark.parametrize(
+    ("name", "backend"), [*((name, "aot_eager") for name in SCHEMES), ("states", "inductor"), ("weights", "inductor")]
+)
+def test_torch_compile(name, backend):
+    """The whole step is one graph, without a break; with the default backend it becomes a program in C++."""
     torch = need_package("torch")
+    if backend == "inductor":
+        need("g++")
     s = made(net_of(name, "three layers"), name)
     kernel = s.compile("torch")
     weights, x, target = start(s.network, np.random.default_rng(6))
     w, x, target = [torch.tensor(a) for a in weights], torch.tensor(x), torch.tensor(target)
     state = kernel.init(w, x)
-    compiled = torch.compile(kernel.step, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(kernel.step, fullgraph=True, backend=backend)
     for a, b in zip(compiled(state, x, target, 0.05), kernel.step(state, x, target, 0.05), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
