@@ -19,7 +19,7 @@ _STYLE = """<style>
   --fc-l3: #5cc39a; --fc-l4: #d890c8; --fc-l5: #d8b84a;
   --fc-l6: #ff7f96; --fc-l7: #9aa8ff; } }
 .fc-chart path { fill: none; }
-.fc-chart .fc-line { stroke-width: 1.3; stroke-linejoin: round; }
+.fc-chart .fc-line { stroke-width: 1.3; stroke-linejoin: round; stroke-linecap: round; }
 .fc-chart .fc-rule { stroke: var(--fc-line); stroke-width: 0.6; }
 .fc-chart .fc-end { text-anchor: end; }
 </style>"""
@@ -50,7 +50,8 @@ def chart(
 ) -> Picture:  # fmt: skip
     """Panels below each other with one horizontal axis. `log`, `log_up`: which axis is logarithmic."""
     points = [point for panel in panels for line in panel.lines for point in line.points]
-    xs = _ends([x for x, _ in points], log)
+    across_all = [x for x, _ in points]
+    xs = (min(across_all), max(across_all)) if log and min(across_all) < max(across_all) else _ends(across_all, log)
     key = list({line.name: line for panel in panels for line in panel.lines}.values())
     bottom = _TOP + len(panels) * (height + _GAP)
     rows = (len(key) + 1) // 2
@@ -111,6 +112,8 @@ def _curve(
         down = top + height * (1 - _share(y, ys, logs[1]))
         parts.append(f"{pen}{rounded(across)} {rounded(down)}")
         pen = "L"
+    if len(parts) == 1:  # a single step is a dot
+        parts.append("h0")
     return f'<path class="fc-line" d="{"".join(parts)}" {_stroke(line)}/>'
 
 
