@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError
 from fcsym.network import Network
 
-__all__ = ["Argument", "all_finite", "checked", "mode", "parameters"]
+__all__ = ["Argument", "all_finite", "checked", "mode", "parameters", "rows_of_steps"]
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -39,6 +39,19 @@ def parameters(network: Network, weights: Any) -> list[Argument]:
         count = len(weights) if hasattr(weights, "__len__") else "no"
         raise ArgumentError(f"weights has {count} arrays and {network} needs {len(arrays)}: {names}.")
     return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, weights, strict=True)]
+
+
+def rows_of_steps(xs: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Both as arrays with an axis of steps in front; ArgumentError where they have none, or not the same."""
+    try:
+        inputs, wanted = np.asarray(xs), np.asarray(targets)
+    except ValueError:
+        raise ArgumentError("xs or targets is not rectangular: its rows must have equal lengths.") from None
+    if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
+        raise ArgumentError(
+            f"xs has shape {inputs.shape} and targets {wanted.shape}: both need one row per step, (steps, ..., n)."
+        )
+    return inputs, wanted
 
 
 def mode(undefined: object) -> bool:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite
+from fcsym.kernel.arguments import all_finite, rows_of_steps
 from fcsym.kernel.targets.tiles import tile_function
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Batch(ABC):
                 f"{kernel.scheme.name} grows with its inputs: use run, which takes many networks as well."
             )
         if not hasattr(states, "_fields"):
-            states = kernel.State(*(np.stack(arrays) for arrays in zip(*states, strict=True)))
+            states = _stacked(kernel, states)
         self.kernel, self._threads = kernel, threads
         x = np.zeros(kernel.network.inputs)
         arrays = kernel._checked(states, False, x=x, target=np.zeros(kernel.network.widths[-1]), eta=0.0)
@@ -104,10 +104,7 @@ class Batch(ABC):
         Raises ArgumentError for wrong shapes, for numbers that are not finite, and for another input than that of
         `init` where the scheme holds one.
         """
-        given = {"x": x, "target": target, "eta": eta}
-        self._held |= self._inputs(
-            {name: np.asarray(value)[None] for name, value in given.items() if value is not None}
-        )
+        self._held |= self._inputs(_given(x=x, target=target, eta=eta))
 
     def step(
         self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
@@ -117,19 +114,15 @@ class Batch(ABC):
         Raises ArgumentError as `hold` does, and for what is neither given nor held; UndefinedContribution or GateEvent
         where the scheme is undefined for a network.
         """
-        given = {"x": x, "target": target, "eta": eta}
-        self._go({name: np.asarray(value)[None] for name, value in given.items() if value is not None}, 1)
+        self._go(_given(x=x, target=target, eta=eta), 1)
 
     def run(self, xs: npt.ArrayLike, targets: npt.ArrayLike, eta: npt.ArrayLike | None = None) -> None:
         """A step of every network for each row of `xs` (steps, n_0) or (steps, N, n_0), and of `targets`.
 
         Errors as for `step`.
         """
-        inputs, wanted = np.asarray(xs), np.asarray(targets)
-        if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
-            raise ArgumentError(f"xs has {inputs.shape} and targets {wanted.shape}: both need one row per step.")
-        given = {"x": inputs, "target": wanted}
-        self._go(given | ({} if eta is None else {"eta": np.asarray(eta)[None]}), len(inputs))
+        inputs, wanted = rows_of_steps(xs, targets)
+        self._go({"x": inputs, "target": wanted} | _given(eta=eta), len(inputs))
 
     @property
     def state(self) -> Any:
@@ -190,6 +183,31 @@ class Batch(ABC):
         self.kernel._refuse(mask)
         refusal = self.kernel.scheme.refusal
         raise refusal.error(f"At an earlier step, {refusal.status}; start from an earlier state.")
+
+
+def _stacked(kernel: SchemeKernel, states: Any) -> Any:
+    """A sequence of states => one with a leading axis."""
+    every = list(states) if hasattr(states, "__iter__") else []
+    if not every or not all(hasattr(state, "_fields") for state in every):
+        raise ArgumentError(
+            "batch got no states: give what init or step returns, for many networks, or a list of such."
+        )
+    try:
+        return kernel.State(*(np.stack(arrays) for arrays in zip(*every, strict=True)))
+    except (TypeError, ValueError):
+        raise ArgumentError("The states of a batch differ in shape: give states of one scheme and network.") from None
+
+
+def _given(**values: npt.ArrayLike | None) -> dict[str, _Array]:
+    """What is not None, with an axis of one step in front; ArgumentError for what is not rectangular."""
+    result = {}
+    for name, value in values.items():
+        if value is not None:
+            try:
+                result[name] = np.asarray(value)[None]
+            except ValueError:
+                raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
+    return result
 
 
 def _spans(total: int, count: int) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.expression import Array
-from fcsym.kernel.arguments import all_finite, mode
+from fcsym.kernel.arguments import all_finite, mode, rows_of_steps
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
@@ -71,13 +71,16 @@ class NativeKernel(SchemeKernel):
         Errors as for `step`, with the number of the step, from 1.
         """
         marks = mode(undefined)
-        inputs, wanted = np.asarray(xs), np.asarray(targets)
-        if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted) or not len(inputs):
+        inputs, wanted = rows_of_steps(xs, targets)
+        if not len(inputs):
             return super().run(state, xs, targets, eta, undefined)
         first = self._checked(state, marks, x=inputs[0], target=wanted[0], eta=eta)
         dtype, held = first[0].dtype, first[: len(self.scheme.state)]
         inputs, wanted = self._rows("x", inputs, dtype), self._rows("target", wanted, dtype)
-        self._same_input(held, inputs)
+        if self.scheme.single_input:  # the axis of steps stays in front of all leading ones
+            most = max(array.ndim for array in held[-2:])
+            ones = (1,) * max(0, most - (inputs.ndim - 2))
+            self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
         if self._stored:
             distinct = np.unique(inputs, axis=0) if inputs.ndim == 2 else inputs
             for x in distinct:
@@ -169,7 +172,9 @@ class NativeKernel(SchemeKernel):
         for name, rows_ in (("x", xs), ("target", targets)):
             width = rows_.shape[-1]
             shared = prod(rows_.shape[1:-1]) == 1
-            flat = rows_.reshape(len(rows_), width) if shared else np.broadcast_to(rows_, (len(rows_), *lead, width))
+            ones = (1,) * (len(lead) - (rows_.ndim - 2))  # the axis of steps stays in front
+            spread = rows_.reshape(len(rows_), *ones, *rows_.shape[1:])
+            flat = rows_.reshape(len(rows_), width) if shared else np.broadcast_to(spread, (len(rows_), *lead, width))
             flat = np.ascontiguousarray(flat, dtype)
             call.point(**{name: flat})
             distance = {f"{name}_network": 0 if shared else width}

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, CompileError, Diverged, GateEvent, UndefinedContribution
 from fcsym.expression import Array
 from fcsym.kernel import refuse_undefined
-from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters
+from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.targets.numpy import NumpyTarget
@@ -184,16 +184,9 @@ class SchemeKernel:
         Errors as for `step`, with the number of the step, from 1.
         """
         mode(undefined)
-        try:
-            inputs, wanted = np.asarray(xs), np.asarray(targets)
-        except ValueError:
-            raise ArgumentError("xs or targets is not rectangular: its rows must have equal lengths.") from None
+        inputs, wanted = rows_of_steps(xs, targets)
         if not len(inputs):
-            checked(self._held(state, False))
-        if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
-            raise ArgumentError(
-                f"xs has shape {inputs.shape} and targets {wanted.shape}: both need one row per step, (steps, ..., n)."
-            )
+            return self.State(*checked(self._held(state, False)))
         for n, (x, target) in enumerate(zip(inputs, wanted, strict=True), 1):
             try:
                 state = self.step(state, x, target, eta, undefined)
