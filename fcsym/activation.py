@@ -12,6 +12,7 @@ which one. What it is worth is known to the targets, each of which writes phi an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ from itertools import pairwise
 from numbers import Rational
 
 from fcsym.errors import NetworkError
+from fcsym.notation import check_name
 
 __all__ = [
     "BUILT_IN",
@@ -64,6 +66,13 @@ class Activation:
     name: str
     pieces: tuple[Piece, ...]
     kink_slopes: tuple[Fraction, ...]
+
+    def __post_init__(self) -> None:
+        """Names become part of documents and programs, wherever they come from; NetworkError for one that must not."""
+        check_name(self.name, "an activation")
+        for piece in self.pieces:
+            if not re.fullmatch(r"piece \d+", piece.name, re.ASCII):
+                check_name(piece.name, f"activation {self.name}, a piece")
 
     @property
     def kinks(self) -> tuple[Fraction, ...]:

@@ -628,17 +628,17 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from pathlib import Path
 
     from fcsym.errors import ArgumentError, CompileError, ExportError
     from fcsym.export import TARGETS, export
+    from fcsym.files import file_name
     from fcsym.notation import check_name
     from fcsym.schemes import scheme
 
     if options.target not in TARGETS:
         raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
     name = check_name(options.name, "--name")
-    folder = Path(options.output)
+    folder = file_name(options.output)
     made = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
     try:
         folder.mkdir(parents=True, exist_ok=True)

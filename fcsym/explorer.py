@@ -22,7 +22,7 @@ from fcsym.derivation import derive
 from fcsym.equation import Branch, Cases, Equation, Order
 from fcsym.errors import ArgumentError, MissingTool, SizeError
 from fcsym.expression import Number, Ref
-from fcsym.maps import arrays_of, default_plane, numbers_of, sample, table_of, value_ends
+from fcsym.maps import arrays_of, default_plane, numbers_of, sample, table_of, value_ends, values_given
 from fcsym.network import Network
 from fcsym.notation import flat_latex, scalar_name
 from fcsym.render import formula
@@ -44,6 +44,7 @@ def explore(
     `plane`: the names of the two numbers that the map is over, by default eta and the unit's weight above. `unit`: of
     the last hidden layer, from 1. `at`: where the sliders start; what is not given is taken from the sample that shows
     most cases. Below the map stand the unit's change and its compensation in the case that holds, with their values.
+    Where the last hidden layer has no cases, the unit is one of the last layer that has, without a compensation.
 
     Raises MissingTool without ipywidgets, SizeError for a network of more than 24 weights, and ArgumentError for a
     network without cases and for a name, unit or value that does not exist.
@@ -57,7 +58,7 @@ def explore(
         raise SizeError(
             f"explore has a slider for every number, and {network} has {weights} weights: take at most {MAX_FLAT}."
         )
-    return Explorer(network, order, plane, unit, at or {})
+    return Explorer(network, order, plane, unit, {} if at is None else at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,13 @@ class Still:
         from fcsym.render import html
 
         try:
-            lines = [f"<p>{html.mathml(q.latex, q.plain)}</p>" for q in self.quantities]
+            html.need_mathml()
+            lines = [f"<p>{html.sentence(self.picture.caption)}</p>"] if self.picture.caption else []
+            lines.append(f"<p>{self.case.replace('->', '→')}</p>")
+            lines += [f"<p>{html.mathml(q.latex, q.plain)}</p>" for q in self.quantities]
         except MissingTool:
             return None
-        return f"<div>{self.picture.svg}<p>{self.case.replace('->', '→')}</p>{''.join(lines)}</div>"
+        return f"<div>{self.picture.svg}{''.join(lines)}</div>"
 
     def __str__(self) -> str:
         return "\n".join([self.picture.words, self.case, *(q.plain for q in self.quantities)])
@@ -111,6 +115,7 @@ class Explorer:
         if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
             raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
         chosen = default_plane(self._table, self._numbers, unit) if plane is None else plane
+        at = values_given(at, (), self._numbers)
         held = {name: value for name, value in at.items() if name not in chosen}
         # what is wrong with plane and at is found here, before a widget is made
         self.derivation.case_map(chosen, unit, at=held)
@@ -157,7 +162,8 @@ class Explorer:
     @property
     def quantities(self) -> dict[str, Quantity]:
         """The unit's change, its compensation (of the first output), and what they come to at the point."""
-        return {name: self._quantity(name) for name in (self._table.name, "p")}
+        last = self._table.array.layer == len(self.derivation.network.layers) - 1
+        return {name: self._quantity(name) for name in (self._table.name, *(["p"] if last else []))}
 
     @property
     def still(self) -> Still:

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from fcsym.derivation import Derivation, derive
 from fcsym.equation import Equation, Order, Verdict
 from fcsym.errors import ArgumentError, NetworkError
 from fcsym.export import TARGETS
-from fcsym.files import write_text
+from fcsym.files import refuse_place, write_text
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.network import Network
@@ -207,8 +207,16 @@ def build(folder: str | os.PathLike[str], progress: Callable[[str], None] = lamb
                 made[f"{case.spec.name}/{GENERATED}/{name}"] = writer(case)
         except ArgumentError as problem:
             raise ArgumentError(f"{spec}: {problem}") from None
-    made[INDEX] = _index(cases)
+    made[INDEX] = _index(cases, (Path(folder) / "paper").is_dir())
     return made
+
+
+_BEGINNING = (
+    "# Derivations",
+    "",
+    "Each folder has a spec and what follows from it: a page, the same in LaTeX, a report for programs, and the scheme",
+    "as code in NumPy and C.",
+)
 
 
 def _specs(folder: Path) -> list[Path]:
@@ -218,24 +226,30 @@ def _specs(folder: Path) -> list[Path]:
     return found
 
 
-def _index(cases: list[Case]) -> str:
-    lines = [
-        "# Derivations",
-        "",
-        "Each folder has a spec and what follows from it: a page, the same in LaTeX, and a report for programs.",
+def _index(cases: list[Case], tested: bool) -> str:
+    """The table of cases. `tested`: this is the folder of the project, with its tests and the audit of the paper."""
+    kept = [
         "All of it, this page too, is rebuilt by `make gallery`; a file that is not what its spec gives fails a test.",
         "`paper/` has the audit of every printed equation of the paper.",
+    ]
+    lines = [
+        *_BEGINNING,
+        *(kept if tested else ["All of it, this page too, is rebuilt by `python -m fcsym.gallery FOLDER`."]),
         "",
         "| case | | equations | proved | refuted | chosen | scheme | operations per step |",
         "|---|---|---:|---:|---:|---:|---|---:|",
     ]
     for case in cases:
         spec, spent = case.spec, cost(case.carried)
-        lines.append(
-            f"| [{spec.name}]({spec.name}/{GENERATED}/derivation.html) | {spec.title} | {len(list(case.page.steps))} | "
-            f"{case.count(Verdict.PROVED)} | {case.count(Verdict.REFUTED)} | {case.count(Verdict.CHOSEN)} | "
-            f"{spec.scheme} | {spent.at(spent.operations)} |"
-        )
+        cells = [
+            f"[{spec.name}]({spec.name}/{GENERATED}/derivation.html)",
+            _cell(spec.title),
+            len(list(case.page.steps)),
+            *map(case.count, (Verdict.PROVED, Verdict.REFUTED, Verdict.CHOSEN)),
+            spec.scheme,
+            spent.at(spent.operations),
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     open_ = sum(case.count(Verdict.UNDECIDED) for case in cases)
     lines += [
         "",
@@ -244,8 +258,17 @@ def _index(cases: list[Case]) -> str:
         "",
     ]
     for case in cases:
-        lines += [f"**{case.spec.name}** ({case.derivation.network}, {case.spec.order}). {case.spec.about}", ""]
+        about = _cell(case.spec.about)
+        lines += [f"**{case.spec.name}** ({case.derivation.network}, {case.spec.order}). {about}", ""]
     return "\n".join(lines[:-1]) + "\n"
+
+
+_MARK = "# Derivations\n\nEach folder has a spec and what follows from it"
+
+
+def _cell(text: str) -> str:
+    """Plain text in Markdown, in a table too."""
+    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")
 
 
 def flaws(folder: str | os.PathLike[str], made: Mapping[str, str]) -> list[str]:
@@ -267,21 +290,37 @@ def flaws(folder: str | os.PathLike[str], made: Mapping[str, str]) -> list[str]:
 
 
 def write(folder: str | os.PathLike[str], made: Mapping[str, str]) -> None:
-    """Bring a folder to what `build` made; what stands in a `generated` folder and was not made is removed."""
+    """Bring a folder to what `build` made; what stands in the `generated` folder of a spec and was not made is removed.
+
+    Raises ArgumentError for a place that cannot be written to, for links, and for a README.md of somebody else's;
+    nothing is written then.
+    """
     where = Path(folder)
+    index, folders = where / INDEX, [spec.parent / GENERATED for spec in _specs(where)]
+    if index.is_file() and not index.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
+        raise ArgumentError(f"{index} was not written by fcsym: move it, or choose another folder.")
+    for generated in folders:
+        if generated.is_symlink() or (generated.exists() and not generated.is_dir()):
+            raise ArgumentError(f"{generated} is no folder of its own: remove it.")
+        generated.mkdir(exist_ok=True)
+    for name in made:
+        refuse_place(where / name)
     for name, text_ in made.items():
-        (where / name).parent.mkdir(exist_ok=True)
         write_text(where / name, text_)
-    for path in where.glob(f"*/{GENERATED}/*"):
+    for path in (path for generated in folders for path in generated.iterdir()):
         if path.is_file() and path.relative_to(where).as_posix() not in made:
             path.unlink()
 
 
 if __name__ == "__main__":
+    import argparse
+
     from fcsym.errors import FcsymError
 
-    place = sys.argv[1] if len(sys.argv) > 1 else "derivations"
+    parser = argparse.ArgumentParser(prog="python -m fcsym.gallery", description=__doc__)
+    parser.add_argument("folder", nargs="?", default="derivations", help="with a folder and a spec.toml for each case")
+    place = parser.parse_args().folder
     try:
         write(place, build(place))
     except FcsymError as problem_:
-        sys.exit(f"fcsym.gallery: {problem_}")
+        parser.exit(2, f"fcsym.gallery: {problem_}\n")

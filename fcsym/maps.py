@@ -61,7 +61,7 @@ def case_map(
     width = d.network.widths[equation.array.axes[-1].layer]
     if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
         raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
-    given = _given({} if at is None else at, names, scalars)
+    given = values_given({} if at is None else at, names, scalars)
     spans = value_ends(ends, names)
     kernel = _Kernel(d, d.compile().step, equation, unit - 1, scalars, names)
     values = _sample(kernel, scalars, given, spans)
@@ -165,7 +165,8 @@ def _plane(plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, st
     return plane[0], plane[1]
 
 
-def _given(at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]) -> dict[str, float]:
+def values_given(at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]) -> dict[str, float]:
+    """Values by name, of numbers that are not among `names`; ArgumentError for anything else."""
     if not isinstance(at, Mapping):
         raise ArgumentError(f"at is {str(at)[:40]!r}: give values by their names, such as {{'w_1': 0.5}}.")
     for name, value in at.items():

@@ -12,7 +12,7 @@
 # # The paper's network, step by step
 #
 # Two inputs, two ReLU units, one output, and one training step in the order of the paper: the error passes through
-# weights that are already updated. Every equation below is derived, and each one says why it holds.
+# weights that are already updated. Every equation below is derived; asked, each one says why it holds.
 
 # %%
 import fcsym
@@ -30,7 +30,7 @@ d
 # %%
 change = d["ds1"]
 print(change)
-print(change.rule.value, "|", change.because, "| uses", *change.uses)
+print(change.rule.value, "|", change.because, "| uses", *change.uses, "| paper,", change.cite)
 
 # %% [markdown]
 # ## The compensation p
@@ -38,6 +38,9 @@ print(change.rule.value, "|", change.because, "| uses", *change.uses)
 # `p` is what must be added to the last layer's weights so that the *frozen* first layer gives the output that
 # backpropagation gives. There is one equation for all units together; the paper solves it unit by unit, and that is a
 # choice. What `p` is depends on what happens to the unit.
+#
+# PROVED: two deciders agree. CHOSEN: one of many solutions. DEFINITION: nothing to prove. REFUTED comes with exact numbers,
+# and what nobody could decide is UNDECIDED.
 
 # %%
 for case in d.cases("p", unit=1, keep=("dE_dY", "W2'", "vc")):

@@ -19,7 +19,7 @@ DERIVING = {"network", "forward", "differentiate", "backprop", "contribution"}
 MAY = {
     "errors": set(),
     "expression": set(),
-    "activation": {"errors"},
+    "activation": {"errors", "notation"},
     "equation": {"expression"},
     "notation": {"errors", "expression"},
     "algebra": {"errors", "expression"},

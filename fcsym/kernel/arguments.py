@@ -41,8 +41,13 @@ def parameters(network: Network, weights: Any) -> list[Argument]:
     return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, weights, strict=True)]
 
 
-def rows_of_steps(xs: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Both as arrays with an axis of steps in front; ArgumentError where they have none, or not the same."""
+def rows_of_steps(
+    xs: npt.ArrayLike, targets: npt.ArrayLike, state: Any = ()
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Both as arrays with an axis of steps in front; ArgumentError where they have none, or not the same.
+
+    Lists take the precision of the state.
+    """
     try:
         inputs, wanted = np.asarray(xs), np.asarray(targets)
     except ValueError:
@@ -50,6 +55,11 @@ def rows_of_steps(xs: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[npt.NDArra
     if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
         raise ArgumentError(
             f"xs has shape {inputs.shape} and targets {wanted.shape}: both need one row per step, (steps, ..., n)."
+        )
+    if hasattr(state, "__len__") and len(state) and all(getattr(a, "dtype", None) == _SINGLE for a in state):
+        inputs, wanted = (
+            array if hasattr(given, "dtype") or array.dtype.kind not in "fiu" else array.astype(_SINGLE)
+            for array, given in ((inputs, xs), (wanted, targets))
         )
     return inputs, wanted
 
@@ -85,8 +95,8 @@ def all_finite(array: npt.NDArray[Any]) -> bool:
 def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
     """The arrays, all float32 or all float64.
 
-    The result is float32 when all arrays with axes are. Raises ArgumentError for wrong shapes, leading axes that do not
-    broadcast, and complex or non-finite numbers.
+    The result is float32 when all arrays are; lists and plain numbers have no say, nor has eta.
+    Raises ArgumentError for wrong shapes, leading axes that do not broadcast, and complex or non-finite numbers.
     """
     arrays = [_real(argument) for argument in arguments]
     ahead = False  # whether one has leading axes
@@ -106,8 +116,10 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
         except ValueError:
             pairs = ", ".join(f"{a.name} {lead}" for a, lead in zip(arguments, leads, strict=True) if lead)
             raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
-    single = all(array.dtype == _SINGLE for array, a in zip(arrays, arguments, strict=True) if a.name != "eta")
-    real = _SINGLE if single else _DOUBLE
+    kinds = {
+        array.dtype for array, a in zip(arrays, arguments, strict=True) if a.name != "eta" and hasattr(a.value, "dtype")
+    }
+    real = _SINGLE if kinds == {_SINGLE} else _DOUBLE
     return [array if array.dtype == real else array.astype(real) for array in arrays]
 
 

@@ -159,7 +159,10 @@ class Batch(ABC):
                 f"{name} has shape {value.shape[1:]}: give finite numbers, one set for all networks or one for each of "
                 f"{self._lead}."
             )
-        return rows.reshape(len(rows), prod(lead), width).astype(self.dtype, copy=False)
+        packed = rows.reshape(len(rows), prod(lead), width).astype(self.dtype)  # a copy: what is held is held
+        if not all_finite(packed):
+            raise ArgumentError(f"{name} is too large for {self.dtype}: give smaller numbers.")
+        return packed
 
     def _go(self, given: Mapping[str, _Array], steps: int) -> None:
         inputs = self._held | self._inputs(given)
@@ -174,7 +177,7 @@ class Batch(ABC):
         """ArgumentError for another input than that of `init`."""
         for row in x:
             lead = np.broadcast_shapes(self._lead, row.shape[:-1])
-            self.kernel._same_input(self._told, np.broadcast_to(row, (*lead, x.shape[-1])))
+            self.kernel._same_input(self._told, np.broadcast_to(row, (*lead, x.shape[-1])), self.dtype)
 
     def _complain(self) -> None:
         values = dict(zip(self.kernel.State._fields, self._unpacked(), strict=True))

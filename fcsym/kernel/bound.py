@@ -43,12 +43,22 @@ class _Pinned:
         self._inputs = dict(zip(("x", "target", "eta"), (np.array(a, order="C") for a in arrays[-3:]), strict=True))
 
     def _numbers(self, name: str, value: npt.ArrayLike) -> _Array:
-        array = np.asarray(value, self._inputs[name].dtype)
+        try:
+            given = np.asarray(value)
+        except ValueError:
+            raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
+        if given.dtype.kind not in "fiu":
+            raise ArgumentError(f"{name} has dtype {given.dtype}: give real numbers.")
+        array = given.astype(self._inputs[name].dtype)
         if array.shape != self._inputs[name].shape or not all_finite(array):
             raise ArgumentError(f"{name} must be finite numbers of shape {self._inputs[name].shape}.")
         if name == "x":
             self._kernel._same_input(self._read(), array)
         return array
+
+    def _given_numbers(self, **values: npt.ArrayLike | None) -> dict[str, _Array]:
+        """All of what is given, looked at before any of it is set."""
+        return {name: self._numbers(name, value) for name, value in values.items() if value is not None}
 
     def _read(self) -> list[_Array]:
         raise NotImplementedError
@@ -75,7 +85,12 @@ class Bound(_Pinned):
         rows = max(
             (len(a) for a, own in zip(self._held, kernel.scheme.state, strict=True) if own.name == "X"), default=0
         )
-        call.set(networks=1, steps=1, rows=rows, error=id(kernel.scheme.refusal.error))
+        call.set(
+            networks=1,
+            steps=1,
+            rows=rows,
+            error=id(ArgumentError if kernel.module.stored else kernel.scheme.refusal.error),
+        )
         call.point(x=x, target=target, eta=eta, work=np.zeros(4 * rows + 1, x.dtype))
         for k, array in enumerate(self._held):
             call.place(k, array, 0)
@@ -89,9 +104,8 @@ class Bound(_Pinned):
         self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
     ) -> None:
         """Other numbers for the next step; ArgumentError for a wrong shape, or another input where one must stay."""
-        for name, value in (("x", x), ("target", target), ("eta", eta)):
-            if value is not None:
-                self._inputs[name][...] = self._numbers(name, value)
+        for name, array in self._given_numbers(x=x, target=target, eta=eta).items():
+            self._inputs[name][...] = array
 
     def run(self, xs: npt.ArrayLike, targets: npt.ArrayLike) -> None:
         """One step for each row of `xs` (steps, n_0) and `targets` (steps, n_L), in place and in one call.
@@ -183,10 +197,7 @@ class BoundNumbers(_Pinned):
         self, x: npt.ArrayLike | None = None, target: npt.ArrayLike | None = None, eta: npt.ArrayLike | None = None
     ) -> None:
         """Other numbers for the next step; ArgumentError for a wrong shape, or another input where one must stay."""
-        for name, value in (("x", x), ("target", target), ("eta", eta)):
-            if value is None:
-                continue
-            array = self._numbers(name, value)
+        for name, array in self._given_numbers(x=x, target=target, eta=eta).items():
             own = {"target": "yg"}.get(name, name)
             if own in self._extra:
                 for column, number in zip(columns(own, array.shape), np.ravel(array), strict=True):

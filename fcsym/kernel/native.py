@@ -49,8 +49,14 @@ HEAD = 13  # places of a call_type before its arrays: see targets.c_native
 
 
 def compiler() -> list[str] | None:
-    """The machine's C compiler as the start of a command: $CC, cc, gcc or clang; None where there is none."""
-    wanted = shlex.split(os.environ.get("CC", ""))
+    """The machine's C compiler as the start of a command: $CC, cc, gcc or clang; None where there is none.
+
+    Raises CompileError where $CC cannot be read.
+    """
+    try:
+        wanted = shlex.split(os.environ.get("CC", ""))
+    except ValueError:
+        raise CompileError("CC has a quotation mark without its partner: set it to a compiler.") from None
     for command in [wanted, ["cc"], ["gcc"], ["clang"]]:
         if command and (path := shutil.which(command[0])):
             return [path, *command[1:]]
@@ -88,9 +94,9 @@ def load(source: str, dtype: npt.DTypeLike) -> Library:
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     folder = _folder()
     path = folder / f"{key}.so"
-    if not _sound(path):
-        _build(source, [*command, *flags], path)
     try:
+        if not _sound(path):
+            _build(source, [*command, *flags], path)
         return Library(path, real)
     except OSError as problem:
         raise CompileError(f"The library {path} cannot be loaded ({problem}): remove it, or set CC.") from None
@@ -145,7 +151,12 @@ def _sound(path: Path) -> bool:
     except OSError:
         return False
     body, seal = content[: -len(_SEAL) - 32], content[-len(_SEAL) - 32 :]
-    return seal == _SEAL + hashlib.sha256(body).digest()
+    return seal == _seal(path, body)
+
+
+def _seal(path: Path, body: bytes) -> bytes:
+    """What stands at the end of a library: that it is whole, and the one of this name."""
+    return _SEAL + hashlib.sha256(path.stem.encode() + body).digest()
 
 
 def _build(source: str, command: list[str], path: Path) -> None:
@@ -163,7 +174,7 @@ def _build(source: str, command: list[str], path: Path) -> None:
             raise CompileError(f"{command[0]} refused the generated source ({said[:200]}): set CC to another compiler.")
         body = made.read_bytes()
         with made.open("ab") as file:
-            file.write(_SEAL + hashlib.sha256(body).digest())
+            file.write(_seal(path, body))
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)

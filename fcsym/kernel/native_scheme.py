@@ -71,7 +71,7 @@ class NativeKernel(SchemeKernel):
         Errors as for `step`, with the number of the step, from 1.
         """
         marks = mode(undefined)
-        inputs, wanted = rows_of_steps(xs, targets)
+        inputs, wanted = rows_of_steps(xs, targets, state)
         if not len(inputs):
             return super().run(state, xs, targets, eta, undefined)
         first = self._checked(state, marks, x=inputs[0], target=wanted[0], eta=eta)

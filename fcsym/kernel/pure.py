@@ -21,6 +21,8 @@ _TARGETS: dict[str, type[Target]] = {"jax": JaxTarget, "torch": TorchTarget}
 
 def pure_kernel(scheme: Scheme, target: str) -> PureKernel:
     """The scheme's four functions in JAX or PyTorch. Raises CompileError where that is not installed."""
+    if target not in _TARGETS:
+        raise CompileError(f"The target {str(target)[:40]!r} does not run in the process.")
     if find_spec(target) is None:
         raise CompileError(
             f"The target {target!r} needs the package {target}: install it with pip install 'fcsym[{target}]'."

@@ -20,6 +20,7 @@ import mpmath
 import numpy as np
 
 from fcsym.equation import Cases
+from fcsym.errors import CompileError
 from fcsym.expression import Apply, Array, Axis, Expr
 from fcsym.instance import Element, Field, Instance
 from fcsym.kernel.neutral import STORED_KIND
@@ -225,8 +226,10 @@ def _smooth(name: str, derivative: int, s: Any) -> Any:
             return mpmath.ncdf(s) + s * mpmath.npdf(s)
         case "silu", 0:
             return s * sigmoid
-        case _:
+        case "silu", _:
             return sigmoid * (1 + s * (1 - sigmoid))
+        case _:
+            raise CompileError(f"The smooth activation {name!r} has no exact value: add it to kernel/rows.py.")
 
 
 # ------------------------------------------------------------------------------------------------------ drawing

@@ -184,7 +184,7 @@ class SchemeKernel:
         Errors as for `step`, with the number of the step, from 1.
         """
         mode(undefined)
-        inputs, wanted = rows_of_steps(xs, targets)
+        inputs, wanted = rows_of_steps(xs, targets, state)
         if not len(inputs):
             return self.State(*checked(self._held(state, False)))
         for n, (x, target) in enumerate(zip(inputs, wanted, strict=True), 1):

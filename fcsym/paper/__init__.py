@@ -71,7 +71,7 @@ def _text(value: Fraction | None) -> str | None:
     return None if value is None else str(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Audit:
     """Every finding, in the order of the paper."""
 
@@ -94,6 +94,9 @@ class Audit:
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         return f'<div style="overflow-x: auto">{table}</div>'
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join(" | ".join(cells) for cells in self._cells())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fcsym.network import Network
     from fcsym.render.picture import Picture
 
-__all__ = ["document", "fragment"]
+__all__ = ["document", "fragment", "mathml", "need_mathml", "sentence"]
 
 _SIGN = {
     Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.ASSUMED: "△", Verdict.CHOSEN: "◆",
@@ -121,7 +121,7 @@ def _box(latex: str, spoken: str) -> str:
     return f'<div class="formula scroll" tabindex="0" role="group" aria-label="equation">{mathml(latex, spoken)}</div>'
 
 
-def _inline(parts: Iterable[tuple[bool, str]]) -> str:
+def sentence(parts: Iterable[tuple[bool, str]]) -> str:
     """A sentence; a comma after a formula stays on its line."""
     found: list[str] = []
     after_formula = False
@@ -137,8 +137,8 @@ def _inline(parts: Iterable[tuple[bool, str]]) -> str:
     return "".join(found)
 
 
-def _prose(sentence: str, page: Content) -> str:
-    return _inline(formula.sentence(sentence, page.arrays))
+def _prose(text_: str, page: Content) -> str:
+    return sentence(formula.sentence(text_, page.arrays))
 
 
 def _mark(verdict: Verdict) -> str:
@@ -157,11 +157,11 @@ def _header(page: Content, network: Network) -> Iterator[str]:
     yield f"<header>\n<h1>{escape(page.title).replace('-', '&#8209;')}</h1>"
     steps = sum(1 for _ in page.steps)
     yield f'<p class="soft">{steps} equations, each with the rule that justifies it and the verdict on it.</p>'
-    for sentence in (*page.about, page.remark if page.flat else ""):
-        if sentence:
-            yield f'<p class="soft">{_prose(sentence, page)}</p>'
+    for said in (*page.about, page.remark if page.flat else ""):
+        if said:
+            yield f'<p class="soft">{_prose(said, page)}</p>'
     if page.legend:
-        yield f'<p class="soft">{_inline(page.legend)}</p>'
+        yield f'<p class="soft">{sentence(page.legend)}</p>'
     yield '<ul class="counts" aria-label="verdicts">'
     for verdict, count in page.counts:
         yield (
@@ -215,8 +215,8 @@ def _contents(page: Content, with_maps: bool) -> Iterator[str]:
 
 def _assumptions(page: Content) -> Iterator[str]:
     yield '<section aria-labelledby="assumptions">\n<h2 id="assumptions">Assumptions</h2>\n<ul>'
-    for sentence in page.assumptions:
-        yield f"<li>{_prose(sentence, page)}</li>"
+    for assumption in page.assumptions:
+        yield f"<li>{_prose(assumption, page)}</li>"
     yield "</ul>\n</section>"
 
 
@@ -312,7 +312,7 @@ def _case_table(written: Equation, rows: Sequence[Row], page: Content) -> Iterat
         when = ", ".join(text.condition(c) for c in row.branch.when)
         value = row.branch.value
         cells = [
-            f'<th scope="row">{_inline(formula.case_name(row.branch.name))}</th>',
+            f'<th scope="row">{sentence(formula.case_name(row.branch.name))}</th>',
             f'<td class="formula-cell">{mathml(formula.conditions(row.branch.when), when, "inline")}</td>',
             '<td class="formula-cell">'
             + ("undefined" if value is None else mathml(_value(row), text.expression(value), "inline"))
@@ -364,7 +364,7 @@ def _maps(maps: Sequence[Picture]) -> Iterator[str]:
     yield "<p>Where each case of a unit holds, found with the kernel, at the numbers given below each map.</p>"
     yield '<div class="maps">'
     for picture in maps:
-        yield f"<figure>{picture.svg}<figcaption>{_inline(picture.caption)}</figcaption></figure>"
+        yield f"<figure>{picture.svg}<figcaption>{sentence(picture.caption)}</figcaption></figure>"
     yield "</div>\n</section>"
 
 
@@ -384,7 +384,7 @@ def _verdicts(page: Content) -> Iterator[str]:
     for number, f in page.findings:
         if f.verdict is Verdict.DEFINITION or not (f.index or f.expanded or f.case is None):
             continue
-        case = "" if f.case is None else f" {_inline(formula.case_name(f.case))}"
+        case = "" if f.case is None else f" {sentence(formula.case_name(f.case))}"
         said = {"z3": "by z3"}.get(f.expanded, f.expanded) or "–"
         yield (
             f'<tr><th scope="row">{_link(number)}{case}</th><td>{escape(f.index) or "–"}</td>'
@@ -401,7 +401,7 @@ def _closed_forms(page: Content) -> Iterator[str]:
     yield f"<p>In weights, inputs, target and step size{f'; {stay} stay symbols' if stay else ''}."
     yield f"{_prose(page.remark, page)} Cases that cannot occur, and cases with the value 0, are left out.</p>"
     for form in page.closed:
-        case = f"{_inline(formula.case_name(form.case))}, " if form.case else ""
+        case = f"{sentence(formula.case_name(form.case))}, " if form.case else ""
         yield f'<div class="step"><p class="small soft">{case}from {_link(form.number)} {_mark(form.verdict)}</p>'
         yield f"{_box(formula.equation(form.equation), text.equation(form.equation))}</div>"
     yield "</section>"

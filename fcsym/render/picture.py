@@ -14,7 +14,7 @@ from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, MissingTool
 from fcsym.expression import Array, Axis
 from fcsym.files import file_name, write_text
 from fcsym.notation import GREEK, flat_latex, latex_array
@@ -48,7 +48,7 @@ _STYLE = """<style>
 </style>"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Picture:
     """An SVG, and the same in words."""
 
@@ -59,7 +59,21 @@ class Picture:
     def _repr_svg_(self) -> str:
         return self.svg
 
+    def _repr_html_(self) -> str | None:
+        if not self.caption:
+            return None  # the picture says it all
+        from fcsym.render import html
+
+        try:
+            html.need_mathml()
+            return f"<figure>{self.svg}<figcaption>{html.sentence(self.caption)}</figcaption></figure>"
+        except MissingTool:
+            return None
+
     def __str__(self) -> str:
+        return self.words
+
+    def __repr__(self) -> str:
         return self.words
 
     def save(self, path: str | os.PathLike[str]) -> Path:

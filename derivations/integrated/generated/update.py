@@ -353,11 +353,11 @@ _START = ["W1"]  # the weights at init that expand needs
 
 def init(weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> State:
     """The state of a conventional network; leading axes broadcast. ValueError for wrong shapes."""
-    given = dict(zip(_WEIGHTS, weights, strict=True))
+    given = _named(weights)
     if x is None:
         raise ValueError("this is a scheme for one input: give init that input as well")
     arrays = _checked([*given.values(), x], _WEIGHTS | {"x": _WEIGHTS["W1"][-1:]})
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
         result = _init(*arrays)
     return State(*(np.asarray(array, arrays[0].dtype) for array in result))
 
@@ -375,10 +375,10 @@ def step(
     a frozen unit with v^c = 0 woke up, and where the new state is not finite; undefined="nan" marks both instead.
     """
     shapes = _STATE | {"x": (2,), "target": (1,), "eta": ()}
-    arrays = _checked([*state, x, target, eta], shapes)
+    arrays = _checked([*state, x, target, eta], shapes, _STATE)
     _same_input(arrays[5:7], arrays[7])
     inputs = [*arrays[:7], *arrays[8:]]
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         result = list(_step(*inputs))
     if result.pop().any() and undefined != "nan":
         raise ArithmeticError("A frozen unit with v^c = 0 wakes up at this step, so no p exists: train the lower layers (schemes states, history, basis).")
@@ -390,9 +390,9 @@ def step(
 
 def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> Array:
     """The output (..., 1) of the network that the state stands for."""
-    arrays = _checked([*state, x], _STATE | {"x": (2,)})
+    arrays = _checked([*state, x], _STATE | {"x": (2,)}, _STATE)
     _same_input(arrays[-3:-1], arrays[-1])
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         y, *mask = _output(*arrays[:-1])
     return np.asarray(y, arrays[0].dtype)
 
@@ -403,12 +403,12 @@ def expand(
     """[W1, ...]: the weights that backpropagation has after the same steps; weights and x are those given to init."""
     if x is None:
         raise ValueError("expand needs the weights and the input that init was given")
-    given = dict(zip(_WEIGHTS, weights, strict=True))
+    given = _named(weights)
     first = {name: given[name] for name in _START}
     shapes = _STATE | {name + "_start": _WEIGHTS[name] for name in first} | {"x": (2,)}
-    arrays = _checked([*state, *first.values(), x], shapes)
+    arrays = _checked([*state, *first.values(), x], shapes, _STATE)
     _same_input(arrays[len(_STATE) - 2 : len(_STATE)], arrays[-1])
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         return [np.asarray(array, arrays[0].dtype) for array in _expand(*arrays)]
 
 
@@ -416,14 +416,24 @@ def _same_input(held: Sequence[Array], x: Array) -> None:
     """ValueError for another input than that of init, which the state knows by its norm and a key."""
     norm, key = held
     bar = 64 * np.finfo(norm.dtype).eps
-    wanted = np.vecdot(x, x) + 0.0
-    other = np.abs(np.vecdot(x, h) - key) > bar * np.vecdot(np.abs(x), h)
-    if np.any(other | (np.abs(wanted - norm) > bar * wanted)):
+    with np.errstate(all="ignore"):
+        wanted = np.vecdot(x, x) + 0.0
+        same = np.abs(np.vecdot(x, h) - key) <= bar * np.vecdot(np.abs(x), h)
+        same &= np.abs(wanted - norm) <= bar * wanted
+    if not np.all(same):
         raise ValueError("x is not the input that init was given, and this is a scheme for one input")
 
 
-def _checked(values: Any, shapes: dict[str, Any]) -> list[Array]:
-    """Arrays of real numbers with these last axes, all float32 or all float64."""
+def _named(weights: Any) -> dict[str, Any]:
+    """The weights by name; ValueError for a wrong number of them."""
+    if len(weights) != len(_WEIGHTS):
+        raise ValueError(f"{len(weights)} arrays were given, and these are needed: {', '.join(_WEIGHTS)}")
+    return dict(zip(_WEIGHTS, weights, strict=True))
+
+
+def _checked(values: Any, shapes: dict[str, Any], free: Any = ()) -> list[Array]:
+    """Arrays of real numbers with these last axes, all float32 or all float64; finite ones, but for those in free."""
+    values = list(values)
     arrays = [np.asarray(value) for value in values]
     if len(arrays) != len(shapes):
         raise ValueError(f"{len(arrays)} arrays were given, and these are needed: {', '.join(shapes)}")
@@ -433,8 +443,14 @@ def _checked(values: Any, shapes: dict[str, Any]) -> list[Array]:
             raise ValueError(f"{name} has shape {array.shape}: its last axes must be {shape}")
         if array.dtype.kind not in "fiu":
             raise ValueError(f"{name} has dtype {array.dtype}: give real numbers")
-    single = all(array.dtype == np.float32 for array, name in zip(arrays, shapes, strict=True) if name != "eta")
-    return [array.astype(np.float32 if single else np.float64, copy=False) for array in arrays]
+        if name not in free and not np.isfinite(array).all():
+            raise ValueError(f"{name} contains numbers that are not finite")
+    own = {
+        array.dtype  # lists and plain numbers have no say, nor has eta
+        for array, value, name in zip(arrays, values, shapes, strict=True)
+        if name != "eta" and hasattr(value, "dtype")
+    }
+    return [array.astype(np.float32 if own == {np.dtype(np.float32)} else np.float64, copy=False) for array in arrays]
 
 
 # (weights, x per step, target per step, eta, output before each step and at the end, weights, undefined)
@@ -499,7 +515,9 @@ def selftest() -> str:
             try:
                 compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
                 state = step(state, x, target, eta)
-            except ArithmeticError:
+            except ArithmeticError as problem:
+                if isinstance(problem, FloatingPointError):
+                    raise
                 refused = True
         if refused != undefined:
             wanted = "undefined" if undefined else "defined"

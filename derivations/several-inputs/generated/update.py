@@ -175,9 +175,9 @@ _START = []  # the weights at init that expand needs
 
 def init(weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> State:
     """The state of a conventional network; leading axes broadcast. ValueError for wrong shapes."""
-    given = dict(zip(_WEIGHTS, weights, strict=True))
+    given = _named(weights)
     arrays = _checked(given.values(), _WEIGHTS)
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
         result = _init(*arrays)
     return State(*(np.asarray(array, arrays[0].dtype) for array in result))
 
@@ -195,10 +195,11 @@ def step(
     a frozen unit with v^c = 0 woke up, and where the new state is not finite; undefined="nan" marks both instead.
     """
     shapes = _STATE | {"x": (2,), "target": (1,), "eta": ()}
-    arrays = _checked([*state, x, target, eta], shapes)
-    arrays[1], arrays[2] = remember(arrays[1], arrays[2], arrays[4])
+    arrays = _checked([*state, x, target, eta], shapes, _STATE)
+    with np.errstate(all="ignore"):
+        arrays[1], arrays[2] = remember(arrays[1], arrays[2], arrays[4])
     inputs = arrays
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         result = list(_step(*inputs))
     after = State(*(np.asarray(array, arrays[0].dtype) for array in result))
     if undefined != "nan" and not all(np.isfinite(array).all() for array in after):
@@ -208,8 +209,8 @@ def step(
 
 def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike) -> Array:
     """The output (..., 1) of the network that the state stands for."""
-    arrays = _checked([*state, x], _STATE | {"x": (2,)})
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    arrays = _checked([*state, x], _STATE | {"x": (2,)}, _STATE)
+    with np.errstate(all="ignore"):
         y, *mask = _output(*arrays)
     return np.asarray(y, arrays[0].dtype)
 
@@ -218,13 +219,21 @@ def expand(
     state: Sequence[npt.ArrayLike], weights: Sequence[npt.ArrayLike] = (), x: npt.ArrayLike | None = None
 ) -> list[Array]:
     """[W1, ...]: the weights that backpropagation has after the same steps; weights and x are those given to init."""
-    arrays = _checked(state, _STATE)
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    arrays = _checked(state, _STATE, _STATE)
+    with np.errstate(all="ignore"):
         return [np.asarray(array, arrays[0].dtype) for array in _expand(*arrays)]
 
 
-def _checked(values: Any, shapes: dict[str, Any]) -> list[Array]:
-    """Arrays of real numbers with these last axes, all float32 or all float64."""
+def _named(weights: Any) -> dict[str, Any]:
+    """The weights by name; ValueError for a wrong number of them."""
+    if len(weights) != len(_WEIGHTS):
+        raise ValueError(f"{len(weights)} arrays were given, and these are needed: {', '.join(_WEIGHTS)}")
+    return dict(zip(_WEIGHTS, weights, strict=True))
+
+
+def _checked(values: Any, shapes: dict[str, Any], free: Any = ()) -> list[Array]:
+    """Arrays of real numbers with these last axes, all float32 or all float64; finite ones, but for those in free."""
+    values = list(values)
     arrays = [np.asarray(value) for value in values]
     if len(arrays) != len(shapes):
         raise ValueError(f"{len(arrays)} arrays were given, and these are needed: {', '.join(shapes)}")
@@ -234,8 +243,14 @@ def _checked(values: Any, shapes: dict[str, Any]) -> list[Array]:
             raise ValueError(f"{name} has shape {array.shape}: its last axes must be {shape}")
         if array.dtype.kind not in "fiu":
             raise ValueError(f"{name} has dtype {array.dtype}: give real numbers")
-    single = all(array.dtype == np.float32 for array, name in zip(arrays, shapes, strict=True) if name != "eta")
-    return [array.astype(np.float32 if single else np.float64, copy=False) for array in arrays]
+        if name not in free and not np.isfinite(array).all():
+            raise ValueError(f"{name} contains numbers that are not finite")
+    own = {
+        array.dtype  # lists and plain numbers have no say, nor has eta
+        for array, value, name in zip(arrays, values, shapes, strict=True)
+        if name != "eta" and hasattr(value, "dtype")
+    }
+    return [array.astype(np.float32 if own == {np.dtype(np.float32)} else np.float64, copy=False) for array in arrays]
 
 
 # (weights, x per step, target per step, eta, output before each step and at the end, weights, undefined)
@@ -280,7 +295,9 @@ def selftest() -> str:
             try:
                 compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
                 state = step(state, x, target, eta)
-            except ArithmeticError:
+            except ArithmeticError as problem:
+                if isinstance(problem, FloatingPointError):
+                    raise
                 refused = True
         if refused != undefined:
             wanted = "undefined" if undefined else "defined"

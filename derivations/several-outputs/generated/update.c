@@ -10,12 +10,20 @@
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "-ffast-math changes what the operations mean: compile without it"
 #endif
+#if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error "-funsafe-math-optimizations changes what the operations mean: compile without it"
+#endif
 
-/* a * b + c is two operations, each rounded */
-#if defined(__clang__) || !defined(__GNUC__)
+/* a * b + c is two operations, each rounded; nothing is put in another order */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#if __clang_major__ >= 14
+#pragma clang fp contract(off) reassociate(off)
+#endif
+#elif !defined(__GNUC__)
 #pragma STDC FP_CONTRACT OFF
 #else
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("fp-contract=off", "no-associative-math", "no-reciprocal-math", "no-unsafe-math-optimizations")
 #endif
 
 typedef update_real real;
@@ -38,7 +46,7 @@ static int init_core(
     real *restrict dW2, real *restrict s1, real *restrict vc, real *restrict a0, real *restrict key)
 {
     real v1[4];
-    const real h[] = {(real)0.6180339867714792, (real)0.2360679735429585, (real)0.8541019603144377};
+    static const real h[] = {(real)0.6180339867714792, (real)0.2360679735429585, (real)0.8541019603144377};
     for (int i = 0; i < 4; i++) {
         real sum1 = W1[i * 3] * x[0];
         for (int j = 1; j < 3; j++) {

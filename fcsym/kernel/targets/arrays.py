@@ -221,6 +221,8 @@ class _Writer:
     @staticmethod
     def _element(name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:
         """An array with its axes lined up with those of the left-hand side."""
+        if len(set(indices)) != len(indices):
+            raise CompileError(f"{name} is given one index twice, which has no array form.")
         places = [axes.index(index) for index in indices]
         if places != sorted(places):
             raise CompileError(f"{name} has its axes in another order than the left-hand side.")

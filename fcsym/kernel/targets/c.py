@@ -378,7 +378,7 @@ def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = F
     for constant, values in module.constants.items():
         if any(load.name == constant for s in function.statements for load in n.loads(s)):
             numbers = ", ".join(f"(real){literal(value)}" for value in n.flat(values))
-            writer.line(f"const real {constant}[] = {{{numbers}}};")
+            writer.line(f"static const real {constant}[] = {{{numbers}}};")  # a wide one would not fit on the stack
     for statement in plan.statements:
         if isinstance(statement, n.Mark):
             writer.mark(statement)
@@ -539,11 +539,19 @@ def lanes_functions(module: n.Module) -> list[str]:
 PRELUDE = """#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "-ffast-math changes what the operations mean: compile without it"
 #endif
+#if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error "-funsafe-math-optimizations changes what the operations mean: compile without it"
+#endif
 
-/* a * b + c is two operations, each rounded */
-#if defined(__clang__) || !defined(__GNUC__)
+/* a * b + c is two operations, each rounded; nothing is put in another order */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#if __clang_major__ >= 14
+#pragma clang fp contract(off) reassociate(off)
+#endif
+#elif !defined(__GNUC__)
 #pragma STDC FP_CONTRACT OFF
 #else
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("fp-contract=off", "no-associative-math", "no-reciprocal-math", "no-unsafe-math-optimizations")
 #endif
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from fcsym import __version__
@@ -137,11 +138,7 @@ def _width(module: n.Module, symbol: str) -> int:
 def mathematics(module: n.Module, single: str) -> str:
     """The functions of <math.h> that smooth activations need, in either precision."""
     names = smooth_functions(module)
-    needs = {
-        "tanh": {"TANH"}, "sigmoid": {"EXP"}, "softplus": {"EXP", "LOG1P"},
-        "normal_cdf": {"ERFC"}, "normal_pdf": {"EXP"},
-    }  # fmt: skip
-    used = sorted(set().union(*(needs[name] for name in names)))
+    used = sorted({call for name in names for call in re.findall(r"\b([A-Z][A-Z0-9]+)\(", SMOOTH[name])})
     if not used:
         return ""
     one = "".join(f"#define {call} {call.lower()}f\n" for call in used)

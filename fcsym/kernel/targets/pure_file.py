@@ -83,7 +83,7 @@ def step(state: State, x: Any, target: Any, eta: Any) -> State:
     """The state after one training step; numbers that are undefined are nan."""
     state = State(*({language.convert.format(value="a")} for a in state))
     x, target = {language.convert.format(value="x")}, {language.convert.format(value="target")}
-    eta = {language.scalar.format(value="eta", like="target")}
+    eta = {language.scalar.format(value="eta", like="state[0]")}
 {remember}    return State(*_step({", ".join(inputs)}, target, eta){marks})
 
 

@@ -104,7 +104,7 @@ _START = {_listed(module)}  # the weights at init that expand needs
 
 def init(weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None) -> State:
     """The state of a conventional network; leading axes broadcast. ValueError for wrong shapes."""
-    given = dict(zip(_WEIGHTS, weights, strict=True))
+    given = _named(weights)
 {_init_single(module) if single else _INIT_ANY}
 
 def step(
@@ -120,14 +120,14 @@ def step(
     {module.refused.split(":")[0]}, and where the new state is not finite; undefined="nan" marks both instead.
     """
     shapes = _STATE | {{"x": ({width},), "target": ({outputs},), "eta": ()}}
-    arrays = _checked([*state, x, target, eta], shapes)
+    arrays = _checked([*state, x, target, eta], shapes, _STATE)
 {indent(_step_body(module), "    ")}
 
 def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike{_undefined(module)}) -> Array:
     """The output (..., {outputs}) of the network that the state stands for."""
-    arrays = _checked([*state, x], _STATE | {{"x": ({width},)}})
+    arrays = _checked([*state, x], _STATE | {{"x": ({width},)}}, _STATE)
 {"    _same_input(arrays[-3:-1], arrays[-1])" if single else "    pass"}
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         y, *mask = _output(*arrays{"[:-1]" if single else ""})
 {_output_refused(module)}    return np.asarray(y, arrays[0].dtype)
 
@@ -137,7 +137,7 @@ def expand(
 ) -> list[Array]:
     """[W1, ...]: the weights that backpropagation has after the same steps; weights and x are those given to init."""
 {_EXPAND_SINGLE.format(width=width) if single else _EXPAND_ANY}
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         return [np.asarray(array, arrays[0].dtype) for array in _expand(*arrays)]
 
 '''.replace("    pass\n", "")
@@ -176,11 +176,12 @@ def _step_body(module: n.Module) -> str:
     elif module.stored:
         names = [array.name for array in module.state]
         x_at, c_at = names.index("X"), names.index("C")
-        lines.append(f"arrays[{x_at}], arrays[{c_at}] = remember(arrays[{x_at}], arrays[{c_at}], arrays[{held}])")
+        lines.append('with np.errstate(all="ignore"):')
+        lines.append(f"    arrays[{x_at}], arrays[{c_at}] = remember(arrays[{x_at}], arrays[{c_at}], arrays[{held}])")
         lines.append("inputs = arrays")
     else:
         lines.append("inputs = arrays")
-    lines.append('with np.errstate(over="ignore", invalid="ignore", under="ignore"):')
+    lines.append('with np.errstate(all="ignore"):')
     lines.append("    result = list(_step(*inputs))")
     if module.marks:
         lines += [
@@ -222,42 +223,52 @@ def _init_single(module: n.Module) -> str:
 _INIT_SINGLE = """    if x is None:
         raise ValueError("this is a scheme for one input: give init that input as well")
     arrays = _checked([*given.values(), x], _WEIGHTS | {"x": _WEIGHTS["W1"][-1:]})
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
         result = _init(*arrays)
     return State(*(np.asarray(array, arrays[0].dtype) for array in result))
 """
 
 _INIT_ANY = """    arrays = _checked(given.values(), _WEIGHTS)
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
         result = _init(*arrays)
     return State(*(np.asarray(array, arrays[0].dtype) for array in result))
 """
 
 _EXPAND_SINGLE = """    if x is None:
         raise ValueError("expand needs the weights and the input that init was given")
-    given = dict(zip(_WEIGHTS, weights, strict=True))
+    given = _named(weights)
     first = {{name: given[name] for name in _START}}
     shapes = _STATE | {{name + "_start": _WEIGHTS[name] for name in first}} | {{"x": ({width},)}}
-    arrays = _checked([*state, *first.values(), x], shapes)
+    arrays = _checked([*state, *first.values(), x], shapes, _STATE)
     _same_input(arrays[len(_STATE) - 2 : len(_STATE)], arrays[-1])"""
 
-_EXPAND_ANY = "    arrays = _checked(state, _STATE)"
+_EXPAND_ANY = "    arrays = _checked(state, _STATE, _STATE)"
 
 _SAME_INPUT = '''
 def _same_input(held: Sequence[Array], x: Array) -> None:
     """ValueError for another input than that of init, which the state knows by its norm and a key."""
     norm, key = held
     bar = 64 * np.finfo(norm.dtype).eps
-    wanted = np.vecdot(x, x) + {bias}
-    other = np.abs(np.vecdot(x, h) - key) > bar * np.vecdot(np.abs(x), h)
-    if np.any(other | (np.abs(wanted - norm) > bar * wanted)):
+    with np.errstate(all="ignore"):
+        wanted = np.vecdot(x, x) + {bias}
+        same = np.abs(np.vecdot(x, h) - key) <= bar * np.vecdot(np.abs(x), h)
+        same &= np.abs(wanted - norm) <= bar * wanted
+    if not np.all(same):
         raise ValueError("x is not the input that init was given, and this is a scheme for one input")
 
 '''
 
 _CHECKED = '''
-def _checked(values: Any, shapes: dict[str, Any]) -> list[Array]:
-    """Arrays of real numbers with these last axes, all float32 or all float64."""
+def _named(weights: Any) -> dict[str, Any]:
+    """The weights by name; ValueError for a wrong number of them."""
+    if len(weights) != len(_WEIGHTS):
+        raise ValueError(f"{len(weights)} arrays were given, and these are needed: {', '.join(_WEIGHTS)}")
+    return dict(zip(_WEIGHTS, weights, strict=True))
+
+
+def _checked(values: Any, shapes: dict[str, Any], free: Any = ()) -> list[Array]:
+    """Arrays of real numbers with these last axes, all float32 or all float64; finite ones, but for those in free."""
+    values = list(values)
     arrays = [np.asarray(value) for value in values]
     if len(arrays) != len(shapes):
         raise ValueError(f"{len(arrays)} arrays were given, and these are needed: {', '.join(shapes)}")
@@ -267,8 +278,14 @@ def _checked(values: Any, shapes: dict[str, Any]) -> list[Array]:
             raise ValueError(f"{name} has shape {array.shape}: its last axes must be {shape}")
         if array.dtype.kind not in "fiu":
             raise ValueError(f"{name} has dtype {array.dtype}: give real numbers")
-    single = all(array.dtype == np.float32 for array, name in zip(arrays, shapes, strict=True) if name != "eta")
-    return [array.astype(np.float32 if single else np.float64, copy=False) for array in arrays]
+        if name not in free and not np.isfinite(array).all():
+            raise ValueError(f"{name} contains numbers that are not finite")
+    own = {
+        array.dtype  # lists and plain numbers have no say, nor has eta
+        for array, value, name in zip(arrays, values, shapes, strict=True)
+        if name != "eta" and hasattr(value, "dtype")
+    }
+    return [array.astype(np.float32 if own == {np.dtype(np.float32)} else np.float64, copy=False) for array in arrays]
 '''
 
 _SELFTEST = '''
@@ -290,7 +307,9 @@ def selftest() -> str:
             try:
                 compare(output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
                 state = step(state, x, target, eta)
-            except ArithmeticError:
+            except ArithmeticError as problem:
+                if isinstance(problem, FloatingPointError):
+                    raise
                 refused = True
         if refused != undefined:
             wanted = "undefined" if undefined else "defined"
