@@ -39,8 +39,8 @@ print(change.rule.value, "|", change.because, "| uses", *change.uses, "| paper,"
 # backpropagation gives. There is one equation for all units together; the paper solves it unit by unit, and that is a
 # choice. What `p` is depends on what happens to the unit.
 #
-# PROVED: two deciders agree. CHOSEN: one of many solutions. DEFINITION: nothing to prove. REFUTED comes with exact numbers,
-# and what nobody could decide is UNDECIDED.
+# PROVED: two deciders agree. CHOSEN: one of many solutions. DEFINITION: nothing to prove. REFUTED comes with exact
+# numbers, and what nobody could decide is UNDECIDED.
 
 # %%
 for case in d.cases("p", unit=1, keep=("dE_dY", "W2'", "vc")):

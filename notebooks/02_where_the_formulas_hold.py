@@ -22,8 +22,8 @@ fcsym.audit(rows=["eq. 13", "eq. 22"])
 # %% [markdown]
 # ## A sign, and a display
 #
-# The recursion for a second input (eq. 31) has a wrong sign. The display for `r` after n steps is refuted, too. CHOSEN, in
-# the table above, is said of eq. 22: it is one of many solutions of one equation.
+# The recursion for a second input (eq. 31) has a wrong sign. The display for `r` after n steps is refuted, too. CHOSEN,
+# in the table above, is said of eq. 22: it is one of many solutions of one equation.
 
 # %%
 fcsym.audit(rows=["eq. 31, line 3", "r_5n, case 1"])

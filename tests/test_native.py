@@ -473,3 +473,66 @@ def test_a_state_that_is_not_finite_is_refused_wherever_that_is(name, target):
                 fcsym.ArgumentError, match=rf"state\.{state._fields[n]} contains numbers that are not fin"
             ):
                 kernel.step(state._replace(**{state._fields[n]: changed}), x, goal, 1e-3)
+
+
+@pytest.mark.parametrize("name", ["backprop", "states", "history"])
+def test_many_steps_with_leading_axes_of_every_kind_are_single_steps(name):
+    """As many steps as networks, inputs and targets of fewer axes than the state, one step size per row."""
+    need("gcc")
+    s = fcsym.scheme(NETWORKS["several outputs"], name)
+    rng = np.random.default_rng(8)
+    weights, x, _ = drawn(s.network, rng, (4,))
+    lead = [np.broadcast_to(w, (3, *w.shape)) for w in weights]
+    for steps in (3, 4, 5):
+        xs = np.stack([x] * steps) if s.single_input else rng.normal(size=(steps, 4, 3))
+        targets = rng.normal(size=(steps, 2))
+        for eta in (0.05, np.full((3, 1), 0.05)):
+            states = []
+            for kernel in (s.compile("c"), s.compile("numpy")):
+                states.append(kernel.run(kernel.init(lead, x), xs, targets, eta))
+            one = kernel.init(lead, x)
+            for n in range(steps):
+                one = kernel.step(one, xs[n], targets[n], eta)
+            for state in states:
+                y = s.compile("numpy").output(state, x)
+                np.testing.assert_allclose(y, kernel.output(one, x), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("target", ["c", "numpy"])
+def test_batches_hold_what_they_were_given(target):
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-3-1"), "states").compile(target)
+    rng = np.random.default_rng(1)
+    weights, x, goal = (a.astype(np.float32) for a in drawn(kernel.network, rng, ())[0]), np.float32([0.3, -0.4]), [0.5]
+    state = kernel.init([np.stack([w] * 4) for w in weights], x)
+    wanted = kernel.step(state, x, goal, 0.1)
+    assert wanted.s1.dtype == np.float32  # a list has no precision of its own
+    batch = kernel.batch(state)
+    batch.step(x, goal, 0.1)
+    assert all(same(a, np.broadcast_to(b, a.shape)) for a, b in zip(batch.state, wanted, strict=True))
+    kernel = fcsym.scheme(fcsym.Network.parse("2-3-1"), "backprop").compile(target)
+    weights, x, goal = drawn(kernel.network, rng, (4,))
+    batch, state = kernel.batch(kernel.init(weights)), kernel.init(weights)
+    batch.hold(x, goal, 0.1)
+    wanted = kernel.step(state, x, goal, 0.1)
+    x[:], goal[:] = 9.0, 9.0
+    batch.step()
+    assert all(same(a, b) for a, b in zip(batch.state, wanted, strict=True))
+    for wrong in ([], list(state), None, [state, state[:-1]], [state, kernel.State(*(a[:1] for a in state))]):
+        with pytest.raises(fcsym.ArgumentError):
+            kernel.batch(wrong)
+
+
+def test_a_library_of_another_scheme_is_rebuilt(tmp_path, monkeypatch):
+    """It is whole, and it is the user's own, and it is not the one of this name."""
+    need("gcc")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    net = fcsym.Network.parse("1-1-1")
+    orders = [fcsym.scheme(net, "backprop", order=order) for order in ORDERS]
+    first, second = (s.compile("c").library(np.float64).path for s in orders)
+    second.write_bytes(first.read_bytes())
+    assert native._sound(first) and not native._sound(second)
+
+
+def test_wide_constants_do_not_stand_on_the_stack():
+    assert "static const real B[]" in fcsym.scheme(NETWORKS["2-2-1"], "basis").compile("c").source
