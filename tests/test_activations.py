@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import ORDERS
+from conftest import ORDERS, need, need_package
 from exact import step
 
 import fcsym
 from fcsym.activation import SMOOTH, smooth
+from fcsym.export import TARGETS
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.rows import frozen_rows
 from fcsym.oracle import phi_of, slope_of
 
 PIECES = {
@@ -107,3 +111,23 @@ def test_the_slope_at_every_kink_is_the_declared_one(name, order, tmp_path):
         result = kernel.step([np.array([[float(kink)]]), np.array([[0.5]])], [1.0], [2.0], 0.125, undefined="nan")
         assert result.g1[0] == (n + 1) / 4
         assert result.W1_new[0, 0] == float(true.w[0][0][0]) and result.W2_new[0, 0] == float(true.w[1][0][0])
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_files_of_every_target_agree_with_exact_evaluation(name, target, tmp_path):
+    s = fcsym.scheme(fcsym.Network.mlp([2, 3, 1], name, bias=True), "states")
+    files = TARGETS[target].files(lower_scheme(s), "update", frozen_rows(s, 10))
+    if target == "c":
+        need("gcc")
+        need("make")
+        for file, text in files.items():
+            (tmp_path / file).write_text(text)
+        done = subprocess.run(["make", "-s", "-f", "update.mk", "test"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout.count("agree with exact evaluation") == 2, done.stderr
+        return
+    if target != "numpy":
+        need_package(target)
+    module = {"__name__": "exported"}
+    exec(compile(files["update.py"], "<exported>", "exec"), module)
+    assert "agree with exact evaluation" in module["selftest"]()

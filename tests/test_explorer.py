@@ -10,6 +10,7 @@ import pytest
 
 import fcsym
 from fcsym.errors import ArgumentError, FcsymError, MissingTool, SizeError
+from fcsym.notation import scalar_name
 
 AT = {"w_1": 0.5, "w_2": 0.3, "w_3": 0.8, "w_4": 1.5, "w_5": 1.2, "w_6": 0.9, "x_1": 1.0, "x_2": -1.0, "y_g": 1.5}
 NETWORKS = {
@@ -72,6 +73,7 @@ def test_the_mark_stands_at_the_point(explorer):
 def test_the_still_shows_the_same(explorer):
     still = explorer.still
     shown = still._repr_html_()
+    assert shown.count("<math") >= 2 + len(explorer.values) - 2  # both formulas, and every number that is held
     assert "<math" in shown and "<svg" in shown and "active → active" in shown
     assert explorer.quantities["p"].plain in str(still)
     assert "application/vnd.jupyter.widget-view+json" in explorer._repr_mimebundle_()
@@ -86,7 +88,17 @@ def test_other_networks_at_random_places(name, order):
         for slider in explorer.sliders.values():
             slider.unobserve_all()
             slider.value = float(rng.uniform(slider.min, slider.max))
-        for quantity in explorer.quantities.values():
+        network, values = NETWORKS[name], explorer.values
+        weights = [np.empty(network.shape(theta)) for theta in network.parameters]
+        for theta, array in zip(network.parameters, weights, strict=True):
+            for place in np.ndindex(array.shape):
+                array[place] = values[scalar_name(network, theta, place)]
+        x = [values[f"x_{n}"] for n in range(1, network.inputs + 1)]
+        goal = [value for key, value in values.items() if key.startswith("y_g")]
+        after = explorer.derivation.compile().step(weights, x, goal, values["eta"], undefined="nan")
+        for key, quantity in explorer.quantities.items():
+            truth = after.p[0, 1] if key == "p" else getattr(after, key)[1]
+            assert quantity.value == pytest.approx(float(truth), rel=1e-12, abs=1e-15, nan_ok=True)
             if math.isnan(quantity.value):
                 assert "does not exist" in quantity.plain
             elif quantity.plain.count("=") == 1:
@@ -102,6 +114,8 @@ def test_other_networks_at_random_places(name, order):
         ((fcsym.Network.mlp([2, 2, 1], "tanh"),), {}), ((fcsym.Network.parse("8-8-1"),), {}),
         ((fcsym.Network.parse("2-2-1"),), {"plane": ("eta", "q")}),
         ((fcsym.Network.parse("2-2-1"),), {"at": {"w_1": 5.0}}),
+        ((fcsym.Network.parse("2-2-1"),), {"at": [1, 2]}), ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": "0.1"}}),
+        ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": None}}),
         ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": 5.0}}), ((fcsym.Network.parse("2-2-1"),), {"at": {"q": 5.0}}),
     ],
 )  # fmt: skip
@@ -110,6 +124,22 @@ def test_wrong_arguments_are_one_sentence(arguments, settings):
         fcsym.explore(*arguments, **settings)
     assert isinstance(caught.value, ArgumentError | SizeError)
     assert "\n" not in str(caught.value)
+
+
+def test_every_unit_has_its_own_map_and_formulas(order):
+    shown = [fcsym.explore(NETWORKS["2-2-1"], order, unit=unit) for unit in (1, 2)]
+    assert shown[0].picture.value != shown[1].picture.value
+    for unit, explorer in enumerate(shown, 1):
+        assert explorer.plane == ("eta", f"w_{4 + unit}")
+        assert f"_{{{unit}}}" in explorer.quantities["dv1"].latex.partition("=")[0]
+        assert f"Unit {unit} of layer 1" in explorer.still.picture.words
+
+
+@pytest.mark.parametrize("above", ["tanh", "identity"])
+def test_a_unit_below_a_layer_without_cases_has_no_compensation(above):
+    """p belongs to units of the last hidden layer."""
+    net = fcsym.Network.mlp([2, 3, 2, 1], ["relu", above])
+    assert set(fcsym.explore(net, unit=3).quantities) == {"dv1"}
 
 
 def test_without_ipywidgets_one_sentence_says_how_to_install_them(monkeypatch):

@@ -38,7 +38,8 @@ net = fcsym.Network.parse("2-2-1")
 d, s = fcsym.derive(net), fcsym.scheme(net, "states")
 for line in sys.argv[1:]:
     try:
-        print(line, "->", "done" if eval(line) != 2 else "refused")
+        made = eval(line)
+        print(line, "->", "refused" if made == 2 else "done" if made else "nothing")
     except fcsym.FcsymError as problem:
         print(line, "->", problem)
 """

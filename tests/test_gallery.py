@@ -6,6 +6,8 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,9 @@ def test_nothing_is_refuted_or_left_open_and_the_table_says_what_the_reports_say
         assert report["scheme"]["proved"] > 0
         for part in (report, report["scheme"]):
             assert part["refuted"] == part["undecided"] == 0
+        said = Counter(v for e in report["equations"] for v in (e["verdict"], *(c["verdict"] for c in e["cases"])))
+        counted = {verdict: report[verdict.lower()] for verdict in ("PROVED", "REFUTED", "CHOSEN", "UNDECIDED")}
+        assert {verdict: said[verdict] for verdict in counted} == counted
         (row,) = re.findall(rf"^\| \[{name}\].*$", index, re.MULTILINE)
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         expected = [len(report["equations"]), *(report[key] for key in ("proved", "refuted", "chosen"))]
@@ -116,6 +121,45 @@ def test_what_is_changed_missing_or_left_over_is_seen_and_mended(small):
     write(small, made)
     assert not orphan.exists()
     assert [sentence.split()[0] for sentence in flaws(small, made)] == ["gone/report.json"]
+
+
+def test_nothing_of_other_people_is_touched(small):
+    made = build(small)
+    other = small / "src" / GENERATED
+    other.mkdir(parents=True)
+    (other / "mine.py").write_text("precious")
+    write(small, made)
+    assert (other / "mine.py").read_text() == "precious"
+    (small / "README.md").write_text("mine")
+    with pytest.raises(ArgumentError, match="not written by fcsym"):
+        write(small, made)
+    assert (small / "README.md").read_text() == "mine"
+    (small / "README.md").unlink()
+    generated = small / "one" / GENERATED
+    shutil.rmtree(generated)
+    generated.symlink_to(other)
+    with pytest.raises(ArgumentError, match="no folder of its own"):
+        write(small, made)
+    assert [path.name for path in other.iterdir()] == ["mine.py"]
+
+
+def test_a_title_cannot_leave_its_cell(small):
+    spec = small / "one" / "spec.toml"
+    spec.write_text(SPEC.replace('"t"', '"a | <b>"'))
+    (row,) = re.findall(r"^\| \[one\].*$", build(small)["README.md"], re.MULTILINE)
+    assert r"| a \| &lt;b&gt; |" in row and len(re.findall(r"(?<!\\)\|", row)) == 9
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.parent.name)
+def test_what_is_committed_runs(path, tmp_path):
+    need("gcc")
+    need("make")
+    folder = path.parent / GENERATED
+    done = subprocess.run([sys.executable, folder / "update.py"], capture_output=True, text=True, check=False)
+    assert re.fullmatch(r"update: \d+ rows agree with exact evaluation\n", done.stdout), done.stderr
+    shutil.copy(folder / "update.h", tmp_path)
+    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-c"]
+    subprocess.run([*command, folder / "update.c"], cwd=tmp_path, check=True)
 
 
 def test_a_derivation_that_changes_changes_the_gallery(small):
