@@ -98,10 +98,13 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
     The result is float32 when all arrays are; lists and plain numbers have no say, nor has eta.
     Raises ArgumentError for wrong shapes, leading axes that do not broadcast, and complex or non-finite numbers.
     """
-    arrays = [_real(argument) for argument in arguments]
+    arrays, kinds = [], set()
     ahead = False  # whether one has leading axes
-    for array, argument in zip(arrays, arguments, strict=True):
-        shape = argument.shape
+    for argument in arguments:
+        array, shape = _real(argument), argument.shape
+        arrays.append(array)
+        if argument.name != "eta" and hasattr(argument.value, "dtype"):
+            kinds.add(array.dtype)
         if array.shape == shape:
             continue
         ahead = True
@@ -116,9 +119,6 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
         except ValueError:
             pairs = ", ".join(f"{a.name} {lead}" for a, lead in zip(arguments, leads, strict=True) if lead)
             raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
-    kinds = {
-        array.dtype for array, a in zip(arrays, arguments, strict=True) if a.name != "eta" and hasattr(a.value, "dtype")
-    }
     real = _SINGLE if kinds == {_SINGLE} else _DOUBLE
     return [array if array.dtype == real else array.astype(real) for array in arrays]
 
