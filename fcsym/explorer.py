@@ -32,7 +32,7 @@ from fcsym.render.text import Written
 
 __all__ = ["Explorer", "Quantity", "Still", "explore"]
 
-_STEPS = 100  # of a slider, from end to end
+_STEPS = 200  # of a slider, from end to end: tenths lie on it
 
 
 def explore(

@@ -18,22 +18,19 @@
 import fcsym
 
 net = fcsym.Network.parse("2-2-1")
-explorer = fcsym.explore(
-    net,
-    order="sequential",
-    at={
-        "w_1": 0.5,
-        "w_2": 0.3,
-        "w_3": 0.8,
-        "w_4": 1.5,
-        "w_5": 1.2,
-        "w_6": 0.9,
-        "x_1": 1,
-        "x_2": -1,
-        "y_g": 1.5,
-        "eta": 0.1,
-    },
-)
+start = {
+    "w_1": 0.5,
+    "w_2": 0.3,
+    "w_3": 0.8,
+    "w_4": 1.5,
+    "w_5": 1.2,
+    "w_6": 0.9,
+    "x_1": 1,
+    "x_2": -1,
+    "y_g": 1.5,
+    "eta": 0.1,
+}
+explorer = fcsym.explore(net, order="sequential", at=start)
 explorer
 
 # %% [markdown]
@@ -46,9 +43,7 @@ explorer.still
 # A large step, and a weight of the other sign: the unit dies, and what is left of `p` takes its weight away.
 
 # %%
-explorer.sliders["eta"].value = 0.7
-explorer.sliders["w_5"].value = -1.0
-explorer.still
+fcsym.explore(net, order="sequential", at=start | {"eta": 0.7, "w_5": -1.0}).still
 
 # %% [markdown]
 # ## Over the inputs

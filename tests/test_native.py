@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,9 +14,13 @@ from conftest import NETWORKS, ORDERS, exists, need
 
 import fcsym
 from fcsym.export import export
-from fcsym.kernel import native
+from fcsym.expression import Array, Index
+from fcsym.kernel import native, neutral
 from fcsym.kernel.bound import Bound, BoundNumbers
+from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.scheme import SchemeKernel
+from fcsym.kernel.targets.c import parameters_of
+from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.numpy import is_straight
 from fcsym.schemes import SCHEMES
 
@@ -536,3 +542,30 @@ def test_a_library_of_another_scheme_is_rebuilt(tmp_path, monkeypatch):
 
 def test_wide_constants_do_not_stand_on_the_stack():
     assert "static const real B[]" in fcsym.scheme(NETWORKS["2-2-1"], "basis").compile("c").source
+
+
+def test_arrays_may_lie_anywhere(monkeypatch):
+    """A copy and a product in `init`, which one compiler joined to loads that need an aligned address."""
+    need("gcc")
+    monkeypatch.setenv("CC", "gcc")
+    made = lower_scheme(fcsym.scheme(NETWORKS["2-2-1"], "backprop"))
+    weights = made["init"].given[1]
+    twice = Array("D", 2, weights.axes)
+    k, j = (Index(axis, letter) for axis, letter in zip(weights.axes, "kj", strict=True))
+    double = neutral.Define("D2", (k, j), neutral.Product((neutral.Const(Fraction(2)), neutral.Load("W2", (k, j)))))
+    init = replace(made["init"], statements=(double,), results=(made["init"].results[0], twice))
+    made = replace(made, functions=(init, *made.functions[1:]))
+    function = native.load(native_text(made), np.float64).function("init")
+    call = native.Call(max(len(parameters_of(f, made)) for f in made.functions))
+    rng = np.random.default_rng(0)
+    for count in (1, 3, 32, 33):
+        call.set(networks=count)
+        for offsets in rng.integers(0, 8, size=(200, 4)):
+            arrays = [
+                np.zeros(8 * count + 16)[at : at + size * count] for at, size in zip(offsets, (4, 2, 4, 2), strict=True)
+            ]
+            for number, (array, size) in enumerate(zip(arrays, (4, 2, 4, 2), strict=True)):
+                call.place(number, array, size)
+            arrays[0][:], arrays[1][:] = rng.normal(size=4 * count), rng.normal(size=2 * count)
+            assert function(call.address) == 0
+            assert same(arrays[2], arrays[0]) and same(arrays[3], 2 * arrays[1])

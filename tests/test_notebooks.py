@@ -148,10 +148,13 @@ def test_exported_files_are_used_and_what_is_missing_is_named(tmp_path):
         assert "derivative of the output: [[[" in found[0]
 
 
-def test_the_widget_notebook_has_widgets():
-    sources = "\n".join(cell.source for cell in read(FOLDER / "04_cases.ipynb").cells)
-    assert sources.count("fcsym.explore(") == 2
-    assert sources.count(".still") == 3
+def test_every_widget_is_followed_by_the_same_without_one():
+    cells = [cell.source for cell in read(FOLDER / "04_cases.ipynb").cells if cell.cell_type == "code"]
+    made = set(re.findall(r"^(\w+) = fcsym\.explore\(", "\n".join(cells), re.MULTILINE))
+    last = [cell.splitlines()[-1] for cell in cells]
+    shown = [n for n, line in enumerate(last) if line in made]
+    assert {last[n] for n in shown} == made and len(made) == 2
+    assert all(last[n + 1] == f"{last[n]}.still" for n in shown)
 
 
 # -------------------------------------------------------------------------------------------------- a real JupyterLab
@@ -214,16 +217,21 @@ def test_a_slider_is_moved_in_jupyterlab(lab, tmp_path):
         browser.value("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
         wait_for(browser, "document.querySelectorAll('.widget-hslider').length >= 20")
         shown = "[...document.querySelectorAll('.fcsym-case')].map(e => e.textContent)[0]"
-        # the notebook itself has moved its sliders on the way: eta to 0.7, w_5 to -1
-        assert wait_for(browser, f"({shown} === 'active → dead') && {shown}")
+        assert wait_for(browser, f"({shown} === 'active → active') && {shown}")
         math = "document.querySelector('.fcsym-case').parentElement.querySelectorAll('mjx-container').length"
         wait_for(browser, f"{math} >= 2")
         before = browser.value("document.querySelector('.fcsym-case').parentElement.innerHTML")
-        handle = "document.querySelector('.widget-hslider .noUi-handle')"
-        browser.value(f"{handle}.scrollIntoView({{block: 'center'}})")
-        browser.value(f"{handle}.focus()")
-        browser.press("Home")
-        assert wait_for(browser, f"({shown} === 'active → active') && {shown}")
+        readouts = "[...document.querySelectorAll('.widget-readout')].slice(0, 10).map(e => e.textContent).join(' ')"
+        time.sleep(2)  # whatever the page and the kernel still have to say to each other
+        assert (
+            browser.value(readouts).replace("−", "-") == "0.10 1.20 0.50 0.30 0.80 1.50 0.90 1.00 -1.00 1.50"
+        )  # as the notebook says
+        for number, key in ((1, "Home"), (0, "End")):  # w_5 to -2, eta to 1
+            handle = f"document.querySelectorAll('.widget-hslider .noUi-handle')[{number}]"
+            browser.value(f"{handle}.scrollIntoView({{block: 'center'}})")
+            browser.value(f"{handle}.focus()")
+            browser.press(key)
+        assert wait_for(browser, f"({shown} === 'active → dead') && {shown}")
         after = browser.value("document.querySelector('.fcsym-case').parentElement.innerHTML")
         assert before != after
         wait_for(browser, f"{math} >= 2")
