@@ -22,7 +22,7 @@ from fcsym.derivation import derive
 from fcsym.equation import Branch, Cases, Equation, Order
 from fcsym.errors import ArgumentError, MissingTool, SizeError
 from fcsym.expression import Number, Ref
-from fcsym.maps import arrays_of, default_plane, numbers_of, sample, table_of, value_ends, values_given
+from fcsym.maps import arrays_of, default_plane, numbers_of, plane_of, sample, table_of, value_ends, values_given
 from fcsym.network import Network
 from fcsym.notation import flat_latex, scalar_name
 from fcsym.render import formula
@@ -114,8 +114,10 @@ class Explorer:
         width = network.widths[self._table.array.axes[-1].layer]
         if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
             raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
-        chosen = default_plane(self._table, self._numbers, unit) if plane is None else plane
-        at = values_given(at, (), self._numbers)
+        chosen = default_plane(self._table, self._numbers, unit)
+        if plane is not None:
+            chosen = plane_of(self.derivation, plane, self._numbers)
+        at = values_given(self.derivation, at, (), self._numbers)
         held = {name: value for name, value in at.items() if name not in chosen}
         # what is wrong with plane and at is found here, before a widget is made
         self.derivation.case_map(chosen, unit, at=held)

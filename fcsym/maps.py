@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fcsym.equation import Cases, Equation, Rule
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.expression import Array, Ref
-from fcsym.notation import flat_latex, scalar_name
+from fcsym.notation import flat_latex, flat_names, scalar_name
 from fcsym.render.picture import Picture, Region, region_map
 
 if TYPE_CHECKING:
@@ -49,19 +49,19 @@ def case_map(
 ) -> Picture:  # fmt: skip
     """Where each case of one hidden unit holds, over two of the numbers that enter a step.
 
-    `plane`: their names, such as ("x_1", "x_2") or ("eta", "w_5"), as closed forms have them. `layer`: which hidden
-    layer, by default the last. `at`: values of other numbers; those that are not given are taken from the first of a
-    few fixed samples that shows as many cases as possible. `ends`: both ends of each axis. `mark`: the two values of a
-    point to mark.
+    `plane`: their names, such as ("x_1", "x_2") or ("eta", "w_5"), as formulas or pictures show them. `layer`: which
+    hidden layer, by default the last. `at`: values of other numbers; those that are not given are taken from the first
+    of a few fixed samples that shows as many cases as possible. `ends`: both ends of each axis. `mark`: the two values
+    of a point to mark.
     Raises ArgumentError for a name, unit, layer or value that does not exist, CompileError without a kernel.
     """
     equation = table_of(d, layer)
     scalars = numbers_of(d)
-    names = _plane(plane, scalars)
+    names = plane_of(d, plane, scalars)
     width = d.network.widths[equation.array.axes[-1].layer]
     if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
         raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
-    given = values_given({} if at is None else at, names, scalars)
+    given = values_given(d, {} if at is None else at, names, scalars)
     spans = value_ends(ends, names)
     kernel = _Kernel(d, d.compile().step, equation, unit - 1, scalars, names)
     values = _sample(kernel, scalars, given, spans)
@@ -154,9 +154,14 @@ def numbers_of(d: Derivation) -> Scalars:
     }
 
 
-def _plane(plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, str]:
+def plane_of(d: Derivation, plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, str]:
+    """The names of two numbers, by which code knows them; ArgumentError for anything else."""
     if isinstance(plane, str) or not isinstance(plane, Sequence) or len(plane) != 2 or plane[0] == plane[1]:
         raise ArgumentError(f"plane is {str(plane)[:40]!r}: give two different names, such as ('x_1', 'x_2').")
+    also, asked = flat_names(d.network), plane
+    plane = [also.get(name, name) if isinstance(name, str) else name for name in plane]
+    if plane[0] == plane[1]:
+        raise ArgumentError(f"plane is {str(asked)[:40]!r}, two names of one number: give two different ones.")
     for name in plane:
         if not isinstance(name, str) or name not in scalars:
             raise ArgumentError(
@@ -165,10 +170,14 @@ def _plane(plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, st
     return plane[0], plane[1]
 
 
-def values_given(at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]) -> dict[str, float]:
+def values_given(
+    d: Derivation, at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]
+) -> dict[str, float]:
     """Values by name, of numbers that are not among `names`; ArgumentError for anything else."""
     if not isinstance(at, Mapping):
         raise ArgumentError(f"at is {str(at)[:40]!r}: give values by their names, such as {{'w_1': 0.5}}.")
+    also = flat_names(d.network)
+    at = {also.get(name, name): value for name, value in at.items()}
     for name, value in at.items():
         if name not in scalars or name in names:
             raise ArgumentError(f"at has {str(name)[:40]!r}, which is no number that is held: leave it out.")

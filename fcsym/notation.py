@@ -24,6 +24,7 @@ __all__ = [
     "check_name",
     "element_name",
     "flat_latex",
+    "flat_names",
     "latex_array",
     "own_names",
     "scalar_name",
@@ -246,6 +247,17 @@ def own_names(network: Network) -> tuple[tuple[str, str], ...]:
         places = [(theta, p) for theta in network.parameters for p in product(*map(range, network.shape(theta)))]
         called = [latex_array(theta, [str(n + 1) for n in place]) for theta, place in places]
     return tuple(("".join(_own_latex(name)), what) for name, what in zip(network.names, called, strict=True))
+
+
+def flat_names(network: Network) -> dict[str, str]:
+    """The weights' names as formulas and pictures show them (w_8) => the names that code has (W3_1_2)."""
+    if network.names:
+        return {}
+    found = {}
+    for theta in network.parameters:
+        for n, place in enumerate(product(*map(range, network.shape(theta))), 1):
+            found[f"{theta.symbol.lower()}_{_counted(network, theta) + n}"] = scalar_name(network, theta, place)
+    return found
 
 
 def _matrices(network: Network) -> Iterator[Array]:

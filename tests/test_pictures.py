@@ -315,3 +315,11 @@ def test_a_browser_draws_them(tmp_path):
             assert browser.value(outside) == 0
     finally:
         browser.close()
+
+
+def test_weights_have_the_names_that_pictures_show_too():
+    d = derive(Network.parse("1-2-2-1"))
+    one, other = (case_map(d, ("eta", name), at={first: 0.7}) for name, first in (("w_7", "w_1"), ("W3_1_1", "W1_1_1")))
+    assert one == other and axis_names(one)[1] == "w7"
+    with pytest.raises(ArgumentError, match="two names of one number"):
+        case_map(d, ("w_7", "W3_1_1"))
