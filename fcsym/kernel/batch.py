@@ -50,20 +50,17 @@ class Batch(ABC):
         if not hasattr(states, "_fields"):
             states = _stacked(kernel, states)
         self.kernel, self._threads = kernel, threads
-        x = np.zeros(kernel.network.inputs)
-        arrays = kernel._checked(states, False, x=x, target=np.zeros(kernel.network.widths[-1]), eta=0.0)
-        arrays = arrays[: len(kernel.scheme.state)]
+        arrays = kernel._checked(states, False)
+        self.dtype = arrays[0].dtype
         self._shapes = [n.shape(array.axes, kernel.module.sizes) for array in kernel.scheme.state]
         leads = [a.shape[: a.ndim - len(s)] for a, s in zip(arrays, self._shapes, strict=True)]
         self._lead = np.broadcast_shapes(*leads)
         self.networks = prod(self._lead)
         if not self.networks:
             raise ArgumentError("batch got no networks: give arrays with at least one.")
-        single = all(np.asarray(array).dtype == np.float32 for array in states)
-        self.dtype = np.dtype(np.float32 if single else np.float64)
         self._place(
             [
-                np.broadcast_to(a, self._lead + s).reshape(self.networks, prod(s)).astype(self.dtype, copy=False)
+                np.broadcast_to(a, self._lead + s).reshape(self.networks, prod(s))
                 for a, s in zip(arrays, self._shapes, strict=True)
             ]
         )
