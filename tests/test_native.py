@@ -228,8 +228,14 @@ def test_what_goes_wrong_is_said_as_by_the_numpy_kernel():
     state = kernel.init(weights, x)
     for k in (kernel, s.compile("numpy")):
         with pytest.raises(fcsym.UndefinedContribution) as caught:
-            k.batch(state).step(x, target, 0.5)
+            batch = k.batch(state)
+            batch.step(x, target, 0.5)
         assert str(caught.value) == said[0]
+        with pytest.raises(fcsym.Diverged, match="was undefined"):
+            _ = batch.state
+        wanted = k.step(state, x, target, 0.5, undefined="nan")
+        for a, b in zip(batch.read(undefined="nan"), wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
     mark = np.isnan(kernel.step(state, x, target, 0.5, undefined="nan").r).reshape(4000, -1).any(axis=1)
     at = int(np.argmax(mark))
     for k in (kernel, s.compile("numpy")):

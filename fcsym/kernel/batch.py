@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite, rows_of_steps
+from fcsym.kernel.arguments import all_finite, mode, rows_of_steps
 from fcsym.kernel.targets.tiles import tile_function
 
 if TYPE_CHECKING:
@@ -124,13 +124,18 @@ class Batch(ABC):
     @property
     def state(self) -> Any:
         """The state of every network, unpacked. Raises Diverged where one is not finite."""
+        return self.read()
+
+    def read(self, undefined: str = "raise") -> Any:
+        """The same; with undefined="nan" the numbers of networks that are lost are `nan` or `inf`, without an error."""
+        marks = mode(undefined)
         arrays = self._unpacked()
         for name, array, shape in zip(self.kernel.State._fields, arrays, self._shapes, strict=True):
-            if not all_finite(array):
+            if not marks and not all_finite(array):
                 place = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])[: array.ndim - len(shape)]
                 raise Diverged(
-                    f"state.{name} of network {place} is not finite: training diverges; start from an earlier "
-                    "state and take a smaller eta."
+                    f"state.{name} of network {place} is not finite: it was undefined, or training diverges; "
+                    'read(undefined="nan") gives the others.'
                 )
         return self.kernel.State(*arrays)
 
