@@ -114,8 +114,9 @@ class Explorer:
         width = network.widths[self._table.array.axes[-1].layer]
         if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
             raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
-        chosen = default_plane(self._table, self._numbers, unit)
-        if plane is not None:
+        if plane is None:
+            chosen = default_plane(self._table, self._numbers, unit)
+        else:
             chosen = plane_of(self.derivation, plane, self._numbers)
         at = values_given(self.derivation, at, (), self._numbers)
         held = {name: value for name, value in at.items() if name not in chosen}

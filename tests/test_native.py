@@ -575,3 +575,19 @@ def test_arrays_may_lie_anywhere(monkeypatch):
             arrays[0][:], arrays[1][:] = rng.normal(size=4 * count), rng.normal(size=2 * count)
             assert function(call.address) == 0
             assert same(arrays[2], arrays[0]) and same(arrays[3], 2 * arrays[1])
+
+
+@pytest.mark.parametrize("target", ["c", "numpy"])
+@pytest.mark.parametrize("name", ["backprop", "history", "basis"])
+def test_one_wide_network_steps_on_many_inputs(name, target):
+    """Weights without leading axes, inputs with: every input makes a network of its own."""
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("20-30-2"), name).compile(target)
+    rng = np.random.default_rng(4)
+    weights, _, _ = drawn(kernel.network, rng, ())
+    x, goal = rng.normal(size=(5, 20)), rng.normal(size=(5, 2))
+    many = kernel.output(kernel.step(kernel.init(weights), x, goal, 0.01), x)
+    for k in range(5):
+        one = kernel.output(kernel.step(kernel.init(weights), x[k], goal[k], 0.01), x[k])
+        np.testing.assert_allclose(many[k], one, rtol=1e-12, atol=1e-12)
+        assert abs(one - kernel.output(kernel.init(weights), x[k])).max() > 1e-6
