@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks import native
 from fcsym.derivation import derive
 from fcsym.kernel.native import compiler
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 ROUNDS = native.ROUNDS
 TIMEOUT = 60.0

@@ -58,7 +58,7 @@ def row(work: str, peer: str, times: list[float]) -> dict[str, Any]:
 
 def expected(network: fcsym.Network, weights: list[np.ndarray], x: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
     """The reference of every peer: the step by autograd, in extended precision."""
-    from fcsym.oracle import backpropagation
+    from fcsym.checking.oracle import backpropagation
 
     lead = np.broadcast_shapes(weights[0].shape[:-2], x.shape[:-1])
     full = [np.broadcast_to(a, lead + a.shape[-2:]) for a in weights]

@@ -14,23 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fcsym.activation import Activation as Activation
-    from fcsym.activation import Piece as Piece
-    from fcsym.activation import identity as identity
-    from fcsym.activation import leaky_relu as leaky_relu
-    from fcsym.activation import piecewise_linear as piecewise_linear
-    from fcsym.activation import relu as relu
-    from fcsym.charts import cost_chart as cost_chart
-    from fcsym.charts import error_chart as error_chart
-    from fcsym.checker import Report as Report
-    from fcsym.checker import check as check
-    from fcsym.costs import Cost as Cost
-    from fcsym.costs import cost as cost
+    from fcsym.checking.checker import Report as Report
+    from fcsym.checking.checker import check as check
+    from fcsym.closed.costs import Cost as Cost
+    from fcsym.closed.costs import cost as cost
     from fcsym.derivation import Derivation as Derivation
     from fcsym.derivation import derive as derive
-    from fcsym.equation import Case as Case
-    from fcsym.equation import Equation as Equation
-    from fcsym.equation import Verdict as Verdict
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
     from fcsym.errors import Diverged as Diverged
@@ -41,16 +30,27 @@ if TYPE_CHECKING:
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
     from fcsym.errors import UndefinedContribution as UndefinedContribution
-    from fcsym.explorer import Explorer as Explorer
-    from fcsym.explorer import explore as explore
-    from fcsym.network import Network as Network
+    from fcsym.language.activation import Activation as Activation
+    from fcsym.language.activation import Piece as Piece
+    from fcsym.language.activation import identity as identity
+    from fcsym.language.activation import leaky_relu as leaky_relu
+    from fcsym.language.activation import piecewise_linear as piecewise_linear
+    from fcsym.language.activation import relu as relu
+    from fcsym.language.equation import Case as Case
+    from fcsym.language.equation import Equation as Equation
+    from fcsym.language.equation import Verdict as Verdict
+    from fcsym.networks.network import Network as Network
     from fcsym.paper import Audit as Audit
     from fcsym.paper import audit as audit
     from fcsym.paper.experiment import Experiment as Experiment
     from fcsym.paper.experiment import run as reproduce  # noqa: F401
+    from fcsym.pictures.charts import cost_chart as cost_chart
+    from fcsym.pictures.charts import error_chart as error_chart
+    from fcsym.pictures.explorer import Explorer as Explorer
+    from fcsym.pictures.explorer import explore as explore
+    from fcsym.pictures.picture import Picture as Picture
+    from fcsym.pictures.picture import draw as draw
     from fcsym.proof import Proof as Proof
-    from fcsym.render.picture import Picture as Picture
-    from fcsym.render.picture import draw as draw
     from fcsym.schemes import Scheme as Scheme
     from fcsym.schemes import scheme as scheme
     from fcsym.schemes.statements import collapse as collapse
@@ -59,45 +59,45 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
-    "Activation": "activation",
+    "Activation": "language.activation",
     "ArgumentError": "errors",
     "Audit": "paper",
-    "Case": "equation",
+    "Case": "language.equation",
     "CompileError": "errors",
-    "Cost": "costs",
+    "Cost": "closed.costs",
     "Derivation": "derivation",
     "Diverged": "errors",
-    "Equation": "equation",
+    "Equation": "language.equation",
     "ExportError": "errors",
     "Experiment": "paper.experiment",
-    "Explorer": "explorer",
+    "Explorer": "pictures.explorer",
     "FcsymError": "errors",
-    "Network": "network",
+    "Network": "networks.network",
     "MissingTool": "errors",
     "NetworkError": "errors",
-    "Picture": "render.picture",
-    "Piece": "activation",
+    "Picture": "pictures.picture",
+    "Piece": "language.activation",
     "Proof": "proof",
-    "Report": "checker",
+    "Report": "checking.checker",
     "Scheme": "schemes",
     "SizeError": "errors",
     "GateEvent": "errors",
     "UndefinedContribution": "errors",
-    "Verdict": "equation",
+    "Verdict": "language.equation",
     "audit": "paper",
-    "check": "checker",
+    "check": "checking.checker",
     "collapse": "schemes.statements",
-    "cost": "costs",
-    "cost_chart": "charts",
+    "cost": "closed.costs",
+    "cost_chart": "pictures.charts",
     "derive": "derivation",
-    "draw": "render.picture",
-    "error_chart": "charts",
-    "explore": "explorer",
-    "identity": "activation",
-    "leaky_relu": "activation",
+    "draw": "pictures.picture",
+    "error_chart": "pictures.charts",
+    "explore": "pictures.explorer",
+    "identity": "language.activation",
+    "leaky_relu": "language.activation",
     "next_input": "schemes.statements",
-    "piecewise_linear": "activation",
-    "relu": "activation",
+    "piecewise_linear": "language.activation",
+    "relu": "language.activation",
     "reproduce": "paper.experiment:run",
     "scheme": "schemes",
 }

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fcsym.checker import Report
+    from fcsym.checking.checker import Report
+    from fcsym.closed.joint import Joint
     from fcsym.derivation import Derivation
     from fcsym.document import Document
-    from fcsym.joint import Joint
-    from fcsym.network import Network
+    from fcsym.networks.network import Network
     from fcsym.schemes import Scheme
 
 __all__ = ["main"]
@@ -170,7 +170,7 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
 def _network(options: argparse.Namespace) -> Network:
     from fcsym.errors import NetworkError
-    from fcsym.network import Network
+    from fcsym.networks.network import Network
 
     text = options.network
     if text.endswith(".toml") or os.sep in text:
@@ -232,8 +232,8 @@ def _prove(d: Derivation) -> None:
 
 
 def _derive(options: argparse.Namespace) -> int:
-    from fcsym import xor
-    from fcsym.checker import check
+    from fcsym.checking import xor
+    from fcsym.checking.checker import check
 
     if options.scheme is not None:
         return _derive_scheme(options)
@@ -300,7 +300,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
 
 
 def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
-    from fcsym.closed_form import paper_symbols
+    from fcsym.closed.closed_form import paper_symbols
     from fcsym.render import terminal
 
     parts: list[Any] = [d]
@@ -314,14 +314,14 @@ def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
 
 def _small_enough(d: Derivation) -> bool:
     """Closed forms of a unit are shown where they fit on a screen."""
-    from fcsym.closed_form import operations, paper_symbols
+    from fcsym.closed.closed_form import operations, paper_symbols
 
     return operations(d, d["p"], frozenset(d.by_name[name].array for name in paper_symbols(d))) <= 200
 
 
 def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
     """One line: what was proved and what was measured."""
-    from fcsym.equation import Verdict
+    from fcsym.language.equation import Verdict
 
     proof = d.proof
     shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED]
@@ -344,7 +344,7 @@ def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
 
 
 def _summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
-    from fcsym.equation import Verdict
+    from fcsym.language.equation import Verdict
 
     proof = d.proof
     return {
@@ -376,8 +376,8 @@ def _equation(d: Derivation, name: str) -> dict[str, Any]:
 
 
 def _cases(options: argparse.Namespace) -> int:
-    from fcsym.closed_form import paper_symbols
-    from fcsym.flip import flips
+    from fcsym.closed.closed_form import paper_symbols
+    from fcsym.closed.flip import flips
     from fcsym.render import terminal
 
     d = _derivation(options)
@@ -420,7 +420,7 @@ def _joint(options: argparse.Namespace, d: Derivation) -> list[Joint]:
     """The joint patterns with one input and with two, where they are asked for."""
     if not options.joint:
         return []
-    from fcsym.joint import joint
+    from fcsym.closed.joint import joint
 
     with _progress() as step:
         return [joint(d.network, d.order, inputs, step) for inputs in (1, 2)]
@@ -466,7 +466,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from fcsym.checker import check
+    from fcsym.checking.checker import check
 
     if options.scheme is not None:
         return _check_scheme(options)
@@ -502,7 +502,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
 
 def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[Report, bool]:
     """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
-    from fcsym.checker import check
+    from fcsym.checking.checker import check
 
     trials = options.trials if options.trials is not None else max(20, _trials(options, s.base) // 5)
     with _progress() as step:
@@ -513,7 +513,7 @@ def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[
 
 
 def _scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
-    from fcsym.equation import Verdict
+    from fcsym.language.equation import Verdict
 
     return {
         "network": str(s.network), "order": s.order, "scheme": s.name, "steps": report.steps,
@@ -524,7 +524,7 @@ def _scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
 
 
 def _scheme_conclusion(s: Scheme, report: Report) -> str:
-    from fcsym.equation import Verdict
+    from fcsym.language.equation import Verdict
 
     worst = report.worst
     return (
@@ -536,7 +536,7 @@ def _scheme_conclusion(s: Scheme, report: Report) -> str:
 
 
 def _cost(options: argparse.Namespace) -> int:
-    from fcsym.costs import compare, cost
+    from fcsym.closed.costs import compare, cost
     from fcsym.errors import ArgumentError
     from fcsym.render import terminal
     from fcsym.schemes import every_scheme
@@ -630,9 +630,9 @@ def _reproduce(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
 
     from fcsym.errors import ArgumentError, CompileError, ExportError
-    from fcsym.export import TARGETS, export
     from fcsym.files import file_name
-    from fcsym.notation import check_name
+    from fcsym.kernel.export import TARGETS, export
+    from fcsym.language.names import check_name
     from fcsym.schemes import scheme
 
     if options.target not in TARGETS:

@@ -10,22 +10,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
-from fcsym.algebra import rename, tidy, tidy_bound
-from fcsym.backprop import step
-from fcsym.contribution import compensation, increments, integrated
+from fcsym.deriving.contribution import compensation, increments, integrated
+from fcsym.deriving.forward import forward
+from fcsym.deriving.update import step
 from fcsym.document import Document
-from fcsym.equation import Branch, Case, Cases, Condition, Equation, Order
 from fcsym.errors import ArgumentError
-from fcsym.expression import Array, Axis, Expr, Ref
-from fcsym.forward import forward
-from fcsym.network import Network
+from fcsym.language.algebra import rename, tidy, tidy_bound
+from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Order
+from fcsym.language.expression import Array, Axis, Expr, Ref
+from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
     import sympy
 
     from fcsym.kernel import Kernel
+    from fcsym.pictures.picture import Picture
     from fcsym.proof import Proof
-    from fcsym.render.picture import Picture
 
 __all__ = ["Derivation", "derive", "finish"]
 
@@ -210,8 +210,8 @@ class Derivation(Document):
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> sympy.Expr:  # fmt: skip
-        """The closed form of one element, in weights and inputs; arguments and errors of `fcsym.closed_form.expr`."""
-        from fcsym.closed_form import expr
+        """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
+        from fcsym.closed.closed_form import expr
 
         return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
 
@@ -219,8 +219,8 @@ class Derivation(Document):
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> list[Case]:  # fmt: skip
-        """The case table of one unit, in raw weights and inputs; arguments and errors of `fcsym.closed_form.cases`."""
-        from fcsym.closed_form import cases
+        """The case table of one unit, in raw weights and inputs; arguments as for `fcsym.closed.closed_form.cases`."""
+        from fcsym.closed.closed_form import cases
 
         return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
 
@@ -238,14 +238,14 @@ class Derivation(Document):
         at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
         mark: Sequence[float] | None = None,
     ) -> Picture:  # fmt: skip
-        """A picture of where each case of a hidden unit holds; arguments and errors of `fcsym.maps.case_map`."""
-        from fcsym.maps import case_map
+        """A picture of where each case of a hidden unit holds; arguments as for `fcsym.pictures.maps.case_map`."""
+        from fcsym.pictures.maps import case_map
 
         return case_map(self, plane, unit, layer=layer, at=at, ends=ends, mark=mark)
 
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows: the first unit over (x_1, x_2) and over (eta, w)."""
-        from fcsym.maps import case_maps
+        from fcsym.pictures.maps import case_maps
 
         return case_maps(self)
 

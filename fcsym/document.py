@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsym.equation import Detail, Equation, Notation
-from fcsym.expression import Array
+from fcsym.language.equation import Detail, Equation, Notation
+from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
-    from fcsym.render.picture import Picture
+    from fcsym.pictures.picture import Picture
 
 __all__ = ["Document"]
 

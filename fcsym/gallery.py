@@ -20,16 +20,17 @@ from html import escape
 from pathlib import Path
 from typing import Any, cast
 
-from fcsym.costs import cost
+from fcsym.closed.costs import cost
 from fcsym.derivation import Derivation, derive
-from fcsym.equation import Equation, Order, Verdict
 from fcsym.errors import ArgumentError, NetworkError
-from fcsym.export import TARGETS
 from fcsym.files import refuse_place, write_text
+from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.network import Network
-from fcsym.render import html, latex, text
+from fcsym.language import text
+from fcsym.language.equation import Equation, Order, Verdict
+from fcsym.networks.network import Network
+from fcsym.render import html, latex
 from fcsym.render.content import Content, Step, content
 from fcsym.schemes import Scheme, scheme
 from fcsym.schemes.statements import next_input

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from fcsym.derivation import derive
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 # a slow machine is no failure, and a failure must come back
 settings.register_profile("fcsym", deadline=None, derandomize=True)

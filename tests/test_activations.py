@@ -11,11 +11,11 @@ from conftest import ORDERS, need, need_package
 from exact import step
 
 import fcsym
-from fcsym.activation import SMOOTH, smooth
-from fcsym.export import TARGETS
+from fcsym.checking.oracle import phi_of, slope_of
+from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.oracle import phi_of, slope_of
+from fcsym.language.activation import SMOOTH, smooth
 
 PIECES = {
     "absolute": "[{ upper = 0, slope = -1 }, { slope = 1 }]",

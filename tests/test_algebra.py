@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcsym.algebra import as_expr, common_factor, equal, expand, inline, linear_part, rename
-from fcsym.differentiate import occurrences
+from fcsym.deriving.differentiate import occurrences
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import Array, Axis, Index, add, mul, number, power, total
-from fcsym.instance import Instance, exact_field
+from fcsym.language.algebra import as_expr, common_factor, equal, expand, inline, linear_part, rename
+from fcsym.language.expression import Array, Axis, Index, add, mul, number, power, total
+from fcsym.language.instance import Instance, exact_field
 
 N, M = Axis(1), Axis(0)
 A, B = Array("A", None, (N, M)), Array("B", None, (M,))

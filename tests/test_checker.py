@@ -10,13 +10,13 @@ import pytest
 from exact import step
 from test_proof import mutants, replaced
 
-from fcsym import checker, xor
-from fcsym.checker import check
+from fcsym.checking import checker, xor
+from fcsym.checking.checker import check
+from fcsym.checking.oracle import backpropagation
 from fcsym.derivation import derive
-from fcsym.equation import Cases
 from fcsym.errors import ArgumentError, CompileError, SizeError
-from fcsym.network import Network
-from fcsym.oracle import backpropagation
+from fcsym.language.equation import Cases
+from fcsym.networks.network import Network
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -68,7 +68,7 @@ def test_check(capsys):
 
 
 def test_a_failed_check_is_status_1(capsys, monkeypatch):
-    import fcsym.checker as checker
+    import fcsym.checking.checker as checker
 
     monkeypatch.setattr(checker, "ULPS", 1e-6)
     for arguments in (("check", "2-2-1", "--trials", "20"), ("derive", "2-2-1", "--trials", "20")):

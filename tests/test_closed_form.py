@@ -9,7 +9,7 @@ from exact import step
 
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 PAPER = ("w_1", "w_2", "w_3", "w_4", "w_5", "w_6")
 
@@ -144,7 +144,7 @@ def test_all_closed_forms_of_a_4_8_8_1_unit_can_be_had(order):
 
 def test_the_estimate_is_the_size(order):
     """The estimate is an upper bound on what SymPy counts, and not a wild one."""
-    from fcsym.closed_form import operations
+    from fcsym.closed.closed_form import operations
 
     d = derive(Network.parse("2-2-1"), order)
     for name in ("s1", "y", "ds", "p", "P"):

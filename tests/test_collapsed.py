@@ -11,10 +11,10 @@ from conftest import ORDERS, need
 from exact import step as exact_step
 
 import fcsym
-from fcsym.equation import Branch, Cases, Condition, Verdict
-from fcsym.expression import ONE, ZERO, Extreme
 from fcsym.kernel.bound import Bound, BoundNumbers
 from fcsym.kernel.rows import Exact, _Undefined
+from fcsym.language.equation import Branch, Cases, Condition, Status, Verdict
+from fcsym.language.expression import ONE, ZERO, Extreme
 from fcsym.proof.schemes import prove_scheme
 
 RELU, LEAKY = (fcsym.Network.parse("3-6-1", name, True) for name in ("relu", "leaky_relu"))
@@ -264,10 +264,10 @@ def test_a_row_that_refuses_what_has_a_value_is_not_proved():
 
     def more(equation):
         first = equation.rhs.branches[0]
-        norm = Condition(fcsym.expression.Array("a", 0, ())[()], ">", Fraction(9))
+        norm = Condition(fcsym.language.expression.Array("a", 0, ())[()], ">", Fraction(9))
         small = replace(norm, relation="<=")
         rows = (replace(first, when=(*first.when, norm)), *equation.rhs.branches[1:],
-                Branch("a small input", (*first.when, small), None, fcsym.equation.Status.UNDEFINED))  # fmt: skip
+                Branch("a small input", (*first.when, small), None, Status.UNDEFINED))  # fmt: skip
         return replace(equation, rhs=Cases(rows))
 
     proof = prove_scheme(changed(scheme, "output", "y", more))["output"]

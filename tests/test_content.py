@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from fcsym.derivation import Derivation, derive
-from fcsym.equation import Cases, Equation, Rule, Verdict
 from fcsym.errors import SizeError
-from fcsym.expression import Apply, Array, Axis, Index, total
-from fcsym.network import Network
+from fcsym.language.equation import Cases, Equation, Rule, Verdict
+from fcsym.language.expression import Apply, Array, Axis, Index, total
+from fcsym.networks.network import Network
 from fcsym.render.content import content
 from fcsym.render.html import document as html
 from fcsym.render.latex import document as latex

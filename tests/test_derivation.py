@@ -4,9 +4,9 @@ import pytest
 import sympy
 
 from fcsym.derivation import derive
-from fcsym.equation import Cases, Rule, Verdict
 from fcsym.errors import ArgumentError, FcsymError
-from fcsym.network import Network
+from fcsym.language.equation import Cases, Rule, Verdict
+from fcsym.networks.network import Network
 
 
 def test_the_list_does_not_know_widths(order):

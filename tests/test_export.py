@@ -16,7 +16,7 @@ from test_schemes import mutated
 
 import fcsym
 from fcsym.cli import main
-from fcsym.export import TARGETS, agrees_with_autodiff, export
+from fcsym.kernel.export import TARGETS, agrees_with_autodiff, export
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.schemes import SCHEMES
@@ -204,7 +204,7 @@ def test_a_changed_scheme_is_not_exported(name, tmp_path):
     count = 0
     for part in ("step", "output", "expand"):
         for n, equation in enumerate(s.routines[part].equations):
-            if isinstance(equation.rhs, fcsym.equation.Cases):
+            if isinstance(equation.rhs, fcsym.language.equation.Cases):
                 continue
             other = next(iter(mutated(equation)), None)
             if other is None or (name, equation.name) in (("compensation", "v2_new"), ("history", "dist")):
@@ -251,7 +251,7 @@ def test_a_wrong_command_is_one_sentence(arguments, tmp_path, capsys):
 
 
 def test_the_command_says_when_the_check_fails(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("fcsym.export.agrees_with_autodiff", lambda *_: "it is off")
+    monkeypatch.setattr("fcsym.kernel.export.agrees_with_autodiff", lambda *_: "it is off")
     assert main(["export", "2-2-1", "-o", str(tmp_path), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["checked"] is False
     assert not list(tmp_path.iterdir())
@@ -473,7 +473,7 @@ def test_what_the_compiler_refuses_is_not_exported(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("widths", "name"), [("2-300-1", "collapsed"), ("2-20-20-20-20-1", "weights")])
 def test_wide_and_deep_layers_are_exported_too(widths, name, tmp_path):
     """At a usual step size some unit of many changes sides, or wakes up."""
-    from fcsym.oracle import backpropagation
+    from fcsym.checking.oracle import backpropagation
 
     s = fcsym.scheme(fcsym.Network.parse(widths), name)
     assert agrees_with_autodiff(s) == ""
@@ -516,7 +516,7 @@ def test_whole_numbers_as_a_target_leave_the_step_size_as_it_is(target):
 
 
 def test_names_of_activations_cannot_become_text():
-    from fcsym.activation import Activation, Piece, piecewise_linear
+    from fcsym.language.activation import Activation, Piece, piecewise_linear
 
     for name, piece in (('relu"""; print(1); """', "a"), ("q*/", "a"), ("fine", '"""'), ("fine", "*/")):
         with pytest.raises(fcsym.NetworkError, match="not allowed"):

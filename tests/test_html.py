@@ -12,9 +12,9 @@ from browser import Browser
 from conftest import need
 
 from fcsym.derivation import derive
-from fcsym.equation import Cases
 from fcsym.errors import MissingTool
-from fcsym.network import Network
+from fcsym.language.equation import Cases
+from fcsym.networks.network import Network
 from fcsym.schemes import scheme
 from fcsym.schemes.statements import collapse
 
@@ -143,7 +143,7 @@ def table_rows(step):
 def test_case_tables_say_condition_value_and_verdict_of_every_case(order, notation):
     from html import unescape
 
-    from fcsym.render import text as plain
+    from fcsym.language import text as plain
 
     d = derive(Network.mlp([2, 2, 1], activation="leaky_relu"), order)
     page = d.html(notation=notation)
@@ -175,7 +175,7 @@ def test_formulas_are_read_out_as_what_they_say():
 
 
 def test_the_page_shows_the_network_and_its_readers_names():
-    from fcsym.render.picture import draw
+    from fcsym.pictures.picture import draw
 
     assert draw(PAPER.network).svg in PAPER.html()
     assert "names of their own" not in PAPER.html()

@@ -10,13 +10,13 @@ import exact
 import pytest
 import sympy
 
-import fcsym.joint as joint_module
+import fcsym.closed.joint as joint_module
 from fcsym.cli import main
+from fcsym.closed.flip import flips
+from fcsym.closed.joint import MAX_PATTERNS, joint
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.flip import flips
-from fcsym.joint import MAX_PATTERNS, joint
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 
 def pattern_of(network, order, witness):

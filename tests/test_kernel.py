@@ -10,7 +10,7 @@ from exact import step
 
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, UndefinedContribution
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 
 def arrays(network, seed=0, lead=(), dtype=np.float64):

@@ -13,15 +13,15 @@ import pytest
 from conftest import NETWORKS, ORDERS, exists, need
 
 import fcsym
-from fcsym.export import export
-from fcsym.expression import Array, Index
 from fcsym.kernel import native, neutral
 from fcsym.kernel.bound import Bound, BoundNumbers
+from fcsym.kernel.export import export
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.kernel.targets.c import parameters_of
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.numpy import is_straight
+from fcsym.language.expression import Array, Index
 from fcsym.schemes import SCHEMES
 
 SMALL = ["2-2-1", "three layers", "leaky", "mixed, deep"]

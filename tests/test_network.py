@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcsym.activation import Piece, activation, leaky_relu, piecewise_linear, relu
 from fcsym.errors import FcsymError, NetworkError
-from fcsym.network import Network
+from fcsym.language.activation import Piece, activation, leaky_relu, piecewise_linear, relu
+from fcsym.networks.network import Network
 
 
 def test_the_three_ways_to_make_a_network_agree(tmp_path):

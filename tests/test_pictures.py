@@ -10,13 +10,13 @@ from browser import Browser
 from conftest import NETWORKS, need
 
 import fcsym
-from fcsym.activation import Piece, piecewise_linear
 from fcsym.derivation import derive
-from fcsym.equation import Cases
 from fcsym.errors import ArgumentError
-from fcsym.maps import case_map, case_maps
-from fcsym.network import Network
-from fcsym.render.picture import Picture, draw
+from fcsym.language.activation import Piece, piecewise_linear
+from fcsym.language.equation import Cases
+from fcsym.networks.network import Network
+from fcsym.pictures.maps import case_map, case_maps
+from fcsym.pictures.picture import Picture, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 

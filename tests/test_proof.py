@@ -6,9 +6,9 @@ from fractions import Fraction
 import pytest
 
 from fcsym.derivation import derive
-from fcsym.equation import Branch, Cases, Rule, Status, Verdict
-from fcsym.expression import Add, Mul, Number, Pow, Ref, Total, add, mul, power, total
-from fcsym.network import Network
+from fcsym.language.equation import Branch, Cases, Rule, Status, Verdict
+from fcsym.language.expression import Add, Mul, Number, Pow, Ref, Total, add, mul, power, total
+from fcsym.networks.network import Network
 from fcsym.proof import prove
 from fcsym.proof.expanded import Expansion
 

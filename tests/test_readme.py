@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fcsym.cli import main
 from fcsym.derivation import derive
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

@@ -12,9 +12,9 @@ from conftest import NETWORKS, need
 
 import fcsym
 from fcsym.cli import main
-from fcsym.equation import Verdict
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.network import Network
+from fcsym.language.equation import Verdict
+from fcsym.networks.network import Network
 from fcsym.render.content import NOTHING, content
 from fcsym.schemes import SCHEMES, scheme
 from fcsym.schemes.statements import collapse, next_input

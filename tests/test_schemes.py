@@ -10,11 +10,11 @@ import pytest
 from conftest import NETWORKS, ORDERS, exists, network_of
 
 import fcsym
-from fcsym.equation import Cases, Status, Verdict
-from fcsym.expression import Add, Mul, Number, Pow, Ref, Total, add, mul
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
+from fcsym.language.equation import Cases, Status, Verdict
+from fcsym.language.expression import Add, Mul, Number, Pow, Ref, Total, add, mul
 from fcsym.proof.schemes import prove_scheme
 from fcsym.schemes import SCHEMES
 
@@ -73,7 +73,7 @@ def mutants(node):
 
 
 def refs(node):
-    from fcsym.expression import refs_in
+    from fcsym.language.expression import refs_in
 
     return list(refs_in(node))
 
@@ -94,7 +94,7 @@ def mutated(equation):
 
 def bound(equation):
     """Whether every index of the right-hand side is summed over or on the left."""
-    from fcsym.algebra import free_in
+    from fcsym.language.algebra import free_in
 
     nodes = [equation.rhs] if not isinstance(equation.rhs, Cases) else [b.value for b in equation.rhs if b.value]
     return all(free_in(node) <= set(equation.lhs.indices) for node in nodes)
@@ -164,7 +164,7 @@ def test_a_check_that_should_fail_does(order):
 @pytest.mark.parametrize("name", SCHEMES)
 def test_the_exact_trajectory_is_near_both_sides(order, name):
     """Balls of 1024 bits say how far the scheme and floating-point backpropagation are from the truth."""
-    from fcsym.exact import distance, trajectory
+    from fcsym.checking.exact import distance, trajectory
 
     network = NETWORKS["2-2-1" if name == "collapsed" else "several outputs"]
     rng = np.random.default_rng(1 if name == "collapsed" else 5)  # one in which no unit changes sides
@@ -191,7 +191,7 @@ def test_rationals_and_balls_agree():
     """Two steps in fractions, written out by hand elsewhere, against the balls."""
     from exact import step
 
-    from fcsym.exact import distance, trajectory
+    from fcsym.checking.exact import distance, trajectory
 
     weights = [np.array([[1.0, -0.5], [0.25, 2.0]]), np.array([[0.5, -1.0]])]
     x, target, eta = [0.5, -0.25], [1.0], 0.125
@@ -207,7 +207,7 @@ def test_rationals_and_balls_agree():
 def test_the_exact_trajectory_without_flint(monkeypatch):
     import sys
 
-    from fcsym import exact
+    from fcsym.checking import exact
 
     network, weights = NETWORKS["2-2-1"], [np.eye(2), np.array([[1.0, 1.0]])]
     with_balls = list(exact.trajectory(network, "sequential", weights, [[1.0, 0.5]] * 3, [[0.0]] * 3, 0.1))
@@ -458,7 +458,7 @@ def test_counted_operations_are_those_of_the_kernel(net, name, order):
 
 
 def test_cost_says_where_it_saves_and_where_it_loses():
-    from fcsym.costs import compare
+    from fcsym.closed.costs import compare
 
     wide = fcsym.Network.parse("64-8-1")
     backprop, states, history = (fcsym.cost(fcsym.scheme(wide, name)) for name in ("backprop", "states", "history"))
@@ -563,7 +563,7 @@ def test_single_precision_tells_inputs_apart(name):
 
 
 def test_a_choice_on_the_value_before_the_step_is_not_proved():
-    from fcsym.expression import Ref
+    from fcsym.language.expression import Ref
 
     scheme = fcsym.scheme(NETWORKS["three layers"], "weights")
     routine = scheme.routines["step"]

@@ -11,11 +11,11 @@ from conftest import NETWORKS, ORDERS
 from test_schemes import mutated, random_weights
 
 import fcsym
-from fcsym.equation import Verdict
+from fcsym.closed.series import flow, powers
+from fcsym.language.equation import Verdict
 from fcsym.paper.claims import Answer, claims
 from fcsym.paper.r_formula import measure
 from fcsym.proof.schemes import prove_scheme
-from fcsym.series import flow, powers
 
 HIDDEN = [name for name, network in NETWORKS.items() if len(network.layers) > 1]
 

@@ -14,7 +14,6 @@ import pytest
 from conftest import need, need_package
 
 from fcsym.errors import CompileError
-from fcsym.expression import Array, Axis, Index
 from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.native import Call, load
@@ -26,6 +25,7 @@ from fcsym.kernel.targets.numpy import TILES, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.kernel.targets.tiles import CALLS
 from fcsym.kernel.targets.torch import DIALECT as TORCH
+from fcsym.language.expression import Array, Axis, Index
 
 ROWS, COLUMNS = Axis(1), Axis(0)
 i, j, k = Index(ROWS, "i"), Index(COLUMNS, "j"), Index(COLUMNS, "k")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 __all__ = ["Argument", "all_finite", "checked", "mode", "parameters", "rows_of_steps"]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from fcsym.expression import Index
 from fcsym.kernel import neutral as n
+from fcsym.language.expression import Index
 
 __all__ = ["select_by_gates"]
 

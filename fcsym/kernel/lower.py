@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fcsym.decision import Tree, decide
-from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.errors import CompileError
-from fcsym.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 from fcsym.kernel import neutral as n
 from fcsym.kernel.gates import select_by_gates
+from fcsym.language.decision import Tree, decide
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.expression import Array
 from fcsym.kernel.arguments import all_finite, mode, rows_of_steps
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
@@ -20,6 +19,7 @@ from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.kernel.targets.c import parameters_of
 from fcsym.kernel.targets.c_native import native_text
+from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
     from fcsym.schemes import Scheme

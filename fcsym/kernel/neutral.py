@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from fcsym.expression import Array, Axis, Index
+from fcsym.language.expression import Array, Axis, Index
 
 __all__ = [
     "STORED_KIND",

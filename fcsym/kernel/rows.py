@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import mpmath
 import numpy as np
 
-from fcsym.equation import Cases
 from fcsym.errors import CompileError
-from fcsym.expression import Apply, Array, Axis, Expr
-from fcsym.instance import Element, Field, Instance
 from fcsym.kernel.neutral import STORED_KIND
+from fcsym.language.equation import Cases
+from fcsym.language.expression import Apply, Array, Axis, Expr
+from fcsym.language.instance import Element, Field, Instance
 
 if TYPE_CHECKING:
     from fcsym.schemes import Part, Scheme
@@ -190,7 +190,7 @@ def _axes(part: Part) -> set[Axis]:
 
 
 def _indices(node: Expr) -> set[Any]:
-    from fcsym.expression import refs_in
+    from fcsym.language.expression import refs_in
 
     return {index for ref in refs_in(node) for index in ref.indices}
 

@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError, Diverged, GateEvent, UndefinedContribution
-from fcsym.expression import Array
 from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.targets.numpy import NumpyTarget
+from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
     from fcsym.kernel.batch import Batch

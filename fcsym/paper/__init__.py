@@ -17,8 +17,8 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from fcsym.equation import Rule
 from fcsym.errors import ArgumentError
+from fcsym.language.equation import Rule
 from fcsym.paper.correction import Correction, correct
 from fcsym.paper.formula import Claim, latex_claim
 from fcsym.paper.model import derivation

@@ -9,14 +9,14 @@ from typing import Any
 
 import sympy
 
-from fcsym.costs import STORED, cost
+from fcsym.closed.costs import STORED, cost
+from fcsym.closed.series import flow, powers
 from fcsym.derivation import derive
-from fcsym.equation import Order, Verdict
 from fcsym.errors import ArgumentError
-from fcsym.network import Network
+from fcsym.language.equation import Order, Verdict
+from fcsym.networks.network import Network
 from fcsym.schemes import scheme
 from fcsym.schemes.statements import collapse
-from fcsym.series import flow, powers
 
 __all__ = ["Answer", "Claim", "claims"]
 

@@ -19,17 +19,17 @@ import numpy.typing as npt
 import sympy
 import z3
 
+from fcsym.checking.exact import arithmetic, distance, trajectory
+from fcsym.checking.xor import SAMPLES
+from fcsym.closed.series import flow
 from fcsym.derivation import derive
-from fcsym.equation import Order
 from fcsym.errors import ArgumentError, FcsymError
-from fcsym.exact import arithmetic, distance, trajectory
 from fcsym.files import write_bytes, write_text
 from fcsym.kernel.scheme import SchemeKernel
-from fcsym.network import Network
+from fcsym.language.equation import Order
+from fcsym.networks.network import Network
 from fcsym.paper.r_formula import Distance, measure
 from fcsym.schemes import scheme
-from fcsym.series import flow
-from fcsym.xor import SAMPLES
 
 __all__ = ["ALL_FOUR", "Divergence", "Experiment", "Run", "divergences", "require_matplotlib", "run", "write"]
 

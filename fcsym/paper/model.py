@@ -13,10 +13,10 @@ from functools import cache, reduce
 from typing import Any, Protocol, TypeAlias
 
 from fcsym.derivation import Derivation, derive
-from fcsym.equation import Cases, Order
-from fcsym.expression import Apply, Array, Axis, Expr, Ref
-from fcsym.instance import Element, Field, Instance
-from fcsym.network import Network
+from fcsym.language.equation import Cases, Order
+from fcsym.language.expression import Apply, Array, Axis, Expr, Ref
+from fcsym.language.instance import Element, Field, Instance
+from fcsym.networks.network import Network
 from fcsym.paper.formula import Condition, Node
 from fcsym.proof.numbers import Dual
 

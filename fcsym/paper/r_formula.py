@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fcsym.equation import Order
 from fcsym.errors import ArgumentError
-from fcsym.network import Network
+from fcsym.language.equation import Order
+from fcsym.networks.network import Network
 from fcsym.schemes import scheme
 
 __all__ = ["FORMULAS", "Distance", "measure"]

@@ -13,10 +13,10 @@ from itertools import product
 from typing import Any
 
 from fcsym.derivation import derive
-from fcsym.equation import Cases, Rule, Status
-from fcsym.equation import Verdict as Proved
-from fcsym.instance import Field, Instance
-from fcsym.network import Network
+from fcsym.language.equation import Cases, Rule, Status
+from fcsym.language.equation import Verdict as Proved
+from fcsym.language.instance import Field, Instance
+from fcsym.networks.network import Network
 from fcsym.paper.formula import Claim, S, derivative, iverson, text
 from fcsym.paper.model import derivation
 from fcsym.paper.verdict import Limits, Setup, Verdict, decide, points
@@ -232,7 +232,7 @@ def constant_time(limits: Limits) -> Answer:
 
 def induction(limits: Limits) -> Answer:
     """Whether a network with two hidden layers can be collapsed: where its compensation exists."""
-    from fcsym.joint import witness
+    from fcsym.closed.joint import witness
 
     net = Network.parse("2-2-2-1")
     d = derive(net, "sequential")

@@ -21,7 +21,7 @@ from functools import cache
 from itertools import combinations
 from typing import Any
 
-from fcsym.equation import Order
+from fcsym.language.equation import Order
 from fcsym.paper.formula import Claim, Condition, Node, S, nodes, num, plain, plain_condition, series
 from fcsym.paper.model import Key, Undefined, Unknown, World
 from fcsym.paper.numbers import Fork, Point, Polynomials, Terms, compare, remainder

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fcsym.activation import Activation
-from fcsym.equation import Branch, Cases, Equation, Rule, Status, Verdict
+from fcsym.language.activation import Activation
+from fcsym.language.equation import Branch, Cases, Equation, Rule, Status, Verdict
+from fcsym.language.findings import Counterexample, Finding, Proof
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
-from fcsym.proof.report import Counterexample, Finding, Proof
 from fcsym.proof.search import in_network, misnamed, on_integral, on_unit
 from fcsym.proof.structure import flaws
 from fcsym.proof.tables import Table

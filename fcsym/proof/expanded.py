@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from fcsym.contribution import increment_of
-from fcsym.equation import Branch, Equation, Order, Rule
-from fcsym.expression import Array
-from fcsym.forward import activated, pre_activation
-from fcsym.instance import Element, Field, Instance, positions
-from fcsym.network import Network
+from fcsym.deriving.contribution import increment_of
+from fcsym.deriving.forward import activated, pre_activation
+from fcsym.language.equation import Branch, Equation, Order, Rule
+from fcsym.language.expression import Array
+from fcsym.language.instance import Element, Field, Instance, positions
+from fcsym.networks.network import Network
 from fcsym.proof.numbers import PRIME, Dual, Quotient, Residue, TermCount
 from fcsym.proof.reference import Gates, plus, reference
 

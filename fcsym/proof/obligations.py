@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fcsym.activation import Activation
-from fcsym.algebra import Definition, as_expr, equal, expand, indices_of, inline, linear_part, rename
-from fcsym.contribution import branch_name, increment_of, piece_conditions
-from fcsym.differentiate import adjoint_of, slope_of
-from fcsym.equation import Branch, Equation, Order, Rule, Status
+from fcsym.deriving.contribution import branch_name, increment_of, piece_conditions
+from fcsym.deriving.differentiate import adjoint_of, slope_of
+from fcsym.deriving.forward import ETA, activated, forward, pre_activation
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import (
+from fcsym.language.activation import Activation
+from fcsym.language.algebra import Definition, as_expr, equal, expand, indices_of, inline, linear_part, rename
+from fcsym.language.equation import Branch, Equation, Order, Rule, Status
+from fcsym.language.expression import (
     ONE,
     ZERO,
     Add,
@@ -35,8 +36,7 @@ from fcsym.expression import (
     power,
     total,
 )
-from fcsym.forward import ETA, activated, forward, pre_activation
-from fcsym.network import Network
+from fcsym.networks.network import Network
 
 __all__ = ["Meanings"]
 

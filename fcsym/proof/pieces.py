@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import z3
 
-from fcsym.activation import Activation
-from fcsym.algebra import Polynomial, as_expr, coefficients, expand, inline
-from fcsym.equation import Branch, Cases, Condition, Equation, Rule
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import (
+from fcsym.language.activation import Activation
+from fcsym.language.algebra import Polynomial, as_expr, coefficients, expand, inline
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
+from fcsym.language.expression import (
     ZERO,
     Add,
     Array,
@@ -225,7 +225,7 @@ class Pieces:
 
 
 def _refs(node: Expr) -> list[Ref]:
-    from fcsym.expression import refs_in
+    from fcsym.language.expression import refs_in
 
     return list(refs_in(node))
 

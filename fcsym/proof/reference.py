@@ -12,11 +12,11 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
-from fcsym.equation import Equation, Order
-from fcsym.expression import Apply, Array
-from fcsym.forward import activated, forward
-from fcsym.instance import Element, Field, Instance, positions
-from fcsym.network import Network
+from fcsym.deriving.forward import activated, forward
+from fcsym.language.equation import Equation, Order
+from fcsym.language.expression import Apply, Array
+from fcsym.language.instance import Element, Field, Instance, positions
+from fcsym.networks.network import Network
 from fcsym.proof.numbers import Dual
 
 __all__ = ["Gates", "plus", "reference"]

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import z3
 
-from fcsym.algebra import Definition, as_expr, contract, expand, indices_of, inline
-from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
+from fcsym.deriving.forward import activated, pre_activation
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import (
+from fcsym.language.algebra import Definition, as_expr, contract, expand, indices_of, inline
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
+from fcsym.language.expression import (
     ZERO,
     Apply,
     Array,
@@ -35,12 +36,11 @@ from fcsym.expression import (
     mul,
     power,
 )
-from fcsym.forward import activated, pre_activation
-from fcsym.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.language.findings import Counterexample, Finding, Proof
+from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.proof.numbers import PRIME, Residue
 from fcsym.proof.pieces import Pieces
 from fcsym.proof.reference import Gates, plus, reference
-from fcsym.proof.report import Counterexample, Finding, Proof
 
 if TYPE_CHECKING:
     from fcsym.schemes import Part, Scheme

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from fcsym.activation import Activation
-from fcsym.equation import Branch, Equation, Order, Rule
-from fcsym.expression import Array, Expr, Ref
-from fcsym.forward import activated
-from fcsym.instance import Element, Instance, exact_field, positions
-from fcsym.network import Network
+from fcsym.deriving.forward import activated
+from fcsym.language.activation import Activation
+from fcsym.language.equation import Branch, Equation, Order, Rule
+from fcsym.language.expression import Array, Expr, Ref
+from fcsym.language.findings import Counterexample
+from fcsym.language.instance import Element, Instance, exact_field, positions
+from fcsym.networks.network import Network
 from fcsym.proof.numbers import Dual
 from fcsym.proof.reference import Gates, plus, reference
-from fcsym.proof.report import Counterexample
 
 __all__ = ["in_network", "misnamed", "on_integral", "on_unit"]
 

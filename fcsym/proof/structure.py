@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fcsym.equation import Cases, Equation, Rule, Status
-from fcsym.expression import ZERO
-from fcsym.network import Network
+from fcsym.language.equation import Cases, Equation, Rule, Status
+from fcsym.language.expression import ZERO
+from fcsym.networks.network import Network
 
 __all__ = ["expected", "flaws"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import z3
 
-from fcsym.activation import Activation
-from fcsym.equation import Branch, Cases, Condition, Equation
-from fcsym.expression import Ref
+from fcsym.language.activation import Activation
+from fcsym.language.equation import Branch, Cases, Condition, Equation
+from fcsym.language.expression import Ref
 
 __all__ = ["Table"]
 

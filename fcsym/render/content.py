@@ -14,17 +14,17 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, get_args
 
-from fcsym.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
 from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
-from fcsym.expression import Apply, Array, Axis, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
-from fcsym.notation import flat_latex, own_names, scalar_name
+from fcsym.language.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
+from fcsym.language.expression import Apply, Array, Axis, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
+from fcsym.language.names import flat_latex, own_names, scalar_name
+from fcsym.language.text import Written
 from fcsym.render.flat import written_out
-from fcsym.render.text import Written
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.document import Document
-    from fcsym.network import Network
+    from fcsym.networks.network import Network
     from fcsym.proof import Finding
 
 __all__ = [

@@ -10,9 +10,10 @@ from dataclasses import replace
 from itertools import product
 from typing import TypeAlias
 
-from fcsym.equation import Branch, Cases, Condition, Equation
 from fcsym.errors import UnsupportedExpression
-from fcsym.expression import (
+from fcsym.language import text
+from fcsym.language.equation import Branch, Cases, Condition, Equation
+from fcsym.language.expression import (
     Add,
     Apply,
     Array,
@@ -29,9 +30,8 @@ from fcsym.expression import (
     mul,
     power,
 )
-from fcsym.render import text
+from fcsym.language.text import Written
 from fcsym.render.formula import expression, width
-from fcsym.render.text import Written
 
 __all__ = ["written_out"]
 

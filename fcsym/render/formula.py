@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from fcsym.equation import Branch, Cases, Condition, Equation
-from fcsym.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, mul
-from fcsym.notation import latex_array
-from fcsym.render.text import Written
+from fcsym.language.equation import Branch, Cases, Condition, Equation
+from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, mul
+from fcsym.language.names import latex_array
+from fcsym.language.text import Written
 
 __all__ = [
     "LINE",

@@ -9,19 +9,20 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from fcsym.equation import Cases, Equation, Verdict
-from fcsym.expression import Apply
-from fcsym.notation import latex_array
-from fcsym.render import formula, text
+from fcsym.language import text
+from fcsym.language.equation import Cases, Equation, Verdict
+from fcsym.language.expression import Apply
+from fcsym.language.names import latex_array
+from fcsym.pictures.picture import draw
+from fcsym.render import formula
 from fcsym.render.content import NOTHING, Chapter, Content, Row, Section, Step, content, counted
-from fcsym.render.picture import draw
 from fcsym.render.save import need_mathml
 
 if TYPE_CHECKING:
     from fcsym.document import Document
-    from fcsym.equation import Detail, Notation
-    from fcsym.network import Network
-    from fcsym.render.picture import Picture
+    from fcsym.language.equation import Detail, Notation
+    from fcsym.networks.network import Network
+    from fcsym.pictures.picture import Picture
 
 __all__ = ["document", "fragment", "mathml", "need_mathml", "sentence"]
 

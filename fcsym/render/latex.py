@@ -10,15 +10,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from fcsym.equation import Branch, Cases, Equation, Verdict
-from fcsym.expression import Apply, Array
-from fcsym.notation import latex_array
+from fcsym.language.equation import Branch, Cases, Equation, Verdict
+from fcsym.language.expression import Apply, Array
+from fcsym.language.names import latex_array
 from fcsym.render.content import NOTHING, Chapter, Content, Row, Step, content, counted
 from fcsym.render.formula import case_name, equation, escape, expression, prose, stacked
 
 if TYPE_CHECKING:
     from fcsym.document import Document
-    from fcsym.equation import Detail, Notation
+    from fcsym.language.equation import Detail, Notation
 
 __all__ = ["document", "equation", "expression", "fragment"]
 

@@ -13,7 +13,7 @@ from fcsym.files import file_name, refuse_place, write_bytes, write_text
 
 if TYPE_CHECKING:
     from fcsym.document import Document
-    from fcsym.equation import Detail, Notation
+    from fcsym.language.equation import Detail, Notation
 
 __all__ = ["ENDINGS", "need_mathml", "save", "writable"]
 

@@ -9,14 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fcsym.equation import Case, Verdict
-from fcsym.render import text
+from fcsym.language import text
+from fcsym.language.equation import Case, Verdict
 from fcsym.render.content import NOTHING, Step, content
 
 if TYPE_CHECKING:
-    from fcsym.checker import Report
+    from fcsym.checking.checker import Report
+    from fcsym.closed.joint import Joint
     from fcsym.document import Document
-    from fcsym.joint import Joint
     from fcsym.proof import Proof
 
 __all__ = ["cases", "checks", "document", "joint", "plain", "refutations", "table"]

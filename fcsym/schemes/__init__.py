@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from fcsym.derivation import Derivation, derive
-from fcsym.equation import Order
 from fcsym.errors import ArgumentError
-from fcsym.network import Network
+from fcsym.language.equation import Order
+from fcsym.networks.network import Network
 from fcsym.schemes import backprop, basis, collapsed, compensation, history, states, weights
-from fcsym.schemes.model import Part, Scheme
+from fcsym.schemes.record import Part, Scheme
 
 __all__ = ["SCHEMES", "Part", "Scheme", "every_scheme", "scheme"]
 

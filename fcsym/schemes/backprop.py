@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fcsym.derivation import Derivation
-from fcsym.forward import ETA, activated
-from fcsym.schemes.model import Routine, Scheme, Words, cut, target_of
+from fcsym.deriving.forward import ETA, activated
+from fcsym.schemes.record import Routine, Scheme, Words, cut, target_of
 
 __all__ = ["build"]
 

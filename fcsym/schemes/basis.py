@@ -11,11 +11,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from fcsym.derivation import Derivation
-from fcsym.differentiate import adjoint_of
-from fcsym.equation import Equation, Rule
-from fcsym.expression import Array, Axis, Index, mul, total
-from fcsym.forward import ETA, activated
-from fcsym.schemes.model import (
+from fcsym.deriving.differentiate import adjoint_of
+from fcsym.deriving.forward import ETA, activated
+from fcsym.language.equation import Equation, Rule
+from fcsym.language.expression import Array, Axis, Index, mul, total
+from fcsym.schemes.record import (
     PROBE,
     Matrix,
     Routine,

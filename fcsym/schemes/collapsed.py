@@ -18,13 +18,13 @@ from fractions import Fraction
 from typing import Literal
 
 from fcsym.derivation import Derivation, finish
-from fcsym.differentiate import adjoint_of, slope_of
-from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.deriving.differentiate import adjoint_of, slope_of
+from fcsym.deriving.forward import ETA, activated
 from fcsym.errors import ArgumentError, GateEvent
-from fcsym.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
-from fcsym.forward import ETA, activated
-from fcsym.network import Network
-from fcsym.schemes.model import (
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
+from fcsym.networks.network import Network
+from fcsym.schemes.record import (
     Refusal,
     Routine,
     Scheme,

@@ -6,12 +6,12 @@ y = sum_j (w^c_j + P_j) v^c_j        P' - P = (w' dv + (w' - w) v) / v^c
 from __future__ import annotations
 
 from fcsym.derivation import Derivation
-from fcsym.differentiate import adjoint_of
-from fcsym.equation import Equation, Rule
-from fcsym.expression import ZERO, Array
-from fcsym.forward import ETA
+from fcsym.deriving.differentiate import adjoint_of
+from fcsym.deriving.forward import ETA
+from fcsym.language.equation import Equation, Rule
+from fcsym.language.expression import ZERO, Array
 from fcsym.schemes.frozen import Frozen
-from fcsym.schemes.model import Routine, Scheme, cut, frozen_weights, single_input_words
+from fcsym.schemes.record import Routine, Scheme, cut, frozen_weights, single_input_words
 
 __all__ = ["build"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fcsym.contribution import increment_of
 from fcsym.derivation import Derivation
-from fcsym.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.deriving.contribution import increment_of
+from fcsym.deriving.forward import activated
 from fcsym.errors import ArgumentError
-from fcsym.expression import Array, Expr, Index, total
-from fcsym.forward import activated
-from fcsym.schemes.model import SingleInput
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.language.expression import Array, Expr, Index, total
+from fcsym.schemes.record import SingleInput
 
 __all__ = ["Frozen"]
 

@@ -7,11 +7,11 @@ C_m'  = C_m - eta delta1        for the m whose input this step is about
 from __future__ import annotations
 
 from fcsym.derivation import Derivation
-from fcsym.differentiate import adjoint_of
-from fcsym.equation import Condition, Equation, Rule
-from fcsym.expression import ONE, ZERO, Array, Axis, Index, mul, power, total
-from fcsym.forward import ETA, activated
-from fcsym.schemes.model import (
+from fcsym.deriving.differentiate import adjoint_of
+from fcsym.deriving.forward import ETA, activated
+from fcsym.language.equation import Condition, Equation, Rule
+from fcsym.language.expression import ONE, ZERO, Array, Axis, Index, mul, power, total
+from fcsym.schemes.record import (
     STORED,
     Routine,
     Scheme,

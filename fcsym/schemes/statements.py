@@ -6,15 +6,15 @@ read, not run.
 
 from __future__ import annotations
 
-from fcsym.contribution import increment_of
 from fcsym.derivation import Derivation, derive
-from fcsym.differentiate import adjoint_of
-from fcsym.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
+from fcsym.deriving.contribution import increment_of
+from fcsym.deriving.differentiate import adjoint_of
+from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.errors import ArgumentError
-from fcsym.expression import ZERO, Apply, Array, Axis, Expr, Index, total
-from fcsym.forward import ETA, activated, pre_activation
-from fcsym.network import Network
-from fcsym.schemes.model import Routine, Scheme, Words, cut, target_of
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
+from fcsym.language.expression import ZERO, Apply, Array, Axis, Expr, Index, total
+from fcsym.networks.network import Network
+from fcsym.schemes.record import Routine, Scheme, Words, cut, target_of
 
 __all__ = ["collapse", "next_input"]
 

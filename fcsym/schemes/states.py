@@ -6,8 +6,8 @@ s1' = s1 - eta delta1 |x|^2        exact for one input, any depth, either order
 from __future__ import annotations
 
 from fcsym.derivation import Derivation
-from fcsym.forward import activated
-from fcsym.schemes.model import Routine, Scheme, SingleInput, cut, single_input_words
+from fcsym.deriving.forward import activated
+from fcsym.schemes.record import Routine, Scheme, SingleInput, cut, single_input_words
 
 __all__ = ["build"]
 

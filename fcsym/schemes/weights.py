@@ -6,10 +6,10 @@ y = sum_j r_j v^c_j        r = w v / v^c        (eq. 4, 21-22; exact after any n
 from __future__ import annotations
 
 from fcsym.derivation import Derivation
-from fcsym.equation import Equation, Rule
-from fcsym.expression import Array
+from fcsym.language.equation import Equation, Rule
+from fcsym.language.expression import Array
 from fcsym.schemes.frozen import Frozen
-from fcsym.schemes.model import Routine, Scheme, cut, single_input_words
+from fcsym.schemes.record import Routine, Scheme, cut, single_input_words
 
 __all__ = ["build"]
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fcsym.errors import CompileError
-from fcsym.expression import Array, Index
 from fcsym.kernel import neutral as n
+from fcsym.language.expression import Array, Index
 
 __all__ = ["Dialect", "function_text", "literal", "values_text"]
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from fcsym.errors import CompileError
-from fcsym.expression import Axis, Index
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
+from fcsym.language.expression import Axis, Index
 
 __all__ = ["PRELUDE", "SMOOTH", "core_text", "lanes_functions", "parameters_of", "scalar_text", "smooth_functions"]
 

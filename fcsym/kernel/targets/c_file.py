@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from fcsym import __version__
-from fcsym.expression import Array
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.c import PRELUDE, SMOOTH, parameters_of, scalar_text, smooth_functions
 from fcsym.kernel.targets.c_native import native_text
+from fcsym.language.expression import Array
 
 __all__ = ["CTarget"]
 

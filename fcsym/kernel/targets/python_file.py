@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from textwrap import indent
 
 from fcsym import __version__
-from fcsym.expression import Array
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
+from fcsym.language.expression import Array
 
 __all__ = ["equations_text", "head", "numpy_file", "rows_text", "sizes_of", "table"]
 

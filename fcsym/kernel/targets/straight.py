@@ -14,10 +14,10 @@ from itertools import product
 from typing import Any
 
 from fcsym.errors import CompileError
-from fcsym.expression import Axis, Index
 from fcsym.kernel import neutral as n
 from fcsym.kernel.common import shared
 from fcsym.kernel.targets.arrays import literal
+from fcsym.language.expression import Axis, Index
 
 __all__ = ["columns", "python_function", "unroll"]
 

@@ -17,9 +17,9 @@ from itertools import product
 from typing import TypeAlias
 
 from fcsym.errors import CompileError
-from fcsym.expression import Axis, Index
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
+from fcsym.language.expression import Axis, Index
 
 __all__ = ["CALLS", "Tile", "tile_function"]
 

@@ -1,0 +1,1 @@
+"""Kernels against independent autodiff; it knows networks and no derivation."""

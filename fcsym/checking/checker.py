@@ -1,0 +1,631 @@
+"""A kernel against independent autodiff, in the same order, on points that reach every case.
+
+The bar for an error is 16 eps times the sum of the absolute values of all terms that make up the quantity, with the
+operands' own sums carried through to first order: what a sum of rounded terms can be off by, and not a typed-in
+tolerance. The points are drawn by kind: random ones, exact ones on a small lattice (s = 0 and s' = 0 hold there
+without rounding), and ones with v^c near 0. A case that no point reaches fails, unless it is proved that none can.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.checking.oracle import backpropagation, phi_of, slope_of
+from fcsym.errors import ArgumentError, SizeError
+from fcsym.language.equation import Cases, Condition, Equation, Order
+from fcsym.language.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.networks.network import Network
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+    from fcsym.schemes import Scheme
+
+__all__ = ["Report", "Row", "check", "lattice"]
+
+_Array = npt.NDArray[Any]
+MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
+ULPS = 16
+_AFTER_P = ("p", "r", "y_front")  # nan where a unit has no compensation
+MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
+_ROUNDS = 20  # how often points are drawn anew for a case that none has reached yet
+
+
+class Points(NamedTuple):
+    """Networks, inputs, targets and step sizes, with one leading axis."""
+
+    weights: list[_Array]
+    x: _Array
+    target: _Array
+    eta: _Array
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One quantity in one case: how many numbers were compared, and the worst of them."""
+
+    quantity: str
+    case: str
+    points: int
+    worst: float  # the absolute error where error / bound is largest
+    bound: float  # 16 eps times the sum of absolute terms there
+    where: Mapping[str, Any]  # which element, from 1, and all numbers of the point where they are few
+    impossible: bool = False
+
+    @property
+    def ratio(self) -> float:
+        """The worst error in units of its bound."""
+        if self.worst == 0:
+            return 0.0
+        return self.worst / self.bound if self.bound else float("inf")
+
+    @property
+    def passed(self) -> bool:
+        """Some points, all within the bound; or none, where that is proved."""
+        return self.ratio <= 1 if self.points else self.impossible
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a check."""
+
+    network: str
+    order: str
+    against: str  # the order of the oracle
+    trials: int
+    seed: int
+    dtype: str
+    rows: tuple[Row, ...]
+    left_out: int = 0  # points at which rounding decides a gate, or that overflow: nothing can be said there
+    steps: int = 1
+
+    @property
+    def passed(self) -> bool:
+        """Every row passed, and something was compared at all."""
+        return self.points > 0 and all(row.passed for row in self.rows)
+
+    @cached_property
+    def worst(self) -> Row:
+        """The row with the largest error in units of its bound."""
+        return max(self.rows, key=lambda row: (not row.passed, row.ratio))
+
+    @property
+    def points(self) -> int:
+        """How many numbers were compared."""
+        return sum(row.points for row in self.rows)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        lines = [f"{self.network}, {self.order} order, against {self.against} autodiff, {self.dtype}"]
+        for row in self.rows:
+            mark = "ok  " if row.passed else "FAIL"
+            note = "cannot occur" if row.impossible and not row.points else f"{row.ratio:.3g} of the bound"
+            lines.append(f"  {mark} {row.quantity:8} {row.case:32} {row.points:9} points  {note}")
+        return "\n".join(lines)
+
+
+def check(
+    target: Derivation | Scheme, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
+    dtype: npt.DTypeLike = np.float64, points: Points | None = None, steps: int = 100,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:  # fmt: skip
+    """Compile a derivation and compare every quantity of its step with autodiff backpropagation; or train by a scheme.
+
+    `trials`: how many random points, drawn from `seed`; exact ones and ones with v^c near 0 come on top. `against`: the
+    order of the oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead.
+    `steps`: how long a scheme is trained (see `fcsym.checking.trajectory`); derivations are about one step.
+    Raises ArgumentError when trials or steps is not a positive number, CompileError for what has no kernel.
+    """
+    if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= 10_000_000:
+        raise ArgumentError(f"trials is {str(trials)[:40]}: give a whole number from 1 to 10000000.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+    if against is not None and against not in get_args(Order):
+        raise ArgumentError(f"against is {str(against)[:40]!r}: choose simultaneous or sequential.")
+    if not any(dtype is kind or str(dtype) == kind.__name__ for kind in (np.float32, np.float64)) and np.dtype(
+        dtype if isinstance(dtype, type | np.dtype) else object
+    ) not in (np.float32, np.float64):
+        raise ArgumentError(f"dtype is {str(dtype)[:40]!r}: choose float32 or float64.")
+    if not hasattr(target, "network"):
+        raise ArgumentError(f"check got {type(target).__name__}: give a derivation or a scheme.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1.")
+    if hasattr(target, "parts"):
+        from fcsym.checking.trajectory import check_scheme
+
+        return check_scheme(cast("Scheme", target), trials, seed, steps, against, dtype, progress)
+    network, kernel = target.network, target.compile("numpy")
+    order: Order = against or target.order
+    tally = _Tally(target, np.dtype(dtype))
+    rng, eps = np.random.default_rng(seed), float(np.finfo(dtype).eps)
+    draws = iter([("given", points)]) if points is not None else _draws(network, rng, trials, eps)
+    for label, batch in draws:
+        progress(label)
+        assert batch is not None
+        tally.compare(kernel, order, batch)
+    if points is None:
+        for _ in range(_ROUNDS):
+            if not tally.missing:
+                break
+            progress("cases not reached yet")
+            for batch in _aimed(target, tally.missing, kernel, rng, min(trials, 1000)):
+                tally.compare(kernel, order, batch)
+            if tally.missing:
+                for _, batch in _draws(network, rng, trials, eps):
+                    tally.compare(kernel, order, batch)
+    return Report(
+        str(network), target.order, order, trials, seed, str(np.dtype(dtype)),
+        tally.rows(demand_all=points is None), tally.left_out,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------ points
+
+
+def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
+    """Batches of points of every kind."""
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    if size > 10 * MAX_NUMBERS:
+        raise SizeError(
+            f"A check of {network} needs {size:.2g} weights for a single point, more than {10 * MAX_NUMBERS}: "
+            "check a narrower network, the equations are the same."
+        )
+    most = max(1, MAX_NUMBERS // size)
+
+    def batches(count: int) -> Iterator[int]:
+        while count > 0:
+            yield min(count, most)
+            count -= most
+
+    for count in batches(trials):
+        yield "random points", _random(network, rng, count)
+    for count in batches(max(trials // 2, 16)):
+        yield "exact points", lattice(network, rng, count)
+    hidden = len(network.layers) - 1
+    if hidden:
+        share = max(trials // (4 * hidden), 16)
+        for count in batches(share):
+            parts = [_near_kink(network, rng, count, layer, eps) for layer in range(hidden)]
+            for start in range(0, hidden, max(1, most // count)):
+                yield "points near kinks", _together(parts[start : start + max(1, most // count)])
+
+
+def _together(parts: Sequence[Points]) -> Points:
+    """Several batches as one."""
+    weights = [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)]
+    rest = (np.concatenate(arrays) for arrays in zip(*(part[1:] for part in parts), strict=True))
+    return Points(weights, *rest)
+
+
+def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Ordinary networks, one input in eight with a zero entry, eta from 0.001 to 1."""
+    weights = []
+    for array in network.parameters:
+        shape = network.shape(array)
+        scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+        weights.append(rng.normal(size=(count, *shape)) * scale)
+    x = rng.normal(size=(count, network.inputs)) * (rng.random((count, network.inputs)) > 0.125)
+    return Points(weights, x, rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count))
+
+
+def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Small integers, sparse: sums and products are exact, and s = 0 and s' = 0 come up often."""
+    weights = []
+    for array in network.parameters:
+        shape = network.shape(array)
+        deep = len(network.layers) > 3  # in sequential order a step grows like the square of the layer above
+        density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
+        values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
+        values = values * (rng.random((count, *shape)) < density)
+        if array.layer == 1:
+            values[1::4] /= 2  # halves, for kinks and zeros that are no integers
+        weights.append(values)
+    x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
+    x[:, 0] = np.where((x == 0).all(axis=1), 1.0, x[:, 0])
+    eta = rng.choice([0.5, 1.0], size=count)
+    points = Points(weights, x, np.zeros((count, network.widths[-1])), eta)
+    error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
+    return points._replace(target=_pre_activations(network, points)[-1] - error)
+
+
+def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: int, eps: float) -> Points:
+    """Random networks in which one unit of a hidden layer is near a kink, down to where rounding would decide its gate.
+
+    In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
+    wake up that in a random network would rarely do.
+    """
+    points = _random(network, rng, count)
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        if array.layer != layer + 1:
+            weight[::2] = np.abs(weight[::2])
+    unit = rng.integers(network.widths[layer + 1], size=count)
+    position = [array.name for array in network.parameters].index(f"W{layer + 1}")
+    s = _pre_activations(network, points)[layer]
+    source = points.x if layer == 0 else _activate(network, layer - 1, _pre_activations(network, points)[layer - 1])
+    norm = np.sum(source**2, axis=-1)
+    kinks = [float(kink) for kink in network.layers[layer].activation.kinks] or [0.0]
+    near = 10 ** rng.uniform(np.log10(eps) + 3.5, -2, size=count) * rng.choice([-1.0, 1.0], size=count)
+    corner = rng.choice(kinks, size=count)
+    wanted = corner + near * np.maximum(np.abs(corner), 1)
+    rows = np.arange(count)
+    shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
+    points.weights[position][rows, unit] += shift[:, None] * source
+    return points
+
+
+def _aimed(
+    derivation: Derivation, missing: Sequence[tuple[str, str]], kernel: Any, rng: np.random.Generator, count: int
+) -> Iterator[Points]:
+    """For each case that none has reached: random networks with the step size that brings a unit there.
+
+    A step moves s by eta times something that hardly depends on eta; the size that lands on the wanted piece is aimed
+    at, and may miss.
+    """
+    network = derivation.network
+    for name, case in missing:
+        equation = derivation.by_name[name]
+        branches = equation.rhs if isinstance(equation.rhs, Cases) else ()
+        branch = next((branch for branch in branches if branch.name == case), None)
+        if branch is None:
+            continue
+        layer = equation.array.axes[-1].layer
+        points = _random(network, rng, count)
+        points = _stretched(network, points, layer, rng)
+        result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+        s, ds = result[f"s{layer}"], result[f"ds{layer}"]
+        (below, above), (lower, upper) = (_range(branch.when, after) for after in (False, True))
+        wanted = (
+            (lower + upper) / 2 if np.isfinite(lower + upper) else upper - 0.1 if np.isfinite(upper) else lower + 0.1
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = np.where((s > below) & (s <= above) & (ds != 0), (wanted - s) / ds, np.inf)
+        factor = np.where(factor > 0, factor, np.inf).min(axis=-1)
+        reached = factor * points.eta < 1e3
+        if reached.any():
+            eta = points.eta[reached] * factor[reached]
+            for share in (1.0, 0.5, 0.25, 2.0, 4.0):  # in sequential order, ds grows faster than eta
+                weights = [w[reached] for w in points.weights]
+                yield Points(weights, points.x[reached], points.target[reached], eta * share)
+
+
+def _stretched(network: Network, points: Points, layer: int, rng: np.random.Generator) -> Points:
+    """Larger pre-activations, since pieces may be far out; and a layer that reads large numbers by small weights.
+
+    What a layer reads enters its step squared: so s moves far while the layers above hardly do.
+    """
+    count = len(points.x)
+    scale, ratio = rng.uniform(0.5, 4, size=count), 10 ** rng.uniform(0, 1.5, size=count)
+    weights = []
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        own = scale / ratio if array.layer == layer else ratio if array.layer == layer - 1 else np.ones(count)
+        weights.append(weight * own.reshape((count,) + (1,) * (weight.ndim - 1)))
+    return points._replace(weights=weights, x=points.x * ratio[:, None] if layer == 1 else points.x)
+
+
+def _range(when: Sequence[Condition], after: bool) -> tuple[float, float]:
+    """Where conditions put s, or s' after the step: (lower, upper]."""
+    lower, upper = -np.inf, np.inf
+    for condition in when:
+        subject = condition.subject
+        if isinstance(subject, Ref) and subject.array.symbol == "s" and subject.array.after == after:
+            lower = float(condition.bound) if condition.relation == ">" else lower
+            upper = float(condition.bound) if condition.relation == "<=" else upper
+    return lower, upper
+
+
+def _activate(network: Network, layer: int, s: _Array) -> _Array:
+    phi = network.layers[layer].activation
+    if phi.is_smooth:
+        return phi_of(phi, s)
+    result = float(phi.pieces[0].slope) * s + float(phi.pieces[0].intercept)
+    for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
+        result = np.where(s > float(kink), float(piece.slope) * s + float(piece.intercept), result)
+    return result
+
+
+def _pre_activations(network: Network, points: Points) -> list[_Array]:
+    result, v, given = [], points.x, iter(points.weights)
+    for n, layer in enumerate(network.layers):
+        s = np.matvec(next(given), v)
+        s = s + next(given) if layer.bias else s
+        result.append(s)
+        v = _activate(network, n, s)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+
+
+class _Tally:
+    """What has been seen so far, per quantity and case."""
+
+    def __init__(self, derivation: Derivation, dtype: np.dtype[Any]) -> None:
+        self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
+        self.names = [e.name for e in derivation.equations if e.defines] + ["y_front"]
+        self.seen: dict[tuple[str, str], Row] = {}
+        self.expected = self._expected()
+        self.left_out = 0
+
+    def _expected(self) -> dict[tuple[str, str], bool]:
+        """(quantity, case) => whether it is proved impossible."""
+        result: dict[tuple[str, str], bool] = {}
+        for equation in self.derivation.equations:
+            if not isinstance(equation.rhs, Cases) or equation.name == "P":
+                continue
+            for branch in equation.rhs:
+                possible = self.derivation.proof.case(equation.name, branch.name).possible
+                result[equation.name, branch.name] = not possible
+            layer = equation.array.axes[-1].layer
+            if equation.name == f"dv{layer}" and isinstance(equation.rhs, Cases):
+                kinks = self.network.layers[layer - 1].activation.kinks
+                for kink in kinks:
+                    if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
+                        result[equation.name, f"s = {kink}"] = False
+                        result[equation.name, f"s' = {kink}"] = False
+                if any(self.network.layers[layer - 1].activation.value_at(kink) == 0 for kink in kinks):
+                    result[equation.name, "v^c near 0"] = False
+        return result
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """Cases that could occur and have not."""
+        return [key for key, impossible in self.expected.items() if not impossible and key not in self.seen]
+
+    def compare(self, kernel: Any, order: Order, points: Points) -> None:
+        """Run both sides on a batch."""
+        cast = [array.astype(self.dtype) for array in (*points.weights, points.x, points.target, points.eta)]
+        with np.errstate(over="ignore", invalid="ignore"):  # a point that overflows is left out below
+            result = kernel.step(cast[:-3], *cast[-3:], undefined="nan")._asdict()
+            truth = backpropagation(self.network, order, cast[:-3], *cast[-3:])
+            scale = _Magnitude(self.derivation, self._inputs(cast), result, self._bar)
+        keep = self._clear(result, truth, scale)
+        self.left_out += int((~keep).sum())
+        inputs = self._inputs([array[keep] for array in cast])
+        for name in (name for name in self.names if name in truth):
+            found, true = result[name][keep].astype(np.longdouble), truth[name][keep]
+            bound = np.broadcast_to(self._bound(name, result, scale), truth[name].shape)[keep]
+            error = np.abs(found - true)
+            one = np.isnan(found) ^ np.isnan(true)
+            if name in _AFTER_P:  # 0 or not is rounding here, and with it whether p exists
+                one &= ~self._unclear_change(result, truth, scale, one.shape, keep)
+            error = np.where(one, np.inf, np.where(np.isnan(found) | np.isnan(true), 0, error))
+            bound = np.where(np.isnan(bound), 0, bound)
+            for case, mask in self._cases(name, {key: value[keep] for key, value in result.items()}, error.shape):
+                self._record(name, case, error, bound, mask, inputs)
+
+    def _inputs(self, arrays: Sequence[_Array]) -> dict[str, _Array]:
+        names = [*(theta.name for theta in self.network.parameters), "x", "yg", "eta"]
+        return dict(zip(names, arrays, strict=True))
+
+    @property
+    def _bar(self) -> float:
+        return ULPS * float(np.finfo(self.dtype).eps)
+
+    def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude) -> _Array:
+        """Points without overflow at which rounding does not decide a gate: s is off its kinks, or exact."""
+        keep = np.ones(len(result["y"]), dtype=bool)
+        for name, value in result.items():
+            if name not in (*_AFTER_P, "undefined"):
+                keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
+        for layer, kinks in enumerate((la.activation.kinks for la in self.network.layers[:-1]), 1):
+            s, true = result[f"s{layer}"], truth[f"s{layer}"]
+            for kink in kinks:
+                close = (np.abs(s - float(kink)) <= self._bar * scale.of(f"s{layer}")) & (s != true)
+                keep &= ~close.any(axis=-1)
+        return keep
+
+    def _bound(self, name: str, result: Mapping[str, _Array], scale: _Magnitude) -> _Array:
+        """16 eps times the absolute terms; and what the oracle, a difference of two passes, can itself resolve."""
+        bound = self._bar * scale.of(name)
+        fine = ULPS * np.finfo(np.longdouble).eps
+        if name[0] == "d" and name[1:] in result:
+            bound = bound + fine * (scale.of(f"{name[1:]}_new") + scale.of(name[1:]))
+            bound = bound + self._spread(name[2:] if name[1] == "v" else "", result, scale)
+        if name[0] == "v" and name.endswith("_new"):
+            bound = bound + self._spread(name[1:].removesuffix("_new"), result, scale)
+        if name in ("p", "r"):
+            last = len(self.network.layers) - 1
+            moved = fine * (scale.of(f"v{last}_new") + scale.of(f"v{last}"))
+            moved = moved + self._spread(str(last), result, scale)
+            frozen = np.abs(result["vc"])
+            ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
+            bound = bound + scale.of(f"W{last + 1}_new") * ratio[..., None, :]
+        return np.asarray(bound)
+
+    def _spread(self, layer: str, result: Mapping[str, _Array], scale: _Magnitude) -> Any:
+        """What may separate two neighbouring cases where rounding of s' decides which one is taken."""
+        if not layer:
+            return 0
+        spread: Any = 0
+        after = result[f"s{layer}_new"]
+        for kink in self.network.layers[int(layer) - 1].activation.kinks:
+            rounding = self._bar * scale.of(f"s{layer}_new")
+            spread = spread + np.where(np.abs(after - float(kink)) <= rounding, rounding, 0)
+        return spread
+
+    def _unclear_change(
+        self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude,
+        shape: tuple[int, ...], keep: _Array,
+    ) -> _Array:  # fmt: skip
+        """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
+        last = f"dv{len(self.network.layers) - 1}"
+        small = np.abs(truth[last]) <= self._bound(last, result, scale)
+        unclear = ((result["vc"] == 0) & small & ((result[last] == 0) ^ (truth[last] == 0)))[keep]
+        if len(shape) == 3:
+            return np.broadcast_to(unclear[..., None, :], shape)
+        return np.broadcast_to(unclear.any(axis=-1)[..., None], shape)
+
+    def _cases(self, name: str, result: Mapping[str, _Array], shape: tuple[int, ...]) -> Iterator[tuple[str, _Array]]:
+        """The rows of a quantity's report with the numbers that belong to each."""
+        equation = self.derivation.by_name.get(name)
+        if equation is None or not isinstance(equation.rhs, Cases):
+            yield "all", np.ones(shape, dtype=bool)
+            return
+        for branch in equation.rhs:
+            mask = np.ones(shape, dtype=bool)
+            for condition in branch.when:
+                assert isinstance(condition.subject, Ref)
+                values = result[condition.subject.array.name]
+                holds = {
+                    ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
+                }[condition.relation](values, float(condition.bound))  # fmt: skip
+                mask &= holds if holds.ndim == mask.ndim else holds[..., None, :]
+            yield branch.name, mask
+        if name.startswith("dv"):
+            layer = equation.array.axes[-1].layer
+            s, after = result[f"s{layer}"], result[f"s{layer}_new"]
+            for kink in self.network.layers[layer - 1].activation.kinks:
+                yield f"s = {kink}", s == float(kink)
+                yield f"s' = {kink}", after == float(kink)
+            value = np.abs(result[f"v{layer}"])
+            yield "v^c near 0", (value > 0) & (value < 1e-2)
+
+    def _record(
+        self, name: str, case: str, error: _Array, bound: _Array, mask: _Array, inputs: Mapping[str, _Array]
+    ) -> None:
+        count = int(mask.sum())
+        if not count:
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(mask, np.where(error == 0, 0, error / bound), -1)
+        place = np.unravel_index(int(np.nanargmax(ratio)), ratio.shape)
+        old = self.seen.get((name, case))
+        where: dict[str, Any] = {"element": [int(n) + 1 for n in place[1:]]}
+        if sum(value[0].size for value in inputs.values()) <= MAX_SHOWN:
+            where |= {key: np.asarray(value[place[0]]).tolist() for key, value in inputs.items()}
+        row = Row(name, case, count, float(error[place]), float(bound[place]), where)
+        if old is not None:
+            total = old.points + count
+            best = row if row.ratio >= old.ratio else old
+            row = Row(name, case, total, best.worst, best.bound, best.where)
+        self.seen[name, case] = row
+
+    def rows(self, demand_all: bool) -> tuple[Row, ...]:
+        """Every quantity in the order of the derivation; cases without points, too, when they were to be reached."""
+        rows: list[Row] = []
+        for name in self.names:
+            found = [row for (quantity, _), row in self.seen.items() if quantity == name]
+            lacking = [
+                Row(name, case, 0, 0.0, 0.0, {}, impossible)
+                for (quantity, case), impossible in self.expected.items()
+                if quantity == name and (quantity, case) not in self.seen and (demand_all or impossible)
+            ]
+            rows += [*found, *lacking]
+        return tuple(rows)
+
+
+class _Magnitude:
+    """The sum of the absolute terms of a quantity, with the operands' own sums carried through to first order.
+
+    Each equation is read as a pair: the sum of the absolute values of its terms, and what rounding in its operands can
+    move it by, sum |d lhs / d operand| * magnitude(operand). Actual values are used, not bounds on them, since those
+    grow like the square of the layer above in sequential order.
+    """
+
+    def __init__(
+        self, derivation: Derivation, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float
+    ) -> None:  # fmt: skip
+        self.derivation, self.values, self.bar = derivation, {**inputs, **values}, bar
+        self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            for equation in derivation.equations:
+                name = equation.name if equation.defines else "y_front"
+                if name in values:
+                    self.known[name] = self._right_side(equation)
+
+    def of(self, name: str) -> _Array:
+        """The magnitude of each element."""
+        return self.known[name]
+
+    def _right_side(self, equation: Equation) -> _Array:
+        assert isinstance(equation.lhs, Ref)
+        axes = equation.lhs.indices
+        if not isinstance(equation.rhs, Cases):
+            size, moved = self._size(equation.rhs, axes)
+            return np.asarray(size + moved)
+        result = np.zeros(())
+        for branch in equation.rhs:
+            if branch.value is not None:
+                size, moved = self._size(branch.value, axes)
+                result = result + np.where(self._holds(branch.when, axes), size + moved, 0)
+        return result
+
+    def _holds(self, when: Sequence[Any], axes: tuple[Index, ...]) -> Any:
+        result: Any = True
+        for condition in when:
+            assert isinstance(condition.subject, Ref)
+            values = self._aligned(self.values[condition.subject.array.name], condition.subject, axes)
+            result = result & {
+                ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
+            }[condition.relation](values, float(condition.bound))  # fmt: skip
+        return result
+
+    @staticmethod
+    def _aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:
+        """The array with one axis per index of the left-hand side."""
+        order = sorted(range(len(ref.indices)), key=lambda n: axes.index(ref.indices[n]))
+        lead = value.ndim - len(ref.indices)
+        moved = np.transpose(value, (*range(lead), *(lead + n for n in order)))
+        present = {index for index in ref.indices}
+        selector: list[Any] = [slice(None) if index in present else None for index in axes]
+        return moved[(..., *selector)]
+
+    def _size(self, node: Expr, axes: tuple[Index, ...]) -> tuple[_Array, _Array]:
+        """(sum of absolute terms, movement by the operands' rounding), aligned with the left-hand side."""
+        zero = np.zeros((), np.longdouble)
+        match node:
+            case Number(value):
+                constant = np.asarray(abs(np.longdouble(float(value))))
+                return constant, constant / ULPS  # 1/100 is itself rounded
+            case Ref():
+                actual = np.abs(self._aligned(self.values[node.array.name], node, axes)).astype(np.longdouble)
+                known = self.known[node.array.name]
+                return actual, known if known.ndim == 0 else self._aligned(known, node, axes)
+            case Add(terms):
+                size, moved = zero, zero
+                for term in terms:
+                    more, shift = self._size(term, axes)
+                    size, moved = size + more, moved + shift
+                return size, moved
+            case Mul(factors):
+                size, moved = np.ones((), np.longdouble), zero
+                for factor in factors:
+                    more, shift = self._size(factor, axes)
+                    both = self.bar * moved * shift  # all that is left where both factors are 0 up to rounding
+                    size, moved = size * more, moved * more + size * shift + both
+                return size, moved
+            case Pow(base, exponent) if exponent > 0:
+                size, moved = self._size(base, axes)
+                first = exponent * size ** (exponent - 1) * moved
+                return np.asarray(size**exponent), np.asarray(first + (self.bar * moved**2 if exponent == 2 else 0))
+            case Pow(base, -1):
+                size, moved = self._size(base, axes)
+                safe = np.where(size > 0, size, np.inf)
+                return np.asarray(1 / safe), np.asarray(moved / safe**2)
+            case Total(over, body):
+                size, moved = self._size(body, (*axes, *over))
+                last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
+                return size.sum(axis=last), np.broadcast_to(moved, shape).sum(axis=last)
+            case Apply(phi, Ref() as argument, derivative):
+                s = self._aligned(self.values[argument.array.name], argument, axes)
+                if phi.is_smooth:
+                    _, moved = self._size(argument, axes)
+                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of at most 1
+                        return np.ones_like(s, np.longdouble), moved
+                    return np.abs(phi_of(phi, s)), np.abs(slope_of(phi, s)) * moved
+                piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
+                slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
+                if derivative:
+                    return slopes, zero  # exact, wherever rounding does not decide the gate
+                size, moved = self._size(argument, axes)
+                intercepts = np.array([abs(float(p.intercept)) for p in phi.pieces])[piece]
+                return np.asarray(slopes * size + intercepts), np.asarray(slopes * (moved + size / ULPS))
+        raise ArgumentError(f"{node!r} cannot be measured.")

@@ -1,0 +1,158 @@
+"""The independent oracle: one step of backpropagation by automatic differentiation (HIPS autograd), in either order.
+
+It knows networks and nothing of derivations. Everything is computed in extended precision, so that what a comparison
+shows is the kernel's rounding and not the oracle's. Activations are written with `where`: autograd's `maximum` has the
+slope 1/2 at 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+import numpy.typing as npt
+from autograd import grad
+from autograd.extend import defvjp, primitive
+
+from fcsym.language.activation import Activation
+from fcsym.networks.network import Network
+
+__all__ = ["backpropagation", "phi_of", "slope_of"]
+
+_Array = npt.NDArray[Any]
+
+
+@primitive  # type: ignore[untyped-decorator]
+def _erfc(s: Any) -> Any:
+    """1 - erf(s), as accurate as double precision: NumPy has none."""
+    return np.vectorize(math.erfc, otypes=[np.longdouble])(np.asarray(s, np.float64))
+
+
+defvjp(_erfc, lambda _, s: lambda g: -2 / np.sqrt(np.longdouble(np.pi)) * anp.exp(-(s**2)) * g)
+
+
+_SMOOTH = {
+    "gelu": lambda s: s * _erfc(-s / np.sqrt(np.longdouble(2))) / 2,
+    "tanh": anp.tanh,
+    "sigmoid": lambda s: anp.exp(-anp.logaddexp(0, -s)),
+    "softplus": lambda s: anp.logaddexp(0, s),
+    "silu": lambda s: s * anp.exp(-anp.logaddexp(0, -s)),
+}
+
+
+def phi_of(activation: Activation, s: _Array) -> _Array:
+    """phi(s), element by element."""
+    return np.asarray(_phi(activation, s))
+
+
+def slope_of(activation: Activation, s: _Array) -> _Array:
+    """phi'(s) by autograd, with the declared slope at each kink."""
+    return np.asarray(grad(lambda t: anp.sum(_phi(activation, t)))(s))
+
+
+def _phi(activation: Activation, s: Any) -> Any:
+    """phi(s), with the declared slope at each kink."""
+    if activation.is_smooth:
+        return _SMOOTH[activation.name](s)
+    result = float(activation.pieces[0].slope) * s + float(activation.pieces[0].intercept)
+    for kink, piece in zip(activation.kinks, activation.pieces[1:], strict=True):
+        result = anp.where(s > float(kink), _exact(piece.slope) * s + _exact(piece.intercept), result)
+    for kink, slope in zip(activation.kinks, activation.kink_slopes, strict=True):
+        value = _exact(activation.value_at(kink)) + _exact(slope) * (s - float(kink))
+        result = anp.where(s == float(kink), value, result)
+    return result
+
+
+def _exact(value: Any) -> Any:
+    """A rational as the float64 that the kernel has in its source; the difference is no error of the kernel."""
+    return np.longdouble(float(value))
+
+
+def _forward(network: Network, parameters: Sequence[Any], x: Any, mask: Sequence[Any] | None = None) -> list[Any]:
+    """[s1, v1, s2, v2, ..., y]; with `mask` = phi'(s) of each hidden layer, activations are linear with that slope."""
+    result, v = [], x
+    for n, layer in enumerate(network.layers):
+        s = anp.einsum("...ij,...j->...i", parameters[2 * n], v) + parameters[2 * n + 1]
+        result.append(s)
+        if n + 1 < len(network.layers):
+            v = _phi(layer.activation, s) if mask is None else mask[n] * s
+            result.append(v)
+    return result
+
+
+def _slopes(network: Network, values: Sequence[Any]) -> list[Any]:
+    """phi'(s) of each hidden layer, by autograd, one element at a time."""
+    return [slope_of(layer.activation, values[2 * n]) for n, layer in enumerate(network.layers[:-1])]
+
+
+def backpropagation(
+    network: Network, order: str, weights: Sequence[_Array], x: _Array, target: _Array, eta: _Array
+) -> dict[str, _Array]:
+    """One SGD step on 1/2 |y - target|^2 => every quantity before and after, by the names that derivations use.
+
+    Arguments as for `Kernel.step`, all with the same leading axes. In sequential order a layer's gradient is taken with
+    upper weights already updated, and with old activations, gates and output error.
+    """
+    lead = x.shape[:-1]
+    wide = np.longdouble
+    parameters: list[_Array] = []
+    given = iter(weights)
+    for layer in network.layers:
+        parameters.append(next(given).astype(wide))
+        # a bias that the network lacks is held at 0: its gradient is the adjoint of the pre-activation
+        parameters.append(next(given).astype(wide) if layer.bias else np.zeros((*lead, layer.width), wide))
+    x, target, eta = x.astype(wide), target.astype(wide), eta.astype(wide)
+
+    before = _forward(network, parameters, x)
+    error, slopes = before[-1] - target, _slopes(network, before)
+    after = list(parameters)
+    adjoints: dict[int, _Array] = {}
+    for n in range(len(network.layers) - 1, -1, -1):
+
+        def loss(own: tuple[Any, Any], n: int = n) -> Any:
+            if order == "simultaneous":
+                trial = [*parameters[: 2 * n], *own, *parameters[2 * n + 2 :]]
+                return anp.sum((_forward(network, trial, x)[-1] - target) ** 2) / 2
+            # old activations below, old gates, old output error, new weights above
+            v = x if n == 0 else before[2 * n - 1]
+            s = anp.einsum("...ij,...j->...i", own[0], v) + own[1]
+            for m in range(n + 1, len(network.layers)):
+                s = anp.einsum("...ij,...j->...i", after[2 * m], slopes[m - 1] * s)
+            return anp.sum(error * s)
+
+        gradient = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
+        adjoints[n + 1] = gradient[1]
+        after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradient[0]
+        if network.layers[n].bias:
+            after[2 * n + 1] = parameters[2 * n + 1] - eta[..., None] * gradient[1]
+    return _named(network, after, before, _forward(network, after, x), slopes, adjoints, error)
+
+
+def _named(
+    network: Network, updated: Sequence[_Array], before: Sequence[_Array],
+    after: Sequence[_Array], slopes: Sequence[_Array], adjoints: dict[int, _Array], error: _Array,
+) -> dict[str, _Array]:  # fmt: skip
+    result = {"E": np.sum(error**2, axis=-1) / 2}
+    names = [name for n in range(1, len(network.layers)) for name in (f"s{n}", f"v{n}")] + ["y"]
+    for name, old, new in zip(names, before, after, strict=True):
+        result |= {name: old, f"{name}_new": new, f"d{name}": new - old}
+    for n, layer in enumerate(network.layers, 1):
+        result[f"delta{n}"] = adjoints[n]
+        result[f"W{n}_new"] = updated[2 * n - 2]
+        if layer.bias:
+            result[f"b{n}_new"] = updated[2 * n - 1]
+        if n < len(network.layers) and not layer.activation.is_identity:
+            result[f"g{n}"] = slopes[n - 1]
+    if len(network.layers) > 1:
+        frozen, change = before[-2], after[-2] - before[-2]
+        weight, lost = updated[2 * len(network.layers) - 2], (frozen == 0) & (change != 0)
+        ratio = np.divide(change, frozen, out=np.zeros_like(change), where=frozen != 0)
+        result["vc"] = frozen
+        result["p"] = np.where(lost[..., None, :], np.nan, weight * ratio[..., None, :])
+        result["r"] = weight + result["p"]
+        result["y_front"] = np.where(lost.any(axis=-1)[..., None], np.nan, after[-1])
+
+    return result

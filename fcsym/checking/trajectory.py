@@ -1,0 +1,333 @@
+"""A scheme against autodiff backpropagation over many steps, in the same order.
+
+What agreement can mean after many steps is measured beside it: autodiff runs in extended precision, once as it is and
+twice with every weight rounded anew at every step, at random, as far as the scheme's precision rounds. How far those
+two stray is what rounding does to this very trajectory, and 16 times that, with 16 eps of the terms that are summed,
+is the bar. A network is left out from the step on at which rounding decides a gate: what follows is nobody's fault.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.checking.checker import MAX_NUMBERS, ULPS, Report, Row, lattice
+from fcsym.checking.oracle import backpropagation
+from fcsym.errors import GateEvent, UndefinedContribution
+from fcsym.language.equation import Order
+from fcsym.networks.network import Network
+
+if TYPE_CHECKING:
+    from fcsym.schemes import Scheme
+
+__all__ = ["check_scheme"]
+
+_Array = npt.NDArray[Any]
+_INPUTS = 4  # different inputs per network, for the schemes that take several
+_ON_KINK = "one step, s on a kink"
+_STRAY = 2  # trajectories with rounded weights
+
+
+def check_scheme(
+    scheme: Scheme, trials: int, seed: int, steps: int, against: Order | None, dtype: npt.DTypeLike,
+    progress: Callable[[str], None],
+) -> Report:  # fmt: skip
+    """Train `trials` random networks for `steps` steps: the output before every step, and `expand` at the end."""
+    network, order = scheme.network, against or scheme.order
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    most, rng = max(1, MAX_NUMBERS // (4 * size)), np.random.default_rng(seed)
+    run = _Comparison(scheme, order, np.dtype(dtype), steps)
+    for start in range(0, trials, most):
+        run.batch(rng, min(most, trials - start), progress)
+    progress("steps from exactly on a kink")
+    run.on_kinks(rng, min(most, max(trials, 200)))
+    return Report(
+        f"{scheme.name} of {network}", scheme.order, order, trials, seed, str(np.dtype(dtype)), run.rows(),
+        run.left_out, steps,
+    )  # fmt: skip
+
+
+class _Comparison:
+    """What has been compared so far."""
+
+    def __init__(self, scheme: Scheme, order: Order, dtype: np.dtype[Any], steps: int) -> None:
+        self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
+        self.kernel = scheme.compile("numpy")
+        self.eps = float(np.finfo(dtype).eps)
+        self.seen: dict[tuple[str, str], Row] = {}
+        self.left_out = 0
+
+    def batch(self, rng: np.random.Generator, count: int, progress: Callable[[str], None]) -> None:
+        """One batch of networks, trained side by side."""
+        network, kernel = self.network, self.kernel
+        weights, inputs, targets, eta = self._draw(rng, count)
+        first = inputs[:, 0]
+        state = kernel.init(weights, first, undefined="nan")
+        truth = _Truth(network, self.order, weights)
+        stray = [_Truth(network, self.order, weights, rng, self.eps) for _ in range(_STRAY)]
+        keep, woken = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
+        if self.scheme.gates:  # a unit on a kink at init
+            woken |= _marked(state, count)
+        start: Mapping[str, _Array] | None = None
+        spread: _Array = np.zeros(())
+        inputs_by_name = {f"W{n}": w for n, w in enumerate(weights, 1)} | {
+            "inputs": inputs,
+            "targets": targets,
+            "eta": eta,
+        }
+        for n in range(1, self.steps + 1):
+            if n % 25 == 1:
+                progress(f"step {n} of {self.steps}")
+            at = np.zeros(count, dtype=int) if self.scheme.single_input else rng.integers(inputs.shape[1], size=count)
+            x, target = (array[np.arange(count), at] for array in (inputs, targets))
+            exact = truth.look(x, target, eta)
+            others = [other.look(x, target, eta) for other in stray]
+            keep &= self._clear(exact, others)
+            spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
+            start = exact if start is None else start
+            woken |= self._lost(start, exact)
+            bound = ULPS * (spread + self.eps * self._terms(exact, truth.weights))
+            self._record(
+                "y", "every step", kernel.output(state, x, undefined="nan"), exact["y"], bound, keep & ~woken, n,
+                inputs_by_name,
+            )  # fmt: skip
+            if woken.any():
+                marked = np.isnan(kernel.output(state, x, undefined="nan")).all(axis=-1)
+                self._record(
+                    "y", f"after {self._event}: nan", np.where(marked, 0.0, 1.0), np.zeros(count), np.zeros(count),
+                    keep & woken, n, inputs_by_name,
+                )  # fmt: skip
+            state = kernel.step(state, x, target, eta, undefined="nan")
+            truth.move(exact)
+            for other, result in zip(stray, others, strict=True):
+                other.move(result)
+        expanded = kernel.expand(state, weights, first)
+        for array, found, true, *rounded in zip(
+            network.parameters, expanded, truth.weights, *(other.weights for other in stray), strict=True
+        ):
+            strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
+            largest = np.max(np.abs(true).reshape(count, -1), axis=1).reshape((count,) + (1,) * (true.ndim - 1))
+            bound = ULPS * (np.max(strayed.reshape(count, -1), axis=1).reshape(largest.shape) + self.eps * largest)
+            self._record(
+                f"{array.name} by expand", f"after {self.steps} steps", found, true, np.broadcast_to(bound, true.shape),
+                keep & ~woken, self.steps, inputs_by_name,
+            )  # fmt: skip
+        self.left_out += int((~keep).sum())
+
+    def on_kinks(self, rng: np.random.Generator, count: int) -> None:
+        """One step of networks of small integers, in which a unit sits exactly on a kink: nothing is rounded there."""
+        if not self._kinks:
+            return
+        network, kernel = self.network, self.kernel
+        points = lattice(network, rng, count)
+        weights, x, target, eta = (
+            [w.astype(self.dtype) for w in points.weights],
+            *(array.astype(self.dtype) for array in points[1:]),
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            truth = backpropagation(network, self.order, weights, x, target, eta)
+        state = kernel.init(weights, x, undefined="nan")
+        after = kernel.step(state, x, target, eta, undefined="nan")
+        on_kink = np.any([(truth[f"s{n}"] == float(k)).any(axis=-1) for n, k in self._kinks], axis=0)
+        sizes = [np.abs(truth[array.primed.name]).reshape(count, -1).max(axis=1) for array in network.parameters]
+        moderate = np.all([size < 1e4 for size in sizes], axis=0)
+        if self.scheme.gates:
+            self._on_pieces(state, after, truth, on_kink, moderate, (weights, x))
+            on_kink = on_kink & ~_marked(state, count)
+        primed = {name: truth[f"{name}_new"] for name in truth if f"{name}_new" in truth}
+        woken = np.zeros(count, dtype=bool) if self.scheme.gates else self._lost(truth, primed)
+        last = f"v{len(network.layers) - 1}"
+        where = {"x": x, "targets": target, "eta": eta} | {f"W{n}": w for n, w in enumerate(weights, 1)}
+        for array, found in zip(network.parameters, kernel.expand(after, weights, x), strict=True):
+            true = truth[array.primed.name]
+            size = np.maximum(np.abs(true), 1).reshape(count, -1).max(axis=1)
+            largest = size.reshape((count,) + (1,) * (true.ndim - 1))
+            bound = np.broadcast_to(ULPS * self.eps * largest, true.shape)
+            keep = on_kink & moderate & ~woken
+            self._record(f"{array.name} by expand", _ON_KINK, found, true, bound, keep, 1, where)
+        clearly = moderate & woken & ((truth[last] == 0) & (np.abs(truth[f"{last}_new"]) > 1e-3)).any(axis=-1)
+        if clearly.any():
+            self._raises(weights, x, target, eta, int(np.argmax(clearly)), where)
+
+    @property
+    def _event(self) -> str:
+        return "a unit left its piece" if self.scheme.gates else "a unit woke up"
+
+    def _lost(self, start: Mapping[str, _Array], now: Mapping[str, _Array]) -> _Array:
+        """Networks of which a scheme cannot say any more what they give."""
+        last = f"v{len(self.network.layers) - 1}"
+        if self.scheme.gates:
+            return np.asarray((np.sign(start["s1"]) != np.sign(now["s1"])).any(axis=-1) & bool(self._all_kinks))
+        if last in start and self.scheme.name in ("weights", "compensation"):
+            return np.asarray(((start[last] == 0) & (now[last] != 0)).any(axis=-1))
+        return np.zeros(len(now["y"]), dtype=bool)
+
+    @property
+    def _refuses_kinks(self) -> bool:
+        """Whether no step is possible from exactly on a kink, because its slope is that of no piece of the scheme."""
+        slopes = [slope for layer in self.network.layers[:-1] for slope in layer.activation.kink_slopes]
+        return bool(self.scheme.gates) and any(slopes)
+
+    @property
+    def _all_kinks(self) -> list[Any]:
+        return [kink for layer in self.network.layers[:-1] for kink in layer.activation.kinks]
+
+    def _on_pieces(
+        self, state: Any, after: Any, truth: Mapping[str, _Array], on_kink: _Array, moderate: _Array, given: Any
+    ) -> None:
+        """A scheme with pieces refuses by name: kinks with a slope of their own, and outputs from another side."""
+        (weights, x), one = given, np.ones(1)
+        refused = _marked(state, len(x))
+        wrong = refused != (on_kink & self._refuses_kinks)
+        self._record("y", "init on a kink", one * wrong.any(), one * 0, one * 0, one > 0, 1, {})
+        old, new = truth["s1"], truth["s1_new"]
+        margin = np.abs(new).min(axis=-1) > 1e-3
+        crossed = moderate & margin & ~refused & (np.sign(old) * np.sign(new) < 0).any(axis=-1)
+        if not crossed.any():
+            return
+        n = int(np.argmax(crossed))
+        try:
+            self.kernel.output([np.asarray(array)[n] for array in after], x[n])
+            off = 1.0
+        except GateEvent:
+            off = 0.0
+        some = {"x": x[n : n + 1]} | {f"W{k}": w[n : n + 1] for k, w in enumerate(weights, 1)}
+        self._record("y", "a unit leaves its piece: raised", one * off, one * 0, one * 0, one > 0, 1, some)
+
+    @property
+    def _kinks(self) -> list[tuple[int, Any]]:
+        """(layer, kink) for every kink that small integers and halves can hit."""
+        return [
+            (n, kink)
+            for n, layer in enumerate(self.network.layers[:-1], 1)
+            for kink in layer.activation.kinks
+            if abs(kink) <= 2 and (2 * kink).denominator == 1
+        ]
+
+    def _raises(
+        self, weights: list[_Array], x: _Array, target: _Array, eta: _Array, n: int, where: Mapping[str, _Array]
+    ) -> None:
+        """Where a unit wakes up, the step says so by name."""
+        state = self.kernel.init([w[n] for w in weights], x[n])
+        try:
+            self.kernel.step(state, x[n], target[n], eta[n])
+            off = 1.0
+        except UndefinedContribution:
+            off = 0.0
+        one = np.ones(1)
+        some = {name: value[n : n + 1] for name, value in where.items()}
+        self._record("y", "a unit wakes up: raised", one * off, one * 0, one * 0, one > 0, 1, some)
+
+    def _draw(self, rng: np.random.Generator, count: int) -> tuple[list[_Array], _Array, _Array, _Array]:
+        """Random networks, each with a few inputs: zero entries, and one input in eight of zeros only."""
+        network = self.network
+        weights = []
+        for array in network.parameters:
+            shape = network.shape(array)
+            scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+            weights.append((rng.normal(size=(count, *shape)) * scale).astype(self.dtype))
+        many = 1 if self.scheme.single_input else _INPUTS
+        inputs = rng.normal(size=(count, many, network.inputs)) * (rng.random((count, many, network.inputs)) > 0.25)
+        inputs *= (rng.random((count, many)) > 0.125)[..., None]
+        if many > 1:  # one that is nearly another: to be told apart all the same
+            inputs[:, -1] = inputs[:, 0] + 1e-3 * rng.normal(size=inputs[:, 0].shape)
+        targets = rng.normal(size=(count, many, network.widths[-1]))
+        norm = 1 + np.sum(inputs**2, axis=-1).max(axis=-1)
+        eta = 10 ** rng.uniform(-2.5, -1, size=count) / norm  # small enough for most runs to stay finite
+        return weights, inputs.astype(self.dtype), targets.astype(self.dtype), eta.astype(self.dtype)
+
+    def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]]) -> _Array:
+        """Networks in which rounding decides no gate at this step, and nothing has overflowed."""
+        keep = np.isfinite(exact["y"]).all(axis=-1)
+        for n, layer in enumerate(self.network.layers[:-1], 1):
+            s = exact[f"s{n}"]
+            moved = np.max([np.abs(other[f"s{n}"] - s) for other in others], axis=0)
+            for kink in layer.activation.kinks:
+                margin = np.abs(s - np.longdouble(float(kink)))
+                keep &= ~((margin <= ULPS * (moved + self.eps * np.abs(s))) & (moved > 0)).any(axis=-1)
+        return np.asarray(keep)
+
+    def _terms(self, exact: Mapping[str, _Array], weights: list[_Array]) -> _Array:
+        """The sum of the absolute terms that make up each output."""
+        matrix = weights[-2] if self.network.layers[-1].bias else weights[-1]
+        hidden = exact.get(f"v{len(self.network.layers) - 1}")
+        if hidden is None:
+            return np.asarray(np.abs(exact["y"]) + 1)
+        return np.asarray(np.matvec(np.abs(matrix), np.abs(hidden)) + np.abs(exact["y"]))
+
+    def _record(
+        self, quantity: str, case: str, found: _Array, true: _Array, bound: _Array, keep: _Array, step: int,
+        inputs: Mapping[str, _Array],
+    ) -> None:  # fmt: skip
+        error = np.abs(found.astype(np.longdouble) - true)
+        error = np.where(np.isnan(error), np.inf, error)
+        mask = np.broadcast_to(keep.reshape((-1,) + (1,) * (error.ndim - 1)), error.shape)
+        if not mask.any():
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(mask, np.where(error == 0, 0, error / bound), -1)
+        place = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+        where: dict[str, Any] = {"element": [int(n) + 1 for n in place[1:]], "step": step}
+        where |= {k: np.asarray(v[place[0]]).tolist() for k, v in inputs.items()} if self._small(inputs) else {}
+        row = Row(quantity, case, int(mask.sum()), float(error[place]), float(bound[place]), where)
+        old = self.seen.get((quantity, case))
+        if old is not None:
+            best = row if row.ratio >= old.ratio else old
+            row = Row(quantity, case, old.points + row.points, best.worst, best.bound, best.where)
+        self.seen[quantity, case] = row
+
+    @staticmethod
+    def _small(inputs: Mapping[str, _Array]) -> bool:
+        return bool(sum(value[0].size for value in inputs.values()) <= 200)
+
+    def rows(self) -> tuple[Row, ...]:
+        """What had to be compared first; a row without points, which fails, where nothing could be."""
+        wanted = [("y", "every step")]
+        wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
+        if self._kinks and not self._refuses_kinks:
+            wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
+        empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
+        return tuple((empty | self.seen).values())
+
+
+def _marked(state: Sequence[_Array], count: int) -> _Array:
+    """Networks of whose state some number is undefined."""
+    return np.asarray(np.any([np.isnan(np.asarray(a)).reshape(count, -1).any(axis=-1) for a in state], axis=0))
+
+
+class _Truth:
+    """Backpropagation by autodiff, in extended precision."""
+
+    def __init__(
+        self, network: Network, order: Order, weights: list[_Array], rng: np.random.Generator | None = None,
+        eps: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.network, self.order = network, order
+        self.weights = [array.astype(np.longdouble) for array in weights]
+        self.rng, self.eps = rng, eps
+        self._round()
+
+    def look(self, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
+        """Everything about one step, which is not taken yet."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return backpropagation(self.network, self.order, self.weights, x, target, eta)
+
+    def move(self, result: Mapping[str, _Array]) -> None:
+        """Take the step."""
+        self.weights = [result[array.primed.name] for array in self.network.parameters]
+        self._round()
+
+    def _round(self) -> None:
+        """With a source of random numbers, round every weight by up to eps of the largest one that feeds its unit."""
+        if self.rng is None:
+            return
+        rounded = []
+        for array, w in zip(self.network.parameters, self.weights, strict=True):
+            size = np.abs(w).max(axis=-1, keepdims=True) if len(array.axes) == 2 else np.abs(w)
+            with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
+                rounded.append(w + self.eps * size * self.rng.uniform(-1, 1, size=w.shape))
+        self.weights = rounded

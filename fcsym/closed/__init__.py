@@ -1,0 +1,1 @@
+"""Closed forms of small networks, and what is counted and decided on them."""

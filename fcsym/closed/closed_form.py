@@ -1,0 +1,382 @@
+"""Closed forms: one element of the derivation, instantiated at the network's widths, in SymPy.
+
+Every pre-activation, gate and activation is built once and shared; nothing is expanded, and no `Piecewise` is ever
+asked to rearrange itself, since that takes minutes where construction takes milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from fcsym.closed.piecewise import Piecewise
+from fcsym.deriving.contribution import branch_name
+from fcsym.errors import ArgumentError, SizeError
+from fcsym.language import names as notation
+from fcsym.language import text
+from fcsym.language.decision import Tree, decide
+from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
+from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
+from fcsym.language.instance import Element, Field, Instance
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+
+__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol_name"]
+
+MAX_OPERATIONS = 20_000_000
+"""How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
+parts are shared; but SymPy walks it as if it were written out."""
+
+
+def expr(
+    d: Derivation, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
+    keep: tuple[str, ...] = (), max_operations: int | None = None,
+) -> sympy.Expr:  # fmt: skip
+    """The closed form of one element of `name`.
+
+    `unit` counts from 1: the unit of a hidden layer, or the output for y; for a weight matrix and for p it is the
+    column, and `output` the row. `case`: the unit's case, such as "active -> active"; without it, the result is a
+    `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what they stand for.
+
+    Symbols are plain SymPy symbols without assumptions: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the paper's
+    names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
+    Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
+    than `max_operations` operations.
+
+    >>> import fcsym
+    >>> expr(fcsym.derive(fcsym.Network.parse("2-2-1")), "y", keep=("v1",))
+    v_1*w_5 + v_2*w_6
+    """
+    equation = d.by_name[d.resolve(name, layer)]
+    position = _position(d, equation, unit, output)
+    kept = _kept(d, keep)
+    chosen = None if case is None else _find(d, equation, case)
+    _refuse_too_large(d, equation, kept, max_operations)
+    if chosen is not None and chosen.value is None:
+        return sympy.nan
+    if not isinstance(equation.rhs, Cases):
+        value = _instance(d, kept, _specialisation(d, equation, position, chosen)).right_side(equation, position)
+    elif chosen is not None:
+        value = _branch_value(d, equation, position, kept, chosen)
+    else:
+        assert isinstance(equation.lhs, Ref)
+        binding = dict(zip(equation.lhs.indices, position, strict=True))
+        plain = _instance(d, kept, None)
+        value = _tree(
+            decide(equation.rhs.branches),
+            lambda branch: _branch_value(d, equation, position, kept, branch),
+            lambda node: plain.value(node, binding),
+        )
+    return sympy.sympify(value, strict=True)  # strict: numbers only, never text
+
+
+def _branch_value(
+    d: Derivation, equation: Equation, position: tuple[int, ...], kept: frozenset[Array], branch: Branch
+) -> Any:
+    """The value of one case, where the unit is known to be on that case's pieces: v is s there, and not a Piecewise."""
+    if branch.value is None:
+        return sympy.nan
+    return _instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
+
+
+def cases(
+    d: Derivation, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
+    keep: tuple[str, ...] = (), max_operations: int | None = None,
+) -> list[Case]:  # fmt: skip
+    """The case table of one unit: for each case its conditions, its value and the verdict on it.
+
+    Arguments and errors are those of `expr`. A case that cannot occur has `possible` False, and its note says why.
+    """
+    equation = d.by_name[d.resolve(name, layer)]
+    position = _position(d, equation, unit, output)
+    kept = _kept(d, keep)
+    _refuse_too_large(d, equation, kept, max_operations)
+    if not isinstance(equation.rhs, Cases):
+        value = expr(d, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
+        label = "always"
+        if equation.array.symbol == "dv":  # the change of a linear unit
+            label = branch_name(d.network.layers[equation.array.axes[-1].layer - 1].activation, 0, 0)
+        finding = d.proof.verdict(equation.name)
+        return [Case(label, (), value, finding.verdict, finding.note)]
+    result = []
+    plain = _instance(d, kept, None)
+    assert isinstance(equation.lhs, Ref)
+    binding = dict(zip(equation.lhs.indices, position, strict=True))
+    for branch in equation.rhs:
+        when = tuple(_relation(c, plain.value(c.subject, binding)) for c in branch.when)
+        value = None if branch.value is None else _branch_value(d, equation, position, kept, branch)
+        finding = d.proof.case(equation.name, branch.name)
+        result.append(
+            Case(
+                branch.name, when, value, finding.verdict, finding.note, branch.status, finding.possible,
+                " and ".join(_written(d, condition, binding) for condition in branch.when),
+            )
+        )  # fmt: skip
+    return result
+
+
+def _written(d: Derivation, condition: Condition, binding: Mapping[Any, int]) -> str:
+    subject = condition.subject
+    assert isinstance(subject, Ref)
+    name = symbol_name(d, subject.array, tuple(binding[i] for i in subject.indices)).replace("_new", "'")
+    return f"{name} {text.relation(condition)}"
+
+
+def paper_symbols(d: Derivation) -> tuple[str, ...]:
+    """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'."""
+    last = len(d.network.layers)
+    names = [f"delta{last}", f"W{last}_new", "vc"]
+    for layer in range(1, last):
+        names += [f"s{layer}", f"s{layer}_new", f"v{layer}"]
+    names += [f"delta{layer}" for layer in range(2, last)] + [f"W{layer}_new" for layer in range(2, last)]
+    names += [f"dv{layer}" for layer in range(1, last - 1)]
+    return tuple(dict.fromkeys(name for name in names if name in d.by_name))
+
+
+# ------------------------------------------------------------------------------------------------- arguments
+
+
+def _position(d: Derivation, equation: Equation, unit: object, output: object) -> tuple[int, ...]:
+    if not equation.defines:
+        raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
+    shape = d.network.shape(equation.array)
+    numbers = {0: [], 1: [unit], 2: [output, unit]}[len(shape)]
+    for value, length, what in zip(numbers, shape, ["output", "unit"][2 - len(shape) :], strict=True):
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= length:
+            raise ArgumentError(f"{equation.name} has no {what} {str(value)[:40]}: it runs from 1 to {length}.")
+    return tuple(int(value) - 1 for value in numbers)  # type: ignore[call-overload]
+
+
+def _kept(d: Derivation, keep: tuple[str, ...]) -> frozenset[Array]:
+    names = (keep,) if isinstance(keep, str) else keep
+    if not isinstance(names, Sequence | Set):
+        raise ArgumentError(f"keep is {str(keep)[:40]}: give the names of quantities, such as ('vc',).")
+    return frozenset(d.by_name[d.resolve(name)].array for name in names)
+
+
+def _find(d: Derivation, equation: Equation, case: str) -> Branch:
+    branches = _case_source(d, equation)
+    if not branches:
+        raise ArgumentError(f"{equation.name} has no cases: leave the case out.")
+    for branch in branches:
+        if branch.name == case:
+            return branch
+    raise ArgumentError(
+        f"{equation.name} has no case {str(case)[:40]!r}: choose one of {', '.join(b.name for b in branches)}."
+    )
+
+
+def _case_source(d: Derivation, equation: Equation) -> tuple[Branch, ...]:
+    """The quantity's own cases, or those of the change of its layer's units."""
+    if isinstance(equation.rhs, Cases):
+        return equation.rhs.branches
+    axes = equation.array.axes
+    source = d.by_name.get(f"dv{axes[-1].layer}") if axes else None
+    return source.rhs.branches if source is not None and isinstance(source.rhs, Cases) else ()
+
+
+# ------------------------------------------------------------------------------------------- the SymPy field
+
+
+@dataclass(frozen=True, slots=True)
+class _Specialisation:
+    """One unit is known to be on these pieces, before and after."""
+
+    layer: int
+    unit: int
+    before: int
+    case: str
+
+
+def _specialisation(
+    d: Derivation, equation: Equation, position: tuple[int, ...], branch: Branch | None
+) -> _Specialisation | None:
+    if branch is None or not position:
+        return None
+    layer = equation.array.axes[-1].layer
+    phi = d.network.layers[layer - 1].activation
+    for a in range(len(phi.pieces)):
+        for b in range(len(phi.pieces)):
+            if branch_name(phi, a, b) == branch.name:
+                return _Specialisation(layer, position[-1], a, branch.name)
+    return None
+
+
+def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | None) -> Instance:
+    equations = {e.array: e for e in d.equations if e.defines and e.array not in kept}
+    names: dict[str, sympy.Symbol] = {}
+
+    def leaf(array: Array, position: tuple[int, ...]) -> sympy.Symbol:
+        name = symbol_name(d, array, position)
+        return names.setdefault(name, sympy.Symbol(name))
+
+    def apply(node: Apply, source: Element, value: Any) -> Any:
+        phi = node.activation
+        here = (
+            unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
+        )
+        if phi.is_smooth:
+            return _SMOOTH[phi.name][node.derivative](value)
+        if node.derivative:
+            return _slope(phi, value, None if here is None else here.before)
+        if here is not None:
+            piece = phi.pieces[here.before]
+            return _number(piece.slope) * value + _number(piece.intercept)
+        return _piecewise(
+            [(_number(p.slope) * value + _number(p.intercept), n) for n, p in enumerate(phi.pieces)], phi.kinks, value
+        )
+
+    def choose(options: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
+        array, position = where
+        if unit is not None and array.axes[-1].layer == unit.layer and position[-1] == unit.unit:
+            for branch in options:
+                if branch.name == unit.case:
+                    return sympy.nan if branch.value is None else value(branch.value)
+
+        def of(branch: Branch) -> Any:
+            return sympy.nan if branch.value is None else value(branch.value)
+
+        return _tree(decide(options.branches), of, value)
+
+    field = Field(
+        number=_number, divide=lambda a, b: a / b, apply=apply, choose=choose,
+        add=lambda terms: sympy.Add(*terms), mul=lambda factors: sympy.Mul(*factors),
+        extreme={"min": lambda values: sympy.Min(*values), "max": lambda values: sympy.Max(*values)},
+    )  # fmt: skip
+    return Instance(equations, d.network.sizes, leaf, field)
+
+
+def _sigmoid(s: Any) -> Any:
+    return 1 / (1 + sympy.exp(-s))
+
+
+def _cumulative(s: Any) -> Any:
+    """The normal distribution's."""
+    return sympy.erfc(-s / sympy.sqrt(2)) / 2
+
+
+_SMOOTH: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "gelu": (
+        lambda s: s * _cumulative(s),
+        lambda s: _cumulative(s) + s * sympy.exp(-(s**2) / 2) / sympy.sqrt(2 * sympy.pi),
+    ),
+    "tanh": (sympy.tanh, lambda s: 1 - sympy.tanh(s) ** 2),
+    "sigmoid": (_sigmoid, lambda s: _sigmoid(s) * (1 - _sigmoid(s))),
+    "softplus": (lambda s: sympy.log(1 + sympy.exp(s)), _sigmoid),
+    "silu": (lambda s: s * _sigmoid(s), lambda s: _sigmoid(s) * (1 + s * (1 - _sigmoid(s)))),
+}
+
+
+def _number(value: Fraction) -> sympy.Rational:
+    return sympy.Rational(value.numerator, value.denominator)
+
+
+def _tree(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
+    """Nested decisions => nested Piecewise."""
+    if isinstance(tree, Branch):
+        return leaf(tree)
+    test = _relation(tree.condition, value(tree.condition.subject))
+    return Piecewise((_tree(tree.then, leaf, value), test), (_tree(tree.otherwise, leaf, value), sympy.true))
+
+
+def _piecewise(values: list[tuple[Any, int]], kinks: tuple[Fraction, ...], s: Any) -> Any:
+    """The highest piece first, each for s above the kink below it."""
+    if len(values) == 1:
+        return values[0][0]
+    rows = [(value, sympy.Gt(s, _number(kinks[n - 1]), evaluate=False)) for value, n in reversed(values[1:])]
+    return Piecewise(*rows, (values[0][0], sympy.true))
+
+
+def _slope(phi: Any, s: Any, piece: int | None) -> Any:
+    """phi'(s); the declared slope at a kink only where it differs from that of the piece the kink belongs to."""
+    special = [
+        (_number(slope), sympy.Eq(s, _number(kink), evaluate=False))
+        for n, (kink, slope) in enumerate(zip(phi.kinks, phi.kink_slopes, strict=True))
+        if slope != phi.pieces[n].slope and piece in (None, n)
+    ]
+    if piece is not None:
+        inside = _number(phi.pieces[piece].slope)
+        return Piecewise(*special, (inside, sympy.true)) if special else inside
+    rows = [
+        (_number(phi.pieces[n].slope), sympy.Gt(s, _number(phi.kinks[n - 1]), evaluate=False))
+        for n in range(len(phi.pieces) - 1, 0, -1)
+    ]
+    if not rows:
+        return _number(phi.pieces[0].slope)
+    return Piecewise(*special, *rows, (_number(phi.pieces[0].slope), sympy.true))
+
+
+_RELATIONS = {">": sympy.Gt, "<=": sympy.Le, "=": sympy.Eq, "!=": sympy.Ne}
+
+
+def _relation(condition: Condition, subject: Any) -> Any:
+    """The relation as it was written: SymPy would turn `s - eta*g > 0` into `eta*g - s < 0`."""
+    return _RELATIONS[condition.relation](subject, _number(condition.bound), evaluate=False)
+
+
+def symbol_name(d: Derivation, array: Array, position: tuple[int, ...]) -> str:
+    """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
+    return notation.scalar_name(d.network, array, position)
+
+
+# --------------------------------------------------------------------------------------------- size estimate
+
+
+def operations(d: Derivation, equation: Equation, kept: frozenset[Array] = frozenset()) -> int:
+    """How many operations the closed form of one element has when it is written out: an upper bound, found unbuilt."""
+    counts: dict[Array, int] = {}
+    for other in d.equations:
+        if other.defines:
+            counts[other.array] = 0 if other.array in kept else _count_right_side(d, other, counts)
+    return _count_right_side(d, equation, counts)
+
+
+def _count_right_side(d: Derivation, equation: Equation, counts: Mapping[Array, int]) -> int:
+    if isinstance(equation.rhs, Cases):
+        return _count_tree(d, decide(equation.rhs.branches), counts)
+    return _count(d, equation.rhs, counts)
+
+
+def _count_tree(d: Derivation, tree: Tree, counts: Mapping[Array, int]) -> int:
+    if isinstance(tree, Branch):
+        return 0 if tree.value is None else _count(d, tree.value, counts)
+    own = 2 + _count(d, tree.condition.subject, counts)
+    return own + _count_tree(d, tree.then, counts) + _count_tree(d, tree.otherwise, counts)
+
+
+def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
+    match node:
+        case Number():
+            return 0
+        case Ref(array, _):
+            return counts.get(array, 0)
+        case Add(parts) | Mul(parts):
+            return len(parts) - 1 + sum(_count(d, part, counts) for part in parts)
+        case Pow(base, _):
+            return 1 + _count(d, base, counts)
+        case Total(over, body) | Extreme(_, over, body):
+            return prod(d.network.widths[index.axis.layer] for index in over) * (_count(d, body, counts) + 1) - 1
+        case Apply(phi, argument, _):
+            inner = _count(d, argument, counts)
+            if phi.is_smooth:
+                return 4 + 3 * inner
+            return 2 * (len(phi.pieces) - 1) * (1 + inner) or inner
+    return 0
+
+
+def _refuse_too_large(d: Derivation, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:
+    bound = MAX_OPERATIONS if limit is None else limit
+    if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+        raise ArgumentError(f"max_operations is {str(limit)[:40]!r}: give a whole number from 1.")
+    size = operations(d, equation, kept)
+    if size > bound:
+        raise SizeError(
+            f"The closed form of {equation.name} for {d.network} has about {size:.2g} operations, more than {bound}: "
+            f"keep intermediate symbols with keep=(...), or allow it with max_operations={size}."
+        )

@@ -1,0 +1,1 @@
+"""From a network to the list of equations: forward, reverse mode, update, increments, compensation."""

@@ -1,0 +1,471 @@
+"""Front contribution: the step carried forward as increments, and the compensation p of the last layer.
+
+    ds = W' dv - eta delta (|v|^2 + 1)      from  W'v' - Wv = W'(v' - v) + (W' - W)v
+    dv = phi(s + ds) - phi(s)               by cases, piece before -> piece after
+    p  = w' dv / v^c                        the paper's choice, eq. 22; the only place where it is made
+    P  = integral of -p / (eta dE/dy v^c) dw,  eq. 28-30, with P = 0 at the initial weight
+
+Increments avoid the difference of two nearly equal forward passes, which costs p up to all of its digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from fcsym.deriving.differentiate import adjoint_of, slope_of
+from fcsym.deriving.forward import ETA, activated, pre_activation
+from fcsym.errors import UnsupportedExpression
+from fcsym.language.activation import Activation, Piece
+from fcsym.language.algebra import (
+    Definition,
+    Polynomial,
+    as_expr,
+    coefficients,
+    common_factor,
+    expand,
+    fresh,
+    in_order,
+    inline,
+)
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
+from fcsym.language.expression import (
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Array,
+    Expr,
+    Index,
+    Mul,
+    Number,
+    Ref,
+    Total,
+    add,
+    arrays_in,
+    mul,
+    power,
+    total,
+)
+from fcsym.networks.network import Network
+
+__all__ = ["branch_name", "compensation", "increment_of", "increments", "integrated", "piece_conditions"]
+
+P_ONE_STEP, P_TOTAL, EFFECTIVE, FROZEN = "p", "P", "r", "vc"
+
+
+def increment_of(array: Array) -> Array:
+    """The change of a quantity in one step: s => ds."""
+    return Array(f"d{array.symbol}", array.layer, array.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """How one operand of a forward equation changes in the step."""
+
+    after: Expr
+    increment: Expr
+
+
+# ------------------------------------------------------------------------------------------------ increments
+
+
+def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tuple[Equation, ...]:
+    """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass."""
+    updated = {equation.array.unprimed: equation for equation in updates if equation.rule is Rule.UPDATE}
+    moving = {equation.array for equation in forward}
+    result: list[Equation] = []
+    for equation in forward[:-1]:  # the last one is the error, which nothing passes on
+        if isinstance(equation.rhs, Apply):
+            result.append(_activation_increment(equation, equation.rhs.activation))
+        else:
+            result += _affine_increment(equation, updated, moving)
+        array = equation.array
+        assert isinstance(equation.lhs, Ref)
+        indices = equation.lhs.indices
+        result.append(
+            Equation(
+                array.primed[indices],
+                array[indices] + increment_of(array)[indices],
+                Rule.AFTER,
+                f"The increment is added; this equals the forward equation of `{array.name}` at the updated weights.",
+                tuple(a.primed.name for a in equation.operands if a in updated or a in moving),
+                "eq. 17" if array.symbol == "s" and array.layer == 1 else "eq. 15",
+            )
+        )
+    return tuple(result)
+
+
+def _affine_increment(equation: Equation, updated: Mapping[Array, Equation], moving: set[Array]) -> list[Equation]:
+    """s' - s = sum W' dv - eta delta a,  a = sum v^2 (+ 1): the part of the weights has -eta delta in common."""
+    assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
+    array, indices = equation.array, equation.lhs.indices
+    passed_on = _difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=False))
+    learned = expand(_difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=True)))
+    factor, rest = common_factor(learned)
+    result: list[Equation] = []
+    if not isinstance(rest, Number):
+        layer = array.axes[0].layer - 1
+        norm = Array("a", layer, ())
+        source = next(ref for ref in arrays_in(rest))
+        bias = " plus 1 for the bias" if any(theta.symbol == "b" for theta in equation.operands) else ""
+        because = (
+            f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
+        )
+        result.append(Equation(norm[()], rest, Rule.DEFINITION, because, ()))
+        rest = norm[()]
+    weights = " and ".join(f"`{theta.primed.name}`" for theta in equation.operands if theta in updated)
+    result.append(
+        Equation(
+            increment_of(array)[indices],
+            passed_on + in_order(factor, rest),
+            Rule.INCREMENT,
+            f"A product changes by `W'v' - Wv = W'(v' - v) + (W' - W)v`, with {weights} as updated."
+            if passed_on != ZERO
+            else f"The input does not change, and {weights} moved by `-eta delta` times it.",
+            (equation.name, *(theta.primed.name for theta in equation.operands if theta in updated)),
+            "eq. 17" if array.symbol == "s" and array.layer == 1 else "",
+        )
+    )
+    return result
+
+
+def _moved(ref: Ref, updated: Mapping[Array, Equation], moving: set[Array], *, of_weights: bool) -> _Change:
+    """The change of one operand; the weights' changes and the activations' are asked for separately."""
+    array, indices = ref.array, ref.indices
+    if array in updated:
+        change: Expr = ZERO
+        if of_weights:
+            equation = updated[array]
+            assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
+            body = as_expr(expand(equation.rhs - array[equation.lhs.indices]))
+            change = inline(array[indices], {array: (equation.lhs.indices, body)})
+        return _Change(array.primed[indices], change)
+    if array in moving:
+        return _Change(array.primed[indices], ZERO if of_weights else increment_of(array)[indices])
+    return _Change(ref, ZERO)
+
+
+def _difference(node: Expr, change: object) -> Expr:
+    """f(after) - f(before); for products the rule  AB => A' dB + dA B."""
+    assert callable(change)
+    match node:
+        case Number():
+            return ZERO
+        case Ref():
+            return change(node).increment  # type: ignore[no-any-return]
+        case Add(terms):
+            return add(*(_difference(term, change) for term in terms))
+        case Total(over, body):
+            return total(over, _difference(body, change))
+        case Mul(factors):
+            parts = []
+            for n, factor in enumerate(factors):
+                before = [f if isinstance(f, Number) else change(f).after for f in factors[:n]]
+                parts.append(mul(*before, _difference(factor, change), *factors[n + 1 :]))
+            return add(*parts)
+        case _:
+            raise UnsupportedExpression(f"No increment rule for {node!r}: write it with sums and products.")
+
+
+def piece_conditions(phi: Activation, number: int, subject: Expr) -> tuple[Condition, ...]:
+    """The subject lies on that piece: above the kink below it, up to and including the one above."""
+    lower = phi.pieces[number - 1].upper if number else None
+    upper = phi.pieces[number].upper
+    result = []
+    if lower is not None:
+        result.append(Condition(subject, ">", lower))
+    if upper is not None:
+        result.append(Condition(subject, "<=", upper))
+    return tuple(result)
+
+
+def branch_name(phi: Activation, before: int, after: int) -> str:
+    """ "active -> dead"."""
+    return f"{phi.pieces[before].name} -> {phi.pieces[after].name}"
+
+
+def _pairs(phi: Activation) -> list[tuple[int, int]]:
+    """(piece before, piece after), the highest pieces first: active -> active, active -> dead, dead -> dead, ..."""
+    order = range(len(phi.pieces) - 1, -1, -1)
+    return sorted(((a, b) for a in order for b in order), key=lambda ab: (-ab[0], ab[0] != ab[1], -ab[1]))
+
+
+def _change_of(before: Piece, after: Piece, s: Expr, ds: Expr) -> Expr:
+    """phi(s + ds) - phi(s) where s lies on `before` and s + ds on `after`."""
+    value = after.slope * (s + ds) + after.intercept - (before.slope * s + before.intercept)
+    return as_expr(expand(value))
+
+
+def _activation_increment(equation: Equation, phi: Activation) -> Equation:
+    """dv = phi(s + ds) - phi(s), piece by piece."""
+    assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref)
+    s, array, indices = equation.rhs.argument, equation.array, equation.lhs.indices
+    ds, after = increment_of(s.array)[indices], s.array.primed[indices]
+    if phi.is_smooth:
+        return Equation(
+            increment_of(array)[indices],
+            Apply(phi, after) - array[indices],
+            Rule.INCREMENT,
+            f"The value of {phi.name} after the step minus the value before; a smooth activation has no cases.",
+            (array.name, s.array.primed.name),
+        )
+    branches = tuple(
+        Branch(
+            branch_name(phi, a, b),
+            piece_conditions(phi, a, s) + piece_conditions(phi, b, after),
+            _change_of(phi.pieces[a], phi.pieces[b], s, ds),
+        )
+        for a, b in _pairs(phi)
+    )
+    return Equation(
+        increment_of(array)[indices],
+        Cases(branches) if not phi.is_identity else branches[0].value or ZERO,
+        Rule.CASES,
+        f"The value of {phi.name} after the step minus the value before, piece before -> piece after.",
+        (s.array.name, s.array.primed.name, increment_of(s.array).name),
+        "eq. 23, 25" if array.layer == 1 else "",
+    )
+
+
+# ------------------------------------------------------------------------------------- the choice of eq. 22
+
+
+def _vanishes(phi: Activation, number: int) -> bool:
+    """Whether phi has a zero on that piece, which is not zero throughout."""
+    piece = phi.pieces[number]
+    if piece.is_zero or not piece.slope:
+        return False
+    root = -piece.intercept / piece.slope
+    return phi.piece_at(root) == number
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The symbols around the last layer, with k over the outputs and j over the last hidden units."""
+
+    phi: Activation
+    k: Index
+    j: Index
+    w: Ref  # before the step
+    w_new: Ref
+    s: Ref
+    s_new: Ref
+    ds: Ref
+    dv: Ref
+    vc: Ref
+    error: Ref
+
+    @classmethod
+    def of(cls, network: Network) -> _Last:
+        depth = len(network.layers)
+        output, hidden = activated(network, depth), activated(network, depth - 1)
+        k, j = Index(output.axes[0], "k"), Index(hidden.axes[0], "j")
+        weight, s = Array("W", depth, (k.axis, j.axis)), pre_activation(depth - 1)
+        return cls(
+            phi=network.layers[-2].activation, k=k, j=j, w=weight[k, j], w_new=weight.primed[k, j],
+            s=s[j], s_new=s.primed[j], ds=increment_of(s)[j], dv=increment_of(hidden)[j],
+            vc=Array(FROZEN, None, hidden.axes)[j], error=adjoint_of(output)[k],
+        )  # fmt: skip
+
+    def matrix(self, symbol: str) -> Ref:
+        """A quantity with one value per last-layer weight."""
+        return Array(symbol, None, self.w.array.axes)[self.k, self.j]
+
+    def frozen_s(self, piece: Piece) -> Expr:
+        """s in terms of v^c, on a piece that is not flat:  v = m s + c  =>  s = (v - c)/m."""
+        return (self.vc - piece.intercept) * (1 / piece.slope)
+
+
+def compensation(network: Network) -> tuple[Equation, ...]:
+    """v^c, p, r and the statement that p was made for; nothing where there is no hidden layer."""
+    if len(network.layers) < 2:
+        return ()
+    last = _Last.of(network)
+    hidden = activated(network, len(network.layers) - 1)
+    output = activated(network, len(network.layers))
+    p, r = last.matrix(P_ONE_STEP), last.matrix(EFFECTIVE)
+    rest = total(last.j, r * last.vc)
+    if network.layers[-1].bias:
+        rest = rest + Array("b", len(network.layers), output.axes).primed[last.k]
+    return (
+        Equation(
+            last.vc, hidden[last.j], Rule.DEFINITION,
+            "The layers below the last are frozen here; `v^c` is what the last layer reads from now on.",
+            (hidden.name,), "eq. 4, 21",
+        ),
+        Equation(
+            p, Cases(tuple(row for row, _ in _p_rows(last))), Rule.CHOICE,
+            "One equation for all units together, `w' v' = (w' + p) v^c`, is solved unit by unit: this is the paper's "
+            "choice, one of many.",
+            (last.w_new.array.name, last.dv.array.name, FROZEN), "eq. 22, 26, 27",
+        ),
+        Equation(
+            r, last.w_new + p, Rule.DEFINITION, "This is the weight that the frozen network needs.",
+            (last.w_new.array.name, P_ONE_STEP), "eq. 22",
+        ),
+        Equation(
+            output.primed[last.k], rest, Rule.IDENTITY,
+            "The frozen network with the weights `r` has the output of backpropagation, wherever `p` is defined.",
+            (output.primed.name, EFFECTIVE, FROZEN), "eq. 4, 21", label="compensation",
+        ),
+    )  # fmt: skip
+
+
+_FREE = "`0 = p * 0`: every `p` solves it, and 0 is chosen"
+_NONE = "`v^c = 0` while `dv'` is not: no `p` solves it"
+
+
+def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
+    """w' dv / v^c on each pair of pieces, with the piece before; where v^c = 0, what is left of 0 * p = w' dv."""
+    rows: list[tuple[Branch, int]] = []
+    phi = last.phi
+    if phi.is_smooth:
+        moved = Branch("v^c != 0", (Condition(last.vc, "!="),), last.w_new * last.dv / last.vc)
+        return [(row, 0) for row in (moved, *_at_zero(last, "v^c = 0", (Condition(last.vc, "="),)))]
+    for a, b in _pairs(phi):
+        name, before = branch_name(phi, a, b), phi.pieces[a]
+        when = piece_conditions(phi, a, last.s) + piece_conditions(phi, b, last.s_new)
+        dv = _change_of(before, phi.pieces[b], last.s, last.ds)
+        if not before.is_zero:
+            if _vanishes(phi, a):
+                when = (*when, Condition(last.vc, "!="))
+            if before.slope:
+                dv = inline(dv, {last.s.array: ((last.j,), last.frozen_s(before))})
+            rows.append((Branch(name, when, as_expr(expand(last.w_new * dv / last.vc))), a))
+        elif dv == ZERO:
+            rows.append((Branch(name, when, ZERO, Status.CHOSEN, _FREE), a))
+        elif not _vanishes(phi, b):
+            rows.append((Branch(name, when, None, Status.UNDEFINED, _NONE), a))
+        else:
+            rows += [(row, a) for row in _at_zero(last, name, when)]
+    for number, piece in enumerate(phi.pieces):
+        if _vanishes(phi, number):
+            when = (*piece_conditions(phi, number, last.s), Condition(last.vc, "="))
+            rows += [(row, number) for row in _at_zero(last, f"{piece.name} at v^c = 0", when)]
+    return rows
+
+
+def _at_zero(last: _Last, name: str, when: tuple[Condition, ...]) -> tuple[Branch, Branch]:
+    """v^c = 0: chosen where dv' = 0, undefined where it is not."""
+    return (
+        Branch(f"{name}, dv' = 0", (*when, Condition(last.dv, "=")), ZERO, Status.CHOSEN, _FREE),
+        Branch(f"{name}, dv' != 0", (*when, Condition(last.dv, "!=")), None, Status.UNDEFINED, _NONE),
+    )
+
+
+# ------------------------------------------------------------------------------------------- the integrated P
+
+
+def integrated(network: Network, equations: Mapping[str, Equation], order: Order) -> tuple[Equation, ...]:
+    """P by case: the primitive of -p / (eta dE/dy v^c) in the last layer's weight, minus its value at the start."""
+    if len(network.layers) < 2:
+        return ()
+    last = _Last.of(network)
+    if last.phi.is_smooth:  # p is no polynomial in the weight: there is nothing to integrate in closed form
+        return ()
+    helpers, constants = _held_constant(network, last, equations, order)
+    gate = slope_of(last.s.array)
+    rows = []
+    for branch, before in _p_rows(last):
+        if branch.value is not None and branch.status is Status.VALUE:
+            value = inline(branch.value, constants)
+            slope = last.phi.gate_on(before)
+            if slope is not None:  # otherwise the gate stays a symbol: at a kink it is not the slope of the piece
+                value = inline(value, {gate: ((last.j,), Number(slope))})
+            integrand = expand(mul(-1, value, power(mul(ETA[()], last.error, last.vc), -1)))
+            branch = replace(branch, value=_integral(integrand, last))
+        rows.append(branch)
+    held = ["`v^c`", "`dE/dy`", "the gates", *(f"`{name}`" for name in _names(helpers))]
+    return (
+        *helpers,
+        Equation(
+            last.matrix(P_TOTAL), Cases(tuple(rows)), Rule.INTEGRAL,
+            f"This is the integral of `-p/(eta dE/dy v^c)` over the weight, from its initial value, with {_and(held)} "
+            "held constant; it needs `dE/dy` and `v^c` different from 0.",
+            (P_ONE_STEP, *_names(helpers)), "eq. 28-30",
+        ),
+    )  # fmt: skip
+
+
+def _names(equations: Sequence[Equation]) -> tuple[str, ...]:
+    return tuple(equation.name for equation in equations)
+
+
+def _and(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _integral(integrand: Polynomial, last: _Last) -> Expr:
+    """sum c_n w^n => sum c_n (w'^(n+1) - w^(n+1)) / (n+1)."""
+    parts = []
+    for n, coefficient in sorted(coefficients(integrand, last.w_new).items(), reverse=True):
+        factor = as_expr(coefficient)
+        grown = power(last.w_new, n + 1) - power(last.w, n + 1)
+        parts.append(mul(Fraction(1, n + 1), factor, grown))
+    return add(*parts)
+
+
+def _held_constant(
+    network: Network, last: _Last, equations: Mapping[str, Equation], order: Order
+) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:
+    """How ds of the last hidden layer depends on one weight of the last layer; everything else gets a name.
+
+    delta_j = phi'(s_j) (w_kj dE/dy_k + rho_kj)      rho: what comes through the other outputs
+    ds_j    = kappa_j - eta delta_j alpha_j          kappa, alpha: what comes from the layers below
+    """
+    helpers: list[Equation] = []
+    delta = adjoint_of(last.s.array)
+    gate: Expr = ONE if last.phi.is_identity else slope_of(last.s.array)[last.j]
+    through = last.w_new if order == "sequential" else last.w_new + ETA[()] * last.error * last.vc
+    share: Expr = through * last.error
+    if network.widths[-1] > 1:
+        m = fresh(last.k.axis, [last.k])
+        weights = last.w_new.array if order == "sequential" else last.w.array
+        everything = total(m, weights[m, last.j] * last.error.array[m])
+        rho = last.matrix("rho")
+        helpers.append(
+            Equation(
+                rho, everything - weights[last.k, last.j] * last.error, Rule.SPLIT,
+                "This is the error that reaches the unit through the other outputs.",
+                (last.error.array.name, *((weights.name,) if weights.after else ())),
+            )
+        )  # fmt: skip
+        share = share + rho
+    constants: dict[Array, Definition] = {}
+    moved = equations[last.ds.array.name]
+    assert isinstance(moved.rhs, Expr) and isinstance(moved.lhs, Ref)
+    update = equations[Array("W", len(network.layers) - 1, ()).primed.name]
+    assert isinstance(update.rhs, Expr) and isinstance(update.lhs, Ref)
+    if len(network.layers) > 2:
+        opened = expand(
+            inline(
+                inline(last.ds, {last.ds.array: (moved.lhs.indices, moved.rhs)}),
+                {update.array: (update.lhs.indices, update.rhs)},
+            )
+        )
+        mine = {m: c for m, c in opened.items() if any(ref.array == delta for ref, _ in m.factors)}
+        others = {m: c for m, c in opened.items() if m not in mine}
+        factor, alpha_value = common_factor(mine)
+        kappa = Array("kappa", None, last.s.array.axes)[last.j]
+        alpha = Array("alpha", None, ())[()]
+        below = update.name.removesuffix("_new")
+        helpers += [
+            Equation(
+                kappa, as_expr(others), Rule.SPLIT, f"This is the change that reaches the unit through `{below}`.",
+                (moved.name,),
+            ),
+            Equation(
+                alpha, alpha_value, Rule.SPLIT, "This is the inner product of what the layer reads before and after.",
+                (moved.name, update.name),
+            ),
+        ]  # fmt: skip
+        constants[last.ds.array] = ((last.j,), kappa + in_order(factor, alpha))
+        value = inline(constants[last.ds.array][1], {delta: ((last.j,), mul(gate, share))})
+    else:
+        value = inline(
+            inline(last.ds, {last.ds.array: (moved.lhs.indices, moved.rhs)}), {delta: ((last.j,), mul(gate, share))}
+        )
+    constants[last.ds.array] = ((last.j,), value)
+    return tuple(helpers), constants

@@ -1,0 +1,193 @@
+"""Reverse mode over a list of equations, written once for every kind of layer.
+
+lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs and rhs that A[a] lacks of
+                                                 dE/dlhs[i] * d rhs / d A[a]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from fcsym.errors import UnsupportedExpression
+from fcsym.language.algebra import Definition, apart, in_order, indices_of, inline, rename
+from fcsym.language.equation import Equation, Rule
+from fcsym.language.expression import (
+    ONE,
+    Add,
+    Apply,
+    Array,
+    Expr,
+    Index,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+    add,
+    arrays_in,
+    mul,
+    power,
+    refs_in,
+    total,
+)
+
+__all__ = ["adjoint_of", "occurrences", "reverse", "slope_of"]
+
+
+def adjoint_of(array: Array) -> Array:
+    """The array that holds dE/d array; for pre-activations the paper's delta."""
+    layer = array.layer if array.layer is not None else (array.axes[0].layer if array.axes else None)
+    return Array("delta" if array.symbol in ("s", "y") else f"adj_{array.symbol}", layer, array.axes)
+
+
+def slope_of(array: Array) -> Array:
+    """The gate: the array that holds phi'(s) for the pre-activation s."""
+    return Array("g", array.layer, array.axes)
+
+
+_Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
+"""Where an array occurs: the equation, the element, the slope there, and the indices bound around it."""
+
+
+def occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
+    """(A[a], d node / d A[a], indices bound around it) for each place where an array element occurs."""
+    yield from _occurrences(apart(node))
+
+
+def _occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
+    match node:
+        case Ref():
+            yield node, ONE, ()
+        case Add(terms):
+            for term in terms:
+                yield from _occurrences(term)
+        case Mul(factors):
+            for n, factor in enumerate(factors):
+                others = mul(*factors[:n], *factors[n + 1 :])
+                for ref, slope, bound in _occurrences(factor):
+                    yield ref, mul(others, slope), bound
+        case Pow(base, exponent):
+            for ref, slope, bound in _occurrences(base):
+                yield ref, mul(exponent, power(base, exponent - 1), slope), bound
+        case Total(over, body):
+            for ref, slope, bound in _occurrences(body):
+                yield ref, slope, over + bound
+        case Apply(_, Ref(array, indices) as argument, 0):
+            yield argument, slope_of(array)[indices], ()
+        case Number():
+            return
+        case _:
+            raise UnsupportedExpression(
+                f"{node!r} cannot be differentiated: name the argument of its activation first."
+            )
+
+
+def reverse(
+    equations: Sequence[Equation], named: Callable[[Array], bool], seen: Mapping[Array, Array]
+) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:
+    """The adjoint equations of a list whose last equation defines the error.
+
+    `named`: which arrays get an adjoint equation of their own; the others' adjoints are put in where they are used.
+    `seen`: which array the backward pass sees in place of another; this is where the order of the update enters.
+
+    Returns the equations, each gate before its first use, and the adjoint of every array that nothing defines
+    (weights and inputs) as an expression.
+    """
+    defined = {equation.array: equation for equation in equations}
+    adjoints: dict[Array, Definition] = {equations[-1].array: ((), ONE)}
+    result: list[Equation] = []
+    order = [equation.array for equation in reversed(equations)]
+    order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
+    places: dict[Array, list[_Place]] = {}
+    for equation in equations:
+        for ref, slope, bound in occurrences(equation.rhs) if isinstance(equation.rhs, Expr) else ():
+            places.setdefault(ref.array, []).append((equation, ref, slope, bound))
+    for array in order:
+        if array in adjoints:
+            continue
+        indices, value, uses = _collect(array, places.get(array, ()), adjoints)
+        value = inline(value, {old: _alias(new) for old, new in seen.items()})
+        if not named(array):
+            adjoints[array] = indices, value
+            continue
+        symbol = adjoint_of(array)
+        gate = slope_of(array)
+        if gate in arrays_in(value):
+            result.append(_gate_equation(array, equations))
+        result.append(
+            Equation(
+                symbol[indices],
+                value,
+                Rule.ADJOINT,
+                "This is `dE/dy`, the output error."
+                if array.symbol == "y"
+                else f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
+                tuple(a.name for a in arrays_in(value) if a in defined or a.symbol in ("delta", "g") or a.after),
+                "eq. 16" if array.symbol == "y" else "",
+            )
+        )
+        adjoints[array] = indices, symbol[indices]
+    return tuple(result), {array: value for array, value in adjoints.items() if array not in defined}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
+
+
+def _alias(array: Array) -> Definition:
+    indices = indices_of(array)
+    return indices, array[indices]
+
+
+def _collect(
+    array: Array, places: Sequence[_Place], adjoints: Mapping[Array, Definition]
+) -> tuple[tuple[Index, ...], Expr, list[str]]:
+    """dE/d array[indices], summed over every place where the array occurs."""
+    indices: tuple[Index, ...] | None = None
+    parts: list[Expr] = []
+    uses: list[str] = []
+    for equation, ref, slope, bound in places:
+        if equation.array not in adjoints:
+            continue
+        assert isinstance(equation.lhs, Ref)
+        parameters, value = adjoints[equation.array]
+        outer = rename(value, dict(zip(parameters, equation.lhs.indices, strict=True)))
+        over = tuple(i for i in (*equation.lhs.indices, *bound) if i not in ref.indices)
+        part = _pull(total(over, in_order(slope, outer)))
+        if indices is None:
+            indices = ref.indices
+        else:
+            part = rename(part, dict(zip(ref.indices, indices, strict=True)))
+        parts.append(part)
+        uses.append(equation.name)
+    if indices is None:
+        return indices_of(array), mul(0, ONE), uses
+    return indices, add(*parts), uses
+
+
+def _pull(node: Expr) -> Expr:
+    """sum_i a b_i => a sum_i b_i."""
+    if not isinstance(node, Total) or not isinstance(node.body, Mul):
+        return node
+    inside = set(node.over)
+    outer = [f for f in node.body.factors if not any(inside & set(ref.indices) for ref in refs_in(f))]
+    inner = [f for f in node.body.factors if f not in outer]
+    return in_order(*outer, total(node.over, mul(*inner)))
+
+
+def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
+    """g = phi'(s), for the activation that reads the pre-activation `array`."""
+    for equation in equations:
+        if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref):
+            source = equation.rhs.argument
+            if source.array == array:
+                return Equation(
+                    slope_of(array)[source.indices],
+                    Apply(equation.rhs.activation, source, derivative=1),
+                    Rule.DEFINITION,
+                    "The gate is the slope of the activation, declared at its kinks and constant between them.",
+                    (array.name,),
+                    "eq. 14",
+                )
+    raise UnsupportedExpression(f"No activation reads {array.name}, yet its gate is used.")

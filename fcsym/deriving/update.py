@@ -1,0 +1,57 @@
+"""The update: one gradient step on every weight, in either order.
+
+    theta' = theta - eta dE/dtheta
+
+The order is data. In `simultaneous` order the backward pass sees the old weights, as every autodiff SGD step does;
+in `sequential` order it sees weights of upper layers already updated, with old activations, gates and output error:
+the paper updates w_1 with w_5', eq. 13-14.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fcsym.deriving.differentiate import reverse
+from fcsym.deriving.forward import ETA
+from fcsym.language.algebra import in_order
+from fcsym.language.equation import Equation, Order, Rule
+from fcsym.language.expression import Array, Expr, arrays_in
+
+__all__ = ["step"]
+
+
+def step(forward: Sequence[Equation], parameters: Sequence[Array], order: Order) -> tuple[Equation, ...]:
+    """Forward equations => gates, adjoints and updates, each after what it uses."""
+    seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
+    adjoints, gradients = reverse(forward, lambda array: array.symbol in ("s", "y"), seen)
+    where = "already updated" if order == "sequential" else "old"
+
+    result: list[Equation] = []
+    ready: set[str] = set()
+    for adjoint in adjoints:
+        result.append(adjoint)
+        ready.add(adjoint.name)
+        for theta in parameters:
+            indices, gradient = gradients[theta]
+            uses = tuple(a.name for a in _operands(gradient))
+            needed = [name for name in uses if name.startswith("delta")]
+            if theta.primed.name in ready or not set(needed) <= ready:
+                continue
+            result.append(
+                Equation(
+                    theta.primed[indices],
+                    theta[indices] - in_order(ETA[()], gradient),
+                    Rule.UPDATE,
+                    f"This is one gradient step; the error came through the {where} weights.",
+                    uses,
+                    "eq. 13" if adjoint.array.layer == forward[-1].operands[0].axes[0].layer else "eq. 14",
+                )
+            )
+            ready.add(theta.primed.name)
+    return tuple(result)
+
+
+def _operands(gradient: object) -> tuple[Array, ...]:
+
+    assert isinstance(gradient, Expr)
+    return tuple(a for a in arrays_in(gradient) if a.symbol in ("delta", "v"))

@@ -1,0 +1,229 @@
+"""Activations: a list of linear pieces, with the slope at each kink as a named option; or a smooth function by name.
+
+    relu:  phi(s) = s  where s > 0,  0 otherwise;   phi'(0) = slope_at_kink, 0 unless given
+    tanh:  phi(s) = tanh(s),                        phi'(s) = 1 - tanh(s)^2
+
+A kink belongs to the piece below it, as in `s > 0` for the ReLU: the paper leaves s = 0 open in eq. 10. The value
+there does not depend on the side, since the pieces must meet; the slope does, and is declared instead of inherited.
+
+A smooth activation has no pieces. To a derivation it is any differentiable function: nothing that is proved depends on
+which one. What it is worth is known to the targets, each of which writes phi and phi' in its own language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
+from numbers import Rational
+
+from fcsym.errors import NetworkError
+from fcsym.language.names import check_name
+
+__all__ = [
+    "BUILT_IN",
+    "SMOOTH",
+    "Activation",
+    "Piece",
+    "activation",
+    "identity",
+    "leaky_relu",
+    "piecewise_linear",
+    "relu",
+    "smooth",
+]
+
+SMOOTH = ("tanh", "sigmoid", "softplus", "silu", "gelu")
+"""The smooth activations that every target can write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """phi(s) = slope * s + intercept for s up to and including `upper` (None: without end)."""
+
+    upper: Fraction | None
+    slope: Fraction
+    intercept: Fraction = Fraction(0)
+    name: str = ""
+
+    @property
+    def is_zero(self) -> bool:
+        """phi vanishes on the whole piece."""
+        return not self.slope and not self.intercept
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A continuous piecewise-linear function, or a smooth one without pieces.
+
+    `pieces` are in order of s; piece i ends at its `upper`, where the next one starts.
+    `kink_slopes[i]` is the derivative used exactly at the end of piece i.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...]
+    kink_slopes: tuple[Fraction, ...]
+
+    def __post_init__(self) -> None:
+        """Names become part of documents and programs, wherever they come from; NetworkError for one that must not."""
+        check_name(self.name, "an activation")
+        for piece in self.pieces:
+            if not re.fullmatch(r"piece \d+", piece.name, re.ASCII):
+                check_name(piece.name, f"activation {self.name}, a piece")
+
+    @property
+    def kinks(self) -> tuple[Fraction, ...]:
+        """The points where two pieces meet."""
+        return tuple(piece.upper for piece in self.pieces if piece.upper is not None)
+
+    @property
+    def is_smooth(self) -> bool:
+        """phi has a name instead of pieces; no case distinction is possible, and none is needed."""
+        return not self.pieces
+
+    @property
+    def never_zero(self) -> bool:
+        """phi(s) != 0 for every s: known of sigmoid and softplus, which are positive."""
+        return self.name in ("sigmoid", "softplus") and self.is_smooth
+
+    @property
+    def is_identity(self) -> bool:
+        """phi(s) = s everywhere."""
+        return len(self.pieces) == 1 and self.pieces[0].slope == 1 and not self.pieces[0].intercept
+
+    def piece_at(self, s: Rational | float | int) -> int:
+        """The number of the piece that s lies on, from 0; a kink belongs to the piece below it."""
+        return sum(s > kink for kink in self.kinks)
+
+    def slope_at(self, s: Fraction) -> Fraction:
+        """phi'(s), with the declared slope at a kink."""
+        if s in self.kinks:
+            return self.kink_slopes[self.kinks.index(s)]
+        return self.pieces[self.piece_at(s)].slope
+
+    def gate_on(self, piece: int) -> Fraction | None:
+        """phi'(s) wherever s is on that piece and phi(s) is not 0; None where a declared kink slope differs."""
+        kink = self.pieces[piece].upper
+        if kink is None or self.kink_slopes[piece] == self.pieces[piece].slope or not self.value_at(kink):
+            return self.pieces[piece].slope
+        return None
+
+    def value_at(self, s: Fraction) -> Fraction:
+        """phi(s)."""
+        piece = self.pieces[self.piece_at(s)]
+        return piece.slope * s + piece.intercept
+
+    def with_slope_at_kink(self, slope: object) -> Activation:
+        """The same function with another derivative at its kinks: one number for all, or one per kink."""
+        values = slope if isinstance(slope, Sequence) and not isinstance(slope, str) else [slope] * len(self.kinks)
+        if len(values) != len(self.kinks):
+            raise NetworkError(
+                f"slope_at_kink has {len(values)} numbers and {self.name!r} has {len(self.kinks)} kinks: "
+                "give one number, or one per kink."
+            )
+        return replace(self, kink_slopes=tuple(exact(value, "slope_at_kink") for value in values))
+
+
+def exact(value: object, what: str) -> Fraction:
+    """A finite number => the decimal that was written, exactly (0.01 is 1/100)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Rational):
+        raise NetworkError(f"{what} is {value!r}: give a number.")
+    try:
+        return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
+    except (ValueError, OverflowError):
+        raise NetworkError(f"{what} is {value!r}: give a finite number.") from None
+
+
+def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object = 0) -> Activation:
+    """An activation from its pieces, in order of s; every piece but the last has an `upper` end.
+
+    `slope_at_kink`: the derivative where two pieces meet, one number for all kinks or one per kink.
+    Raises NetworkError when the ends do not increase or two pieces do not meet.
+
+    >>> piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)]).kinks
+    (0, 2)
+    """
+    where = f"activation {name!r}"
+    if not pieces:
+        raise NetworkError(f"{where} has no pieces: give at least one.")
+    ends = [piece.upper for piece in pieces]
+    if ends[-1] is not None or any(end is None for end in ends[:-1]):
+        raise NetworkError(f"{where}: every piece but the last needs an upper end, and the last must have none.")
+    kinks = [end for end in ends if end is not None]
+    if any(a >= b for a, b in pairwise(kinks)):
+        raise NetworkError(f"{where}: the upper ends of its pieces must increase.")
+    for below, above in pairwise(pieces):
+        assert below.upper is not None
+        left, right = (piece.slope * below.upper + piece.intercept for piece in (below, above))
+        if left != right:
+            raise NetworkError(
+                f"{where} jumps from {left} to {right} at s = {below.upper}: its pieces must meet, a step has no slope."
+            )
+    if not any(piece.slope for piece in pieces):
+        raise NetworkError(f"{where} is constant: nothing can be learned through it; give a piece with a slope.")
+    named = tuple(replace(p, name=p.name or f"piece {n}") for n, p in enumerate(pieces, 1))
+    names = [piece.name for piece in named]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise NetworkError(f"{where} has two pieces with the name {twice!r}: every piece needs its own.")
+    too_long = next((name for name in names if len(name) > 16), None)
+    if too_long is not None:
+        raise NetworkError(f"{where} has a piece named {too_long!r}: use at most 16 letters.")
+    return Activation(name, named, (Fraction(0),) * len(kinks)).with_slope_at_kink(slope_at_kink)
+
+
+def relu(slope_at_kink: object = 0) -> Activation:
+    """phi(s) = s where s > 0, 0 otherwise (eq. 10).
+
+    `slope_at_kink`: phi'(0), which the paper leaves open. Raises NetworkError for what is no exact number.
+    """
+    dead = Piece(Fraction(0), Fraction(0), name="dead")
+    active = Piece(None, Fraction(1), name="active")
+    return piecewise_linear("relu", (dead, active), slope_at_kink)
+
+
+def leaky_relu(slope: object = Fraction(1, 100), slope_at_kink: object = 0) -> Activation:
+    """phi(s) = s where s > 0, slope * s otherwise.
+
+    `slope_at_kink`: phi'(0). Raises NetworkError for what is no exact number.
+    """
+    below = Piece(Fraction(0), exact(slope, "the slope of leaky_relu"))
+    return piecewise_linear("leaky_relu", (below, Piece(None, Fraction(1))), slope_at_kink)
+
+
+def identity() -> Activation:
+    """phi(s) = s: the layer is linear."""
+    return piecewise_linear("identity", (Piece(None, Fraction(1)),))
+
+
+def smooth(name: str) -> Activation:
+    """The smooth activation of that name; NetworkError when it is not one of SMOOTH."""
+    if name not in SMOOTH:
+        raise NetworkError(f"The smooth activation {name[:60]!r} is not known: choose one of {', '.join(SMOOTH)}.")
+    return Activation(name, (), ())
+
+
+_BY_NAME: dict[str, Callable[[], Activation]] = {
+    "relu": relu,
+    "leaky_relu": leaky_relu,
+    "identity": identity,
+    **{name: partial(smooth, name) for name in SMOOTH},
+}
+
+BUILT_IN = tuple(_BY_NAME)
+
+
+def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
+    """The activation of that name: one of `own`, a built-in piecewise-linear one, or a smooth one."""
+    if isinstance(name, Activation):
+        return name
+    for candidate in own:
+        if candidate.name == name:
+            return candidate
+    if not isinstance(name, str) or name not in _BY_NAME:
+        known = ", ".join([*_BY_NAME, *(candidate.name for candidate in own)])
+        raise NetworkError(f"The activation {str(name)[:60]!r} is not known: choose one of {known}.")
+    return _BY_NAME[name]()

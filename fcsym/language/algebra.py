@@ -1,0 +1,452 @@
+"""Algebra on expressions in index notation: substitution, expansion, canonical form, the linear part.
+
+The canonical form is what makes proofs at symbolic widths possible. An expression is expanded to a sum of
+monomials; in each, the bound indices get the names under which its sorted factors come first. Two expressions
+are equal as polynomials in the array elements, for every width, exactly when their canonical forms are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import permutations, product
+from math import factorial, prod
+from operator import is_
+from typing import TypeAlias
+
+from fcsym.errors import UnsupportedExpression
+from fcsym.language.expression import (
+    ONE,
+    ZERO,
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Extreme,
+    Index,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+    add,
+    children,
+    mul,
+    number,
+    power,
+    refs_in,
+    total,
+)
+
+__all__ = ["Monomial", "Polynomial", "coefficients", "equal", "expand", "fresh", "inline", "linear_part", "rename"]
+
+Factors: TypeAlias = "dict[Ref, int]"
+_LETTERS = ("i", "j", "k", "m", "n", "q", "r", "t", "u", "z")
+
+
+@dataclass(frozen=True, slots=True)
+class Monomial:
+    """Sorted factors with their exponents, summed over the bound indices."""
+
+    factors: tuple[tuple[Ref, int], ...]
+    bound: tuple[Index, ...]
+
+    def expr(self, coefficient: Fraction = Fraction(1)) -> Expr:
+        """The monomial as an expression, with a coefficient in front."""
+        body = in_order(*(power(ref, exponent) for ref, exponent in self.factors))
+        return mul(coefficient, total(self.bound, body))
+
+
+Polynomial: TypeAlias = "dict[Monomial, Fraction]"
+
+
+def in_order(*factors: Expr) -> Expr:
+    """The product with its factors as people write them: eta, gate, weight, error, the rest, quotients."""
+
+    def rank(factor: Expr) -> tuple[int, str]:
+        base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, 1)
+        if not isinstance(base, Ref):
+            return 8, ""
+        place = {"eta": 0, "g": 1, "W": 2, "delta": 3}.get(base.array.symbol, 4)
+        return (place if exponent > 0 else 9), base.array.name
+
+    flat = [part for factor in factors for part in (factor.factors if isinstance(factor, Mul) else (factor,))]
+    return mul(*sorted(flat, key=rank))
+
+
+# ---------------------------------------------------------------------------------------------- substitution
+
+
+def fresh(axis: Axis, taken: Iterable[Index]) -> Index:
+    """An index over `axis` that is not among `taken`."""
+    used = set(taken)
+    for suffix in range(len(used) + 1):
+        for letter in _LETTERS:
+            index = Index(axis, letter if suffix == 0 else f"{letter}{suffix}")
+            if index not in used:
+                return index
+    raise AssertionError("one more name than there are taken ones is always free")
+
+
+def indices_of(array: Array) -> tuple[Index, ...]:
+    """One fresh index per axis of an array."""
+    result: list[Index] = []
+    for axis in array.axes:
+        result.append(fresh(axis, result))
+    return tuple(result)
+
+
+def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
+    """Free indices are renamed; bound ones give way where they would capture a new name."""
+    if all(old == new for old, new in names.items()):
+        return node
+    match node:
+        case Ref(array, indices):
+            return node if names.keys().isdisjoint(indices) else Ref(array, tuple(names.get(i, i) for i in indices))
+        case Total(over, body) | Extreme(_, over, body):
+            taken = set(names.values()) | set(names) | {index for ref in refs_in(body) for index in ref.indices}
+            inner = {old: new for old, new in names.items() if old not in over}
+            moved = []
+            for index in over:
+                if index in names.values():
+                    inner[index] = fresh(index.axis, taken)
+                    taken.add(inner[index])
+                moved.append(inner.get(index, index))
+            return _bound(node, tuple(moved), rename(body, inner))
+        case _:
+            return _rebuild(node, lambda child: rename(child, names))
+
+
+def apart(node: Expr) -> Expr:
+    """Every bound index gets a name that nothing else in the expression has: no sum can capture what is beside it."""
+    return _apart_from(node, free_in(node))
+
+
+def free_in(node: Expr) -> set[Index]:
+    """The indices that no sum in the expression binds."""
+    if isinstance(node, Ref):
+        return set(node.indices)
+    inside = set().union(*(free_in(child) for child in children(node)))
+    return inside - set(node.over) if isinstance(node, Total | Extreme) else inside
+
+
+def _bound(node: Total | Extreme, over: tuple[Index, ...], body: Expr) -> Expr:
+    """The same kind of node over other indices."""
+    return Total(over, body) if isinstance(node, Total) else Extreme(node.kind, over, body)
+
+
+def _apart_from(node: Expr, taken: set[Index]) -> Expr:
+    if not isinstance(node, Total | Extreme):
+        return _rebuild(node, lambda child: _apart_from(child, taken))
+    names = {}
+    for index in node.over:
+        names[index] = fresh(index.axis, taken) if index in taken else index
+        taken.add(names[index])
+    return _bound(node, tuple(names.values()), _apart_from(rename(node.body, names), taken))
+
+
+def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
+    """The node with each child replaced by what `visit` makes of it; the node itself where that changes nothing."""
+    match node:
+        case Add(terms):
+            new = [visit(term) for term in terms]
+            return node if all(map(is_, new, terms)) else add(*new)
+        case Mul(factors):
+            new = [visit(factor) for factor in factors]
+            return node if all(map(is_, new, factors)) else mul(*new)
+        case Pow(base, exponent):
+            return power(visit(base), exponent)
+        case Total(over, body):
+            return total(over, visit(body))
+        case Extreme(kind, over, body):
+            return Extreme(kind, over, visit(body))
+        case Apply(activation, argument, derivative):
+            return Apply(activation, visit(argument), derivative)
+        case _:
+            return node
+
+
+Definition: TypeAlias = "tuple[tuple[Index, ...], Expr]"
+
+
+def inline(node: Expr, definitions: Mapping[Array, Definition]) -> Expr:
+    """A[...] => its right-hand side with the indices put in, for every array A that `definitions` has."""
+    match node:
+        case Ref(array, indices) if array in definitions:
+            parameters, body = definitions[array]
+            return rename(body, dict(zip(parameters, indices, strict=True)))
+        case Total(over, body):
+            return total(over, inline(body, definitions))
+        case _:
+            return _rebuild(node, lambda child: inline(child, definitions))
+
+
+def tidy(free: Sequence[Index], output: Axis) -> dict[Index, Index]:
+    """Reader's letters for free indices: k over the outputs, otherwise i, then j."""
+    names: dict[Index, Index] = {}
+    for index in free:
+        used = {name.letter for name in names.values()}
+        letters: tuple[str, ...] = ("k",) if index.axis == output and "k" not in used else ("i", "j", "m", "n")
+        if len(free) > 1 and letters[0] == "i" and index != free[0]:
+            letters = letters[1:]
+        names[index] = Index(index.axis, next(letter for letter in letters if letter not in used))
+    return names
+
+
+def tidy_bound(node: Expr, used: frozenset[str], output: Axis) -> Expr:
+    """Bound indices get letters that no index around them has, whatever its axis: readers do not see axes."""
+    if isinstance(node, Total | Extreme):
+        names: dict[Index, Index] = {}
+        for index in node.over:
+            letters: tuple[str, ...] = (
+                ("k", "m", "n", "q", "t", "u") if index.axis == output else ("j", "i", "m", "n", "q", "t", "u")
+            )
+            letter = next((letter for letter in letters if letter not in used), f"j{len(used)}")
+            names[index] = Index(index.axis, letter)
+            used |= {letter}
+        body = rename(node.body, names)
+        return _bound(node, tuple(names.values()), tidy_bound(body, used, output))
+    return _rebuild(node, lambda child: tidy_bound(child, used, output))
+
+
+# ------------------------------------------------------------------------------------------------- expansion
+
+
+def expand(node: Expr, *, ones: frozenset[Axis] = frozenset()) -> Polynomial:
+    """An expression => its canonical sum of monomials.
+
+    `ones` are axes known to have length one: a sum over such an axis is its single term.
+    Raises UnsupportedExpression for activations (replace them by their gates first) and for quotients whose
+    denominator is not a product of array elements.
+    """
+    result: Polynomial = {}
+    for coefficient, factors, bound in _terms(node):
+        monomial = _canonical(factors, bound, ones)
+        value = result[monomial] + coefficient if monomial in result else coefficient
+        if value:
+            result[monomial] = value
+        else:
+            result.pop(monomial, None)
+    return result
+
+
+_ONE = ONE.value  # exact products are slow, and most are by 1
+_Term: TypeAlias = "tuple[Fraction, Factors, frozenset[Index]]"
+
+
+def _terms(node: Expr) -> list[_Term]:
+    match node:
+        case Number(value):
+            return [(value, {}, frozenset())] if value else []
+        case Ref():
+            return [(_ONE, {node: 1}, frozenset())]
+        case Add(terms):
+            return [term for part in terms for term in _terms(part)]
+        case Mul(factors):
+            first, *others = factors
+            result = _terms(first)
+            for factor in others:
+                right = _terms(factor)
+                result = [_times(a, b) for a, b in product(result, right)]
+            return result
+        case Pow(base, exponent):
+            inner = _terms(base)
+            if exponent < 0:
+                if len(inner) != 1 or inner[0][2]:
+                    raise UnsupportedExpression(
+                        f"1/({base!r}) divides by a sum: name the denominator by an equation of its own."
+                    )
+                coefficient, factors_, _ = inner[0]
+                inner = [(1 / coefficient, {ref: -e for ref, e in factors_.items()}, frozenset())]
+            result = inner
+            for _ in range(abs(exponent) - 1):
+                result = [_times(a, b) for a, b in product(result, inner)]
+            return result
+        case Total(over, body):
+            return [(c, f, bound | frozenset(over)) for c, f, bound in map(_apart(over), _terms(body))]
+        case _:
+            raise UnsupportedExpression(f"{node!r} is no polynomial: replace activations by their gates first.")
+
+
+def _apart(over: tuple[Index, ...]) -> Callable[[_Term], _Term]:
+    """Bound indices of a term that share a name with `over` are renamed."""
+
+    def move(term: _Term) -> _Term:
+        coefficient, factors, bound = term
+        clash = bound & set(over)
+        if not clash:
+            return term
+        taken = {index for ref in factors for index in ref.indices} | bound | set(over)
+        names: dict[Index, Index] = {}
+        for index in sorted(clash):
+            names[index] = fresh(index.axis, taken)
+            taken.add(names[index])
+        renamed = {Ref(r.array, tuple(names.get(i, i) for i in r.indices)): e for r, e in factors.items()}
+        return coefficient, renamed, frozenset(names.get(i, i) for i in bound)
+
+    return move
+
+
+def _times(left: _Term, right: _Term) -> _Term:
+    """The product of two terms, with the bound indices of each renamed apart from every index of the other."""
+    in_left = {index for ref in left[1] for index in ref.indices} | left[2]
+    right = _apart(tuple(in_left))(right) if right[2] & in_left else right
+    in_right = {index for ref in right[1] for index in ref.indices} | right[2]
+    left = _apart(tuple(in_right))(left) if left[2] & in_right else left
+    factors = dict(left[1])
+    for ref, exponent in right[1].items():
+        value = factors.get(ref, 0) + exponent
+        if value:
+            factors[ref] = value
+        else:
+            del factors[ref]
+    coefficient = left[0] if right[0] is _ONE else right[0] if left[0] is _ONE else left[0] * right[0]
+    return coefficient, factors, left[2] | right[2]
+
+
+def _key(factors: Iterable[tuple[Ref, int]]) -> list[tuple[str, tuple[Index, ...], int]]:
+    return sorted((ref.array.name, ref.indices, exponent) for ref, exponent in factors)
+
+
+def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis]) -> Monomial:
+    """The monomial under the renaming of bound indices whose sorted factors come first."""
+    if ones and any(index.axis in ones for ref in factors for index in ref.indices):
+        merged: Factors = {}
+        for ref, exponent in factors.items():
+            only = Ref(ref.array, tuple(Index(i.axis, "1") if i.axis in ones else i for i in ref.indices))
+            merged[only] = merged.get(only, 0) + exponent
+        factors = {ref: exponent for ref, exponent in merged.items() if exponent}
+    bound = frozenset(index for index in bound if index.axis not in ones)
+    items = list(factors.items())
+    if not bound:
+        return Monomial(tuple(sorted(items, key=lambda f: (f[0].array.name, f[0].indices, f[1]))), ())
+
+    # Indices that occur in different roles cannot be exchanged: only those with equal roles are permuted.
+    roles: dict[tuple[Axis, tuple[tuple[str, int, int], ...]], list[Index]] = {}
+    for index in sorted(bound):
+        role = tuple(
+            sorted(
+                (ref.array.name, position, exponent)
+                for ref, exponent in items
+                for position, other in enumerate(ref.indices)
+                if other == index
+            )
+        )
+        roles.setdefault((index.axis, role), []).append(index)
+    groups = [roles[key] for key in sorted(roles)]
+    if prod(factorial(len(group)) for group in groups) > 40_320:
+        raise UnsupportedExpression(f"A term with {len(bound)} bound indices in equal roles is too large to compare.")
+    free = {index for ref in factors for index in ref.indices} - bound
+    names: list[Index] = []
+    taken = set(free)
+    for group in groups:
+        for index in group:
+            names.append(fresh(index.axis, taken))
+            taken.add(names[-1])
+    best: tuple[list[tuple[str, tuple[Index, ...], int]], list[tuple[Ref, int]]] | None = None
+    for choice in product(*(permutations(group) for group in groups)):
+        table = dict(zip((index for group in choice for index in group), names, strict=True))
+        renamed = [(Ref(r.array, tuple(table.get(i, i) for i in r.indices)), e) for r, e in items]
+        key = _key(renamed)
+        if best is None or key < best[0]:
+            best = key, renamed
+    assert best is not None
+    ordered = sorted(best[1], key=lambda f: (f[0].array.name, f[0].indices, f[1]))
+    return Monomial(tuple(ordered), tuple(names))
+
+
+def equal(left: Expr, right: Expr, *, ones: frozenset[Axis] = frozenset()) -> bool:
+    """left = right as polynomials in the array elements, at every width."""
+    return not expand(left - right, ones=ones)
+
+
+# ------------------------------------------------------------------------------------- readings of a polynomial
+
+
+def as_expr(polynomial: Polynomial) -> Expr:
+    """The polynomial as a sum of products."""
+    return add(*(monomial.expr(coefficient) for monomial, coefficient in polynomial.items()))
+
+
+def coefficients(polynomial: Polynomial, variable: Ref) -> dict[int, Polynomial]:
+    """sum_n c_n x^n => {n: c_n} for one array element x; the c_n do not contain it."""
+    result: dict[int, Polynomial] = {}
+    for monomial, coefficient in polynomial.items():
+        factors = dict(monomial.factors)
+        exponent = factors.pop(variable, 0)
+        rest = Monomial(tuple(factors.items()), monomial.bound)
+        result.setdefault(exponent, {})[rest] = coefficient
+    return result
+
+
+def linear_part(node: Expr, variable: Array, direction: Array) -> Expr:
+    """The part of node(variable + direction) that is linear in `direction`: the derivative, by definition.
+
+    It uses no rule of differentiation, which is what makes it an independent check of `differentiate`.
+    """
+    indices = tuple(fresh(axis, [Index(a, "i") for a in variable.axes[:n]]) for n, axis in enumerate(variable.axes))
+    shifted = inline(node, {variable: (indices, variable[indices] + direction[indices])})
+    chosen: Polynomial = {}
+    for monomial, coefficient in expand(shifted).items():
+        if sum(exponent for ref, exponent in monomial.factors if ref.array == direction) == 1:
+            chosen[monomial] = coefficient
+    return as_expr(chosen)
+
+
+def contract(polynomial: Polynomial, left: Array, right: Array) -> Polynomial:
+    """sum_m A_im B_mj => [i = j] for two matrices that are inverse to each other: one of i, j is bound, and goes."""
+    result: Polynomial = {}
+    for monomial, coefficient in polynomial.items():
+        for shorter, factor in expand(_contracted(monomial, left, right).expr(coefficient)).items():
+            result[shorter] = result.get(shorter, Fraction(0)) + factor
+    return {monomial: coefficient for monomial, coefficient in result.items() if coefficient}
+
+
+def _contracted(monomial: Monomial, left: Array, right: Array) -> Monomial:
+    for one, a in monomial.factors:
+        for other, b in monomial.factors:
+            if one.array != left or other.array != right or a != 1 or b != 1 or one.indices[1] != other.indices[0]:
+                continue
+            (i, m), j = one.indices, other.indices[1]
+            rest = [(ref, exponent) for ref, exponent in monomial.factors if ref not in (one, other)]
+            if m not in monomial.bound or any(m in ref.indices for ref, _ in rest):
+                continue
+            gone, stays = (j, i) if j in monomial.bound else (i, j)
+            if gone not in monomial.bound:
+                continue
+            factors = tuple(
+                (Ref(ref.array, tuple(stays if index == gone else index for index in ref.indices)), exponent)
+                for ref, exponent in rest
+            )
+            bound = tuple(index for index in monomial.bound if index not in (m, gone))
+            return _contracted(Monomial(factors, bound), left, right)
+    return monomial
+
+
+def common_factor(polynomial: Polynomial) -> tuple[Expr, Expr]:
+    """sum_n c f m_n => (c f, sum_n m_n) where f is what every monomial contains outside its sums."""
+    monomials = list(polynomial)
+    if not monomials:
+        return ONE, ZERO
+    shared = dict(monomials[0].factors)
+    for monomial in monomials:
+        factors = dict(monomial.factors)
+        shared = {
+            ref: min(exponent, factors[ref])
+            for ref, exponent in shared.items()
+            if ref in factors and exponent > 0 and factors[ref] > 0 and not set(ref.indices) & set(monomial.bound)
+        }
+    lead = polynomial[monomials[0]]
+    rest = add(
+        *(
+            Monomial(
+                tuple((ref, e - shared.get(ref, 0)) for ref, e in monomial.factors if e != shared.get(ref, 0)),
+                monomial.bound,
+            ).expr(coefficient / lead)
+            for monomial, coefficient in polynomial.items()
+        )
+    )
+    factor = Monomial(tuple(shared.items()), ()).expr(lead)
+    return factor, number(rest)

@@ -1,0 +1,330 @@
+"""Expressions in index notation: the one language in which every equation is written.
+
+    W1[i, j] * x[j]                  two array elements and their product
+    total(j, W1[i, j] * x[j])        the sum over j
+    least(j, q[j]), greatest(j, q[j])
+    phi.of(s1[i])                    an activation applied to an expression
+
+Supported: exact rational numbers, array elements, sums, products, integer powers, sums over indices, the least and the
+greatest value over indices, and activations (with their first derivative). Conditions are no expressions: they live
+in `equation.Cases`.
+
+Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on indices.
+
+Nodes are immutable and know no printer, no algebra and no arithmetic. The operators build nodes and fold
+what is trivial (0, 1, nested sums and products); nothing is ever expanded or reordered here, so that an
+equation keeps the form in which it was derived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from fcsym.language.activation import Activation
+
+__all__ = [
+    "ONE",
+    "ZERO",
+    "Add",
+    "Apply",
+    "Array",
+    "Axis",
+    "Expr",
+    "Extreme",
+    "Index",
+    "Mul",
+    "Number",
+    "Pow",
+    "Ref",
+    "Total",
+    "add",
+    "arrays_in",
+    "greatest",
+    "least",
+    "mul",
+    "number",
+    "power",
+    "total",
+]
+
+Numeric: TypeAlias = "int | Fraction"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Axis:
+    """The range of an index, n_0 .. n_L; its length belongs to the network and is no part of the algebra.
+
+    `kind` tells ranges apart that have a layer's length or none of its own: probe vectors, stored inputs.
+    """
+
+    layer: int
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Index:
+    """An index letter that runs over an axis."""
+
+    axis: Axis
+    letter: str
+
+    def __hash__(self) -> int:  # one hash of plain values in place of one of an axis within it
+        return hash((self.axis.layer, self.letter))
+
+
+class Expr:
+    """Any expression. Arithmetic operators build new nodes."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Expr | Numeric) -> Expr:
+        return add(self, other)
+
+    def __radd__(self, other: Numeric) -> Expr:
+        return add(other, self)
+
+    def __sub__(self, other: Expr | Numeric) -> Expr:
+        return add(self, mul(-1, other))
+
+    def __rsub__(self, other: Numeric) -> Expr:
+        return add(other, mul(-1, self))
+
+    def __mul__(self, other: Expr | Numeric) -> Expr:
+        return mul(self, other)
+
+    def __rmul__(self, other: Numeric) -> Expr:
+        return mul(other, self)
+
+    def __truediv__(self, other: Expr | Numeric) -> Expr:
+        return mul(self, power(number(other), -1))
+
+    def __neg__(self) -> Expr:
+        return mul(-1, self)
+
+    def __pow__(self, exponent: int) -> Expr:
+        return power(self, exponent)
+
+    def __repr__(self) -> str:
+        from fcsym.language.text import expression
+
+        return expression(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Number(Expr):
+    """An exact rational number."""
+
+    value: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A named family of numbers: a weight matrix, a vector of pre-activations, the scalar eta.
+
+    `symbol` and `layer` are the mathematical name; `after` is the prime, the value after the step.
+    """
+
+    symbol: str
+    layer: int | None
+    axes: tuple[Axis, ...]
+    after: bool = False
+
+    def __hash__(self) -> int:  # the axes follow from the rest; hashing them again is most of the cost of a proof
+        return hash((self.symbol, self.layer, self.after))
+
+    @property
+    def name(self) -> str:
+        """The ASCII identifier, `W1` or `W1_new`, used in code, on the command line and in `d[...]`."""
+        layer = "" if self.layer is None else str(self.layer)
+        return f"{self.symbol}{layer}{'_new' if self.after else ''}"
+
+    @property
+    def primed(self) -> Array:
+        """The same quantity after the step."""
+        return Array(self.symbol, self.layer, self.axes, after=True)
+
+    @property
+    def unprimed(self) -> Array:
+        """The same quantity before the step."""
+        return Array(self.symbol, self.layer, self.axes)
+
+    def __getitem__(self, indices: Index | tuple[Index, ...]) -> Ref:
+        return Ref(self, indices if isinstance(indices, tuple) else (indices,))
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Ref(Expr):
+    """One element of an array, `W1[i, j]`; a scalar has no indices."""
+
+    array: Array
+    indices: tuple[Index, ...]
+
+    def __post_init__(self) -> None:
+        if tuple(index.axis for index in self.indices) != self.array.axes:
+            raise TypeError(f"{self.array.name} has axes {self.array.axes}, not those of {self.indices}.")
+        if len(set(self.indices)) != len(self.indices):
+            raise TypeError(f"{self.array.name} is given one index twice; diagonals are not supported.")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Add(Expr):
+    """A sum of two or more terms."""
+
+    terms: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Mul(Expr):
+    """A product of two or more factors; a number comes first."""
+
+    factors: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Pow(Expr):
+    """An integer power; negative ones are how a quotient is written."""
+
+    base: Expr
+    exponent: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Total(Expr):
+    """The sum of `body` over the indices `over`."""
+
+    over: tuple[Index, ...]
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Extreme(Expr):
+    """The least or the greatest value of `body` over the indices `over`; the algebra knows nothing of it."""
+
+    kind: Literal["min", "max"]
+    over: tuple[Index, ...]
+    body: Expr
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Apply(Expr):
+    """phi(argument), or phi'(argument) when `derivative` is 1."""
+
+    activation: Activation
+    argument: Expr
+    derivative: int = 0
+
+
+ZERO = Number(Fraction(0))
+ONE = Number(Fraction(1))
+
+
+def number(value: Expr | Numeric) -> Expr:
+    """The expression itself, or the number as an expression."""
+    return value if isinstance(value, Expr) else _number(value)
+
+
+@lru_cache(maxsize=256)  # nearly all of them are 1, -1 and 2
+def _number(value: Numeric) -> Number:
+    return Number(Fraction(value))
+
+
+def add(*values: Expr | Numeric) -> Expr:
+    """a + (b + c) => a + b + c; numbers are collected, 0 is dropped."""
+    constant, terms = ZERO.value, []
+    for value in values:
+        node = number(value)
+        for term in node.terms if isinstance(node, Add) else (node,):
+            if isinstance(term, Number):
+                constant = constant + term.value if constant else term.value
+            else:
+                terms.append(term)
+    if constant:
+        terms.append(Number(constant))
+    if not terms:
+        return ZERO
+    return terms[0] if len(terms) == 1 else Add(tuple(terms))
+
+
+def mul(*values: Expr | Numeric) -> Expr:
+    """a * (b * c) => a * b * c; numbers are collected in front, 1 is dropped, 0 absorbs."""
+    constant, factors = ONE.value, []
+    for value in values:
+        node = number(value)
+        for factor in node.factors if isinstance(node, Mul) else (node,):
+            if isinstance(factor, Number):  # exact products are slow, and most are by 1
+                constant = factor.value if constant is ONE.value else constant * factor.value
+            else:
+                factors.append(factor)
+    if not constant:
+        return ZERO
+    if not factors or (constant is not ONE.value and constant != 1):
+        factors.insert(0, Number(constant))
+    return factors[0] if len(factors) == 1 else Mul(tuple(factors))
+
+
+def power(base: Expr, exponent: int) -> Expr:
+    """x^0 => 1, x^1 => x, (x^a)^b => x^(a b); numbers are evaluated."""
+    if exponent == 0:
+        return ONE
+    if exponent == 1:
+        return base
+    if isinstance(base, Number):
+        return Number(base.value**exponent)
+    if isinstance(base, Pow):
+        return power(base.base, base.exponent * exponent)
+    return Pow(base, exponent)
+
+
+def total(over: Index | Iterable[Index], body: Expr | Numeric) -> Expr:
+    """The sum over `over`; a sum of 0 is 0 and a sum over nothing is the body."""
+    indices = (over,) if isinstance(over, Index) else tuple(over)
+    node = number(body)
+    if not indices or node == ZERO:
+        return node
+    if isinstance(node, Total) and not set(indices) & set(node.over):
+        return Total(indices + node.over, node.body)
+    return Total(indices, node)
+
+
+def least(over: Index, body: Expr) -> Expr:
+    """The least value of the body over an index."""
+    return Extreme("min", (over,), body)
+
+
+def greatest(over: Index, body: Expr) -> Expr:
+    """The greatest value of the body over an index."""
+    return Extreme("max", (over,), body)
+
+
+def children(node: Expr) -> tuple[Expr, ...]:
+    """The direct parts of a node."""
+    match node:
+        case Add(terms):
+            return terms
+        case Mul(factors):
+            return factors
+        case Pow(base, _) | Total(_, base) | Extreme(_, _, base) | Apply(_, base, _):
+            return (base,)
+        case _:
+            return ()
+
+
+def refs_in(node: Expr) -> Iterator[Ref]:
+    """Every array element that occurs, from left to right, repeated ones too."""
+    if isinstance(node, Ref):
+        yield node
+    for child in children(node):
+        yield from refs_in(child)
+
+
+def arrays_in(node: Expr) -> tuple[Array, ...]:
+    """The arrays that occur, each once, in order of first occurrence."""
+    return tuple(dict.fromkeys(ref.array for ref in refs_in(node)))

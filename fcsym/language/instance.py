@@ -1,0 +1,137 @@
+"""A list of equations at given widths, over any field: exact numbers, polynomials, SymPy symbols.
+
+One interpreter serves all of them, so that the closed form, the counterexample and the expanded proof are readings of
+the same list. It is a few lines because the language is small.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from typing import Any, TypeAlias
+
+from fcsym.errors import UnsupportedExpression
+from fcsym.language.equation import Branch, Cases, Equation
+from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
+
+__all__ = ["Element", "Field", "Instance", "positions"]
+
+Element: TypeAlias = "tuple[Array, tuple[int, ...]]"
+Binding: TypeAlias = "Mapping[Index, int]"
+
+
+def positions(array: Array, sizes: Mapping[Axis, int]) -> Iterable[tuple[int, ...]]:
+    """Every position in an array, in row order, from 0."""
+    return product(*(range(sizes[axis]) for axis in array.axes))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The numbers that an instance computes with. They bring their own + - *; the rest is given here."""
+
+    number: Callable[[Fraction], Any]
+    divide: Callable[[Any, Any], Any]
+    apply: Callable[[Apply, Element, Any], Any]  # an activation, the pre-activation it reads, and its value
+    choose: Callable[[Cases, Element, Callable[[Expr], Any]], Any]  # what a case distinction is worth
+    add: Callable[[list[Any]], Any] = sum
+    mul: Callable[[list[Any]], Any] | None = None
+    extreme: Mapping[str, Callable[[list[Any]], Any]] = dataclasses.field(
+        default_factory=lambda: {"min": min, "max": max}
+    )
+
+
+@dataclass(slots=True)
+class Instance:
+    """The values of every element, each computed when it is first asked for."""
+
+    equations: Mapping[Array, Equation]
+    sizes: Mapping[Axis, int]
+    leaf: Callable[[Array, tuple[int, ...]], Any]  # weights, inputs, targets and eta
+    field: Field
+    known: dict[Element, Any] = dataclasses.field(default_factory=dict)
+
+    def element(self, array: Array, position: tuple[int, ...]) -> Any:
+        """The value of one element."""
+        key = (array, position)
+        if key not in self.known:
+            equation = self.equations.get(array)
+            self.known[key] = self.leaf(array, position) if equation is None else self.right_side(equation, position)
+        return self.known[key]
+
+    def right_side(self, equation: Equation, position: tuple[int, ...]) -> Any:
+        """The right-hand side of an equation at one position of its left-hand side."""
+        assert isinstance(equation.lhs, Ref)
+        binding = dict(zip(equation.lhs.indices, position, strict=True))
+        if isinstance(equation.rhs, Cases):
+            where = (equation.array, position)
+            return self.field.choose(equation.rhs, where, lambda node: self.value(node, binding))
+        return self.value(equation.rhs, binding)
+
+    def branch(self, equation: Equation, branch: Branch, position: tuple[int, ...]) -> Any:
+        """The value of one branch at one position, whether or not its conditions hold."""
+        assert isinstance(equation.lhs, Ref) and branch.value is not None
+        return self.value(branch.value, dict(zip(equation.lhs.indices, position, strict=True)))
+
+    def value(self, node: Expr, binding: Binding) -> Any:
+        """The value of an expression whose free indices are bound."""
+        match node:
+            case Number(value):
+                return self.field.number(value)
+            case Ref(array, indices):
+                return self.element(array, tuple(binding[index] for index in indices))
+            case Add(terms):
+                return self.field.add([self.value(term, binding) for term in terms])
+            case Mul(factors):
+                return self._product([self.value(factor, binding) for factor in factors])
+            case Pow(base, exponent):
+                value = self.value(base, binding)
+                powered = self._product([value] * abs(exponent))
+                return powered if exponent > 0 else self.field.divide(self.field.number(Fraction(1)), powered)
+            case Total(over, body):
+                ranges = [range(self.sizes[index.axis]) for index in over]
+                return self.field.add(
+                    [self.value(body, {**binding, **dict(zip(over, at, strict=True))}) for at in product(*ranges)]
+                )
+            case Extreme(kind, over, body):
+                ranges = [range(self.sizes[index.axis]) for index in over]
+                every = [self.value(body, {**binding, **dict(zip(over, at, strict=True))}) for at in product(*ranges)]
+                return self.field.extreme[kind](every)
+            case Apply(_, Ref(array, indices), _):
+                source = array, tuple(binding[index] for index in indices)
+                return self.field.apply(node, source, self.element(*source))
+            case _:
+                raise UnsupportedExpression(f"{node!r} cannot be evaluated.")
+
+    def _product(self, values: list[Any]) -> Any:
+        if self.field.mul is not None:
+            return self.field.mul(values)
+        result = values[0]
+        for value in values[1:]:
+            result = result * value
+        return result
+
+    def fill(self) -> None:
+        """Compute every element in the order of the list, so that no value waits for a long chain of others."""
+        for array, equation in self.equations.items():
+            for position in positions(equation.array, self.sizes):
+                self.element(array, position)
+
+
+def exact_field(choose: Callable[[Cases, Element, Callable[[Expr], Any]], Any] | None = None) -> Field:
+    """Rational numbers: gates and cases are decided by the values."""
+
+    def apply(node: Apply, _: Element, value: Fraction) -> Fraction:
+        return node.activation.slope_at(value) if node.derivative else node.activation.value_at(value)
+
+    return Field(number=lambda value: value, divide=lambda a, b: a / b, apply=apply, choose=choose or first_that_holds)
+
+
+def first_that_holds(cases: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
+    """The value of the branch whose conditions hold; None where it is undefined."""
+    for branch in cases:
+        if all(condition.holds(value(condition.subject)) for condition in branch.when):
+            return None if branch.value is None else value(branch.value)
+    raise ArithmeticError(f"No case of {where[0].name} holds.")

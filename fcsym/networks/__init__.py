@@ -1,0 +1,1 @@
+"""Networks as data: layers, widths, activations, and the names of their numbers."""

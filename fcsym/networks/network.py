@@ -1,0 +1,338 @@
+"""Networks: which layers, which activations, how wide; from code, from "2-2-1", or from a TOML file.
+
+A network is data. Nothing in it is evaluated, and everything that can be wrong with it is found when it is made.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from operator import index
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fcsym.errors import NetworkError
+from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, identity, piecewise_linear
+from fcsym.language.expression import Array, Axis
+from fcsym.language.names import check_name
+
+__all__ = ["Dense", "Network"]
+
+MAX_WIDTH = 1_000_000
+MAX_LAYERS = 128
+_MAX_FILE = 1_000_000  # bytes; a network file is a page of text
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A fully connected layer: s = W v (+ b), v = phi(s)."""
+
+    width: int
+    activation: Activation
+    bias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A feed-forward network.
+
+    `names` are the reader's own names for the weights: none, one per parameter array (W1, b1, W2, ...), or one per
+    scalar weight in row order.
+    """
+
+    inputs: int
+    layers: tuple[Dense, ...]
+    names: tuple[str, ...] = ()
+
+    # ------------------------------------------------------------------------------------------ constructors
+
+    @classmethod
+    def mlp(cls, sizes: Sequence[int], activation: object = "relu", bias: object = False) -> Network:
+        """A multilayer perceptron with widths `sizes` = (n_0, ..., n_L).
+
+        `activation`: a name or an Activation, or one per hidden layer; the output layer is linear.
+        `bias`: True or False, or one per layer. Raises NetworkError for anything else.
+        """
+        if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
+            raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
+        widths = [_width(size, f"width {n}") for n, size in enumerate(sizes)]
+        return _assemble(widths, activation, bias)
+
+    @classmethod
+    def parse(cls, text: str, activation: object = "relu", bias: object = False) -> Network:
+        """ "2-2-1" => the network with these widths. Raises NetworkError when the text is not of that form.
+
+        >>> Network.parse("2-3-1", bias=True).widths
+        (2, 3, 1)
+        """
+        if not isinstance(text, str) or len(text) > 1000 or not re.fullmatch(r"[0-9]+(-[0-9]+)+", text, re.ASCII):
+            raise NetworkError(
+                f"The network {str(text)[:60]!r} is not understood: write widths from input to output, such as 2-2-1."
+            )
+        return cls.mlp([int(part[:12]) for part in text.split("-")], activation, bias)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Network:
+        """A network from a TOML file. Raises NetworkError when the file or anything in it is not as it should be."""
+        where = Path(path)
+        try:
+            if where.is_dir():
+                raise NetworkError(f"{where} is a folder: give the network file in it.")
+            if not where.is_file():
+                raise NetworkError(f"{where} is not there: give a network file, or widths such as 2-2-1.")
+            if where.stat().st_size > _MAX_FILE:
+                raise NetworkError(f"{where} is larger than {_MAX_FILE} bytes: a network file is a page of text.")
+            data = tomllib.loads(where.read_bytes().decode("utf-8"), parse_float=Decimal)
+        except (OSError, UnicodeDecodeError) as problem:
+            raise NetworkError(f"{where} cannot be read ({problem}): give a readable TOML file in UTF-8.") from None
+        except (tomllib.TOMLDecodeError, ValueError, RecursionError) as problem:
+            if isinstance(problem, NetworkError):
+                raise
+            raise NetworkError(f"{where} is not valid TOML: {problem}; mend it there.") from None
+        try:
+            return cls.from_table(data)
+        except NetworkError as problem:
+            raise NetworkError(f"{where}: {problem}") from None
+
+    @classmethod
+    def from_table(cls, data: Mapping[str, object]) -> Network:
+        """What a network file holds, as `tomllib` reads it => the network. Raises NetworkError as `load` does."""
+        if not isinstance(data, Mapping):
+            raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
+        return _from_data(data)
+
+    # --------------------------------------------------------------------------------------------- readings
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(n_0, ..., n_L)."""
+        return (self.inputs, *(layer.width for layer in self.layers))
+
+    @property
+    def sizes(self) -> dict[Axis, int]:
+        """The length of each axis."""
+        return {Axis(n): width for n, width in enumerate(self.widths)}
+
+    @property
+    def parameters(self) -> tuple[Array, ...]:
+        """W1, b1, W2, ...: the arrays that training changes, b only where a layer has a bias."""
+        return tuple(self._parameters())
+
+    def _parameters(self) -> Iterator[Array]:
+        for n, layer in enumerate(self.layers, 1):
+            yield Array("W", n, (Axis(n), Axis(n - 1)))
+            if layer.bias:
+                yield Array("b", n, (Axis(n),))
+
+    def shape(self, array: Array) -> tuple[int, ...]:
+        """The lengths of an array's axes in this network."""
+        return tuple(self.widths[axis.layer] for axis in array.axes)
+
+    def reduced(self, width: int = 2) -> Network:
+        """The same depth, activations and biases, with every width at most `width`."""
+        layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
+        return Network(min(self.inputs, width), layers)
+
+    def with_slope_at_kink(self, slope: object) -> Network:
+        """The same network with another derivative at the kinks of its activations."""
+        layers = tuple(
+            replace(layer, activation=layer.activation.with_slope_at_kink(slope)) if layer.activation.kinks else layer
+            for layer in self.layers
+        )
+        return Network(self.inputs, layers, self.names)
+
+    def _repr_svg_(self) -> str:
+        from fcsym.pictures.picture import draw
+
+        return draw(self).svg
+
+    def __str__(self) -> str:
+        text = "-".join(map(str, self.widths))
+        hidden = list(dict.fromkeys(layer.activation.name for layer in self.layers[:-1]))
+        if hidden and hidden != ["relu"]:
+            text += " " + ",".join(hidden)
+        if any(layer.bias for layer in self.layers):
+            everywhere = all(layer.bias for layer in self.layers)
+            marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
+            text += f" bias{marks}"
+        return text
+
+
+# ------------------------------------------------------------------------------------------------- validation
+
+
+def _width(value: object, what: str) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        width = index(value)  # type: ignore[arg-type]  # takes NumPy's integers, refuses floats and its booleans
+    except TypeError:
+        raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number.") from None
+    if not 1 <= width <= MAX_WIDTH:
+        raise NetworkError(f"The {what} is {str(width)[:40]}: a width is between 1 and {MAX_WIDTH}.")
+    return width
+
+
+def _listed(value: object, count: int, what: str) -> list[Any]:
+    if isinstance(value, str | bool | Activation) or not isinstance(value, Sequence):
+        return [value] * count
+    if len(value) != count:
+        raise NetworkError(f"{what} has {len(value)} entries and the network needs {count}: give one, or {count}.")
+    return list(value)
+
+
+def _assemble(
+    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), names: object = ()
+) -> Network:
+    depth = len(widths) - 1
+    if depth < 1:
+        raise NetworkError(f"The network has {len(widths)} widths: give at least an input and an output, such as 2-1.")
+    if depth > MAX_LAYERS:
+        raise NetworkError(f"The network has {depth} layers: at most {MAX_LAYERS} are supported.")
+    hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
+    if depth == 1 and not isinstance(activations, Sequence):
+        activation(activations, own)
+    bias = _listed(biases, depth, "bias")
+    for n, flag in enumerate(bias, 1):
+        if not isinstance(flag, bool):
+            raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
+    layers = tuple(
+        Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], [*hidden, identity()], bias, strict=True)
+    )
+    network = Network(widths[0], layers)
+    return Network(widths[0], layers, _names(names, network))
+
+
+# symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
+_TAKEN = re.compile(
+    r"eta|E|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"|(x|s|v|g|delta|d[svy])\d+|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
+)
+
+
+def _names(names: object, network: Network) -> tuple[str, ...]:
+    if names == () or names is None:
+        return ()
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise NetworkError(f"names is {str(names)[:40]!r}: give a list of names.")
+    arrays = network.parameters
+    scalars = 0
+    for array in arrays:
+        size = 1
+        for length in network.shape(array):
+            size *= length
+        scalars += size
+    if len(names) not in (len(arrays), scalars):
+        raise NetworkError(
+            f"names has {len(names)} entries: give one per weight array ({len(arrays)}) or one per weight ({scalars})."
+        )
+    seen: set[str] = set()
+    for n, name in enumerate(names, 1):
+        checked = check_name(name, f"names, entry {n}")
+        if checked in seen:
+            raise NetworkError(f"names, entry {n}: the name {checked!r} is given twice; every weight needs its own.")
+        if _TAKEN.fullmatch(checked) or (len(names) == len(arrays) != scalars and re.search(r"_\d+$", checked)):
+            raise NetworkError(f"names, entry {n}: the name {checked!r} already means something else; choose another.")
+        seen.add(checked)
+    return tuple(names)
+
+
+# ----------------------------------------------------------------------------------------------- network files
+
+
+def _refuse_unknown(table: Mapping[str, object], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise NetworkError(f"{where} has an unknown key {key[:40]!r}: the keys are {', '.join(known)}.")
+
+
+def _fail(message: str) -> NoReturn:
+    raise NetworkError(message)
+
+
+def _plain(value: object) -> object:
+    """A TOML decimal => the exact fraction; everything else as it is."""
+    if isinstance(value, Decimal):
+        if not value.is_finite() or abs(value.adjusted()) > 300:  # 1e999999999 is short to write and long to store
+            _fail(f"The number {str(value)[:40]} is out of range: give one of ordinary size.")
+        return Fraction(value)
+    return value
+
+
+def _tables(data: Mapping[str, object], key: str) -> list[dict[str, object]]:
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise NetworkError(f"{key} is not a list of tables: write [[{key}]] above each.")
+    return value
+
+
+def _own_activation(table: Mapping[str, object], n: int) -> Activation:
+    where = f"[[activations]] number {n}"
+    _refuse_unknown(table, ("name", "pieces", "slope_at_kink"), where)
+    if "name" not in table or "pieces" not in table:
+        raise NetworkError(f"{where} needs a name and a list of pieces.")
+    name = check_name(table["name"], where)
+    if name in BUILT_IN:
+        raise NetworkError(f"{where}: the name {name!r} is taken by a built-in activation; choose another.")
+    entries = table["pieces"]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise NetworkError(f"{where}: pieces is a list of tables such as {{ upper = 0, slope = 0 }}.")
+    pieces = []
+    for m, entry in enumerate(entries, 1):
+        _refuse_unknown(entry, ("upper", "slope", "intercept", "name"), f"{where}, piece {m}")
+        if "slope" not in entry:
+            raise NetworkError(f"{where}, piece {m} has no slope: give one.")
+        upper = exact(_plain(entry["upper"]), f"{where}, piece {m}, upper") if "upper" in entry else None
+        label = check_name(entry["name"], f"{where}, piece {m}") if "name" in entry else ""
+        pieces.append(
+            Piece(
+                upper,
+                exact(_plain(entry["slope"]), f"{where}, piece {m}, slope"),
+                exact(_plain(entry.get("intercept", 0)), f"{where}, piece {m}, intercept"),
+                label,
+            )
+        )
+    kink = table.get("slope_at_kink", 0)
+    return piecewise_linear(name, pieces, [_plain(k) for k in kink] if isinstance(kink, list) else _plain(kink))
+
+
+def _from_data(data: Mapping[str, object]) -> Network:
+    own: list[Activation] = []
+    for n, table in enumerate(_tables(data, "activations"), 1):
+        made = _own_activation(table, n)
+        if any(other.name == made.name for other in own):
+            raise NetworkError(f"[[activations]] number {n}: the name {made.name!r} is given twice.")
+        own.append(made)
+    if "layers" in data:
+        _refuse_unknown(data, ("inputs", "layers", "activations", "names"), "The network")
+        if "inputs" not in data:
+            raise NetworkError("A network with [[layers]] needs inputs, the number of inputs.")
+        tables = _tables(data, "layers")
+        widths, activations, biases = [_width(_plain(data["inputs"]), "number of inputs")], [], []
+        for n, table in enumerate(tables, 1):
+            where = f"[[layers]] number {n}"
+            _refuse_unknown(table, ("kind", "width", "activation", "bias"), where)
+            if table.get("kind", "dense") != "dense":
+                raise NetworkError(f"{where}: the kind {str(table['kind'])[:40]!r} is not known: the kinds are dense.")
+            if "width" not in table:
+                raise NetworkError(f"{where} has no width: give one.")
+            widths.append(_width(_plain(table["width"]), f"width of {where}"))
+            if n == len(tables):
+                if table.get("activation", "identity") != "identity":
+                    raise NetworkError(f"{where} is the output layer, which is linear: leave its activation out.")
+            else:
+                activations.append(table.get("activation", "relu"))
+            biases.append(table.get("bias", False))
+        return _assemble(widths, activations, biases, own, data.get("names", ()))
+    _refuse_unknown(data, ("widths", "activation", "bias", "names", "activations"), "The network")
+    if "widths" not in data:
+        raise NetworkError("The network has no widths: write widths = [2, 2, 1], or one [[layers]] table per layer.")
+    entries = data["widths"]
+    if not isinstance(entries, list):
+        raise NetworkError(f"widths is {str(entries)[:40]!r}: write a list such as [2, 2, 1].")
+    widths = [_width(_plain(entry), f"width {n}") for n, entry in enumerate(entries)]
+    return _assemble(widths, data.get("activation", "relu"), data.get("bias", False), own, data.get("names", ()))

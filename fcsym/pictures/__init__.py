@@ -1,0 +1,1 @@
+"""Pictures: the network, maps of cases, charts, and the explorer."""

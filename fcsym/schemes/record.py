@@ -1,0 +1,502 @@
+"""What a scheme is: the state that training carries, what it stands for, and four lists of equations over it.
+
+A scheme takes the equations of one training step (`derive`) and *cuts* them: what its state holds is given, and only
+the equations on the way to the new state are kept. What a scheme adds is few equations of its own, each with a meaning
+that `proof.schemes` holds it against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcsym.derivation import Derivation, finish
+from fcsym.deriving.differentiate import adjoint_of
+from fcsym.deriving.forward import ETA, activated, pre_activation
+from fcsym.document import Document
+from fcsym.errors import CompileError, FcsymError, UndefinedContribution
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
+from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
+from fcsym.networks.network import Network
+
+if TYPE_CHECKING:
+    from fcsym.proof import Proof
+
+__all__ = [
+    "KEY",
+    "PARTS",
+    "PROBE",
+    "STORED",
+    "Matrix",
+    "Part",
+    "Refusal",
+    "Routine",
+    "Scheme",
+    "SingleInput",
+    "Words",
+    "branches",
+    "cut",
+    "first_pre_activation",
+    "frozen_weights",
+    "single_input_words",
+    "target_of",
+    "without_first_matrix",
+]
+
+PROBE, STORED = Axis(0, "probe"), Axis(-1, "stored")
+"""The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
+
+KEY = Array("key", None, ())
+_MULTIPLIER = Array("h", None, (Axis(0),))
+
+PARTS = ("init", "step", "output", "expand")
+_ABOUT = {
+    "init": "A conventional network becomes the state.",
+    "step": "The state after one training step.",
+    "output": "The output of the network that the state stands for.",
+    "expand": "The weights that backpropagation has after the same steps.",
+}
+Matrix = tuple[tuple[Fraction, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """One function of a scheme: what it is given, its equations, and what it returns, in order."""
+
+    given: tuple[Array, ...]
+    equations: tuple[Equation, ...]
+    results: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said of a scheme: the assumptions of its four derivations."""
+
+    summary: str
+    assumptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is raised where a function of a scheme is undefined."""
+
+    error: type[FcsymError]
+    sentence: str  # what is wrong, with {at} where a network may be named, and what to do
+    status: str  # the same in few words, and what a function without exceptions leaves
+
+    def said(self, at: str = "") -> str:
+        """The sentence, on its own where no network is named."""
+        text = self.sentence.format(at=at)
+        return text if at else f"{text[0].upper()}{text[1:]}"
+
+
+AWAKE = Refusal(
+    UndefinedContribution,
+    "a frozen unit{at} with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
+    "(schemes states, history, basis).",
+    "a frozen unit with v^c = 0 woke up: numbers of the state are not-a-number",
+)
+
+
+@dataclass(frozen=True)
+class Scheme(Document):
+    """A way to carry training state, for one network and one order."""
+
+    name: str
+    base: Derivation  # one training step of the conventional network
+    state: tuple[Array, ...]
+    meanings: tuple[Equation, ...]  # what the state stands for, at every step; A = expression, never a quotient by 0
+    routines: Mapping[str, Routine]  # init, step, output, expand
+    words: Words
+    single_input: bool  # one input, the same at every step
+    is_statement: bool = False  # to be read and proved, not run
+    constants_for: Callable[[int], Mapping[Array, Matrix]] = lambda _: {}  # by n_0; a vector has one row
+    moving: Mapping[Array, Equation] = field(default_factory=dict)  # what no equation needs and a meaning mentions: u'
+    frozen: tuple[Equation, ...] = ()  # what no step changes, from Wc1, Wc2 and x on: definitions that meanings mention
+    gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
+    ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
+    refusal: Refusal = AWAKE
+
+    @property
+    def network(self) -> Network:
+        """The network that is trained."""
+        return self.base.network
+
+    @property
+    def order(self) -> Order:
+        """The update order."""
+        return self.base.order
+
+    @cached_property
+    def constants(self) -> Mapping[Array, Matrix]:
+        """Fixed arrays that the equations mention."""
+        return self.constants_for(self.network.inputs)
+
+    @cached_property
+    def init(self) -> Part:
+        """A conventional network => the state."""
+        return Part.of(self, "init")
+
+    @cached_property
+    def step(self) -> Part:
+        """State, input, target, eta => the state after one training step."""
+        return Part.of(self, "step")
+
+    @cached_property
+    def output(self) -> Part:
+        """State, input => the output of the network that the state stands for."""
+        return Part.of(self, "output")
+
+    @cached_property
+    def expand(self) -> Part:
+        """State, and the weights and input of `init` => the weights that backpropagation has (claim v)."""
+        return Part.of(self, "expand")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The four derivations, and further ones where a statement has them."""
+        more = (Part.of(self, name) for name in self.routines if name not in PARTS)
+        return self.init, self.step, self.output, self.expand, *more
+
+    @cached_property
+    def invariants(self) -> tuple[Equation, ...]:
+        """What the state stands for, with the index letters of the four derivations."""
+        return finish(self.network, self.meanings)
+
+    @property
+    def lists(self) -> tuple[Derivation, ...]:
+        """The lists of equations that a document shows: one for each function."""
+        return self.parts
+
+    @property
+    def title(self) -> str:
+        """What the scheme is about."""
+        return f"{self.name} of {self.network}, {self.order} order"
+
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        kind = "statement" if self.is_statement else "scheme"
+        return f"The {kind} {self.title}"
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in sentences."""
+        order = next(sentence for sentence in self.base.assumptions if sentence.startswith("The order"))
+        return *self.words.assumptions, order
+
+    @property
+    def summary(self) -> str:
+        """What the scheme does, in a sentence."""
+        return self.words.summary
+
+    @property
+    def carried(self) -> tuple[tuple[Array, str, Equation | None], ...]:
+        """Every array of the state, what it stands for in a sentence, and the invariant that says more."""
+        return tuple((array, *self._meaning(array)) for array in self.state)
+
+    def _meaning(self, array: Array) -> tuple[str, Equation | None]:
+        """The words of the equation that says what an array of the state is."""
+        defined = {e.array: e for e in self.invariants}
+        if array in defined:
+            return defined[array].because, defined[array]
+        if array in self.network.parameters:
+            return "This is as in the network.", None
+        known = self.base.by_name.get(array.name)
+        if known is not None:
+            return known.because, None
+        at_start = next((e for e in self.init if e.defines and e.array == array), None)
+        mentioned = next((e for e in self.invariants if array in e.operands), None)
+        if mentioned is not None and (at_start is None or isinstance(at_start.rhs, Number)):  # what moves from there
+            return mentioned.because, mentioned
+        return ("" if at_start is None else at_start.because), None
+
+    def kernel_source(self) -> str:
+        """The source of the four functions over NumPy arrays; raises CompileError for a statement."""
+        return str(self.compile().source)
+
+    @cached_property
+    def proof(self) -> Proof:
+        """The verdict on every equation of the four derivations, named `step: s1_new`."""
+        from fcsym.proof.schemes import merged
+
+        return merged(self.proofs)
+
+    @cached_property
+    def proofs(self) -> Mapping[str, Proof]:
+        """The verdicts part by part."""
+        from fcsym.proof.schemes import prove_scheme
+
+        return prove_scheme(self)
+
+    def compile(self, target: str = "numpy") -> Any:
+        """The four functions over arrays: numpy, c, jax or torch; shapes as in `fcsym.kernel.scheme.SchemeKernel`.
+
+        Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
+        that is not installed, and a statement.
+        """
+        from fcsym.kernel.scheme import compile_scheme
+
+        if self.is_statement:
+            raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
+        return compile_scheme(self, target)
+
+    def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
+        """Write stand-alone files, .py or .c, after a check against autodiff, and return their paths.
+
+        `target`: numpy, c, jax or torch, by default what the ending says. `force`: replace files that fcsym did not
+        write. Raises ArgumentError for a place that cannot be written, CompileError for an unknown target, ExportError
+        where the kernel disagrees with autodiff.
+        """
+        from fcsym.kernel.export import export
+
+        return export(self, path, target, force)
+
+    def __rich__(self) -> Any:
+        from fcsym.render.terminal import document
+
+        return document(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        lines = [
+            self.title,
+            f"  state: {', '.join(a.name for a in self.state)}",
+        ]
+        lines += [f"  frozen: {line.strip()}" for equation in self.frozen for line in str(equation).splitlines()]
+        lines += [f"  invariant: {equation}" for equation in self.meanings]
+        for part in self.parts:
+            lines += [f"  {part.name}({', '.join(a.name for a in part.given)})"]
+            lines += [f"    {line}" for equation in part for line in str(equation).splitlines()]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, repr=False)
+class Part(Derivation):
+    """One of a scheme's four derivations, with its arguments and results."""
+
+    scheme: Scheme
+    name: str
+    given: tuple[Array, ...]
+    results: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, scheme: Scheme, name: str) -> Part:
+        """The part of that name."""
+        routine = scheme.routines[name]
+        equations = finish(scheme.network, routine.equations)
+        return cls(scheme.network, scheme.order, equations, scheme, name, routine.given, routine.results)
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in sentences."""
+        return self.scheme.assumptions
+
+    @property
+    def function(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def signature(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """What it is given and what it returns."""
+        return self.given, self.results
+
+    @property
+    def summary(self) -> str:
+        """What the function does, in a sentence."""
+        return _ABOUT.get(self.name, "")
+
+    @property
+    def title(self) -> str:
+        """What the list is about."""
+        return f"{self.scheme.name}, {self.name}: {self.network}, {self.order} order"
+
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        return f"{self.title[0].upper()}{self.title[1:]}"
+
+    def _examine(self, progress: Any) -> Proof:
+        return self.scheme.proofs[self.name]
+
+    def compile(self, target: str = "numpy") -> Any:
+        """Not on its own: a scheme's four functions are compiled together."""
+        raise CompileError(
+            f"{self.name} is one of four functions: compile the whole scheme, scheme.compile({target!r})."
+        )
+
+
+def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[Array]) -> tuple[Equation, ...]:
+    """The equations on the way from what is given to what is wanted, in their order."""
+    defined = {equation.array: equation for equation in equations if equation.defines}
+    needed: set[Array] = set()
+    waiting = list(wanted)
+    while waiting:
+        array = waiting.pop()
+        if array in given or array in needed or array not in defined:
+            continue
+        needed.add(array)
+        waiting += defined[array].operands
+    return tuple(equation for equation in defined.values() if equation.array in needed)
+
+
+# ------------------------------------------------------------------------------- what single-input schemes share
+
+
+def first_pre_activation(network: Network) -> Array:
+    """s of layer 1, which is the output where there is no hidden layer."""
+    return pre_activation(1) if len(network.layers) > 1 else activated(network, 1)
+
+
+def frozen_weights(network: Network, layer: int = 1) -> tuple[Array, ...]:
+    """The weights (and bias) of a layer as `init` was given them: Wc1, bc1."""
+    return tuple(Array(f"{theta.symbol}c", layer, theta.axes) for theta in network.parameters if theta.layer == layer)
+
+
+def without_first_matrix(network: Network) -> tuple[Array, ...]:
+    """Every trained parameter but W1: b1 where there is one, W2, ..."""
+    return network.parameters[1:]
+
+
+def target_of(network: Network) -> Array:
+    """y_g, with the axes of the output."""
+    return Array("yg", None, activated(network, len(network.layers)).axes)
+
+
+def single_input_words(summary: str) -> Words:
+    """The words of a scheme for one input."""
+    return Words(
+        summary,
+        (
+            "The input `x` is the same at every step and is the one that `init` was given.",
+            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SingleInput:
+    """What the schemes for one input share: first pre-activations in place of W1, and two numbers about the input."""
+
+    base: Derivation
+    s: Array  # pre-activations of layer 1
+    upper: tuple[Array, ...]  # trained parameters of the layers above
+    target: Array
+    eta: Array
+
+    @classmethod
+    def of(cls, base: Derivation) -> SingleInput:
+        """What a derivation of one step gives."""
+        network = base.network
+        upper = tuple(theta for theta in network.parameters if theta.layer != 1)
+        return cls(base, first_pre_activation(network), upper, target_of(network), ETA)
+
+    @property
+    def x(self) -> Array:
+        """The input."""
+        return activated(self.base.network, 0)
+
+    @property
+    def input_facts(self) -> tuple[Array, ...]:
+        """a = |x|^2 (+ 1), and the key that tells this input from others."""
+        return Array("a", 0, ()), KEY
+
+    @property
+    def init_given(self) -> tuple[Array, ...]:
+        """Weights and the input."""
+        return *self.base.network.parameters, self.x
+
+    @staticmethod
+    def constants(inputs: int) -> dict[Array, Matrix]:
+        """The multipliers of the key: fractional parts of multiples of the golden ratio, to 32 bits."""
+        return {_MULTIPLIER: (tuple(Fraction(n * 0x9E3779B1 % 2**32, 2**32) for n in range(1, inputs + 1)),)}
+
+    @property
+    def meanings(self) -> tuple[Equation, ...]:
+        """W1 = W1_c + u x^T for some u: every step moved the first layer along the input."""
+        network = self.base.network
+        j, i = Index(self.s.axes[0], "j"), Index(Axis(0), "i")
+        result = []
+        for theta, old in zip((t for t in network.parameters if t.layer == 1), frozen_weights(network), strict=True):
+            indices = (j, i) if len(theta.axes) == 2 else (j,)
+            along = self.x[i] if len(theta.axes) == 2 else ONE
+            result.append(
+                Equation(
+                    theta[indices],
+                    old[indices] + self.moved[j] * along,
+                    Rule.INVARIANT,
+                    f"Every step moved `{theta.name}` along the input.",
+                    (),
+                    "claim v",
+                )
+            )
+        return tuple(result)
+
+    @property
+    def moved(self) -> Array:
+        """u, how far the first layer has moved along the input; no function needs it."""
+        return Array("u", 1, self.s.axes)
+
+    @property
+    def moving(self) -> dict[Array, Equation]:
+        """u' = u - eta delta1."""
+        j = Index(self.s.axes[0], "j")
+        rhs = self.moved[j] - ETA[()] * adjoint_of(self.s)[j]
+        return {self.moved.primed: Equation(self.moved.primed[j], rhs, Rule.STATE, "The first layer's gradient step.")}
+
+    def start(self, wanted: tuple[Array, ...]) -> tuple[Equation, ...]:
+        """What `init` computes: the quantities wanted, and the facts of the input."""
+        norm, key = self.input_facts
+        i = Index(Axis(0), "i")
+        told = Equation(
+            key[()],
+            total(i, _MULTIPLIER[i] * self.x[i]),
+            Rule.DEFINITION,
+            "A fixed combination of its entries tells the input from others; no formula reads it.",
+        )
+        return (*cut(self.base.equations, self.init_given, (*wanted, norm)), told)
+
+    def expand(self, state: tuple[Array, ...], extra: tuple[Equation, ...] = ()) -> Routine:
+        """State, W1_c, b1_c and x => the weights of backpropagation."""
+        network = self.base.network
+        given = (*state, *frozen_weights(network), self.x)
+        return Routine(given, (*expansion(network), *extra), network.parameters)
+
+
+def expansion(network: Network) -> tuple[Equation, ...]:
+    """W1 = W1_c + (s1 - s1_c) x / |x|^2, and the same with 1 for the bias (claim v)."""
+    s = first_pre_activation(network)
+    frozen = frozen_weights(network)
+    j, i = Index(s.axes[0], "j"), Index(Axis(0), "i")
+    x, a = activated(network, 0), Array("a", 0, ())[()]
+    start = Array("sc", 1, s.axes)
+    rhs = total(i, frozen[0][j, i] * x[i])
+    if len(frozen) > 1:
+        rhs = rhs + frozen[1][j]
+    equations = [
+        Equation(
+            start[j], rhs, Rule.DEFINITION, f"This is `{s.name}` under the weights that `init` was given.", (), "eq. 9"
+        )
+    ]
+    for theta, old in zip((t for t in network.parameters if t.layer == 1), frozen, strict=True):
+        indices = (j, i) if len(theta.axes) == 2 else (j,)
+        along = x[i] if len(theta.axes) == 2 else ONE
+        moved: Expr | Cases = old[indices] + (s[j] - start[j]) * along / a
+        because = f"Every step moved `{theta.name}` along the input, so what `{s.name}` moved by gives it back"
+        if len(frozen) == 1:  # with a bias, a is at least 1
+            because += "; where the input is 0, nothing moved"
+            moved = branches(("a != 0", (Condition(a, "!="),), moved), ("a = 0", (Condition(a, "="),), old[indices]))
+        equations.append(Equation(theta[indices], moved, Rule.EXPANSION, f"{because}.", (start.name,), "claim v"))
+    return tuple(equations)
+
+
+def branches(*rows: tuple[str, tuple[Condition, ...], Any]) -> Cases:
+    """(name, conditions, value) for each row."""
+    return Cases(tuple(Branch(*row) for row in rows))
