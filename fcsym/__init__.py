@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fcsym.closed.costs import cost as cost
     from fcsym.derivation import Derivation as Derivation
     from fcsym.derivation import derive as derive
+    from fcsym.drawing.picture import Picture as Picture
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
     from fcsym.errors import Diverged as Diverged
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
     from fcsym.errors import UndefinedContribution as UndefinedContribution
+    from fcsym.explorer import Explorer as Explorer
+    from fcsym.explorer import explore as explore
     from fcsym.language.activation import Activation as Activation
     from fcsym.language.activation import Piece as Piece
     from fcsym.language.activation import identity as identity
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from fcsym.language.equation import Case as Case
     from fcsym.language.equation import Equation as Equation
     from fcsym.language.equation import Verdict as Verdict
+    from fcsym.networks.drawn import draw as draw
     from fcsym.networks.network import Network as Network
     from fcsym.paper import Audit as Audit
     from fcsym.paper import audit as audit
@@ -46,10 +50,6 @@ if TYPE_CHECKING:
     from fcsym.paper.experiment import run as reproduce  # noqa: F401
     from fcsym.pictures.charts import cost_chart as cost_chart
     from fcsym.pictures.charts import error_chart as error_chart
-    from fcsym.pictures.explorer import Explorer as Explorer
-    from fcsym.pictures.explorer import explore as explore
-    from fcsym.pictures.picture import Picture as Picture
-    from fcsym.pictures.picture import draw as draw
     from fcsym.proof import Proof as Proof
     from fcsym.schemes import Scheme as Scheme
     from fcsym.schemes import scheme as scheme
@@ -70,14 +70,14 @@ _WHERE = {
     "Equation": "language.equation",
     "ExportError": "errors",
     "Experiment": "paper.experiment",
-    "Explorer": "pictures.explorer",
+    "Explorer": "explorer",
     "FcsymError": "errors",
     "Network": "networks.network",
     "MissingTool": "errors",
     "NetworkError": "errors",
-    "Picture": "pictures.picture",
+    "Picture": "drawing.picture",
     "Piece": "language.activation",
-    "Proof": "proof",
+    "Proof": "language.findings",
     "Report": "checking.checker",
     "Scheme": "schemes",
     "SizeError": "errors",
@@ -90,9 +90,9 @@ _WHERE = {
     "cost": "closed.costs",
     "cost_chart": "pictures.charts",
     "derive": "derivation",
-    "draw": "pictures.picture",
+    "draw": "networks.drawn",
     "error_chart": "pictures.charts",
-    "explore": "pictures.explorer",
+    "explore": "explorer",
     "identity": "language.activation",
     "leaky_relu": "language.activation",
     "next_input": "schemes.statements",

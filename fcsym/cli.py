@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fcsym.checking.checker import Report
-    from fcsym.closed.joint import Joint
     from fcsym.derivation import Derivation
     from fcsym.document import Document
     from fcsym.networks.network import Network
+    from fcsym.proof.joint import Joint
     from fcsym.schemes import Scheme
 
 __all__ = ["main"]
@@ -420,7 +420,7 @@ def _joint(options: argparse.Namespace, d: Derivation) -> list[Joint]:
     """The joint patterns with one input and with two, where they are asked for."""
     if not options.joint:
         return []
-    from fcsym.closed.joint import joint
+    from fcsym.proof.joint import joint
 
     with _progress() as step:
         return [joint(d.network, d.order, inputs, step) for inputs in (1, 2)]
@@ -632,7 +632,7 @@ def _export(options: argparse.Namespace) -> int:
     from fcsym.errors import ArgumentError, CompileError, ExportError
     from fcsym.files import file_name
     from fcsym.kernel.export import TARGETS, export
-    from fcsym.language.names import check_name
+    from fcsym.language.spelling import check_name
     from fcsym.schemes import scheme
 
     if options.target not in TARGETS:

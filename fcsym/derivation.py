@@ -23,8 +23,8 @@ from fcsym.networks.network import Network
 if TYPE_CHECKING:
     import sympy
 
+    from fcsym.drawing.picture import Picture
     from fcsym.kernel import Kernel
-    from fcsym.pictures.picture import Picture
     from fcsym.proof import Proof
 
 __all__ = ["Derivation", "derive", "finish"]

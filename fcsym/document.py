@@ -11,7 +11,7 @@ from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
-    from fcsym.pictures.picture import Picture
+    from fcsym.drawing.picture import Picture
 
 __all__ = ["Document"]
 

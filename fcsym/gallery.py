@@ -27,7 +27,6 @@ from fcsym.files import refuse_place, write_text
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.language import text
 from fcsym.language.equation import Equation, Order, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
@@ -167,13 +166,13 @@ def _report(case: Case) -> str:
 def _equation(step: Step) -> dict[str, Any]:
     equation: Equation = step.equation
     return {
-        "number": step.number, "name": equation.name, "equation": text.equation(equation),
+        "number": step.number, "name": equation.name, "equation": str(equation),
         "rule": equation.rule.value, "because": equation.because, "uses": list(step.uses), "cite": equation.cite,
         "verdict": (step.verdict or Verdict.UNDECIDED).value, "note": step.note,
         "cases": [
             {
-                "name": row.branch.name, "when": [text.condition(c) for c in row.branch.when],
-                "value": None if row.branch.value is None else text.expression(row.branch.value),
+                "name": row.branch.name, "when": [str(c) for c in row.branch.when],
+                "value": None if row.branch.value is None else repr(row.branch.value),
                 "verdict": row.verdict.value, "possible": row.possible, "note": row.note,
             }
             for rows in step.rows for row in rows

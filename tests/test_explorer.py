@@ -10,7 +10,7 @@ import pytest
 
 import fcsym
 from fcsym.errors import ArgumentError, FcsymError, MissingTool, SizeError
-from fcsym.language.names import scalar_name
+from fcsym.networks.names import scalar_name
 
 AT = {"w_1": 0.5, "w_2": 0.3, "w_3": 0.8, "w_4": 1.5, "w_5": 1.2, "w_6": 0.9, "x_1": 1.0, "x_2": -1.0, "y_g": 1.5}
 NETWORKS = {
@@ -143,7 +143,7 @@ def test_a_unit_below_a_layer_without_cases_has_no_compensation(above):
 
 
 def test_without_ipywidgets_one_sentence_says_how_to_install_them(monkeypatch):
-    monkeypatch.setattr("fcsym.pictures.explorer.find_spec", lambda name: None)
+    monkeypatch.setattr("fcsym.explorer.find_spec", lambda name: None)
     with pytest.raises(MissingTool, match=r"pip install 'fcsym\[notebook\]'"):
         fcsym.explore(NETWORKS["2-2-1"])
 

@@ -10,13 +10,13 @@ import exact
 import pytest
 import sympy
 
-import fcsym.closed.joint as joint_module
+import fcsym.proof.joint as joint_module
 from fcsym.cli import main
 from fcsym.closed.flip import flips
-from fcsym.closed.joint import MAX_PATTERNS, joint
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.networks.network import Network
+from fcsym.proof.joint import MAX_PATTERNS, joint
 
 
 def pattern_of(network, order, witness):

@@ -12,7 +12,7 @@ from conftest import need
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, MissingTool, NetworkError, SizeError
 from fcsym.language.equation import Cases, Rule, Verdict
-from fcsym.language.names import flat_latex
+from fcsym.networks.names import flat_latex
 from fcsym.networks.network import Network
 from fcsym.render import formula
 from fcsym.render.content import content
@@ -182,7 +182,7 @@ def test_flat_equations_are_the_indexed_ones(order):
     after = d.compile().step(weights, x, target, eta, undefined="nan")
     known = {theta.name: w for theta, w in zip(d.network.parameters, weights, strict=True)}
     known |= {"x": x, "yg": target, "eta": np.array(eta)} | after._asdict()
-    from fcsym.language.names import flat_latex
+    from fcsym.networks.names import flat_latex
 
     arrays = {a.name: a for e in d for a in (*e.operands, *([e.array] if e.defines else [])) if a.name in known}
     elements = [(array, place) for array in arrays.values() for place in np.ndindex(known[array.name].shape)]

@@ -11,12 +11,13 @@ from conftest import NETWORKS, need
 
 import fcsym
 from fcsym.derivation import derive
+from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import Piece, piecewise_linear
 from fcsym.language.equation import Cases
+from fcsym.networks.drawn import draw
 from fcsym.networks.network import Network
 from fcsym.pictures.maps import case_map, case_maps
-from fcsym.pictures.picture import Picture, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -17,12 +17,11 @@ import sympy
 from fcsym.closed.piecewise import Piecewise
 from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.language import names as notation
-from fcsym.language import text
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
+from fcsym.networks.names import scalar_name
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation
@@ -125,7 +124,7 @@ def _written(d: Derivation, condition: Condition, binding: Mapping[Any, int]) ->
     subject = condition.subject
     assert isinstance(subject, Ref)
     name = symbol_name(d, subject.array, tuple(binding[i] for i in subject.indices)).replace("_new", "'")
-    return f"{name} {text.relation(condition)}"
+    return f"{name} {condition.relation} {condition.bound}"
 
 
 def paper_symbols(d: Derivation) -> tuple[str, ...]:
@@ -322,7 +321,7 @@ def _relation(condition: Condition, subject: Any) -> Any:
 
 def symbol_name(d: Derivation, array: Array, position: tuple[int, ...]) -> str:
     """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
-    return notation.scalar_name(d.network, array, position)
+    return scalar_name(d.network, array, position)
 
 
 # --------------------------------------------------------------------------------------------- size estimate

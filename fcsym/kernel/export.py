@@ -29,7 +29,7 @@ from fcsym.kernel.targets.c_file import CTarget
 from fcsym.kernel.targets.jax import JaxTarget
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.torch import TorchTarget
-from fcsym.language.names import check_name
+from fcsym.language.spelling import check_name
 
 if TYPE_CHECKING:
     from fcsym.schemes import Scheme

@@ -21,7 +21,7 @@ from itertools import pairwise
 from numbers import Rational
 
 from fcsym.errors import NetworkError
-from fcsym.language.names import check_name
+from fcsym.language.spelling import check_name
 
 __all__ = [
     "BUILT_IN",

@@ -77,6 +77,9 @@ class Condition:
             case "!=":
                 return bool(value != self.bound)
 
+    def __str__(self) -> str:
+        return f"{self.subject!r} {self.relation} {self.bound}"
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -152,9 +155,13 @@ class Equation:
         return tuple(dict.fromkeys(array for expr in self.expressions for array in arrays_in(expr)))
 
     def __str__(self) -> str:
-        from fcsym.language.text import equation
-
-        return equation(self)
+        if not isinstance(self.rhs, Cases):
+            return f"{self.lhs!r} = {self.rhs!r}"
+        rows = []
+        for branch in self.rhs:
+            value = "undefined" if branch.value is None else repr(branch.value)
+            rows.append(f"  {value}   if {' and '.join(map(str, branch.when))}   ({branch.name})")
+        return f"{self.lhs!r} =\n" + "\n".join(rows)
 
 
 @dataclass(frozen=True, slots=True)

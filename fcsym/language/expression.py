@@ -42,6 +42,7 @@ __all__ = [
     "Pow",
     "Ref",
     "Total",
+    "Written",
     "add",
     "arrays_in",
     "greatest",
@@ -110,9 +111,7 @@ class Expr:
         return power(self, exponent)
 
     def __repr__(self) -> str:
-        from fcsym.language.text import expression
-
-        return expression(self)
+        return _text(self)[0]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -328,3 +327,62 @@ def refs_in(node: Expr) -> Iterator[Ref]:
 def arrays_in(node: Expr) -> tuple[Array, ...]:
     """The arrays that occur, each once, in order of first occurrence."""
     return tuple(dict.fromkeys(ref.array for ref in refs_in(node)))
+
+
+# ------------------------------------------------------------------------------------- how an expression is written
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Written(Expr):
+    """A leaf that is written already: the name of one number, w_5."""
+
+    latex: str
+    width: float  # in ordinary letters
+    text: str
+    atom: bool = True  # False: a power of it needs parentheses in LaTeX
+
+
+_SUM, _PRODUCT, _POWER, _ATOM = range(4)
+
+
+def _text(node: Expr) -> tuple[str, int]:
+    """The text and how tightly its outermost operator binds."""
+    match node:
+        case Number(value):
+            return str(value), _SUM if value < 0 else _PRODUCT if value.denominator != 1 else _ATOM
+        case Written(_, _, text):
+            return text, _ATOM
+        case Ref(array, indices):
+            return array.name + (f"[{', '.join(i.letter for i in indices)}]" if indices else ""), _ATOM
+        case Add(terms):
+            return " + ".join(_at(term, _SUM) for term in terms).replace("+ -", "- "), _SUM
+        case Mul(factors):
+            if isinstance(factors[0], Number) and factors[0].value < 0:
+                lead = () if factors[0].value == -1 else (Number(-factors[0].value),)
+                return "-" + _product((*lead, *factors[1:])), _SUM
+            return _product(factors), _PRODUCT
+        case Pow(base, exponent):
+            return (f"1/{_at(base, _POWER)}" if exponent == -1 else f"{_at(base, _ATOM)}**{exponent}"), _PRODUCT
+        case Total(over, body):
+            return f"sum({', '.join(i.letter for i in over)}: {_text(body)[0]})", _ATOM
+        case Extreme(kind, over, body):
+            return f"{kind}({', '.join(i.letter for i in over)}: {_text(body)[0]})", _ATOM
+        case Apply(activation, argument, derivative):
+            return f"{activation.name}{chr(39) * derivative}({_text(argument)[0]})", _ATOM
+    return object.__repr__(node), _ATOM
+
+
+def _at(node: Expr, level: int) -> str:
+    text, own = _text(node)
+    return text if own >= level else f"({text})"
+
+
+def _product(factors: tuple[Expr, ...]) -> str:
+    above = [f for f in factors if not (isinstance(f, Pow) and f.exponent < 0)]
+    below = [
+        Pow(f.base, -f.exponent) if f.exponent < -1 else f.base
+        for f in factors
+        if isinstance(f, Pow) and f.exponent < 0
+    ]
+    text = "*".join(_at(f, _POWER if len(factors) > 1 else _SUM) for f in above) or "1"
+    return text + "".join("/" + _at(f, _ATOM) for f in below)

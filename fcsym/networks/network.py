@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from fcsym.errors import NetworkError
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, identity, piecewise_linear
 from fcsym.language.expression import Array, Axis
-from fcsym.language.names import check_name
+from fcsym.language.spelling import check_name
 
 __all__ = ["Dense", "Network"]
 
@@ -146,7 +146,7 @@ class Network:
         return Network(self.inputs, layers, self.names)
 
     def _repr_svg_(self) -> str:
-        from fcsym.pictures.picture import draw
+        from fcsym.networks.drawn import draw
 
         return draw(self).svg
 

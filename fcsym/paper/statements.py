@@ -232,7 +232,7 @@ def constant_time(limits: Limits) -> Answer:
 
 def induction(limits: Limits) -> Answer:
     """Whether a network with two hidden layers can be collapsed: where its compensation exists."""
-    from fcsym.closed.joint import witness
+    from fcsym.proof.joint import witness
 
     net = Network.parse("2-2-2-1")
     d = derive(net, "sequential")

@@ -7,12 +7,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Literal
 
 from fcsym.closed.costs import STORED, cost, length
+from fcsym.drawing.chart import Line, Panel, chart
+from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order
 from fcsym.language.expression import Axis
 from fcsym.networks.network import Network
-from fcsym.pictures.chart import Line, Panel, chart
-from fcsym.pictures.picture import Picture
 from fcsym.schemes import every_scheme
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fcsym.drawing.picture import Picture, Region, region_map
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import Array, Ref
-from fcsym.language.names import flat_latex, flat_names, scalar_name
-from fcsym.pictures.picture import Picture, Region, region_map
+from fcsym.networks.names import flat_latex, flat_names, scalar_name
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation

@@ -16,9 +16,22 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
 from fcsym.language.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
-from fcsym.language.expression import Apply, Array, Axis, Expr, Mul, Number, Pow, add, arrays_in, mul, number, power
-from fcsym.language.names import flat_latex, own_names, scalar_name
-from fcsym.language.text import Written
+from fcsym.language.expression import (
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Mul,
+    Number,
+    Pow,
+    Written,
+    add,
+    arrays_in,
+    mul,
+    number,
+    power,
+)
+from fcsym.networks.names import flat_latex, own_names, scalar_name
 from fcsym.render.flat import written_out
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from itertools import product
 from typing import TypeAlias
 
 from fcsym.errors import UnsupportedExpression
-from fcsym.language import text
 from fcsym.language.equation import Branch, Cases, Condition, Equation
 from fcsym.language.expression import (
     Add,
@@ -26,11 +25,11 @@ from fcsym.language.expression import (
     Pow,
     Ref,
     Total,
+    Written,
     add,
     mul,
     power,
 )
-from fcsym.language.text import Written
 from fcsym.render.formula import expression, width
 
 __all__ = ["written_out"]
@@ -84,7 +83,7 @@ def _element(node: Expr, binding: Binding, sizes: Mapping[Axis, int], name: Name
             if len(every) == 1:
                 return every[0]
             listed = ", ".join(map(expression, every))
-            plain = f"{kind}({', '.join(map(text.expression, every))})"
+            plain = f"{kind}({', '.join(map(repr, every))})"
             return Written(rf"\{kind}\left({listed}\right)", 3 + sum(width(each) + 1 for each in every), plain)
         case Apply(phi, argument, derivative):
             return Apply(phi, _element(argument, binding, sizes, name), derivative)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fcsym.language.equation import Branch, Cases, Condition, Equation
-from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, mul
+from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, Written, mul
 from fcsym.language.names import latex_array
-from fcsym.language.text import Written
 
 __all__ = [
     "LINE",

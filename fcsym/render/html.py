@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from fcsym.language import text
+from fcsym.drawing.mathml import mathml, need_mathml, sentence
 from fcsym.language.equation import Cases, Equation, Verdict
 from fcsym.language.expression import Apply
 from fcsym.language.names import latex_array
-from fcsym.pictures.picture import draw
+from fcsym.networks.drawn import draw
 from fcsym.render import formula
 from fcsym.render.content import NOTHING, Chapter, Content, Row, Section, Step, content, counted
-from fcsym.render.save import need_mathml
 
 if TYPE_CHECKING:
     from fcsym.document import Document
+    from fcsym.drawing.picture import Picture
     from fcsym.language.equation import Detail, Notation
     from fcsym.networks.network import Network
-    from fcsym.pictures.picture import Picture
 
-__all__ = ["document", "fragment", "mathml", "need_mathml", "sentence"]
+__all__ = ["document", "fragment"]
 
 _SIGN = {
     Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.ASSUMED: "△", Verdict.CHOSEN: "◆",
@@ -73,7 +71,7 @@ def fragment(d: Document) -> str:
             rows.append(f'<tr><th colspan="2" scope="rowgroup">{escape(title)}</th></tr>')
         for equation in equations:
             number += 1
-            shown = mathml(formula.equation(equation), text.equation(equation))
+            shown = mathml(formula.equation(equation), str(equation))
             rows.append(f"<tr><td>({number})</td><td>{shown}</td></tr>")
     return f'<div style="overflow-x: auto"><table>{"".join(rows)}</table></div>'  # a page of a notebook keeps its width
 
@@ -81,61 +79,9 @@ def fragment(d: Document) -> str:
 # ----------------------------------------------------------------------------------------------------- formulas
 
 
-@cache
-def _converted(latex: str, display: str) -> str:
-    from latex2mathml.converter import convert
-
-    known = _APART.sub(r"\\\\", _upright(latex).replace("{aligned}", "{align*}"))  # it knows no aligned, no \\[1ex]
-    return str(convert(known, display=display))
-
-
-_APART = re.compile(r"\\\\\[[\d.]+ex\]")
-
-
-_MATHRM = re.compile(r"\\(?:mathrm|operatorname)\{([^{}]*)\}('*)")
-
-
-def _upright(latex: str) -> str:
-    r"""\mathrm{d}s => \text{d}s: a single letter in an identifier of MathML is italic, in a text it is not."""
-
-    def text_of(found: re.Match[str]) -> str:
-        words = found[1].replace(r"\_", "_")  # a text in MathML has no escapes
-        return rf"\text{{{words}}}" + ("^{" + r"\prime" * len(found[2]) + "}" if found[2] else "")
-
-    return _MATHRM.sub(text_of, latex)
-
-
-_MINUS, _SIGNED = (f"<mo>&#x0003D;</mo><mo{form}>&#x02212;</mo>" for form in ("", ' form="prefix"'))
-_PRIME = "<mi>&#x02032;</mi>"
-_LOW_PRIME = '<mpadded voffset="-.28em" height="-.28em"><mi mathsize="130%">&#x02032;</mi></mpadded>'
-"""A prime stands high already, and would stand too high and be too small in a superscript."""
-
-
-def mathml(latex: str, spoken: str, display: str = "block") -> str:
-    """A formula, with its plain text for programs that read no MathML."""
-    made = _converted(latex, display).replace(_PRIME, _LOW_PRIME).replace(_MINUS, _SIGNED)
-    return made.replace("<math ", f'<math alttext="{escape(" ".join(spoken.split()))}" ', 1)
-
-
 def _box(latex: str, spoken: str) -> str:
     """A formula in a box of its own, which scrolls where it is too wide."""
     return f'<div class="formula scroll" tabindex="0" role="group" aria-label="equation">{mathml(latex, spoken)}</div>'
-
-
-def sentence(parts: Iterable[tuple[bool, str]]) -> str:
-    """A sentence; a comma after a formula stays on its line."""
-    found: list[str] = []
-    after_formula = False
-    for is_math, part in parts:
-        if is_math:
-            found.append(mathml(part, part, "inline"))
-        else:
-            kept = part[:1] if after_formula and part[:1] in set(",.;:)") else ""
-            if kept:
-                found[-1] = f'<span class="keep">{found[-1]}{kept}</span>'
-            found.append(escape(part[len(kept) :]).replace("-&gt;", "→"))
-        after_formula = is_math
-    return "".join(found)
 
 
 def _prose(text_: str, page: Content) -> str:
@@ -289,7 +235,7 @@ def _step(step: Step, page: Content, level: int) -> Iterator[str]:
 
 def _spoken(written: Sequence[Equation], left: bool = False) -> str:
     """The plain text of equations, or of their left-hand sides."""
-    return ", ".join(text.expression(item.lhs) if left else text.equation(item) for item in written)
+    return ", ".join(repr(item.lhs) if left else str(item) for item in written)
 
 
 def _display(written: Sequence[Equation]) -> str:
@@ -304,19 +250,19 @@ def _below_each_other(lines: Sequence[str]) -> str:
 
 
 def _case_table(written: Equation, rows: Sequence[Row], page: Content) -> Iterator[str]:
-    left, spoken = formula.expression(written.lhs), text.expression(written.lhs)
+    left, spoken = formula.expression(written.lhs), repr(written.lhs)
     yield '<div class="scroll" tabindex="0" role="group" aria-label="case table">\n<table>'
     yield f"<caption>{mathml(left, spoken, 'inline')}, case by case</caption>"
     columns = ["case", "where", "value", "verdict", *(["remark"] if any(row.note for row in rows) else [])]
     yield "<thead><tr>" + "".join(f'<th scope="col">{column}</th>' for column in columns) + "</tr></thead>\n<tbody>"
     for row in rows:
-        when = ", ".join(text.condition(c) for c in row.branch.when)
+        when = ", ".join(str(c) for c in row.branch.when)
         value = row.branch.value
         cells = [
             f'<th scope="row">{sentence(formula.case_name(row.branch.name))}</th>',
             f'<td class="formula-cell">{mathml(formula.conditions(row.branch.when), when, "inline")}</td>',
             '<td class="formula-cell">'
-            + ("undefined" if value is None else mathml(_value(row), text.expression(value), "inline"))
+            + ("undefined" if value is None else mathml(_value(row), repr(value), "inline"))
             + "</td>",
             f"<td>{_mark(row.verdict)}</td>",
         ]
@@ -404,7 +350,7 @@ def _closed_forms(page: Content) -> Iterator[str]:
     for form in page.closed:
         case = f"{sentence(formula.case_name(form.case))}, " if form.case else ""
         yield f'<div class="step"><p class="small soft">{case}from {_link(form.number)} {_mark(form.verdict)}</p>'
-        yield f"{_box(formula.equation(form.equation), text.equation(form.equation))}</div>"
+        yield f"{_box(formula.equation(form.equation), str(form.equation))}</div>"
     yield "</section>"
 
 

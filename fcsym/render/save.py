@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fcsym.errors import ArgumentError, MissingTool
+from fcsym.drawing.mathml import need_mathml
+from fcsym.errors import ArgumentError
 from fcsym.files import file_name, refuse_place, write_bytes, write_text
 
 if TYPE_CHECKING:
     from fcsym.document import Document
     from fcsym.language.equation import Detail, Notation
 
-__all__ = ["ENDINGS", "need_mathml", "save", "writable"]
+__all__ = ["ENDINGS", "save", "writable"]
 
 ENDINGS = (".tex", ".html", ".pdf")
-
-
-def need_mathml() -> None:
-    """Raise MissingTool where formulas cannot be made for HTML."""
-    if find_spec("latex2mathml") is None:
-        raise MissingTool("An .html page needs the package latex2mathml: install it with pip install 'fcsym[html]'.")
 
 
 def _need_engine() -> None:

@@ -9,15 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fcsym.language import text
 from fcsym.language.equation import Case, Verdict
 from fcsym.render.content import NOTHING, Step, content
 
 if TYPE_CHECKING:
     from fcsym.checking.checker import Report
-    from fcsym.closed.joint import Joint
     from fcsym.document import Document
     from fcsym.proof import Proof
+    from fcsym.proof.joint import Joint
 
 __all__ = ["cases", "checks", "document", "joint", "plain", "refutations", "table"]
 
@@ -69,7 +68,7 @@ def _equations(title: str, steps: Sequence[Step]) -> RenderableType:
         e = step.equation
         why = f"{e.rule.value}: {plain(e.because)}" + (f" Uses{_numbers(step.uses)}." if step.uses else "")
         verdict = Text("") if step.verdict is None else _verdict(step.verdict)
-        result.add_row(str(step.number), Text(text.equation(e)), Text(why), Text(e.cite), verdict)
+        result.add_row(str(step.number), Text(str(e)), Text(why), Text(e.cite), verdict)
     return result
 
 

@@ -19,11 +19,12 @@ import numpy as np
 
 from fcsym.closed.closed_form import paper_symbols
 from fcsym.derivation import derive
+from fcsym.drawing.mathml import mathml, need_mathml, sentence
+from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError, MissingTool, SizeError
 from fcsym.language.equation import Branch, Cases, Equation, Order
-from fcsym.language.expression import Number, Ref
-from fcsym.language.names import flat_latex, scalar_name
-from fcsym.language.text import Written
+from fcsym.language.expression import Number, Ref, Written
+from fcsym.networks.names import flat_latex, scalar_name
 from fcsym.networks.network import Network
 from fcsym.pictures.maps import (
     arrays_of,
@@ -35,7 +36,6 @@ from fcsym.pictures.maps import (
     value_ends,
     values_given,
 )
-from fcsym.pictures.picture import Picture
 from fcsym.render import formula
 from fcsym.render.content import MAX_FLAT, element
 
@@ -90,13 +90,12 @@ class Still:
     quantities: tuple[Quantity, ...]
 
     def _repr_html_(self) -> str | None:
-        from fcsym.render import html
 
         try:
-            html.need_mathml()
-            lines = [f"<p>{html.sentence(self.picture.caption)}</p>"] if self.picture.caption else []
+            need_mathml()
+            lines = [f"<p>{sentence(self.picture.caption)}</p>"] if self.picture.caption else []
             lines.append(f"<p>{self.case.replace('->', '→')}</p>")
-            lines += [f"<p>{html.mathml(q.latex, q.plain)}</p>" for q in self.quantities]
+            lines += [f"<p>{mathml(q.latex, q.plain)}</p>" for q in self.quantities]
         except MissingTool:
             return None
         return f"<div>{self.picture.svg}{''.join(lines)}</div>"

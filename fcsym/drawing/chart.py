@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from math import floor, isfinite, log10
 
-from fcsym.pictures.picture import Picture, framed, label, rounded
+from fcsym.drawing.picture import Picture, framed, label, rounded
 
 __all__ = ["Line", "Panel", "chart"]
 

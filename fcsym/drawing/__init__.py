@@ -1,0 +1,1 @@
+"""What pictures are made of, as SVG: frames, names, regions and lines; it knows no network and no derivation."""
