@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fcsym.checking.checker import Report as Report
     from fcsym.checking.checker import check as check
+    from fcsym.checking.report import Report as Report
     from fcsym.closed.costs import Cost as Cost
     from fcsym.closed.costs import cost as cost
     from fcsym.derivation import Derivation as Derivation
@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from fcsym.pictures.charts import cost_chart as cost_chart
     from fcsym.pictures.charts import error_chart as error_chart
     from fcsym.proof import Proof as Proof
-    from fcsym.schemes import Scheme as Scheme
-    from fcsym.schemes import scheme as scheme
-    from fcsym.schemes.statements import collapse as collapse
-    from fcsym.schemes.statements import next_input as next_input
+    from fcsym.training import Scheme as Scheme
+    from fcsym.training import collapse as collapse
+    from fcsym.training import next_input as next_input
+    from fcsym.training import scheme as scheme
 
 __version__ = "0.1.0"
 
@@ -78,15 +78,15 @@ _WHERE = {
     "Picture": "drawing.picture",
     "Piece": "language.activation",
     "Proof": "language.findings",
-    "Report": "checking.checker",
-    "Scheme": "schemes",
+    "Report": "checking.report",
+    "Scheme": "training",
     "SizeError": "errors",
     "GateEvent": "errors",
     "UndefinedContribution": "errors",
     "Verdict": "language.equation",
     "audit": "paper",
     "check": "checking.checker",
-    "collapse": "schemes.statements",
+    "collapse": "training",
     "cost": "closed.costs",
     "cost_chart": "pictures.charts",
     "derive": "derivation",
@@ -95,11 +95,11 @@ _WHERE = {
     "explore": "explorer",
     "identity": "language.activation",
     "leaky_relu": "language.activation",
-    "next_input": "schemes.statements",
+    "next_input": "training",
     "piecewise_linear": "language.activation",
     "relu": "language.activation",
     "reproduce": "paper.experiment:run",
-    "scheme": "schemes",
+    "scheme": "training",
 }
 
 __all__ = ["__version__", *_WHERE]

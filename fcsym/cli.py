@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fcsym.checking.checker import Report
+    from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
+    from fcsym.deriving.record import Record
     from fcsym.document import Document
     from fcsym.networks.network import Network
     from fcsym.proof.joint import Joint
-    from fcsym.schemes import Scheme
+    from fcsym.training import Scheme
 
 __all__ = ["main"]
 
@@ -188,7 +189,7 @@ def _derivation(options: argparse.Namespace) -> Derivation:
     return derive(_network(options), options.order, options.slope_at_kink)
 
 
-def _trials(options: argparse.Namespace, d: Derivation) -> int:
+def _trials(options: argparse.Namespace, d: Record) -> int:
     """1000 points, or as many as a large network can be checked on in a few seconds."""
     if options.trials is not None:
         return int(options.trials)
@@ -276,7 +277,7 @@ def _options_of_file(options: argparse.Namespace, document: Document) -> dict[st
 
 def _derive_scheme(options: argparse.Namespace) -> int:
     """The same for a scheme: its four derivations, and training beside autodiff."""
-    from fcsym.schemes import scheme
+    from fcsym.training import scheme
 
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
     of_file = _options_of_file(options, s)
@@ -488,7 +489,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _check_scheme(options: argparse.Namespace) -> int:
     from fcsym.render import terminal
-    from fcsym.schemes import scheme
+    from fcsym.training import scheme
 
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
     report, passed = _trained(s, options, options.steps)
@@ -633,7 +634,7 @@ def _export(options: argparse.Namespace) -> int:
     from fcsym.files import file_name
     from fcsym.kernel.export import TARGETS, export
     from fcsym.language.spelling import check_name
-    from fcsym.schemes import scheme
+    from fcsym.training import scheme
 
     if options.target not in TARGETS:
         raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")

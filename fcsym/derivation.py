@@ -1,23 +1,16 @@
-"""A derivation: the ordered list of equations, and the readings of it.
-
-Network -> forward equations -> adjoint -> update(order) -> contribution  =  Derivation
-"""
+"""A derivation as people use it: the ordered list of equations, and every reading of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from fcsym.deriving.contribution import compensation, increments, integrated
-from fcsym.deriving.forward import forward
-from fcsym.deriving.update import step
+from fcsym.deriving.pipeline import one_step
+from fcsym.deriving.record import Record
 from fcsym.document import Document
-from fcsym.errors import ArgumentError
-from fcsym.language.algebra import rename, tidy, tidy_bound
-from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Order
-from fcsym.language.expression import Array, Axis, Expr, Ref
+from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
@@ -25,9 +18,9 @@ if TYPE_CHECKING:
 
     from fcsym.drawing.picture import Picture
     from fcsym.kernel import Kernel
-    from fcsym.proof import Proof
+    from fcsym.language.findings import Proof
 
-__all__ = ["Derivation", "derive", "finish"]
+__all__ = ["Derivation", "derive"]
 
 
 def derive(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Derivation:
@@ -43,123 +36,13 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
     >>> print(d["delta1"])
     delta1[i] = g1[i]*sum(k: W2_new[k, i]*delta2[k])
     """
-    if not isinstance(network, Network):
-        raise ArgumentError(
-            f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
-        )
-    if order not in get_args(Order):
-        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose simultaneous or sequential.")
-    if slope_at_kink is not None:
-        network = network.with_slope_at_kink(slope_at_kink)
-    passed = forward(network)
-    learned = step(passed, network.parameters, order)
-    carried = increments(passed, learned)
-    known = {equation.name: equation for equation in (*passed, *learned, *carried)}
-    equations = (*known.values(), *compensation(network), *integrated(network, known, order))
-    return Derivation(network, order, finish(network, equations))
+    found = one_step(network, order, slope_at_kink)
+    return Derivation(found.network, found.order, found.equations)
 
 
-def finish(network: Network, equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
-    """Equations as readers want them: their index letters, and `uses` completed."""
-    defined = frozenset(equation.name for equation in equations if equation.defines)
-    return tuple(_finish(equation, network, defined) for equation in equations)
-
-
-def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:
-    """Reader's index letters, and `uses` completed by what the right-hand side mentions."""
-    output = Axis(len(network.layers))
-    assert isinstance(equation.lhs, Ref)
-    names = tidy(equation.lhs.indices, output)
-    used = frozenset(index.letter for index in names.values())
-
-    def letters(node: Expr) -> Expr:
-        return tidy_bound(rename(node, names), used, output)
-
-    rhs: Expr | Cases
-    if isinstance(equation.rhs, Cases):
-        rhs = Cases(
-            tuple(
-                Branch(
-                    branch.name,
-                    tuple(Condition(letters(c.subject), c.relation, c.bound) for c in branch.when),
-                    None if branch.value is None else letters(branch.value),
-                    branch.status,
-                    branch.note,
-                )
-                for branch in equation.rhs
-            )
-        )
-    else:
-        rhs = letters(equation.rhs)
-    mentioned = (array.name for array in equation.operands if array.name in defined)
-    uses = tuple(dict.fromkeys((*mentioned, *(name for name in equation.uses if name in defined))))
-    return replace(equation, lhs=letters(equation.lhs), rhs=rhs, uses=uses)
-
-
-@dataclass(frozen=True)
-class Derivation(Document):
+@dataclass(frozen=True, repr=False)
+class Derivation(Record, Document):
     """The equations of one step, each after those it uses, and every reading of them."""
-
-    network: Network
-    order: Order
-    equations: tuple[Equation, ...]
-
-    @cached_property
-    def by_name(self) -> Mapping[str, Equation]:
-        """The equations by their ASCII names."""
-        return {equation.name: equation for equation in self.equations}
-
-    def __getitem__(self, name: str) -> Equation:
-        """The equation of that name: d["p"], d["ds1"], d["W2'"]. A name without a layer means the last hidden one."""
-        return self.by_name[self.resolve(name)]
-
-    def __iter__(self) -> Iterator[Equation]:
-        return iter(self.equations)
-
-    def __len__(self) -> int:
-        return len(self.equations)
-
-    def resolve(self, name: object, layer: int | None = None) -> str:
-        """A name as people write it => the name of an equation; ArgumentError, and KeyError, when there is none."""
-        wanted = str(name).strip().replace("'", "_new")
-        depth = len(self.network.layers)
-        if wanted in ("dE_dY", "dE_dy", "delta_y"):
-            wanted = f"delta{depth}"
-        head, after = (wanted.removesuffix("_new"), "_new") if wanted.endswith("_new") else (wanted, "")
-        layers = [layer] if layer is not None else [depth - 1, depth, depth - 2]
-        candidates = [wanted] if layer is None else []
-        candidates += [f"{head}{n}{after}" for n in layers]
-        if head == "dv" and after:  # the paper writes dv', which is the change from v^c
-            candidates += [f"dv{n}" for n in layers]
-        for candidate in candidates:
-            if candidate in self.by_name:
-                return candidate
-        where = f" in layer {layer}" if layer is not None else ""
-        raise UnknownQuantity(
-            f"The derivation of {self.network} has no quantity {str(name)[:40]!r}{where}: "
-            f"choose one of {', '.join(self.by_name)}."
-        )
-
-    @property
-    def assumptions(self) -> tuple[str, ...]:
-        """What is taken for granted, in sentences."""
-        result = [
-            "The input `x` and the target `y_g` are the same before and after the step.",
-            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
-        ]
-        if self.order == "sequential":
-            result.append(
-                "The order is sequential: the error passes through weights already updated, with old activations, old "
-                "gates and the old output error."
-            )
-        else:
-            result.append("The order is simultaneous: the error passes through the old weights.")
-        if "P" in self.by_name:
-            because = self.by_name["P"].because
-            result.append(f"For `P` only: {because[0].lower()}{because[1:]}")
-        return tuple(result)
-
-    # ------------------------------------------------------------------------------------------- readings
 
     @cached_property
     def proof(self) -> Proof:
@@ -178,29 +61,9 @@ class Derivation(Document):
         return prove(self, progress)
 
     @property
-    def title(self) -> str:
-        """What the list is about."""
-        return f"{self.network}, {self.order} order"
-
-    @property
-    def heading(self) -> str:
-        """The title of a document."""
-        return f"One training step of {self.title}"
-
-    @property
     def lists(self) -> tuple[Derivation, ...]:
         """The lists of equations that a document shows: this one."""
         return (self,)
-
-    @property
-    def function(self) -> str:
-        """The name of the function that the list is, in a scheme; "" for a derivation that is none."""
-        return ""
-
-    @property
-    def signature(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """What a scheme's function is given and what it returns; nothing for a derivation that is none."""
-        return (), ()
 
     def kernel_source(self) -> str:
         """The source of the NumPy kernel; raises CompileError where there is none."""
@@ -253,15 +116,3 @@ class Derivation(Document):
         from fcsym.render.terminal import document
 
         return document(self)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        return "\n".join([self.title, *(f"  {equation}" for equation in self.equations)])
-
-
-class UnknownQuantity(ArgumentError, KeyError):
-    """No equation has that name."""
-
-    __str__ = Exception.__str__

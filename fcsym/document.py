@@ -10,7 +10,7 @@ from fcsym.language.equation import Detail, Equation, Notation
 from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.deriving.readable import Readable
     from fcsym.drawing.picture import Picture
 
 __all__ = ["Document"]
@@ -21,7 +21,7 @@ class Document(ABC):
 
     @property
     @abstractmethod
-    def lists(self) -> tuple[Derivation, ...]:
+    def lists(self) -> tuple[Readable, ...]:
         """The lists of equations that are shown, in order; all of one network."""
 
     @property

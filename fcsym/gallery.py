@@ -31,8 +31,7 @@ from fcsym.language.equation import Equation, Order, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
 from fcsym.render.content import Content, Step, content
-from fcsym.schemes import Scheme, scheme
-from fcsym.schemes.statements import next_input
+from fcsym.training import Scheme, next_input, scheme
 
 __all__ = ["GENERATED", "MEND", "WRITERS", "Case", "Spec", "build", "flaws", "read", "write"]
 

@@ -15,8 +15,7 @@ from fcsym.derivation import derive
 from fcsym.errors import MissingTool
 from fcsym.language.equation import Cases
 from fcsym.networks.network import Network
-from fcsym.schemes import scheme
-from fcsym.schemes.statements import collapse
+from fcsym.training import collapse, scheme
 
 PAPER = derive(Network.parse("2-2-1"), "sequential")
 DEEP = Network.mlp([3, 3, 2, 3, 2], ["leaky_relu", "gelu", "relu"], bias=True)

@@ -14,10 +14,10 @@ from conftest import NETWORKS, ORDERS, exists, need
 
 import fcsym
 from fcsym.kernel import native, neutral
+from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.bound import Bound, BoundNumbers
 from fcsym.kernel.export import export
 from fcsym.kernel.lower import lower_scheme
-from fcsym.kernel.scheme import SchemeKernel
 from fcsym.kernel.targets.c import parameters_of
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.numpy import is_straight
@@ -136,7 +136,7 @@ def test_every_way_of_calling_gives_the_same(net, name):
         pytest.skip("the scheme does not exist for this network")
     s = fcsym.scheme(network, name, order="sequential")
     c, numpy = s.compile("c"), s.compile("numpy")
-    assert type(c) is not SchemeKernel
+    assert type(c) is not ArrayKernel
     rng = np.random.default_rng(2)
     weights, x, _ = drawn(network, rng, (37,))
     xs = np.stack([x] * 5) if s.single_input else rng.normal(size=(5, 37, network.inputs))
@@ -400,7 +400,7 @@ def test_without_a_compiler_one_line_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "")
     with pytest.warns(RuntimeWarning, match="No C compiler was found") as caught:
         kernel = SOURCE.compile("c")
-    assert len(caught) == 1 and "\n" not in str(caught[0].message) and type(kernel) is SchemeKernel
+    assert len(caught) == 1 and "\n" not in str(caught[0].message) and type(kernel) is ArrayKernel
     assert kernel.step(kernel.init([[[1.0]], [[1.0]]]), [1.0], [0.0], 0.5).W1.item() == 0.5
 
 

@@ -16,8 +16,8 @@ from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Verdict
 from fcsym.networks.network import Network
 from fcsym.render.content import NOTHING, content
-from fcsym.schemes import SCHEMES, scheme
-from fcsym.schemes.statements import collapse, next_input
+from fcsym.schemes import SCHEMES
+from fcsym.training import collapse, next_input, scheme
 
 ODD = {
     "2-2-1": Network.parse("2-2-1"),

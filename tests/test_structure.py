@@ -1,9 +1,10 @@
-"""Which module may know which: the layers of the program, read off the imports."""
+"""Which room may know which: the layers of the program, read off its imports."""
 
 from __future__ import annotations
 
 import ast
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,62 +13,124 @@ import fcsym
 
 ROOT = Path(fcsym.__file__).parent
 
-# what a folder, or a file beside the folders, may import when it is imported
+# What a folder, or a file beside the folders, may import: anywhere in it, for types and inside functions, too.
 LANGUAGE = {"errors", "language"}
+NETWORKS = LANGUAGE | {"networks"}
+LISTS = NETWORKS | {"deriving", "schemes"}
+READINGS = {"proof", "render", "kernel", "closed", "pictures", "checking"}
+FACES = {"derivation", "document", "training"}
 MAY = {
     "errors": set(),
-    "language": {"errors", "networks"},
     "files": {"errors"},
-    "networks": LANGUAGE | {"pictures"},
-    "deriving": LANGUAGE | {"networks"},
-    "document": LANGUAGE,
-    "derivation": LANGUAGE | {"deriving", "document", "networks"},
-    "schemes": LANGUAGE | {"deriving", "derivation", "document", "networks"},
-    "closed": LANGUAGE | {"deriving", "derivation", "networks"},
-    "checking": LANGUAGE | {"networks"},
-    "proof": LANGUAGE | {"deriving", "networks"},
-    "render": LANGUAGE | {"files", "pictures"},
-    "pictures": LANGUAGE | {"closed", "derivation", "files", "networks", "render", "schemes"},
-    "kernel": LANGUAGE | {"checking", "files", "networks"},
-    "paper": LANGUAGE | {"checking", "closed", "derivation", "files", "kernel", "networks", "proof", "schemes"},
-    "gallery": LANGUAGE | {"closed", "derivation", "files", "kernel", "networks", "render", "schemes"},
+    "language": {"errors"},
+    "drawing": LANGUAGE | {"files"},
+    "networks": LANGUAGE | {"drawing"},
+    "deriving": NETWORKS | {"drawing"},
+    "schemes": NETWORKS | {"deriving"},
+    "closed": LISTS,
+    "proof": LISTS,
+    "render": LISTS | {"drawing", "files"},
+    "pictures": LISTS | {"closed", "drawing"},
+    "checking": NETWORKS,
+    "kernel": LISTS | {"checking", "files"},
+    "document": {"deriving", "drawing", "errors", "language", "render"},
+    "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
+    "training": LISTS | {"derivation", "document", "drawing"} | READINGS,
+    "explorer": LISTS | FACES | READINGS | {"drawing"},
+    "paper": LISTS | FACES | READINGS | {"files"},
+    "gallery": LISTS | FACES | READINGS | {"files"},
 }
+ABOVE_ALL = {"__init__", "__main__", "cli"}
+
+FILES = sorted(ROOT.rglob("*.py"))
 
 
-def part(name):
-    return name.split(".")[1] if name.startswith("fcsym.") else None
+def module(path):
+    """The dotted name within the package; a folder's own file has the folder's name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {module(path) for path in FILES}
 
 
 def imports(path):
-    """Modules imported at run time when the file is imported."""
+    """Every module that a file imports anywhere: at its top, for types only, or inside a function."""
     found = set()
-    tree = ast.parse(path.read_text())
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are written from the package on"
             found.add(node.module)
-            if node.module == "fcsym":
-                found |= {f"fcsym.{alias.name}" for alias in node.names}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return found
 
 
-FILES = sorted(ROOT.rglob("*.py"))
+def within(path):
+    """The modules of the package among them; where a file of a folder is imported, the file and not the folder."""
+    named = {name.removeprefix("fcsym.") for name in imports(path) if name.startswith("fcsym.")} & MODULES
+    return {name for name in named if not any(other.startswith(f"{name}.") for other in named)} - {module(path)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_import_only_what_their_layer_may(path):
-    own = path.relative_to(ROOT).with_suffix("").parts[0]
-    if own in ("__init__", "__main__", "cli"):
-        return
-    known = {part(name) for name in imports(path)} - {None, own, "__version__"}
-    assert known <= MAY[own]
+def circle(graph):
+    """A circle in the graph, or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as found:
+        return found.args[1]
+    return None
+
+
+def room(name):
+    return name.split(".")[0]
+
+
+def rooms(graph):
+    """The same graph between folders, and files beside them."""
+    result = {}
+    for name, known in graph.items():
+        result.setdefault(room(name), set()).update({room(other) for other in known} - {room(name)})
+    return result
+
+
+GRAPH = {module(path): within(path) for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_a_room_imports_only_what_it_may(path):
+    own = room(module(path))
+    if own not in ABOVE_ALL:
+        assert {room(name) for name in within(path)} - {own} <= MAY[own]
+
+
+def test_there_is_no_circle_between_files_or_between_folders():
+    assert circle(GRAPH) is None
+    assert circle(rooms(GRAPH)) is None
+
+
+def test_a_circle_would_be_found():
+    graph = {**GRAPH, "language.expression": GRAPH["language.expression"] | {"proof.expanded"}}
+    assert {"language.expression", "proof.expanded"} <= set(circle(graph))
+    assert {"language", "proof"} <= set(circle(rooms(graph)))
+
+
+def test_an_import_for_types_or_inside_a_function_counts(tmp_path):
+    for text in (
+        "if TYPE_CHECKING:\n    from fcsym.kernel import Kernel",
+        "def f():\n    from fcsym.kernel import Kernel",
+    ):
+        path = ROOT / "language" / "x.py"
+        made = tmp_path / "x.py"
+        made.write_text(text)
+        assert "fcsym.kernel" in imports(made)
+        assert not path.exists()
 
 
 def test_readings_do_not_know_each_other():
     for own in ("proof", "render", "kernel", "closed"):
-        assert not MAY[own] & {"proof", "render", "kernel", "closed"}
-    assert not MAY["checking"] & {"deriving", "schemes", "proof", "kernel", "derivation"}
+        assert not MAY[own] & ({"proof", "render", "kernel", "closed"} | FACES)
+    assert not MAY["checking"] & {"deriving", "schemes", "proof", "kernel"}
 
 
 def test_renderers_and_kernels_do_no_algebra():

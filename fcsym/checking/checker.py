@@ -10,110 +10,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation, phi_of, slope_of
+from fcsym.checking.points import MAX_NUMBERS, Points, activate, lattice, pre_activations
+from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Cases, Condition, Equation, Order
 from fcsym.language.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Total
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
-    from fcsym.schemes import Scheme
+    from fcsym.checking.subject import Derived, Trained
 
 __all__ = ["Report", "Row", "check", "lattice"]
 
 _Array = npt.NDArray[Any]
 MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
-ULPS = 16
 _AFTER_P = ("p", "r", "y_front")  # nan where a unit has no compensation
-MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
 _ROUNDS = 20  # how often points are drawn anew for a case that none has reached yet
 
 
-class Points(NamedTuple):
-    """Networks, inputs, targets and step sizes, with one leading axis."""
-
-    weights: list[_Array]
-    x: _Array
-    target: _Array
-    eta: _Array
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One quantity in one case: how many numbers were compared, and the worst of them."""
-
-    quantity: str
-    case: str
-    points: int
-    worst: float  # the absolute error where error / bound is largest
-    bound: float  # 16 eps times the sum of absolute terms there
-    where: Mapping[str, Any]  # which element, from 1, and all numbers of the point where they are few
-    impossible: bool = False
-
-    @property
-    def ratio(self) -> float:
-        """The worst error in units of its bound."""
-        if self.worst == 0:
-            return 0.0
-        return self.worst / self.bound if self.bound else float("inf")
-
-    @property
-    def passed(self) -> bool:
-        """Some points, all within the bound; or none, where that is proved."""
-        return self.ratio <= 1 if self.points else self.impossible
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of a check."""
-
-    network: str
-    order: str
-    against: str  # the order of the oracle
-    trials: int
-    seed: int
-    dtype: str
-    rows: tuple[Row, ...]
-    left_out: int = 0  # points at which rounding decides a gate, or that overflow: nothing can be said there
-    steps: int = 1
-
-    @property
-    def passed(self) -> bool:
-        """Every row passed, and something was compared at all."""
-        return self.points > 0 and all(row.passed for row in self.rows)
-
-    @cached_property
-    def worst(self) -> Row:
-        """The row with the largest error in units of its bound."""
-        return max(self.rows, key=lambda row: (not row.passed, row.ratio))
-
-    @property
-    def points(self) -> int:
-        """How many numbers were compared."""
-        return sum(row.points for row in self.rows)
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __str__(self) -> str:
-        lines = [f"{self.network}, {self.order} order, against {self.against} autodiff, {self.dtype}"]
-        for row in self.rows:
-            mark = "ok  " if row.passed else "FAIL"
-            note = "cannot occur" if row.impossible and not row.points else f"{row.ratio:.3g} of the bound"
-            lines.append(f"  {mark} {row.quantity:8} {row.case:32} {row.points:9} points  {note}")
-        return "\n".join(lines)
-
-
 def check(
-    target: Derivation | Scheme, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
+    target: Derived | Trained, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
     dtype: npt.DTypeLike = np.float64, points: Points | None = None, steps: int = 100,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:  # fmt: skip
@@ -141,10 +63,11 @@ def check(
     if hasattr(target, "parts"):
         from fcsym.checking.trajectory import check_scheme
 
-        return check_scheme(cast("Scheme", target), trials, seed, steps, against, dtype, progress)
-    network, kernel = target.network, target.compile("numpy")
-    order: Order = against or target.order
-    tally = _Tally(target, np.dtype(dtype))
+        return check_scheme(cast("Trained", target), trials, seed, steps, against, dtype, progress)
+    derived = cast("Derived", target)
+    network, kernel = derived.network, derived.compile("numpy")
+    order: Order = against or derived.order
+    tally = _Tally(derived, np.dtype(dtype))
     rng, eps = np.random.default_rng(seed), float(np.finfo(dtype).eps)
     draws = iter([("given", points)]) if points is not None else _draws(network, rng, trials, eps)
     for label, batch in draws:
@@ -156,7 +79,7 @@ def check(
             if not tally.missing:
                 break
             progress("cases not reached yet")
-            for batch in _aimed(target, tally.missing, kernel, rng, min(trials, 1000)):
+            for batch in _aimed(derived, tally.missing, kernel, rng, min(trials, 1000)):
                 tally.compare(kernel, order, batch)
             if tally.missing:
                 for _, batch in _draws(network, rng, trials, eps):
@@ -216,26 +139,6 @@ def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
     return Points(weights, x, rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count))
 
 
-def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
-    """Small integers, sparse: sums and products are exact, and s = 0 and s' = 0 come up often."""
-    weights = []
-    for array in network.parameters:
-        shape = network.shape(array)
-        deep = len(network.layers) > 3  # in sequential order a step grows like the square of the layer above
-        density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
-        values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
-        values = values * (rng.random((count, *shape)) < density)
-        if array.layer == 1:
-            values[1::4] /= 2  # halves, for kinks and zeros that are no integers
-        weights.append(values)
-    x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
-    x[:, 0] = np.where((x == 0).all(axis=1), 1.0, x[:, 0])
-    eta = rng.choice([0.5, 1.0], size=count)
-    points = Points(weights, x, np.zeros((count, network.widths[-1])), eta)
-    error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
-    return points._replace(target=_pre_activations(network, points)[-1] - error)
-
-
 def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: int, eps: float) -> Points:
     """Random networks in which one unit of a hidden layer is near a kink, down to where rounding would decide its gate.
 
@@ -248,8 +151,8 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
             weight[::2] = np.abs(weight[::2])
     unit = rng.integers(network.widths[layer + 1], size=count)
     position = [array.name for array in network.parameters].index(f"W{layer + 1}")
-    s = _pre_activations(network, points)[layer]
-    source = points.x if layer == 0 else _activate(network, layer - 1, _pre_activations(network, points)[layer - 1])
+    s = pre_activations(network, points)[layer]
+    source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
     norm = np.sum(source**2, axis=-1)
     kinks = [float(kink) for kink in network.layers[layer].activation.kinks] or [0.0]
     near = 10 ** rng.uniform(np.log10(eps) + 3.5, -2, size=count) * rng.choice([-1.0, 1.0], size=count)
@@ -262,7 +165,7 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
 
 
 def _aimed(
-    derivation: Derivation, missing: Sequence[tuple[str, str]], kernel: Any, rng: np.random.Generator, count: int
+    derivation: Derived, missing: Sequence[tuple[str, str]], kernel: Any, rng: np.random.Generator, count: int
 ) -> Iterator[Points]:
     """For each case that none has reached: random networks with the step size that brings a unit there.
 
@@ -321,33 +224,10 @@ def _range(when: Sequence[Condition], after: bool) -> tuple[float, float]:
     return lower, upper
 
 
-def _activate(network: Network, layer: int, s: _Array) -> _Array:
-    phi = network.layers[layer].activation
-    if phi.is_smooth:
-        return phi_of(phi, s)
-    result = float(phi.pieces[0].slope) * s + float(phi.pieces[0].intercept)
-    for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
-        result = np.where(s > float(kink), float(piece.slope) * s + float(piece.intercept), result)
-    return result
-
-
-def _pre_activations(network: Network, points: Points) -> list[_Array]:
-    result, v, given = [], points.x, iter(points.weights)
-    for n, layer in enumerate(network.layers):
-        s = np.matvec(next(given), v)
-        s = s + next(given) if layer.bias else s
-        result.append(s)
-        v = _activate(network, n, s)
-    return result
-
-
-# ------------------------------------------------------------------------------------------------ comparison
-
-
 class _Tally:
     """What has been seen so far, per quantity and case."""
 
-    def __init__(self, derivation: Derivation, dtype: np.dtype[Any]) -> None:
+    def __init__(self, derivation: Derived, dtype: np.dtype[Any]) -> None:
         self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
         self.names = [e.name for e in derivation.equations if e.defines] + ["y_front"]
         self.seen: dict[tuple[str, str], Row] = {}
@@ -531,7 +411,7 @@ class _Magnitude:
     """
 
     def __init__(
-        self, derivation: Derivation, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float
+        self, derivation: Derived, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float
     ) -> None:  # fmt: skip
         self.derivation, self.values, self.bar = derivation, {**inputs, **values}, bar
         self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact

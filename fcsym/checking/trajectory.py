@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.checker import MAX_NUMBERS, ULPS, Report, Row, lattice
 from fcsym.checking.oracle import backpropagation
+from fcsym.checking.points import MAX_NUMBERS, lattice
+from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Scheme
+    from fcsym.checking.subject import Trained
 
 __all__ = ["check_scheme"]
 
@@ -33,7 +34,7 @@ _STRAY = 2  # trajectories with rounded weights
 
 
 def check_scheme(
-    scheme: Scheme, trials: int, seed: int, steps: int, against: Order | None, dtype: npt.DTypeLike,
+    scheme: Trained, trials: int, seed: int, steps: int, against: Order | None, dtype: npt.DTypeLike,
     progress: Callable[[str], None],
 ) -> Report:  # fmt: skip
     """Train `trials` random networks for `steps` steps: the output before every step, and `expand` at the end."""
@@ -54,7 +55,7 @@ def check_scheme(
 class _Comparison:
     """What has been compared so far."""
 
-    def __init__(self, scheme: Scheme, order: Order, dtype: np.dtype[Any], steps: int) -> None:
+    def __init__(self, scheme: Trained, order: Order, dtype: np.dtype[Any], steps: int) -> None:
         self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
         self.kernel = scheme.compile("numpy")
         self.eps = float(np.finfo(dtype).eps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fcsym.checking.checker import Points
+from fcsym.checking.points import Points
 from fcsym.networks.network import Network
 
 __all__ = ["applies", "points"]

@@ -24,7 +24,7 @@ from fcsym.language.instance import Element, Field, Instance
 from fcsym.networks.names import scalar_name
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.deriving.readable import Readable
 
 __all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol_name"]
 
@@ -34,7 +34,7 @@ parts are shared; but SymPy walks it as if it were written out."""
 
 
 def expr(
-    d: Derivation, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
+    d: Readable, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
     keep: tuple[str, ...] = (), max_operations: int | None = None,
 ) -> sympy.Expr:  # fmt: skip
     """The closed form of one element of `name`.
@@ -76,7 +76,7 @@ def expr(
 
 
 def _branch_value(
-    d: Derivation, equation: Equation, position: tuple[int, ...], kept: frozenset[Array], branch: Branch
+    d: Readable, equation: Equation, position: tuple[int, ...], kept: frozenset[Array], branch: Branch
 ) -> Any:
     """The value of one case, where the unit is known to be on that case's pieces: v is s there, and not a Piecewise."""
     if branch.value is None:
@@ -85,7 +85,7 @@ def _branch_value(
 
 
 def cases(
-    d: Derivation, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
+    d: Readable, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
     keep: tuple[str, ...] = (), max_operations: int | None = None,
 ) -> list[Case]:  # fmt: skip
     """The case table of one unit: for each case its conditions, its value and the verdict on it.
@@ -120,14 +120,14 @@ def cases(
     return result
 
 
-def _written(d: Derivation, condition: Condition, binding: Mapping[Any, int]) -> str:
+def _written(d: Readable, condition: Condition, binding: Mapping[Any, int]) -> str:
     subject = condition.subject
     assert isinstance(subject, Ref)
     name = symbol_name(d, subject.array, tuple(binding[i] for i in subject.indices)).replace("_new", "'")
     return f"{name} {condition.relation} {condition.bound}"
 
 
-def paper_symbols(d: Derivation) -> tuple[str, ...]:
+def paper_symbols(d: Readable) -> tuple[str, ...]:
     """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'."""
     last = len(d.network.layers)
     names = [f"delta{last}", f"W{last}_new", "vc"]
@@ -141,7 +141,7 @@ def paper_symbols(d: Derivation) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------- arguments
 
 
-def _position(d: Derivation, equation: Equation, unit: object, output: object) -> tuple[int, ...]:
+def _position(d: Readable, equation: Equation, unit: object, output: object) -> tuple[int, ...]:
     if not equation.defines:
         raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
     shape = d.network.shape(equation.array)
@@ -152,14 +152,14 @@ def _position(d: Derivation, equation: Equation, unit: object, output: object) -
     return tuple(int(value) - 1 for value in numbers)  # type: ignore[call-overload]
 
 
-def _kept(d: Derivation, keep: tuple[str, ...]) -> frozenset[Array]:
+def _kept(d: Readable, keep: tuple[str, ...]) -> frozenset[Array]:
     names = (keep,) if isinstance(keep, str) else keep
     if not isinstance(names, Sequence | Set):
         raise ArgumentError(f"keep is {str(keep)[:40]}: give the names of quantities, such as ('vc',).")
     return frozenset(d.by_name[d.resolve(name)].array for name in names)
 
 
-def _find(d: Derivation, equation: Equation, case: str) -> Branch:
+def _find(d: Readable, equation: Equation, case: str) -> Branch:
     branches = _case_source(d, equation)
     if not branches:
         raise ArgumentError(f"{equation.name} has no cases: leave the case out.")
@@ -171,7 +171,7 @@ def _find(d: Derivation, equation: Equation, case: str) -> Branch:
     )
 
 
-def _case_source(d: Derivation, equation: Equation) -> tuple[Branch, ...]:
+def _case_source(d: Readable, equation: Equation) -> tuple[Branch, ...]:
     """The quantity's own cases, or those of the change of its layer's units."""
     if isinstance(equation.rhs, Cases):
         return equation.rhs.branches
@@ -194,7 +194,7 @@ class _Specialisation:
 
 
 def _specialisation(
-    d: Derivation, equation: Equation, position: tuple[int, ...], branch: Branch | None
+    d: Readable, equation: Equation, position: tuple[int, ...], branch: Branch | None
 ) -> _Specialisation | None:
     if branch is None or not position:
         return None
@@ -207,7 +207,7 @@ def _specialisation(
     return None
 
 
-def _instance(d: Derivation, kept: frozenset[Array], unit: _Specialisation | None) -> Instance:
+def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None) -> Instance:
     equations = {e.array: e for e in d.equations if e.defines and e.array not in kept}
     names: dict[str, sympy.Symbol] = {}
 
@@ -319,7 +319,7 @@ def _relation(condition: Condition, subject: Any) -> Any:
     return _RELATIONS[condition.relation](subject, _number(condition.bound), evaluate=False)
 
 
-def symbol_name(d: Derivation, array: Array, position: tuple[int, ...]) -> str:
+def symbol_name(d: Readable, array: Array, position: tuple[int, ...]) -> str:
     """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
     return scalar_name(d.network, array, position)
 
@@ -327,7 +327,7 @@ def symbol_name(d: Derivation, array: Array, position: tuple[int, ...]) -> str:
 # --------------------------------------------------------------------------------------------- size estimate
 
 
-def operations(d: Derivation, equation: Equation, kept: frozenset[Array] = frozenset()) -> int:
+def operations(d: Readable, equation: Equation, kept: frozenset[Array] = frozenset()) -> int:
     """How many operations the closed form of one element has when it is written out: an upper bound, found unbuilt."""
     counts: dict[Array, int] = {}
     for other in d.equations:
@@ -336,20 +336,20 @@ def operations(d: Derivation, equation: Equation, kept: frozenset[Array] = froze
     return _count_right_side(d, equation, counts)
 
 
-def _count_right_side(d: Derivation, equation: Equation, counts: Mapping[Array, int]) -> int:
+def _count_right_side(d: Readable, equation: Equation, counts: Mapping[Array, int]) -> int:
     if isinstance(equation.rhs, Cases):
         return _count_tree(d, decide(equation.rhs.branches), counts)
     return _count(d, equation.rhs, counts)
 
 
-def _count_tree(d: Derivation, tree: Tree, counts: Mapping[Array, int]) -> int:
+def _count_tree(d: Readable, tree: Tree, counts: Mapping[Array, int]) -> int:
     if isinstance(tree, Branch):
         return 0 if tree.value is None else _count(d, tree.value, counts)
     own = 2 + _count(d, tree.condition.subject, counts)
     return own + _count_tree(d, tree.then, counts) + _count_tree(d, tree.otherwise, counts)
 
 
-def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
+def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
     match node:
         case Number():
             return 0
@@ -369,7 +369,7 @@ def _count(d: Derivation, node: Expr, counts: Mapping[Array, int]) -> int:
     return 0
 
 
-def _refuse_too_large(d: Derivation, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:
+def _refuse_too_large(d: Readable, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:
     bound = MAX_OPERATIONS if limit is None else limit
     if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
         raise ArgumentError(f"max_operations is {str(limit)[:40]!r}: give a whole number from 1.")

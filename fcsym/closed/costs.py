@@ -38,7 +38,7 @@ from fcsym.language.expression import (
 )
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Part, Scheme
+    from fcsym.schemes.record import PartRecord, SchemeRecord
 
 __all__ = ["STORED", "Cost", "compare", "cost", "length"]
 
@@ -81,7 +81,7 @@ class Cost:
         return f"{self.scheme}: state {self.state}, operations per step {self.operations}"
 
 
-def cost(scheme: Scheme) -> Cost:
+def cost(scheme: SchemeRecord) -> Cost:
     """Scheme => its cost, that of its four derivations.
 
     What a call from Python does beside them, such as telling whether x is the input of `init`, is not counted.
@@ -127,7 +127,7 @@ def _break_even(mine: sympy.Expr, other: sympy.Expr, cost_: Cost) -> int:
     return max(0, int(sympy.ceiling(-start / slope)) - 1)
 
 
-def _part(part: Part) -> Any:
+def _part(part: PartRecord) -> Any:
     """Operations of one function."""
     gates = frozenset(e.array for e in part.equations if _is_gate(e.rhs))
     return sympy.expand(sympy.Add(*(_equation(equation, gates) for equation in part.equations)))

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy
 
-from fcsym.derivation import Derivation
+from fcsym.deriving.readable import Readable
 
 __all__ = ["Flip", "flips"]
 
@@ -58,8 +58,8 @@ class Flip:
         }  # fmt: skip
 
 
-def flips(d: Derivation, unit: int, layer: int | None = None) -> Flip:
-    """Derivation => when that unit of the layer, the last hidden one unless given, flips from active to dead."""
+def flips(d: Readable, unit: int, layer: int | None = None) -> Flip:
+    """Readable => when that unit of the layer, the last hidden one unless given, flips from active to dead."""
     depth = len(d.network.layers)
     layer = depth - 1 if layer is None else layer
 

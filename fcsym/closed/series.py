@@ -21,12 +21,12 @@ from fcsym.language.equation import Cases
 from fcsym.language.expression import Array, Expr, Ref
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.deriving.readable import Readable
 
 __all__ = ["Flow", "flow", "powers"]
 
 
-def powers(derivation: Derivation, case: str) -> dict[int, Expr]:
+def powers(derivation: Readable, case: str) -> dict[int, Expr]:
     """The integrated P of one case as a polynomial in the updated weight: {power: coefficient}, in index notation.
 
     Power 0 holds the constant of integration, with which P = 0 at the initial weight. For any depth: what reaches the
@@ -55,7 +55,7 @@ class Flow:
     series: tuple[sympy.Expr, ...]  # the coefficients of w, w^3, w^5, ...
 
 
-def flow(derivation: Derivation, terms: int = 3) -> Flow:
+def flow(derivation: Readable, terms: int = 3) -> Flow:
     """The step's map of an active unit, its invariant, and r = w v / v^c with its series in w.
 
     Everything is read off the derivation's closed forms. Symbols: w, v, a = |x|^2, h = eta dE/dy, C, vc.
@@ -83,7 +83,7 @@ def flow(derivation: Derivation, terms: int = 3) -> Flow:
 
 
 def _map(
-    derivation: Derivation, w: sympy.Symbol, v: sympy.Symbol, a: sympy.Symbol, h: sympy.Symbol
+    derivation: Readable, w: sympy.Symbol, v: sympy.Symbol, a: sympy.Symbol, h: sympy.Symbol
 ) -> tuple[sympy.Expr, sympy.Expr]:
     """(w', v') of an active unit that stays active, from the derivation's closed forms."""
     last = derivation.expr("W2_new", 1, keep=("v1", "delta2"))
@@ -101,7 +101,7 @@ def _map(
     return sympy.expand(w_after), sympy.expand(v + moved.subs(table).subs({eta: h, error: 1}))
 
 
-def _weight(derivation: Derivation, unit: int) -> str:
+def _weight(derivation: Readable, unit: int) -> str:
     from fcsym.closed.closed_form import symbol_name
 
     return symbol_name(derivation, derivation.network.parameters[-1], (0, unit - 1))

@@ -25,12 +25,12 @@ from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.deriving.record import Record
 
 __all__ = ["Kernel", "compile_step", "refuse_undefined"]
 
 
-def compile_step(derivation: Derivation, target: str = "numpy") -> Kernel:
+def compile_step(derivation: Record, target: str = "numpy") -> Kernel:
     """Derivation => the step as a callable. Raises CompileError for an unknown target."""
     if target != "numpy":
         raise CompileError(
@@ -42,7 +42,7 @@ def compile_step(derivation: Derivation, target: str = "numpy") -> Kernel:
 class Kernel:
     """One training step, its increments and its compensation, for one network or many at once."""
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Record) -> None:
         self.network = derivation.network
         self.order = derivation.order
         made = lower_step(derivation)

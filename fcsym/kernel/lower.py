@@ -21,8 +21,8 @@ from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, St
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
-    from fcsym.schemes import Scheme
+    from fcsym.deriving.record import Record
+    from fcsym.schemes.record import SchemeRecord
 
 __all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step"]
 
@@ -32,7 +32,7 @@ FRONT_OUTPUT = "y_front"
 _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 
 
-def lower_step(derivation: Derivation) -> n.Function:
+def lower_step(derivation: Record) -> n.Function:
     """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
     equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
     network = derivation.network
@@ -46,15 +46,15 @@ def lower_step(derivation: Derivation) -> n.Function:
     return lower("step", title, given, equations, tuple(results), any(map(_undefined, equations)))
 
 
-def _scalar_or_leaf(derivation: Derivation, name: str) -> Array:
+def _scalar_or_leaf(derivation: Record, name: str) -> Array:
     return next(array for e in derivation.equations for array in e.operands if array.name == name)
 
 
-def _front(derivation: Derivation) -> Array:
+def _front(derivation: Record) -> Array:
     return Array(FRONT_OUTPUT, None, derivation.by_name["y"].array.axes)
 
 
-def lower_scheme(scheme: Scheme) -> n.Module:
+def lower_scheme(scheme: SchemeRecord) -> n.Module:
     """Scheme => a module with init, step, output and expand."""
     functions = []
     for part in scheme.parts:

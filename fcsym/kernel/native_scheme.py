@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel.arguments import all_finite, mode, rows_of_steps
+from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
@@ -22,7 +23,7 @@ from fcsym.kernel.targets.c_native import native_text
 from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Scheme
+    from fcsym.schemes.record import SchemeRecord
 
 __all__ = ["LaneBatch", "NativeKernel", "native_kernel"]
 
@@ -30,21 +31,21 @@ _Array = npt.NDArray[Any]
 _UNDEFINED = 1
 
 
-def native_kernel(scheme: Scheme) -> SchemeKernel:
+def native_kernel(scheme: SchemeRecord) -> SchemeKernel:
     """The scheme in machine code; with a warning, the NumPy kernel where there is no compiler."""
     kernel = NativeKernel(scheme)
     try:
         kernel.library(np.float64)
     except CompileError as problem:
         warnings.warn(f"{problem} Until then the NumPy kernel does the work.", RuntimeWarning, stacklevel=4)
-        return SchemeKernel(scheme)
+        return ArrayKernel(scheme)
     return kernel
 
 
 class NativeKernel(SchemeKernel):
     """A scheme's four functions in machine code, for one network or many at once."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: SchemeRecord) -> None:
         super().__init__(scheme)
         self._numpy_step = self._namespace["step"]
         self.source = native_text(self.module)
@@ -99,7 +100,7 @@ class NativeKernel(SchemeKernel):
     def bind(
         self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike
     ) -> Bound:
-        """One network pinned in memory; see `SchemeKernel.bind`. A stored input's row is added here."""
+        """One network pinned in memory; see `ArrayKernel.bind`. A stored input's row is added here."""
         arrays = self._checked(state, False, x=x, target=target, eta=eta)
         held = arrays[: len(self.scheme.state)]
         self._same_input(held, arrays[-3])
@@ -109,7 +110,7 @@ class NativeKernel(SchemeKernel):
         return Bound(self, self.library(arrays[0].dtype), [*held, *arrays[-3:]])
 
     def batch(self, states: Any, threads: int = 1) -> LaneBatch:
-        """Many networks, packed once into the layout of the machine's vector registers; see `SchemeKernel.batch`."""
+        """Many networks, packed once into the layout of the machine's vector registers; see `ArrayKernel.batch`."""
         return LaneBatch(self, states, threads)
 
     # ---------------------------------------------------------------------------------------------- the calls

@@ -12,14 +12,14 @@ from fcsym.kernel.targets.jax import JaxTarget
 from fcsym.kernel.targets.torch import TorchTarget
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Scheme
+    from fcsym.schemes.record import SchemeRecord
 
 __all__ = ["PureKernel", "pure_kernel"]
 
 _TARGETS: dict[str, type[Target]] = {"jax": JaxTarget, "torch": TorchTarget}
 
 
-def pure_kernel(scheme: Scheme, target: str) -> PureKernel:
+def pure_kernel(scheme: SchemeRecord, target: str) -> PureKernel:
     """The scheme's four functions in JAX or PyTorch. Raises CompileError where that is not installed."""
     if target not in _TARGETS:
         raise CompileError(f"The target {str(target)[:40]!r} does not run in the process.")
@@ -37,7 +37,7 @@ class PureKernel:
     arguments, and the scheme for any inputs with stored ones takes `capacity` at `init`.
     """
 
-    def __init__(self, scheme: Scheme, target: Target) -> None:
+    def __init__(self, scheme: SchemeRecord, target: Target) -> None:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.source = target.source(self.module)
         namespace: dict[str, Any] = {"__name__": f"fcsym_{target.name}_{scheme.name}"}

@@ -26,7 +26,7 @@ from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Part, Scheme
+    from fcsym.schemes.record import PartRecord, SchemeRecord
 
 __all__ = ["LARGEST", "Exact", "Row", "frozen_rows"]
 
@@ -62,7 +62,7 @@ class Row:
 class Exact:
     """A scheme in exact numbers, with a record of the cases it came through."""
 
-    def __init__(self, scheme: Scheme, rounded: bool = False) -> None:
+    def __init__(self, scheme: SchemeRecord, rounded: bool = False) -> None:
         self.rounded = rounded  # every number to single precision: do the same cases come up?
         self.scheme, self.network = scheme, scheme.network
         self.smooth = any(layer.activation.is_smooth for layer in scheme.network.layers[:-1])
@@ -96,7 +96,7 @@ class Exact:
 
         return Field(number=number, divide=lambda a, b: a / b, apply=apply, choose=choose)
 
-    def call(self, part: Part, given: Values, rows: int = 0) -> Values:
+    def call(self, part: PartRecord, given: Values, rows: int = 0) -> Values:
         """The results of one of the four functions, `rows` inputs being stored."""
         sizes = {axis: self._size(axis, rows) for axis in _axes(part)}
         field, scheme = self._field(), self.scheme
@@ -145,7 +145,7 @@ class Exact:
             given |= _remember(state, given["x"], self.network.widths[1])
         return self._state(self.call(part, given, _rows(given)))
 
-    def _inputs(self, part: Part, x: Sequence[Fraction]) -> Values:
+    def _inputs(self, part: PartRecord, x: Sequence[Fraction]) -> Values:
         return self._arrays(
             [a for a in part.given if a.name == "x"], [x] if "x" in {a.name for a in part.given} else []
         )
@@ -182,7 +182,7 @@ def _remember(state: Values, x: Mapping[tuple[int, ...], Any], units: int) -> Va
     return {"X": state["X"] | more, "C": state["C"] | {(rows, j): 0 * x[(0,)] for j in range(units)}}
 
 
-def _axes(part: Part) -> set[Axis]:
+def _axes(part: PartRecord) -> set[Axis]:
     arrays = [*part.given, *part.results, *(a for e in part.equations for a in (e.array, *e.operands))]
     own = {axis for array in arrays for axis in array.axes}
     indices = {index.axis for e in part.equations for node in e.expressions for index in _indices(node)}
@@ -235,7 +235,7 @@ def _smooth(name: str, derivative: int, s: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------ drawing
 
 
-def frozen_rows(scheme: Scheme, draws: int = _DRAWS) -> list[Row]:
+def frozen_rows(scheme: SchemeRecord, draws: int = _DRAWS) -> list[Row]:
     """Rows that reach every case, piece and kink that random small networks reach."""
     network = scheme.network
     size = sum(prod(network.shape(a)) for a in network.parameters)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, CompileError, Diverged, GateEvent, UndefinedContribution
+from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
@@ -29,40 +29,17 @@ from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
-    from fcsym.kernel.batch import Batch
-    from fcsym.kernel.bound import Bound, BoundNumbers
-    from fcsym.schemes import Scheme
+    from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["TARGETS", "SchemeKernel", "compile_scheme"]
+__all__ = ["SchemeKernel"]
 
-TARGETS = ("numpy", "c", "jax", "torch")
 _Array = npt.NDArray[Any]
-
-
-def compile_scheme(scheme: Scheme, target: str = "numpy") -> Any:
-    """Scheme => its four functions as callables.
-
-    `numpy`: arrays, checked. `c`: the same, built by the machine's compiler; without one, a warning says so and the
-    NumPy kernel is returned. `jax`, `torch`: pure functions of that library's arrays.
-    Raises CompileError for an unknown target, and where the library is not installed.
-    """
-    if target not in TARGETS:
-        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
-    if target == "c":
-        from fcsym.kernel.native_scheme import native_kernel
-
-        return native_kernel(scheme)
-    if target != "numpy":
-        from fcsym.kernel.pure import pure_kernel
-
-        return pure_kernel(scheme, target)
-    return SchemeKernel(scheme)
 
 
 class SchemeKernel:
     """A scheme's four functions, for one network or many at once. `State` is the named tuple of its arrays."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.source = NumpyTarget().source(self.module)
         self.State: Any = namedtuple("State", [array.name for array in scheme.state])  # type: ignore[misc]
@@ -193,36 +170,6 @@ class SchemeKernel:
             except (Diverged, GateEvent, UndefinedContribution) as problem:
                 raise type(problem)(f"At step {n}, {problem}") from None
         return state
-
-    def bind(
-        self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike
-    ) -> Bound | BoundNumbers:
-        """One network pinned in memory, for the least time per call: `bound.step()`, `bound.set(x=...)`, `bound.state`.
-
-        A step raises UndefinedContribution or GateEvent, and does not look for numbers that are not finite; reading
-        `bound.state` does. Errors otherwise as for `step`; ArgumentError for more than one network.
-        """
-        from fcsym.kernel.bound import BoundNumbers, bound_arrays
-
-        arrays = self._checked(state, False, x=x, target=target, eta=eta)
-        self._same_input(arrays[: len(self.scheme.state)], arrays[-3])
-        bound_arrays(self, arrays)
-        if self._stored:
-            raise CompileError(
-                f"{self.scheme.name} grows with its inputs and has no form in single numbers: "
-                'compile("c") binds it where there is a compiler, and step works everywhere.'
-            )
-        return BoundNumbers(self, arrays)
-
-    def batch(self, states: Any, threads: int = 1) -> Batch:
-        """Many networks in a layout of their own, packed once: `batch.step(x, target, eta)`, `.run`, `.state`.
-
-        `states`: the named tuple of arrays (N, ...), or a sequence of states. `threads`: how many cores to use.
-        Raises ArgumentError as `step` does, for no networks, and for `history`, which grows with its inputs.
-        """
-        from fcsym.kernel.batch import ArrayBatch, TileBatch
-
-        return (TileBatch if "_step_tile" in self._namespace else ArrayBatch)(self, states, threads)
 
     # ------------------------------------------------------------------------------------------------- checking
 

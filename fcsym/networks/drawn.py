@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from fcsym.drawing.picture import Picture, extent, framed, label, over_lines, rounded, spans
 from fcsym.errors import ArgumentError
 from fcsym.language.expression import Array, Axis
 from fcsym.language.names import latex_array
-from fcsym.networks.names import flat_latex
-
-if TYPE_CHECKING:
-    from fcsym.networks.network import Network
+from fcsym.networks.names import Named, flat_latex
 
 __all__ = ["draw"]
 
@@ -23,7 +19,7 @@ _WIDEST = 62
 """A name that is wider does not fit on a line between two layers, or beside a unit."""
 
 
-def draw(network: Network) -> Picture:
+def draw(network: Named) -> Picture:
     """The network with the symbols of its derivation: x, s and v, y, and a name on every weight where they fit.
 
     Wide layers and deep networks are shown by their first and last parts, with what is left out said in numbers.
@@ -77,7 +73,7 @@ def _first_and_last(count: int, most: int) -> list[int | None]:
     return [*range(most - 3), None, count - 1]
 
 
-def _symbol(network: Network, layer: int, unit: int) -> list[str]:
+def _symbol(network: Named, layer: int, unit: int) -> list[str]:
     """The names in a unit: s and v, or one of x and y."""
     axes = (Axis(layer),)
     if layer in (0, len(network.layers)):
@@ -85,7 +81,7 @@ def _symbol(network: Network, layer: int, unit: int) -> list[str]:
     return [flat_latex(network, Array(symbol, layer, axes), (unit,)) for symbol in "sv"]
 
 
-def _unit(network: Network, layer: int, unit: int, x: float, y: float) -> Iterator[str]:
+def _unit(network: Named, layer: int, unit: int, x: float, y: float) -> Iterator[str]:
     names = _symbol(network, layer, unit)
     if len(names) == 1:
         yield f'<circle class="fc-unit" cx="{rounded(x)}" cy="{rounded(y)}" r="21"/>'
@@ -109,7 +105,7 @@ def _unit(network: Network, layer: int, unit: int, x: float, y: float) -> Iterat
 
 
 def _edges(
-    network: Network, layer: int,
+    network: Named, layer: int,
     below: tuple[Sequence[int | None], Sequence[tuple[float, float]]],
     above: tuple[Sequence[int | None], Sequence[tuple[float, float]]],
     labels: list[str],
@@ -141,7 +137,7 @@ def _edges(
         labels.append(label(x, top - 10, escape(size), "fc-soft"))
 
 
-def _caption(network: Network, layer: int, x: float, height: float) -> Iterator[str]:
+def _caption(network: Named, layer: int, x: float, height: float) -> Iterator[str]:
     width = network.widths[layer]
     many = width > _MOST_UNITS
     count = f"{width} units" if many else ""

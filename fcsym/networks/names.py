@@ -5,18 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from fcsym.language.expression import Array
 from fcsym.language.names import GREEK, element_name, latex_array
 
-if TYPE_CHECKING:
-    from fcsym.networks.network import Network
-
-__all__ = ["flat_latex", "flat_names", "own_names", "scalar_name"]
+__all__ = ["Named", "flat_latex", "flat_names", "own_names", "scalar_name"]
 
 
-def scalar_name(network: Network, array: Array, position: Sequence[int]) -> str:
+class Named(Protocol):
+    """What of a network its names and its picture follow from."""
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Each with a width, an activation and a bias or none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The reader's own."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(n_0, ..., n_L)."""
+
+    @property
+    def parameters(self) -> tuple[Array, ...]:
+        """W1, b1, W2, ..."""
+
+    def shape(self, array: Array) -> tuple[int, ...]:
+        """The lengths of an array's axes."""
+
+
+def scalar_name(network: Named, array: Array, position: Sequence[int]) -> str:
     """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
     shape = network.shape(array)
     base = array.unprimed
@@ -29,7 +49,7 @@ def scalar_name(network: Network, array: Array, position: Sequence[int]) -> str:
     return element_name(array, position, shape, single)
 
 
-def _weight_name(network: Network, array: Array, position: Sequence[int], shape: Sequence[int]) -> str:
+def _weight_name(network: Named, array: Array, position: Sequence[int], shape: Sequence[int]) -> str:
     offset = _offset(position, shape)
     own = _own_name(network, array, position, offset)
     if own:
@@ -39,7 +59,7 @@ def _weight_name(network: Network, array: Array, position: Sequence[int], shape:
     return element_name(array, position, shape)
 
 
-def _own_name(network: Network, array: Array, position: Sequence[int], offset: int) -> str:
+def _own_name(network: Named, array: Array, position: Sequence[int], offset: int) -> str:
     """The name that the reader gave to a weight, if any."""
     if not network.names:
         return ""
@@ -57,13 +77,13 @@ def _offset(position: Sequence[int], shape: Sequence[int]) -> int:
     return offset
 
 
-def _counted(network: Network, array: Array) -> int:
+def _counted(network: Named, array: Array) -> int:
     """How many weights of the same kind stand in the layers below."""
     before = network.parameters[: network.parameters.index(array)]
     return sum(prod(network.shape(a)) for a in before if a.symbol == array.symbol)
 
 
-def flat_latex(network: Network, array: Array, position: Sequence[int]) -> str:
+def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
     r"""The paper's name of one element as LaTeX: w_{5}', s_{1}, dE/dY; the reader's own name where there is one.
 
     Weights count through all layers in row order. What has one value per weight of a layer and no layer of its own
@@ -105,7 +125,7 @@ def _own_latex(name: str) -> tuple[str, str]:
     return letter, f"_{{{lower}}}" if rest else ""
 
 
-def own_names(network: Network) -> tuple[tuple[str, str], ...]:
+def own_names(network: Named) -> tuple[tuple[str, str], ...]:
     r"""(the reader's name, what is called so), both as LaTeX: (A, W^{(1)}), or (a_{1}, W^{(1)}_{11}) and so on."""
     if not network.names:
         return ()
@@ -117,7 +137,7 @@ def own_names(network: Network) -> tuple[tuple[str, str], ...]:
     return tuple(("".join(_own_latex(name)), what) for name, what in zip(network.names, called, strict=True))
 
 
-def flat_names(network: Network) -> dict[str, str]:
+def flat_names(network: Named) -> dict[str, str]:
     """The weights' names as formulas and pictures show them (w_8) => the names that code has (W3_1_2)."""
     if network.names:
         return {}
@@ -128,5 +148,5 @@ def flat_names(network: Network) -> dict[str, str]:
     return found
 
 
-def _matrices(network: Network) -> Iterator[Array]:
+def _matrices(network: Named) -> Iterator[Array]:
     return (theta for theta in network.parameters if len(theta.axes) == 2)

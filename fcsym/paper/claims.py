@@ -15,8 +15,7 @@ from fcsym.derivation import derive
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order, Verdict
 from fcsym.networks.network import Network
-from fcsym.schemes import scheme
-from fcsym.schemes.statements import collapse
+from fcsym.training import collapse, scheme
 
 __all__ = ["Answer", "Claim", "claims"]
 

@@ -29,7 +29,7 @@ from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 from fcsym.paper.r_formula import Distance, measure
-from fcsym.schemes import scheme
+from fcsym.training import scheme
 
 __all__ = ["ALL_FOUR", "Divergence", "Experiment", "Run", "divergences", "require_matplotlib", "run", "write"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
-from fcsym.schemes import scheme
+from fcsym.training import scheme
 
 __all__ = ["FORMULAS", "Distance", "measure"]
 

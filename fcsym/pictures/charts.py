@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
 from fcsym.closed.costs import STORED, cost, length
 from fcsym.drawing.chart import Line, Panel, chart
@@ -14,9 +14,6 @@ from fcsym.language.equation import Order
 from fcsym.language.expression import Axis
 from fcsym.networks.network import Network
 from fcsym.schemes import every_scheme
-
-if TYPE_CHECKING:
-    from fcsym.paper.experiment import Experiment, Run
 
 __all__ = ["cost_chart", "error_chart"]
 
@@ -28,6 +25,33 @@ _TITLES = {
     "compensation": "technique 2 (compensation): w fixed, P accumulates",
     "states": "technique 3 (states): s and the last layer",
 }
+
+
+class Run(Protocol):
+    """One training run of the experiment, beside the exact trajectory."""
+
+    @property
+    def technique(self) -> str: ...
+    @property
+    def order(self) -> str: ...
+    @property
+    def sample(self) -> str: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def error(self) -> Any: ...
+
+
+class Experiment(Protocol):
+    """What `fcsym.reproduce` returns."""
+
+    @property
+    def runs(self) -> Sequence[Run]: ...
+    @property
+    def eta(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    def worst(self, technique: str) -> float: ...
 
 
 def cost_chart(

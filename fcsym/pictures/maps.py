@@ -24,7 +24,7 @@ from fcsym.language.expression import Array, Ref
 from fcsym.networks.names import flat_latex, flat_names, scalar_name
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
+    from fcsym.deriving.readable import Readable
     from fcsym.networks.network import Network
 
 __all__ = ["arrays_of", "case_map", "case_maps", "default_plane", "numbers_of", "sample", "table_of", "value_ends"]
@@ -43,7 +43,7 @@ Plane: TypeAlias = "Callable[[npt.NDArray[np.float64]], Labels]"
 
 
 def case_map(
-    d: Derivation, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
+    d: Readable, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
     at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
     mark: Sequence[float] | None = None,
 ) -> Picture:  # fmt: skip
@@ -97,7 +97,7 @@ def _mark(mark: Sequence[float] | None, spans: tuple[Point, Point]) -> Point | N
     return x, y
 
 
-def case_maps(d: Derivation) -> tuple[Picture, ...]:
+def case_maps(d: Readable) -> tuple[Picture, ...]:
     """The maps of the first unit that a document shows: over the inputs, where there are two, and over eta and w.
 
     w is the unit's weight in the layer above. There are none for a derivation without case distinctions or kernel.
@@ -127,7 +127,7 @@ def default_plane(equation: Equation, scalars: Scalars, unit: int = 1) -> tuple[
 # ---------------------------------------------------------------------------------------------------- arguments
 
 
-def table_of(d: Derivation, layer: int | None) -> Equation:
+def table_of(d: Readable, layer: int | None) -> Equation:
     """The case distinction of a hidden layer's units."""
     tables = [e for e in d.equations if e.rule is Rule.CASES and isinstance(e.rhs, Cases)]
     chosen = [e for e in tables if layer is None or e.array.layer == layer]
@@ -139,7 +139,7 @@ def table_of(d: Derivation, layer: int | None) -> Equation:
     return chosen[-1]
 
 
-def numbers_of(d: Derivation) -> Scalars:
+def numbers_of(d: Readable) -> Scalars:
     """Every number that enters a step, by its name."""
     defined = {e.array for e in d.equations if e.defines}
     operands = dict.fromkeys(array for e in d.equations for array in e.operands)
@@ -154,7 +154,7 @@ def numbers_of(d: Derivation) -> Scalars:
     }
 
 
-def plane_of(d: Derivation, plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, str]:
+def plane_of(d: Readable, plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, str]:
     """The names of two numbers, by which code knows them; ArgumentError for anything else."""
     if isinstance(plane, str) or not isinstance(plane, Sequence) or len(plane) != 2 or plane[0] == plane[1]:
         raise ArgumentError(f"plane is {str(plane)[:40]!r}: give two different names, such as ('x_1', 'x_2').")
@@ -171,7 +171,7 @@ def plane_of(d: Derivation, plane: Sequence[str], scalars: Mapping[str, object])
 
 
 def values_given(
-    d: Derivation, at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]
+    d: Readable, at: Mapping[str, float], names: Sequence[str], scalars: Mapping[str, object]
 ) -> dict[str, float]:
     """Values by name, of numbers that are not among `names`; ArgumentError for anything else."""
     if not isinstance(at, Mapping):
@@ -224,7 +224,7 @@ class _Kernel:
     """The number of the case that holds, at many points at once."""
 
     def __init__(
-        self, d: Derivation, step: Any, equation: Equation, unit: int,
+        self, d: Readable, step: Any, equation: Equation, unit: int,
         scalars: Scalars, names: tuple[str, str],
     ) -> None:  # fmt: skip
         self.network, self.step, self.equation, self.unit = d.network, step, equation, unit
@@ -282,7 +282,7 @@ _RELATIONS: Mapping[str, Callable[[Any, float], Any]] = {
 }
 
 
-def sample(d: Derivation, equation: Equation, unit: int, names: tuple[str, str], given: Mapping[str, float],
+def sample(d: Readable, equation: Equation, unit: int, names: tuple[str, str], given: Mapping[str, float],
            spans: tuple[Point, Point]) -> dict[str, float]:  # fmt: skip
     """Values for every number, those of the plane included, at which a map shows as much as possible."""
     scalars = numbers_of(d)

@@ -9,10 +9,12 @@ REFUTED needs an exact counterexample; anything else is UNDECIDED.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from fcsym.deriving.record import Record
 from fcsym.language.activation import Activation
-from fcsym.language.equation import Branch, Cases, Equation, Rule, Status, Verdict
+from fcsym.language.equation import Branch, Cases, Equation, Order, Rule, Status, Verdict
 from fcsym.language.findings import Counterexample, Finding, Proof
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
@@ -23,12 +25,12 @@ from fcsym.proof.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fcsym.derivation import Derivation
+    from fcsym.networks.network import Network
 
-__all__ = ["Counterexample", "Finding", "Proof", "prove"]
+__all__ = ["Counterexample", "Finding", "Proof", "prove", "proved"]
 
 
-def prove(derivation: Derivation, progress: Callable[[str], None] = lambda _: None) -> Proof:
+def prove(derivation: Record, progress: Callable[[str], None] = lambda _: None) -> Proof:
     """Derivation => a finding for every equation and every case.
 
     `progress` is called with the name of each equation before it is examined.
@@ -50,6 +52,16 @@ def prove(derivation: Derivation, progress: Callable[[str], None] = lambda _: No
     return Proof(tuple(findings), str(examiner.expansion.network), examiner.expansion.method)
 
 
+def proved(derivation: Record) -> Proof:
+    """The same, kept for the few derivations asked for last: schemes share the step that they are cut from."""
+    return _proved(derivation.network, derivation.order, derivation.equations)
+
+
+@lru_cache(maxsize=8)
+def _proved(network: Network, order: Order, equations: tuple[Equation, ...]) -> Proof:
+    return prove(Record(network, order, equations))
+
+
 def _word(answer: bool | None, in_full: bool = True) -> str:
     """What a decider said; never more than it did."""
     if answer is None:
@@ -62,7 +74,7 @@ def _word(answer: bool | None, in_full: bool = True) -> str:
 class _Examiner:
     """Both deciders, set up for one derivation."""
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Record) -> None:
         self.derivation = derivation
         self.network, self.order, self.given = derivation.network, derivation.order, derivation.by_name
         self.meanings = Meanings.of(self.network, self.order, self.given)

@@ -37,7 +37,7 @@ from fcsym.language.expression import (
 )
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Part, Scheme
+    from fcsym.schemes.record import PartRecord, SchemeRecord
 
 __all__ = ["Pieces"]
 
@@ -47,7 +47,7 @@ _TIMEOUT = 20_000  # milliseconds of z3 for one question; most take one or two
 class Pieces:
     """What is known of the units of a scheme that has `gates`."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme, self.phi = scheme, scheme.network.layers[0].activation
         self.ones = scheme.ones
         self.definitions = {e.array: e for e in scheme.frozen}
@@ -124,13 +124,13 @@ class Pieces:
 
     # --------------------------------------------------------------------------------------------------- gates
 
-    def guard(self, part: Part) -> Equation | None:
+    def guard(self, part: PartRecord) -> Equation | None:
         """The equation that is undefined where a unit has left its piece."""
         return next(
             (e for e in part.equations if isinstance(e.rhs, Cases) and any(b.value is None for b in e.rhs)), None
         )
 
-    def gates_hold(self, part: Part, equation: Equation) -> bool:
+    def gates_hold(self, part: PartRecord, equation: Equation) -> bool:
         """Whether phi and phi' are those of the pieces at `init` wherever an equation of a part has a value."""
         if part.name not in ("step", "output"):
             return False
@@ -144,7 +144,7 @@ class Pieces:
             self._answers[key] = all(u.keeps(part, when) for when in conditions for u in self._units)
         return self._answers[key]
 
-    def refused_rightly(self, part: Part, branch: Branch) -> bool:
+    def refused_rightly(self, part: PartRecord, branch: Branch) -> bool:
         """In a row without a value some unit has left its piece: if all had kept theirs, its last condition would fail.
 
         The margin is linear in an extreme ratio, c r + d. Either r is the ratio of a unit on the piece, and that unit
@@ -173,7 +173,7 @@ class Pieces:
     def _rhs(self, array: Array) -> Expr | Cases | None:
         return self.definitions[array].rhs if array in self.definitions else None
 
-    def _mean_is_positive(self, part: Part, c: Expr, d: Expr, filled: Array, own: list[_Unit]) -> bool:
+    def _mean_is_positive(self, part: PartRecord, c: Expr, d: Expr, filled: Array, own: list[_Unit]) -> bool:
         """The same for what stands in for the units off the piece."""
         others = [u for u in self._units if u not in own]
         means = {u.filled(filled) for u in others}
@@ -200,7 +200,7 @@ class Pieces:
             return False
         return self._rests(part, count, d)
 
-    def _rests(self, part: Part, count: Expr, d: Expr) -> bool:
+    def _rests(self, part: PartRecord, count: Expr, d: Expr) -> bool:
         """Where a piece has no unit, nothing has moved since `init`, and d > 0."""
         zero: dict[Array, Any] = {}
         for e in self.scheme.frozen:
@@ -230,7 +230,7 @@ def _refs(node: Expr) -> list[Ref]:
     return list(refs_in(node))
 
 
-def _behind(part: Part, equation: Equation) -> set[Array]:
+def _behind(part: PartRecord, equation: Equation) -> set[Array]:
     """Everything of a part that an equation rests on."""
     by_array = {e.array: e for e in part.equations if e.defines}
     found: set[Array] = set()
@@ -243,7 +243,7 @@ def _behind(part: Part, equation: Equation) -> set[Array]:
     return found
 
 
-def _opened(part: Part, node: Expr, rules: tuple[Rule, ...] = (Rule.DEFINITION,)) -> Expr:
+def _opened(part: PartRecord, node: Expr, rules: tuple[Rule, ...] = (Rule.DEFINITION,)) -> Expr:
     """An expression with a part's own abbreviations put in."""
     own = {
         e.array: (e.lhs.indices, e.rhs)
@@ -375,7 +375,7 @@ class _Unit:
         """Whether two arrays have one value for this unit."""
         return self.follows(self._of(one) == self._of(other), self.facts)
 
-    def _abbreviations(self, part: Part) -> list[Any]:
+    def _abbreviations(self, part: PartRecord) -> list[Any]:
         facts = []
         for e in part.equations:
             if e.rule is Rule.DEFINITION and isinstance(e.rhs, Expr) and not e.array.axes:
@@ -385,7 +385,7 @@ class _Unit:
                     continue
         return facts
 
-    def keeps(self, part: Part, when: tuple[Condition, ...]) -> bool:
+    def keeps(self, part: PartRecord, when: tuple[Condition, ...]) -> bool:
         """phi(s) and phi'(s) are what `gates` say, under conditions."""
         facts = [*self._abbreviations(part), *map(self._condition, when)]
         facts += self.facts
@@ -397,7 +397,7 @@ class _Unit:
             claims.append(self.value(gate.rhs) == true)
         return all(self.follows(claim, facts) for claim in claims)
 
-    def positive(self, part: Part, c: Expr, d: Expr, ratio: Array) -> bool:
+    def positive(self, part: PartRecord, c: Expr, d: Expr, ratio: Array) -> bool:
         """A unit that has kept its piece says that c r + d > 0 for its own ratio r."""
         kept = self._within(self._of(self.pieces.now.array), self.region)
         facts = [*self._abbreviations(part), *self.facts, *kept]

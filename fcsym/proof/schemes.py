@@ -38,19 +38,20 @@ from fcsym.language.expression import (
 )
 from fcsym.language.findings import Counterexample, Finding, Proof
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.proof import proved
 from fcsym.proof.numbers import PRIME, Residue
 from fcsym.proof.pieces import Pieces
 from fcsym.proof.reference import Gates, plus, reference
 
 if TYPE_CHECKING:
-    from fcsym.schemes import Part, Scheme
+    from fcsym.schemes.record import PartRecord, SchemeRecord
 
 __all__ = ["merged", "prove_scheme"]
 
 _RUNS, _STEPS = 6, 3
 
 
-def prove_scheme(scheme: Scheme, only: str | None = None) -> dict[str, Proof]:
+def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Proof]:
     """Scheme => a finding for every equation of its four derivations, or of `only` one, by part."""
     index, runs = _Index(scheme), _Runs(scheme)
     method = f"run exactly over {_STEPS} steps of {_RUNS} small networks {runs.kind}"
@@ -69,7 +70,7 @@ def prove_scheme(scheme: Scheme, only: str | None = None) -> dict[str, Proof]:
     return result
 
 
-def _misplaced(part: Part) -> list[Finding]:
+def _misplaced(part: PartRecord) -> list[Finding]:
     """What a function returns has its place: a kernel goes by position, whatever the names are."""
     scheme = part.scheme
     output = activated(scheme.network, len(scheme.network.layers))
@@ -92,11 +93,11 @@ def merged(proofs: Mapping[str, Proof]) -> Proof:
     return Proof(findings, first.instance, first.method)
 
 
-def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list[Finding]:
+def _examine(part: PartRecord, equation: Equation, index: _Index, runs: _Runs) -> list[Finding]:
     """The finding on one equation, and on each of its cases where it has some of its own."""
     base = part.scheme.base
     if _same_statement(base.by_name.get(equation.name), equation):  # one of the step's own equations: proved there
-        whole = [f for f in base.proof.findings if f.equation == equation.name]
+        whole = [f for f in proved(base).findings if f.equation == equation.name]
         found = runs.refuted.get((part.name, equation.name))
         if found is None:
             return whole
@@ -111,7 +112,7 @@ def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list
     return [_finding(equation, None, said, found, ran)]
 
 
-def _frozen(part: Part, equation: Equation, index: _Index, found: Counterexample | str | None) -> list[Finding]:
+def _frozen(part: PartRecord, equation: Equation, index: _Index, found: Counterexample | str | None) -> list[Finding]:
     """What no step changes: the scheme's definition of it, word for word."""
     if found is not None:
         return [_refuted(equation, None, found, "", "differs")]
@@ -129,7 +130,7 @@ def _frozen(part: Part, equation: Equation, index: _Index, found: Counterexample
     ]
 
 
-def backpropagation_of(scheme: Scheme) -> dict[str, Equation]:
+def backpropagation_of(scheme: SchemeRecord) -> dict[str, Equation]:
     """The equations of one training step, without the compensation that the same derivation ends with."""
     own = (Rule.CHOICE, Rule.IDENTITY, Rule.SPLIT, Rule.INTEGRAL)
     return {e.name: e for e in scheme.base if e.rule not in own and e.name not in ("vc", "r")}
@@ -162,7 +163,7 @@ def _refuted(equation: Equation, case: str | None, found: Counterexample | str, 
 
 
 def _table(
-    part: Part, equation: Equation, index: _Index, found: Counterexample | str | None, ran: str
+    part: PartRecord, equation: Equation, index: _Index, found: Counterexample | str | None, ran: str
 ) -> list[Finding]:
     """A case table: its rows, and whether they cover everything and exclude each other."""
     assert isinstance(equation.rhs, Cases)
@@ -235,7 +236,7 @@ def _solvable(branch: Branch, after: bool) -> bool:
 class _Index:
     """What every array means, in symbols, at any width."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme, self.base = scheme, backpropagation_of(scheme)
         self.depth = len(scheme.network.layers)
         self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1)
@@ -248,7 +249,7 @@ class _Index:
         """Whether an array has no entries before the first step, so that `init` says nothing of it."""
         return any(axis.kind == "stored" for axis in array.axes)
 
-    def is_defined_so(self, part: Part, equation: Equation) -> bool:
+    def is_defined_so(self, part: PartRecord, equation: Equation) -> bool:
         """Whether an equation is the scheme's definition of its left-hand side; in `init`, at the first weights."""
         definition = self.definitions[equation.array]
         shift = self._before_the_first() if part.name == "init" else {}
@@ -268,16 +269,16 @@ class _Index:
         ]
         return isinstance(equation.rhs, Cases) and rows == list(equation.rhs)
 
-    def refused_rightly(self, part: Part, branch: Branch) -> bool:
+    def refused_rightly(self, part: PartRecord, branch: Branch) -> bool:
         """Whether a row without a value says so only where a unit has left its piece."""
         return self.pieces is not None and self.pieces.refused_rightly(part, branch)
 
-    def holds(self, part: Part, equation: Equation) -> bool | None:
+    def holds(self, part: PartRecord, equation: Equation) -> bool | None:
         """Whether an equation without cases says what its left-hand side means; None where this cannot be said."""
         assert isinstance(equation.rhs, Expr)
         return self._compare(part, equation, equation.rhs, {})
 
-    def case_holds(self, part: Part, equation: Equation, branch: Branch) -> bool | None:
+    def case_holds(self, part: PartRecord, equation: Equation, branch: Branch) -> bool | None:
         """The same for one row; where its condition says that |x|^2 is 0, x is."""
         assert branch.value is not None
         x, zero = activated(self.scheme.network, 0), dict[Array, Definition]()
@@ -288,7 +289,7 @@ class _Index:
                 zero[x] = indices_of(x), ZERO
         return self._compare(part, equation, branch.value, zero)
 
-    def _compare(self, part: Part, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
+    def _compare(self, part: PartRecord, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
         own = equation.rule is Rule.DEFINITION and equation.defines and not self._known(equation.array)
         if own and not (part.name == "init" and equation.array.symbol == "vc"):
             return None  # the scheme's own abbreviation
@@ -303,7 +304,7 @@ class _Index:
         """Whether backpropagation has the array."""
         return array.name in self.base or array in self.scheme.network.parameters
 
-    def _claims(self, part: Part, equation: Equation, rhs: Expr) -> list[tuple[Expr, Expr]]:
+    def _claims(self, part: PartRecord, equation: Equation, rhs: Expr) -> list[tuple[Expr, Expr]]:
         """What has to be equal for the equation to be right."""
         if not equation.defines:  # a statement about arrays that are known already
             return [(self._truth(equation.lhs), rhs)]
@@ -358,14 +359,16 @@ class _Index:
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
         return shift | {a: (indices_of(a), ZERO) for a in resting}
 
-    def _after_the_step(self, part: Part) -> dict[Array, Definition]:
+    def _after_the_step(self, part: PartRecord) -> dict[Array, Definition]:
         """Every array that a step changes gets its prime."""
         arrays = {a for m in self.scheme.meanings for a in (m.array, *m.operands)}
         changed = {e.array for e in part.equations} | set(self.scheme.moving)
         moving = [a for a in arrays if a.primed in changed or a.primed.name in self.base]
         return {a: (indices_of(a), a.primed[indices_of(a)]) for a in moving}
 
-    def _same(self, part: Part, equation: Equation, left: Expr, right: Expr, zero: dict[Array, Definition]) -> bool:
+    def _same(
+        self, part: PartRecord, equation: Equation, left: Expr, right: Expr, zero: dict[Array, Definition]
+    ) -> bool:
         """left = right when every array stands for what it means, with quotients by scalars cleared.
 
         Where a scheme says what s is, there are two ways to put that in: by the weights below it, or as it says.
@@ -392,7 +395,7 @@ class _Index:
         result = expand(inline(as_expr(cleared), norm), ones=self.ones)
         return not (result and self.pieces.reduced(result) if self.pieces is not None else result)
 
-    def _on_pieces(self, part: Part, equation: Equation, pieces: Pieces) -> list[dict[Array, Definition]]:
+    def _on_pieces(self, part: PartRecord, equation: Equation, pieces: Pieces) -> list[dict[Array, Definition]]:
         """What is put in where units are held on their pieces: the gates, too, if an equation has a value only then."""
         own, _, moved, meanings = self._stages(part)
         gates = {e.array: pair(e) for e in self.scheme.gates} if pieces.gates_hold(part, equation) else {}
@@ -406,7 +409,7 @@ class _Index:
         }
         return [own, carried, moved, gates, meanings, frozen]
 
-    def _stages(self, part: Part) -> list[dict[Array, Definition]]:
+    def _stages(self, part: PartRecord) -> list[dict[Array, Definition]]:
         """What is put in: abbreviations, the first layer, what the step made of things, what the state stands for."""
         divisors = {array for e in part.equations for node in e.expressions for array in _divisors(node)}
         own = [
@@ -475,7 +478,7 @@ def _denominators(node: Expr) -> list[Expr]:
 class _Runs:
     """Small networks trained exactly: by the scheme's equations, and by `reference` beside them."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme = scheme
         self.network = scheme.network.reduced()
         self.smooth = any(layer.activation.is_smooth for layer in self.network.layers)

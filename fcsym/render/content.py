@@ -35,10 +35,9 @@ from fcsym.networks.names import flat_latex, own_names, scalar_name
 from fcsym.render.flat import written_out
 
 if TYPE_CHECKING:
-    from fcsym.derivation import Derivation
-    from fcsym.document import Document
+    from fcsym.deriving.readable import Readable, Shown
+    from fcsym.language.findings import Finding
     from fcsym.networks.network import Network
-    from fcsym.proof import Finding
 
 __all__ = [
     "NOTHING",
@@ -180,7 +179,7 @@ class Content:
 
 
 def checked(
-    document: Document, notation: object = "indexed", detail: object = "full", only: str | None = None
+    document: Shown, notation: object = "indexed", detail: object = "full", only: str | None = None
 ) -> list[set[str]]:
     """The names of the equations shown, for each list; raises what `content` would, before the work is done."""
     for what, value, known in (("notation", notation, get_args(Notation)), ("detail", detail, get_args(Detail))):
@@ -196,14 +195,14 @@ def checked(
     return [set() if name is None else _leading_to(d, name) for d, name in _resolved(document, only)]
 
 
-def _functions(document: Document) -> list[str]:
+def _functions(document: Shown) -> list[str]:
     """The names of a scheme's functions; none for a derivation, or for one of the functions by itself."""
     return [d.function for d in document.lists if d is not document]
 
 
-def _resolved(document: Document, only: str) -> list[tuple[Derivation, str | None]]:
+def _resolved(document: Shown, only: str) -> list[tuple[Readable, str | None]]:
     """The full name of a quantity in every list, None where a list lacks it; ArgumentError where all do."""
-    found: list[tuple[Derivation, str | None]] = []
+    found: list[tuple[Readable, str | None]] = []
     for d in document.lists:
         try:
             found.append((d, d.resolve(only)))
@@ -222,7 +221,7 @@ def _resolved(document: Document, only: str) -> list[tuple[Derivation, str | Non
 
 
 def content(
-    document: Document, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
+    document: Shown, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
 ) -> Content:
     """A derivation or a scheme => its content.
 
@@ -286,7 +285,7 @@ def content(
     )
 
 
-def _chapter(d: Derivation, names: set[str], numbers: Mapping[str, int], flat: bool, title: str) -> Chapter:
+def _chapter(d: Readable, names: set[str], numbers: Mapping[str, int], flat: bool, title: str) -> Chapter:
     """The equations of one list that are shown, in sections."""
     findings = {(f.equation, f.case): f for f in d.proof.findings}
 
@@ -309,12 +308,12 @@ def _chapter(d: Derivation, names: set[str], numbers: Mapping[str, int], flat: b
     return Chapter(title, _signature(d), tuple(sections))
 
 
-def _written(d: Derivation, equation: Equation, flat: bool) -> tuple[Equation, ...]:
+def _written(d: Readable, equation: Equation, flat: bool) -> tuple[Equation, ...]:
     """The equation, or in flat notation that equation for every element."""
     return tuple(written_out(equation, d.network.sizes, _flat_name(d))) if flat else (equation,)
 
 
-def _signature(d: Derivation) -> str:
+def _signature(d: Readable) -> str:
     """What a function does, is given and returns."""
     if not d.function:
         return ""
@@ -322,7 +321,7 @@ def _signature(d: Derivation) -> str:
     return f"{d.summary} It is given {given}; it returns {results}.".lstrip()
 
 
-def _about(document: Document, only: str | None, wanted: str | None) -> tuple[str, ...]:
+def _about(document: Shown, only: str | None, wanted: str | None) -> tuple[str, ...]:
     sentences = (document.summary,) if document is not document.lists[0] else ()
     if only is None:
         return sentences
@@ -334,7 +333,7 @@ def _about(document: Document, only: str | None, wanted: str | None) -> tuple[st
 # ----------------------------------------------------------------------------------------------------- the state
 
 
-def _state(document: Document, invariants: Sequence[Step]) -> tuple[Carried, ...]:
+def _state(document: Shown, invariants: Sequence[Step]) -> tuple[Carried, ...]:
     """Every array that a scheme carries, and what it stands for."""
     sizes: dict[Axis, int] = dict(document.lists[0].network.sizes)
     numbers = {step.equation: step.number for step in invariants}
@@ -349,7 +348,7 @@ def _state(document: Document, invariants: Sequence[Step]) -> tuple[Carried, ...
     )
 
 
-def _induction(document: Document) -> str:
+def _induction(document: Shown) -> str:
     """What the verdicts say of the invariants."""
     if not document.invariants:
         return ""
@@ -368,7 +367,7 @@ def counted(verdict: Verdict, count: int) -> str:
     return f"{count} {verdict.value.lower()}{'s' if verdict is Verdict.DEFINITION and count != 1 else ''}"
 
 
-def _arrays(document: Document) -> dict[str, Array]:
+def _arrays(document: Shown) -> dict[str, Array]:
     equations = [*document.invariants, *(e for d in document.lists for e in d.equations)]
     found = {array.name: array for e in equations for array in e.operands}
     found |= {e.name: e.array for e in equations if e.defines}
@@ -376,7 +375,7 @@ def _arrays(document: Document) -> dict[str, Array]:
     return found | {a.name: a for theta in document.lists[0].network.parameters for a in (theta, theta.primed)}
 
 
-def _leading_to(d: Derivation, name: str) -> set[str]:
+def _leading_to(d: Readable, name: str) -> set[str]:
     """The names of an equation and of all that it rests on."""
     found: set[str] = set()
     waiting = [name]
@@ -400,7 +399,7 @@ def _rows(name: str, written: Equation, findings: Mapping[tuple[str, str | None]
     return tuple(rows)
 
 
-def _source(document: Document) -> str:
+def _source(document: Shown) -> str:
     try:
         return document.kernel_source()
     except CompileError:  # a derivation without a kernel is a derivation all the same
@@ -419,7 +418,7 @@ _TITLES = {
 _NETWORK = "The network"
 
 
-def _sections(d: Derivation) -> Iterator[tuple[str, Sequence[Equation]]]:
+def _sections(d: Readable) -> Iterator[tuple[str, Sequence[Equation]]]:
     """Runs of equations with related rules; a definition goes with what it is made for, which comes next."""
     current: tuple[str, list[Equation]] | None = None
     waiting: list[Equation] = []
@@ -449,7 +448,7 @@ def _sections(d: Derivation) -> Iterator[tuple[str, Sequence[Equation]]]:
     yield current
 
 
-def _says_it_again(equation: Equation, d: Derivation) -> bool:
+def _says_it_again(equation: Equation, d: Readable) -> bool:
     """Whether an equation gives a known quantity in another way, and so belongs to what it stands with."""
     restored = equation.rule is Rule.STATE and equation.defines and equation.array in d.network.parameters
     return restored or equation.rule is Rule.IDENTITY
@@ -458,11 +457,11 @@ def _says_it_again(equation: Equation, d: Derivation) -> bool:
 # --------------------------------------------------------------------------------------------------- flat names
 
 
-def _weights(d: Derivation) -> int:
+def _weights(d: Readable) -> int:
     return sum(prod(d.network.shape(theta)) for theta in d.network.parameters)
 
 
-def _refuse_many(d: Derivation) -> None:
+def _refuse_many(d: Readable) -> None:
     if _weights(d) > MAX_FLAT:
         raise SizeError(
             f"The paper's flat names are for networks of at most {MAX_FLAT} weights, and {d.network} has "
@@ -472,7 +471,7 @@ def _refuse_many(d: Derivation) -> None:
         raise SizeError("Some arrays run over more than the network's layers: choose the indexed notation.")
 
 
-def _own_axes(d: Derivation) -> bool:
+def _own_axes(d: Readable) -> bool:
     """Whether every array runs over layers of the network, and not over something else."""
     axes = {axis for e in d.equations for array in (*e.operands, *_defined(e)) for axis in array.axes}
     return axes <= set(d.network.sizes)
@@ -482,7 +481,7 @@ def _defined(equation: Equation) -> tuple[Array, ...]:
     return arrays_in(equation.lhs)
 
 
-def _flat_name(d: Derivation) -> Any:
+def _flat_name(d: Readable) -> Any:
     @cache
     def name(array: Array, position: tuple[int, ...]) -> Written:
         latex = flat_latex(d.network, array, position)
@@ -503,7 +502,7 @@ def _letters(latex: str) -> float:
     return min(wide, 40.0) + 0.7 * small
 
 
-def _remark(document: Document) -> str:
+def _remark(document: Shown) -> str:
     network = document.lists[0].network
     matrices = [theta for theta in network.parameters if len(theta.axes) == 2]
     carried = sorted(
@@ -543,7 +542,7 @@ class _Unreadable(Exception):
 
 
 def _closed_forms(
-    d: Derivation, numbers: Mapping[str, int], wanted: str | None
+    d: Readable, numbers: Mapping[str, int], wanted: str | None
 ) -> tuple[tuple[Array, ...], tuple[ClosedForm, ...]]:
     """What a step is made for in weights and inputs, for a network that is small enough, and what stays a symbol there.
 
@@ -573,7 +572,7 @@ def _closed_forms(
     return tuple(d.by_name[name].array for name in activated if name in kept), tuple(result)
 
 
-def _scalar_names(d: Derivation) -> dict[str, Written]:
+def _scalar_names(d: Readable) -> dict[str, Written]:
     """The ASCII names that closed forms use => how they are written, in the order that factors have."""
     flat = _flat_name(d)
     known = _arrays(d)
@@ -587,7 +586,7 @@ def _scalar_names(d: Derivation) -> dict[str, Written]:
 
 
 def _elements(
-    d: Derivation, equation: Equation, keep: tuple[str, ...], place: int, names: Mapping[str, Written]
+    d: Readable, equation: Equation, keep: tuple[str, ...], place: int, names: Mapping[str, Written]
 ) -> list[ClosedForm]:
     """Every element, and every case of it that can occur and has a value other than 0."""
     findings = {(f.equation, f.case): f for f in d.proof.findings}
@@ -610,7 +609,7 @@ def _elements(
 
 
 def element(
-    d: Derivation, name: str, unit: int, output: int = 1, *, case: str | None = None, keep: tuple[str, ...] = ()
+    d: Readable, name: str, unit: int, output: int = 1, *, case: str | None = None, keep: tuple[str, ...] = ()
 ) -> Equation | None:
     """The closed form of one element, written out as documents have it; None where it would be too long to read.
 

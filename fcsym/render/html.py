@@ -17,7 +17,7 @@ from fcsym.render import formula
 from fcsym.render.content import NOTHING, Chapter, Content, Row, Section, Step, content, counted
 
 if TYPE_CHECKING:
-    from fcsym.document import Document
+    from fcsym.deriving.readable import Shown
     from fcsym.drawing.picture import Picture
     from fcsym.language.equation import Detail, Notation
     from fcsym.networks.network import Network
@@ -33,7 +33,7 @@ _MOST_ROWS_QUOTED = 4
 """A longer case table is named where another equation uses it, and not printed again."""
 
 
-def document(d: Document, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+def document(d: Shown, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
     """A stand-alone page. Raises MissingTool without latex2mathml."""
     need_mathml()
     page = content(d, notation, detail, only)
@@ -59,7 +59,7 @@ def document(d: Document, *, notation: Notation = "indexed", detail: Detail = "f
     return "\n".join([*parts, "</main>\n</div>\n</body>\n</html>\n"])
 
 
-def fragment(d: Document) -> str:
+def fragment(d: Shown) -> str:
     """The equations as a table, for a notebook. Raises MissingTool without latex2mathml."""
     need_mathml()
     groups = [("What the state stands for", d.invariants)] if d.invariants else []

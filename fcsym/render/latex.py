@@ -17,7 +17,7 @@ from fcsym.render.content import NOTHING, Chapter, Content, Row, Step, content, 
 from fcsym.render.formula import case_name, equation, escape, expression, prose, stacked
 
 if TYPE_CHECKING:
-    from fcsym.document import Document
+    from fcsym.deriving.readable import Shown
     from fcsym.language.equation import Detail, Notation
 
 __all__ = ["document", "equation", "expression", "fragment"]
@@ -50,7 +50,7 @@ _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 _PAPER = r"S. Mishra and A. Arunkumar, \emph{Front Contribution instead of Back Propagation}, arXiv 2106.05569, 2021."
 
 
-def document(d: Document, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
+def document(d: Shown, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
     """A stand-alone document: equations with their reasons, case tables, assumptions, verdicts, closed forms.
 
     Of a scheme: its state, what that stands for, and its functions one after the other.
@@ -288,7 +288,7 @@ def _citations(page: Content) -> Iterator[str]:
     yield "; ".join(f"{escape(cite)}: {_references(numbers)}" for cite, numbers in page.citations.items()) + "."
 
 
-def fragment(d: Document) -> str:
+def fragment(d: Shown) -> str:
     """The equations as one display, for a notebook."""
     lines = [f"& {equation(e)}" for e in d.invariants]
     for one in d.lists:

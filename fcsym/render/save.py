@@ -12,7 +12,7 @@ from fcsym.errors import ArgumentError
 from fcsym.files import file_name, refuse_place, write_bytes, write_text
 
 if TYPE_CHECKING:
-    from fcsym.document import Document
+    from fcsym.deriving.readable import Shown
     from fcsym.language.equation import Detail, Notation
 
 __all__ = ["ENDINGS", "save", "writable"]
@@ -43,7 +43,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
 
 
 def save(
-    document: Document, path: str | os.PathLike[str], *,
+    document: Shown, path: str | os.PathLike[str], *,
     notation: Notation = "indexed", detail: Detail = "full", only: str | None = None,
 ) -> Path:  # fmt: skip
     """Write a derivation or a scheme.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -13,10 +13,8 @@ from fcsym.language.equation import Case, Verdict
 from fcsym.render.content import NOTHING, Step, content
 
 if TYPE_CHECKING:
-    from fcsym.checking.checker import Report
-    from fcsym.document import Document
-    from fcsym.proof import Proof
-    from fcsym.proof.joint import Joint
+    from fcsym.deriving.readable import Shown
+    from fcsym.language.findings import Proof
 
 __all__ = ["cases", "checks", "document", "joint", "plain", "refutations", "table"]
 
@@ -35,7 +33,7 @@ def _verdict(verdict: Verdict) -> Text:
     return Text(verdict.value, style=_STYLE[verdict])
 
 
-def document(d: Document) -> RenderableType:
+def document(d: Shown) -> RenderableType:
     """The equations with their reasons and verdicts; of a scheme, function by function, after its state."""
     page = content(d, detail="summary")
     parts: list[RenderableType] = []
@@ -95,8 +93,8 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Ren
     return result
 
 
-def joint(found: Joint) -> RenderableType:
-    """Joint gate patterns: a row for those that differ in the order of units only, with numbers for one of them."""
+def joint(found: Any) -> RenderableType:
+    """Joint gate patterns as a table: a row for those that differ in the order of units only, with numbers for one."""
     seen = "one input" if found.inputs == 1 else "the pattern of an input x@ that the step does not see"
     unknown = f", {len(found.unknown)} unknown" if found.unknown else ""
     title = (
@@ -116,8 +114,8 @@ def refutations(proof: Proof) -> RenderableType:
     return Text("\n".join(f"REFUTED {finding.name}: {finding.note}" for finding in proof.refuted))
 
 
-def checks(report: Report) -> RenderableType:
-    """The comparison with autodiff, a row per quantity and case."""
+def checks(report: Any) -> RenderableType:
+    """`checking.report.Report` as a table: a row per quantity and case."""
     title = f"{report.network}, {report.order} order, against autodiff in {report.against} order, {report.dtype}"
     table = Table(title=Text(title), title_justify="left")
     for column in ("quantity", "case", "points", "worst error", "bound there", "error / bound", ""):

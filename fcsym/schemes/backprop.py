@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from fcsym.derivation import Derivation
 from fcsym.deriving.forward import ETA, activated
-from fcsym.schemes.record import Routine, Scheme, Words, cut, target_of
+from fcsym.deriving.record import Record
+from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, target_of
 
 __all__ = ["build"]
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """W' = W - eta dE/dW for every layer (eq. 13-14)."""
     network, state = base.network, base.network.parameters
     x, y = activated(network, 0), activated(network, len(network.layers))
     after = tuple(theta.primed for theta in state)
     given = (*state, x, target_of(network), ETA)
-    return Scheme(
+    return SchemeRecord(
         "backprop",
         base,
         state,

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from fcsym.derivation import Derivation
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated
+from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Index, mul, total
 from fcsym.schemes.record import (
     PROBE,
     Matrix,
     Routine,
-    Scheme,
+    SchemeRecord,
     Words,
     cut,
     first_pre_activation,
@@ -46,7 +46,7 @@ def probes(inputs: int) -> tuple[Matrix, Matrix]:
     return tuple(map(tuple, matrix)), tuple(map(tuple, inverse))
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """Z = W1 B, trained in place of W1."""
     network = base.network
     s, x, y = first_pre_activation(network), activated(network, 0), activated(network, len(network.layers))
@@ -98,7 +98,7 @@ def build(base: Derivation) -> Scheme:
     after = tuple(array.primed for array in state)
     given = (*state, x, target_of(network), ETA)
     response = total(i, matrix[j, i] * b[i, m])
-    return Scheme(
+    return SchemeRecord(
         "basis",
         base,
         state,

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from fcsym.derivation import Derivation, finish
 from fcsym.deriving.differentiate import adjoint_of, slope_of
 from fcsym.deriving.forward import ETA, activated
+from fcsym.deriving.pipeline import finish
+from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError, GateEvent
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
@@ -27,7 +28,7 @@ from fcsym.networks.network import Network
 from fcsym.schemes.record import (
     Refusal,
     Routine,
-    Scheme,
+    SchemeRecord,
     SingleInput,
     branches,
     cut,
@@ -46,7 +47,7 @@ _REFUSAL = Refusal(
 )
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """A, B, C, D for each piece with a slope; ArgumentError where the layer has no such form."""
     network = base.network
     _refuse(network)
@@ -61,7 +62,7 @@ def build(base: Derivation) -> Scheme:
     own = tuple(e for e in base.equations if e.defines and e.array != layer.y.array)
     read, step = layer.read(), (*layer.read(), *own, *layer.learned())
     expand = (*expansion(network), *layer.expanded())
-    return Scheme(
+    return SchemeRecord(
         "collapsed",
         base,
         state,
@@ -183,7 +184,7 @@ class _Layer:
     kink: Fraction  # the slope at the kink
 
     @classmethod
-    def of(cls, base: Derivation) -> _Layer:
+    def of(cls, base: Record) -> _Layer:
         """What a derivation of one step gives."""
         shared, phi = SingleInput.of(base), base.network.layers[0].activation
         y, units = activated(base.network, 2), shared.s.axes

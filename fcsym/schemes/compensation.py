@@ -5,18 +5,18 @@ y = sum_j (w^c_j + P_j) v^c_j        P' - P = (w' dv + (w' - w) v) / v^c
 
 from __future__ import annotations
 
-from fcsym.derivation import Derivation
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA
+from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ZERO, Array
 from fcsym.schemes.frozen import Frozen
-from fcsym.schemes.record import Routine, Scheme, cut, frozen_weights, single_input_words
+from fcsym.schemes.record import Routine, SchemeRecord, cut, frozen_weights, single_input_words
 
 __all__ = ["build"]
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """P grows by the compensation of each step and by what the weight itself would have moved, over v^c."""
     frozen = Frozen.of(base, "compensation")
     shared, k, j = frozen.shared, frozen.k, frozen.j
@@ -68,7 +68,7 @@ def build(base: Derivation) -> Scheme:
             "eq. 28",
         ),
     )
-    return Scheme(
+    return SchemeRecord(
         "compensation",
         base,
         state,

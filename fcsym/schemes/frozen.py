@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fcsym.derivation import Derivation
 from fcsym.deriving.contribution import increment_of
 from fcsym.deriving.forward import activated
+from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
@@ -19,7 +19,7 @@ __all__ = ["Frozen"]
 class Frozen:
     """The arrays around the last layer, with k over the outputs and j over the last hidden units."""
 
-    base: Derivation
+    base: Record
     shared: SingleInput
     depth: int
     k: Index
@@ -32,7 +32,7 @@ class Frozen:
     inner: tuple[Array, ...]  # trained parameters between the first pre-activations and the last weights, and last bias
 
     @classmethod
-    def of(cls, base: Derivation, name: str) -> Frozen:
+    def of(cls, base: Record, name: str) -> Frozen:
         """The arrays; ArgumentError where there is no hidden layer."""
         network, depth = base.network, len(base.network.layers)
         if depth < 2:

@@ -6,15 +6,15 @@ C_m'  = C_m - eta delta1        for the m whose input this step is about
 
 from __future__ import annotations
 
-from fcsym.derivation import Derivation
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated
+from fcsym.deriving.record import Record
 from fcsym.language.equation import Condition, Equation, Rule
 from fcsym.language.expression import ONE, ZERO, Array, Axis, Index, mul, power, total
 from fcsym.schemes.record import (
     STORED,
     Routine,
-    Scheme,
+    SchemeRecord,
     Words,
     branches,
     cut,
@@ -27,7 +27,7 @@ from fcsym.schemes.record import (
 __all__ = ["build"]
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """W1 = W1_c + sum_m C_m x_m^T, never formed."""
     network = base.network
     s, x, y = first_pre_activation(network), activated(network, 0), activated(network, len(network.layers))
@@ -112,7 +112,7 @@ def build(base: Derivation) -> Scheme:
         ),
         Equation(x[i], total(m, q[m] * inputs[m, i]), Rule.INVARIANT, "The input is one of the stored ones.", ()),
     )
-    return Scheme(
+    return SchemeRecord(
         "history",
         base,
         state,

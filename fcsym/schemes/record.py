@@ -11,20 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fcsym.derivation import Derivation, finish
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated, pre_activation
-from fcsym.document import Document
-from fcsym.errors import CompileError, FcsymError, UndefinedContribution
+from fcsym.deriving.pipeline import finish
+from fcsym.deriving.record import Record
+from fcsym.errors import FcsymError, UndefinedContribution
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
 from fcsym.networks.network import Network
-
-if TYPE_CHECKING:
-    from fcsym.proof import Proof
 
 __all__ = [
     "KEY",
@@ -32,10 +28,10 @@ __all__ = [
     "PROBE",
     "STORED",
     "Matrix",
-    "Part",
+    "PartRecord",
     "Refusal",
     "Routine",
-    "Scheme",
+    "SchemeRecord",
     "SingleInput",
     "Words",
     "branches",
@@ -103,11 +99,11 @@ AWAKE = Refusal(
 
 
 @dataclass(frozen=True)
-class Scheme(Document):
+class SchemeRecord:
     """A way to carry training state, for one network and one order."""
 
     name: str
-    base: Derivation  # one training step of the conventional network
+    base: Record  # one training step of the conventional network
     state: tuple[Array, ...]
     meanings: tuple[Equation, ...]  # what the state stands for, at every step; A = expression, never a quotient by 0
     routines: Mapping[str, Routine]  # init, step, output, expand
@@ -137,40 +133,44 @@ class Scheme(Document):
         return self.constants_for(self.network.inputs)
 
     @cached_property
-    def init(self) -> Part:
+    def init(self) -> PartRecord:
         """A conventional network => the state."""
-        return Part.of(self, "init")
+        return self._part("init")
 
     @cached_property
-    def step(self) -> Part:
+    def step(self) -> PartRecord:
         """State, input, target, eta => the state after one training step."""
-        return Part.of(self, "step")
+        return self._part("step")
 
     @cached_property
-    def output(self) -> Part:
+    def output(self) -> PartRecord:
         """State, input => the output of the network that the state stands for."""
-        return Part.of(self, "output")
+        return self._part("output")
 
     @cached_property
-    def expand(self) -> Part:
+    def expand(self) -> PartRecord:
         """State, and the weights and input of `init` => the weights that backpropagation has (claim v)."""
-        return Part.of(self, "expand")
+        return self._part("expand")
+
+    def _part(self, name: str) -> PartRecord:
+        return PartRecord(*self._listed(name))
+
+    def _listed(self, name: str) -> tuple[Any, ...]:
+        """What makes the part of that name."""
+        routine = self.routines[name]
+        equations = finish(self.network, routine.equations)
+        return self.network, self.order, equations, self, name, routine.given, routine.results
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[PartRecord, ...]:
         """The four derivations, and further ones where a statement has them."""
-        more = (Part.of(self, name) for name in self.routines if name not in PARTS)
+        more = (self._part(name) for name in self.routines if name not in PARTS)
         return self.init, self.step, self.output, self.expand, *more
 
     @cached_property
     def invariants(self) -> tuple[Equation, ...]:
         """What the state stands for, with the index letters of the four derivations."""
         return finish(self.network, self.meanings)
-
-    @property
-    def lists(self) -> tuple[Derivation, ...]:
-        """The lists of equations that a document shows: one for each function."""
-        return self.parts
 
     @property
     def title(self) -> str:
@@ -215,52 +215,6 @@ class Scheme(Document):
             return mentioned.because, mentioned
         return ("" if at_start is None else at_start.because), None
 
-    def kernel_source(self) -> str:
-        """The source of the four functions over NumPy arrays; raises CompileError for a statement."""
-        return str(self.compile().source)
-
-    @cached_property
-    def proof(self) -> Proof:
-        """The verdict on every equation of the four derivations, named `step: s1_new`."""
-        from fcsym.proof.schemes import merged
-
-        return merged(self.proofs)
-
-    @cached_property
-    def proofs(self) -> Mapping[str, Proof]:
-        """The verdicts part by part."""
-        from fcsym.proof.schemes import prove_scheme
-
-        return prove_scheme(self)
-
-    def compile(self, target: str = "numpy") -> Any:
-        """The four functions over arrays: numpy, c, jax or torch; shapes as in `fcsym.kernel.scheme.SchemeKernel`.
-
-        Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
-        that is not installed, and a statement.
-        """
-        from fcsym.kernel.scheme import compile_scheme
-
-        if self.is_statement:
-            raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
-        return compile_scheme(self, target)
-
-    def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
-        """Write stand-alone files, .py or .c, after a check against autodiff, and return their paths.
-
-        `target`: numpy, c, jax or torch, by default what the ending says. `force`: replace files that fcsym did not
-        write. Raises ArgumentError for a place that cannot be written, CompileError for an unknown target, ExportError
-        where the kernel disagrees with autodiff.
-        """
-        from fcsym.kernel.export import export
-
-        return export(self, path, target, force)
-
-    def __rich__(self) -> Any:
-        from fcsym.render.terminal import document
-
-        return document(self)
-
     def __repr__(self) -> str:
         return str(self)
 
@@ -278,20 +232,13 @@ class Scheme(Document):
 
 
 @dataclass(frozen=True, repr=False)
-class Part(Derivation):
+class PartRecord(Record):
     """One of a scheme's four derivations, with its arguments and results."""
 
-    scheme: Scheme
+    scheme: SchemeRecord
     name: str
     given: tuple[Array, ...]
     results: tuple[Array, ...]
-
-    @classmethod
-    def of(cls, scheme: Scheme, name: str) -> Part:
-        """The part of that name."""
-        routine = scheme.routines[name]
-        equations = finish(scheme.network, routine.equations)
-        return cls(scheme.network, scheme.order, equations, scheme, name, routine.given, routine.results)
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -322,15 +269,6 @@ class Part(Derivation):
     def heading(self) -> str:
         """The title of a document."""
         return f"{self.title[0].upper()}{self.title[1:]}"
-
-    def _examine(self, progress: Any) -> Proof:
-        return self.scheme.proofs[self.name]
-
-    def compile(self, target: str = "numpy") -> Any:
-        """Not on its own: a scheme's four functions are compiled together."""
-        raise CompileError(
-            f"{self.name} is one of four functions: compile the whole scheme, scheme.compile({target!r})."
-        )
 
 
 def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[Array]) -> tuple[Equation, ...]:
@@ -385,14 +323,14 @@ def single_input_words(summary: str) -> Words:
 class SingleInput:
     """What the schemes for one input share: first pre-activations in place of W1, and two numbers about the input."""
 
-    base: Derivation
+    base: Record
     s: Array  # pre-activations of layer 1
     upper: tuple[Array, ...]  # trained parameters of the layers above
     target: Array
     eta: Array
 
     @classmethod
-    def of(cls, base: Derivation) -> SingleInput:
+    def of(cls, base: Record) -> SingleInput:
         """What a derivation of one step gives."""
         network = base.network
         upper = tuple(theta for theta in network.parameters if theta.layer != 1)

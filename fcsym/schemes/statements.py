@@ -6,15 +6,16 @@ read, not run.
 
 from __future__ import annotations
 
-from fcsym.derivation import Derivation, derive
 from fcsym.deriving.contribution import increment_of
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated, pre_activation
+from fcsym.deriving.pipeline import one_step
+from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
 from fcsym.language.expression import ZERO, Apply, Array, Axis, Expr, Index, total
 from fcsym.networks.network import Network
-from fcsym.schemes.record import Routine, Scheme, Words, cut, target_of
+from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, target_of
 
 __all__ = ["collapse", "next_input"]
 
@@ -22,7 +23,7 @@ _FREE = "the unit gives nothing, frozen or not: any value does, and 0 is chosen"
 _NONE = "the unit wakes up: no weight makes 0 give what it gives"
 
 
-def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> SchemeRecord:
     """n layers => n - 1 => ... => 1: the compensation at every layer boundary, after any number of steps.
 
     With every layer below it frozen, layer l needs the weights R_l = W_l + p_l on the constant input v^c of the layer
@@ -32,7 +33,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for a network without a hidden layer and for an
     unknown order.
     """
-    base = derive(network, order, slope_at_kink)
+    base = one_step(network, order, slope_at_kink)
     depth = len(network.layers)
     if depth < 2:
         raise ArgumentError(f"{network} has one layer already: collapse needs a hidden layer.")
@@ -52,7 +53,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
         meanings.append(meaning)
     after = tuple(theta.primed for theta in network.parameters)
     given = (*state, x, target_of(network), ETA)
-    return Scheme(
+    return SchemeRecord(
         "collapse",
         base,
         state,
@@ -74,7 +75,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     )
 
 
-def _boundary(base: Derivation, layer: int) -> tuple[list[Equation], Equation]:
+def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     """Layer `layer` on the constant input below it: its compensation, its weights, and what it computes."""
     network, last = base.network, layer == len(base.network.layers)
     s = activated(network, layer) if last else pre_activation(layer)
@@ -125,13 +126,13 @@ def _boundary(base: Derivation, layer: int) -> tuple[list[Equation], Equation]:
     return equations, meaning
 
 
-def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> SchemeRecord:
     """One step on x, seen from another input z: eq. 18-19, and for one hidden layer eq. 31 with its domain.
 
     Repeated for every step, eq. 18-19 is the scheme `history`: s1(z) = W1_c z + sum_m C_m (x_m . z).
     `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for an unknown order.
     """
-    base = derive(network, order, slope_at_kink)
+    base = one_step(network, order, slope_at_kink)
     depth = len(network.layers)
     s = activated(network, 1) if depth == 1 else pre_activation(1)
     x, z = activated(network, 0), Array("z", None, (Axis(0),))
@@ -212,7 +213,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
     given = (*parameters, x, target_of(network), ETA)
     needed = tuple(dict.fromkeys(a for e in equations for a in (e.array, *e.operands)))
     step = cut(base.equations, given, (*after, *needed))
-    return Scheme(
+    return SchemeRecord(
         "next input",
         base,
         parameters,
@@ -240,7 +241,7 @@ def _statements(equations: list[Equation]) -> set[str]:
     return {e.name for e in equations if e.defines}
 
 
-def _next_compensation(base: Derivation, seen: Array) -> tuple[list[Equation], list[Equation]]:
+def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[Equation]]:
     """(w' + p + p@) v^c@ = w' v@  =>  p@ = w' (v@ - v^c@)/v^c@ - p, where v^c@ is not 0  (eq. 31)."""
     network = base.network
     phi, hidden, y = network.layers[0].activation, activated(network, 1), activated(network, 2)

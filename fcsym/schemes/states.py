@@ -5,21 +5,21 @@ s1' = s1 - eta delta1 |x|^2        exact for one input, any depth, either order
 
 from __future__ import annotations
 
-from fcsym.derivation import Derivation
 from fcsym.deriving.forward import activated
-from fcsym.schemes.record import Routine, Scheme, SingleInput, cut, single_input_words
+from fcsym.deriving.record import Record
+from fcsym.schemes.record import Routine, SchemeRecord, SingleInput, cut, single_input_words
 
 __all__ = ["build"]
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """(s1, W2, ..., WL) reproduces backpropagation without W1."""
     network, shared = base.network, SingleInput.of(base)
     y = activated(network, len(network.layers))
     state = (shared.s, *shared.upper, *shared.input_facts)
     after = tuple(array.primed for array in (shared.s, *shared.upper))
     given = (*state, shared.target, shared.eta)
-    return Scheme(
+    return SchemeRecord(
         "states",
         base,
         state,

@@ -5,16 +5,16 @@ y = sum_j r_j v^c_j        r = w v / v^c        (eq. 4, 21-22; exact after any n
 
 from __future__ import annotations
 
-from fcsym.derivation import Derivation
+from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array
 from fcsym.schemes.frozen import Frozen
-from fcsym.schemes.record import Routine, Scheme, cut, single_input_words
+from fcsym.schemes.record import Routine, SchemeRecord, cut, single_input_words
 
 __all__ = ["build"]
 
 
-def build(base: Derivation) -> Scheme:
+def build(base: Record) -> SchemeRecord:
     """r' = w' v' / v^c, with the output read off r and the frozen v^c alone."""
     frozen = Frozen.of(base, "weights")
     shared, k, j = frozen.shared, frozen.k, frozen.j
@@ -42,7 +42,7 @@ def build(base: Derivation) -> Scheme:
         (),
         "r_5n, r_6n",
     )
-    return Scheme(
+    return SchemeRecord(
         "weights",
         base,
         state,

@@ -1,0 +1,70 @@
+"""The points at which kernels are checked: networks, inputs, targets and step sizes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.checking.oracle import phi_of
+from fcsym.networks.network import Network
+
+__all__ = ["MAX_NUMBERS", "Points", "activate", "lattice", "pre_activations"]
+
+_Array = npt.NDArray[Any]
+MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
+
+
+class Points(NamedTuple):
+    """Networks, inputs, targets and step sizes, with one leading axis."""
+
+    weights: list[_Array]
+    x: _Array
+    target: _Array
+    eta: _Array
+
+
+def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Small integers, sparse: sums and products are exact, and s = 0 and s' = 0 come up often."""
+    weights = []
+    for array in network.parameters:
+        shape = network.shape(array)
+        deep = len(network.layers) > 3  # in sequential order a step grows like the square of the layer above
+        density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
+        values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
+        values = values * (rng.random((count, *shape)) < density)
+        if array.layer == 1:
+            values[1::4] /= 2  # halves, for kinks and zeros that are no integers
+        weights.append(values)
+    x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
+    x[:, 0] = np.where((x == 0).all(axis=1), 1.0, x[:, 0])
+    eta = rng.choice([0.5, 1.0], size=count)
+    points = Points(weights, x, np.zeros((count, network.widths[-1])), eta)
+    error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
+    return points._replace(target=pre_activations(network, points)[-1] - error)
+
+
+def pre_activations(network: Network, points: Points) -> list[_Array]:
+    """s of every layer."""
+    result, v, given = [], points.x, iter(points.weights)
+    for n, layer in enumerate(network.layers):
+        s = np.matvec(next(given), v)
+        s = s + next(given) if layer.bias else s
+        result.append(s)
+        v = activate(network, n, s)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+
+
+def activate(network: Network, layer: int, s: _Array) -> _Array:
+    """v of a hidden layer, from 0, at its pre-activations."""
+    phi = network.layers[layer].activation
+    if phi.is_smooth:
+        return phi_of(phi, s)
+    result = float(phi.pieces[0].slope) * s + float(phi.pieces[0].intercept)
+    for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
+        result = np.where(s > float(kink), float(piece.slope) * s + float(piece.intercept), result)
+    return result

@@ -1,0 +1,44 @@
+"""What a check asks of a derivation and of a scheme, without knowing either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from fcsym.language.equation import Equation, Order
+from fcsym.language.findings import Proof
+from fcsym.networks.network import Network
+
+__all__ = ["Derived", "Trained"]
+
+
+class Derived(Protocol):
+    """One training step: its equations, their verdicts and its kernel."""
+
+    @property
+    def network(self) -> Network: ...
+    @property
+    def order(self) -> Order: ...
+    @property
+    def equations(self) -> tuple[Equation, ...]: ...
+    @property
+    def by_name(self) -> Mapping[str, Equation]: ...
+    @property
+    def proof(self) -> Proof: ...
+    def compile(self, target: str = "numpy") -> Any: ...
+
+
+class Trained(Protocol):
+    """A scheme that trains networks: what it holds, and its kernel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def order(self) -> Order: ...
+    @property
+    def single_input(self) -> bool: ...
+    @property
+    def gates(self) -> tuple[Equation, ...]: ...
+    def compile(self, target: str = "numpy") -> Any: ...

@@ -1,0 +1,79 @@
+"""From a network to the list of equations of one training step.
+
+Network -> forward equations -> adjoint -> update(order) -> contribution  =  the record of a derivation
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from fcsym.deriving.contribution import compensation, increments, integrated
+from fcsym.deriving.forward import forward
+from fcsym.deriving.record import Record
+from fcsym.deriving.update import step
+from fcsym.errors import ArgumentError
+from fcsym.language.algebra import rename, tidy, tidy_bound
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Order
+from fcsym.language.expression import Axis, Expr, Ref
+from fcsym.networks.network import Network
+
+__all__ = ["finish", "one_step"]
+
+
+def one_step(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Record:
+    """Network => the equations of one training step and of its front contribution.
+
+    Arguments and errors of `fcsym.derive`.
+    """
+    if not isinstance(network, Network):
+        raise ArgumentError(
+            f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
+        )
+    if order not in get_args(Order):
+        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose simultaneous or sequential.")
+    if slope_at_kink is not None:
+        network = network.with_slope_at_kink(slope_at_kink)
+    passed = forward(network)
+    learned = step(passed, network.parameters, order)
+    carried = increments(passed, learned)
+    known = {equation.name: equation for equation in (*passed, *learned, *carried)}
+    equations = (*known.values(), *compensation(network), *integrated(network, known, order))
+    return Record(network, order, finish(network, equations))
+
+
+def finish(network: Network, equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
+    """Equations as readers want them: their index letters, and `uses` completed."""
+    defined = frozenset(equation.name for equation in equations if equation.defines)
+    return tuple(_finish(equation, network, defined) for equation in equations)
+
+
+def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:
+    """Reader's index letters, and `uses` completed by what the right-hand side mentions."""
+    output = Axis(len(network.layers))
+    assert isinstance(equation.lhs, Ref)
+    names = tidy(equation.lhs.indices, output)
+    used = frozenset(index.letter for index in names.values())
+
+    def letters(node: Expr) -> Expr:
+        return tidy_bound(rename(node, names), used, output)
+
+    rhs: Expr | Cases
+    if isinstance(equation.rhs, Cases):
+        rhs = Cases(
+            tuple(
+                Branch(
+                    branch.name,
+                    tuple(Condition(letters(c.subject), c.relation, c.bound) for c in branch.when),
+                    None if branch.value is None else letters(branch.value),
+                    branch.status,
+                    branch.note,
+                )
+                for branch in equation.rhs
+            )
+        )
+    else:
+        rhs = letters(equation.rhs)
+    mentioned = (array.name for array in equation.operands if array.name in defined)
+    uses = tuple(dict.fromkeys((*mentioned, *(name for name in equation.uses if name in defined))))
+    return replace(equation, lhs=letters(equation.lhs), rhs=rhs, uses=uses)

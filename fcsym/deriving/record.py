@@ -1,0 +1,110 @@
+"""The record of a derivation: the ordered list of equations, which every reading reads and which knows none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from fcsym.errors import ArgumentError
+from fcsym.language.equation import Equation, Order
+from fcsym.language.expression import Array
+from fcsym.networks.network import Network
+
+__all__ = ["Record", "UnknownQuantity"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The equations of one step, each after those it uses."""
+
+    network: Network
+    order: Order
+    equations: tuple[Equation, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Equation]:
+        """The equations by their ASCII names."""
+        return {equation.name: equation for equation in self.equations}
+
+    def __getitem__(self, name: str) -> Equation:
+        """The equation of that name: d["p"], d["ds1"], d["W2'"]. A name without a layer means the last hidden one."""
+        return self.by_name[self.resolve(name)]
+
+    def __iter__(self) -> Iterator[Equation]:
+        return iter(self.equations)
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    def resolve(self, name: object, layer: int | None = None) -> str:
+        """A name as people write it => the name of an equation; ArgumentError, and KeyError, when there is none."""
+        wanted = str(name).strip().replace("'", "_new")
+        depth = len(self.network.layers)
+        if wanted in ("dE_dY", "dE_dy", "delta_y"):
+            wanted = f"delta{depth}"
+        head, after = (wanted.removesuffix("_new"), "_new") if wanted.endswith("_new") else (wanted, "")
+        layers = [layer] if layer is not None else [depth - 1, depth, depth - 2]
+        candidates = [wanted] if layer is None else []
+        candidates += [f"{head}{n}{after}" for n in layers]
+        if head == "dv" and after:  # the paper writes dv', which is the change from v^c
+            candidates += [f"dv{n}" for n in layers]
+        for candidate in candidates:
+            if candidate in self.by_name:
+                return candidate
+        where = f" in layer {layer}" if layer is not None else ""
+        raise UnknownQuantity(
+            f"The derivation of {self.network} has no quantity {str(name)[:40]!r}{where}: "
+            f"choose one of {', '.join(self.by_name)}."
+        )
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, in sentences."""
+        result = [
+            "The input `x` and the target `y_g` are the same before and after the step.",
+            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
+        ]
+        if self.order == "sequential":
+            result.append(
+                "The order is sequential: the error passes through weights already updated, with old activations, old "
+                "gates and the old output error."
+            )
+        else:
+            result.append("The order is simultaneous: the error passes through the old weights.")
+        if "P" in self.by_name:
+            because = self.by_name["P"].because
+            result.append(f"For `P` only: {because[0].lower()}{because[1:]}")
+        return tuple(result)
+
+    @property
+    def title(self) -> str:
+        """What the list is about."""
+        return f"{self.network}, {self.order} order"
+
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        return f"One training step of {self.title}"
+
+    @property
+    def function(self) -> str:
+        """The name of the function that the list is, in a scheme; "" for a derivation that is none."""
+        return ""
+
+    @property
+    def signature(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """What a scheme's function is given and what it returns; nothing for a derivation that is none."""
+        return (), ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return "\n".join([self.title, *(f"  {equation}" for equation in self.equations)])
+
+
+class UnknownQuantity(ArgumentError, KeyError):
+    """No equation has that name."""
+
+    __str__ = Exception.__str__

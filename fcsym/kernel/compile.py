@@ -1,0 +1,33 @@
+"""From a scheme to its kernel, by target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fcsym.errors import CompileError
+from fcsym.kernel.array_scheme import ArrayKernel
+from fcsym.kernel.native_scheme import native_kernel
+from fcsym.kernel.pure import pure_kernel
+
+if TYPE_CHECKING:
+    from fcsym.schemes.record import SchemeRecord
+
+__all__ = ["TARGETS", "compile_scheme"]
+
+TARGETS = ("numpy", "c", "jax", "torch")
+
+
+def compile_scheme(scheme: SchemeRecord, target: str = "numpy") -> Any:
+    """Scheme => its four functions as callables.
+
+    `numpy`: arrays, checked. `c`: the same, built by the machine's compiler; without one, a warning says so and the
+    NumPy kernel is returned. `jax`, `torch`: pure functions of that library's arrays.
+    Raises CompileError for an unknown target, and where the library is not installed.
+    """
+    if target not in TARGETS:
+        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+    if target == "c":
+        return native_kernel(scheme)
+    if target != "numpy":
+        return pure_kernel(scheme, target)
+    return ArrayKernel(scheme)

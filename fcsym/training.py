@@ -1,0 +1,163 @@
+"""Schemes as people use them: the state that training carries, four derivations over it, and every reading of them.
+
+s = fcsym.scheme(net, "states", order="sequential")
+k = s.compile("numpy")
+state = k.init(weights, x)
+state = k.step(state, x, target, eta)
+k.output(state, x), k.expand(state, weights, x)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcsym import schemes
+from fcsym.derivation import Derivation
+from fcsym.document import Document
+from fcsym.errors import CompileError
+from fcsym.language.equation import Order
+from fcsym.networks.network import Network
+from fcsym.schemes import statements
+from fcsym.schemes.record import PartRecord, SchemeRecord
+
+if TYPE_CHECKING:
+    from fcsym.language.findings import Proof
+
+__all__ = ["Part", "Scheme", "collapse", "next_input", "scheme"]
+
+
+def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+    """The scheme of that name for a network.
+
+    `backprop`: all weights, the reference. `weights`: the last layer's w + p (technique 1 of the paper's figure 3).
+    `compensation`: w fixed, P accumulates (technique 2). `states`: first pre-activations and upper weights (technique
+    3). These three are for one input that stays. `history`: distinct inputs and a coefficient for each (eq. 18-20).
+    `basis`: first-layer responses to probe vectors (eq. 5, 32). `collapsed`: a few numbers for a hidden layer of any
+    width, one output and one input that stays (beyond the paper).
+
+    `order`, `slope_at_kink`: as for `derive`.
+    Raises ArgumentError for an unknown name or order, and where the scheme does not exist for the network.
+
+    >>> [array.name for array in scheme(Network.parse("2-2-1"), "states").state]
+    ['s1', 'W2', 'a0', 'key']
+    """
+    return Scheme.of(schemes.build(network, name, order, slope_at_kink))
+
+
+def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+    """n layers => n - 1 => ... => 1: the compensation at every layer boundary, after any number of steps.
+
+    With every layer below it frozen, layer l needs the weights R_l = W_l + p_l on the constant input v^c of the layer
+    below, and then has the pre-activations of backpropagation. So the next layer reads the same v, and the argument can
+    be repeated (supplement, induction; eq. 22 at every boundary). The last R is the direct formula
+    w + w (v - v^c)/v^c: v is the same in both.
+    `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for a network without a hidden layer and for an
+    unknown order.
+    """
+    return Scheme.of(statements.collapse(network, order, slope_at_kink))
+
+
+def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+    """One step on x, seen from another input z: eq. 18-19, and for one hidden layer eq. 31 with its domain.
+
+    Repeated for every step, eq. 18-19 is the scheme `history`: s1(z) = W1_c z + sum_m C_m (x_m . z).
+    `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for an unknown order.
+    """
+    return Scheme.of(statements.next_input(network, order, slope_at_kink))
+
+
+@dataclass(frozen=True, repr=False)
+class Scheme(SchemeRecord, Document):
+    """A way to carry training state, for one network and one order."""
+
+    @classmethod
+    def of(cls, record: SchemeRecord) -> Scheme:
+        """The record with its readings."""
+        return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
+
+    if TYPE_CHECKING:  # parts of a scheme are derivations with their readings
+
+        @property
+        def init(self) -> Part: ...  # noqa: D102
+        @property
+        def step(self) -> Part: ...  # noqa: D102
+        @property
+        def output(self) -> Part: ...  # noqa: D102
+        @property
+        def expand(self) -> Part: ...  # noqa: D102
+        @property
+        def parts(self) -> tuple[Part, ...]: ...  # noqa: D102
+
+    def _part(self, name: str) -> Part:
+        return Part(*self._listed(name))
+
+    @property
+    def lists(self) -> tuple[Derivation, ...]:
+        """The lists of equations that a document shows: one for each function."""
+        return self.parts
+
+    def kernel_source(self) -> str:
+        """The source of the four functions over NumPy arrays; raises CompileError for a statement."""
+        return str(self.compile().source)
+
+    @cached_property
+    def proof(self) -> Proof:
+        """The verdict on every equation of the four derivations, named `step: s1_new`."""
+        from fcsym.proof.schemes import merged
+
+        return merged(self.proofs)
+
+    @cached_property
+    def proofs(self) -> Mapping[str, Proof]:
+        """The verdicts part by part."""
+        from fcsym.proof.schemes import prove_scheme
+
+        return prove_scheme(self)
+
+    def compile(self, target: str = "numpy") -> Any:
+        """The four functions over arrays: numpy, c, jax or torch; shapes as in `fcsym.kernel.scheme.SchemeKernel`.
+
+        Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
+        that is not installed, and a statement.
+        """
+        from fcsym.kernel.compile import compile_scheme
+
+        if self.is_statement:
+            raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
+        return compile_scheme(self, target)
+
+    def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
+        """Write stand-alone files, .py or .c, after a check against autodiff, and return their paths.
+
+        `target`: numpy, c, jax or torch, by default what the ending says. `force`: replace files that fcsym did not
+        write. Raises ArgumentError for a place that cannot be written, CompileError for an unknown target, ExportError
+        where the kernel disagrees with autodiff.
+        """
+        from fcsym.kernel.export import export
+
+        return export(self, path, target, force)
+
+    def __rich__(self) -> Any:
+        from fcsym.render.terminal import document
+
+        return document(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Part(PartRecord, Derivation):
+    """One of a scheme's four derivations, with its arguments and results."""
+
+    scheme: Scheme
+
+    def _examine(self, progress: Any) -> Proof:
+        return self.scheme.proofs[self.name]
+
+    def compile(self, target: str = "numpy") -> Any:
+        """Not on its own: a scheme's four functions are compiled together."""
+        raise CompileError(
+            f"{self.name} is one of four functions: compile the whole scheme, scheme.compile({target!r})."
+        )
