@@ -159,7 +159,9 @@ def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> No
         "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus, silu, gelu"
     )
     parser.add_argument("--bias", action="store_true", help="a bias in every layer")
-    parser.add_argument("--slope-at-kink", type=float, help="the derivative at a kink (default 0)")
+    parser.add_argument(
+        "--slope-at-kink", help="the derivative at a kink, such as 0.5 or 1/2 (default: the slope on the left of it)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -573,6 +575,8 @@ def _claims(options: argparse.Namespace) -> int:
     from fcsym.render import terminal
 
     network = _network(options)
+    if options.slope_at_kink is not None:
+        network = network.with_slope_at_kink(options.slope_at_kink)
     with _progress(7) as step:
         rows = claims(network, step)
     if options.json:

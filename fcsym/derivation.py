@@ -35,8 +35,8 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
 
     `order`: "simultaneous" (the backward pass sees the old weights, as autodiff does) or "sequential" (it sees upper
     weights already updated, as the paper does, eq. 13-14).
-    `slope_at_kink`: the derivative of the activations exactly at their kinks; by default what each declares, 0 for
-    the built-in ones.
+    `slope_at_kink`: the derivative of the activations exactly at their kinks, a number or a text such as "1/2"; by
+    default what each declares, and where it declares nothing the slope on the left of the kink.
     Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
 
     >>> d = derive(Network.parse("2-2-1"), "sequential")
@@ -210,7 +210,7 @@ class Derivation(Document):
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> sympy.Expr:  # fmt: skip
-        """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
+        """The closed form of one element, in weights and inputs; arguments and errors of `fcsym.closed.closed_form.expr`."""
         from fcsym.closed.closed_form import expr
 
         return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
@@ -219,7 +219,7 @@ class Derivation(Document):
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> list[Case]:  # fmt: skip
-        """The case table of one unit, in raw weights and inputs; arguments as for `fcsym.closed.closed_form.cases`."""
+        """The case table of one unit, in raw weights and inputs; arguments and errors of `fcsym.closed.closed_form.cases`."""
         from fcsym.closed.closed_form import cases
 
         return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
@@ -238,7 +238,7 @@ class Derivation(Document):
         at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
         mark: Sequence[float] | None = None,
     ) -> Picture:  # fmt: skip
-        """A picture of where each case of a hidden unit holds; arguments as for `fcsym.pictures.maps.case_map`."""
+        """A picture of where each case of a hidden unit holds; arguments and errors of `fcsym.pictures.maps.case_map`."""
         from fcsym.pictures.maps import case_map
 
         return case_map(self, plane, unit, layer=layer, at=at, ends=ends, mark=mark)

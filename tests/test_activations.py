@@ -12,10 +12,11 @@ from exact import step
 
 import fcsym
 from fcsym.checking.oracle import phi_of, slope_of
+from fcsym.cli import main
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.language.activation import SMOOTH, smooth
+from fcsym.language.activation import BUILT_IN, SMOOTH, smooth
 
 PIECES = {
     "absolute": "[{ upper = 0, slope = -1 }, { slope = 1 }]",
@@ -131,3 +132,94 @@ def test_the_files_of_every_target_agree_with_exact_evaluation(name, target, tmp
     module = {"__name__": "exported"}
     exec(compile(files["update.py"], "<exported>", "exec"), module)
     assert "agree with exact evaluation" in module["selftest"]()
+
+
+# ------------------------------------------------------------------------------------------------ slopes at kinks
+
+
+IN_TORCH = {"relu": "ReLU", "leaky_relu": "LeakyReLU"}
+"""The modules of torch.nn for the built-in activations that have kinks."""
+
+
+def test_the_slope_at_a_kink_is_that_of_pytorch():
+    """At each kink exactly; a new built-in activation needs its module here."""
+    torch = need_package("torch")
+    for name in BUILT_IN:
+        phi = fcsym.Network.mlp([1, 1, 1], name).layers[0].activation
+        for kink, slope in zip(phi.kinks, phi.kink_slopes, strict=True):
+            s = torch.tensor(float(kink), dtype=torch.float64, requires_grad=True)
+            getattr(torch.nn, IN_TORCH[name])()(s).backward()
+            assert float(slope) == float(s.grad), name
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, *PIECES])
+def test_the_slope_at_a_kink_is_a_subgradient_and_that_on_the_left(name, tmp_path):
+    """Between the slopes of the two pieces, unless something else is declared."""
+    if name in BUILT_IN:
+        net = fcsym.Network.mlp([1, 1, 1], name)
+    else:
+        file = tmp_path / "net.toml"
+        file.write_text(
+            f'widths = [1, 1, 1]\nactivation = "own"\n[[activations]]\nname = "own"\npieces = {PIECES[name]}\n'
+        )
+        net = fcsym.Network.load(file)
+    phi = net.layers[0].activation
+    for n, slope in enumerate(phi.kink_slopes):
+        left, right = phi.pieces[n].slope, phi.pieces[n + 1].slope
+        assert min(left, right) <= slope <= max(left, right)
+        assert slope == left
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+def test_a_leaky_unit_at_zero_goes_on_learning(target):
+    """dE/dW1 = slope * w * dE/dy * x with the slope 1/100 of the leaky ReLU at 0, and not 0."""
+    if target == "c":
+        need("gcc")
+    elif target != "numpy":
+        need_package(target)
+    array = {"torch": lambda a: need_package("torch").tensor(a, dtype=need_package("torch").float64)}.get(
+        target, np.array
+    )
+    kernel = fcsym.scheme(fcsym.Network.mlp([1, 1, 1], "leaky_relu"), "backprop").compile(target)
+    state = kernel.step(
+        kernel.init([array([[0.0]]), array([[2.0]])], array([1.0])), array([1.0]), array([3.0]), array(0.5)
+    )
+    assert float(np.asarray(state[0])[0, 0]) == pytest.approx(0.5 * 0.01 * 2 * 3, rel=1e-6)
+
+
+WRITTEN = {
+    "1/2": Fraction(1, 2),
+    "0.25": Fraction(1, 4),
+    " 1/3 ": Fraction(1, 3),
+    "1e-2": Fraction(1, 100),
+    ".5": Fraction(1, 2),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_fractions_and_decimals_may_be_written(text, tmp_path, capsys):
+    """In Python, in a network file and on the command line."""
+    value = WRITTEN[text]
+    assert fcsym.relu(text).kink_slopes == fcsym.relu(value).kink_slopes == (value,)
+    assert fcsym.leaky_relu(text).pieces[0].slope == value
+    assert fcsym.derive(fcsym.Network.parse("2-2-1"), slope_at_kink=text).network.layers[0].activation.kink_slopes == (
+        value,
+    )
+    phi = own(tmp_path, "leaky", [1, 1, 1], slope=f'"{text}"').layers[0].activation
+    assert phi.kink_slopes == (value,)
+    assert main(["derive", "1-1-1", "--slope-at-kink", text, "--trials", "20", "-o", str(tmp_path / "d.tex")]) == 0
+    capsys.readouterr()
+    assert (
+        rf"{{{value.numerator}}}{{{value.denominator}}} & \text{{if }} s^{{(1)}}_{{i}} = 0"
+        in (tmp_path / "d.tex").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1/0", "nan", "inf", "1/2/3", "one", "1_0", "0x1", "١", "9" * 99, "1e999", "1e400", "2**9", "1 / 2"]
+)
+def test_what_is_no_number_is_refused_in_a_sentence(text, capsys):
+    with pytest.raises(fcsym.NetworkError, match=r"slope_at_kink is .*: give a"):
+        fcsym.relu(text)
+    assert main(["derive", "2-2-1", "--slope-at-kink", text]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -296,7 +296,7 @@ def _own_activation(table: Mapping[str, object], n: int) -> Activation:
                 label,
             )
         )
-    kink = table.get("slope_at_kink", 0)
+    kink = table.get("slope_at_kink")  # without it, the slope on the left
     return piecewise_linear(name, pieces, [_plain(k) for k in kink] if isinstance(kink, list) else _plain(kink))
 
 
