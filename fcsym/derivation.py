@@ -15,6 +15,7 @@ from fcsym.deriving.forward import forward
 from fcsym.deriving.update import step
 from fcsym.document import Document
 from fcsym.errors import ArgumentError
+from fcsym.language.activation import said_of_gates
 from fcsym.language.algebra import rename, tidy, tidy_bound
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Order
 from fcsym.language.expression import Array, Axis, Expr, Ref
@@ -145,7 +146,7 @@ class Derivation(Document):
         """What is taken for granted, in sentences."""
         result = [
             "The input `x` and the target `y_g` are the same before and after the step.",
-            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
+            *said_of_gates(self.network.hidden_activations),
         ]
         if self.order == "sequential":
             result.append(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from fractions import Fraction
+from io import StringIO
 
 import numpy as np
 import pytest
+import sympy
 from conftest import ORDERS, need, need_package
 from exact import step
+from rich.console import Console
 
 import fcsym
 from fcsym.checking.oracle import phi_of, slope_of
@@ -16,7 +20,9 @@ from fcsym.cli import main
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
+from fcsym.language import smooth_functions
 from fcsym.language.activation import BUILT_IN, SMOOTH, smooth
+from fcsym.schemes import every_scheme
 
 PIECES = {
     "absolute": "[{ upper = 0, slope = -1 }, { slope = 1 }]",
@@ -223,3 +229,77 @@ def test_what_is_no_number_is_refused_in_a_sentence(text, capsys):
         fcsym.relu(text)
     assert main(["derive", "2-2-1", "--slope-at-kink", text]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# --------------------------------------------------------------------------------- what is said of smooth functions
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_derivative_of_every_entry_is_its_derivative(name):
+    """By SymPy, and both in numbers against automatic differentiation."""
+    s, v = smooth_functions.symbols()
+    phi, slope = smooth_functions.expression(name), smooth_functions.derivative(name)
+    assert sympy.simplify(slope.subs(v, phi) - sympy.diff(phi, s)) == 0
+    shown = [smooth_functions.shown(name, order).subs(v, phi) for order in (0, 1)]
+    assert sympy.simplify(shown[0].rewrite(sympy.exp) - phi.rewrite(sympy.exp)) == 0
+    for at in (-3, -0.5, 0, 0.25, 2):
+        true = (phi_of(smooth(name), np.array([at])), slope_of(smooth(name), np.array([at])))
+        assert [float(form.subs(s, at)) for form in shown] == pytest.approx([float(t[0]) for t in true], abs=1e-12)
+
+
+def test_the_derivatives_are_those_of_the_books():
+    assert smooth_functions.text("sigmoid", 0, "s", "v") == "1/(1 + exp(-s))"
+    assert smooth_functions.text("sigmoid", 1, "s", "v") == "v*(1 - v)"
+    assert smooth_functions.text("tanh", 1, "s", "v") == "1 - v**2"
+    assert smooth_functions.text("softplus", 1, "s", "v") == "1/(1 + exp(-s))"
+
+
+def documents(net):
+    """Every text about a network: of one step and of every scheme, in every format and target, by name."""
+    from fcsym.render import terminal
+
+    found = {}
+    for name, document in {"step": fcsym.derive(net), **every_scheme(net)}.items():
+        found |= {f"{name}.tex": document.latex(), f"{name}.html": document.html(), f"{name}.txt": str(document)}
+        console = Console(width=400, file=StringIO())
+        console.print(terminal.document(document))
+        found[f"{name} in the terminal"] = console.file.getvalue()
+    for target in TARGETS.values():
+        made = target.files(lower_scheme(fcsym.scheme(net, "states")), "update", ())
+        found |= {f"{target.name}, {file}": text for file, text in made.items()}
+    return found
+
+
+def test_documents_of_a_smooth_activation_define_it_and_say_nothing_of_pieces():
+    for name, text in documents(fcsym.Network.mlp([2, 2, 1], "sigmoid")).items():
+        said = re.search(
+            r".*\b(pieces?|kinks?|gates?|piecewise)\b.*", re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+        )
+        assert said is None, (name, said[0])
+        if name.endswith("update.mk") or "update_test.c" in name:
+            continue
+        assert "smooth" in text or name.endswith(".txt"), name
+        if name.endswith(".tex"):
+            assert r"\operatorname{sigmoid}\left(s^{(1)}_{i}\right) = \frac{1}{1 + e^{- {s^{(1)}_{i}}}}" in text
+            assert (
+                r"\operatorname{sigmoid}'\left(s^{(1)}_{i}\right) = {v^{(1)}_{i}} \left(1 - {v^{(1)}_{i}}\right)"
+                in text
+            )
+        elif not name.endswith("update.h"):
+            flat = " ".join(text.replace("│", " ").split())
+            assert re.search(r"sigmoid\(s1\[\w\]\) = 1/\(1 \+ exp\(-s1\[\w\]\)\)", flat), name
+            assert re.search(r"v1\[\w\]\*\(1 - v1\[\w\]\)", flat), name
+    flat = fcsym.derive(fcsym.Network.mlp([2, 2, 1], "tanh")).latex(notation="paper")
+    assert r"= 1 - {v_{2}}^{2}" in flat
+
+
+def test_sentences_follow_from_the_activation():
+    def said(*names):
+        d = fcsym.derive(fcsym.Network.mlp([2, *(2 for _ in names), 1], list(names)))
+        text = " ".join([*d.assumptions, *(e.because for e in d), *fcsym.scheme(d.network, "history").assumptions])
+        return "at a kink as declared" in text, "is the derivative everywhere" in text, "gate" in text
+
+    assert said("relu") == (True, False, True)
+    assert said("tanh") == (False, True, False)
+    assert said("identity") == (False, False, False)
+    assert said("tanh", "relu") == (True, True, True)

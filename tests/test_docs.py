@@ -16,7 +16,8 @@ import pytest
 from conftest import need_package
 
 import fcsym
-from fcsym.language.activation import BUILT_IN, activation
+from fcsym.language.activation import BUILT_IN, SMOOTH, activation
+from fcsym.language.smooth_functions import latex
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -157,6 +158,9 @@ def test_the_table_of_activations_is_that_of_the_registry():
     assert list(rows) == list(BUILT_IN)
     for name, cells in rows.items():
         assert cells[-1] == ", ".join(map(str, activation(name).kink_slopes))
+        if name in SMOOTH:
+            formulas = (latex(name, n, "s", "v").replace("{s}", "s").replace("{v}", "v") for n in (0, 1))
+            assert cells[:2] == [f"${formula}$" for formula in formulas]
 
 
 def test_the_citation_has_the_paper():

@@ -12,12 +12,23 @@ import fcsym
 
 ROOT = Path(fcsym.__file__).parent
 
-BASE = {"errors", "expression", "activation", "equation", "notation", "algebra", "decision", "instance"}
+BASE = {
+    "errors",
+    "expression",
+    "activation",
+    "equation",
+    "notation",
+    "algebra",
+    "decision",
+    "instance",
+    "smooth_functions",
+}
 DERIVING = {"network", "forward", "differentiate", "backprop", "contribution"}
 
 # what a module may import at all (a package stands for its modules); "derivation" as a type only
 MAY = {
     "errors": set(),
+    "smooth_functions": set(),
     "expression": set(),
     "activation": {"errors", "notation"},
     "equation": {"expression"},
@@ -37,6 +48,7 @@ MAY = {
     },
     "document": {"equation", "expression"},
     "derivation": {
+        "activation",
         "algebra",
         "backprop",
         "contribution",

@@ -184,9 +184,9 @@ def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
             if source.array == array:
                 return Equation(
                     slope_of(array)[source.indices],
-                    Apply(equation.rhs.activation, source, derivative=1),
+                    Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
                     Rule.DEFINITION,
-                    "The gate is the slope of the activation, declared at its kinks and constant between them.",
+                    equation.rhs.activation.said_of_slope,
                     (array.name,),
                     "eq. 14",
                 )

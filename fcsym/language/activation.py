@@ -88,6 +88,15 @@ class Activation:
         return not self.pieces
 
     @property
+    def said_of_slope(self) -> str:
+        """What phi' is, in a sentence."""
+        if self.is_smooth:
+            return f"This is the derivative of {self.name}, a smooth function."
+        if self.kinks:
+            return "The gate is the slope of the activation, declared at its kinks and constant between them."
+        return f"This is the slope of {self.name}, the same everywhere."
+
+    @property
     def never_zero(self) -> bool:
         """phi(s) != 0 for every s: known of sigmoid and softplus, which are positive."""
         return self.name in ("sigmoid", "softplus") and self.is_smooth
@@ -134,6 +143,27 @@ _WRITTEN = re.compile(
     r"[+-]?(\d{1,40}/\d{1,40}|(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?)", re.ASCII | re.IGNORECASE
 )
 _LARGEST = 10**300
+
+
+def said_of_gates(activations: Sequence[Activation]) -> tuple[str, ...]:
+    """What is taken for granted of the slopes of these activations, in sentences; nothing where all are straight."""
+    kinked, bent = (
+        list(dict.fromkeys(phi.name for phi in activations if chosen(phi)))
+        for chosen in (lambda phi: bool(phi.kinks), lambda phi: phi.is_smooth)
+    )
+    result = []
+    if kinked:
+        whose = f"The gates of {_and(kinked)}" if bent else "The gates"
+        slope = "`phi'` is the slope of the piece, and at a kink as declared"
+        result.append(f"{whose} are held constant in derivatives: {slope}.")
+    if bent:
+        what = f"The activations {_and(bent)} are" if len(bent) > 1 else f"The activation {bent[0]} is"
+        result.append(f"{what} smooth: `phi'` is the derivative everywhere.")
+    return tuple(result)
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def exact(value: object, what: str) -> Fraction:
@@ -188,8 +218,8 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
     too_long = next((name for name in names if len(name) > 16), None)
     if too_long is not None:
         raise NetworkError(f"{where} has a piece named {too_long!r}: use at most 16 letters.")
-    left = [piece.slope for piece in named[:-1]]
-    return Activation(name, named, ()).with_slope_at_kink(left if slope_at_kink is None else slope_at_kink)
+    on_the_left = [piece.slope for piece in named[:-1]]
+    return Activation(name, named, ()).with_slope_at_kink(on_the_left if slope_at_kink is None else slope_at_kink)
 
 
 def relu(slope_at_kink: object = None) -> Activation:

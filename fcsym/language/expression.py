@@ -19,7 +19,7 @@ equation keeps the form in which it was derived.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -220,6 +220,9 @@ class Apply(Expr):
     activation: Activation
     argument: Expr
     derivative: int = 0
+    value: Expr | None = field(
+        default=None, compare=False
+    )  # what stands for phi(argument) already, for readers of phi'
 
 
 ZERO = Number(Fraction(0))

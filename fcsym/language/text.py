@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Condition, Equation
 from fcsym.language.expression import Add, Apply, Expr, Extreme, Mul, Number, Pow, Ref, Total
 
-__all__ = ["Written", "condition", "equation", "expression", "relation"]
+__all__ = ["Written", "condition", "equation", "expression", "relation", "value_of"]
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 
@@ -80,8 +81,22 @@ def condition(item: Condition) -> str:
     return f"{expression(item.subject)} {relation(item)}"
 
 
+def _smooth(node: Apply) -> str:
+    """phi(s), or phi'(s) with the array that holds phi(s)."""
+    return smooth_functions.text(
+        node.activation.name, node.derivative, expression(node.argument), expression(value_of(node))
+    )
+
+
+def value_of(node: Apply) -> Expr:
+    """What stands for phi(s) where phi'(s) is printed."""
+    return Apply(node.activation, node.argument) if node.value is None else node.value
+
+
 def equation(item: Equation) -> str:
-    """One line, or one line per case."""
+    """One line, or one line per case; of a smooth function, also what it is."""
+    if isinstance(item.rhs, Apply) and item.rhs.activation.is_smooth:
+        return f"{expression(item.lhs)} = {expression(item.rhs)} = {_smooth(item.rhs)}"
     if not isinstance(item.rhs, Cases):
         return f"{expression(item.lhs)} = {expression(item.rhs)}"
     rows = []

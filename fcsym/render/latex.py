@@ -173,8 +173,8 @@ def _height(display: str) -> float:
 
 
 def _is_table(written: Equation) -> bool:
-    """Whether the right-hand side is an activation, which is printed piece by piece."""
-    return isinstance(written.rhs, Apply) and len(written.rhs.activation.pieces) > 1
+    """Whether the right-hand side is an activation, which is printed piece by piece, or as the function that it is."""
+    return isinstance(written.rhs, Apply) and len(written.rhs.activation.pieces) != 1
 
 
 def _step(step: Step, page: Content) -> Iterator[str]:

@@ -81,7 +81,8 @@ def build(base: Derivation) -> Scheme:
             ),
         },
         single_input_words(
-            "A hidden layer of any width is held by a few numbers that its units share as long as each keeps its piece."
+            "A hidden layer of any width is held by a few numbers that its units share"
+            + (" as long as each keeps its piece." if network.layers[0].activation.kinks else ".")
         ),
         single_input=True,
         constants_for=shared.constants,

@@ -19,6 +19,7 @@ from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.document import Document
 from fcsym.errors import CompileError, FcsymError, UndefinedContribution
+from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
 from fcsym.networks.network import Network
@@ -74,10 +75,10 @@ class Routine:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said of a scheme: the assumptions of its four derivations."""
+    """What is said of a scheme: a summary, and what its four derivations assume besides the slopes and the order."""
 
     summary: str
-    assumptions: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ class Scheme(Document):
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, in sentences."""
         order = next(sentence for sentence in self.base.assumptions if sentence.startswith("The order"))
-        return *self.words.assumptions, order
+        return *self.words.assumptions, *said_of_gates(self.network.hidden_activations), order
 
     @property
     def summary(self) -> str:
@@ -372,13 +373,7 @@ def target_of(network: Network) -> Array:
 
 def single_input_words(summary: str) -> Words:
     """The words of a scheme for one input."""
-    return Words(
-        summary,
-        (
-            "The input `x` is the same at every step and is the one that `init` was given.",
-            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
-        ),
-    )
+    return Words(summary, ("The input `x` is the same at every step and is the one that `init` was given.",))
 
 
 @dataclass(frozen=True, slots=True)
