@@ -5,11 +5,12 @@ Network -> forward equations -> adjoint -> update(order) -> contribution  =  Der
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
+from fcsym.deriving.citation import cited
 from fcsym.deriving.contribution import compensation, increments, integrated
 from fcsym.deriving.forward import forward
 from fcsym.deriving.update import step
@@ -60,10 +61,16 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
     return Derivation(network, order, finish(network, equations))
 
 
-def finish(network: Network, equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
-    """Equations as readers want them: their index letters, and `uses` completed."""
+def finish(
+    network: Network, equations: tuple[Equation, ...], document: Iterable[Equation] | None = None
+) -> tuple[Equation, ...]:
+    """Equations as readers want them: their index letters, `uses` completed, and the citations that fit.
+
+    `document`: all equations of the document that they stand in, by default these.
+    """
     defined = frozenset(equation.name for equation in equations if equation.defines)
-    return tuple(_finish(equation, network, defined) for equation in equations)
+    fitting = cited(network, equations, equations if document is None else document)
+    return tuple(_finish(equation, network, defined) for equation in fitting)
 
 
 def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:

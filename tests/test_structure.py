@@ -47,8 +47,10 @@ MAY = {
         *(DERIVING - {"contribution", "backprop"}),
     },
     "document": {"equation", "expression"},
+    "citation": {"equation", "network"},
     "derivation": {
         "activation",
+        "citation",
         "algebra",
         "backprop",
         "contribution",

@@ -163,10 +163,15 @@ class Scheme(Document):
         more = (Part.of(self, name) for name in self.routines if name not in PARTS)
         return self.init, self.step, self.output, self.expand, *more
 
+    @property
+    def written(self) -> tuple[Equation, ...]:
+        """Every equation of its document, as its functions were given them."""
+        return (*self.meanings, *(equation for routine in self.routines.values() for equation in routine.equations))
+
     @cached_property
     def invariants(self) -> tuple[Equation, ...]:
         """What the state stands for, with the index letters of the four derivations."""
-        return finish(self.network, self.meanings)
+        return finish(self.network, self.meanings, self.written)
 
     @property
     def lists(self) -> tuple[Derivation, ...]:
@@ -291,7 +296,7 @@ class Part(Derivation):
     def of(cls, scheme: Scheme, name: str) -> Part:
         """The part of that name."""
         routine = scheme.routines[name]
-        equations = finish(scheme.network, routine.equations)
+        equations = finish(scheme.network, routine.equations, scheme.written)
         return cls(scheme.network, scheme.order, equations, scheme, name, routine.given, routine.results)
 
     @property
