@@ -7,6 +7,7 @@ import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -82,9 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     _check_options(derive)
     derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
     derive.add_argument("--notation", help="of the file: indexed (default), or paper for names w_1, w_2, ...")
-    derive.add_argument("--detail", help="of the file: full (default), or summary")
+    derive.add_argument("--detail", help="full (default), or summary: equations and verdicts without reasons")
     derive.add_argument(
-        "--only", metavar="NAME", help="in the file: this quantity and what leads to it, or this function of a scheme"
+        "--only", metavar="NAME", help="show this quantity and what leads to it, or this function of a scheme"
     )
     derive.add_argument("--scheme", help=f"a scheme's four derivations, trained beside autodiff: {_SCHEMES}")
     derive.set_defaults(run=_derive)
@@ -217,12 +218,31 @@ def _progress(total: int | None = None) -> Iterator[Callable[[str], None]]:
         yield step
 
 
+def _window() -> int | None:
+    """The columns of the window: as COLUMNS says, or as the terminal does; None where neither is there to say it."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+
+
 def _show(*parts: Any) -> None:
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=_window() or 140)
     for part in parts:
         console.print(part)
+
+
+def _say(sentence: object) -> None:
+    """A sentence, in lines where there is a window; a path or a formula in it is never broken."""
+    width = _window()
+    broken = (
+        str(sentence)
+        if width is None
+        else textwrap.fill(str(sentence), width, break_long_words=False, break_on_hyphens=False)
+    )
+    print(broken)
 
 
 def _prove(d: Derivation) -> None:
@@ -254,26 +274,34 @@ def _derive(options: argparse.Namespace) -> int:
             document["file"] = str(written)
         print(json.dumps(document))
         return DONE if passed else FAILED
-    _show_derivation(d, reports)
+    _show_derivation(d, reports, options)
     if written is not None:
-        print(f"written: {written}")
-    print(_conclusion(d, reports))
+        _say(f"written: {written}")
+    _say(_conclusion(d, reports))
     return DONE if passed else FAILED
 
 
 def _options_of_file(options: argparse.Namespace, document: Document) -> dict[str, Any]:
     """How the file is written, if one is; what is wrong with that is said before the work, not after."""
-    found = {name: getattr(options, name) for name in ("notation", "detail", "only")}
-    found = {name: value for name, value in found.items() if value is not None}
+    from fcsym.render.content import checked
+
+    found = _options_of_terminal(options)
+    if options.notation is not None:
+        if options.output is None:
+            raise _Usage("--notation says how a file is written: name the file with -o.")
+        found["notation"] = options.notation
     if options.output is not None:
-        from fcsym.render.content import checked
         from fcsym.render.save import writable
 
         writable(options.output)
-        checked(document, **found)
-    elif found:
-        raise _Usage(f"--{next(iter(found))} says how a file is written: name the file with -o.")
+    checked(document, **found)
     return found
+
+
+def _options_of_terminal(options: argparse.Namespace) -> dict[str, Any]:
+    """What is shown, in a file and in the terminal alike."""
+    found = {name: getattr(options, name) for name in ("detail", "only")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _derive_scheme(options: argparse.Namespace) -> int:
@@ -294,19 +322,22 @@ def _derive_scheme(options: argparse.Namespace) -> int:
         return DONE if passed else FAILED
     from fcsym.render import terminal
 
-    _show(s, terminal.checks(report))
+    _show(terminal.document(s, **_options_of_terminal(options)), terminal.checks(report))
     if written is not None:
-        print(f"written: {written}")
-    print(_scheme_conclusion(s, report))
+        _say(f"written: {written}")
+    _say(_scheme_conclusion(s, report))
     return DONE if passed else FAILED
 
 
-def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
+def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse.Namespace) -> None:
     from fcsym.closed.closed_form import paper_symbols
     from fcsym.render import terminal
+    from fcsym.render.content import checked
 
-    parts: list[Any] = [d]
-    if "p" in d.by_name and _small_enough(d):
+    shown = _options_of_terminal(options)
+    (names,) = checked(d, **shown)
+    parts: list[Any] = [terminal.document(d, **shown)]
+    if "p" in names and options.detail != "summary" and _small_enough(d):
         keep = paper_symbols(d)
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if d.proof.refuted:
@@ -411,7 +442,7 @@ def _cases(options: argparse.Namespace) -> int:
     else:
         name = d.resolve(options.quantity, options.layer)
         _show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
-        print(f"flip: {flip}")
+        _say(f"flip: {flip}")
         if patterns:
             _show(*map(terminal.joint, patterns))
     open_questions = any(found.unknown for found in patterns)
@@ -444,6 +475,7 @@ def _audit(options: argparse.Namespace) -> int:
     from fcsym.errors import ArgumentError
     from fcsym.paper import ROWS, Limits, audit
     from fcsym.paper import terminal as show
+    from fcsym.render import terminal
 
     if not 0 < options.time_limit <= 86400:
         raise ArgumentError(
@@ -462,8 +494,8 @@ def _audit(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.as_dict()))
     else:
-        _show(show.table(result))
-        print(show.conclusion(result))
+        _show(terminal.table("Every printed equation", show.HEAD, list(show.rows(result))))
+        _say(show.conclusion(result))
     return DONE if result.decided else FAILED
 
 
@@ -484,7 +516,7 @@ def _check(options: argparse.Namespace) -> int:
         from fcsym.render import terminal
 
         _show(terminal.checks(report))
-        print(_conclusion(d, [report]))
+        _say(_conclusion(d, [report]))
     return DONE if passed else FAILED
 
 
@@ -498,7 +530,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
         print(json.dumps(_scheme_summary(s, report, passed)))
         return DONE if passed else FAILED
     _show(terminal.checks(report))
-    print(_scheme_conclusion(s, report))
+    _say(_scheme_conclusion(s, report))
     return DONE if passed else FAILED
 
 
@@ -624,10 +656,10 @@ def _reproduce(options: argparse.Namespace) -> int:
              for d in done.formulas],
         )
     )  # fmt: skip
-    print(f"exact: {done.exact}")
-    print(experiment.why())
+    _say(f"exact: {done.exact}")
+    _say(experiment.why())
     for path in written:
-        print(f"written: {path}")
+        _say(f"written: {path}")
     return DONE
 
 
@@ -660,6 +692,6 @@ def _export(options: argparse.Namespace) -> int:
         print(json.dumps({"files": [str(file) for file in files], "checked": True}))
     else:
         for file in files:
-            print(f"written: {file}")
-        print(f"{made.name} of {made.network}, {made.order}: agrees with backpropagation by autograd.")
+            _say(f"written: {file}")
+        _say(f"{made.name} of {made.network}, {made.order}: agrees with backpropagation by autograd.")
     return DONE
