@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +25,41 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
-_SCHEMES = "backprop, weights, compensation, states, history or basis"
 _MAX_PRINTED = 200_000  # operations; a thousand pages are no table
+
+
+def _schemes() -> tuple[str, ...]:
+    from fcsym.schemes import SCHEMES
+
+    return tuple(SCHEMES)
+
+
+def _targets() -> tuple[str, ...]:
+    from fcsym.kernel.export import TARGETS
+
+    return tuple(TARGETS)
+
+
+def _activations() -> tuple[str, ...]:
+    from fcsym.language.activation import BUILT_IN
+
+    return BUILT_IN
+
+
+def _literals(name: str) -> Callable[[], tuple[str, ...]]:
+    def known() -> tuple[str, ...]:
+        from fcsym.language import equation
+
+        return get_args(getattr(equation, name))
+
+    return known
+
+
+_KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
+    "schemes": _schemes, "targets": _targets, "activations": _activations, "orders": _literals("Order"),
+    "notations": _literals("Notation"), "details": _literals("Detail"),
+}  # fmt: skip
+"""What there is to choose from, as help says it."""
 
 
 class _Usage(Exception):
@@ -36,6 +69,16 @@ class _Usage(Exception):
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**(settings | {"allow_abbrev": False}))  # --jso is no --json
+
+    def format_help(self) -> str:
+        """The help, with what there is to choose from as the registries have it: they are read when it is printed."""
+        for action in self._actions:
+            for key, known in _KNOWN.items():
+                if action.help and f"{{{key}}}" in action.help:
+                    default = (f"{action.default} (default)",) if isinstance(action.default, str) else ()
+                    names = (*default, *(name for name in known() if name != action.default))
+                    action.help = action.help.replace(f"{{{key}}}", f"{', '.join(names[:-1])} or {names[-1]}")
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         raise _Usage(f"{message}; run '{self.prog} --help' to see what is possible.")
@@ -82,12 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(derive)
     _check_options(derive)
     derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
-    derive.add_argument("--notation", help="of the file: indexed (default), or paper for names w_1, w_2, ...")
-    derive.add_argument("--detail", help="full (default), or summary: equations and verdicts without reasons")
+    derive.add_argument("--notation", help="of the file: {notations}, which has names w_1, w_2, ... (default indexed)")
+    derive.add_argument("--detail", help="{details}, which is equations and verdicts without reasons (default full)")
     derive.add_argument(
         "--only", metavar="NAME", help="show this quantity and what leads to it, or this function of a scheme"
     )
-    derive.add_argument("--scheme", help=f"a scheme's four derivations, trained beside autodiff: {_SCHEMES}")
+    derive.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
     derive.set_defaults(run=_derive)
 
     cases = commands.add_parser("cases", help="the case table of one unit, in closed form")
@@ -112,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="compare the compiled step, or training by a scheme, with autodiff")
     _network_options(check)
     _check_options(check)
-    check.add_argument("--scheme", help=f"train by {_SCHEMES}")
+    check.add_argument("--scheme", help="train by {schemes}")
     check.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     check.set_defaults(run=_check)
 
@@ -137,8 +180,8 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write a scheme's four functions as files that stand alone")
     _network_options(export)
-    export.add_argument("--scheme", default="backprop", help=f"{_SCHEMES} (default backprop)")
-    export.add_argument("--target", default="numpy", help="numpy (default), c, jax or torch")
+    export.add_argument("--scheme", default="backprop", help="{schemes}")
+    export.add_argument("--target", default="numpy", help="{targets}")
     export.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to (default: this one)")
     export.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
     export.add_argument("--force", action="store_true", help="replace files that fcsym did not write")
@@ -153,12 +196,8 @@ def _network_options(parser: argparse.ArgumentParser) -> None:
 
 def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> None:
     if order:
-        parser.add_argument(
-            "--order", default="simultaneous", help="simultaneous (default) or sequential, as the paper"
-        )
-    parser.add_argument(
-        "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus, silu, gelu"
-    )
+        parser.add_argument("--order", default="simultaneous", help="{orders}; sequential is the paper's")
+    parser.add_argument("--activation", default="relu", help="{activations}")
     parser.add_argument("--bias", action="store_true", help="a bias in every layer")
     parser.add_argument(
         "--slope-at-kink", help="the derivative at a kink, such as 0.5 or 1/2 (default: the slope on the left of it)"

@@ -50,7 +50,7 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
             f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
         )
     if order not in get_args(Order):
-        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose simultaneous or sequential.")
+        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
     if slope_at_kink is not None:
         network = network.with_slope_at_kink(slope_at_kink)
     passed = forward(network)

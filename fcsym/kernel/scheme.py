@@ -62,6 +62,8 @@ def compile_scheme(scheme: Scheme, target: str = "numpy") -> Any:
 class SchemeKernel:
     """A scheme's four functions, for one network or many at once. `State` is the named tuple of its arrays."""
 
+    target = "numpy"
+
     def __init__(self, scheme: Scheme) -> None:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.source = NumpyTarget().source(self.module)
@@ -76,6 +78,9 @@ class SchemeKernel:
             own = (None if axis.kind == STORED_KIND else widths[axis.layer] for axis in array.axes)
             self._shapes[f"state.{array.name}"] = tuple(own)
         self._stored = any(axis.kind == STORED_KIND for array in scheme.state for axis in array.axes)
+
+    def __repr__(self) -> str:
+        return f"<kernel: {self.module.title}, target {self.target}>"
 
     # ------------------------------------------------------------------------------------------ the four functions
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -55,14 +56,29 @@ class Grid:
         if not self.rows:
             return
         rows = [[Text(plain(cell)) if isinstance(cell, str) else cell for cell in row] for row in self.rows]
-        columns = zip(self.head, *([cell.plain for cell in row] for row in rows), strict=True)
-        needed = sum(3 + max(len(word) for cell in column for word in [*cell.split(), ""]) for column in columns) + 1
-        yield self._beside(rows) if needed <= options.max_width else self._below(rows)
+        widths = self._widths(rows, options.max_width)
+        yield self._below(rows) if widths is None else self._beside(rows, widths)
 
-    def _beside(self, rows: Sequence[Sequence[Text]]) -> RenderableType:
+    def _widths(self, rows: Sequence[Sequence[Text]], window: int) -> list[int] | None:
+        """The width of each column: its longest word, and a share of what the window has left; None without room."""
+        columns = list(zip(self.head, *([cell.plain for cell in row] for row in rows), strict=True))
+        words = [max(cell_len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+        lines = [max(cell_len(line) for cell in column for line in [*cell.splitlines(), ""]) for column in columns]
+        left = window - sum(words) - 3 * len(columns) - 1
+        if left < 0:
+            return None
+        wanted = [line - word for line, word in zip(lines, words, strict=True)]
+        for done, n in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):  # who wants little gets all of it
+            share = min(wanted[n], left // (len(wanted) - done))
+            words[n] += share
+            left -= share
+        return words
+
+    def _beside(self, rows: Sequence[Sequence[Text]], widths: Sequence[int]) -> RenderableType:
         result = Table(title=Text(self.title), title_justify="left", show_lines=self.lines)
-        for name in self.head:
-            result.add_column(name, justify="right" if name in self.right else "left", overflow="fold")
+        for name, width in zip(self.head, widths, strict=True):
+            side: JustifyMethod = "right" if name in self.right else "left"
+            result.add_column(name, justify=side, overflow="fold", width=width)
         for row in rows:
             result.add_row(*row)
         return result
@@ -188,4 +204,4 @@ def checks(report: Report) -> RenderableType:
             (row.quantity, row.case, str(row.points), f"{row.worst:.2e}", f"{row.bound:.2e}", f"{row.ratio:.2g}", mark)
         )
     numbers = ("points", "worst error", "bound there", "error / bound")
-    return Grid(title, ("quantity", "case", *numbers, ""), rows, right=frozenset(numbers), lines=False)
+    return Grid(title, ("quantity", "case", *numbers, "result"), rows, right=frozenset(numbers), lines=False)
