@@ -303,3 +303,9 @@ def test_sentences_follow_from_the_activation():
     assert said("tanh") == (False, True, False)
     assert said("identity") == (False, False, False)
     assert said("tanh", "relu") == (True, True, True)
+
+
+def test_what_a_derivative_is_written_with_is_shown_with_it():
+    """sigma' = v (1 - v), and so v."""
+    only = fcsym.derive(fcsym.Network.mlp([2, 2, 1], "sigmoid")).latex(only="g1")
+    assert r"v^{(1)}_{i} = \operatorname{sigmoid}" in only

@@ -165,6 +165,8 @@ def test_docstrings_and_tables_have_every_name_of_the_registries():
     assert all(f"`{name}`" in fcsym.scheme.__doc__ for name in SCHEMES)
     assert all(f'"{name}"' in fcsym.derive.__doc__ for name in get_args(Order))
     readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "mathematics.md").read_text()
+    prose = re.sub(r"[\s_]", "", readme.split("## First two commands")[0].lower())
+    assert all(name.replace("_", "") in prose for name in BUILT_IN)
     for text in (readme, page):
         rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
         assert [name for name in rows if name in SCHEMES] == list(SCHEMES)

@@ -187,7 +187,7 @@ def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
                     Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
                     Rule.DEFINITION,
                     equation.rhs.activation.said_of_slope,
-                    (array.name,),
+                    (array.name, equation.name) if equation.rhs.activation.is_smooth else (array.name,),
                     "eq. 14",
                 )
     raise UnsupportedExpression(f"No activation reads {array.name}, yet its gate is used.")
