@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fcsym.language.equation import Case as Case
     from fcsym.language.equation import Equation as Equation
     from fcsym.language.equation import Verdict as Verdict
+    from fcsym.language.findings import Proof as Proof
     from fcsym.networks.drawn import draw as draw
     from fcsym.networks.network import Network as Network
     from fcsym.paper import Audit as Audit
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from fcsym.paper.experiment import run as reproduce  # noqa: F401
     from fcsym.pictures.charts import cost_chart as cost_chart
     from fcsym.pictures.charts import error_chart as error_chart
-    from fcsym.proof import Proof as Proof
     from fcsym.training import Scheme as Scheme
     from fcsym.training import collapse as collapse
     from fcsym.training import next_input as next_input

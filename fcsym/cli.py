@@ -7,9 +7,10 @@ import json
 import math
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,41 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_INPUT = 0, 1, 2
-_SCHEMES = "backprop, weights, compensation, states, history or basis"
 _MAX_PRINTED = 200_000  # operations; a thousand pages are no table
+
+
+def _schemes() -> tuple[str, ...]:
+    from fcsym.schemes import SCHEMES
+
+    return tuple(SCHEMES)
+
+
+def _targets() -> tuple[str, ...]:
+    from fcsym.kernel.export import TARGETS
+
+    return tuple(TARGETS)
+
+
+def _activations() -> tuple[str, ...]:
+    from fcsym.language.activation import BUILT_IN
+
+    return BUILT_IN
+
+
+def _literals(name: str) -> Callable[[], tuple[str, ...]]:
+    def known() -> tuple[str, ...]:
+        from fcsym.language import equation
+
+        return get_args(getattr(equation, name))
+
+    return known
+
+
+_KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
+    "schemes": _schemes, "targets": _targets, "activations": _activations, "orders": _literals("Order"),
+    "notations": _literals("Notation"), "details": _literals("Detail"),
+}  # fmt: skip
+"""What there is to choose from, as help says it."""
 
 
 class _Usage(Exception):
@@ -36,6 +70,16 @@ class _Usage(Exception):
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**(settings | {"allow_abbrev": False}))  # --jso is no --json
+
+    def format_help(self) -> str:
+        """The help, with what there is to choose from as the registries have it: they are read when it is printed."""
+        for action in self._actions:
+            for key, known in _KNOWN.items():
+                if action.help and f"{{{key}}}" in action.help:
+                    default = (f"{action.default} (default)",) if isinstance(action.default, str) else ()
+                    names = (*default, *(name for name in known() if name != action.default))
+                    action.help = action.help.replace(f"{{{key}}}", f"{', '.join(names[:-1])} or {names[-1]}")
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         raise _Usage(f"{message}; run '{self.prog} --help' to see what is possible.")
@@ -82,12 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(derive)
     _check_options(derive)
     derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
-    derive.add_argument("--notation", help="of the file: indexed (default), or paper for names w_1, w_2, ...")
-    derive.add_argument("--detail", help="of the file: full (default), or summary")
+    derive.add_argument("--notation", help="of the file: {notations}, which has names w_1, w_2, ... (default indexed)")
+    derive.add_argument("--detail", help="{details}, which is equations and verdicts without reasons (default full)")
     derive.add_argument(
-        "--only", metavar="NAME", help="in the file: this quantity and what leads to it, or this function of a scheme"
+        "--only", metavar="NAME", help="show this quantity and what leads to it, or this function of a scheme"
     )
-    derive.add_argument("--scheme", help=f"a scheme's four derivations, trained beside autodiff: {_SCHEMES}")
+    derive.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
     derive.set_defaults(run=_derive)
 
     cases = commands.add_parser("cases", help="the case table of one unit, in closed form")
@@ -112,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="compare the compiled step, or training by a scheme, with autodiff")
     _network_options(check)
     _check_options(check)
-    check.add_argument("--scheme", help=f"train by {_SCHEMES}")
+    check.add_argument("--scheme", help="train by {schemes}")
     check.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     check.set_defaults(run=_check)
 
@@ -137,8 +181,8 @@ def _parser() -> argparse.ArgumentParser:
 
     export = commands.add_parser("export", help="write a scheme's four functions as files that stand alone")
     _network_options(export)
-    export.add_argument("--scheme", default="backprop", help=f"{_SCHEMES} (default backprop)")
-    export.add_argument("--target", default="numpy", help="numpy (default), c, jax or torch")
+    export.add_argument("--scheme", default="backprop", help="{schemes}")
+    export.add_argument("--target", default="numpy", help="{targets}")
     export.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to (default: this one)")
     export.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
     export.add_argument("--force", action="store_true", help="replace files that fcsym did not write")
@@ -153,14 +197,12 @@ def _network_options(parser: argparse.ArgumentParser) -> None:
 
 def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> None:
     if order:
-        parser.add_argument(
-            "--order", default="simultaneous", help="simultaneous (default) or sequential, as the paper"
-        )
-    parser.add_argument(
-        "--activation", default="relu", help="relu (default), leaky_relu, identity, tanh, sigmoid, softplus, silu, gelu"
-    )
+        parser.add_argument("--order", default="simultaneous", help="{orders}; sequential is the paper's")
+    parser.add_argument("--activation", default="relu", help="{activations}")
     parser.add_argument("--bias", action="store_true", help="a bias in every layer")
-    parser.add_argument("--slope-at-kink", type=float, help="the derivative at a kink (default 0)")
+    parser.add_argument(
+        "--slope-at-kink", help="the derivative at a kink, such as 0.5 or 1/2 (default: the slope on the left of it)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
@@ -216,12 +258,31 @@ def _progress(total: int | None = None) -> Iterator[Callable[[str], None]]:
         yield step
 
 
+def _window() -> int | None:
+    """The columns of the window: as COLUMNS says, or as the terminal does; None where neither is there to say it."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+
+
 def _show(*parts: Any) -> None:
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=_window() or 140)
     for part in parts:
         console.print(part)
+
+
+def _say(sentence: object) -> None:
+    """A sentence, in lines where there is a window; a path or a formula in it is never broken."""
+    width = _window()
+    broken = (
+        str(sentence)
+        if width is None
+        else textwrap.fill(str(sentence), width, break_long_words=False, break_on_hyphens=False)
+    )
+    print(broken)
 
 
 def _prove(d: Derivation) -> None:
@@ -253,26 +314,34 @@ def _derive(options: argparse.Namespace) -> int:
             document["file"] = str(written)
         print(json.dumps(document))
         return DONE if passed else FAILED
-    _show_derivation(d, reports)
+    _show_derivation(d, reports, options)
     if written is not None:
-        print(f"written: {written}")
-    print(_conclusion(d, reports))
+        _say(f"written: {written}")
+    _say(_conclusion(d, reports))
     return DONE if passed else FAILED
 
 
 def _options_of_file(options: argparse.Namespace, document: Document) -> dict[str, Any]:
     """How the file is written, if one is; what is wrong with that is said before the work, not after."""
-    found = {name: getattr(options, name) for name in ("notation", "detail", "only")}
-    found = {name: value for name, value in found.items() if value is not None}
+    from fcsym.render.content import checked
+
+    found = _options_of_terminal(options)
+    if options.notation is not None:
+        if options.output is None:
+            raise _Usage("--notation says how a file is written: name the file with -o.")
+        found["notation"] = options.notation
     if options.output is not None:
-        from fcsym.render.content import checked
         from fcsym.render.save import writable
 
         writable(options.output)
-        checked(document, **found)
-    elif found:
-        raise _Usage(f"--{next(iter(found))} says how a file is written: name the file with -o.")
+    checked(document, **found)
     return found
+
+
+def _options_of_terminal(options: argparse.Namespace) -> dict[str, Any]:
+    """What is shown, in a file and in the terminal alike."""
+    found = {name: getattr(options, name) for name in ("detail", "only")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _derive_scheme(options: argparse.Namespace) -> int:
@@ -293,19 +362,22 @@ def _derive_scheme(options: argparse.Namespace) -> int:
         return DONE if passed else FAILED
     from fcsym.render import terminal
 
-    _show(s, terminal.checks(report))
+    _show(terminal.document(s, **_options_of_terminal(options)), terminal.checks(report))
     if written is not None:
-        print(f"written: {written}")
-    print(_scheme_conclusion(s, report))
+        _say(f"written: {written}")
+    _say(_scheme_conclusion(s, report))
     return DONE if passed else FAILED
 
 
-def _show_derivation(d: Derivation, reports: Sequence[Report]) -> None:
+def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse.Namespace) -> None:
     from fcsym.closed.closed_form import paper_symbols
     from fcsym.render import terminal
+    from fcsym.render.content import checked
 
-    parts: list[Any] = [d]
-    if "p" in d.by_name and _small_enough(d):
+    shown = _options_of_terminal(options)
+    (names,) = checked(d, **shown)
+    parts: list[Any] = [terminal.document(d, **shown)]
+    if "p" in names and options.detail != "summary" and _small_enough(d):
         keep = paper_symbols(d)
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if d.proof.refuted:
@@ -410,7 +482,7 @@ def _cases(options: argparse.Namespace) -> int:
     else:
         name = d.resolve(options.quantity, options.layer)
         _show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
-        print(f"flip: {flip}")
+        _say(f"flip: {flip}")
         if patterns:
             _show(*map(terminal.joint, patterns))
     open_questions = any(found.unknown for found in patterns)
@@ -443,6 +515,7 @@ def _audit(options: argparse.Namespace) -> int:
     from fcsym.errors import ArgumentError
     from fcsym.paper import ROWS, Limits, audit
     from fcsym.paper import terminal as show
+    from fcsym.render import terminal
 
     if not 0 < options.time_limit <= 86400:
         raise ArgumentError(
@@ -461,8 +534,8 @@ def _audit(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.as_dict()))
     else:
-        _show(show.table(result))
-        print(show.conclusion(result))
+        _show(terminal.table("Every printed equation", show.HEAD, list(show.rows(result))))
+        _say(show.conclusion(result))
     return DONE if result.decided else FAILED
 
 
@@ -483,7 +556,7 @@ def _check(options: argparse.Namespace) -> int:
         from fcsym.render import terminal
 
         _show(terminal.checks(report))
-        print(_conclusion(d, [report]))
+        _say(_conclusion(d, [report]))
     return DONE if passed else FAILED
 
 
@@ -497,7 +570,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
         print(json.dumps(_scheme_summary(s, report, passed)))
         return DONE if passed else FAILED
     _show(terminal.checks(report))
-    print(_scheme_conclusion(s, report))
+    _say(_scheme_conclusion(s, report))
     return DONE if passed else FAILED
 
 
@@ -574,6 +647,8 @@ def _claims(options: argparse.Namespace) -> int:
     from fcsym.render import terminal
 
     network = _network(options)
+    if options.slope_at_kink is not None:
+        network = network.with_slope_at_kink(options.slope_at_kink)
     with _progress(7) as step:
         rows = claims(network, step)
     if options.json:
@@ -621,10 +696,10 @@ def _reproduce(options: argparse.Namespace) -> int:
              for d in done.formulas],
         )
     )  # fmt: skip
-    print(f"exact: {done.exact}")
-    print(experiment.why())
+    _say(f"exact: {done.exact}")
+    _say(experiment.why())
     for path in written:
-        print(f"written: {path}")
+        _say(f"written: {path}")
     return DONE
 
 
@@ -657,6 +732,6 @@ def _export(options: argparse.Namespace) -> int:
         print(json.dumps({"files": [str(file) for file in files], "checked": True}))
     else:
         for file in files:
-            print(f"written: {file}")
-        print(f"{made.name} of {made.network}, {made.order}: agrees with backpropagation by autograd.")
+            _say(f"written: {file}")
+        _say(f"{made.name} of {made.network}, {made.order}: agrees with backpropagation by autograd.")
     return DONE

@@ -28,8 +28,8 @@ def derive(network: Network, order: Order = "simultaneous", slope_at_kink: objec
 
     `order`: "simultaneous" (the backward pass sees the old weights, as autodiff does) or "sequential" (it sees upper
     weights already updated, as the paper does, eq. 13-14).
-    `slope_at_kink`: the derivative of the activations exactly at their kinks; by default what each declares, 0 for
-    the built-in ones.
+    `slope_at_kink`: the derivative of the activations exactly at their kinks, a number or a text such as "1/2"; by
+    default what each declares, and where it declares nothing the slope on the left of the kink.
     Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
 
     >>> d = derive(Network.parse("2-2-1"), "sequential")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from fractions import Fraction
+from io import StringIO
 
 import numpy as np
 import pytest
+import sympy
 from conftest import ORDERS, need, need_package
 from exact import step
+from rich.console import Console
 
 import fcsym
 from fcsym.checking.oracle import phi_of, slope_of
+from fcsym.cli import main
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.language.activation import SMOOTH, smooth
+from fcsym.language import smooth_functions
+from fcsym.language.activation import BUILT_IN, SMOOTH, smooth
+from fcsym.schemes import every_scheme
 
 PIECES = {
     "absolute": "[{ upper = 0, slope = -1 }, { slope = 1 }]",
@@ -131,3 +138,174 @@ def test_the_files_of_every_target_agree_with_exact_evaluation(name, target, tmp
     module = {"__name__": "exported"}
     exec(compile(files["update.py"], "<exported>", "exec"), module)
     assert "agree with exact evaluation" in module["selftest"]()
+
+
+# ------------------------------------------------------------------------------------------------ slopes at kinks
+
+
+IN_TORCH = {"relu": "ReLU", "leaky_relu": "LeakyReLU"}
+"""The modules of torch.nn for the built-in activations that have kinks."""
+
+
+def test_the_slope_at_a_kink_is_that_of_pytorch():
+    """At each kink exactly; a new built-in activation needs its module here."""
+    torch = need_package("torch")
+    for name in BUILT_IN:
+        phi = fcsym.Network.mlp([1, 1, 1], name).layers[0].activation
+        for kink, slope in zip(phi.kinks, phi.kink_slopes, strict=True):
+            s = torch.tensor(float(kink), dtype=torch.float64, requires_grad=True)
+            getattr(torch.nn, IN_TORCH[name])()(s).backward()
+            assert float(slope) == float(s.grad), name
+
+
+@pytest.mark.parametrize("name", [*BUILT_IN, *PIECES])
+def test_the_slope_at_a_kink_is_a_subgradient_and_that_on_the_left(name, tmp_path):
+    """Between the slopes of the two pieces, unless something else is declared."""
+    if name in BUILT_IN:
+        net = fcsym.Network.mlp([1, 1, 1], name)
+    else:
+        file = tmp_path / "net.toml"
+        file.write_text(
+            f'widths = [1, 1, 1]\nactivation = "own"\n[[activations]]\nname = "own"\npieces = {PIECES[name]}\n'
+        )
+        net = fcsym.Network.load(file)
+    phi = net.layers[0].activation
+    for n, slope in enumerate(phi.kink_slopes):
+        left, right = phi.pieces[n].slope, phi.pieces[n + 1].slope
+        assert min(left, right) <= slope <= max(left, right)
+        assert slope == left
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+def test_a_leaky_unit_at_zero_goes_on_learning(target):
+    """dE/dW1 = slope * w * dE/dy * x with the slope 1/100 of the leaky ReLU at 0, and not 0."""
+    if target == "c":
+        need("gcc")
+    elif target != "numpy":
+        need_package(target)
+    array = {"torch": lambda a: need_package("torch").tensor(a, dtype=need_package("torch").float64)}.get(
+        target, np.array
+    )
+    kernel = fcsym.scheme(fcsym.Network.mlp([1, 1, 1], "leaky_relu"), "backprop").compile(target)
+    state = kernel.step(
+        kernel.init([array([[0.0]]), array([[2.0]])], array([1.0])), array([1.0]), array([3.0]), array(0.5)
+    )
+    assert float(np.asarray(state[0])[0, 0]) == pytest.approx(0.5 * 0.01 * 2 * 3, rel=1e-6)
+
+
+WRITTEN = {
+    "1/2": Fraction(1, 2),
+    "0.25": Fraction(1, 4),
+    " 1/3 ": Fraction(1, 3),
+    "1e-2": Fraction(1, 100),
+    ".5": Fraction(1, 2),
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_fractions_and_decimals_may_be_written(text, tmp_path, capsys):
+    """In Python, in a network file and on the command line."""
+    value = WRITTEN[text]
+    assert fcsym.relu(text).kink_slopes == fcsym.relu(value).kink_slopes == (value,)
+    assert fcsym.leaky_relu(text).pieces[0].slope == value
+    assert fcsym.derive(fcsym.Network.parse("2-2-1"), slope_at_kink=text).network.layers[0].activation.kink_slopes == (
+        value,
+    )
+    phi = own(tmp_path, "leaky", [1, 1, 1], slope=f'"{text}"').layers[0].activation
+    assert phi.kink_slopes == (value,)
+    assert main(["derive", "1-1-1", "--slope-at-kink", text, "--trials", "20", "-o", str(tmp_path / "d.tex")]) == 0
+    capsys.readouterr()
+    assert (
+        rf"{{{value.numerator}}}{{{value.denominator}}} & \text{{if }} s^{{(1)}}_{{i}} = 0"
+        in (tmp_path / "d.tex").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1/0", "nan", "inf", "1/2/3", "one", "1_0", "0x1", "١", "9" * 99, "1e999", "1e400", "2**9", "1 / 2"]
+)
+def test_what_is_no_number_is_refused_in_a_sentence(text, capsys):
+    with pytest.raises(fcsym.NetworkError, match=r"slope_at_kink is .*: give a"):
+        fcsym.relu(text)
+    assert main(["derive", "2-2-1", "--slope-at-kink", text]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+# --------------------------------------------------------------------------------- what is said of smooth functions
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_derivative_of_every_entry_is_its_derivative(name):
+    """By SymPy, and both in numbers against automatic differentiation."""
+    s, v = smooth_functions.symbols()
+    phi, slope = smooth_functions.expression(name), smooth_functions.derivative(name)
+    assert sympy.simplify(slope.subs(v, phi) - sympy.diff(phi, s)) == 0
+    shown = [smooth_functions.shown(name, order).subs(v, phi) for order in (0, 1)]
+    assert sympy.simplify(shown[0].rewrite(sympy.exp) - phi.rewrite(sympy.exp)) == 0
+    for at in (-3, -0.5, 0, 0.25, 2):
+        true = (phi_of(smooth(name), np.array([at])), slope_of(smooth(name), np.array([at])))
+        assert [float(form.subs(s, at)) for form in shown] == pytest.approx([float(t[0]) for t in true], abs=1e-12)
+
+
+def test_the_derivatives_are_those_of_the_books():
+    assert smooth_functions.text("sigmoid", 0, "s", "v") == "1/(1 + exp(-s))"
+    assert smooth_functions.text("sigmoid", 1, "s", "v") == "v*(1 - v)"
+    assert smooth_functions.text("tanh", 1, "s", "v") == "1 - v**2"
+    assert smooth_functions.text("softplus", 1, "s", "v") == "1/(1 + exp(-s))"
+
+
+def documents(net):
+    """Every text about a network: of one step and of every scheme, in every format and target, by name."""
+    from fcsym.render import terminal
+
+    found = {}
+    for name, document in {"step": fcsym.derive(net), **every_scheme(net)}.items():
+        found |= {f"{name}.tex": document.latex(), f"{name}.html": document.html(), f"{name}.txt": str(document)}
+        console = Console(width=400, file=StringIO())
+        console.print(terminal.document(document))
+        found[f"{name} in the terminal"] = console.file.getvalue()
+    for target in TARGETS.values():
+        made = target.files(lower_scheme(fcsym.scheme(net, "states")), "update", ())
+        found |= {f"{target.name}, {file}": text for file, text in made.items()}
+    return found
+
+
+def test_documents_of_a_smooth_activation_define_it_and_say_nothing_of_pieces():
+    for name, text in documents(fcsym.Network.mlp([2, 2, 1], "sigmoid")).items():
+        said = re.search(
+            r".*\b(pieces?|kinks?|gates?|piecewise)\b.*", re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+        )
+        assert said is None, (name, said[0])
+        if name.endswith("update.mk") or "update_test.c" in name:
+            continue
+        assert "smooth" in text or name.endswith(".txt"), name
+        if name.endswith(".tex"):
+            assert r"\operatorname{sigmoid}\left(s^{(1)}_{i}\right) = \frac{1}{1 + e^{- {s^{(1)}_{i}}}}" in text
+            assert (
+                r"\operatorname{sigmoid}'\left(s^{(1)}_{i}\right) = {v^{(1)}_{i}} \left(1 - {v^{(1)}_{i}}\right)"
+                in text
+            )
+        elif not name.endswith("update.h"):
+            flat = " ".join(text.replace("│", " ").split())
+            assert re.search(r"sigmoid\(s1\[\w\]\) = 1/\(1 \+ exp\(-s1\[\w\]\)\)", flat), name
+            assert re.search(r"v1\[\w\]\*\(1 - v1\[\w\]\)", flat), name
+    flat = fcsym.derive(fcsym.Network.mlp([2, 2, 1], "tanh")).latex(notation="paper")
+    assert r"= 1 - {v_{2}}^{2}" in flat
+
+
+def test_sentences_follow_from_the_activation():
+    def said(*names):
+        d = fcsym.derive(fcsym.Network.mlp([2, *(2 for _ in names), 1], list(names)))
+        text = " ".join([*d.assumptions, *(e.because for e in d), *fcsym.scheme(d.network, "history").assumptions])
+        return "at a kink as declared" in text, "is the derivative everywhere" in text, "gate" in text
+
+    assert said("relu") == (True, False, True)
+    assert said("tanh") == (False, True, False)
+    assert said("identity") == (False, False, False)
+    assert said("tanh", "relu") == (True, True, True)
+
+
+def test_what_a_derivative_is_written_with_is_shown_with_it():
+    """sigma' = v (1 - v), and so v."""
+    only = fcsym.derive(fcsym.Network.mlp([2, 2, 1], "sigmoid")).latex(only="g1")
+    assert r"v^{(1)}_{i} = \operatorname{sigmoid}" in only

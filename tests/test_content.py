@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from fcsym.derivation import Derivation, derive
-from fcsym.errors import SizeError
+from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Cases, Equation, Rule, Verdict
 from fcsym.language.expression import Apply, Array, Axis, Index, total
 from fcsym.networks.network import Network
 from fcsym.render.content import content
 from fcsym.render.html import document as html
 from fcsym.render.latex import document as latex
+from fcsym.schemes import SCHEMES
+from fcsym.training import scheme
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,40 @@ def test_every_reference_leads_somewhere(derivation):
 
 
 def test_every_citation_is_listed(derivation):
-    text = latex(derivation).split("The paper's equations")[1]
-    for equation in derivation:
-        if equation.cite:
-            assert equation.cite in text
+    _, *text = latex(derivation).split("The paper's equations")
+    cites = [equation.cite for equation in derivation if equation.cite]
+    assert bool(text) is bool(cites)
+    assert all(cite in text[0] for cite in cites)
+
+
+TEXTBOOK = {str(n) for n in range(9, 17)}
+
+
+def numbers(document):
+    """The paper's equation numbers that stand in a document."""
+    found = set()
+    for cite in content(document).citations:
+        found |= set(cite.removeprefix("eq. ").split(", "))
+    return found
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("kind", ["2-2-1", "3-2-4-2", "tanh", "leaky_relu", "bias"])
+def test_backpropagation_is_cited_only_where_the_paper_treats_it(name, kind):
+    """Of ReLU units without biases, on the way to front contribution; `backprop` has nothing to do with the paper."""
+    paper = "-" in kind
+    network = (
+        Network.parse(kind) if paper else Network.parse("2-2-1", "relu" if kind == "bias" else kind, kind == "bias")
+    )
+    assert bool(numbers(derive(network)) & TEXTBOOK) is paper
+    assert "22" in numbers(derive(network))
+    try:
+        made = scheme(network, name)
+    except ArgumentError:
+        return
+    found = numbers(made)
+    assert bool(found & TEXTBOOK) is (paper and name != "backprop")
+    if name == "backprop":
+        assert not found
+        for text in (made.latex(), made.html()):
+            assert "eq. " not in re.sub("id=.eq.|#eq", "", text) and "Mishra" not in text

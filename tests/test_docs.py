@@ -16,6 +16,8 @@ import pytest
 from conftest import need_package
 
 import fcsym
+from fcsym.language.activation import BUILT_IN, SMOOTH, activation
+from fcsym.language.smooth_functions import latex
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -139,6 +141,26 @@ def test_what_the_readme_and_the_pages_show_is_there():
         for shown in re.findall(r"!\[[^]]+\]\(([^)]+)\)", path.read_text()):
             assert (path.parent / shown).is_file(), f"{path.name} shows {shown}"
     assert len(re.findall(r"!\[[^]]+\]\(", (ROOT / "README.md").read_text())) == 2
+
+
+def table_of(heading):
+    """The rows of the table below a heading of the mathematics, by the name in their first cell."""
+    text = (DOCS / "mathematics.md").read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def test_the_table_of_activations_is_that_of_the_registry():
+    """Every built-in activation, with its slope at each kink."""
+    rows = table_of("Activations")
+    assert list(rows) == list(BUILT_IN)
+    for name, cells in rows.items():
+        assert cells[-1] == ", ".join(map(str, activation(name).kink_slopes))
+        if name in SMOOTH:
+            formulas = (latex(name, n, "s", "v").replace("{s}", "s").replace("{v}", "v") for n in (0, 1))
+            assert cells[:2] == [f"${formula}$" for formula in formulas]
 
 
 def test_the_citation_has_the_paper():

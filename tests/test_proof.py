@@ -189,7 +189,7 @@ def test_p_at_a_kink_where_phi_is_not_zero(tmp_path):
 
     file = tmp_path / "net.toml"
     file.write_text(
-        'widths = [1, 1, 1]\nactivation = "f"\n[[activations]]\nname = "f"\n'
+        'widths = [1, 1, 1]\nactivation = "f"\n[[activations]]\nslope_at_kink = 0\nname = "f"\n'
         "pieces = [{ upper = 1, slope = 1 }, { slope = 2, intercept = -1 }]\n"
     )
     d = derive(Network.load(file), "sequential")

@@ -6,16 +6,19 @@ import json
 import re
 import subprocess
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 from conftest import NETWORKS, need
+from rich.console import Console
 
 import fcsym
 from fcsym.cli import main
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Verdict
 from fcsym.networks.network import Network
-from fcsym.render.content import NOTHING, content
+from fcsym.render import terminal
+from fcsym.render.content import content
 from fcsym.schemes import SCHEMES
 from fcsym.training import collapse, next_input, scheme
 
@@ -32,6 +35,13 @@ MADE = {
 }
 
 
+def rendered(document, width=200, **options):
+    """What the terminal shows in a window of that width."""
+    console = Console(width=width, file=StringIO())
+    console.print(terminal.document(document, **options))
+    return console.file.getvalue()
+
+
 @pytest.fixture(params=list(MADE))
 def made(request, order):
     name, network = MADE[request.param]
@@ -45,8 +55,9 @@ def test_it_has_the_state_what_that_stands_for_and_every_equation_of_every_funct
     assert [carried.array for carried in page.state] == list(made.state)
     assert all(carried.meaning.endswith(".") for carried in page.state)
     assert [step.equation.array for step in page.invariants] == [meaning.array for meaning in made.meanings]
-    assert [chapter.title for chapter in page.chapters] == [part.name for part in made.parts]
-    for chapter, part in zip(page.chapters, made.parts, strict=True):
+    parts = [part for part in made.parts if part.equations]
+    assert [chapter.title for chapter in page.chapters] == [part.name for part in parts]
+    for chapter, part in zip(page.chapters, parts, strict=True):
         assert [step.equation for step in chapter.steps] == list(part.equations)
         assert [step.verdict for step in chapter.steps] == [part.proof.verdict(e.name).verdict for e in part]
         titles = [section.title for section in chapter.sections]
@@ -76,10 +87,12 @@ def test_every_reference_leads_somewhere(made):
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
-    for part in made.parts:
-        assert rf"\section{{{part.name}}}" in text
-        assert f'<h2 id="{part.name}">{part.name}</h2>' in page
-    assert (NOTHING in text) is (NOTHING in page) is any(not part.equations for part in made.parts)
+    for part in made.parts:  # a function that computes nothing has a sentence and no section
+        some = bool(part.equations)
+        assert (rf"\section{{{part.name}}}" in text) is some
+        assert (f'<h2 id="{part.name}">{part.name}</h2>' in page) is some
+        idle = f"There is nothing to compute in {part.name}: it is given"
+        assert (idle in text) is (idle in page) is (idle in " ".join(rendered(made).split())) is not some
 
 
 def test_a_notebook_shows_it_typeset():
@@ -149,9 +162,41 @@ def test_documents_are_deterministic():
     assert a.html() == b.html()
 
 
-def test_the_terminal_has_the_same(capsys):
-    from rich.console import Console
+def has_nothing_empty(document, **options):
+    """No section, list or table of any format is without content."""
+    text = document.latex(**options)
+    body = re.sub(r"\\vspace\{[^}]*\}", "", text.split(r"\begin{document}")[1])
+    empty = re.search(r"\\(?:sub)?section\*?\{[^}]*\}\s*(\\section\*?\{|\\end\{document\}|\\subsection\*)", body)
+    assert empty is None, empty[0]
+    assert not re.search(r"\\begin\{itemize\}[^\n]*\n\\end\{itemize\}|\\hline\n\\end\{tabular\}|\{\}\\par", body)
+    page = document.html(**options)
+    assert not re.search(r"<tbody>\s*</tbody>|<ul[^>]*>\s*</ul>|<ol>\s*</ol>|<p[^>]*>\s*</p>", page)
+    assert not re.search(r"<section[^>]*>\s*<h\d[^>]*>[^<]*</h\d>\s*</section>", page)
+    shown = rendered(document, **options)
+    assert not re.search(r"┃\n┡[━╇]+┩\n└|┏[━┳]*┓\n┃[^\n]*┃\n┗", shown)
+    assert shown.strip()
 
+
+@pytest.mark.parametrize("net", ["2-2-1", "2-1"])
+@pytest.mark.parametrize("name", SCHEMES)
+def test_nothing_without_content_is_printed(name, net):
+    """Whole documents, each function, and each quantity by itself."""
+    try:
+        s = scheme(Network.parse(net), name)
+    except ArgumentError:
+        return
+    has_nothing_empty(s)
+    has_nothing_empty(s, detail="summary")
+    for only in ("init", "step", "output", "expand"):
+        has_nothing_empty(s, only=only)
+    for part in s.parts:
+        has_nothing_empty(part)
+    d = s.base
+    for only in ("y", "W1'"):
+        has_nothing_empty(d, only=only)
+
+
+def test_the_terminal_has_the_same(capsys):
     s = scheme(Network.parse("2-2-1"), "history")
     Console(width=200).print(s)
     said = capsys.readouterr().out
@@ -174,7 +219,7 @@ def test_the_command_line_writes_it(tmp_path, capsys, monkeypatch):
     assert {row["function"] for row in report["equations"]} == {"init", "step", "output", "expand"}
     assert (tmp_path / "s.tex").read_text() == s.latex(only="step", detail="summary")
     monkeypatch.setattr("fcsym.cli._trained", None)  # what is wrong is said before the work
-    for wrong in (["--only", "zz", "-o", str(tmp_path / "t.tex")], ["--detail", "full"], ["-o", "t.docx"]):
+    for wrong in (["--only", "zz"], ["--detail", "more"], ["--notation", "paper"], ["-o", "t.docx"]):
         assert main([*command, *wrong]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert main(["derive", "2-2-1", "--scheme", "none"]) == 2

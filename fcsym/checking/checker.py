@@ -51,7 +51,7 @@ def check(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
     if against is not None and against not in get_args(Order):
-        raise ArgumentError(f"against is {str(against)[:40]!r}: choose simultaneous or sequential.")
+        raise ArgumentError(f"against is {str(against)[:40]!r}: choose {' or '.join(get_args(Order))}.")
     if not any(dtype is kind or str(dtype) == kind.__name__ for kind in (np.float32, np.float64)) and np.dtype(
         dtype if isinstance(dtype, type | np.dtype) else object
     ) not in (np.float32, np.float64):

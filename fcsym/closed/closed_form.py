@@ -17,6 +17,7 @@ import sympy
 from fcsym.closed.piecewise import Piecewise
 from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
+from fcsym.language import smooth_functions
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
@@ -221,7 +222,7 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
             unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
         )
         if phi.is_smooth:
-            return _SMOOTH[phi.name][node.derivative](value)
+            return _smooth(phi.name, node.derivative, value)
         if node.derivative:
             return _slope(phi, value, None if here is None else here.before)
         if here is not None:
@@ -251,25 +252,11 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
     return Instance(equations, d.network.sizes, leaf, field)
 
 
-def _sigmoid(s: Any) -> Any:
-    return 1 / (1 + sympy.exp(-s))
-
-
-def _cumulative(s: Any) -> Any:
-    """The normal distribution's."""
-    return sympy.erfc(-s / sympy.sqrt(2)) / 2
-
-
-_SMOOTH: Mapping[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "gelu": (
-        lambda s: s * _cumulative(s),
-        lambda s: _cumulative(s) + s * sympy.exp(-(s**2) / 2) / sympy.sqrt(2 * sympy.pi),
-    ),
-    "tanh": (sympy.tanh, lambda s: 1 - sympy.tanh(s) ** 2),
-    "sigmoid": (_sigmoid, lambda s: _sigmoid(s) * (1 - _sigmoid(s))),
-    "softplus": (lambda s: sympy.log(1 + sympy.exp(s)), _sigmoid),
-    "silu": (lambda s: s * _sigmoid(s), lambda s: _sigmoid(s) * (1 + s * (1 - _sigmoid(s)))),
-}
+def _smooth(name: str, derivative: int, at: Any) -> Any:
+    """phi or phi' of a smooth activation."""
+    s, v = smooth_functions.symbols()
+    phi = smooth_functions.expression(name)
+    return (smooth_functions.derivative(name).subs(v, phi) if derivative else phi).subs(s, at)
 
 
 def _number(value: Fraction) -> sympy.Rational:

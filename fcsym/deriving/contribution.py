@@ -377,7 +377,8 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
             integrand = expand(mul(-1, value, power(mul(ETA[()], last.error, last.vc), -1)))
             branch = replace(branch, value=_integral(integrand, last))
         rows.append(branch)
-    held = ["`v^c`", "`dE/dy`", "the gates", *(f"`{name}`" for name in _names(helpers))]
+    gates = ["the gates"] if any(phi.kinks for phi in network.hidden_activations) else []
+    held = ["`v^c`", "`dE/dy`", *gates, *(f"`{name}`" for name in _names(helpers))]
     return (
         *helpers,
         Equation(

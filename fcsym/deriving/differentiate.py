@@ -184,10 +184,10 @@ def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
             if source.array == array:
                 return Equation(
                     slope_of(array)[source.indices],
-                    Apply(equation.rhs.activation, source, derivative=1),
+                    Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
                     Rule.DEFINITION,
-                    "The gate is the slope of the activation, declared at its kinks and constant between them.",
-                    (array.name,),
+                    equation.rhs.activation.said_of_slope,
+                    (array.name, equation.name) if equation.rhs.activation.is_smooth else (array.name,),
                     "eq. 14",
                 )
     raise UnsupportedExpression(f"No activation reads {array.name}, yet its gate is used.")

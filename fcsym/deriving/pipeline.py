@@ -5,9 +5,11 @@ Network -> forward equations -> adjoint -> update(order) -> contribution  =  the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import get_args
 
+from fcsym.deriving.citation import cited
 from fcsym.deriving.contribution import compensation, increments, integrated
 from fcsym.deriving.forward import forward
 from fcsym.deriving.record import Record
@@ -31,7 +33,7 @@ def one_step(network: Network, order: Order = "simultaneous", slope_at_kink: obj
             f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
         )
     if order not in get_args(Order):
-        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose simultaneous or sequential.")
+        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
     if slope_at_kink is not None:
         network = network.with_slope_at_kink(slope_at_kink)
     passed = forward(network)
@@ -42,10 +44,16 @@ def one_step(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     return Record(network, order, finish(network, equations))
 
 
-def finish(network: Network, equations: tuple[Equation, ...]) -> tuple[Equation, ...]:
-    """Equations as readers want them: their index letters, and `uses` completed."""
+def finish(
+    network: Network, equations: tuple[Equation, ...], document: Iterable[Equation] | None = None
+) -> tuple[Equation, ...]:
+    """Equations as readers want them: their index letters, `uses` completed, and the citations that fit.
+
+    `document`: all equations of the document that they stand in, by default these.
+    """
     defined = frozenset(equation.name for equation in equations if equation.defines)
-    return tuple(_finish(equation, network, defined) for equation in equations)
+    fitting = cited(network, equations, equations if document is None else document)
+    return tuple(_finish(equation, network, defined) for equation in fitting)
 
 
 def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:

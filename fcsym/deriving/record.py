@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fcsym.errors import ArgumentError
+from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
 from fcsym.networks.network import Network
@@ -63,7 +64,7 @@ class Record:
         """What is taken for granted, in sentences."""
         result = [
             "The input `x` and the target `y_g` are the same before and after the step.",
-            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
+            *said_of_gates(self.network.hidden_activations),
         ]
         if self.order == "sequential":
             result.append(

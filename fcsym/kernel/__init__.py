@@ -56,6 +56,9 @@ class Kernel:
         exec(compile(self.source, f"<fcsym kernel {self.network}>", "exec"), namespace)
         self._step = namespace["step"]
 
+    def __repr__(self) -> str:
+        return f"<kernel of one training step: {self.network}, {self.order} order, target numpy>"
+
     def step(
         self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike,
         undefined: str = "raise",

@@ -69,6 +69,10 @@ class Batch(ABC):
         self._held: dict[str, Any] = {}
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
+    def __repr__(self) -> str:
+        kernel, count = self.kernel, "1 network" if self.networks == 1 else f"{self.networks} networks"
+        return f"<batch of {count}: {kernel.module.title}, target {kernel.target}, {self.dtype}>"
+
     # -------------------------------------------------------------------------------------------- the layout
 
     @abstractmethod

@@ -42,6 +42,9 @@ class _Pinned:
         self._held = [np.array(array, order="C") for array in arrays[: len(kernel.scheme.state)]]
         self._inputs = dict(zip(("x", "target", "eta"), (np.array(a, order="C") for a in arrays[-3:]), strict=True))
 
+    def __repr__(self) -> str:
+        return f"<bound step: {self._kernel.module.title}, target {self._kernel.target}>"
+
     def _numbers(self, name: str, value: npt.ArrayLike) -> _Array:
         try:
             given = np.asarray(value)

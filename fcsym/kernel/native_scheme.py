@@ -45,6 +45,8 @@ def native_kernel(scheme: SchemeRecord) -> SchemeKernel:
 class NativeKernel(SchemeKernel):
     """A scheme's four functions in machine code, for one network or many at once."""
 
+    target = "c"
+
     def __init__(self, scheme: SchemeRecord) -> None:
         super().__init__(scheme)
         self._numpy_step = self._namespace["step"]

@@ -39,6 +39,7 @@ class PureKernel:
 
     def __init__(self, scheme: SchemeRecord, target: Target) -> None:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
+        self.target = target.name
         self.source = target.source(self.module)
         namespace: dict[str, Any] = {"__name__": f"fcsym_{target.name}_{scheme.name}"}
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
@@ -46,3 +47,6 @@ class PureKernel:
         self.State = namespace["State"]
         self.init, self.step = namespace["init"], namespace["step"]
         self.output, self.expand = namespace["output"], namespace["expand"]
+
+    def __repr__(self) -> str:
+        return f"<kernel: {self.module.title}, target {self.target}>"

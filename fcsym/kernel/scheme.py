@@ -39,6 +39,8 @@ _Array = npt.NDArray[Any]
 class SchemeKernel:
     """A scheme's four functions, for one network or many at once. `State` is the named tuple of its arrays."""
 
+    target = "numpy"
+
     def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.source = NumpyTarget().source(self.module)
@@ -53,6 +55,9 @@ class SchemeKernel:
             own = (None if axis.kind == STORED_KIND else widths[axis.layer] for axis in array.axes)
             self._shapes[f"state.{array.name}"] = tuple(own)
         self._stored = any(axis.kind == STORED_KIND for array in scheme.state for axis in array.axes)
+
+    def __repr__(self) -> str:
+        return f"<kernel: {self.module.title}, target {self.target}>"
 
     # ------------------------------------------------------------------------------------------ the four functions
 
@@ -183,14 +188,14 @@ class SchemeKernel:
             raise refusal.error(refusal.sentence.format(at=f" of network {network}" if network else ""))
 
     def _refuse_kink(self, mask: _Array) -> None:
-        """GateEvent for the first unit that starts exactly on a kink whose slope is that of no piece."""
+        """GateEvent for the first unit that starts exactly on a kink whose slope is not 0."""
         if np.any(mask):
             place = [int(n) for n in np.argwhere(mask)[0]]
             unit, network = place[-1] % self.network.widths[1] + 1, tuple(place[:-1])
             raise GateEvent(
                 f"unit h{unit} of layer 1{f' of network {network}' if network else ''} is exactly on the kink of "
-                f"{self.network.layers[0].activation.name}, which has a slope of its own, and {self.scheme.name} has "
-                "no piece for it: train with states."
+                f"{self.network.layers[0].activation.name}, whose slope there is not 0: it can move off to a side, and "
+                f"{self.scheme.name} does not know which; train with states."
             )
 
     def _held(self, state: Sequence[npt.ArrayLike], marks: bool, late: Sequence[Array] = ()) -> list[Argument]:

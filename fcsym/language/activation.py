@@ -1,10 +1,12 @@
 """Activations: a list of linear pieces, with the slope at each kink as a named option; or a smooth function by name.
 
-    relu:  phi(s) = s  where s > 0,  0 otherwise;   phi'(0) = slope_at_kink, 0 unless given
-    tanh:  phi(s) = tanh(s),                        phi'(s) = 1 - tanh(s)^2
+    relu:        phi(s) = s  where s > 0,  0 otherwise;       phi'(0) = slope_at_kink, 0 unless given
+    leaky_relu:  phi(s) = s  where s > 0,  s/100 otherwise;   phi'(0) = slope_at_kink, 1/100 unless given
+    tanh:        phi(s) = tanh(s),                            phi'(s) = 1 - tanh(s)^2
 
 A kink belongs to the piece below it, as in `s > 0` for the ReLU: the paper leaves s = 0 open in eq. 10. The value
-there does not depend on the side, since the pieces must meet; the slope does, and is declared instead of inherited.
+there does not depend on the side, since the pieces must meet; the slope does, and is a named option. Unless it is given
+it is the slope of the piece below, which is a subgradient of phi and what PyTorch has for the built-in activations.
 
 A smooth activation has no pieces. To a derivation it is any differentiable function: nothing that is proved depends on
 which one. What it is worth is known to the targets, each of which writes phi and phi' in its own language.
@@ -15,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -85,6 +88,15 @@ class Activation:
         return not self.pieces
 
     @property
+    def said_of_slope(self) -> str:
+        """What phi' is, in a sentence."""
+        if self.is_smooth:
+            return f"This is the derivative of {self.name}, a smooth function."
+        if self.kinks:
+            return "The gate is the slope of the activation, declared at its kinks and constant between them."
+        return f"This is the slope of {self.name}, the same everywhere."
+
+    @property
     def never_zero(self) -> bool:
         """phi(s) != 0 for every s: known of sigmoid and softplus, which are positive."""
         return self.name in ("sigmoid", "softplus") and self.is_smooth
@@ -127,20 +139,54 @@ class Activation:
         return replace(self, kink_slopes=tuple(exact(value, "slope_at_kink") for value in values))
 
 
+_WRITTEN = re.compile(
+    r"[+-]?(\d{1,40}/\d{1,40}|(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?)", re.ASCII | re.IGNORECASE
+)
+_LARGEST = 10**300
+
+
+def said_of_gates(activations: Sequence[Activation]) -> tuple[str, ...]:
+    """What is taken for granted of the slopes of these activations, in sentences; nothing where all are straight."""
+    kinked, bent = (
+        list(dict.fromkeys(phi.name for phi in activations if chosen(phi)))
+        for chosen in (lambda phi: bool(phi.kinks), lambda phi: phi.is_smooth)
+    )
+    result = []
+    if kinked:
+        whose = f"The gates of {_and(kinked)}" if bent else "The gates"
+        slope = "`phi'` is the slope of the piece, and at a kink as declared"
+        result.append(f"{whose} are held constant in derivatives: {slope}.")
+    if bent:
+        what = f"The activations {_and(bent)} are" if len(bent) > 1 else f"The activation {bent[0]} is"
+        result.append(f"{what} smooth: `phi'` is the derivative everywhere.")
+    return tuple(result)
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def exact(value: object, what: str) -> Fraction:
-    """A finite number => the decimal that was written, exactly (0.01 is 1/100)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Rational):
-        raise NetworkError(f"{what} is {value!r}: give a number.")
+    """A finite number, or a fraction or decimal as a text => what was written, exactly (0.01 is 1/100, "1/3" too)."""
+    given = value.strip() if isinstance(value, str) else value
+    if isinstance(given, bool) or not isinstance(given, int | float | Decimal | Rational | str):
+        raise NetworkError(f"{what} is {str(value)[:40]!r}: give a number.")
     try:
-        return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
-    except (ValueError, OverflowError):
-        raise NetworkError(f"{what} is {value!r}: give a finite number.") from None
+        if isinstance(given, str) and not _WRITTEN.fullmatch(given):
+            raise ValueError
+        result = Fraction(str(given)) if isinstance(given, float | str) else Fraction(given)
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise NetworkError(f"{what} is {str(value)[:40]!r}: give a finite number, such as 0.5 or 1/2.") from None
+    if abs(result) > _LARGEST:
+        raise NetworkError(f"{what} is {str(value)[:40]!r}: give a number of ordinary size.")
+    return result
 
 
-def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object = 0) -> Activation:
+def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object = None) -> Activation:
     """An activation from its pieces, in order of s; every piece but the last has an `upper` end.
 
-    `slope_at_kink`: the derivative where two pieces meet, one number for all kinks or one per kink.
+    `slope_at_kink`: the derivative where two pieces meet, one number for all kinks or one per kink, also as a text such
+    as "1/2"; by default the slope of the piece below, on the left.
     Raises NetworkError when the ends do not increase or two pieces do not meet.
 
     >>> piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)]).kinks
@@ -172,23 +218,25 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
     too_long = next((name for name in names if len(name) > 16), None)
     if too_long is not None:
         raise NetworkError(f"{where} has a piece named {too_long!r}: use at most 16 letters.")
-    return Activation(name, named, (Fraction(0),) * len(kinks)).with_slope_at_kink(slope_at_kink)
+    on_the_left = [piece.slope for piece in named[:-1]]
+    return Activation(name, named, ()).with_slope_at_kink(on_the_left if slope_at_kink is None else slope_at_kink)
 
 
-def relu(slope_at_kink: object = 0) -> Activation:
+def relu(slope_at_kink: object = None) -> Activation:
     """phi(s) = s where s > 0, 0 otherwise (eq. 10).
 
-    `slope_at_kink`: phi'(0), which the paper leaves open. Raises NetworkError for what is no exact number.
+    `slope_at_kink`: phi'(0), which the paper leaves open; 0 unless given. Raises NetworkError for what is
+    no exact number.
     """
     dead = Piece(Fraction(0), Fraction(0), name="dead")
     active = Piece(None, Fraction(1), name="active")
     return piecewise_linear("relu", (dead, active), slope_at_kink)
 
 
-def leaky_relu(slope: object = Fraction(1, 100), slope_at_kink: object = 0) -> Activation:
+def leaky_relu(slope: object = Fraction(1, 100), slope_at_kink: object = None) -> Activation:
     """phi(s) = s where s > 0, slope * s otherwise.
 
-    `slope_at_kink`: phi'(0). Raises NetworkError for what is no exact number.
+    `slope_at_kink`: phi'(0), which is `slope` unless given. Raises NetworkError for what is no exact number.
     """
     below = Piece(Fraction(0), exact(slope, "the slope of leaky_relu"))
     return piecewise_linear("leaky_relu", (below, Piece(None, Fraction(1))), slope_at_kink)

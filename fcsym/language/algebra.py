@@ -162,8 +162,8 @@ def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
             return total(over, visit(body))
         case Extreme(kind, over, body):
             return Extreme(kind, over, visit(body))
-        case Apply(activation, argument, derivative):
-            return Apply(activation, visit(argument), derivative)
+        case Apply(activation, argument, derivative, value):
+            return Apply(activation, visit(argument), derivative, None if value is None else visit(value))
         case _:
             return node
 

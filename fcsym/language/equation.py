@@ -8,7 +8,8 @@ from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from fcsym.language.expression import Array, Expr, Ref, arrays_in
+from fcsym.language import smooth_functions
+from fcsym.language.expression import Apply, Array, Expr, Ref, arrays_in, value_of
 
 if TYPE_CHECKING:
     import sympy
@@ -155,6 +156,12 @@ class Equation:
         return tuple(dict.fromkeys(array for expr in self.expressions for array in arrays_in(expr)))
 
     def __str__(self) -> str:
+        if isinstance(self.rhs, Apply) and self.rhs.activation.is_smooth:  # what it is stands beside it
+            node = self.rhs
+            what = smooth_functions.text(
+                node.activation.name, node.derivative, repr(node.argument), repr(value_of(node))
+            )
+            return f"{self.lhs!r} = {node!r} = {what}"
         if not isinstance(self.rhs, Cases):
             return f"{self.lhs!r} = {self.rhs!r}"
         rows = []

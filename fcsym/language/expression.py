@@ -19,7 +19,7 @@ equation keeps the form in which it was derived.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -51,6 +51,7 @@ __all__ = [
     "number",
     "power",
     "total",
+    "value_of",
 ]
 
 Numeric: TypeAlias = "int | Fraction"
@@ -219,6 +220,14 @@ class Apply(Expr):
     activation: Activation
     argument: Expr
     derivative: int = 0
+    value: Expr | None = field(
+        default=None, compare=False
+    )  # what stands for phi(argument) already, for readers of phi'
+
+
+def value_of(node: Apply) -> Expr:
+    """What stands for phi(s) where phi'(s) is printed."""
+    return Apply(node.activation, node.argument) if node.value is None else node.value
 
 
 ZERO = Number(Fraction(0))

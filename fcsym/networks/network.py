@@ -137,6 +137,11 @@ class Network:
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
         return Network(min(self.inputs, width), layers)
 
+    @property
+    def hidden_activations(self) -> tuple[Activation, ...]:
+        """The activations of the hidden layers; the output layer is linear."""
+        return tuple(layer.activation for layer in self.layers[:-1])
+
     def with_slope_at_kink(self, slope: object) -> Network:
         """The same network with another derivative at the kinks of its activations."""
         layers = tuple(
@@ -296,7 +301,7 @@ def _own_activation(table: Mapping[str, object], n: int) -> Activation:
                 label,
             )
         )
-    kink = table.get("slope_at_kink", 0)
+    kink = table.get("slope_at_kink")  # without it, the slope on the left
     return piecewise_linear(name, pieces, [_plain(k) for k in kink] if isinstance(kink, list) else _plain(kink))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import RenderableType
-from rich.table import Table
+from collections.abc import Iterator
+
 from rich.text import Text
 
 from fcsym.paper import Audit, Finding, Verdict
 from fcsym.paper.typeset import words
 
-__all__ = ["conclusion", "table"]
+__all__ = ["HEAD", "conclusion", "rows"]
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.PROVED_UNDER: "yellow", Verdict.REFUTED: "bold red", Verdict.CHOSEN: "cyan",
@@ -17,22 +17,17 @@ _STYLE = {
 }  # fmt: skip
 
 
-def table(audit: Audit) -> RenderableType:
-    """A row per printed equation."""
-    result = Table(title=Text("Every printed equation"), title_justify="left", show_lines=True)
-    result.add_column("where")
-    result.add_column("printed", ratio=3)
-    result.add_column("verdict")
-    result.add_column("condition, counterexample, correction", ratio=4)
+HEAD = ("where", "printed", "verdict", "condition, counterexample, correction")
+
+
+def rows(audit: Audit) -> Iterator[tuple[str | Text, ...]]:
+    """A row per printed equation, under HEAD."""
     for finding in audit.findings:
         row = finding.row
         printed = words(row.printed) if row.claim is None else str(row.claim)
         printed += f"\n({row.reading})" if row.reading else ""
-        result.add_row(
-            Text(f"{row.label}\n{row.place}"), Text(printed),
-            Text(finding.verdict.value, style=_STYLE[finding.verdict]), Text(_remarks(finding)),
-        )  # fmt: skip
-    return result
+        verdict = Text(finding.verdict.value, style=_STYLE[finding.verdict])
+        yield f"{row.label}\n{row.place}", printed, verdict, _remarks(finding)
 
 
 def _remarks(finding: Finding) -> str:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from fcsym.networks.network import Network
 
 __all__ = [
-    "NOTHING",
     "Carried",
     "Chapter",
     "ClosedForm",
@@ -56,9 +55,6 @@ __all__ = [
 
 MAX_FLAT = 24
 """Weights up to which a network is small: its equations can be written out, and have an appendix of closed forms."""
-
-NOTHING = "There is nothing to compute."
-"""What is said of a function without equations: it returns what it is given."""
 
 _MAX_OPERATIONS = 160  # operations of a closed form that still can be read
 
@@ -105,7 +101,7 @@ class Chapter:
 
     title: str  # "" where it is the only one
     about: str  # what the function does, is given and returns; "" for what is no function
-    sections: tuple[Section, ...]  # none where there is nothing to compute
+    sections: tuple[Section, ...]
 
     @property
     def steps(self) -> Iterator[Step]:
@@ -150,7 +146,7 @@ class Content:
     induction: str  # how far they are proved, in a sentence
     chapters: tuple[Chapter, ...]
     counts: tuple[tuple[Verdict, int], ...]
-    findings: tuple[tuple[int, Finding], ...]  # what was decided, row by row, and of which equation
+    findings: tuple[tuple[int, Finding], ...]  # what deciders said, row by row, and of which equation
     instance: str
     method: str
     kept: tuple[Array, ...]  # what stays a symbol in the closed forms
@@ -244,7 +240,7 @@ def content(
     chapters = tuple(
         _chapter(d, names, numbered, flat, "" if d is document else d.function)
         for d, names, numbered in zip(document.lists, shown, numbers, strict=True)
-        if names or only is None
+        if names
     )
     wanted = None
     if only is not None and only not in _functions(document):
@@ -261,7 +257,7 @@ def content(
     )
     return Content(
         title=document.heading,
-        about=_about(document, only, wanted),
+        about=(*_about(document, only, wanted), *_idle(document, only)),
         small=_weights(first) <= MAX_FLAT,
         flat=flat,
         remark=_remark(document),
@@ -275,7 +271,7 @@ def content(
         counts=tuple(
             (verdict, count) for verdict in Verdict if (count := sum(f.verdict is verdict for _, f in findings))
         ),
-        findings=findings if full else (),
+        findings=tuple((n, f) for n, f in findings if _is_decided(f)) if full else (),
         instance=first.proof.instance,
         method=first.proof.method,
         kept=kept,
@@ -283,6 +279,12 @@ def content(
         source=_source(document) if full and only is None else "",
         arrays=_arrays(document),
     )
+
+
+def _is_decided(finding: Finding) -> bool:
+    """Whether there was something to decide."""
+    said = finding.index or finding.expanded or finding.case is None
+    return bool(said) and finding.verdict is not Verdict.DEFINITION
 
 
 def _chapter(d: Readable, names: set[str], numbers: Mapping[str, int], flat: bool, title: str) -> Chapter:
@@ -328,6 +330,15 @@ def _about(document: Shown, only: str | None, wanted: str | None) -> tuple[str, 
     shown = f"{wanted} and the equations that lead to it" if wanted else f"the equations of the function {only}"
     whole = "derivation" if document is document.lists[0] else "scheme"
     return *sentences, f"Shown are {shown}, with the numbers that they have in the whole {whole}."
+
+
+def _idle(document: Shown, only: str | None) -> Iterator[str]:
+    """A sentence for each function that has no equations, and so no chapter."""
+    for d in document.lists:
+        if not d.equations and (only is None or only == d.function):
+            given, results = (", ".join(f"`{array.name}`" for array in arrays) for arrays in d.signature)
+            what = f": it is given {given} and returns {results}" if d.function else ""
+            yield f"There is nothing to compute{f' in {d.function}' if d.function else ''}{what}."
 
 
 # ----------------------------------------------------------------------------------------------------- the state

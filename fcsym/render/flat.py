@@ -85,6 +85,7 @@ def _element(node: Expr, binding: Binding, sizes: Mapping[Axis, int], name: Name
             listed = ", ".join(map(expression, every))
             plain = f"{kind}({', '.join(map(repr, every))})"
             return Written(rf"\{kind}\left({listed}\right)", 3 + sum(width(each) + 1 for each in every), plain)
-        case Apply(phi, argument, derivative):
-            return Apply(phi, _element(argument, binding, sizes, name), derivative)
+        case Apply(phi, argument, derivative, known):
+            value = None if known is None else _element(known, binding, sizes, name)
+            return Apply(phi, _element(argument, binding, sizes, name), derivative, value)
     raise UnsupportedExpression(f"{node!r} cannot be written out: choose the indexed notation.")

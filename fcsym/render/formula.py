@@ -11,8 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from fcsym.language import smooth_functions
 from fcsym.language.equation import Branch, Cases, Condition, Equation
-from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total, Written, mul
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Expr,
+    Extreme,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+    Written,
+    mul,
+    value_of,
+)
 from fcsym.language.names import latex_array
 
 __all__ = [
@@ -297,6 +312,12 @@ def _pieces(node: Apply) -> str:
     return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
 
+def _smooth(node: Apply) -> str:
+    """phi(s), or phi'(s) with the array that holds phi(s)."""
+    s, v = expression(node.argument), expression(value_of(node))
+    return smooth_functions.latex(node.activation.name, node.derivative, s, v)
+
+
 def value(node: Expr, room: float = LINE) -> str:
     """An expression for a display, in as many lines as it needs."""
     lines = _lines(node, room)
@@ -308,6 +329,8 @@ def equation(item: Equation, line: float = LINE) -> str:
     left = expression(item.lhs)
     if isinstance(item.rhs, Apply) and len(item.rhs.activation.pieces) > 1:
         return f"{left} = {expression(item.rhs)} = {_pieces(item.rhs)}"
+    if isinstance(item.rhs, Apply) and item.rhs.activation.is_smooth:
+        return f"{left} = {expression(item.rhs)} = {_smooth(item.rhs)}"
     if isinstance(item.rhs, Cases):
         widest = max(sum(width(c.subject) + 4 for c in branch.when) for branch in item.rhs)
         values = max(width(branch.value) if branch.value is not None else 6 for branch in item.rhs)

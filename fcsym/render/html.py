@@ -14,7 +14,7 @@ from fcsym.language.expression import Apply
 from fcsym.language.names import latex_array
 from fcsym.networks.drawn import draw
 from fcsym.render import formula
-from fcsym.render.content import NOTHING, Chapter, Content, Row, Section, Step, content, counted
+from fcsym.render.content import Chapter, Content, Row, Section, Step, content, counted
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -63,7 +63,7 @@ def fragment(d: Shown) -> str:
     """The equations as a table, for a notebook. Raises MissingTool without latex2mathml."""
     need_mathml()
     groups = [("What the state stands for", d.invariants)] if d.invariants else []
-    groups += [("" if one is d else one.function, one.equations) for one in d.lists]
+    groups += [("" if one is d else one.function, one.equations) for one in d.lists if one.equations]
     rows: list[str] = []
     number = 0
     for title, equations in groups:
@@ -103,12 +103,21 @@ def _link(number: int) -> str:
 def _header(page: Content, network: Network) -> Iterator[str]:
     yield f"<header>\n<h1>{escape(page.title).replace('-', '&#8209;')}</h1>"
     steps = sum(1 for _ in page.steps)
-    yield f'<p class="soft">{steps} equations, each with the rule that justifies it and the verdict on it.</p>'
+    if steps:
+        yield f'<p class="soft">{steps} equations, each with the rule that justifies it and the verdict on it.</p>'
     for said in (*page.about, page.remark if page.flat else ""):
         if said:
             yield f'<p class="soft">{_prose(said, page)}</p>'
     if page.legend:
         yield f'<p class="soft">{sentence(page.legend)}</p>'
+    if page.counts:
+        yield from _counts(page)
+    if page.full:  # at its own size, so that its letters can be read on a phone
+        yield f'<figure class="scroll" tabindex="0" aria-label="network">{draw(network).svg}</figure>'
+    yield "</header>"
+
+
+def _counts(page: Content) -> Iterator[str]:
     yield '<ul class="counts" aria-label="verdicts">'
     for verdict, count in page.counts:
         yield (
@@ -116,9 +125,6 @@ def _header(page: Content, network: Network) -> Iterator[str]:
             f"{counted(verdict, count)}</li>"
         )
     yield "</ul>"
-    if page.full:  # at its own size, so that its letters can be read on a phone
-        yield f'<figure class="scroll" tabindex="0" aria-label="network">{draw(network).svg}</figure>'
-    yield "</header>"
 
 
 def _slug(*titles: str) -> str:
@@ -135,7 +141,8 @@ def _range(steps: Sequence[Step]) -> str:
 
 def _contents(page: Content, with_maps: bool) -> Iterator[str]:
     yield '<nav aria-label="Contents"><div class="inner">\n<h2>Contents</h2>\n<ol>'
-    yield '<li><a href="#assumptions">Assumptions</a></li>'
+    if page.assumptions:
+        yield '<li><a href="#assumptions">Assumptions</a></li>'
     if page.state:
         yield f'<li><a href="#the-state">The state</a>{_range(page.invariants)}</li>'
     for chapter in page.chapters:
@@ -161,6 +168,8 @@ def _contents(page: Content, with_maps: bool) -> Iterator[str]:
 
 
 def _assumptions(page: Content) -> Iterator[str]:
+    if not page.assumptions:
+        return
     yield '<section aria-labelledby="assumptions">\n<h2 id="assumptions">Assumptions</h2>\n<ul>'
     for assumption in page.assumptions:
         yield f"<li>{_prose(assumption, page)}</li>"
@@ -201,8 +210,6 @@ def _chapter(chapter: Chapter, page: Content) -> Iterator[str]:
         yield f'<section aria-labelledby="{slug}">\n<h2 id="{slug}">{escape(chapter.title)}</h2>'
     if chapter.about:
         yield f"<p>{_prose(chapter.about, page)}</p>"
-    if not chapter.sections:
-        yield f"<p>{NOTHING}</p>"
     for section in chapter.sections:
         yield from _section(section, _slug(chapter.title, section.title), page, 3 if chapter.title else 2)
     if chapter.title:
@@ -329,8 +336,6 @@ def _verdicts(page: Content) -> Iterator[str]:
     yield "".join(f'<th scope="col">{c}</th>' for c in ("statement", "index notation", "instance", "verdict"))
     yield "</tr></thead>\n<tbody>"
     for number, f in page.findings:
-        if f.verdict is Verdict.DEFINITION or not (f.index or f.expanded or f.case is None):
-            continue
         case = "" if f.case is None else f" {sentence(formula.case_name(f.case))}"
         said = {"z3": "by z3"}.get(f.expanded, f.expanded) or "–"
         yield (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fcsym.language.equation import Branch, Cases, Equation, Verdict
 from fcsym.language.expression import Apply, Array
 from fcsym.language.names import latex_array
-from fcsym.render.content import NOTHING, Chapter, Content, Row, Step, content, counted
+from fcsym.render.content import Chapter, Content, Row, Step, content, counted
 from fcsym.render.formula import case_name, equation, escape, expression, prose, stacked
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def document(d: Shown, *, notation: Notation = "indexed", detail: Detail = "full
         r"\begin{document}",
         rf"{{\LARGE\bfseries {escape(page.title)}\par}}",
         r"\vspace{0.8ex}",
-        rf"{{\color{{soft}}{_summary(page)}\par}}",
+        *([rf"{{\color{{soft}}{_summary(page)}\par}}"] if page.counts else []),
         *_sentences(page),
         *_assumptions(page),
         *_state(page),
@@ -96,6 +96,8 @@ def _sentences(page: Content) -> Iterator[str]:
 
 def _assumptions(page: Content) -> list[str]:
     items = [rf"\item {prose(sentence, page.arrays)}" for sentence in page.assumptions]
+    if not items:
+        return []
     return [
         r"\subsection*{Assumptions}",
         r"\begin{itemize} \setlength{\itemsep}{0pt}",
@@ -133,8 +135,6 @@ def _chapter(chapter: Chapter, page: Content) -> Iterator[str]:
         level = r"\subsection"
     if chapter.about:
         yield rf"{prose(chapter.about, page.arrays)}\par"
-    if not chapter.sections:
-        yield rf"{NOTHING}\par"
     for section in chapter.sections:
         yield rf"{level}{{{escape(section.title)}}}"
         for step in section.steps:
@@ -173,8 +173,8 @@ def _height(display: str) -> float:
 
 
 def _is_table(written: Equation) -> bool:
-    """Whether the right-hand side is an activation, which is printed piece by piece."""
-    return isinstance(written.rhs, Apply) and len(written.rhs.activation.pieces) > 1
+    """Whether the right-hand side is an activation, which is printed piece by piece, or as the function that it is."""
+    return isinstance(written.rhs, Apply) and len(written.rhs.activation.pieces) != 1
 
 
 def _step(step: Step, page: Content) -> Iterator[str]:
@@ -253,8 +253,9 @@ def _verdicts(page: Content) -> list[str]:
             _verdict(f.verdict),
         )
         for number, f in page.findings
-        if f.verdict is not Verdict.DEFINITION and (f.index or f.expanded or f.case is None)
     ]
+    if not rows:
+        return []
     return [
         r"\section{Verdicts}",
         "Every right-hand side was held against what its left-hand side means in the network: in index notation,",
@@ -292,7 +293,7 @@ def fragment(d: Shown) -> str:
     """The equations as one display, for a notebook."""
     lines = [f"& {equation(e)}" for e in d.invariants]
     for one in d.lists:
-        if one is not d:
+        if one is not d and one.equations:
             lines.append(rf"& \textbf{{{escape(one.function)}}}")
         lines += [f"& {equation(e)}" for e in one.equations]
     return "$$\n\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}\n$$"

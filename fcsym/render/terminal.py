@@ -1,27 +1,33 @@
-"""Derivations, case tables, proofs and checks in the terminal, by rich."""
+"""Derivations, case tables, proofs and checks in the terminal, by rich: as wide as the window, and no wider."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from fcsym.language.equation import Case, Verdict
-from fcsym.render.content import NOTHING, Step, content
+from fcsym.render.content import Step, content
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
+    from fcsym.language.equation import Detail
     from fcsym.language.findings import Proof
 
-__all__ = ["cases", "checks", "document", "joint", "plain", "refutations", "table"]
+__all__ = ["Grid", "cases", "checks", "document", "joint", "plain", "refutations", "table"]
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
     Verdict.DEFINITION: "dim", Verdict.UNDECIDED: "bold yellow",
 }  # fmt: skip
+
+_WIDE = 110
+"""Columns of a window in which an equation and its reason fit beside each other."""
 
 
 def plain(sentence: str) -> str:
@@ -33,64 +39,135 @@ def _verdict(verdict: Verdict) -> Text:
     return Text(verdict.value, style=_STYLE[verdict])
 
 
-def document(d: Shown) -> RenderableType:
-    """The equations with their reasons and verdicts; of a scheme, function by function, after its state."""
-    page = content(d, detail="summary")
-    parts: list[RenderableType] = []
+@dataclass(frozen=True)
+class Grid:
+    """Rows under heads: a table where no word has to be broken for it, otherwise one row below the other."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | Text]]
+    right: frozenset[str] = frozenset()  # heads of columns of numbers
+    lines: bool = True
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if not self.rows:
+            return
+        rows = [[Text(plain(cell)) if isinstance(cell, str) else cell for cell in row] for row in self.rows]
+        widths = self._widths(rows, options.max_width)
+        yield self._below(rows) if widths is None else self._beside(rows, widths)
+
+    def _widths(self, rows: Sequence[Sequence[Text]], window: int) -> list[int] | None:
+        """The width of each column: its longest word, and a share of what the window has left; None without room."""
+        columns = list(zip(self.head, *([cell.plain for cell in row] for row in rows), strict=True))
+        words = [max(cell_len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
+        lines = [max(cell_len(line) for cell in column for line in [*cell.splitlines(), ""]) for column in columns]
+        left = window - sum(words) - 3 * len(columns) - 1
+        if left < 0:
+            return None
+        wanted = [line - word for line, word in zip(lines, words, strict=True)]
+        for done, n in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):  # who wants little gets all of it
+            share = min(wanted[n], left // (len(wanted) - done))
+            words[n] += share
+            left -= share
+        return words
+
+    def _beside(self, rows: Sequence[Sequence[Text]], widths: Sequence[int]) -> RenderableType:
+        result = Table(title=Text(self.title), title_justify="left", show_lines=self.lines)
+        for name, width in zip(self.head, widths, strict=True):
+            side: JustifyMethod = "right" if name in self.right else "left"
+            result.add_column(name, justify=side, overflow="fold", width=width)
+        for row in rows:
+            result.add_row(*row)
+        return result
+
+    def _below(self, rows: Sequence[Sequence[Text]]) -> RenderableType:
+        result = Table(title=Text(self.title), title_justify="left", show_header=False)
+        result.add_column(style="dim", overflow="fold", max_width=20)
+        result.add_column(overflow="fold", ratio=1)
+        for row in rows:
+            for name, cell in zip(self.head, row, strict=True):
+                if cell.plain:
+                    result.add_row(name, cell)
+            result.add_section()
+        return result
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """Equations with their numbers and verdicts, and their reasons where these are wanted."""
+
+    title: str
+    steps: Sequence[Step]
+    reasons: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        if not self.steps:
+            return
+        beside = self.reasons and options.max_width >= _WIDE
+        cites = beside and any(step.equation.cite for step in self.steps)
+        judged = any(step.verdict is not None for step in self.steps)
+        result = Table(title=Text(self.title), title_justify="left", show_lines=True)
+        result.add_column("#", justify="right")
+        result.add_column("equation", ratio=3, overflow="fold")
+        if beside:
+            result.add_column("why", ratio=2, overflow="fold")
+        if cites:
+            result.add_column("paper")
+        if judged:
+            result.add_column("verdict")
+        for step in self.steps:
+            shown, why = Text(str(step.equation)), self._why(step)
+            if self.reasons and not beside:
+                cite = f" Paper: {step.equation.cite}." if step.equation.cite else ""
+                shown = Text.assemble(shown, "\n", (f"{why}{cite}", "dim"))
+            cells = [Text(str(step.number)), shown]
+            cells += [Text(why)] if beside else []
+            cells += [Text(step.equation.cite)] if cites else []
+            cells += [Text("") if step.verdict is None else _verdict(step.verdict)] if judged else []
+            result.add_row(*cells)
+        yield result
+
+    def _why(self, step: Step) -> str:
+        uses = f" Uses{_numbers(step.uses)}." if step.uses else ""
+        return f"{step.equation.rule.value}: {plain(step.equation.because)}{uses}"
+
+
+def document(d: Shown, *, detail: Detail = "full", only: str | None = None) -> RenderableType:
+    """The equations with their reasons and verdicts; of a scheme, function by function, after its state.
+
+    `detail`: "full", or "summary" without the reasons. `only`: as for documents. Raises what `content` raises.
+    """
+    page, full = content(d, detail="summary", only=only), detail == "full"
+    parts: list[RenderableType] = [Text(plain(sentence)) for sentence in page.about]
     if page.state:
         rows = [(c.array.name, c.shape, c.meaning + _numbers([c.number] if c.number else [])) for c in page.state]
-        parts += [
-            table(page.title, ("array", "shape", "what it stands for"), rows),
-            _equations("what the state stands for", page.invariants),
-            Text(plain(page.induction)),
-        ]
+        parts.append(Grid(page.title, ("array", "shape", "what it stands for"), rows))
+        parts.append(_Equations("what the state stands for", page.invariants, full))
+        parts += [Text(plain(page.induction))] if page.induction else []
     for chapter in page.chapters:
         title = f"{chapter.title}: {plain(chapter.about)}" if chapter.title else d.lists[0].title
-        parts.append(_equations(title, tuple(chapter.steps)) if chapter.sections else Text(f"{title} {NOTHING}"))
-    assumed = Text("\n".join(f"assumed: {plain(sentence)}" for sentence in page.assumptions))
-    return Group(*parts, assumed)
+        parts.append(_Equations(title, tuple(chapter.steps), full))
+    if page.assumptions:
+        parts.append(Text("\n".join(f"assumed: {plain(sentence)}" for sentence in page.assumptions)))
+    return Group(*parts)
 
 
 def _numbers(numbers: Sequence[int]) -> str:
     return f" {', '.join(f'({number})' for number in numbers)}" if numbers else ""
 
 
-def _equations(title: str, steps: Sequence[Step]) -> RenderableType:
-    result = Table(title=Text(title), title_justify="left", show_lines=True)
-    result.add_column("#", justify="right")
-    result.add_column("equation", ratio=3)
-    result.add_column("why", ratio=2)
-    result.add_column("paper")
-    result.add_column("verdict")
-    for step in steps:
-        e = step.equation
-        why = f"{e.rule.value}: {plain(e.because)}" + (f" Uses{_numbers(step.uses)}." if step.uses else "")
-        verdict = Text("") if step.verdict is None else _verdict(step.verdict)
-        result.add_row(str(step.number), Text(str(e)), Text(why), Text(e.cite), verdict)
-    return result
-
-
 def cases(title: str, rows: Sequence[Case]) -> RenderableType:
     """A unit's case table."""
-    table = Table(title=Text(title), title_justify="left", show_lines=True)
-    for column in ("case", "when", "value", "verdict", "remark"):
-        table.add_column(column)
-    for row in rows:
-        value = "undefined" if row.value is None else str(row.value)
-        table.add_row(
-            Text(row.name), Text(row.condition), Text(value), _verdict(row.verdict), Text(plain(row.note))
-        )  # fmt: skip
-    return table
+    cells = [
+        (row.name, row.condition, "undefined" if row.value is None else str(row.value), _verdict(row.verdict), row.note)
+        for row in rows
+    ]
+    return Grid(title, ("case", "when", "value", "verdict", "remark"), cells)
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """A plain table of text."""
-    result = Table(title=Text(title), title_justify="left", show_lines=True)
-    for column in head:
-        result.add_column(column)
-    for row in rows:
-        result.add_row(*(Text(plain(cell)) for cell in row))
-    return result
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> RenderableType:
+    """A table of text."""
+    return Grid(title, head, rows)
 
 
 def joint(found: Any) -> RenderableType:
@@ -101,12 +178,10 @@ def joint(found: Any) -> RenderableType:
         f"{found.network}, {found.order} order, {seen}: {len(found.reachable)} joint patterns occur, "
         f"{len(found.impossible)} are impossible (z3){unknown}"
     )
-    table = Table(title=Text(title), title_justify="left")
-    for column in ("pattern", "patterns", "where it occurs"):
-        table.add_column(column)
-    for pattern, count in found.groups.items():
-        table.add_row(Text(found.named(pattern)), str(count), Text(str(found.reachable[pattern])))
-    return table
+    rows = [
+        (found.named(pattern), str(count), str(found.reachable[pattern])) for pattern, count in found.groups.items()
+    ]
+    return Grid(title, ("pattern", "patterns", "where it occurs"), rows, lines=False)
 
 
 def refutations(proof: Proof) -> RenderableType:
@@ -117,15 +192,13 @@ def refutations(proof: Proof) -> RenderableType:
 def checks(report: Any) -> RenderableType:
     """`checking.report.Report` as a table: a row per quantity and case."""
     title = f"{report.network}, {report.order} order, against autodiff in {report.against} order, {report.dtype}"
-    table = Table(title=Text(title), title_justify="left")
-    for column in ("quantity", "case", "points", "worst error", "bound there", "error / bound", ""):
-        table.add_column(column, justify="left" if column in ("quantity", "case", "") else "right")
+    rows: list[Sequence[str | Text]] = []
     for row in report.rows:
         mark = Text("ok", "green") if row.passed else Text("FAILED", "bold red")
         if row.impossible and not row.points:
             mark = Text("cannot occur", "dim")
-        table.add_row(
-            Text(row.quantity), Text(row.case), str(row.points), f"{row.worst:.2e}", f"{row.bound:.2e}",
-            f"{row.ratio:.2g}", mark,
-        )  # fmt: skip
-    return table
+        rows.append(
+            (row.quantity, row.case, str(row.points), f"{row.worst:.2e}", f"{row.bound:.2e}", f"{row.ratio:.2g}", mark)
+        )
+    numbers = ("points", "worst error", "bound there", "error / bound")
+    return Grid(title, ("quantity", "case", *numbers, "result"), rows, right=frozenset(numbers), lines=False)

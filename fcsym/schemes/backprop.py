@@ -26,6 +26,6 @@ def build(base: Record) -> SchemeRecord:
             "output": Routine((*state, x), cut(base.equations, (*state, x), (y,)), (y,)),
             "expand": Routine(state, (), state),
         },
-        Words("Every weight is stored and updated.", (base.assumptions[1],)),
+        Words("Every weight is stored and updated."),
         single_input=False,
     )

@@ -130,7 +130,7 @@ def build(base: Record) -> SchemeRecord:
                 network.parameters,
             ),
         },
-        Words("The first layer's responses to as many probes as there are inputs are stored.", (base.assumptions[1],)),
+        Words("The first layer's responses to as many probes as there are inputs are stored."),
         single_input=False,
         constants_for=lambda inputs: dict(zip((b, inverse), probes(inputs), strict=True)),
     )

@@ -82,7 +82,8 @@ def build(base: Record) -> SchemeRecord:
             ),
         },
         single_input_words(
-            "A hidden layer of any width is held by a few numbers that its units share as long as each keeps its piece."
+            "A hidden layer of any width is held by a few numbers that its units share"
+            + (" as long as each keeps its piece." if network.layers[0].activation.kinks else ".")
         ),
         single_input=True,
         constants_for=shared.constants,
@@ -257,7 +258,7 @@ class _Layer:
         return equations
 
     def _indicator(self, piece: _Piece, s: Expr, first: bool) -> Cases:
-        """1 on the piece, 0 off it; nothing exactly on a kink with a slope of its own, where a unit has a third map."""
+        """1 on the piece, 0 off it; nothing on a kink whose slope is not 0, where a unit moves off to a side."""
         above, below, at = (
             (Condition(s, ">"),),
             (Condition(s, "<="), Condition(s, "!=")),
@@ -265,7 +266,9 @@ class _Layer:
         )
         on = piece.conditions(s)
         if self.kink and first:
-            at_kink = Branch("on the kink", at, None, Status.UNDEFINED, "the kink's slope is not that of a piece")
+            at_kink = Branch(
+                "on the kink", at, None, Status.UNDEFINED, "the slope is not 0 there: the unit can move off to a side"
+            )
             return Cases((*branches(("above", above, ONE if on == above else ZERO),
                                     ("below", below, ONE if on == below else ZERO)), at_kink))  # fmt: skip
         if on == above:

@@ -125,10 +125,7 @@ def build(base: Record) -> SchemeRecord:
         },
         Words(
             "Distinct inputs are stored, each with one coefficient per first-layer unit.",
-            (
-                "An input that is not among the stored ones is stored before its step, with coefficients 0.",
-                base.assumptions[1],
-            ),
+            ("An input that is not among the stored ones is stored before its step, with coefficients 0.",),
         ),
         single_input=False,
     )

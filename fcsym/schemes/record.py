@@ -18,6 +18,7 @@ from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
 from fcsym.errors import FcsymError, UndefinedContribution
+from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
 from fcsym.networks.network import Network
@@ -70,10 +71,10 @@ class Routine:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said of a scheme: the assumptions of its four derivations."""
+    """What is said of a scheme: a summary, and what its four derivations assume besides the slopes and the order."""
 
     summary: str
-    assumptions: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ class SchemeRecord:
     def _listed(self, name: str) -> tuple[Any, ...]:
         """What makes the part of that name."""
         routine = self.routines[name]
-        equations = finish(self.network, routine.equations)
+        equations = finish(self.network, routine.equations, self.written)
         return self.network, self.order, equations, self, name, routine.given, routine.results
 
     @property
@@ -167,10 +168,15 @@ class SchemeRecord:
         more = (self._part(name) for name in self.routines if name not in PARTS)
         return self.init, self.step, self.output, self.expand, *more
 
+    @property
+    def written(self) -> tuple[Equation, ...]:
+        """Every equation of its document, as its functions were given them."""
+        return (*self.meanings, *(equation for routine in self.routines.values() for equation in routine.equations))
+
     @cached_property
     def invariants(self) -> tuple[Equation, ...]:
         """What the state stands for, with the index letters of the four derivations."""
-        return finish(self.network, self.meanings)
+        return finish(self.network, self.meanings, self.written)
 
     @property
     def title(self) -> str:
@@ -187,7 +193,7 @@ class SchemeRecord:
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, in sentences."""
         order = next(sentence for sentence in self.base.assumptions if sentence.startswith("The order"))
-        return *self.words.assumptions, order
+        return *self.words.assumptions, *said_of_gates(self.network.hidden_activations), order
 
     @property
     def summary(self) -> str:
@@ -310,13 +316,7 @@ def target_of(network: Network) -> Array:
 
 def single_input_words(summary: str) -> Words:
     """The words of a scheme for one input."""
-    return Words(
-        summary,
-        (
-            "The input `x` is the same at every step and is the one that `init` was given.",
-            "The gates are held constant in derivatives: `phi'` is the slope of the piece, and at a kink as declared.",
-        ),
-    )
+    return Words(summary, ("The input `x` is the same at every step and is the one that `init` was given.",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
         },
         Words(
             "n layers collapse to n - 1, ..., to one, with a compensation at every boundary.",
-            ("The input `x` is the same at every step and is the one that `init` was given.", base.assumptions[1]),
+            ("The input `x` is the same at every step and is the one that `init` was given.",),
         ),
         single_input=True,
         is_statement=True,
@@ -231,7 +231,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
                 (*given, z), (*(e for e in step if e.name not in _statements(equations)), *equations), (seen.primed,)
             ),
         },
-        Words("One step on x, seen from another input z.", (base.assumptions[1],)),
+        Words("One step on x, seen from another input z."),
         single_input=False,
         is_statement=True,
     )
