@@ -335,16 +335,24 @@ def denominators(claim: Claim) -> list[Node]:
 # ------------------------------------------------------------------------------------------------ counterexamples
 
 
-def points(setup: Setup) -> list[World]:
+def points(setup: Setup) -> Iterator[World]:
     """Small exact numbers to try a claim at."""
-    return [world for _, world in _pool(setup)]
+    return (world for _, world in _pool(setup))
+
+
+def _pool(setup: Setup, most: int = _POINTS) -> Iterator[tuple[Point, World]]:
+    """Points, each drawn once and only when one gets there."""
+    drawn = _drawn(setup)
+    for seed in range(most):
+        if seed == len(drawn):
+            point = Point(seed)
+            drawn.append((point, _world(point, setup, free_errors=False)))
+        yield drawn[seed]
 
 
 @cache
-def _pool(setup: Setup) -> list[tuple[Point, World]]:
-    """Points, the simplest first within what they have drawn so far."""
-    points = [Point(seed) for seed in range(_POINTS)]
-    return [(point, _world(point, setup, free_errors=False)) for point in points]
+def _drawn(setup: Setup) -> list[tuple[Point, World]]:
+    return []
 
 
 def sides_at(
@@ -511,7 +519,7 @@ def _decide(claim: Claim, setup: Setup, limits: Limits) -> Decision:
 def _witnessed(cases: Sequence[_Case], claim: Claim, setup: Setup) -> set[int]:
     """The cases that some small numbers belong to: these need no proof that they can occur."""
     found: set[int] = set()
-    for _, world in _pool(setup)[:_FEW]:
+    for _, world in _pool(setup, _FEW):
         try:
             if not all(satisfied(c, world) for c in (*claim.when, *_implied_at(claim, setup))):
                 continue
