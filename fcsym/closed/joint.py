@@ -460,6 +460,8 @@ def _asked(
     """
     import z3
 
+    from fcsym.language.smt import check
+
     terms = _Terms(network, trained)
     weights = [terms.array(array) for array in network.parameters]
     x = [z3.Real(f"x{n}") for n in range(network.inputs)]
@@ -482,7 +484,7 @@ def _asked(
     solver.set("rlimit", _STEPS)
     solver.set("random_seed", 0)
     solver.add(*terms.facts)
-    answer = solver.check()
+    answer = check(solver)
     if answer == z3.unsat:
         return False, None
     if answer == z3.unknown or relaxed:
