@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
+import signal
 import sys
 import textwrap
+import threading
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-DONE, FAILED, WRONG_INPUT = 0, 1, 2
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 _MAX_PRINTED = 200_000  # operations; a thousand pages are no table
 
 
@@ -84,33 +88,133 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise _Usage(f"{message}; run '{self.prog} --help' to see what is possible.")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own drops what cannot be written
+
+
+class _Unwritable(Exception):
+    """Standard output does not take what is written to it."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns 0 when done, 1 when a check failed, 2 when the input was wrong."""
+    """Run a command. Returns 0 when done, 1 when a check failed, 2 when the input was wrong, 130 when interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     wants_json = "--json" in arguments
     try:
-        options = _parser().parse_args(arguments)
-        return int(options.run(options))
+        with _heard():
+            _streams()
+            with _written():
+                options = _parser().parse_args(arguments)
+            status = int(options.run(options))
+            with _written():
+                sys.stdout.flush()
+            return status
     except BrokenPipeError:  # the reader of our output has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _into_nothing(sys.stdout)
         return DONE
     except KeyboardInterrupt:
-        return _complain("Interrupted.", wants_json)
+        return _complain("Interrupted.", wants_json, INTERRUPTED)
     except Exception as problem:
         from fcsym.errors import FcsymError
 
-        if isinstance(problem, FcsymError | _Usage):
-            return _complain(str(problem), wants_json)
+        if isinstance(problem, MemoryError):
+            return _complain("There is not enough memory for this: try a smaller network, or fewer points.", wants_json)
+        if isinstance(problem, FcsymError | _Usage | _Unwritable):
+            return _complain(str(problem), wants_json and not isinstance(problem, _Unwritable))
         raise
+    finally:
+        try:
+            if sys.stderr is not None:
+                sys.stderr.flush()
+        except (OSError, ValueError):
+            _into_nothing(sys.stderr)
 
 
-def _complain(sentence: str, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"error": sentence}))
-    else:
-        print(f"fcsym: {sentence}", file=sys.stderr)
-    return WRONG_INPUT
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Ctrl-C is heard wherever it comes.
+
+    Python drops an exception that is raised while an object is taken down, and the interruption with it: one that comes
+    there comes again a moment later.
+    """
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_name == "__del__":
+                again = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+                again.daemon = True
+                again.start()
+                return
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _complain(sentence: str, as_json: bool, status: int = WRONG_INPUT) -> int:
+    """Say what went wrong, where anyone can hear it."""
+    stream = sys.stdout if as_json else sys.stderr
+    try:
+        if stream is not None:
+            print(json.dumps({"error": sentence}) if as_json else f"fcsym: {sentence}", file=stream, flush=True)
+    except (OSError, ValueError):
+        _into_nothing(stream)
+    return status
+
+
+def _streams() -> None:
+    """Refuse a closed standard output before the work; put nothing in the place of a closed error output.
+
+    A file that is opened later must not come by the number of a standard stream that is closed.
+    """
+    closed = [number for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)) if stream is None]
+    if closed:
+        while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(number)
+    if sys.stdout is None:
+        raise _Unwritable("Standard output is closed: give the command somewhere to write to.")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal in ASCII shows less, and no traceback
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """What goes wrong here goes wrong with standard output."""
+    try:
+        yield
+    except SystemExit:  # after --help and --version
+        with _written():
+            sys.stdout.flush()
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        _into_nothing(sys.stdout)
+        raise _Unwritable(f"Standard output cannot be written ({problem.strerror}): choose another place.") from None
+
+
+def _into_nothing(stream: Any) -> None:
+    """What is still to be written to a stream that does not take it goes nowhere, instead of failing at the exit."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _put(text: str) -> None:
+    """A line on standard output, as it is."""
+    with _written():
+        print(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -242,7 +346,7 @@ def _trials(options: argparse.Namespace, d: Record) -> int:
 @contextmanager
 def _progress(total: int | None = None) -> Iterator[Callable[[str], None]]:
     """A line on standard error that says what is being done, where someone may be watching."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
@@ -270,8 +374,9 @@ def _show(*parts: Any) -> None:
     from rich.console import Console
 
     console = Console(width=_window() or 140)
-    for part in parts:
-        console.print(part)
+    with _written():
+        for part in parts:
+            console.print(part)
 
 
 def _say(sentence: object) -> None:
@@ -282,7 +387,7 @@ def _say(sentence: object) -> None:
         if width is None
         else textwrap.fill(str(sentence), width, break_long_words=False, break_on_hyphens=False)
     )
-    print(broken)
+    _put(broken)
 
 
 def _prove(d: Derivation) -> None:
@@ -312,7 +417,7 @@ def _derive(options: argparse.Namespace) -> int:
         document = _summary(d, reports) | {"equations": [_equation(d, name) for name in d.by_name]}
         if written is not None:
             document["file"] = str(written)
-        print(json.dumps(document))
+        _put(json.dumps(document))
         return DONE if passed else FAILED
     _show_derivation(d, reports, options)
     if written is not None:
@@ -358,7 +463,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
         }
         if written is not None:
             document["file"] = str(written)
-        print(json.dumps(document))
+        _put(json.dumps(document))
         return DONE if passed else FAILED
     from fcsym.render import terminal
 
@@ -465,7 +570,7 @@ def _cases(options: argparse.Namespace) -> int:
     flip = flips(d, options.unit, options.layer)
     patterns = _joint(options, d)
     if options.json:
-        print(json.dumps({
+        _put(json.dumps({
             "network": str(d.network), "order": d.order, "unit": options.unit,
             "quantity": d.resolve(options.quantity, options.layer),
             "cases": [
@@ -532,7 +637,7 @@ def _audit(options: argparse.Namespace) -> int:
 
         write(result, options.output)
     if options.json:
-        print(json.dumps(result.as_dict()))
+        _put(json.dumps(result.as_dict()))
     else:
         _show(terminal.table("Every printed equation", show.HEAD, list(show.rows(result))))
         _say(show.conclusion(result))
@@ -551,7 +656,7 @@ def _check(options: argparse.Namespace) -> int:
         report = check(d, _trials(options, d), options.seed, progress=step)
     passed = report.passed and d.proof.holds
     if options.json:
-        print(json.dumps(_summary(d, [report])))
+        _put(json.dumps(_summary(d, [report])))
     else:
         from fcsym.render import terminal
 
@@ -567,7 +672,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
     report, passed = _trained(s, options, options.steps)
     if options.json:
-        print(json.dumps(_scheme_summary(s, report, passed)))
+        _put(json.dumps(_scheme_summary(s, report, passed)))
         return DONE if passed else FAILED
     _show(terminal.checks(report))
     _say(_scheme_conclusion(s, report))
@@ -628,7 +733,7 @@ def _cost(options: argparse.Namespace) -> int:
         for c in costs
     ]  # fmt: skip
     if options.json:
-        print(json.dumps({
+        _put(json.dumps({
             "network": str(network), "order": options.order, "inputs": options.inputs,
             "schemes": {row["scheme"]: {k: v for k, v in row.items() if k != "scheme"} for row in rows},
         }))  # fmt: skip
@@ -652,7 +757,7 @@ def _claims(options: argparse.Namespace) -> int:
     with _progress(7) as step:
         rows = claims(network, step)
     if options.json:
-        print(json.dumps({"network": str(network), "rows": [row.as_dict() for row in rows]}))
+        _put(json.dumps({"network": str(network), "rows": [row.as_dict() for row in rows]}))
         return DONE
     head = ("", "claim", "answer", "derived", "condition", "number")
     cells = [[r.label, r.text, r.answer.value, r.finding, r.condition, r.number] for r in rows]
@@ -671,7 +776,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         written = experiment.write(done, options.output, figure=not options.no_figure)
     figure = None if options.no_figure else str(written[-1])
     if options.json:
-        print(json.dumps(done.document(figure)))
+        _put(json.dumps(done.document(figure)))
         return DONE
     _show(
         terminal.table(
@@ -724,12 +829,12 @@ def _export(options: argparse.Namespace) -> int:
         files = export(made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force)
     except ExportError as problem:
         if options.json:
-            print(json.dumps({"files": [], "checked": False, "error": str(problem)}))
+            _put(json.dumps({"files": [], "checked": False, "error": str(problem)}))
         else:
-            print(f"fcsym: {problem}", file=sys.stderr)
+            return _complain(str(problem), False, FAILED)
         return FAILED
     if options.json:
-        print(json.dumps({"files": [str(file) for file in files], "checked": True}))
+        _put(json.dumps({"files": [str(file) for file in files], "checked": True}))
     else:
         for file in files:
             _say(f"written: {file}")

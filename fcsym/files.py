@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-import tempfile
+import secrets
 import time
 from pathlib import Path
 
@@ -31,22 +31,23 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
-    """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible."""
+    """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible.
+
+    Whatever ends the writing, Ctrl-C too, leaves the old file or the new one and nothing else.
+    """
     refuse_place(path)
     _sweep(path)
-    temporary = ""
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"  # known before it exists
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except OSError as problem:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise ArgumentError(f"{path} cannot be written ({problem.strerror}): choose another place.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 
@@ -75,10 +76,3 @@ def _sweep(path: Path) -> None:
                 left.unlink()
         except OSError:
             pass
-
-
-def _umask() -> int:
-    """The mask for new files, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -124,7 +124,7 @@ class Scheme(SchemeRecord, Document):
         Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
         that is not installed, and a statement.
         """
-        from fcsym.kernel.compile import compile_scheme
+        from fcsym.kernel.by_target import compile_scheme
 
         if self.is_statement:
             raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")

@@ -10,13 +10,14 @@ import pytest
 from exact import step
 from test_proof import mutants, replaced
 
-from fcsym.checking import checker, xor
+from fcsym.checking import checker, trajectory, xor
 from fcsym.checking.checker import check
 from fcsym.checking.oracle import backpropagation
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, SizeError
 from fcsym.language.equation import Cases
 from fcsym.networks.network import Network
+from fcsym.training import scheme
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -189,3 +190,14 @@ def test_activations_of_one_piece(pieces, tmp_path, order):
     d = derive(Network.load(file), order)
     assert d.proof.holds
     assert check(d, trials=1000).passed
+
+
+def test_training_asks_the_oracle_once_for_each_step(monkeypatch):
+    """The exact trajectory and those with rounded weights are trained side by side."""
+    asked = []
+    oracle = trajectory.backpropagation
+    monkeypatch.setattr(trajectory, "backpropagation", lambda *given: asked.append(given) or oracle(*given))
+    assert check(scheme(Network.parse("2-2-1"), "states"), trials=20, steps=7)
+    assert len(asked) == 7 + 1  # and one step from exactly on a kink
+    alone, together = ([array[0] for array in asked[3][2]], [array[1] for array in asked[3][2]])
+    assert any((a != b).any() for a, b in zip(alone, together, strict=True))

@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import product
 
 import exact
+import numpy as np
 import pytest
 import sympy
 
@@ -94,6 +95,29 @@ def test_a_wrong_witness_is_not_believed(monkeypatch):
     """Floats suggest and fractions decide: with wrong floats, nothing false is claimed."""
     monkeypatch.setattr(joint_module._Draw, "pieces", lambda self, order: (self.x[:, :1] > 9, self.x[:, :1] > -9))
     assert not list(joint_module._tried(Network.parse("2-1-1"), "simultaneous", 1, 2))
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_the_step_written_out_is_that_of_the_reference(order, inputs):
+    """Patterns are read off a step in fractions; the reference of the proofs finds the same, biases and kinks too."""
+    for network in (
+        Network.parse("2-2-2-1", ["relu", "leaky_relu"], True),
+        Network.parse("2-3-2").with_slope_at_kink(Fraction(1, 3)),
+    ):
+        draw = joint_module._Draw.of(network, inputs, np.random.default_rng(5))
+        for n in range(40):
+            at = draw.witness(n)
+            assert joint_module._pattern_of(network, order, at) == joint_module._pattern_at(network, order, at)
+
+
+def test_the_reference_is_asked_once_for_each_kind(monkeypatch):
+    """Units of a layer are interchangeable: five units have 56 kinds of patterns, and 1024 patterns."""
+    asked = []
+    slow = joint_module._pattern_at
+    monkeypatch.setattr(joint_module, "_pattern_at", lambda *given: asked.append(given) or slow(*given))
+    found = joint(Network.parse("2-5-1"), inputs=2)
+    assert len(found.reachable) == 4**5
+    assert len(asked) <= 56
 
 
 def test_too_large_is_refused_with_the_number():

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import fcsym
 from fcsym.cli import main
-from fcsym.kernel import compile as kernels
+from fcsym.kernel import by_target as kernels
 from fcsym.kernel.export import TARGETS
 from fcsym.language.activation import BUILT_IN
 from fcsym.language.equation import Detail, Notation, Order

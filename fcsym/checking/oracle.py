@@ -108,14 +108,38 @@ def backpropagation(
 
     before = _forward(network, parameters, x)
     error, slopes = before[-1] - target, _slopes(network, before)
+    if order == "simultaneous":
+        gradients = _together(network, parameters, x, target)
+    else:
+        gradients = _one_by_one(network, parameters, x, before, error, slopes, eta)
     after = list(parameters)
     adjoints: dict[int, _Array] = {}
+    for n, layer in enumerate(network.layers):
+        adjoints[n + 1] = gradients[2 * n + 1]
+        after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
+        if layer.bias:
+            after[2 * n + 1] = parameters[2 * n + 1] - eta[..., None] * gradients[2 * n + 1]
+    return _named(network, after, before, _forward(network, after, x), slopes, adjoints, error)
+
+
+def _together(network: Network, parameters: list[_Array], x: _Array, target: _Array) -> list[_Array]:
+    """The gradients of the loss, of all layers at once."""
+
+    def loss(own: list[Any]) -> Any:
+        return anp.sum((_forward(network, own, x)[-1] - target) ** 2) / 2
+
+    return list(grad(loss)(parameters))
+
+
+def _one_by_one(
+    network: Network, parameters: list[_Array], x: _Array, before: list[_Array], error: _Array, slopes: list[_Array],
+    eta: _Array,
+) -> list[_Array]:  # fmt: skip
+    """Each layer's gradient with the weights above it already updated."""
+    after, gradients = list(parameters), list(parameters)
     for n in range(len(network.layers) - 1, -1, -1):
 
         def loss(own: tuple[Any, Any], n: int = n) -> Any:
-            if order == "simultaneous":
-                trial = [*parameters[: 2 * n], *own, *parameters[2 * n + 2 :]]
-                return anp.sum((_forward(network, trial, x)[-1] - target) ** 2) / 2
             # old activations below, old gates, old output error, new weights above
             v = x if n == 0 else before[2 * n - 1]
             s = anp.einsum("...ij,...j->...i", own[0], v) + own[1]
@@ -123,12 +147,9 @@ def backpropagation(
                 s = anp.einsum("...ij,...j->...i", after[2 * m], slopes[m - 1] * s)
             return anp.sum(error * s)
 
-        gradient = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
-        adjoints[n + 1] = gradient[1]
-        after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradient[0]
-        if network.layers[n].bias:
-            after[2 * n + 1] = parameters[2 * n + 1] - eta[..., None] * gradient[1]
-    return _named(network, after, before, _forward(network, after, x), slopes, adjoints, error)
+        gradients[2 * n], gradients[2 * n + 1] = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
+        after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
+    return gradients
 
 
 def _named(

@@ -68,8 +68,7 @@ class _Comparison:
         weights, inputs, targets, eta = self._draw(rng, count)
         first = inputs[:, 0]
         state = kernel.init(weights, first, undefined="nan")
-        truth = _Truth(network, self.order, weights)
-        stray = [_Truth(network, self.order, weights, rng, self.eps) for _ in range(_STRAY)]
+        truth = _Truth(network, self.order, weights, rng, self.eps)
         keep, woken = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
         if self.scheme.gates:  # a unit on a kink at init
             woken |= _marked(state, count)
@@ -85,13 +84,13 @@ class _Comparison:
                 progress(f"step {n} of {self.steps}")
             at = np.zeros(count, dtype=int) if self.scheme.single_input else rng.integers(inputs.shape[1], size=count)
             x, target = (array[np.arange(count), at] for array in (inputs, targets))
-            exact = truth.look(x, target, eta)
-            others = [other.look(x, target, eta) for other in stray]
+            seen = truth.look(x, target, eta)
+            exact, *others = truth.each(seen)
             keep &= self._clear(exact, others)
             spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
             start = exact if start is None else start
             woken |= self._lost(start, exact)
-            bound = ULPS * (spread + self.eps * self._terms(exact, truth.weights))
+            bound = ULPS * (spread + self.eps * self._terms(exact, [array[0] for array in truth.weights]))
             self._record(
                 "y", "every step", kernel.output(state, x, undefined="nan"), exact["y"], bound, keep & ~woken, n,
                 inputs_by_name,
@@ -103,13 +102,9 @@ class _Comparison:
                     keep & woken, n, inputs_by_name,
                 )  # fmt: skip
             state = kernel.step(state, x, target, eta, undefined="nan")
-            truth.move(exact)
-            for other, result in zip(stray, others, strict=True):
-                other.move(result)
+            truth.move(seen)
         expanded = kernel.expand(state, weights, first)
-        for array, found, true, *rounded in zip(
-            network.parameters, expanded, truth.weights, *(other.weights for other in stray), strict=True
-        ):
+        for array, found, (true, *rounded) in zip(network.parameters, expanded, truth.weights, strict=True):
             strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
             largest = np.max(np.abs(true).reshape(count, -1), axis=1).reshape((count,) + (1,) * (true.ndim - 1))
             bound = ULPS * (np.max(strayed.reshape(count, -1), axis=1).reshape(largest.shape) + self.eps * largest)
@@ -301,34 +296,39 @@ def _marked(state: Sequence[_Array], count: int) -> _Array:
 
 
 class _Truth:
-    """Backpropagation by autodiff, in extended precision."""
+    """Backpropagation by autodiff in extended precision: as it is, and with weights rounded anew at every step.
+
+    All of them are trained side by side, in one axis in front; the first is the exact one.
+    """
 
     def __init__(
-        self, network: Network, order: Order, weights: list[_Array], rng: np.random.Generator | None = None,
-        eps: float = 0.0,
-    ) -> None:  # fmt: skip
+        self, network: Network, order: Order, weights: list[_Array], rng: np.random.Generator, eps: float
+    ) -> None:
         self.network, self.order = network, order
-        self.weights = [array.astype(np.longdouble) for array in weights]
+        self.weights = [np.stack([array.astype(np.longdouble)] * (1 + _STRAY)) for array in weights]
         self.rng, self.eps = rng, eps
         self._round()
 
     def look(self, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
         """Everything about one step, which is not taken yet."""
+        x, target, eta = (np.stack([array] * (1 + _STRAY)) for array in (x, target, eta))
         with np.errstate(over="ignore", invalid="ignore"):
             return backpropagation(self.network, self.order, self.weights, x, target, eta)
 
-    def move(self, result: Mapping[str, _Array]) -> None:
+    @staticmethod
+    def each(seen: Mapping[str, _Array]) -> list[dict[str, _Array]]:
+        """The same for every one of them."""
+        return [{name: value[n] for name, value in seen.items()} for n in range(1 + _STRAY)]
+
+    def move(self, seen: Mapping[str, _Array]) -> None:
         """Take the step."""
-        self.weights = [result[array.primed.name] for array in self.network.parameters]
+        self.weights = [seen[array.primed.name] for array in self.network.parameters]
         self._round()
 
     def _round(self) -> None:
-        """With a source of random numbers, round every weight by up to eps of the largest one that feeds its unit."""
-        if self.rng is None:
-            return
-        rounded = []
-        for array, w in zip(self.network.parameters, self.weights, strict=True):
-            size = np.abs(w).max(axis=-1, keepdims=True) if len(array.axes) == 2 else np.abs(w)
-            with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
-                rounded.append(w + self.eps * size * self.rng.uniform(-1, 1, size=w.shape))
-        self.weights = rounded
+        """Round every weight but the exact ones by up to eps of the largest one that feeds its unit."""
+        for n in range(1, 1 + _STRAY):
+            for array, w in zip(self.network.parameters, (stack[n] for stack in self.weights), strict=True):
+                size = np.abs(w).max(axis=-1, keepdims=True) if len(array.axes) == 2 else np.abs(w)
+                with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
+                    w += self.eps * size * self.rng.uniform(-1, 1, size=w.shape)

@@ -97,6 +97,8 @@ def _proved(quadratic: bool) -> bool:
     """The interval is where s - eta b + eta^2 c <= 0, for s, eta, c > 0 and any b: by z3, in both directions."""
     import z3
 
+    from fcsym.language.smt import check
+
     s, b, c, eta, root = z3.Reals("s b c eta root")
     given = [s > 0, eta > 0]
     if quadratic:
@@ -112,6 +114,6 @@ def _proved(quadratic: bool) -> bool:
         solver = z3.Solver()
         solver.set("rlimit", 5_000_000)
         solver.add(*given, claim)
-        if solver.check() != z3.unsat:
+        if check(solver) != z3.unsat:
             return False
     return True

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fcsym.checking.oracle import backpropagation
 from fcsym.errors import ArgumentError, CompileError, ExportError
 from fcsym.files import file_name, refuse_place, write_text
-from fcsym.kernel.compile import compile_scheme
+from fcsym.kernel.by_target import compile_scheme
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.kernel.scheme import SchemeKernel

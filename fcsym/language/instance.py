@@ -17,10 +17,14 @@ from fcsym.errors import UnsupportedExpression
 from fcsym.language.equation import Branch, Cases, Equation
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
 
-__all__ = ["Element", "Field", "Instance", "positions"]
+__all__ = ["Element", "Field", "Instance", "Plans", "positions"]
 
 Element: TypeAlias = "tuple[Array, tuple[int, ...]]"
 Binding: TypeAlias = "Mapping[Index, int]"
+Plans: TypeAlias = "dict[Element, Callable[[Instance], Any]]"
+"""Right-hand sides whose indices are looked up already, for instances of the same equations at the same widths."""
+
+_NOT_YET = object()
 
 
 def positions(array: Array, sizes: Mapping[Axis, int]) -> Iterable[tuple[int, ...]]:
@@ -52,18 +56,27 @@ class Instance:
     leaf: Callable[[Array, tuple[int, ...]], Any]  # weights, inputs, targets and eta
     field: Field
     known: dict[Element, Any] = dataclasses.field(default_factory=dict)
+    plans: Plans | None = None  # shared by many instances, each of which would look up the same indices
 
     def element(self, array: Array, position: tuple[int, ...]) -> Any:
         """The value of one element."""
         key = (array, position)
-        if key not in self.known:
+        value = self.known.get(key, _NOT_YET)
+        if value is _NOT_YET:
             equation = self.equations.get(array)
-            self.known[key] = self.leaf(array, position) if equation is None else self.right_side(equation, position)
-        return self.known[key]
+            value = self.leaf(array, position) if equation is None else self.right_side(equation, position)
+            self.known[key] = value
+        return value
 
     def right_side(self, equation: Equation, position: tuple[int, ...]) -> Any:
         """The right-hand side of an equation at one position of its left-hand side."""
         assert isinstance(equation.lhs, Ref)
+        if self.plans is not None:
+            where = (equation.array, position)
+            plan = self.plans.get(where)
+            if plan is None:
+                plan = self.plans[where] = _plan(equation, position, self.sizes)
+            return plan(self)
         binding = dict(zip(equation.lhs.indices, position, strict=True))
         if isinstance(equation.rhs, Cases):
             where = (equation.array, position)
@@ -85,10 +98,10 @@ class Instance:
             case Add(terms):
                 return self.field.add([self.value(term, binding) for term in terms])
             case Mul(factors):
-                return self._product([self.value(factor, binding) for factor in factors])
+                return self.product([self.value(factor, binding) for factor in factors])
             case Pow(base, exponent):
                 value = self.value(base, binding)
-                powered = self._product([value] * abs(exponent))
+                powered = self.product([value] * abs(exponent))
                 return powered if exponent > 0 else self.field.divide(self.field.number(Fraction(1)), powered)
             case Total(over, body):
                 ranges = [range(self.sizes[index.axis]) for index in over]
@@ -105,7 +118,8 @@ class Instance:
             case _:
                 raise UnsupportedExpression(f"{node!r} cannot be evaluated.")
 
-    def _product(self, values: list[Any]) -> Any:
+    def product(self, values: list[Any]) -> Any:
+        """The product of some numbers of the field."""
         if self.field.mul is not None:
             return self.field.mul(values)
         result = values[0]
@@ -118,6 +132,67 @@ class Instance:
         for array, equation in self.equations.items():
             for position in positions(equation.array, self.sizes):
                 self.element(array, position)
+
+
+def _plan(equation: Equation, position: tuple[int, ...], sizes: Mapping[Axis, int]) -> Callable[[Instance], Any]:
+    """The right-hand side at one position as a function of the instance."""
+    assert isinstance(equation.lhs, Ref)
+    binding = dict(zip(equation.lhs.indices, position, strict=True))
+    if not isinstance(equation.rhs, Cases):
+        return _planned(equation.rhs, binding, sizes)
+    cases, where = equation.rhs, (equation.array, position)
+    made: dict[int, Callable[[Instance], Any]] = {}
+
+    def value(node: Expr, instance: Instance) -> Any:
+        if id(node) not in made:  # a part of the cases, which live as long as the plan
+            made[id(node)] = _planned(node, binding, sizes)
+        return made[id(node)](instance)
+
+    return lambda instance: instance.field.choose(cases, where, lambda node: value(node, instance))
+
+
+def _planned(node: Expr, binding: Binding, sizes: Mapping[Axis, int]) -> Callable[[Instance], Any]:
+    """`Instance.value` with the walk over the tree and the indices done once."""
+
+    def every(over: tuple[Index, ...], body: Expr) -> list[Callable[[Instance], Any]]:
+        ranges = [range(sizes[index.axis]) for index in over]
+        bound = ({**binding, **dict(zip(over, at, strict=True))} for at in product(*ranges))
+        return [_planned(body, inner, sizes) for inner in bound]
+
+    match node:
+        case Number(value):
+            return lambda i: i.field.number(value)
+        case Ref(array, indices):
+            where = array, tuple(binding[index] for index in indices)
+
+            def read(i: Instance) -> Any:
+                value = i.known.get(where, _NOT_YET)
+                return i.element(*where) if value is _NOT_YET else value
+
+            return read
+        case Add(terms):
+            parts = [_planned(term, binding, sizes) for term in terms]
+            return lambda i: i.field.add([part(i) for part in parts])
+        case Mul(factors):
+            parts = [_planned(factor, binding, sizes) for factor in factors]
+            return lambda i: i.product([part(i) for part in parts])
+        case Pow(base, exponent) if exponent > 0:
+            inner = _planned(base, binding, sizes)
+            return lambda i: i.product([inner(i)] * exponent)
+        case Pow(base, exponent):
+            inner = _planned(base, binding, sizes)
+            return lambda i: i.field.divide(i.field.number(Fraction(1)), i.product([inner(i)] * abs(exponent)))
+        case Total(over, body):
+            parts = every(over, body)
+            return lambda i: i.field.add([part(i) for part in parts])
+        case Extreme(kind, over, body):
+            parts = every(over, body)
+            return lambda i: i.field.extreme[kind]([part(i) for part in parts])
+        case Apply(_, Ref(array, indices), _):
+            source = array, tuple(binding[index] for index in indices)
+            return lambda i: i.field.apply(node, source, i.element(*source))
+        case _:
+            raise UnsupportedExpression(f"{node!r} cannot be evaluated.")
 
 
 def exact_field(choose: Callable[[Cases, Element, Callable[[Expr], Any]], Any] | None = None) -> Field:

@@ -27,6 +27,7 @@ from fcsym.errors import ArgumentError, FcsymError
 from fcsym.files import write_bytes, write_text
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
+from fcsym.language.smt import check
 from fcsym.networks.network import Network
 from fcsym.paper.r_formula import Distance, measure
 from fcsym.training import scheme
@@ -282,7 +283,7 @@ def _compared() -> str:
         solver.add(root >= 0, root * root == trace * trace / 4 - determinant)
         larger[order] = trace / 2 + root
     solver.add(larger["sequential"] <= larger["simultaneous"])
-    if solver.check() == z3.unsat:
+    if check(solver) == z3.unsat:
         return "The sequential factor is the larger one for every u > 0 (z3)."
     return "Neither factor is always the larger one."
 

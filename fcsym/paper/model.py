@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from fcsym.derivation import Derivation, derive
 from fcsym.language.equation import Cases, Order
 from fcsym.language.expression import Apply, Array, Axis, Expr, Ref
-from fcsym.language.instance import Element, Field, Instance
+from fcsym.language.instance import Element, Field, Instance, Plans
 from fcsym.networks.network import Network
 from fcsym.paper.formula import Condition, Node
 from fcsym.proof.numbers import Dual
@@ -70,8 +70,20 @@ def _equations(order: Order) -> Mapping[Array, Any]:
     return {equation.array: equation for equation in derivation(order) if equation.defines}
 
 
-_X, _ETA, _YG = Array("x", None, (Axis(0),)), Array("eta", None, ()), Array("yg", None, (Axis(2),))
+@cache
+def _passed(order: Order) -> Mapping[Array, Any]:
+    """The equations of the forward pass alone."""
+    return {array: equation for array, equation in _equations(order).items() if array in (_S, _V, _Y)}
+
+
+@cache
+def _plans(order: Order) -> Plans:
+    """What every world of the order shares: the same equations at the same widths."""
+    return {}
+
+
 _W1, _W2 = Array("W", 1, (Axis(1), Axis(0))), Array("W", 2, (Axis(2), Axis(1)))
+_W1_NEW, _W2_NEW = _W1.primed, _W2.primed
 _S, _V = Array("s", 1, (Axis(1),)), Array("v", 1, (Axis(1),))
 _Y, _DELTA = Array("y", None, (Axis(2),)), Array("delta", 2, (Axis(2),))
 
@@ -165,13 +177,14 @@ class World:
         """The forward pass after so many steps."""
         if ("forward", steps, mark) not in self.memory:
             weights, x = self._weights(steps), self.input(mark)
-            passed = {array: e for array, e in _equations(self.order).items() if array in (_S, _V, _Y)}
 
             def leaf(array: Array, position: tuple[int, ...]) -> Any:
                 return _leaf(array, position, weights, x)
 
             net = derivation(self.order).network
-            instance = Instance(passed, net.sizes, leaf, self._field(steps, mark))
+            instance = Instance(
+                _passed(self.order), net.sizes, leaf, self._field(steps, mark), plans=_plans(self.order)
+            )
             self.memory["forward", steps, mark] = instance
         instance = self.memory["forward", steps, mark]
         assert isinstance(instance, Instance)
@@ -184,8 +197,8 @@ class World:
                 raise Unknown(f"{steps} steps")
             step = self._step(done)
             self.weights.append([
-                *(step.element(_W1.primed, (i, j)) for i in range(2) for j in range(2)),
-                *(step.element(_W2.primed, (0, j)) for j in range(2)),
+                *(step.element(_W1_NEW, (i, j)) for i in range(2) for j in range(2)),
+                *(step.element(_W2_NEW, (0, j)) for j in range(2)),
             ])  # fmt: skip
         return self.weights[steps]
 
@@ -199,16 +212,18 @@ class World:
             def leaf(
                 array: Array, position: tuple[int, ...], weights: Any = weights, x: Any = x, mark: str = mark
             ) -> Any:
-                if array == _YG:
+                if array.symbol == "yg":
                     return self._target(mark)
-                return self.eta if array == _ETA else _leaf(array, position, weights, x)
+                return self.eta if array.symbol == "eta" else _leaf(array, position, weights, x)
 
             error = self._error(n, mark)
             known: dict[Element, Any] = {(_DELTA, (0,)): error}
             if self.setting == "held" and not n:
-                known |= {(_W2.primed, (0, j)): self.numbers.variable(f"w{j + 5}'") for j in range(2)}
+                known |= {(_W2_NEW, (0, j)): self.numbers.variable(f"w{j + 5}'") for j in range(2)}
             net = derivation(self.order).network
-            self.steps.append(Instance(_equations(self.order), net.sizes, leaf, self._field(n, mark), known))
+            self.steps.append(
+                Instance(_equations(self.order), net.sizes, leaf, self._field(n, mark), known, plans=_plans(self.order))
+            )
             self.errors.append(error)
         return self.steps[number]
 
@@ -445,10 +460,8 @@ class World:
 
 
 def _leaf(array: Array, position: tuple[int, ...], weights: Sequence[Any], x: Sequence[Any]) -> Any:
-    if array == _X:
+    if array.symbol == "x":
         return x[position[0]]
-    if array == _W1:
-        return weights[2 * position[0] + position[1]]
-    if array == _W2:
-        return weights[4 + position[1]]
+    if array.symbol == "W" and not array.after:
+        return weights[2 * position[0] + position[1] if array.layer == 1 else 4 + position[1]]
     raise Unknown(array.name)

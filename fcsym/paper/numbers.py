@@ -5,6 +5,7 @@ The polynomials are those of python-flint where it is installed and SymPy's othe
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -16,6 +17,11 @@ from fcsym.paper.model import Key, Undefined, Unknown
 from fcsym.proof.numbers import Quotient
 
 __all__ = ["Fork", "Point", "Polynomials", "Terms", "remainder"]
+
+
+_RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le, "=": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 
 
 class Fork(Exception):
@@ -137,6 +143,7 @@ class Terms:
         self.told: set[Key] = set()  # whose signs are among the facts
         self.fallback: Callable[[Key, Any], bool] = _no_sign
         self._numbers: dict[Fraction, Ratio] = {}
+        self._variables: dict[str, Ratio] = {}
         self._count = 0
 
     def number(self, value: Fraction) -> Ratio:
@@ -147,7 +154,9 @@ class Terms:
 
     def variable(self, name: str) -> Ratio:
         """A real variable."""
-        return Ratio(self.z3.Real(name))
+        if name not in self._variables:
+            self._variables[name] = Ratio(self.z3.Real(name))
+        return self._variables[name]
 
     def divide(self, a: Ratio, b: Ratio, printed: bool) -> Ratio:
         """q with q b = a, or for a printed fraction the two parts."""
@@ -184,9 +193,9 @@ class Terms:
         difference = left - right
         value = difference.numerator
         if relation in ("=", "!="):
-            return value == 0 if relation == "=" else value != 0
+            return _RELATIONS[relation](value, 0)
         value = _times(value, difference.denominator)
-        return {">": value > 0, ">=": value >= 0, "<": value < 0, "<=": value <= 0}[relation]
+        return _RELATIONS[relation](value, 0)
 
     def holds(self, relation: str, left: Ratio, right: Ratio) -> bool:
         """Conditions on anything but a pre-activation are not decided here."""
@@ -246,7 +255,4 @@ class Point:
 
 def compare(relation: str, left: Fraction, right: Fraction) -> bool:
     """left relation right."""
-    return {
-        ">": left > right, ">=": left >= right, "<": left < right, "<=": left <= right, "=": left == right,
-        "!=": left != right,
-    }[relation]  # fmt: skip
+    return bool(_RELATIONS[relation](left, right))

@@ -137,10 +137,12 @@ def relu_covers(limits: Limits) -> Answer:
     """Whether the two lines of RELU cover every s."""
     import z3
 
+    from fcsym.language.smt import check
+
     s = z3.Real("s")
     solver = z3.Solver()
     solver.add(z3.Not(z3.Or(s > 0, s < 0)))
-    if solver.check() == z3.unsat:
+    if check(solver) == z3.unsat:
         return Answer(Verdict.DEFINITION, z3="identical")
     gap = solver.model()[s].as_fraction()
     return Answer(

@@ -239,12 +239,14 @@ def _z3(facts: Sequence[Any], limits: Limits) -> bool | None:
     """Whether the facts can hold together; None where z3 gives up within its limits."""
     import z3
 
+    from fcsym.language.smt import check
+
     solver = z3.Solver()
     solver.set("rlimit", limits.steps)
     solver.set("timeout", max(1, int(limits.seconds * 1000)))
     solver.set("random_seed", 0)
     solver.add(*facts)
-    answer = solver.check()
+    answer = check(solver)
     return None if answer == z3.unknown else bool(answer == z3.sat)
 
 
@@ -253,6 +255,8 @@ def _ask(
 ) -> tuple[bool | None, list[Condition]]:
     """z3 on one case: does the claim hold there (None: it does not say), and which denominators can vanish."""
     import z3
+
+    from fcsym.language.smt import simplified
 
     terms, world, given = _facts(case, claim, setup, named)
     left, right = world.value(claim.left), world.value(claim.right)
@@ -263,7 +267,7 @@ def _ask(
         if condition in known or _z3([*terms.facts, *given, zero], limits) is not False:
             vanishing.append(condition)
             given.append(z3.Not(zero))
-    goal = z3.simplify(terms.relation("!=", left, right), som=True)
+    goal = simplified(terms.relation("!=", left, right), som=True)
     if z3.is_false(goal):
         return True, vanishing
     answer = _z3([*terms.facts, *given, goal], limits)
@@ -288,15 +292,15 @@ def _facts(case: _Case, claim: Claim, setup: Setup, named: bool) -> tuple[Terms,
 
 def _twin(value: Any, case: _Case, world: World) -> bool:
     """A pre-activation with another name and the same value has the sign of its twin."""
-    import z3
+    from fcsym.language.smt import simplified
 
     for key, sign in case.signs.items():
         if key[2].endswith("="):
             continue
         difference = world.symbol(f"s{key[0]}", key[1], key[2]) - value
-        if _is_zero(z3.simplify(difference.numerator, som=True)):
+        if _is_zero(simplified(difference.numerator, som=True)):
             return sign
-    if _is_zero(z3.simplify(value.numerator, som=True)):
+    if _is_zero(simplified(value.numerator, som=True)):
         return False
     raise Unknown("a pre-activation that the case does not know")
 
@@ -335,16 +339,24 @@ def denominators(claim: Claim) -> list[Node]:
 # ------------------------------------------------------------------------------------------------ counterexamples
 
 
-def points(setup: Setup) -> list[World]:
+def points(setup: Setup) -> Iterator[World]:
     """Small exact numbers to try a claim at."""
-    return [world for _, world in _pool(setup)]
+    return (world for _, world in _pool(setup))
+
+
+def _pool(setup: Setup, most: int = _POINTS) -> Iterator[tuple[Point, World]]:
+    """Points, each drawn once and only when one gets there."""
+    drawn = _drawn(setup)
+    for seed in range(most):
+        if seed == len(drawn):
+            point = Point(seed)
+            drawn.append((point, _world(point, setup, free_errors=False)))
+        yield drawn[seed]
 
 
 @cache
-def _pool(setup: Setup) -> list[tuple[Point, World]]:
-    """Points, the simplest first within what they have drawn so far."""
-    points = [Point(seed) for seed in range(_POINTS)]
-    return [(point, _world(point, setup, free_errors=False)) for point in points]
+def _drawn(setup: Setup) -> list[tuple[Point, World]]:
+    return []
 
 
 def sides_at(
@@ -511,7 +523,7 @@ def _decide(claim: Claim, setup: Setup, limits: Limits) -> Decision:
 def _witnessed(cases: Sequence[_Case], claim: Claim, setup: Setup) -> set[int]:
     """The cases that some small numbers belong to: these need no proof that they can occur."""
     found: set[int] = set()
-    for _, world in _pool(setup)[:_FEW]:
+    for _, world in _pool(setup, _FEW):
         try:
             if not all(satisfied(c, world) for c in (*claim.when, *_implied_at(claim, setup))):
                 continue

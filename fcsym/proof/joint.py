@@ -2,8 +2,8 @@
 
 With one input, the pattern is that of the input that the step sees. With two, the step sees one input and the pattern
 is that of another one. A pattern that some numbers have is found by trying small ones, and the numbers are evaluated
-again in fractions by the reference that proofs use; that the others cannot occur is left to z3, one question for each
-assignment of pieces. The output error is a free variable, since the target is.
+again in fractions, for one pattern of each kind by the reference that proofs use as well; that the others cannot occur
+is left to z3, one question for each assignment of pieces. The output error is a free variable, since the target is.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _relabelled(
                 weights.append(tuple(bias[i] for i in rows))
             columns = rows
         numbers = replace(found, weights=tuple(weights))
-        assert _pattern_at(network, order, numbers) == moved
+        assert _pattern_of(network, order, numbers) == moved
         yield moved, numbers
 
 
@@ -194,25 +194,38 @@ def witness(network: Network, order: Order, wanted: Callable[[Pattern], bool], i
 def _tried(network: Network, order: Order, inputs: int, batches: int = _BATCHES) -> Iterator[tuple[Pattern, Witness]]:
     """Each pattern that occurs among many small numbers, once; the same ones every time."""
     seen: set[Pattern] = set()
+    kinds: set[Pattern] = set()  # what the reference has confirmed, up to the order of the units in a layer
     source = np.random.default_rng(0)
     idle = 0
     for _ in range(batches):
         draw = _Draw.of(network, inputs, source)
         before, after = draw.pieces(order)
-        codes = np.concatenate([before, after], axis=1)
-        _, first = np.unique(codes, axis=0, return_index=True)
+        _, first = np.unique(_coded(network, before, after), return_index=True)
         idle += 1
         for n in sorted(first.tolist()):
             pattern = tuple((int(a), int(b)) for a, b in zip(before[n], after[n], strict=True))
             if pattern in seen:
                 continue
             candidate = draw.witness(n)
-            if _pattern_at(network, order, candidate) == pattern:  # floats suggest, fractions decide
+            if _pattern_of(network, order, candidate) != pattern:  # floats suggest, fractions decide
+                continue
+            kind = _canonical(network, pattern)
+            if kind in kinds or _pattern_at(network, order, candidate) == pattern:
+                kinds.add(kind)
                 seen.add(pattern)
                 idle = 0
                 yield pattern, candidate
         if idle >= 12:
             return
+
+
+def _coded(network: Network, before: Any, after: Any) -> Any:
+    """One number for each pattern, in the order of the patterns: MAX_PATTERNS of them have room in an integer."""
+    result = np.zeros(len(before), dtype=np.int64)
+    for pieces in (before, after):
+        for unit, phi in enumerate(_units(network)):
+            result = result * len(phi.pieces) + pieces[:, unit]
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,18 +356,57 @@ def _evaluated(
     return reference(network, order, lambda a, p: leaves[a, p], lambda k: y[k] - target[k], gates, lambda value: value)
 
 
-def _output(network: Network, weights: Sequence[Any], x: Sequence[Fraction]) -> tuple[Fraction, ...]:
+def _passed(network: Network, weights: Sequence[Any], x: Sequence[Fraction]) -> list[tuple[Any, Any]]:
+    """(v below, s) of each layer."""
     rest, v = iter(weights), tuple(x)
+    result = []
     for layer in network.layers:
         w = next(rest)
         b = next(rest) if layer.bias else (Fraction(0),) * layer.width
         s = [sum((p * q for p, q in zip(row, v, strict=True)), shift) for row, shift in zip(w, b, strict=True)]
+        result.append((v, s))
         v = tuple(layer.activation.value_at(z) for z in s)
-    return v
+    return result
+
+
+def _output(network: Network, weights: Sequence[Any], x: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    return tuple(_passed(network, weights, x)[-1][1])
+
+
+def _stepped(network: Network, order: Order, at: Witness) -> list[Any]:
+    """The weights after the step of a witness, by reverse mode written out: one pass for all of them."""
+    passed, rest = _passed(network, at.weights, at.x), iter(at.weights)
+    old = [(next(rest), next(rest) if layer.bias else None) for layer in network.layers]
+    delta = [y - wanted for y, wanted in zip(passed[-1][1], at.target, strict=True)]
+    new: list[Any] = []
+    above: Any = None
+    for n in range(len(old) - 1, -1, -1):
+        w, b = old[n]
+        v, s = passed[n]
+        if above is not None:
+            slopes = [network.layers[n].activation.slope_at(z) for z in s]
+            arrives = [
+                sum((d * row[j] for d, row in zip(delta, above, strict=True)), Fraction(0)) for j in range(len(s))
+            ]
+            delta = [g * a for g, a in zip(slopes, arrives, strict=True)]
+        w_new = [[c - at.eta * d * a for c, a in zip(row, v, strict=True)] for row, d in zip(w, delta, strict=True)]
+        b_new = [] if b is None else [[c - at.eta * d for c, d in zip(b, delta, strict=True)]]
+        new = [w_new, *b_new, *new]
+        above = w_new if order == "sequential" else w
+    return new
+
+
+def _pattern_of(network: Network, order: Order, at: Witness) -> Pattern:
+    """The pattern of a witness in exact arithmetic, by the step written out above."""
+    before, after = (
+        [layer.activation.piece_at(z) for layer, (_, s) in zip(network.layers[:-1], passed, strict=False) for z in s]
+        for passed in (_passed(network, at.weights, at.other), _passed(network, _stepped(network, order, at), at.other))
+    )
+    return tuple(zip(before, after, strict=True))
 
 
 def _pattern_at(network: Network, order: Order, at: Witness) -> Pattern:
-    """The pattern of a witness, in exact arithmetic."""
+    """The pattern of a witness in exact arithmetic, by the reference that proofs use."""
     known = _evaluated(network, order, at.weights, at.x, at.eta, at.target)
     if at.other != at.x:
         updated = tuple(_tuple(network, array, known) for array in network.parameters)
@@ -408,6 +460,8 @@ def _asked(
     """
     import z3
 
+    from fcsym.language.smt import check
+
     terms = _Terms(network, trained)
     weights = [terms.array(array) for array in network.parameters]
     x = [z3.Real(f"x{n}") for n in range(network.inputs)]
@@ -430,7 +484,7 @@ def _asked(
     solver.set("rlimit", _STEPS)
     solver.set("random_seed", 0)
     solver.add(*terms.facts)
-    answer = solver.check()
+    answer = check(solver)
     if answer == z3.unsat:
         return False, None
     if answer == z3.unknown or relaxed:

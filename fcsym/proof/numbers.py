@@ -39,7 +39,7 @@ class Residue:
         return Residue(self.value * pow(other.value, -1, PRIME) % PRIME)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # one for every operation: freezing them is half of what they cost
 class Quotient:
     """numerator / denominator over a polynomial ring, never reduced: two are equal when their cross products are."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import z3
 
 from fcsym.errors import UnsupportedExpression
+from fcsym.language import smt
 from fcsym.language.activation import Activation
 from fcsym.language.algebra import Polynomial, as_expr, coefficients, expand, inline
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
@@ -350,7 +351,7 @@ class _Unit:
         solver = z3.Solver()
         solver.set("timeout", _TIMEOUT)
         solver.add(*facts, z3.Not(statement))
-        return bool(solver.check() == z3.unsat)
+        return bool(smt.check(solver) == z3.unsat)
 
     # ------------------------------------------------------------------------------------------------ questions
 
@@ -359,7 +360,7 @@ class _Unit:
         value = self.values.get(array)
         if value is None:
             return None
-        value = z3.simplify(value)
+        value = smt.simplified(value)
         return Fraction(value.as_fraction()) if z3.is_rational_value(value) else None
 
     def filled(self, array: Array) -> Expr | None:

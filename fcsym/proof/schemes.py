@@ -19,6 +19,7 @@ import z3
 
 from fcsym.deriving.forward import activated, pre_activation
 from fcsym.errors import UnsupportedExpression
+from fcsym.language import smt
 from fcsym.language.algebra import Definition, as_expr, contract, expand, indices_of, inline
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
 from fcsym.language.expression import (
@@ -207,7 +208,7 @@ def _exhaustive(cases: Cases) -> bool:
     rows = [z3.And(*(_relation(condition, names) for condition in branch.when)) for branch in cases]
     solver = z3.Solver()
     solver.add(z3.Not(z3.PbEq([(row, 1) for row in rows], 1)))
-    return bool(solver.check() == z3.unsat)
+    return bool(smt.check(solver) == z3.unsat)
 
 
 def _solvable(branch: Branch, after: bool) -> bool:
@@ -227,7 +228,7 @@ def _solvable(branch: Branch, after: bool) -> bool:
     solver.add(*statements, w != 0)
     solves = r * frozen == w * reached
     solver.add(z3.Not(solves) if branch.status is Status.CHOSEN else solves)
-    return bool(solver.check() == z3.unsat)
+    return bool(smt.check(solver) == z3.unsat)
 
 
 # ------------------------------------------------------------------------------------------------- index notation

@@ -11,6 +11,7 @@ from typing import Any
 
 import z3
 
+from fcsym.language import smt
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Condition, Equation
 from fcsym.language.expression import Ref
@@ -84,7 +85,7 @@ class Table:
         pairs = [z3.And(a, b) for n, a in enumerate(rows) for b in rows[n + 1 :]]
         solver = z3.Solver()
         solver.add(z3.Or(z3.Not(z3.Or(*rows)), *pairs))
-        if solver.check() != z3.sat:
+        if smt.check(solver) != z3.sat:
             return None
         names = (self.s, self.ds) if not z3.is_const(self.v) else (self.v, self.dv)
         return _point(solver.model(), *names)
@@ -131,7 +132,7 @@ def _possible(statement: Any) -> bool | None:
     solver = z3.Solver()
     solver.set("timeout", _TIMEOUT)
     solver.add(statement)
-    answer = solver.check()
+    answer = smt.check(solver)
     return None if answer == z3.unknown else bool(answer == z3.sat)
 
 

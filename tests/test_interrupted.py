@@ -1,0 +1,109 @@
+"""Ctrl-C, and standard streams that are closed or full: one sentence, the right exit status, and nothing left over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import z3
+
+from fcsym import cli
+from fcsym.cli import main
+from fcsym.files import write_bytes
+from fcsym.language import smt
+
+PYTHON = [sys.executable, "-m", "fcsym"]
+FULL = os.path.exists("/dev/full")  # noqa: PTH110
+
+
+def shell(command, **more):
+    text = f"{' '.join(PYTHON)} {command}"
+    return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False, timeout=60, **more)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_z3_does_not_swallow_the_interruption():
+    """A question that z3 would think about for hours."""
+    x, y, z = z3.Ints("x y z")
+    solver = z3.Solver()
+    solver.add(x**3 + y**3 == z**3 + 114, x * y * z > 10**9)
+    threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        smt.check(solver)
+    easy = z3.Solver()
+    easy.add(x > 3)
+    assert smt.check(easy) == z3.sat  # and z3 can be asked again
+
+
+def test_z3_answers_in_other_threads_too():
+    found = []
+    thread = threading.Thread(target=lambda: found.append(smt.check(z3.Solver(ctx=z3.Context()))))
+    thread.start()
+    thread.join()
+    assert [str(answer) for answer in found] == ["sat"]
+
+
+class Dying:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("json", [False, True])
+def test_an_interruption_is_one_line_and_130(monkeypatch, capsys, json):
+    """Also one that comes while an object is taken down, where Python drops exceptions."""
+
+    def work(_):
+        Dying()
+        threading.Event().wait(20)
+
+    monkeypatch.setattr(cli, "_cost", work)
+    assert main(["cost", "2-2-1", *["--json"] * json]) == 130
+    out, err = capsys.readouterr()
+    assert (out or err) == ('{"error": "Interrupted."}\n' if json else "fcsym: Interrupted.\n")
+    assert not (out and err)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("place", ["fsync", "replace"])
+def test_an_interrupted_file_is_old_or_new_and_leaves_nothing(monkeypatch, tmp_path, place):
+    file = tmp_path / "update.py"
+    write_bytes(file, b"old")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os if place == "fsync" else type(file), place, stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(file, b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["update.py"]
+    assert file.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not FULL, reason="no /dev/full here")
+@pytest.mark.parametrize("command", ["cost 2-2-1", "cost 2-2-1 --json", "--help"])
+@pytest.mark.parametrize("where", [">&-", ">/dev/full"])
+def test_a_standard_output_that_takes_nothing(command, where):
+    done = shell(f"{command} {where}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fcsym: Standard output ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not FULL, reason="no /dev/full here")
+@pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "<&- 2>&-"])
+def test_an_error_output_that_takes_nothing(where):
+    done = shell(f"--version {where}")
+    assert done.returncode == 0
+    assert done.stdout.startswith("fcsym")
+    assert shell(f"cost 2-0-1 {where}").returncode == 2
+
+
+def test_a_terminal_in_ascii():
+    done = shell("cost 2-2-1", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert done.stderr == ""
