@@ -91,7 +91,7 @@ def build(base: Derivation) -> Scheme:
         ),
         gates=finish(network, layer.gates()),
         ones=frozenset(layer.y.array.axes),
-        refusal=_REFUSAL,
+        refused=_REFUSAL,
     )
 
 
