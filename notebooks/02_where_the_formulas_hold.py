@@ -55,7 +55,7 @@ picture
 # ## Where no p exists
 #
 # With two hidden layers a unit can wake up: it gave 0 before the step and gives something after it. No number times 0
-# is something, so there is no `p`, and the kernel says so instead of returning one.
+# is something, so there is no `p`, and the kernel says so when it is asked for one. The update is there all the same.
 
 # %%
 import numpy as np
@@ -64,7 +64,9 @@ deep = fcsym.derive(fcsym.Network.parse("1-2-2-1"), "sequential")
 for case in deep.cases("p", unit=2, keep=("W3'", "ds2", "vc")):
     print(case, "|", case.note)
 weights = [np.array([[1.0], [1.0]]), np.array([[1.0, 2.0], [1.0, -1.0]]), np.array([[-1.0, -0.5]])]
+after = deep.compile().step(weights, x=[1.0], target=[0.0], eta=0.1)
+print(after.W3_new, after.undefined)
 try:
-    deep.compile().step(weights, x=[1.0], target=[0.0], eta=0.1)
+    print(after.p)
 except fcsym.UndefinedContribution as problem:
     print(problem)

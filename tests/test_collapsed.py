@@ -13,7 +13,7 @@ from exact import step as exact_step
 import fcsym
 from fcsym.kernel.bound import Bound, BoundNumbers
 from fcsym.kernel.rows import Exact, _Undefined
-from fcsym.language.equation import Branch, Cases, Condition, Verdict
+from fcsym.language.equation import Branch, Cases, Condition, Status, Verdict
 from fcsym.language.expression import ONE, ZERO, Extreme
 from fcsym.proof.schemes import prove_scheme
 

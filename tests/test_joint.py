@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 from itertools import product
+from types import SimpleNamespace
 
 import exact
 import numpy as np
@@ -37,6 +39,22 @@ def pattern_of(network, order, witness):
     return tuple(zip(gates(weights), gates(after), strict=True))
 
 
+def read(text):
+    """A witness as it is printed => its numbers by name, by a reader that knows nothing of the engine."""
+    parts = re.findall(r"([\w@]+) = (.+?)(?=, [\w@]+ = |$)", text)
+    return {name: nested(value) for name, value in parts}
+
+
+def nested(text):
+    """ "((1, 2), (3, -1/2))" => lists of fractions."""
+    words = re.sub(r"(-?\d+(?:/\d+)?)", r'"\1"', text.replace("(", "[").replace(")", "]"))
+
+    def numbers(value):
+        return [numbers(part) for part in value] if isinstance(value, list) else Fraction(value)
+
+    return numbers(json.loads(words))
+
+
 @pytest.mark.parametrize("text", ["2-2-1", "3-3-1", "2-2-2-1"])
 def test_every_pattern_is_decided(text, order):
     network = Network.parse(text)
@@ -51,6 +69,14 @@ def test_every_pattern_is_decided(text, order):
             assert pattern_of(network, order, witness) == pattern
             assert witness.eta > 0
             assert inputs == 2 or witness.x == witness.other
+            printed = read(str(witness))  # anybody can evaluate it: every number is there
+            layers = [f"W{n}" for n in range(1, len(network.layers) + 1)]
+            assert list(printed) == [*layers, "x", *(["x@"] if inputs == 2 else []), "y_g", "eta"]
+            said = SimpleNamespace(
+                weights=[printed[name] for name in layers], x=printed["x"], other=printed.get("x@", printed["x"]),
+                target=printed["y_g"], eta=printed["eta"],
+            )  # fmt: skip
+            assert pattern_of(network, order, said) == pattern
 
 
 def test_one_hidden_layer_has_three_cases_per_unit(order):

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from exact import step
 
+from fcsym.checking.oracle import backpropagation
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, UndefinedContribution
+from fcsym.language.equation import Cases
 from fcsym.networks.network import Network
+from fcsym.training import scheme
 
 
 def arrays(network, seed=0, lead=(), dtype=np.float64):
@@ -88,13 +91,64 @@ def test_a_unit_without_a_compensation_raises_by_name():
     kernel = derive(network).compile()
     lead = (4000,)
     weights, x, target = arrays(network, lead=lead)
-    with pytest.raises(UndefinedContribution, match=r"unit h\d of layer 2 of network \(\d+,\) wakes up at this step"):
-        kernel.step(weights, x, target, 0.5)
+    plain = kernel.step(weights, x, target, 0.5)
     result = kernel.step(weights, x, target, 0.5, undefined="nan")
     assert 0 < result.undefined.sum() < 1000
     assert (np.isnan(result.p[:, 0, :]) == result.undefined).all()
     fine = ~result.undefined.any(axis=-1)
     np.testing.assert_allclose(result.y_front[fine], result.y_new[fine], rtol=1e-8, atol=1e-8)
+    for name in ("p", "r", "y_front"):
+        match = rf"{name} is undefined, .*unit h\d of layer 2 of network \(\d+,\) wakes up at this step"
+        for ask in (lambda name=name: getattr(plain, name), lambda name=name: plain[plain._fields.index(name)]):
+            with pytest.raises(UndefinedContribution, match=match):
+                ask()
+    for name, one, other in zip(plain._fields, plain, result, strict=True):
+        np.testing.assert_array_equal(one, other)
+        if name not in ("p", "r", "y_front"):
+            assert np.isfinite(one).all()
+            np.testing.assert_array_equal(getattr(plain, name), one)
+
+
+def test_a_step_that_has_no_compensation_trains_all_the_same(order):
+    """The update is that of automatic differentiation, in every kernel that carries weights and no p."""
+    network = Network.parse("2-3-3-1")
+    weights, x, target = arrays(network, lead=(400,))
+    plain = derive(network, order).compile().step(weights, x, target, 0.5)
+    assert 0.02 < plain.undefined.any(axis=-1).mean() < 0.5
+    true = backpropagation(network, order, weights, x, target, np.full(400, 0.5))
+    for name in ("W1_new", "W2_new", "W3_new", "E", "delta1", "s1_new"):
+        np.testing.assert_allclose(getattr(plain, name), np.asarray(true[name], float), rtol=1e-11, atol=1e-11)
+    for name in ("backprop", "states", "history", "basis"):
+        kernel = scheme(network, name, order).compile()
+        assert not any(function.marks for function in kernel.module.functions)
+        state = kernel.step(kernel.init(weights, x), x, target, 0.5)
+        for got, theta in zip(kernel.expand(state, weights, x), network.parameters, strict=True):
+            np.testing.assert_allclose(got, np.asarray(true[f"{theta.name}_new"], float), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("phi", ["tanh", "identity", "silu", "gelu", "relu"])
+def test_what_is_said_of_a_unit_at_zero_fits_its_activation(phi):
+    """At x = 0 without biases a smooth or linear unit gives 0; it was never dead, so that it cannot wake up."""
+    network = Network.mlp([2, 2, 1], phi, bias=[True, False])
+    weights = [np.ones((2, 2)), np.zeros(2), np.ones((1, 2))]
+    after = derive(network).compile().step(weights, [0.0, 0.0], [1.0], 0.5)
+    assert after.W1_new.shape == (2, 2) and after.E == 0.5
+    if phi == "relu":  # slope 0 at the kink: nothing moves
+        assert not after.undefined.any() and after.p.tolist() == [[0.0, 0.0]]
+        return
+    carried = scheme(network, "weights").compile()
+    state = carried.init(weights, [0.0, 0.0])
+    bound = carried.bind(state, [0.0, 0.0], [1.0], 0.5)
+    batch = carried.batch([state, state])
+    assert after.undefined.all()
+    for ask in (lambda: after.p, lambda: carried.step(state, [0.0, 0.0], [1.0], 0.5), bound.step,
+                lambda: batch.step([0.0, 0.0], [1.0], 0.5)):  # fmt: skip
+        with pytest.raises(UndefinedContribution, match="leaves 0 at this step") as caught:
+            ask()
+        assert "wake" not in str(caught.value) and "woke" not in str(caught.value)
+    assert "wake" not in carried.source + str(carried.scheme) and "woke" not in carried.module.refused
+    assert "wake" not in repr([(b.name, b.note) for e in derive(network).equations if isinstance(e.rhs, Cases)
+                               for b in e.rhs])  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,12 @@ class _Comparison:
 
     @property
     def _event(self) -> str:
-        return "a unit left its piece" if self.scheme.gates else "a unit woke up"
+        return "a unit left its piece" if self.scheme.gates else f"a unit {self._leaving[1]}"
+
+    @property
+    def _leaving(self) -> tuple[str, str]:
+        """What a frozen unit does where no p exists."""
+        return self.network.layers[max(0, len(self.network.layers) - 2)].activation.leaving_zero
 
     def _lost(self, start: Mapping[str, _Array], now: Mapping[str, _Array]) -> _Array:
         """Networks of which a scheme cannot say any more what they give."""
@@ -207,7 +212,7 @@ class _Comparison:
     def _raises(
         self, weights: list[_Array], x: _Array, target: _Array, eta: _Array, n: int, where: Mapping[str, _Array]
     ) -> None:
-        """Where a unit wakes up, the step says so by name."""
+        """Where a unit with v^c = 0 changes, the step says so by name."""
         state = self.kernel.init([w[n] for w in weights], x[n])
         try:
             self.kernel.step(state, x[n], target[n], eta[n])
@@ -216,7 +221,7 @@ class _Comparison:
             off = 0.0
         one = np.ones(1)
         some = {name: value[n : n + 1] for name, value in where.items()}
-        self._record("y", "a unit wakes up: raised", one * off, one * 0, one * 0, one > 0, 1, some)
+        self._record("y", f"a unit {self._leaving[0]}: raised", one * off, one * 0, one * 0, one > 0, 1, some)
 
     def _draw(self, rng: np.random.Generator, count: int) -> tuple[list[_Array], _Array, _Array, _Array]:
         """Random networks, each with a few inputs: zero entries, and one input in eight of zeros only."""

@@ -20,12 +20,13 @@ import numpy.typing as npt
 
 from fcsym.errors import CompileError, UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, mode, parameters
-from fcsym.kernel.lower import lower_step
+from fcsym.kernel.lower import lower_step, resting_on_p
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
 
 if TYPE_CHECKING:
     from fcsym.deriving.record import Record
+    from fcsym.networks.network import Network
 
 __all__ = ["Kernel", "compile_step", "refuse_undefined"]
 
@@ -51,6 +52,7 @@ class Kernel:
         self.outputs = tuple(array.name for array in made.results)
         self._marks = made.marks
         self._fields: Any = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]
+        self._partly = _refusing(self._fields, resting_on_p(derivation), self.network)
         namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {self.network}>", "exec"), namespace)
@@ -67,11 +69,14 @@ class Kernel:
 
         `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
         `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...). Leading axes broadcast.
-        The result is float32 when all arrays are, otherwise float64. `undefined`, the mask of last hidden units without
-        a compensation, has shape (..., n_{L-1}).
+        The result is float32 when all arrays are, otherwise float64; what leaves its range is `inf` or `nan`.
 
-        Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers;
-        UndefinedContribution where a unit with v^c = 0 changes, unless undefined="nan", which makes its p `nan`.
+        Where a last hidden unit with v^c = 0 changes, no p exists. The result's `undefined` is the mask of such units,
+        (..., n_{L-1}); their p, r and the y_front of their network are `nan`, and the update, E and all else are as
+        ever. Asking the result for p, r or y_front raises UndefinedContribution where a unit is marked; with
+        undefined="nan" it gives the arrays with their `nan`, as going through the tuple does.
+
+        Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers.
         """
         marks = mode(undefined)
         widths = self.network.widths
@@ -83,25 +88,44 @@ class Kernel:
                 Argument("eta", eta, ()),
             ]
         )
-        with np.errstate(under="ignore"):  # a product that vanishes is 0; that is no fault of anyone's
+        with np.errstate(all="ignore"):  # a product that vanishes is 0, and what leaves the range is seen to be inf
             values = self._step(*arrays)
         if not self._marks:  # a network without hidden layer has nothing to compensate
             y = values[self.outputs.index("y")]
             values = (*values, np.zeros((*y.shape[:-1], widths[-2]), dtype=bool))
-        result = self._fields(*values)
-        if not marks:
-            refuse_undefined(result.undefined, len(self.network.layers) - 1)
-        return result
+        return (self._partly if not marks and values[-1].any() else self._fields)(*values)
 
 
-def refuse_undefined(mask: npt.NDArray[Any], layer: int) -> None:
+def _refusing(fields: Any, names: Sequence[str], network: Network) -> Any:
+    """The same named tuple, of which some fields raise UndefinedContribution when they are asked for."""
+
+    def refusal(name: str) -> property:
+        def get(step: Any) -> None:
+            mask = np.asarray(step[-1])
+            wanted = "the rest of the step is there"
+            refuse_undefined(mask, network, f"{name} is undefined, {wanted}: ")
+
+        return property(get, doc=f"{name}, which is undefined for some unit.")
+
+    places = {fields._fields.index(name): name for name in names}
+
+    def item(step: Any, at: Any) -> Any:
+        if isinstance(at, int) and at % len(step) in places:
+            return getattr(step, places[at % len(step)])
+        return tuple.__getitem__(step, at)
+
+    return type("Step", (fields,), {"__slots__": (), "__getitem__": item} | {name: refusal(name) for name in names})
+
+
+def refuse_undefined(mask: npt.NDArray[Any], network: Network, what: str = "") -> None:
     """UndefinedContribution for the first unit of a mask, (..., n); nothing where no unit is marked."""
     if not np.any(mask):
         return
-    place = np.argwhere(mask)[0]
-    unit, network = int(place[-1]) + 1, tuple(int(n) for n in place[:-1])
-    at = f" of network {network}" if network else ""
+    place, layer = np.argwhere(mask)[0], len(network.layers) - 1
+    unit, number = int(place[-1]) + 1, tuple(int(n) for n in place[:-1])
+    at = f" of network {number}" if number else ""
+    does = network.layers[layer - 1].activation.leaving_zero[0]
     raise UndefinedContribution(
-        f"unit h{unit} of layer {layer}{at} wakes up at this step; it had v^c = 0 and changes, so no p exists: "
+        f"{what}unit h{unit} of layer {layer}{at} {does} at this step; it had v^c = 0 and changes, so no p exists: "
         'pass undefined="nan" to mark such units, or train the lower layers (schemes states, history, basis).'
     )

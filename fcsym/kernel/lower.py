@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fcsym.deriving.record import Record
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step"]
+__all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step", "resting_on_p"]
 
 FRONT_OUTPUT = "y_front"
 """The output of the frozen network with the weights r."""
@@ -44,6 +44,15 @@ def lower_step(derivation: Record) -> n.Function:
         results.append(e.array if e.defines else _front(derivation))
     title = f"One training step of {network}, {derivation.order} order."
     return lower("step", title, given, equations, tuple(results), any(map(_undefined, equations)))
+
+
+def resting_on_p(derivation: Record) -> tuple[str, ...]:
+    """The results of a step that have no value where p has none: p itself, and all that is made of it."""
+    lost: dict[str, None] = {}
+    for e in derivation.equations:
+        if e.rule not in (Rule.INTEGRAL, Rule.SPLIT) and (_undefined(e) or lost.keys() & {a.name for a in e.operands}):
+            lost[e.array.name if e.defines else FRONT_OUTPUT] = None
+    return tuple(lost)
 
 
 def _scalar_or_leaf(derivation: Record, name: str) -> Array:

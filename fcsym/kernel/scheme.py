@@ -102,7 +102,7 @@ class SchemeKernel:
 
         `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...).
         Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
-        UndefinedContribution where a frozen unit with v^c = 0 wakes up, GateEvent where a unit has left its piece in a
+        UndefinedContribution where a frozen unit with v^c = 0 changes, GateEvent where a unit has left its piece in a
         scheme that holds it there; Diverged when the new state is not finite. With undefined="nan" these are no errors:
         numbers of the networks concerned become `nan` or `inf`.
         """
@@ -182,7 +182,7 @@ class SchemeKernel:
         """What the scheme says where it is undefined, for the first place in a mask; nothing where there is none."""
         refusal = self.scheme.refusal
         if refusal.error is UndefinedContribution:
-            refuse_undefined(mask, len(self.network.layers) - 1)
+            refuse_undefined(mask, self.network)
         elif np.any(mask):
             network = tuple(int(n) for n in np.argwhere(mask)[0][:-1])
             raise refusal.error(refusal.sentence.format(at=f" of network {network}" if network else ""))

@@ -102,6 +102,12 @@ class Activation:
         return self.name in ("sigmoid", "softplus") and self.is_smooth
 
     @property
+    def leaving_zero(self) -> tuple[str, str]:
+        """What a unit does that gave 0 and changes, and what it did: only one that was dead wakes up."""
+        dead = any(piece.is_zero for piece in self.pieces)
+        return ("wakes up", "woke up") if dead else ("leaves 0", "left 0")
+
+    @property
     def is_identity(self) -> bool:
         """phi(s) = s everywhere."""
         return len(self.pieces) == 1 and self.pieces[0].slope == 1 and not self.pieces[0].intercept

@@ -42,11 +42,12 @@ class Witness:
     other: tuple[Fraction, ...]  # the input whose pattern it is; x itself with one input
     target: tuple[Fraction, ...]
     eta: Fraction
+    inputs: int  # 2 where x@ is an input of its own, which may have the numbers of x
 
     def __str__(self) -> str:
         parts = [f"{name} = {_shown(value)}" for name, value in zip(_names(self.weights), self.weights, strict=True)]
         parts += [f"x = {_shown(self.x)}"]
-        parts += [f"x@ = {_shown(self.other)}"] if self.other != self.x else []
+        parts += [f"x@ = {_shown(self.other)}"] if self.inputs == 2 else []
         return ", ".join([*parts, f"y_g = {_shown(self.target)}", f"eta = {self.eta}"])
 
 
@@ -238,6 +239,7 @@ class _Draw:
     other: Any
     error: Any
     eta: Any
+    inputs: int
 
     @classmethod
     def of(cls, network: Network, inputs: int, source: np.random.Generator) -> _Draw:
@@ -248,7 +250,7 @@ class _Draw:
         x = whole(2, network.inputs)
         other = whole(2, network.inputs) if inputs == 2 else x
         eta = 2.0 ** source.integers(-5, 2, _BATCH)
-        return cls(network, parameters, x, other, whole(3, network.widths[-1]), eta)
+        return cls(network, parameters, x, other, whole(3, network.widths[-1]), eta, inputs)
 
     def _layers(self, parameters: list[Any]) -> Iterator[tuple[Any, Any]]:
         rest = iter(parameters)
@@ -293,7 +295,7 @@ class _Draw:
         x, other, error = (_exact(value[n]) for value in (self.x, self.other, self.error))
         y = _output(self.network, weights, x)
         target = tuple(a - b for a, b in zip(y, error, strict=True))
-        return Witness(weights, x, other, target, Fraction(float(self.eta[n])))
+        return Witness(weights, x, other, target, Fraction(float(self.eta[n])), self.inputs)
 
 
 def _exact(value: Any) -> Any:
@@ -614,7 +616,8 @@ class _Terms:
         except ArithmeticError:
             return None
         y = _output(self.network, values, at)
-        found = Witness(values, at, elsewhere, tuple(a - b for a, b in zip(y, gap, strict=True)), step)
+        inputs = 1 if other is x else 2
+        found = Witness(values, at, elsewhere, tuple(a - b for a, b in zip(y, gap, strict=True)), step, inputs)
         return found if _pattern_at(self.network, order, found) == pattern else None
 
 

@@ -93,7 +93,7 @@ def build(base: Record) -> SchemeRecord:
         ),
         gates=finish(network, layer.gates()),
         ones=frozenset(layer.y.array.axes),
-        refusal=_REFUSAL,
+        refused=_REFUSAL,
     )
 
 

@@ -86,7 +86,7 @@ class Frozen:
     def by_cases(self, value: Expr, free: Expr) -> Cases:
         """A value with v^c below the line; where v^c = 0, what solves 0 = 0, and nothing where v' is not 0."""
         vc, after = self.vc[self.j], self.v.primed[self.j]
-        zero = Condition(vc, "=")
+        zero, does = Condition(vc, "="), self.base.network.layers[self.depth - 2].activation.leaving_zero[0]
         return Cases(
             (
                 Branch("v^c != 0", (Condition(vc, "!="),), value),
@@ -102,7 +102,7 @@ class Frozen:
                     (zero, Condition(after, "!=")),
                     None,
                     Status.UNDEFINED,
-                    "the unit wakes up: no weight makes 0 give what it gives",
+                    f"the unit {does}: no weight makes 0 give what it gives",
                 ),
             )
         )

@@ -91,12 +91,15 @@ class Refusal:
         return text if at else f"{text[0].upper()}{text[1:]}"
 
 
-AWAKE = Refusal(
-    UndefinedContribution,
-    "a frozen unit{at} with v^c = 0 wakes up at this step, so no p exists: train the lower layers "
-    "(schemes states, history, basis).",
-    "a frozen unit with v^c = 0 woke up: numbers of the state are not-a-number",
-)
+def no_compensation(network: Network) -> Refusal:
+    """Where a frozen unit of the last hidden layer gave 0 and gives something, no p exists."""
+    does, did = network.layers[max(0, len(network.layers) - 2)].activation.leaving_zero
+    return Refusal(
+        UndefinedContribution,
+        f"a frozen unit{{at}} with v^c = 0 {does} at this step, so no p exists: train the lower layers "
+        "(schemes states, history, basis).",
+        f"a frozen unit with v^c = 0 {did}: numbers of the state are not-a-number",
+    )
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,12 @@ class SchemeRecord:
     frozen: tuple[Equation, ...] = ()  # what no step changes, from Wc1, Wc2 and x on: definitions that meanings mention
     gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
     ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
-    refusal: Refusal = AWAKE
+    refused: Refusal | None = None  # what is said where a function is undefined, if not that no p exists
+
+    @property
+    def refusal(self) -> Refusal:
+        """What is raised where a function is undefined."""
+        return self.refused or no_compensation(self.network)
 
     @property
     def network(self) -> Network:

@@ -20,7 +20,11 @@ from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, target_of
 __all__ = ["collapse", "next_input"]
 
 _FREE = "the unit gives nothing, frozen or not: any value does, and 0 is chosen"
-_NONE = "the unit wakes up: no weight makes 0 give what it gives"
+
+
+def _none(network: Network, layer: int) -> str:
+    """Why no weight does for a unit of a hidden layer that gave 0 and gives something."""
+    return f"the unit {network.layers[layer - 1].activation.leaving_zero[0]}: no weight makes 0 give what it gives"
 
 
 def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> SchemeRecord:
@@ -89,7 +93,7 @@ def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
         (
             Branch("v^c != 0", (Condition(vc, "!="),), w[i, j] * v / vc - w[i, j]),
             Branch("v^c = 0, v = 0", (zero, Condition(v, "=")), ZERO, Status.CHOSEN, _FREE),
-            Branch("v^c = 0, v != 0", (zero, Condition(v, "!=")), None, Status.UNDEFINED, _NONE),
+            Branch("v^c = 0, v != 0", (zero, Condition(v, "!=")), None, Status.UNDEFINED, _none(network, layer - 1)),
         )
     )
     rhs = total(j, r[i, j] * vc)
@@ -253,7 +257,7 @@ def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[
         Array("p", None, w.axes),
         Array("pz", None, w.axes),
     )
-    zero = Condition(frozen[j], "=")
+    zero, none = Condition(frozen[j], "="), _none(network, 1)
     direct = w[k, j] * value[j] / frozen[j] - w[k, j] - p[k, j]
 
     def activation(s: Array) -> Expr:
@@ -275,7 +279,7 @@ def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[
                 (
                     Branch("v^c@ != 0", (Condition(frozen[j], "!="),), direct),
                     Branch("v^c@ = 0, v@ = 0", (zero, Condition(value[j], "=")), ZERO, Status.CHOSEN, _FREE),
-                    Branch("v^c@ = 0, v@ != 0", (zero, Condition(value[j], "!=")), None, Status.UNDEFINED, _NONE),
+                    Branch("v^c@ = 0, v@ != 0", (zero, Condition(value[j], "!=")), None, Status.UNDEFINED, none),
                 )
             ),
             Rule.CHOICE,
