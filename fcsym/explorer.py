@@ -119,7 +119,7 @@ class Explorer:
         self.unit = unit
         self._table = table_of(self.derivation, None)
         self._numbers = numbers_of(self.derivation)
-        width = network.widths[self._table.array.axes[-1].layer]
+        width = network.sizes[self._table.array.axes[-1]]
         if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
             raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
         if plane is None:
@@ -173,7 +173,7 @@ class Explorer:
     @property
     def quantities(self) -> dict[str, Quantity]:
         """The unit's change, its compensation (of the first output), and what they come to at the point."""
-        last = self._table.array.layer == len(self.derivation.network.layers) - 1
+        last = self._table.array.axes == self.derivation.network.hidden[-1].v.axes
         return {name: self._quantity(name) for name in (self._table.name, *(["p"] if last else []))}
 
     @property

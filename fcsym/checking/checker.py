@@ -19,9 +19,10 @@ from fcsym.checking.oracle import backpropagation, phi_of, slope_of
 from fcsym.checking.points import MAX_NUMBERS, Points, activate, lattice, pre_activations
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.language.equation import Cases, Condition, Equation, Order
-from fcsym.language.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Total
+from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
+from fcsym.language.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Role, Total
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import increment_of
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived, Trained
@@ -145,12 +146,12 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
     In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
     wake up that in a random network would rarely do.
     """
-    points = _random(network, rng, count)
+    points, hidden = _random(network, rng, count), network.hidden[layer]
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        if array.layer != layer + 1:
+        if array.axes[0] != hidden.s.axes[0]:
             weight[::2] = np.abs(weight[::2])
     unit = rng.integers(network.widths[layer + 1], size=count)
-    position = [array.name for array in network.parameters].index(f"W{layer + 1}")
+    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[0])
     s = pre_activations(network, points)[layer]
     source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
     norm = np.sum(source**2, axis=-1)
@@ -179,11 +180,11 @@ def _aimed(
         branch = next((branch for branch in branches if branch.name == case), None)
         if branch is None:
             continue
-        layer = equation.array.axes[-1].layer
+        unit = network.units[equation.array.axes[-1]]
         points = _random(network, rng, count)
-        points = _stretched(network, points, layer, rng)
+        points = _stretched(network, points, network.hidden.index(unit) + 1, rng)
         result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
-        s, ds = result[f"s{layer}"], result[f"ds{layer}"]
+        s, ds = result[unit.s.name], result[increment_of(unit.s).name]
         (below, above), (lower, upper) = (_range(branch.when, after) for after in (False, True))
         wanted = (
             (lower + upper) / 2 if np.isfinite(lower + upper) else upper - 0.1 if np.isfinite(upper) else lower + 0.1
@@ -218,7 +219,7 @@ def _range(when: Sequence[Condition], after: bool) -> tuple[float, float]:
     lower, upper = -np.inf, np.inf
     for condition in when:
         subject = condition.subject
-        if isinstance(subject, Ref) and subject.array.symbol == "s" and subject.array.after == after:
+        if isinstance(subject, Ref) and subject.array.role is Role.PRE_ACTIVATION and subject.array.after == after:
             lower = float(condition.bound) if condition.relation == ">" else lower
             upper = float(condition.bound) if condition.relation == "<=" else upper
     return lower, upper
@@ -238,19 +239,19 @@ class _Tally:
         """(quantity, case) => whether it is proved impossible."""
         result: dict[tuple[str, str], bool] = {}
         for equation in self.derivation.equations:
-            if not isinstance(equation.rhs, Cases) or equation.name == "P":
+            if not isinstance(equation.rhs, Cases) or equation.rule is Rule.INTEGRAL:
                 continue
             for branch in equation.rhs:
                 possible = self.derivation.proof.case(equation.name, branch.name).possible
                 result[equation.name, branch.name] = not possible
-            layer = equation.array.axes[-1].layer
-            if equation.name == f"dv{layer}" and isinstance(equation.rhs, Cases):
-                kinks = self.network.layers[layer - 1].activation.kinks
+            if equation.rule is Rule.CASES and isinstance(equation.rhs, Cases):
+                phi = self.network.units[equation.array.axes[-1]].activation
+                kinks = phi.kinks
                 for kink in kinks:
                     if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
                         result[equation.name, f"s = {kink}"] = False
                         result[equation.name, f"s' = {kink}"] = False
-                if any(self.network.layers[layer - 1].activation.value_at(kink) == 0 for kink in kinks):
+                if any(phi.value_at(kink) == 0 for kink in kinks):
                     result[equation.name, "v^c near 0"] = False
         return result
 
@@ -359,13 +360,13 @@ class _Tally:
                 }[condition.relation](values, float(condition.bound))  # fmt: skip
                 mask &= holds if holds.ndim == mask.ndim else holds[..., None, :]
             yield branch.name, mask
-        if name.startswith("dv"):
-            layer = equation.array.axes[-1].layer
-            s, after = result[f"s{layer}"], result[f"s{layer}_new"]
-            for kink in self.network.layers[layer - 1].activation.kinks:
+        if equation.rule is Rule.CASES:
+            unit = self.network.units[equation.array.axes[-1]]
+            s, after = result[unit.s.name], result[unit.s.primed.name]
+            for kink in unit.activation.kinks:
                 yield f"s = {kink}", s == float(kink)
                 yield f"s' = {kink}", after == float(kink)
-            value = np.abs(result[f"v{layer}"])
+            value = np.abs(result[unit.v.name])
             yield "v^c near 0", (value > 0) & (value < 1e-2)
 
     def _record(

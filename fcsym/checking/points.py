@@ -34,7 +34,7 @@ def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
         density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
         values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
         values = values * (rng.random((count, *shape)) < density)
-        if array.layer == 1:
+        if network.input.axes[0] in array.axes or array.axes[0] == network.parameters[0].axes[0]:
             values[1::4] /= 2  # halves, for kinks and zeros that are no integers
         weights.append(values)
     x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))

@@ -19,10 +19,11 @@ from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language import smooth_functions
 from fcsym.language.decision import Tree, decide
-from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
-from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
+from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
+from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
 from fcsym.networks.names import scalar_name
+from fcsym.networks.symbols import increment_of
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
@@ -100,8 +101,8 @@ def cases(
     if not isinstance(equation.rhs, Cases):
         value = expr(d, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
         label = "always"
-        if equation.array.symbol == "dv":  # the change of a linear unit
-            label = branch_name(d.network.layers[equation.array.axes[-1].layer - 1].activation, 0, 0)
+        if equation.rule is Rule.CASES:  # the change of a linear unit
+            label = branch_name(d.network.units[equation.array.axes[-1]].activation, 0, 0)
         finding = d.proof.verdict(equation.name)
         return [Case(label, (), value, finding.verdict, finding.note)]
     result = []
@@ -177,7 +178,8 @@ def _case_source(d: Readable, equation: Equation) -> tuple[Branch, ...]:
     if isinstance(equation.rhs, Cases):
         return equation.rhs.branches
     axes = equation.array.axes
-    source = d.by_name.get(f"dv{axes[-1].layer}") if axes else None
+    unit = d.network.units.get(axes[-1]) if axes else None
+    source = None if unit is None else d.by_name.get(increment_of(unit.v).name)
     return source.rhs.branches if source is not None and isinstance(source.rhs, Cases) else ()
 
 
@@ -188,7 +190,7 @@ def _case_source(d: Readable, equation: Equation) -> tuple[Branch, ...]:
 class _Specialisation:
     """One unit is known to be on these pieces, before and after."""
 
-    layer: int
+    axis: Axis
     unit: int
     before: int
     case: str
@@ -199,12 +201,14 @@ def _specialisation(
 ) -> _Specialisation | None:
     if branch is None or not position:
         return None
-    layer = equation.array.axes[-1].layer
-    phi = d.network.layers[layer - 1].activation
+    axis = equation.array.axes[-1]
+    if axis not in d.network.units:
+        return None
+    phi = d.network.units[axis].activation
     for a in range(len(phi.pieces)):
         for b in range(len(phi.pieces)):
             if branch_name(phi, a, b) == branch.name:
-                return _Specialisation(layer, position[-1], a, branch.name)
+                return _Specialisation(axis, position[-1], a, branch.name)
     return None
 
 
@@ -219,7 +223,9 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
     def apply(node: Apply, source: Element, value: Any) -> Any:
         phi = node.activation
         here = (
-            unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
+            unit
+            if unit is not None and source == (source[0], (unit.unit,)) and source[0].axes[-1] == unit.axis
+            else None
         )
         if phi.is_smooth:
             return _smooth(phi.name, node.derivative, value)
@@ -234,7 +240,7 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
 
     def choose(options: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
         array, position = where
-        if unit is not None and array.axes[-1].layer == unit.layer and position[-1] == unit.unit:
+        if unit is not None and array.axes[-1] == unit.axis and position[-1] == unit.unit:
             for branch in options:
                 if branch.name == unit.case:
                     return sympy.nan if branch.value is None else value(branch.value)
@@ -347,7 +353,7 @@ def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
         case Pow(base, _):
             return 1 + _count(d, base, counts)
         case Total(over, body) | Extreme(_, over, body):
-            return prod(d.network.widths[index.axis.layer] for index in over) * (_count(d, body, counts) + 1) - 1
+            return prod(d.network.sizes[index.axis] for index in over) * (_count(d, body, counts) + 1) - 1
         case Apply(phi, argument, _):
             inner = _count(d, argument, counts)
             if phi.is_smooth:

@@ -49,9 +49,9 @@ STORED = sympy.Symbol("m", integer=True, nonnegative=True)
 
 def length(axis: Axis) -> sympy.Symbol:
     """The symbol for an axis: n_0 .. n_L, and m for stored inputs."""
-    if axis.kind == "stored":
+    if axis.open:
         return STORED
-    return sympy.Symbol(f"n_{axis.layer}", integer=True, positive=True)
+    return sympy.Symbol(axis.name, integer=True, positive=True)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import sympy
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import as_expr, coefficients, expand
 from fcsym.language.equation import Cases
-from fcsym.language.expression import Array, Expr, Ref
+from fcsym.language.expression import Expr, Ref
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
@@ -36,7 +36,7 @@ def powers(derivation: Readable, case: str) -> dict[int, Expr]:
     assert isinstance(equation.rhs, Cases) and isinstance(equation.lhs, Ref)
     for branch in equation.rhs:
         if branch.name == case and branch.value is not None:
-            weight = Array("W", len(derivation.network.layers), equation.array.axes, after=True)
+            weight = derivation.network.read_out.primed
             found = coefficients(expand(branch.value), weight[equation.lhs.indices])
             return {power: as_expr(polynomial) for power, polynomial in sorted(found.items())}
     names = ", ".join(branch.name for branch in equation.rhs if branch.value is not None)

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from fcsym.deriving.differentiate import adjoint_of, slope_of
-from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation, Piece
 from fcsym.language.algebra import (
@@ -41,6 +39,7 @@ from fcsym.language.expression import (
     Mul,
     Number,
     Ref,
+    Role,
     Total,
     add,
     arrays_in,
@@ -49,15 +48,21 @@ from fcsym.language.expression import (
     total,
 )
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import (
+    ETA,
+    adjoint_of,
+    bias,
+    effective,
+    frozen_activation,
+    gate_of,
+    increment_of,
+    integral_of,
+    norm,
+    p_of,
+    weight,
+)
 
 __all__ = ["branch_name", "compensation", "increment_of", "increments", "integrated", "piece_conditions"]
-
-P_ONE_STEP, P_TOTAL, EFFECTIVE, FROZEN = "p", "P", "r", "vc"
-
-
-def increment_of(array: Array) -> Array:
-    """The change of a quantity in one step: s => ds."""
-    return Array(f"d{array.symbol}", array.layer, array.axes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,13 @@ def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tupl
     """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass."""
     updated = {equation.array.unprimed: equation for equation in updates if equation.rule is Rule.UPDATE}
     moving = {equation.array for equation in forward}
+    first = {e.array for e in forward[:-2] if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
     result: list[Equation] = []
     for equation in forward[:-1]:  # the last one is the error, which nothing passes on
         if isinstance(equation.rhs, Apply):
-            result.append(_activation_increment(equation, equation.rhs.activation))
+            result.append(_activation_increment(equation, equation.rhs.activation, first))
         else:
-            result += _affine_increment(equation, updated, moving)
+            result += _affine_increment(equation, updated, moving, equation.array in first)
         array = equation.array
         assert isinstance(equation.lhs, Ref)
         indices = equation.lhs.indices
@@ -91,13 +97,15 @@ def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tupl
                 Rule.AFTER,
                 f"The increment is added; this equals the forward equation of `{array.name}` at the updated weights.",
                 tuple(a.primed.name for a in equation.operands if a in updated or a in moving),
-                "eq. 17" if array.symbol == "s" and array.layer == 1 else "eq. 15",
+                "eq. 17" if array in first else "eq. 15",
             )
         )
     return tuple(result)
 
 
-def _affine_increment(equation: Equation, updated: Mapping[Array, Equation], moving: set[Array]) -> list[Equation]:
+def _affine_increment(
+    equation: Equation, updated: Mapping[Array, Equation], moving: set[Array], first: bool
+) -> list[Equation]:
     """s' - s = sum W' dv - eta delta a,  a = sum v^2 (+ 1): the part of the weights has -eta delta in common."""
     assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
     array, indices = equation.array, equation.lhs.indices
@@ -106,15 +114,18 @@ def _affine_increment(equation: Equation, updated: Mapping[Array, Equation], mov
     factor, rest = common_factor(learned)
     result: list[Equation] = []
     if not isinstance(rest, Number):
-        layer = array.axes[0].layer - 1
-        norm = Array("a", layer, ())
         source = next(ref for ref in arrays_in(rest))
-        bias = " plus 1 for the bias" if any(theta.symbol == "b" for theta in equation.operands) else ""
+        squared = norm(source)
+        bias = (
+            " plus 1 for the bias"
+            if any(len(theta.axes) == 1 for theta in equation.operands if theta in updated)
+            else ""
+        )
         because = (
             f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
         )
-        result.append(Equation(norm[()], rest, Rule.DEFINITION, because, ()))
-        rest = norm[()]
+        result.append(Equation(squared[()], rest, Rule.DEFINITION, because, ()))
+        rest = squared[()]
     weights = " and ".join(f"`{theta.primed.name}`" for theta in equation.operands if theta in updated)
     result.append(
         Equation(
@@ -125,7 +136,7 @@ def _affine_increment(equation: Equation, updated: Mapping[Array, Equation], mov
             if passed_on != ZERO
             else f"The input does not change, and {weights} moved by `-eta delta` times it.",
             (equation.name, *(theta.primed.name for theta in equation.operands if theta in updated)),
-            "eq. 17" if array.symbol == "s" and array.layer == 1 else "",
+            "eq. 17" if first else "",
         )
     )
     return result
@@ -198,7 +209,7 @@ def _change_of(before: Piece, after: Piece, s: Expr, ds: Expr) -> Expr:
     return as_expr(expand(value))
 
 
-def _activation_increment(equation: Equation, phi: Activation) -> Equation:
+def _activation_increment(equation: Equation, phi: Activation, first: set[Array]) -> Equation:
     """dv = phi(s + ds) - phi(s), piece by piece."""
     assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref)
     s, array, indices = equation.rhs.argument, equation.array, equation.lhs.indices
@@ -225,7 +236,7 @@ def _activation_increment(equation: Equation, phi: Activation) -> Equation:
         Rule.CASES,
         f"The value of {phi.name} after the step minus the value before, piece before -> piece after.",
         (s.array.name, s.array.primed.name, increment_of(s.array).name),
-        "eq. 23, 25" if array.layer == 1 else "",
+        "eq. 23, 25" if s.array in first else "",
     )
 
 
@@ -259,14 +270,13 @@ class _Last:
 
     @classmethod
     def of(cls, network: Network) -> _Last:
-        depth = len(network.layers)
-        output, hidden = activated(network, depth), activated(network, depth - 1)
+        output, hidden = network.output, network.hidden[-1].v
         k, j = Index(output.axes[0], "k"), Index(hidden.axes[0], "j")
-        weight, s = Array("W", depth, (k.axis, j.axis)), pre_activation(depth - 1)
+        weight, s = network.read_out, network.hidden[-1].s
         return cls(
-            phi=network.layers[-2].activation, k=k, j=j, w=weight[k, j], w_new=weight.primed[k, j],
+            phi=network.hidden[-1].activation, k=k, j=j, w=weight[k, j], w_new=weight.primed[k, j],
             s=s[j], s_new=s.primed[j], ds=increment_of(s)[j], dv=increment_of(hidden)[j],
-            vc=Array(FROZEN, None, hidden.axes)[j], error=adjoint_of(output)[k],
+            vc=frozen_activation(hidden)[j], error=adjoint_of(output)[k],
         )  # fmt: skip
 
     def matrix(self, symbol: str) -> Ref:
@@ -283,12 +293,13 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     if len(network.layers) < 2:
         return ()
     last = _Last.of(network)
-    hidden = activated(network, len(network.layers) - 1)
-    output = activated(network, len(network.layers))
-    p, r = last.matrix(P_ONE_STEP), last.matrix(EFFECTIVE)
+    hidden = network.hidden[-1].v
+    output = network.output
+    matrix = last.w.array
+    p, r = p_of(matrix)[last.k, last.j], effective(matrix)[last.k, last.j]
     rest = total(last.j, r * last.vc)
     if network.layers[-1].bias:
-        rest = rest + Array("b", len(network.layers), output.axes).primed[last.k]
+        rest = rest + bias(len(network.layers)).primed[last.k]
     return (
         Equation(
             last.vc, hidden[last.j], Rule.DEFINITION,
@@ -299,16 +310,16 @@ def compensation(network: Network) -> tuple[Equation, ...]:
             p, Cases(tuple(row for row, _ in _p_rows(last))), Rule.CHOICE,
             "One equation for all units together, `w' v' = (w' + p) v^c`, is solved unit by unit: this is the paper's "
             "choice, one of many.",
-            (last.w_new.array.name, last.dv.array.name, FROZEN), "eq. 22, 26, 27",
+            (last.w_new.array.name, last.dv.array.name, last.vc.array.name), "eq. 22, 26, 27",
         ),
         Equation(
             r, last.w_new + p, Rule.DEFINITION, "This is the weight that the frozen network needs.",
-            (last.w_new.array.name, P_ONE_STEP), "eq. 22",
+            (last.w_new.array.name, p.array.name), "eq. 22",
         ),
         Equation(
             output.primed[last.k], rest, Rule.IDENTITY,
             "The frozen network with the weights `r` has the output of backpropagation, wherever `p` is defined.",
-            (output.primed.name, EFFECTIVE, FROZEN), "eq. 4, 21", label="compensation",
+            (output.primed.name, r.array.name, last.vc.array.name), "eq. 4, 21", label="compensation",
         ),
     )  # fmt: skip
 
@@ -366,7 +377,7 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
     if last.phi.is_smooth:  # p is no polynomial in the weight: there is nothing to integrate in closed form
         return ()
     helpers, constants = _held_constant(network, last, equations, order)
-    gate = slope_of(last.s.array)
+    gate = gate_of(last.s.array)
     rows = []
     for branch, before in _p_rows(last):
         if branch.value is not None and branch.status is Status.VALUE:
@@ -382,10 +393,10 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
     return (
         *helpers,
         Equation(
-            last.matrix(P_TOTAL), Cases(tuple(rows)), Rule.INTEGRAL,
+            integral_of(last.w.array)[last.k, last.j], Cases(tuple(rows)), Rule.INTEGRAL,
             f"This is the integral of `-p/(eta dE/dy v^c)` over the weight, from its initial value, with {_and(held)} "
             "held constant; it needs `dE/dy` and `v^c` different from 0.",
-            (P_ONE_STEP, *_names(helpers)), "eq. 28-30",
+            (p_of(last.w.array).name, *_names(helpers)), "eq. 28-30",
         ),
     )  # fmt: skip
 
@@ -418,7 +429,7 @@ def _held_constant(
     """
     helpers: list[Equation] = []
     delta = adjoint_of(last.s.array)
-    gate: Expr = ONE if last.phi.is_identity else slope_of(last.s.array)[last.j]
+    gate: Expr = ONE if last.phi.is_identity else gate_of(last.s.array)[last.j]
     through = last.w_new if order == "sequential" else last.w_new + ETA[()] * last.error * last.vc
     share: Expr = through * last.error
     if network.widths[-1] > 1:
@@ -437,7 +448,7 @@ def _held_constant(
     constants: dict[Array, Definition] = {}
     moved = equations[last.ds.array.name]
     assert isinstance(moved.rhs, Expr) and isinstance(moved.lhs, Ref)
-    update = equations[Array("W", len(network.layers) - 1, ()).primed.name]
+    update = equations[weight(len(network.layers) - 1).primed.name]
     assert isinstance(update.rhs, Expr) and isinstance(update.lhs, Ref)
     if len(network.layers) > 2:
         opened = expand(

@@ -23,6 +23,7 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     Total,
     add,
     arrays_in,
@@ -31,21 +32,12 @@ from fcsym.language.expression import (
     refs_in,
     total,
 )
+from fcsym.networks.symbols import adjoint_of, gate_of
 
-__all__ = ["adjoint_of", "occurrences", "reverse", "slope_of"]
-
-
-def adjoint_of(array: Array) -> Array:
-    """The array that holds dE/d array; for pre-activations the paper's delta."""
-    layer = array.layer if array.layer is not None else (array.axes[0].layer if array.axes else None)
-    return Array("delta" if array.symbol in ("s", "y") else f"adj_{array.symbol}", layer, array.axes)
+__all__ = ["occurrences", "reverse"]
 
 
-def slope_of(array: Array) -> Array:
-    """The gate: the array that holds phi'(s) for the pre-activation s."""
-    return Array("g", array.layer, array.axes)
-
-
+_MADE_HERE = (Role.ADJOINT, Role.GATE)
 _Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
 """Where an array occurs: the equation, the element, the slope there, and the indices bound around it."""
 
@@ -74,7 +66,7 @@ def _occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
             for ref, slope, bound in _occurrences(body):
                 yield ref, slope, over + bound
         case Apply(_, Ref(array, indices) as argument, 0):
-            yield argument, slope_of(array)[indices], ()
+            yield argument, gate_of(array)[indices], ()
         case Number():
             return
         case _:
@@ -99,6 +91,7 @@ def reverse(
     result: list[Equation] = []
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
+    last = next(array for array in order if named(array))  # the read-out, which the error is made of
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
         for ref, slope, bound in occurrences(equation.rhs) if isinstance(equation.rhs, Expr) else ():
@@ -112,7 +105,7 @@ def reverse(
             adjoints[array] = indices, value
             continue
         symbol = adjoint_of(array)
-        gate = slope_of(array)
+        gate = gate_of(array)
         if gate in arrays_in(value):
             result.append(_gate_equation(array, equations))
         result.append(
@@ -121,10 +114,12 @@ def reverse(
                 value,
                 Rule.ADJOINT,
                 "This is `dE/dy`, the output error."
-                if array.symbol == "y"
+                if array == last
                 else f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
-                tuple(a.name for a in arrays_in(value) if a in defined or a.symbol in ("delta", "g") or a.after),
-                "eq. 16" if array.symbol == "y" else "",
+                tuple(
+                    a.name for a in arrays_in(value) if a in defined or a.role in (Role.ADJOINT, Role.GATE) or a.after
+                ),
+                "eq. 16" if array == last else "",
             )
         )
         adjoints[array] = indices, symbol[indices]
@@ -183,7 +178,7 @@ def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
             source = equation.rhs.argument
             if source.array == array:
                 return Equation(
-                    slope_of(array)[source.indices],
+                    gate_of(array)[source.indices],
                     Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
                     Rule.DEFINITION,
                     equation.rhs.activation.said_of_slope,

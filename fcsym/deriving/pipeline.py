@@ -17,8 +17,9 @@ from fcsym.deriving.update import step
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import rename, tidy, tidy_bound
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order
-from fcsym.language.expression import Axis, Expr, Ref
+from fcsym.language.expression import Expr, Ref
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import units
 
 __all__ = ["finish", "one_step"]
 
@@ -58,7 +59,7 @@ def finish(
 
 def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:
     """Reader's index letters, and `uses` completed by what the right-hand side mentions."""
-    output = Axis(len(network.layers))
+    output = units(len(network.layers))
     assert isinstance(equation.lhs, Ref)
     names = tidy(equation.lhs.indices, output)
     used = frozenset(index.letter for index in names.values())

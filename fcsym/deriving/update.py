@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fcsym.deriving.differentiate import reverse
-from fcsym.deriving.forward import ETA
 from fcsym.language.algebra import in_order
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, arrays_in
+from fcsym.language.expression import Array, Expr, Role, arrays_in
+from fcsym.networks.symbols import ETA
 
 __all__ = ["step"]
 
@@ -23,7 +23,7 @@ __all__ = ["step"]
 def step(forward: Sequence[Equation], parameters: Sequence[Array], order: Order) -> tuple[Equation, ...]:
     """Forward equations => gates, adjoints and updates, each after what it uses."""
     seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
-    adjoints, gradients = reverse(forward, lambda array: array.symbol in ("s", "y"), seen)
+    adjoints, gradients = reverse(forward, lambda array: array.role is Role.PRE_ACTIVATION, seen)
     where = "already updated" if order == "sequential" else "old"
 
     result: list[Equation] = []
@@ -34,7 +34,7 @@ def step(forward: Sequence[Equation], parameters: Sequence[Array], order: Order)
         for theta in parameters:
             indices, gradient = gradients[theta]
             uses = tuple(a.name for a in _operands(gradient))
-            needed = [name for name in uses if name.startswith("delta")]
+            needed = [a.name for a in _operands(gradient) if a.role is Role.ADJOINT]
             if theta.primed.name in ready or not set(needed) <= ready:
                 continue
             result.append(
@@ -44,7 +44,7 @@ def step(forward: Sequence[Equation], parameters: Sequence[Array], order: Order)
                     Rule.UPDATE,
                     f"This is one gradient step; the error came through the {where} weights.",
                     uses,
-                    "eq. 13" if adjoint.array.layer == forward[-1].operands[0].axes[0].layer else "eq. 14",
+                    "eq. 13" if adjoint is adjoints[0] else "eq. 14",
                 )
             )
             ready.add(theta.primed.name)
@@ -54,4 +54,4 @@ def step(forward: Sequence[Equation], parameters: Sequence[Array], order: Order)
 def _operands(gradient: object) -> tuple[Array, ...]:
 
     assert isinstance(gradient, Expr)
-    return tuple(a for a in arrays_in(gradient) if a.symbol in ("delta", "v"))
+    return tuple(a for a in arrays_in(gradient) if a.role in (Role.ADJOINT, Role.ACTIVATION))

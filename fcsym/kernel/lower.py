@@ -18,7 +18,8 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.gates import select_by_gates
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
-from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
+from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Role, Total
+from fcsym.networks.symbols import ETA
 
 if TYPE_CHECKING:
     from fcsym.deriving.record import Record
@@ -36,8 +37,8 @@ def lower_step(derivation: Record) -> n.Function:
     """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
     equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
     network = derivation.network
-    target = Array("yg", None, derivation.by_name["y"].array.axes)
-    given = (*network.parameters, _scalar_or_leaf(derivation, "x"), target, Array("eta", None, ()))
+    target = network.target
+    given = (*network.parameters, network.input, target, ETA)
     results = []
     for e in equations:
         assert isinstance(e.lhs, Ref) or not e.defines
@@ -55,12 +56,8 @@ def resting_on_p(derivation: Record) -> tuple[str, ...]:
     return tuple(lost)
 
 
-def _scalar_or_leaf(derivation: Record, name: str) -> Array:
-    return next(array for e in derivation.equations for array in e.operands if array.name == name)
-
-
 def _front(derivation: Record) -> Array:
-    return Array(FRONT_OUTPUT, None, derivation.by_name["y"].array.axes)
+    return Array(FRONT_OUTPUT, None, derivation.network.output.axes)
 
 
 def lower_scheme(scheme: SchemeRecord) -> n.Module:
@@ -72,11 +69,11 @@ def lower_scheme(scheme: SchemeRecord) -> n.Module:
         functions.append(lower(part.name, title, part.given, part.equations, part.results, marks))
     network = scheme.network
     sizes = {
-        axis: network.widths[axis.layer]
+        axis: network.sizes[axis]
         for function in functions
         for axes in function.axes.values()
         for axis in axes
-        if axis.kind != n.STORED_KIND
+        if not axis.open
     }
     title = f"{scheme.name} of {network}, {scheme.order} order"
     text = "\n".join([str(scheme), *(repr(layer.activation) for layer in network.layers)])
@@ -174,7 +171,7 @@ def _signed(term: Expr) -> tuple[int, n.Node]:
 
 def _never_zero(base: Expr) -> bool:
     """A squared norm, which is divided by without a case only where 1 was added to it."""
-    return isinstance(base, Ref) and base.array.symbol == "a"
+    return isinstance(base, Ref) and base.array.role is Role.NORM
 
 
 def _activation(node: Apply) -> n.Node:

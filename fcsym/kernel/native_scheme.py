@@ -16,7 +16,6 @@ from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
-from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.kernel.targets.c import parameters_of
 from fcsym.kernel.targets.c_native import native_text
@@ -193,7 +192,7 @@ class NativeKernel(SchemeKernel):
 
     def _shape(self, array: Array, rows: int) -> tuple[int, ...]:
         sizes = self.module.sizes
-        return tuple(rows if axis.kind == STORED_KIND else sizes[axis] for axis in array.axes)
+        return tuple(rows if axis.open else sizes[axis] for axis in array.axes)
 
 
 def _spread(array: _Array, shape: tuple[int, ...], lead: tuple[int, ...]) -> tuple[_Array, int]:

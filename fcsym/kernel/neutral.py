@@ -27,7 +27,6 @@ from typing import TypeAlias
 from fcsym.language.expression import Array, Axis, Index
 
 __all__ = [
-    "STORED_KIND",
     "Array",
     "Call",
     "Change",
@@ -58,9 +57,6 @@ __all__ = [
     "rebuilt",
     "shape",
 ]
-
-STORED_KIND = "stored"
-"""The kind of an axis whose length is known only when the program runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +249,7 @@ class Module:
     @property
     def stored(self) -> bool:
         """Whether the state grows with the number of distinct inputs."""
-        return any(axis.kind == STORED_KIND for array in self.state for axis in array.axes)
+        return any(axis.open for array in self.state for axis in array.axes)
 
     @property
     def marks(self) -> bool:

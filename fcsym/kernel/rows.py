@@ -20,10 +20,10 @@ import mpmath
 import numpy as np
 
 from fcsym.errors import CompileError
-from fcsym.kernel.neutral import STORED_KIND
 from fcsym.language.equation import Cases
 from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance
+from fcsym.networks.symbols import frozen_copy, units
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import PartRecord, SchemeRecord
@@ -117,7 +117,7 @@ class Exact:
         return result
 
     def _size(self, axis: Axis, rows: int) -> int:
-        return rows if axis.kind == STORED_KIND else self.network.widths[axis.layer]
+        return rows if axis.open else self.network.sizes[axis]
 
     def init(self, weights: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> Values:
         """The state of a conventional network, by array and position."""
@@ -128,7 +128,7 @@ class Exact:
     def _arrays(self, arrays: Sequence[Array], values: Sequence[Sequence[Any]]) -> Values:
         field, result = self._field(), {}
         for array, numbers in zip(arrays, values, strict=True):
-            shape = [self.network.widths[axis.layer] for axis in array.axes]
+            shape = [self.network.sizes[axis] for axis in array.axes]
             where = product(*map(range, shape)) if array.axes else [()]
             result[array.name] = {at: field.number(v) for at, v in zip(where, numbers, strict=True)}
         return result
@@ -158,14 +158,14 @@ class Exact:
     def expand(self, state: Values, weights: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> list[list[Any]]:
         """The weights that backpropagation has."""
         part = self.scheme.expand
-        named = [Array(f"{a.symbol}c", a.layer, a.axes) for a in self.network.parameters]
+        named = [frozen_copy(a) for a in self.network.parameters]
         kept = [(a, w) for a, w in zip(named, weights, strict=True) if a in part.given and a not in self.scheme.state]
         given = state | self._inputs(part, x) | self._arrays([a for a, _ in kept], [w for _, w in kept])
         return [list(values.values()) for values in self.call(part, given, _rows(given)).values()]
 
 
 def _vector(name: str) -> Array:
-    return Array(name, None, (Axis(0),))
+    return Array(name, None, (units(0),))
 
 
 def _rows(values: Values) -> int:

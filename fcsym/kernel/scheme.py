@@ -24,9 +24,9 @@ from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContributi
 from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
-from fcsym.kernel.neutral import STORED_KIND
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
+from fcsym.networks.symbols import frozen_copy
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
@@ -52,9 +52,9 @@ class SchemeKernel:
         widths = self.network.widths
         self._shapes: dict[str, tuple[int | None, ...]] = {"x": widths[:1], "target": widths[-1:], "eta": ()}
         for array in scheme.state:
-            own = (None if axis.kind == STORED_KIND else widths[axis.layer] for axis in array.axes)
+            own = (None if axis.open else self.network.sizes[axis] for axis in array.axes)
             self._shapes[f"state.{array.name}"] = tuple(own)
-        self._stored = any(axis.kind == STORED_KIND for array in scheme.state for axis in array.axes)
+        self._stored = any(axis.open for array in scheme.state for axis in array.axes)
 
     def __repr__(self) -> str:
         return f"<kernel: {self.module.title}, target {self.target}>"
@@ -293,4 +293,4 @@ class SchemeKernel:
 
 def _at_init(theta: Array) -> Array:
     """W2 => Wc2, the weights as `init` was given them."""
-    return Array(f"{theta.symbol}c", theta.layer, theta.axes)
+    return frozen_copy(theta)

@@ -30,6 +30,7 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     Total,
     add,
     children,
@@ -62,6 +63,9 @@ class Monomial:
 Polynomial: TypeAlias = "dict[Monomial, Fraction]"
 
 
+_PLACES = {Role.HYPER_PARAMETER: 0, Role.GATE: 1, Role.PARAMETER: 2, Role.ADJOINT: 3}
+
+
 def in_order(*factors: Expr) -> Expr:
     """The product with its factors as people write them: eta, gate, weight, error, the rest, quotients."""
 
@@ -69,7 +73,7 @@ def in_order(*factors: Expr) -> Expr:
         base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, 1)
         if not isinstance(base, Ref):
             return 8, ""
-        place = {"eta": 0, "g": 1, "W": 2, "delta": 3}.get(base.array.symbol, 4)
+        place = _PLACES.get(base.array.role, 4) if len(base.indices) < 3 else 4
         return (place if exponent > 0 else 9), base.array.name
 
     flat = [part for factor in factors for part in (factor.factors if isinstance(factor, Mul) else (factor,))]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -41,6 +42,7 @@ __all__ = [
     "Number",
     "Pow",
     "Ref",
+    "Role",
     "Total",
     "Written",
     "add",
@@ -59,13 +61,14 @@ Numeric: TypeAlias = "int | Fraction"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Axis:
-    """The range of an index, n_0 .. n_L; its length belongs to the network and is no part of the algebra.
+    """The range of an index, by its name: units of a layer, samples, probe vectors.
 
-    `kind` tells ranges apart that have a layer's length or none of its own: probe vectors, stored inputs.
+    Its length belongs to the network and is no part of the algebra; of an `open` one it is known only when a program
+    runs.
     """
 
-    layer: int
-    kind: str = ""
+    name: str
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,7 +79,7 @@ class Index:
     letter: str
 
     def __hash__(self) -> int:  # one hash of plain values in place of one of an axis within it
-        return hash((self.axis.layer, self.letter))
+        return hash((self.axis.name, self.letter))
 
 
 class Expr:
@@ -122,17 +125,38 @@ class Number(Expr):
     value: Fraction
 
 
+class Role(Enum):
+    """What an array is in a network and its training: whoever wants to know asks for this, never for its name."""
+
+    PARAMETER = "parameter"
+    INPUT = "input"
+    TARGET = "target"
+    PRE_ACTIVATION = "pre-activation"  # what a linear map of a layer gives
+    ACTIVATION = "activation"
+    LOSS = "loss"
+    HYPER_PARAMETER = "hyper-parameter"
+    GATE = "gate"  # the slope of an activation at a pre-activation
+    ADJOINT = "adjoint"
+    INCREMENT = "increment"
+    NORM = "norm"  # what a step moves a pre-activation by, in units of -eta times its adjoint
+    FROZEN = "frozen"  # a parameter or an activation, as it was at the start
+    OTHER = "other"  # what one derivation or one scheme has for itself
+
+
 @dataclass(frozen=True, slots=True)
 class Array:
     """A named family of numbers: a weight matrix, a vector of pre-activations, the scalar eta.
 
-    `symbol` and `layer` are the mathematical name; `after` is the prime, the value after the step.
+    `symbol` and `layer` are the mathematical name, for people; `after` is the prime, the value after the step. `role`
+    says what the array is, and `of` whose: the pre-activation that a gate, an adjoint or an increment belongs to.
     """
 
     symbol: str
     layer: int | None
     axes: tuple[Axis, ...]
     after: bool = False
+    role: Role = field(default=Role.OTHER, compare=False)
+    of: Array | None = field(default=None, compare=False)
 
     def __hash__(self) -> int:  # the axes follow from the rest; hashing them again is most of the cost of a proof
         return hash((self.symbol, self.layer, self.after))
@@ -146,12 +170,12 @@ class Array:
     @property
     def primed(self) -> Array:
         """The same quantity after the step."""
-        return Array(self.symbol, self.layer, self.axes, after=True)
+        return Array(self.symbol, self.layer, self.axes, True, self.role, self.of)
 
     @property
     def unprimed(self) -> Array:
         """The same quantity before the step."""
-        return Array(self.symbol, self.layer, self.axes)
+        return Array(self.symbol, self.layer, self.axes, False, self.role, self.of)
 
     def __getitem__(self, indices: Index | tuple[Index, ...]) -> Ref:
         return Ref(self, indices if isinstance(indices, tuple) else (indices,))

@@ -7,9 +7,9 @@ from html import escape
 
 from fcsym.drawing.picture import Picture, extent, framed, label, over_lines, rounded, spans
 from fcsym.errors import ArgumentError
-from fcsym.language.expression import Array, Axis
 from fcsym.language.names import latex_array
 from fcsym.networks.names import Named, flat_latex
+from fcsym.networks.symbols import activation, bias, input_array, output, pre_activation, weight
 
 __all__ = ["draw"]
 
@@ -75,10 +75,9 @@ def _first_and_last(count: int, most: int) -> list[int | None]:
 
 def _symbol(network: Named, layer: int, unit: int) -> list[str]:
     """The names in a unit: s and v, or one of x and y."""
-    axes = (Axis(layer),)
     if layer in (0, len(network.layers)):
-        return [flat_latex(network, Array("y" if layer else "x", None, axes), (unit,))]
-    return [flat_latex(network, Array(symbol, layer, axes), (unit,)) for symbol in "sv"]
+        return [flat_latex(network, output(layer) if layer else input_array(), (unit,))]
+    return [flat_latex(network, array, (unit,)) for array in (pre_activation(layer), activation(layer))]
 
 
 def _unit(network: Named, layer: int, unit: int, x: float, y: float) -> Iterator[str]:
@@ -96,12 +95,12 @@ def _unit(network: Named, layer: int, unit: int, x: float, y: float) -> Iterator
         yield label(x - half / 2 + 2, y + 6, spans(names[0]))
         yield label(x + half / 2 - 2, y + 6, spans(names[1]))
     if layer and network.layers[layer - 1].bias:
-        array = Array("b", layer, (Axis(layer),))
-        bias = flat_latex(network, array, (unit,))
-        if extent(bias) > _WIDEST:  # a reader's name
-            bias = latex_array(array, [str(unit + 1)])
+        array = bias(layer)
+        name = flat_latex(network, array, (unit,))
+        if extent(name) > _WIDEST:  # a reader's name
+            name = latex_array(array, [str(unit + 1)])
         yield f'<path class="fc-edge" d="M{rounded(x + 8)} {rounded(y - 33)}L{rounded(x)} {rounded(y - 21)}"/>'
-        yield over_lines(x + 17, y - 29, spans(bias))
+        yield over_lines(x + 17, y - 29, spans(name))
 
 
 def _edges(
@@ -111,7 +110,7 @@ def _edges(
     labels: list[str],
 ) -> Iterator[str]:  # fmt: skip
     """Lines, and the names that stand on them."""
-    matrix = Array("W", layer, (Axis(layer), Axis(layer - 1)))
+    matrix = weight(layer)
     places = [(unit, source) for unit in above[0] for source in below[0] if unit is not None and source is not None]
     named = max(network.widths[layer - 1], network.widths[layer]) <= _MOST_NAMED
     named = named and max(extent(flat_latex(network, matrix, place)) for place in places) <= _WIDEST

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from operator import index
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +20,8 @@ from fcsym.errors import NetworkError
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, identity, piecewise_linear
 from fcsym.language.expression import Array, Axis
 from fcsym.language.spelling import check_name
+from fcsym.networks.symbols import PROBE, bias, input_array, output, pre_activation, target, units, weight
+from fcsym.networks.symbols import activation as activation_of
 
 __all__ = ["Dense", "Network"]
 
@@ -37,6 +40,15 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """A hidden layer: v = phi(s)."""
+
+    activation: Activation
+    s: Array
+    v: Array
+
+
+@dataclass(frozen=True)
 class Network:
     """A feed-forward network.
 
@@ -112,25 +124,61 @@ class Network:
         """(n_0, ..., n_L)."""
         return (self.inputs, *(layer.width for layer in self.layers))
 
-    @property
+    @cached_property
+    def input(self) -> Array:
+        """x."""
+        return input_array()
+
+    @cached_property
+    def target(self) -> Array:
+        """y_g."""
+        return target(len(self.layers))
+
+    @cached_property
+    def output(self) -> Array:
+        """y, what the last layer gives: the read-out, a linear map of the last hidden layer."""
+        return output(len(self.layers))
+
+    @cached_property
+    def read_out(self) -> Array:
+        """The matrix of the read-out, where p lives."""
+        return weight(len(self.layers))
+
+    @cached_property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """The hidden layers, from the input on."""
+        return tuple(
+            Hidden(layer.activation, pre_activation(n), activation_of(n)) for n, layer in enumerate(self.layers[:-1], 1)
+        )
+
+    @cached_property
+    def units(self) -> Mapping[Axis, Hidden]:
+        """The hidden layer whose units an axis counts."""
+        return {layer.s.axes[0]: layer for layer in self.hidden}
+
+    def passed_on(self, layer: int) -> Array:
+        """What a layer passes on, counted from the input: x for 0, y for the last one, v in between."""
+        return self.input if layer == 0 else self.output if layer == len(self.layers) else self.hidden[layer - 1].v
+
+    @cached_property
     def sizes(self) -> dict[Axis, int]:
         """The length of each axis."""
-        return {Axis(n): width for n, width in enumerate(self.widths)}
+        return {PROBE: self.inputs, **{units(n): width for n, width in enumerate(self.widths)}}
 
-    @property
+    @cached_property
     def parameters(self) -> tuple[Array, ...]:
         """W1, b1, W2, ...: the arrays that training changes, b only where a layer has a bias."""
         return tuple(self._parameters())
 
     def _parameters(self) -> Iterator[Array]:
         for n, layer in enumerate(self.layers, 1):
-            yield Array("W", n, (Axis(n), Axis(n - 1)))
+            yield weight(n)
             if layer.bias:
-                yield Array("b", n, (Axis(n),))
+                yield bias(n)
 
     def shape(self, array: Array) -> tuple[int, ...]:
         """The lengths of an array's axes in this network."""
-        return tuple(self.widths[axis.layer] for axis in array.axes)
+        return tuple(self.sizes[axis] for axis in array.axes)
 
     def reduced(self, width: int = 2) -> Network:
         """The same depth, activations and biases, with every width at most `width`."""

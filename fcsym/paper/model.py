@@ -14,9 +14,10 @@ from typing import Any, Protocol, TypeAlias
 
 from fcsym.derivation import Derivation, derive
 from fcsym.language.equation import Cases, Order
-from fcsym.language.expression import Apply, Array, Axis, Expr, Ref
+from fcsym.language.expression import Apply, Array, Expr, Ref
 from fcsym.language.instance import Element, Field, Instance, Plans
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import units
 from fcsym.paper.formula import Condition, Node
 from fcsym.proof.numbers import Dual
 
@@ -82,10 +83,10 @@ def _plans(order: Order) -> Plans:
     return {}
 
 
-_W1, _W2 = Array("W", 1, (Axis(1), Axis(0))), Array("W", 2, (Axis(2), Axis(1)))
+_W1, _W2 = Array("W", 1, (units(1), units(0))), Array("W", 2, (units(2), units(1)))
 _W1_NEW, _W2_NEW = _W1.primed, _W2.primed
-_S, _V = Array("s", 1, (Axis(1),)), Array("v", 1, (Axis(1),))
-_Y, _DELTA = Array("y", None, (Axis(2),)), Array("delta", 2, (Axis(2),))
+_S, _V = Array("s", 1, (units(1),)), Array("v", 1, (units(1),))
+_Y, _DELTA = Array("y", None, (units(2),)), Array("delta", 2, (units(2),))
 
 
 class _Lifted:
@@ -300,7 +301,7 @@ class World:
         if name in ("dv1", "dv2"):
             unit = int(name[2]) - 1
             if primes == 1 and here == self.inputs[0]:
-                return self._step(0).element(Array("dv", 1, (Axis(1),)), (unit,))
+                return self._step(0).element(Array("dv", 1, (units(1),)), (unit,))
             return self.symbol(f"v{unit + 1}", primes, mark) - self.symbol(f"v{unit + 1}c", 0, mark)
         if name[:2] == "dw" and primes and not mark:
             return self.symbol(f"w{name[2:]}", primes) - self.symbol(f"w{name[2:]}", primes - 1)
@@ -309,7 +310,7 @@ class World:
         if name in ("p", "q") and not primes:
             return self._compensation("pq".index(name), mark)
         if name in ("r5", "r6") and not primes and not mark:
-            return self._step(0).element(Array("r", None, (Axis(2), Axis(1))), (0, int(name[1]) - 5))
+            return self._step(0).element(Array("r", None, (units(2), units(1))), (0, int(name[1]) - 5))
         if self.setting == "held" and name in ("P", "dP") and not primes and not mark:
             return self._integrated(name)
         raise Unknown(f"{name}{primes * chr(39)}{mark}")
@@ -332,11 +333,11 @@ class World:
         if weight > 4:
             return step.element(_DELTA, (0,)) * step.element(_V, (weight - 5,))
         row, column = divmod(weight - 1, 2)
-        return step.element(Array("delta", 1, (Axis(1),)), (row,)) * self.input(self.inputs[0])[column]
+        return step.element(Array("delta", 1, (units(1),)), (row,)) * self.input(self.inputs[0])[column]
 
     def _compensation(self, unit: int, mark: str) -> Any:
         """p of the step; for another input, what w'v' = (w' + p + p@) v^c still lacks."""
-        p = self._step(0).element(Array("p", None, (Axis(2), Axis(1))), (0, unit))
+        p = self._step(0).element(Array("p", None, (units(2), units(1))), (0, unit))
         if not mark:
             return p
         frozen, after = self.symbol(f"v{unit + 1}", 0, mark), self.symbol(f"v{unit + 1}", 1, mark)
@@ -349,7 +350,7 @@ class World:
 
     def _integrated(self, name: str) -> Any:
         """P of the derivation, or its derivative with respect to w_5'."""
-        array, position = Array("P", None, (Axis(2), Axis(1))), (0, 0)
+        array, position = Array("P", None, (units(2), units(1))), (0, 0)
         if name == "P":
             return self._step(0).element(array, position)
         lifted = World(_Lifted(self.numbers, "w5'"), self.inputs, self.setting, self.order, self.free_errors)

@@ -11,8 +11,8 @@ from fcsym.drawing.chart import Line, Panel, chart
 from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order
-from fcsym.language.expression import Axis
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import units
 from fcsym.schemes import every_scheme
 
 __all__ = ["cost_chart", "error_chart"]
@@ -76,7 +76,7 @@ def cost_chart(
         raise ArgumentError(f"widths is {str(widths)[:40]}: give at least two different ones from 1 to {_MOST}.")
     if isinstance(inputs, bool) or not isinstance(inputs, int) or not 0 <= inputs <= _MOST:
         raise ArgumentError(f"inputs is {str(inputs)[:40]}: give a whole number from 0.")
-    hidden = [length(Axis(n)) for n in range(1, len(network.layers))]
+    hidden = [length(units(n)) for n in range(1, len(network.layers))]
     numbers = {}
     for name, scheme in every_scheme(network, order).items():
         spent = cost(scheme)

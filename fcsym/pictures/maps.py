@@ -20,7 +20,7 @@ import numpy.typing as npt
 from fcsym.drawing.picture import Picture, Region, region_map
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import Array, Ref
+from fcsym.language.expression import Array, Ref, Role
 from fcsym.networks.names import flat_latex, flat_names, scalar_name
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def case_map(
     equation = table_of(d, layer)
     scalars = numbers_of(d)
     names = plane_of(d, plane, scalars)
-    width = d.network.widths[equation.array.axes[-1].layer]
+    width = d.network.sizes[equation.array.axes[-1]]
     if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
         raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
     given = values_given(d, {} if at is None else at, names, scalars)
@@ -105,7 +105,7 @@ def case_maps(d: Readable) -> tuple[Picture, ...]:
     try:
         equation = table_of(d, None)
         scalars = numbers_of(d)
-        inputs = [name for name, (array, _) in scalars.items() if array.symbol == "x"]
+        inputs = [name for name, (array, _) in scalars.items() if array.role is Role.INPUT]
         planes = [tuple(inputs)] * (len(inputs) == 2)
         planes += [default_plane(equation, scalars)] if "eta" in scalars else []
         return tuple(case_map(d, plane) for plane in planes)
@@ -119,7 +119,7 @@ def default_plane(equation: Equation, scalars: Scalars, unit: int = 1) -> tuple[
     above = next(
         name
         for name, (array, place) in scalars.items()
-        if array.symbol == "W" and len(array.axes) == 2 and array.axes[1] == axis and place[1] == unit - 1
+        if array.role is Role.PARAMETER and len(array.axes) == 2 and array.axes[1] == axis and place[1] == unit - 1
     )
     return "eta", above
 

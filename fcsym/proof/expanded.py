@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from fcsym.deriving.contribution import increment_of
-from fcsym.deriving.forward import activated, pre_activation
 from fcsym.language.equation import Branch, Equation, Order, Rule
 from fcsym.language.expression import Array
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA, frozen_activation, increment_of, pre_activation
 from fcsym.proof.numbers import PRIME, Dual, Quotient, Residue, TermCount
 from fcsym.proof.reference import Gates, plus, reference
 
@@ -234,7 +233,7 @@ class _World:
         for k, j in positions(p, self.network.sizes):
             weight, change, frozen = self._around(k, j)
             lifted.known[p, (k, j)] = lift(weight * change) / lift(frozen)
-        output = activated(self.network, len(self.network.layers))
+        output = self.network.output
         return all(
             lifted.right_side(equation, position) == lift(self.truth[output.primed, position])
             for position in positions(output, self.network.sizes)
@@ -243,17 +242,17 @@ class _World:
     def _around(self, k: int, j: int) -> tuple[Any, Any, Any]:
         """w'_kj, dv_j and v^c_j."""
         depth = len(self.network.layers)
-        hidden, output = activated(self.network, depth - 1), activated(self.network, depth)
+        hidden, output = self.network.hidden[-1].v, self.network.output
         weight = Array("W", depth, (*output.axes, *hidden.axes)).primed
-        frozen = Array("vc", None, hidden.axes)
+        frozen = frozen_activation(hidden)
         return self.truth[weight, (k, j)], self.truth[increment_of(hidden), (j,)], self.truth[frozen, (j,)]
 
     def _pieces(self, equation: Equation, position: tuple[int, ...], pieces: tuple[int, int]) -> tuple[Any, Any]:
         """phi(s) and phi(s') - phi(s) for a unit on these pieces."""
-        layer = equation.array.axes[-1].layer
-        phi, s = self.network.layers[layer - 1].activation, pre_activation(layer)
+        unit = self.network.units[equation.array.axes[-1]]
+        phi, s = unit.activation, unit.s
         if phi.is_smooth:
-            v = activated(self.network, layer)
+            v = unit.v
             return self.truth[v, position[-1:]], self.truth[increment_of(v), position[-1:]]
         number = self.arithmetic.number
         before, after = (phi.pieces[n] for n in pieces)
@@ -285,7 +284,7 @@ class _World:
         moving = self._instance(lambda value: Dual(lift(value), zero), self.own)
         moving.known[new, (0, 0)] = Dual(lift(weight), one)
         slope = moving.branch(equation, branch, (0, 0)).slope
-        eta = self.truth[Array("eta", None, ()), ()]
+        eta = self.truth[ETA, ()]
         error = self.arithmetic.variable("e_0")
         start = self._instance(lift, self.own)
         start.known[new, (0, 0)] = lift(self.truth[new.unprimed, (0, 0)])

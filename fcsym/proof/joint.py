@@ -19,9 +19,10 @@ import numpy as np
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Order
-from fcsym.language.expression import Array, Axis
+from fcsym.language.expression import Array
 from fcsym.language.instance import Element
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA, input_array, pre_activation
 
 __all__ = ["MAX_PATTERNS", "Joint", "Pattern", "Witness", "joint", "witness"]
 
@@ -326,7 +327,7 @@ def _slope(phi: Activation, s: Any) -> Any:
 
 
 def _leaves(network: Network, weights: Sequence[Any], x: Sequence[Fraction], eta: Fraction) -> dict[Element, Fraction]:
-    leaves: dict[Element, Fraction] = {(Array("eta", None, ()), ()): eta}
+    leaves: dict[Element, Fraction] = {(ETA, ()): eta}
     for array, value in zip(network.parameters, weights, strict=True):
         for position in product(*map(range, network.shape(array))):
             entry: Any = value
@@ -334,7 +335,7 @@ def _leaves(network: Network, weights: Sequence[Any], x: Sequence[Fraction], eta
                 entry = entry[index]
             leaves[array, position] = entry
     for n, number in enumerate(x):
-        leaves[Array("x", None, (Axis(0),)), (n,)] = number
+        leaves[input_array(), (n,)] = number
     return leaves
 
 
@@ -417,7 +418,7 @@ def _pattern_at(network: Network, order: Order, at: Witness) -> Pattern:
         known = {**old, **{(a.primed, p): v for (a, p), v in new.items() if a.symbol == "s" and not a.after}}
     pattern = []
     for n, layer in enumerate(network.layers[:-1], 1):
-        s = Array("s", n, (Axis(n),))
+        s = pre_activation(n)
         for j in range(layer.width):
             phi = layer.activation
             pattern.append((phi.piece_at(known[s, (j,)]), phi.piece_at(known[s.primed, (j,)])))

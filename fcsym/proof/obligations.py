@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fcsym.deriving.contribution import branch_name, increment_of, piece_conditions
-from fcsym.deriving.differentiate import adjoint_of, slope_of
-from fcsym.deriving.forward import ETA, activated, forward, pre_activation
+from fcsym.deriving.contribution import branch_name, piece_conditions
+from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.language.algebra import Definition, as_expr, equal, expand, indices_of, inline, linear_part, rename
@@ -37,6 +36,15 @@ from fcsym.language.expression import (
     total,
 )
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import (
+    ETA,
+    adjoint_of,
+    frozen_activation,
+    gate_of,
+    increment_of,
+    p_of,
+    pre_activation,
+)
 
 __all__ = ["Meanings"]
 
@@ -120,7 +128,7 @@ class Meanings:
             if isinstance(equation.rhs, Apply):  # v = phi(s) with the gate held constant
                 tangent = Array("tangent", array.layer, array.axes)
                 inner = self._linear(array, tangent, weights)
-                gate = slope_of(variable)
+                gate = gate_of(variable)
                 parts.append(inline(inner, {tangent: _product_of(tangent, gate, direction)}))
                 continue
             if array.symbol == "v":  # a linear layer passes the direction on
@@ -142,7 +150,7 @@ class Meanings:
         layer = symbol.layer
         assert layer is not None and isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         depth = len(self.network.layers)
-        variable = activated(self.network, depth) if layer == depth else pre_activation(layer)
+        variable = self.network.output if layer == depth else pre_activation(layer)
         direction = Array("t", layer, variable.axes)
         claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
         return self.same(claimed, self._linear(variable, direction, weights=False))
@@ -178,7 +186,7 @@ class Meanings:
         """v' = v + dv for every array that a layer reads."""
         result: dict[Array, Definition] = {}
         for layer in range(1, len(self.network.layers)):
-            v = activated(self.network, layer)
+            v = self.network.passed_on(layer)
             indices = indices_of(v)
             result[v.primed] = (indices, v[indices] + increment_of(v)[indices])
         return result
@@ -208,12 +216,12 @@ class Meanings:
     def _identity(self, equation: Equation) -> bool:
         """y' = sum r v^c + b', wherever p v^c = w' dv."""
         assert isinstance(equation.rhs, Expr)
-        last = activated(self.network, len(self.network.layers) - 1)
-        output = activated(self.network, len(self.network.layers))
+        last = self.network.hidden[-1].v
+        output = self.network.output
         weight = Array("W", len(self.network.layers), (*output.axes, *last.axes))
         k, j = Index(output.axes[0], "k"), Index(last.axes[0], "j")
-        vc, dv = Array("vc", None, last.axes), increment_of(last)
-        p = Array("p", None, weight.axes)
+        vc, dv = frozen_activation(last), increment_of(last)
+        p = p_of(weight)
         rhs = inline(equation.rhs, self._own("r"))
         rhs = inline(rhs, {p: ((k, j), weight.primed[k, j] * dv[j] / vc[j])})
         # expand first, so that v^c cancels, and only then say what it is
@@ -253,8 +261,8 @@ class Meanings:
 
     def unit(self, equation: Equation) -> tuple[Activation, Array]:
         """The activation and the pre-activation that a case table is about."""
-        layer = equation.array.axes[-1].layer
-        return self.network.layers[layer - 1].activation, pre_activation(layer)
+        unit = self.network.units[equation.array.axes[-1]]
+        return unit.activation, unit.s
 
     def case_holds(self, equation: Equation, branch: Branch) -> bool | None:
         """Whether the branch's value means what the left-hand side does on its pieces."""
@@ -303,7 +311,7 @@ class Meanings:
         assert isinstance(equation.lhs, Ref)
         k, j = equation.lhs.indices
         weight = Array("W", len(self.network.layers), (k.axis, j.axis)).primed
-        dv = increment_of(activated(self.network, len(self.network.layers) - 1))
+        dv = increment_of(self.network.hidden[-1].v)
         return self.same(value * Array("vc", None, (j.axis,))[j], weight[k, j] * dv[j])
 
     def _integral(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
@@ -313,7 +321,7 @@ class Meanings:
         depth = len(self.network.layers)
         old = Array("W", depth, (k.axis, j.axis))
         new, vc = old.primed, Array("vc", None, (j.axis,))
-        error = adjoint_of(activated(self.network, depth))
+        error = adjoint_of(self.network.output)
         indices = indices_of(new)
         if not self.same(inline(value, {new: (indices, old[indices])}), ZERO):
             return False
@@ -323,7 +331,7 @@ class Meanings:
         clear = power(vc[j], 2)  # no quotient is left, so that v^c can be replaced by phi(s)
         left = mul(-1, ETA[()], error[k], vc[j], slope, clear)
         right = mul(new[k, j], change, vc[j])
-        gate = slope_of(s.array)
+        gate = gate_of(s.array)
         phi, _ = self.unit(equation)
         slope_before = phi.gate_on(pieces[0])
 
@@ -337,7 +345,7 @@ class Meanings:
             side = inline(side, {old.primed: self.updated(old)})
             if slope_before is not None:
                 side = inline(side, {gate: (indices_of(gate), Number(slope_before))})
-            return inline(side, {activated(self.network, depth - 1): ((j,), before)})
+            return inline(side, {self.network.hidden[-1].v: ((j,), before)})
 
         return self.same(opened(left), opened(right))
 

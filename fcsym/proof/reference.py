@@ -12,11 +12,12 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
-from fcsym.deriving.forward import activated, forward
+from fcsym.deriving.forward import forward
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Apply, Array
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA, frozen_activation
 from fcsym.proof.numbers import Dual
 
 __all__ = ["Gates", "plus", "reference"]
@@ -48,7 +49,7 @@ def reference(
     """
     sizes = network.sizes
     equations = {equation.array: equation for equation in forward(network)}
-    output = activated(network, len(network.layers))
+    output = network.output
     known: dict[Element, Any] = {}
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
@@ -65,8 +66,8 @@ def reference(
     for position in positions(output, sizes):
         known[Array("yg", None, output.axes), position] = outside(Array("yg", None, output.axes), position)
 
-    eta = leaf(Array("eta", None, ()), ())
-    known[Array("eta", None, ()), ()] = eta
+    eta = leaf(ETA, ())
+    known[ETA, ()] = eta
     updated: dict[Element, Any] = {}
     for layer in range(len(network.layers), 0, -1):
         through = {element: value for element, value in updated.items()} if order == "sequential" else {}
@@ -90,7 +91,7 @@ def reference(
 
 
 def _axes(network: Network, layer: int) -> Any:
-    return activated(network, layer).axes
+    return network.passed_on(layer).axes
 
 
 def _no_cases(*_: Any) -> Any:
@@ -147,22 +148,22 @@ def _after(
         known[array.primed, position] = value
         known[Array(f"d{array.symbol}", array.layer, array.axes), position] = value - known[array, position]
     if len(network.layers) > 1:
-        last = activated(network, len(network.layers) - 1)
+        last = network.hidden[-1].v
         for position in positions(last, network.sizes):
-            known[Array("vc", None, last.axes), position] = known[last, position]
+            known[frozen_activation(last), position] = known[last, position]
 
 
 def _parts(network: Network, order: Order, known: dict[Element, Any], number: Callable[[Fraction], Any]) -> None:
     """The sums that the contribution gives names to, computed from what they stand for."""
     sizes, depth = network.sizes, len(network.layers)
     for layer in range(depth):
-        source = activated(network, layer)
+        source = network.passed_on(layer)
         squares = [known[source, at] * known[source, at] for at in positions(source, sizes)]
         one = [number(Fraction(1))] if network.layers[layer].bias else []
         known[Array("a", layer, ()), ()] = plus(squares + one)
     if depth < 2:
         return
-    output, hidden = activated(network, depth), activated(network, depth - 1)
+    output, hidden = network.output, network.hidden[-1].v
     weight = Array("W", depth, (*output.axes, *hidden.axes))
     through = weight.primed if order == "sequential" else weight
     errors = [known[Array("delta", depth, output.axes), at] for at in positions(output, sizes)]
@@ -171,7 +172,7 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
         known[Array("rho", None, weight.axes), (k, j)] = plus([number(Fraction(0)), *others])
     if depth < 3:
         return
-    below = activated(network, depth - 2)
+    below = network.passed_on(depth - 2)
     changes = {at: known[Array(f"d{below.symbol}", below.layer, below.axes), at] for at in positions(below, sizes)}
     lower = Array("W", depth - 1, (*hidden.axes, *below.axes))
     for (j,) in positions(hidden, sizes):

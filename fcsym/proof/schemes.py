@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import z3
 
-from fcsym.deriving.forward import activated, pre_activation
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smt
 from fcsym.language.algebra import Definition, as_expr, contract, expand, indices_of, inline
@@ -26,7 +25,6 @@ from fcsym.language.expression import (
     ZERO,
     Apply,
     Array,
-    Axis,
     Expr,
     Extreme,
     Number,
@@ -39,6 +37,7 @@ from fcsym.language.expression import (
 )
 from fcsym.language.findings import Counterexample, Finding, Proof
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.networks.symbols import PROBE, STORED, frozen_activation, frozen_copy, pre_activation
 from fcsym.proof import proved
 from fcsym.proof.numbers import PRIME, Residue
 from fcsym.proof.pieces import Pieces
@@ -74,7 +73,7 @@ def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Pro
 def _misplaced(part: PartRecord) -> list[Finding]:
     """What a function returns has its place: a kernel goes by position, whatever the names are."""
     scheme = part.scheme
-    output = activated(scheme.network, len(scheme.network.layers))
+    output = scheme.network.output
     wanted = {
         "init": scheme.state, "expand": scheme.network.parameters, "output": (output,),
         "step": tuple(a.primed if a.primed in part.results else a for a in scheme.state),
@@ -248,7 +247,7 @@ class _Index:
 
     def starts_empty(self, array: Array) -> bool:
         """Whether an array has no entries before the first step, so that `init` says nothing of it."""
-        return any(axis.kind == "stored" for axis in array.axes)
+        return any(axis.open for axis in array.axes)
 
     def is_defined_so(self, part: PartRecord, equation: Equation) -> bool:
         """Whether an equation is the scheme's definition of its left-hand side; in `init`, at the first weights."""
@@ -282,7 +281,7 @@ class _Index:
     def case_holds(self, part: PartRecord, equation: Equation, branch: Branch) -> bool | None:
         """The same for one row; where its condition says that |x|^2 is 0, x is."""
         assert branch.value is not None
-        x, zero = activated(self.scheme.network, 0), dict[Array, Definition]()
+        x, zero = self.scheme.network.input, dict[Array, Definition]()
         if self.pieces is not None:  # a row may be about the units of one piece
             zero = {e: (indices_of(e), Number(n)) for e, n in self.pieces.indicators_where(branch.when).items()}
         for condition in branch.when:
@@ -348,13 +347,13 @@ class _Index:
     def _before_the_first(self) -> dict[Array, Definition]:
         """Nothing has moved: W_c is W, v^c is v, u is 0, and nothing is stored."""
         network = self.scheme.network
-        shift = {Array(f"{a.symbol}c", a.layer, a.axes): (indices_of(a), a[indices_of(a)]) for a in network.parameters}
+        shift = {frozen_copy(a): (indices_of(a), a[indices_of(a)]) for a in network.parameters}
         for layer in range(1, self.depth):
-            v = activated(network, layer)
+            v = network.passed_on(layer)
             shift[Array("vc", layer, v.axes)] = indices_of(v), v[indices_of(v)]
             if layer == self.depth - 1:
-                shift[Array("vc", None, v.axes)] = indices_of(v), v[indices_of(v)]
-        s = pre_activation(1) if self.depth > 1 else activated(network, 1)
+                shift[frozen_activation(v)] = indices_of(v), v[indices_of(v)]
+        s = pre_activation(1) if self.depth > 1 else network.passed_on(1)
         shift[Array("sc", 1, s.axes)] = indices_of(s), s[indices_of(s)]
         resting = [after.unprimed for after in self.scheme.moving]
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
@@ -523,12 +522,12 @@ class _Run:
         self.stored = list(dict.fromkeys(map(tuple, self.inputs)))
         self.sizes = {
             **network.sizes,
-            Axis(0, "probe"): network.inputs,
-            Axis(-1, "stored"): len(self.stored),
+            PROBE: network.inputs,
+            STORED: len(self.stored),
         }
         self.eta = abs(_small(source)) / 4 or Fraction(1, 4)
         self.errors = [[_small(source) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
-        z = Array("z", None, activated(network, 0).axes)
+        z = Array("z", None, network.input.axes)
         self.other: dict[Element, Any] = {(z, (i,)): self._draw(z, (i,)) for i in range(network.inputs)}
         constants = self.scheme.constants_for(network.inputs)
         self.frozen: dict[Element, Any] = {}
@@ -615,7 +614,7 @@ class _Run:
 
     def _truth(self, n: int) -> dict[Element, Any]:
         """Backpropagation at step n, which knows nothing of schemes."""
-        x = activated(self.network, 0)
+        x = self.network.input
 
         def leaf(array: Array, position: tuple[int, ...]) -> Any:
             if array == x:
@@ -653,8 +652,8 @@ class _Run:
 
     def _defined(self) -> dict[Element, Any]:
         """What no step changes, from the first weights on, by the scheme's definitions."""
-        x = activated(self.network, 0)
-        known = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
+        x = self.network.input
+        known = {(frozen_copy(a), p): value for (a, p), value in self.start.items()}
         known |= {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[0])}
         equations = {e.array: e for e in self.scheme.frozen}
         instance = Instance(equations, self.sizes, _missing, self._field, known)
@@ -666,8 +665,8 @@ class _Run:
         return result
 
     def _expand(self, state: Mapping[Element, Any]) -> None:
-        frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
-        x = activated(self.network, 0)
+        frozen = {(frozen_copy(a), p): value for (a, p), value in self.start.items()}
+        x = self.network.input
         given: dict[Element, Any] = {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[0])}
         self._evaluate("expand", {**frozen, **state, **given}, self.weights, _STEPS)
 
@@ -728,7 +727,7 @@ class _Run:
         shared = part in ("init", "step")  # there the state is named as it is after them
         made = next(p for p in self.scheme.parts if p.name == part).equations
         equations = {e.array.unprimed if shared else e.array: e for e in made if e.defines}
-        frozen = {(Array(f"{a.symbol}c", a.layer, a.axes), p): value for (a, p), value in self.start.items()}
+        frozen = {(frozen_copy(a), p): value for (a, p), value in self.start.items()}
         known = {**self.fixed, **frozen, **self.frozen, **values}
         for meaning in self.scheme.meanings:
             arrays = (meaning.array, *meaning.operands)

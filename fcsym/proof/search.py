@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from fcsym.deriving.forward import activated
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Equation, Order, Rule
 from fcsym.language.expression import Array, Expr, Ref
@@ -67,7 +66,7 @@ def in_network(
         errors = [_small(source) for _ in range(small.widths[-1])]
         truth = reference(small, order, leaf, errors.__getitem__, gates, Fraction)
         instance = Instance(own, small.sizes, lambda a, p, t=truth: t[a, p], exact_field())  # type: ignore[misc]
-        target = equation.array if equation.defines else activated(small, len(small.layers)).primed
+        target = equation.array if equation.defines else small.passed_on(len(small.layers)).primed
         if (target, next(iter(positions(target, small.sizes)))) not in truth:
             return None
         for position in positions(target, small.sizes):
@@ -84,7 +83,7 @@ def in_network(
 
 
 def _yg(network: Network) -> Array:
-    return Array("yg", None, activated(network, len(network.layers)).axes)
+    return Array("yg", None, network.output.axes)
 
 
 def _name(array: Array, position: tuple[int, ...]) -> str:
@@ -104,7 +103,7 @@ class _Unit:
 
 def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers that satisfy a row's conditions and lie on other pieces than its name says; pieces count from 1."""
-    phi = network.layers[equation.array.axes[-1].layer - 1].activation
+    phi = network.units[equation.array.axes[-1]].activation
     names = [piece.name for piece in phi.pieces]
     words = branch.name.split(" at ")[0].split(",")[0].split(" -> ")
     if not all(word in names for word in words):
@@ -126,8 +125,7 @@ def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexa
 
 def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers for one unit that satisfy a row's conditions and at which its value is wrong."""
-    layer = equation.array.axes[-1].layer
-    phi = network.layers[layer - 1].activation
+    phi = network.units[equation.array.axes[-1]].activation
     for seed in range(_TRIES * 5):
         source = random.Random(seed)
         s, ds = _small(source), _small(source)

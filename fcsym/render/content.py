@@ -350,7 +350,7 @@ def _state(document: Shown, invariants: Sequence[Step]) -> tuple[Carried, ...]:
     numbers = {step.equation: step.number for step in invariants}
 
     def shape(array: Array) -> str:
-        lengths = (sizes[Axis(axis.layer)] if axis.layer >= 0 else "m" for axis in array.axes)
+        lengths = ("m" if axis.open else sizes[axis] for axis in array.axes)
         return " × ".join(map(str, lengths)) or "1"
 
     return tuple(
@@ -518,7 +518,7 @@ def _remark(document: Shown) -> str:
     matrices = [theta for theta in network.parameters if len(theta.axes) == 2]
     carried = sorted(
         {
-            e.array.symbol
+            e.name
             for d in document.lists
             for e in d.equations
             if e.defines and e.array.layer is None and any(e.array.axes == theta.axes for theta in matrices)

@@ -23,6 +23,7 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     Total,
     Written,
     mul,
@@ -161,7 +162,7 @@ def width(node: Expr) -> float:
             return wide
         case Ref(array, indices):
             upper = (2.5 if array.layer is not None else 0) + (0.5 if array.after else 0)
-            base = 2.0 if array.symbol in ("ds", "dv", "dy") else 1.2
+            base = 2.0 if array.role is Role.INCREMENT else 1.2
             return base + max(upper, 0.7 * len(indices))
         case Add(terms):
             return sum(width(term) + 2.5 for term in terms)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fcsym.deriving.forward import ETA, activated
 from fcsym.deriving.record import Record
+from fcsym.networks.symbols import ETA
 from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, target_of
 
 __all__ = ["build"]
@@ -12,7 +12,7 @@ __all__ = ["build"]
 def build(base: Record) -> SchemeRecord:
     """W' = W - eta dE/dW for every layer (eq. 13-14)."""
     network, state = base.network, base.network.parameters
-    x, y = activated(network, 0), activated(network, len(network.layers))
+    x, y = network.input, network.output
     after = tuple(theta.primed for theta in state)
     given = (*state, x, target_of(network), ETA)
     return SchemeRecord(

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from fcsym.deriving.differentiate import adjoint_of
-from fcsym.deriving.forward import ETA, activated
 from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import Array, Axis, Index, mul, total
+from fcsym.language.expression import Array, Index, mul, total
+from fcsym.networks.symbols import ETA, PROBE, adjoint_of, units
 from fcsym.schemes.record import (
-    PROBE,
     Matrix,
     Routine,
     SchemeRecord,
@@ -49,14 +47,14 @@ def probes(inputs: int) -> tuple[Matrix, Matrix]:
 def build(base: Record) -> SchemeRecord:
     """Z = W1 B, trained in place of W1."""
     network = base.network
-    s, x, y = first_pre_activation(network), activated(network, 0), activated(network, len(network.layers))
-    j, i, m = Index(s.axes[0], "j"), Index(Axis(0), "i"), Index(PROBE, "m")
+    s, x, y = first_pre_activation(network), network.input, network.output
+    j, i, m = Index(s.axes[0], "j"), Index(units(0), "i"), Index(PROBE, "m")
     matrix = network.parameters[0]
-    bias = tuple(theta for theta in network.parameters if theta.layer == 1 and theta != matrix)
+    bias = tuple(theta for theta in network.parameters if theta.axes == s.axes)
     z, b, inverse = (
         Array("Z", 1, (*s.axes, PROBE)),
-        Array("B", None, (Axis(0), PROBE)),
-        Array("Bi", None, (PROBE, Axis(0))),
+        Array("B", None, (units(0), PROBE)),
+        Array("Bi", None, (PROBE, units(0))),
     )
     q, t = Array("q", None, (PROBE,)), Array("t", None, (PROBE,))
     rhs = total(m, z[j, m] * q[m])

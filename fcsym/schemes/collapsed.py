@@ -17,14 +17,22 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from fcsym.deriving.differentiate import adjoint_of, slope_of
-from fcsym.deriving.forward import ETA, activated
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError, GateEvent
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import (
+    ETA,
+    activation,
+    adjoint_of,
+    frozen_copy,
+    frozen_pre_activation,
+    gate_of,
+    input_array,
+    norm,
+)
 from fcsym.schemes.record import (
     Refusal,
     Routine,
@@ -165,7 +173,7 @@ class _Piece:
         return self["A"], self["B"], self["C"], self["D"]
 
 
-_NORM = Array("a", 0, ())[()]
+_NORM = norm(input_array())[()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,7 @@ class _Layer:
     def of(cls, base: Record) -> _Layer:
         """What a derivation of one step gives."""
         shared, phi = SingleInput.of(base), base.network.layers[0].activation
-        y, units = activated(base.network, 2), shared.s.axes
+        y, units = base.network.passed_on(2), shared.s.axes
         j, k = Index(units[0], "j"), Index(y.axes[0], "k")
         sides: tuple[tuple[Literal[">", "<=", "!="], ...], ...] = (("<=", "!="), (">",)) if phi.kinks else ((),)
         live = [n for n, piece in enumerate(phi.pieces) if piece.slope]
@@ -199,10 +207,11 @@ class _Layer:
             )
             for n in live
         )  # fmt: skip
-        fixed = frozen_weights(base.network, 2)[0]
+        fixed = frozen_copy(base.network.read_out)
         return cls(
-            shared, pieces, j, k, y[k], shared.upper[0][k, j], fixed[k, j], shared.s[j], Array("sc", 1, units)[j],
-            Array("wc", None, units)[j], phi.kink_slopes[0] if phi.kinks else Fraction(0),
+            shared, pieces, j, k, y[k], shared.upper[0][k, j], fixed[k, j], shared.s[j],
+            frozen_pre_activation(shared.s)[j], Array("wc", None, units)[j],
+            phi.kink_slopes[0] if phi.kinks else Fraction(0),
         )  # fmt: skip
 
     def unit(self, piece: _Piece, symbol: str) -> Ref:
@@ -229,10 +238,10 @@ class _Layer:
             if piece.when:
                 equations += self._extremes(piece, s[j])
             if resting:
-                values = dict(zip(("A", "B", "C", "D"), (ONE, ZERO, ZERO, ONE), strict=True))
+                values = (ONE, ZERO, ZERO, ONE)  # A, B, C, D
                 equations += [
-                    Equation(array[()], values[array.symbol], Rule.STATE, "Nothing has moved yet.")
-                    for array in piece.moving
+                    Equation(array[()], value, Rule.STATE, "Nothing has moved yet.")
+                    for array, value in zip(piece.moving, values, strict=True)
                 ]
         return tuple(equations)
 
@@ -334,8 +343,8 @@ class _Layer:
         slope = add(*(mul(piece.slope, self._on(piece)) for piece in self.pieces))
         because = "Every unit is on the piece that it had at init."
         return (
-            Equation(slope_of(self.s.array)[self.j], slope, Rule.INVARIANT, because),
-            Equation(Array("v", 1, self.s.array.axes)[self.j], slope * self.s, Rule.INVARIANT, because),
+            Equation(gate_of(self.s.array)[self.j], slope, Rule.INVARIANT, because),
+            Equation(activation(1)[self.j], slope * self.s, Rule.INVARIANT, because),
         )
 
     # ------------------------------------------------------------------------------------------------- every step

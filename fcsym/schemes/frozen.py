@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fcsym.deriving.contribution import increment_of
-from fcsym.deriving.forward import activated
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
+from fcsym.networks.symbols import bias, frozen_activation, increment_of
 from fcsym.schemes.record import SingleInput
 
 __all__ = ["Frozen"]
@@ -40,8 +39,8 @@ class Frozen:
                 f"{name} needs a hidden layer to freeze, and {network} has none: choose another scheme."
             )
         shared = SingleInput.of(base)
-        hidden, y = activated(network, depth - 1), activated(network, depth)
-        w = Array("W", depth, (*y.axes, *hidden.axes))
+        hidden, y = network.hidden[-1].v, network.output
+        w = network.read_out
         return cls(
             base,
             shared,
@@ -51,7 +50,7 @@ class Frozen:
             w,
             hidden,
             increment_of(hidden),
-            Array("vc", None, hidden.axes),
+            frozen_activation(hidden),
             y,
             tuple(theta for theta in shared.upper if theta != w),
         )
@@ -72,7 +71,7 @@ class Frozen:
         """The step's equations, with the output as the sum of what the frozen units give."""
         rhs = total(self.j, share)
         if self.base.network.layers[-1].bias:
-            rhs = rhs + Array("b", self.depth, self.y.axes)[self.k]
+            rhs = rhs + bias(self.depth)[self.k]
         output = Equation(
             self.y[self.k],
             rhs,

@@ -6,13 +6,11 @@ C_m'  = C_m - eta delta1        for the m whose input this step is about
 
 from __future__ import annotations
 
-from fcsym.deriving.differentiate import adjoint_of
-from fcsym.deriving.forward import ETA, activated
 from fcsym.deriving.record import Record
 from fcsym.language.equation import Condition, Equation, Rule
-from fcsym.language.expression import ONE, ZERO, Array, Axis, Index, mul, power, total
+from fcsym.language.expression import ONE, ZERO, Array, Index, mul, power, total
+from fcsym.networks.symbols import ETA, STORED, adjoint_of, units
 from fcsym.schemes.record import (
-    STORED,
     Routine,
     SchemeRecord,
     Words,
@@ -30,16 +28,16 @@ __all__ = ["build"]
 def build(base: Record) -> SchemeRecord:
     """W1 = W1_c + sum_m C_m x_m^T, never formed."""
     network = base.network
-    s, x, y = first_pre_activation(network), activated(network, 0), activated(network, len(network.layers))
-    j, i, m = Index(s.axes[0], "j"), Index(Axis(0), "i"), Index(STORED, "m")
+    s, x, y = first_pre_activation(network), network.input, network.output
+    j, i, m = Index(s.axes[0], "j"), Index(units(0), "i"), Index(STORED, "m")
     matrix = network.parameters[0]
     fixed, inputs, coefficient = (
         frozen_weights(network)[0],
-        Array("X", None, (STORED, Axis(0))),
+        Array("X", None, (STORED, units(0))),
         Array("C", None, (STORED, *s.axes)),
     )
     kernel, distance, q = Array("K", None, (STORED,)), Array("dist", None, (STORED,)), Array("q", None, (STORED,))
-    bias = tuple(theta for theta in network.parameters if theta.layer == 1 and theta != matrix)
+    bias = tuple(theta for theta in network.parameters if theta.axes == s.axes)
     rhs = total(i, fixed[j, i] * x[i]) + total(m, coefficient[m, j] * kernel[m])
     if bias:
         rhs = rhs + bias[0][j]

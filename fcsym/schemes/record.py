@@ -13,8 +13,6 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from fcsym.deriving.differentiate import adjoint_of
-from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
 from fcsym.errors import FcsymError, UndefinedContribution
@@ -22,12 +20,11 @@ from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
 
 __all__ = [
     "KEY",
     "PARTS",
-    "PROBE",
-    "STORED",
     "Matrix",
     "PartRecord",
     "Refusal",
@@ -44,11 +41,8 @@ __all__ = [
     "without_first_matrix",
 ]
 
-PROBE, STORED = Axis(0, "probe"), Axis(-1, "stored")
-"""The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
-
 KEY = Array("key", None, ())
-_MULTIPLIER = Array("h", None, (Axis(0),))
+_MULTIPLIER = Array("h", None, (units(0),))
 
 PARTS = ("init", "step", "output", "expand")
 _ABOUT = {
@@ -303,13 +297,19 @@ def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[
 
 
 def first_pre_activation(network: Network) -> Array:
-    """s of layer 1, which is the output where there is no hidden layer."""
-    return pre_activation(1) if len(network.layers) > 1 else activated(network, 1)
+    """The pre-activation that reads the input, which is the output where there is no hidden layer."""
+    return network.hidden[0].s if network.hidden else network.output
 
 
-def frozen_weights(network: Network, layer: int = 1) -> tuple[Array, ...]:
-    """The weights (and bias) of a layer as `init` was given them: Wc1, bc1."""
-    return tuple(Array(f"{theta.symbol}c", layer, theta.axes) for theta in network.parameters if theta.layer == layer)
+def first_layer(network: Network) -> tuple[Array, ...]:
+    """The weights (and bias) of the layer that reads the input: W1, b1."""
+    units_of = first_pre_activation(network).axes[0]
+    return tuple(theta for theta in network.parameters if theta.axes[0] == units_of)
+
+
+def frozen_weights(network: Network) -> tuple[Array, ...]:
+    """The same as `init` was given them: Wc1, bc1."""
+    return tuple(map(frozen_copy, first_layer(network)))
 
 
 def without_first_matrix(network: Network) -> tuple[Array, ...]:
@@ -319,7 +319,7 @@ def without_first_matrix(network: Network) -> tuple[Array, ...]:
 
 def target_of(network: Network) -> Array:
     """y_g, with the axes of the output."""
-    return Array("yg", None, activated(network, len(network.layers)).axes)
+    return network.target
 
 
 def single_input_words(summary: str) -> Words:
@@ -341,18 +341,18 @@ class SingleInput:
     def of(cls, base: Record) -> SingleInput:
         """What a derivation of one step gives."""
         network = base.network
-        upper = tuple(theta for theta in network.parameters if theta.layer != 1)
+        upper = tuple(theta for theta in network.parameters if theta not in first_layer(network))
         return cls(base, first_pre_activation(network), upper, target_of(network), ETA)
 
     @property
     def x(self) -> Array:
         """The input."""
-        return activated(self.base.network, 0)
+        return self.base.network.input
 
     @property
     def input_facts(self) -> tuple[Array, ...]:
         """a = |x|^2 (+ 1), and the key that tells this input from others."""
-        return Array("a", 0, ()), KEY
+        return norm(self.x), KEY
 
     @property
     def init_given(self) -> tuple[Array, ...]:
@@ -368,9 +368,9 @@ class SingleInput:
     def meanings(self) -> tuple[Equation, ...]:
         """W1 = W1_c + u x^T for some u: every step moved the first layer along the input."""
         network = self.base.network
-        j, i = Index(self.s.axes[0], "j"), Index(Axis(0), "i")
+        j, i = Index(self.s.axes[0], "j"), Index(units(0), "i")
         result = []
-        for theta, old in zip((t for t in network.parameters if t.layer == 1), frozen_weights(network), strict=True):
+        for theta, old in zip(first_layer(network), frozen_weights(network), strict=True):
             indices = (j, i) if len(theta.axes) == 2 else (j,)
             along = self.x[i] if len(theta.axes) == 2 else ONE
             result.append(
@@ -400,7 +400,7 @@ class SingleInput:
     def start(self, wanted: tuple[Array, ...]) -> tuple[Equation, ...]:
         """What `init` computes: the quantities wanted, and the facts of the input."""
         norm, key = self.input_facts
-        i = Index(Axis(0), "i")
+        i = Index(units(0), "i")
         told = Equation(
             key[()],
             total(i, _MULTIPLIER[i] * self.x[i]),
@@ -419,24 +419,24 @@ class SingleInput:
 def expansion(network: Network) -> tuple[Equation, ...]:
     """W1 = W1_c + (s1 - s1_c) x / |x|^2, and the same with 1 for the bias (claim v)."""
     s = first_pre_activation(network)
-    frozen = frozen_weights(network)
-    j, i = Index(s.axes[0], "j"), Index(Axis(0), "i")
-    x, a = activated(network, 0), Array("a", 0, ())[()]
-    start = Array("sc", 1, s.axes)
-    rhs = total(i, frozen[0][j, i] * x[i])
-    if len(frozen) > 1:
-        rhs = rhs + frozen[1][j]
+    held = frozen_weights(network)
+    j, i = Index(s.axes[0], "j"), Index(units(0), "i")
+    x, a = network.input, norm(network.input)[()]
+    start = frozen_pre_activation(s)
+    rhs = total(i, held[0][j, i] * x[i])
+    if len(held) > 1:
+        rhs = rhs + held[1][j]
     equations = [
         Equation(
             start[j], rhs, Rule.DEFINITION, f"This is `{s.name}` under the weights that `init` was given.", (), "eq. 9"
         )
     ]
-    for theta, old in zip((t for t in network.parameters if t.layer == 1), frozen, strict=True):
+    for theta, old in zip(first_layer(network), held, strict=True):
         indices = (j, i) if len(theta.axes) == 2 else (j,)
         along = x[i] if len(theta.axes) == 2 else ONE
         moved: Expr | Cases = old[indices] + (s[j] - start[j]) * along / a
         because = f"Every step moved `{theta.name}` along the input, so what `{s.name}` moved by gives it back"
-        if len(frozen) == 1:  # with a bias, a is at least 1
+        if len(held) == 1:  # with a bias, a is at least 1
             because += "; where the input is 0, nothing moved"
             moved = branches(("a != 0", (Condition(a, "!="),), moved), ("a = 0", (Condition(a, "="),), old[indices]))
         equations.append(Equation(theta[indices], moved, Rule.EXPANSION, f"{because}.", (start.name,), "claim v"))

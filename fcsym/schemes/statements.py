@@ -6,16 +6,26 @@ read, not run.
 
 from __future__ import annotations
 
-from fcsym.deriving.contribution import increment_of
-from fcsym.deriving.differentiate import adjoint_of
-from fcsym.deriving.forward import ETA, activated, pre_activation
+from dataclasses import replace
+
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
-from fcsym.language.expression import ZERO, Apply, Array, Axis, Expr, Index, total
+from fcsym.language.expression import ZERO, Apply, Array, Expr, Index, total
 from fcsym.networks.network import Network
-from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, target_of
+from fcsym.networks.symbols import (
+    ETA,
+    adjoint_of,
+    bias,
+    frozen_activation,
+    increment_of,
+    norm,
+    p_of,
+    pre_activation,
+    units,
+)
+from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, target_of
 
 __all__ = ["collapse", "next_input"]
 
@@ -41,15 +51,15 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     depth = len(network.layers)
     if depth < 2:
         raise ArgumentError(f"{network} has one layer already: collapse needs a hidden layer.")
-    x, y = activated(network, 0), activated(network, depth)
-    frozen = [Array("vc", n, activated(network, n).axes) for n in range(1, depth)]
+    x, y = network.input, network.output
+    frozen = [replace(frozen_activation(network.passed_on(n)), layer=n) for n in range(1, depth)]
     state = (*network.parameters, *frozen)
-    hidden = [activated(network, n) for n in range(1, depth)]
+    hidden = [network.passed_on(n) for n in range(1, depth)]
     start = []
     for vc, v in zip(frozen, hidden, strict=True):
         j = Index(v.axes[0], "j")
-        start.append(Equation(vc[j], v[j], Rule.DEFINITION, f"Layer {v.layer} is frozen here.", (), "eq. 4, 21"))
-    output: list[Equation] = [base.by_name["s1"], base.by_name["v1"]]
+        start.append(Equation(vc[j], v[j], Rule.DEFINITION, f"`{v.name}` is frozen here.", (), "eq. 4, 21"))
+    output: list[Equation] = [base.by_name[network.hidden[0].s.name], base.by_name[network.hidden[0].v.name]]
     meanings = []
     for layer in range(2, depth + 1):
         made, meaning = _boundary(base, layer)
@@ -82,11 +92,11 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
 def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     """Layer `layer` on the constant input below it: its compensation, its weights, and what it computes."""
     network, last = base.network, layer == len(base.network.layers)
-    s = activated(network, layer) if last else pre_activation(layer)
-    below = activated(network, layer - 1)
+    s = network.passed_on(layer) if last else pre_activation(layer)
+    below = network.passed_on(layer - 1)
     i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
     w, p, r = (Array(symbol, layer, (*s.axes, *below.axes)) for symbol in ("W", "p", "R"))
-    vc, v = Array("vc", layer - 1, below.axes)[j], below[j]
+    vc, v = replace(frozen_activation(below), layer=layer - 1)[j], below[j]
     zero = Condition(vc, "=")
     value = w[i, j] * (v - vc) / vc
     rows = Cases(
@@ -98,7 +108,7 @@ def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     )
     rhs = total(j, r[i, j] * vc)
     if network.layers[layer - 1].bias:
-        rhs = rhs + Array("b", layer, s.axes)[i]
+        rhs = rhs + bias(layer)[i]
     left = len(network.layers) - layer + 1
     equations = [
         Equation(
@@ -123,7 +133,7 @@ def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
         ),
     ]
     if not last:
-        equations.append(base.by_name[activated(network, layer).name])
+        equations.append(base.by_name[network.passed_on(layer).name])
     meaning = Equation(
         p[i, j], value, Rule.INVARIANT, f"The direct formula at layer {layer}, wherever `v^c` is not 0.", (), "eq. 22"
     )
@@ -138,18 +148,17 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
     """
     base = one_step(network, order, slope_at_kink)
     depth = len(network.layers)
-    s = activated(network, 1) if depth == 1 else pre_activation(1)
-    x, z = activated(network, 0), Array("z", None, (Axis(0),))
-    j, i = Index(s.axes[0], "j"), Index(Axis(0), "i")
-    matrix, bias = network.parameters[0], network.layers[0].bias
-    shift = Array("b", 1, s.axes)
+    s = first_pre_activation(network)
+    x, z = network.input, Array("z", None, (units(0),))
+    j, i = Index(s.axes[0], "j"), Index(units(0), "i")
+    matrix, shift, shifted = network.parameters[0], bias(1), network.layers[0].bias
     seen, moved = Array("sz", None, s.axes), Array("dsz", None, s.axes)
     inner, ratio = Array("Kz", None, ()), Array("c", None, s.axes)
-    norm, change, delta = Array("a", 0, ())[()], increment_of(s), adjoint_of(s)
+    squared, change, delta = norm(x)[()], increment_of(s), adjoint_of(s)
 
     def response(weights: Array, constant: Array) -> Expr:
         value = total(i, weights[j, i] * z[i])
-        return value + constant[j] if bias else value
+        return value + constant[j] if shifted else value
 
     overlap = total(i, x[i] * z[i])
     equations = [
@@ -163,7 +172,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
         ),
         Equation(
             inner[()],
-            overlap + 1 if bias else overlap,
+            overlap + 1 if shifted else overlap,
             Rule.DEFINITION,
             "How much the two inputs have in common.",
             (),
@@ -172,7 +181,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
         Equation(ratio[j], -ETA[()] * delta[j], Rule.STATE, "What the step adds per unit of overlap.", (), "eq. 18"),
         Equation(
             change[j],
-            ratio[j] * norm,
+            ratio[j] * squared,
             Rule.IDENTITY,
             "The step's own input overlaps with itself: where it is not 0, `c = (s' - s)/|x|^2`, as the paper has it.",
             (),
@@ -227,8 +236,8 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
             "step": Routine(given, cut(base.equations, given, after), after),
             "output": Routine(
                 (*parameters, x),
-                cut(base.equations, (*parameters, x), (activated(network, depth),)),
-                (activated(network, depth),),
+                cut(base.equations, (*parameters, x), (network.output,)),
+                (network.output,),
             ),
             "expand": Routine(parameters, (), parameters),
             "next": Routine(
@@ -248,13 +257,13 @@ def _statements(equations: list[Equation]) -> set[str]:
 def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[Equation]]:
     """(w' + p + p@) v^c@ = w' v@  =>  p@ = w' (v@ - v^c@)/v^c@ - p, where v^c@ is not 0  (eq. 31)."""
     network = base.network
-    phi, hidden, y = network.layers[0].activation, activated(network, 1), activated(network, 2)
+    phi, hidden, y = network.layers[0].activation, network.passed_on(1), network.passed_on(2)
     k, j = Index(y.axes[0], "k"), Index(hidden.axes[0], "j")
-    w = Array("W", 2, (*y.axes, *hidden.axes)).primed
+    w = network.read_out.primed
     frozen, value, p, more = (
         Array("vzc", None, hidden.axes),
         Array("vz", None, hidden.axes),
-        Array("p", None, w.axes),
+        p_of(w),
         Array("pz", None, w.axes),
     )
     zero, none = Condition(frozen[j], "="), _none(network, 1)
@@ -289,7 +298,7 @@ def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[
         ),
     ]
     answer = Array("yz", None, y.axes)
-    shift = Array("b", 2, y.axes).primed[k] if network.layers[1].bias else ZERO
+    shift = bias(2).primed[k] if network.layers[1].bias else ZERO
     equations.append(
         Equation(
             answer[k],

@@ -5,7 +5,6 @@ s1' = s1 - eta delta1 |x|^2        exact for one input, any depth, either order
 
 from __future__ import annotations
 
-from fcsym.deriving.forward import activated
 from fcsym.deriving.record import Record
 from fcsym.schemes.record import Routine, SchemeRecord, SingleInput, cut, single_input_words
 
@@ -15,7 +14,7 @@ __all__ = ["build"]
 def build(base: Record) -> SchemeRecord:
     """(s1, W2, ..., WL) reproduces backpropagation without W1."""
     network, shared = base.network, SingleInput.of(base)
-    y = activated(network, len(network.layers))
+    y = network.output
     state = (shared.s, *shared.upper, *shared.input_facts)
     after = tuple(array.primed for array in (shared.s, *shared.upper))
     given = (*state, shared.target, shared.eta)

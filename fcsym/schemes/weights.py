@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import Array
+from fcsym.networks.symbols import effective
 from fcsym.schemes.frozen import Frozen
 from fcsym.schemes.record import Routine, SchemeRecord, cut, single_input_words
 
@@ -18,7 +18,7 @@ def build(base: Record) -> SchemeRecord:
     """r' = w' v' / v^c, with the output read off r and the frozen v^c alone."""
     frozen = Frozen.of(base, "weights")
     shared, k, j = frozen.shared, frozen.k, frozen.j
-    r = Array("r", None, frozen.w.axes)
+    r = effective(frozen.w)
     w, vc, v = frozen.w[k, j], frozen.vc[j], frozen.v[j]
     after = w.array.primed[k, j] * v.array.primed[j] / vc
     updated = Equation(

@@ -144,8 +144,11 @@ class _Writer:
     def empty(self, array: Array) -> None:
         """No rows yet, or as many free ones as the target has room for; the others' widths are those of W1."""
         rows = self.dialect.capacity or "0"
-        width = "Wc1.shape[-1]" if array.axes[-1].layer == 0 else "Wc1.shape[-2]"
-        self.lines.append(f"{array.name} = {self.dialect.zeros.format(shape=f'(*Wc1.shape[:-2], {rows}, {width})')}")
+        first = next(given for given in self.function.given if len(given.axes) == 2)
+        width = f"{first.name}.shape[{first.axes.index(array.axes[-1]) - 2}]"
+        self.lines.append(
+            f"{array.name} = {self.dialect.zeros.format(shape=f'(*{first.name}.shape[:-2], {rows}, {width})')}"
+        )
 
     def _like(self, statement: n.Define) -> str:
         """An array at hand with the axes of what is defined."""

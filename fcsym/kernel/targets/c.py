@@ -165,7 +165,7 @@ class _Writer:
         """How many numbers an array has, as C text."""
         known, text = 1, ""
         for axis in axes:
-            if axis.kind == n.STORED_KIND:
+            if axis.open:
                 text = "rows"
             else:
                 known *= self.module.sizes[axis]
@@ -200,7 +200,7 @@ class _Writer:
         (index,), (over,) = indices, reduce.over
         width, letter = self.size((index.axis,)), self._letter(over)
         self.line(f"real {own}[{width}];")
-        stored = over.axis.kind == n.STORED_KIND
+        stored = over.axis.open
         where = {index: self._letter(index)}
         self._open(indices)
         first = "(real)0.0" if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
@@ -223,7 +223,7 @@ class _Writer:
             raise CompileError("A sum over two indices at once has no C form.")
         over = reduce.over[0]
         letter, end = self._letter(over), self.size((over.axis,))
-        stored = over.axis.kind == n.STORED_KIND
+        stored = over.axis.open
         zero = "all((real)0.0)" if self.lanes else "(real)0.0"
         first = zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
         self.line(f"{self.type} {own} = {first};")

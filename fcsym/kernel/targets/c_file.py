@@ -11,6 +11,7 @@ from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.c import PRELUDE, SMOOTH, parameters_of, scalar_text, smooth_functions
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.language.expression import Array
+from fcsym.networks.symbols import frozen_copy
 
 __all__ = ["CTarget"]
 
@@ -45,7 +46,7 @@ def _about(module: n.Module, text: str) -> str:
 def _members(arrays: Iterable[Array], module: n.Module, real: str, capacity: str) -> str:
     lines = []
     for array in arrays:
-        lengths = [capacity if a.kind == n.STORED_KIND else str(module.sizes[a]) for a in array.axes]
+        lengths = [capacity if a.open else str(module.sizes[a]) for a in array.axes]
         size = " * ".join(lengths) or "1"
         note = f" /* {' x '.join(lengths)}, row by row */" if len(lengths) > 1 else ""
         lines.append(f"    {real} {array.name}[{size}];{note}\n")
@@ -131,7 +132,7 @@ typedef struct {{
 def _width(module: n.Module, symbol: str) -> int:
     if symbol == "x":
         return module.sizes[module.weights[0].axes[1]]
-    last = [array for array in module.weights if array.symbol == "W"][-1]
+    last = [array for array in module.weights if len(array.axes) == 2][-1]
     return module.sizes[last.axes[0]]
 
 
@@ -172,7 +173,7 @@ def implementation(module: n.Module, stem: str) -> str:
 def _wrapper(name: str, module: n.Module, stem: str) -> str:
     function, upper = module[name], stem.upper()
     own = {array.name for array in module.state}
-    at_init = {f"{a.symbol}c{a.layer}": a.name for a in module.weights}
+    at_init = {frozen_copy(a).name: a.name for a in module.weights}
     arguments = []
     for c_name, _ in parameters_of(function, module):
         base = c_name.removesuffix("_out")
@@ -233,10 +234,7 @@ def _work(function: n.Function, module: n.Module) -> int:
     return sum(
         1
         for s in function.statements
-        if isinstance(s, n.Define)
-        and s.name not in given
-        and len(s.indices) == 1
-        and s.indices[0].axis.kind == n.STORED_KIND
+        if isinstance(s, n.Define) and s.name not in given and len(s.indices) == 1 and s.indices[0].axis.open
     )
 
 

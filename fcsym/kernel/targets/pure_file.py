@@ -9,6 +9,7 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.arrays import Dialect, function_text
 from fcsym.kernel.targets.python_file import head, rows_text, table
+from fcsym.networks.symbols import frozen_copy
 
 __all__ = ["PureLanguage", "pure_file", "pure_source"]
 
@@ -36,7 +37,7 @@ def pure_source(module: n.Module, language: PureLanguage) -> str:
     fields = "".join(f"    {a.name}: {array}\n" for a in module.state)
     held = {a.name for a in module.state}
     given = {a.name for a in module["expand"].given} - held
-    first = [k for k, theta in enumerate(module.weights) if f"{theta.symbol}c{theta.layer}" in given]
+    first = [k for k, theta in enumerate(module.weights) if frozen_copy(theta).name in given]
     single, stored = module.single_input, module.stored
     capacity = ", capacity: int = 64" if stored else ""
     need_x = '    if x is None:\n        raise ValueError("this is a scheme for one input: give init that input")\n'

@@ -9,6 +9,7 @@ from fcsym import __version__
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.language.expression import Array
+from fcsym.networks.symbols import frozen_copy
 
 __all__ = ["equations_text", "head", "numpy_file", "rows_text", "sizes_of", "table"]
 
@@ -89,7 +90,7 @@ def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) ->
     imports = ["import math\nimport threading\n" if tiled else "import math\n" if "math." in source else ""]
     fields = "".join(f"    {array.name}: Array\n" for array in module.state)
     x = next(axis for axis in module.weights[0].axes[1:])
-    width, outputs = module.sizes[x], module.sizes[[a for a in module.weights if a.symbol == "W"][-1].axes[0]]
+    width, outputs = module.sizes[x], module.sizes[[a for a in module.weights if len(a.axes) == 2][-1].axes[0]]
     single = module.single_input
     calls = f'''
 class State(NamedTuple):
@@ -200,7 +201,7 @@ def _step_body(module: n.Module) -> str:
 def _listed(module: n.Module) -> str:
     """The weights, as `init` was given them, that `expand` takes beside the state."""
     given = {a.name for a in module["expand"].given} - {a.name for a in module.state}
-    return repr([theta.name for theta in module.weights if f"{theta.symbol}c{theta.layer}" in given]).replace("'", '"')
+    return repr([theta.name for theta in module.weights if frozen_copy(theta).name in given]).replace("'", '"')
 
 
 def _undefined(module: n.Module) -> str:

@@ -1,0 +1,138 @@
+"""The room that makes symbols: the axes and arrays of a network, by what they are. Nobody else spells their names.
+
+A symbol has a name for people (`W`, 2), which stands in text, LaTeX and code, and a role for the program.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from fcsym.language.expression import Array, Axis, Role
+
+__all__ = [
+    "ERROR",
+    "ETA",
+    "PROBE",
+    "STORED",
+    "activation",
+    "adjoint_of",
+    "bias",
+    "effective",
+    "frozen_activation",
+    "frozen_copy",
+    "gate_of",
+    "increment_of",
+    "input_array",
+    "integral_of",
+    "norm",
+    "output",
+    "p_of",
+    "pre_activation",
+    "target",
+    "units",
+    "weight",
+]
+
+PROBE, STORED = Axis("probe"), Axis("stored", open=True)
+"""The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
+
+ETA = Array("eta", None, (), role=Role.HYPER_PARAMETER)
+ERROR = Array("E", None, (), role=Role.LOSS)
+
+
+@cache
+def units(layer: int) -> Axis:
+    """The units of a layer; 0 for the inputs."""
+    return Axis(f"n_{layer}")
+
+
+def weight(layer: int) -> Array:
+    """W of a layer, (n_l, n_{l-1})."""
+    return Array("W", layer, (units(layer), units(layer - 1)), role=Role.PARAMETER)
+
+
+def bias(layer: int) -> Array:
+    """b of a layer, (n_l,)."""
+    return Array("b", layer, (units(layer),), role=Role.PARAMETER)
+
+
+def input_array() -> Array:
+    """x, (n_0,)."""
+    return Array("x", None, (units(0),), role=Role.INPUT)
+
+
+def target(layers: int) -> Array:
+    """y_g, with the axes of the output of a network of so many layers."""
+    return Array("yg", None, (units(layers),), role=Role.TARGET)
+
+
+def pre_activation(layer: int) -> Array:
+    """s of a hidden layer, (n_l,)."""
+    return Array("s", layer, (units(layer),), role=Role.PRE_ACTIVATION)
+
+
+def activation(layer: int) -> Array:
+    """v of a hidden layer, (n_l,)."""
+    return Array("v", layer, (units(layer),), role=Role.ACTIVATION)
+
+
+def output(layers: int) -> Array:
+    """y of a network of so many layers, (n_L,): the read-out, which is a pre-activation of nothing."""
+    return Array("y", None, (units(layers),), role=Role.PRE_ACTIVATION)
+
+
+def adjoint_of(array: Array) -> Array:
+    """The array that holds dE/d array; for pre-activations the paper's delta."""
+    layer = array.layer if array.layer is not None else _layer_of(array)
+    named = array.role is Role.PRE_ACTIVATION
+    return Array("delta" if named else f"adj_{array.symbol}", layer, array.axes, role=Role.ADJOINT, of=array)
+
+
+def gate_of(array: Array) -> Array:
+    """The gate: the array that holds phi'(s) for the pre-activation s."""
+    return Array("g", array.layer, array.axes, role=Role.GATE, of=array)
+
+
+def increment_of(array: Array) -> Array:
+    """The change of a quantity in one step: s => ds."""
+    return Array(f"d{array.symbol}", array.layer, array.axes, role=Role.INCREMENT, of=array)
+
+
+def norm(source: Array) -> Array:
+    """a = |v|^2, plus 1 with a bias, for what a layer reads."""
+    return Array("a", source.layer if source.layer is not None else _layer_of(source), (), role=Role.NORM, of=source)
+
+
+def frozen_copy(array: Array) -> Array:
+    """A parameter as it was at the start: W1 => Wc1."""
+    return Array(f"{array.symbol}c", array.layer, array.axes, role=Role.FROZEN, of=array)
+
+
+def frozen_pre_activation(array: Array) -> Array:
+    """s^c of the first layer: its pre-activation under the weights that a scheme was given."""
+    return Array("sc", 1, array.axes, role=Role.FROZEN, of=array)
+
+
+def p_of(matrix: Array) -> Array:
+    """p, one number for each weight of the read-out."""
+    return Array("p", None, matrix.axes)
+
+
+def integral_of(matrix: Array) -> Array:
+    """P, one number for each weight of the read-out."""
+    return Array("P", None, matrix.axes)
+
+
+def effective(matrix: Array) -> Array:
+    """r = w + p."""
+    return Array("r", None, matrix.axes)
+
+
+def frozen_activation(hidden: Array) -> Array:
+    """v^c of the last hidden layer: its activation under frozen weights."""
+    return Array("vc", None, hidden.axes, role=Role.FROZEN, of=hidden)
+
+
+def _layer_of(array: Array) -> int | None:
+    """The number in the name of the first axis of units, which counts layers in the names of what belongs to it."""
+    return int(array.axes[0].name.removeprefix("n_")) if array.axes else None
