@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,9 @@ def _may_write(path: Path, force: bool) -> None:
 # ------------------------------------------------------------------------------------------------ against autodiff
 
 _NETWORKS, _STEPS = 32, 3
+_FEWEST = 4  # of large ones, each of which compares many numbers
+_MANY = 1 << 22  # numbers of all weights together, from where on there are fewer networks
+_AT_ONCE = 1 << 19  # numbers of weights that are compared at a time: in extended precision these are 8 MiB
 _BAR = 1e-9
 
 
@@ -121,20 +125,40 @@ def _compared(
     scheme: Scheme, kernel: Any, reference: Callable[..., dict[str, _Array]], size: float
 ) -> tuple[bool, str]:
     """Whether enough networks could be trained by steps of a size, and what is wrong."""
-    network, rng = scheme.network, np.random.default_rng(0)
-    weights = []
+    rng = np.random.default_rng(0)
+    numbers = sum(prod(scheme.network.shape(array)) for array in scheme.network.parameters)
+    networks = max(_FEWEST, min(_NETWORKS, _MANY // numbers))
+    group = max(1, min(networks, _AT_ONCE // numbers))
+    trained, worst = 0, 0.0
+    for start in range(0, networks, group):
+        good, off, problem = _group(scheme, kernel, reference, size, rng, min(group, networks - start))
+        if problem:
+            return True, problem
+        trained, worst = trained + good, max(worst, off)
+    if trained < (networks + 1) // 2:
+        return False, f"only {trained} of {networks} random networks could be trained"
+    said = f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
+    return True, "" if worst <= _BAR else said
+
+
+def _group(
+    scheme: Scheme, kernel: Any, reference: Callable[..., dict[str, _Array]], size: float,
+    rng: np.random.Generator, count: int,
+) -> tuple[int, float, str]:  # fmt: skip
+    """How many of so many random networks could be trained, the largest error of these, and what is wrong."""
+    network, weights = scheme.network, []
     for array in network.parameters:
         shape = network.shape(array)
-        weights.append(rng.normal(size=(_NETWORKS, *shape)) / np.sqrt(shape[-1] if len(shape) == 2 else 4))
-    x = rng.normal(size=(_NETWORKS, network.inputs))
-    eta = np.full(_NETWORKS, size)
+        weights.append(rng.normal(size=(count, *shape)) / np.sqrt(shape[-1] if len(shape) == 2 else 4))
+    x = rng.normal(size=(count, network.inputs))
+    eta = np.full(count, size)
     state, truth = kernel.init(weights, x), list(weights)
-    good, sides = np.ones(_NETWORKS, bool), None
+    good, sides = np.ones(count, bool), None
     worst = 0.0
     for n in range(_STEPS + 1):
         if not scheme.single_input and n:
             x = rng.normal(size=x.shape)
-        goal = rng.normal(size=(_NETWORKS, network.widths[-1]))
+        goal = rng.normal(size=(count, network.widths[-1]))
         true = reference(network, scheme.order, truth, x, goal, eta)
         got = np.asarray(kernel.output(state, x))
         if (
@@ -143,25 +167,23 @@ def _compared(
             sides = np.sign(true["s1"]) if sides is None else sides
             moved = (np.sign(true["s1"]) != sides).any(axis=-1)
             if not np.isnan(got[moved]).all():
-                return True, "it gives an output after a unit has left its piece"
+                return 0, worst, "it gives an output after a unit has left its piece"
             good &= ~moved
-        if good.sum() < _NETWORKS // 2:
-            return False, f"only {good.sum()} of {_NETWORKS} random networks could be trained"
+        if good.sum() < (count + 1) // 2:
+            return int(good.sum()), worst, ""
         worst = max(worst, _distance(got, true["y"], good))
         if n == _STEPS:
             break
         state = kernel.step(state, x, goal, eta)
         truth = [true[f"{theta.name}_new"] for theta in network.parameters]
         for array in state:
-            good &= np.isfinite(np.asarray(array).reshape(_NETWORKS, -1)).all(axis=-1)
+            good &= np.isfinite(np.asarray(array).reshape(count, -1)).all(axis=-1)
         for array in truth:  # what diverges says nothing
-            good &= (np.abs(array).reshape(_NETWORKS, -1) < 1e6).all(axis=-1)
-    if good.sum() < _NETWORKS // 2:
-        return False, f"only {good.sum()} of {_NETWORKS} random networks could be trained"
-    for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
-        worst = max(worst, _distance(got, wanted, good))
-    said = f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
-    return True, "" if worst <= _BAR else said
+            good &= (np.abs(array).reshape(count, -1) < 1e6).all(axis=-1)
+    if good.sum() >= (count + 1) // 2:
+        for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
+            worst = max(worst, _distance(got, wanted, good))
+    return int(good.sum()), worst, ""
 
 
 def _distance(got: _Array, wanted: _Array, good: npt.NDArray[np.bool_]) -> float:
