@@ -384,6 +384,99 @@ def test_what_an_interrupted_write_left_is_swept(tmp_path):
     assert not old.exists() and recent.exists()
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports that look at nothing: what they write is not the question."""
+    with monkeypatch.context() as context:
+        context.setattr("fcsym.kernel.export.agrees_with_autodiff", lambda *_: "")
+        context.setattr("fcsym.kernel.export.frozen_rows", lambda *_: [])
+        yield
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("problem", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_set_of_files_is_all_new_or_all_old(old, number, problem, tmp_path, monkeypatch, quick):
+    """Whichever of the renames fails; and nothing is left behind."""
+    first, second = made("one unit", "states"), made("2-2-1", "states")
+    if old:
+        export(first, tmp_path / "update.c")
+    before, count, replace_ = contents(tmp_path), [0], os.replace
+
+    def failing(source, target, **others):
+        count[0] += 1
+        if count[0] == number + 1:
+            raise problem
+        replace_(source, target, **others)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", failing)
+        with pytest.raises(fcsym.ArgumentError if isinstance(problem, OSError) else KeyboardInterrupt) as caught:
+            export(second, tmp_path / "update.c")
+    assert isinstance(problem, KeyboardInterrupt) or "cannot be written (No space left on device)" in str(caught.value)
+    assert contents(tmp_path) == before
+    export(second, tmp_path / "update.c")
+    assert len(contents(tmp_path)) == 4 and contents(tmp_path) != before
+
+
+@pytest.mark.parametrize("call", ["link", "fsync", "open"])
+def test_nothing_is_changed_where_the_disk_is_full_before_the_renames(call, tmp_path, monkeypatch, quick):
+    """A file system without second names for files (hard links) is no obstacle."""
+    export(made("one unit", "states"), tmp_path / "update.c")
+    before, count, own = contents(tmp_path), [0], getattr(os, call)
+
+    def failing(*arguments, **others):
+        if len(arguments) > 1 and call == "open" and not arguments[1] & os.O_CREAT:
+            return own(*arguments, **others)
+        count[0] += 1
+        if count[0] >= 3:
+            raise OSError(28, "No space left on device")
+        return own(*arguments, **others)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, call, failing)
+        if call == "link":
+            export(made("2-2-1", "states"), tmp_path / "update.c")
+            assert sorted(contents(tmp_path)) == sorted(before) and contents(tmp_path) != before
+            return
+        with pytest.raises(fcsym.ArgumentError, match="No space left on device"):
+            export(made("2-2-1", "states"), tmp_path / "update.c")
+    assert contents(tmp_path) == before
+
+
+def test_files_larger_than_may_be_written_leave_the_old_ones(tmp_path, quick):
+    """With a limit on the size of files, as a disk that is full in the middle: exit status 2, and nothing is left."""
+    export(made("one unit", "states"), tmp_path / "update.c")
+    before = contents(tmp_path)
+    code = (
+        "import resource, sys; from fcsym.cli import main;"
+        "import fcsym.kernel.export as e; e.agrees_with_autodiff = lambda *_: '';"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"
+        "sys.exit(main(['export', '2-2-1', '--target', 'c', '-o', sys.argv[1], '--json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "cannot be written (File too large)" in json.loads(done.stdout)["error"]
+    assert contents(tmp_path) == before
+
+
+def test_an_old_name_that_was_left_is_swept_by_its_own_time(tmp_path, monkeypatch, quick):
+    """A second name of an old file is no old second name."""
+    from fcsym import files
+
+    left = tmp_path / ".update.py.abc.old"
+    left.write_text("old")
+    os.utime(left, (time.time() - 7200,) * 2)
+    made("2-2-1", "states").export(tmp_path / "update.py")
+    assert left.exists()
+    monkeypatch.setattr(files, "_STALE", -1.0)
+    made("2-2-1", "states").export(tmp_path / "update.py")
+    assert not left.exists()
+
+
 def test_bytes_do_not_depend_on_the_process(tmp_path):
     code = (
         "import fcsym, sys; s = fcsym.scheme(fcsym.Network.parse('2-3-1', bias=True), 'weights');"

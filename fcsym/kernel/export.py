@@ -1,4 +1,4 @@
-"""Stand-alone files: checked against automatic differentiation first, and each written as a whole or not at all.
+"""Stand-alone files: checked against automatic differentiation first, and written all of them or none.
 
     export(scheme, "out/update.py")        NumPy; target="jax" or "torch" for these
     export(scheme, "out/update.c")         update.h, update.c, update_test.c and update.mk
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation
 from fcsym.errors import ArgumentError, CompileError, ExportError
-from fcsym.files import file_name, refuse_place, write_text
+from fcsym.files import file_name, refuse_place, write_files
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.kernel.scheme import SchemeKernel, compile_scheme
@@ -62,7 +62,7 @@ def export(scheme: Scheme, path: str | Path, target: str | None = None, force: b
     problem = agrees_with_autodiff(scheme, chosen.name)
     if problem:
         raise ExportError(f"{scheme.name} of {scheme.network} is not exported: {problem}.")
-    return [write_text(file, text) for file, text in files.items()]
+    return write_files(files)
 
 
 def _target(path: Path, target: str | None) -> Target:
