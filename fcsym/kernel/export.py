@@ -223,6 +223,14 @@ class _AsArrays:
             return [np.asarray(a) for a in self._kernel.expand(state, start, self._make(x))]
 
 
+class _Jitted:
+    """Pure functions, each compiled as a whole; one by one, their operations would be compiled too, and take longer."""
+
+    def __init__(self, kernel: Any, jit: Callable[[Any], Any]) -> None:
+        self.init, self.step = jit(kernel.init), jit(kernel.step)
+        self.output, self.expand = jit(kernel.output), jit(kernel.expand)
+
+
 class _Marking:
     """A NumPy or C kernel that marks what is undefined instead of raising."""
 
@@ -261,7 +269,7 @@ def _runnable(scheme: Scheme, target: str) -> Any:
             import jax
         except ImportError:
             return _Marking(SchemeKernel(scheme))
-        return _AsArrays(compile_scheme(scheme, "jax"), jax.numpy.asarray, jax.enable_x64)
+        return _AsArrays(_Jitted(compile_scheme(scheme, "jax"), jax.jit), np.asarray, jax.enable_x64)
     if target != "numpy":
         raise CompileError(f"Nothing here runs the target {target}, so that it cannot be checked: add it to _runnable.")
     return _Marking(SchemeKernel(scheme))
