@@ -656,6 +656,22 @@ def test_wide_and_deep_layers_are_exported_too(widths, name, tmp_path):
     assert "is off by" in crossed or "after a unit has left" in crossed
 
 
+def test_large_networks_are_compared_a_few_at_a_time_and_as_strictly():
+    """All at once, in extended precision, they need gigabytes and half a minute."""
+    from fcsym.checking.oracle import backpropagation
+
+    s, numbers = fcsym.scheme(fcsym.Network.parse("300-300-300"), "backprop"), []
+
+    def counted(network, order, weights, *others):
+        numbers.append(sum(a.size for a in weights))
+        return backpropagation(network, order, weights, *others)
+
+    assert agrees_with_autodiff(s, reference=counted) == ""
+    assert max(numbers) <= 1 << 19 and sum(numbers[::4]) <= 1 << 22 and len(numbers) > 16
+    crossed = agrees_with_autodiff(s, reference=lambda net, _, *rest: backpropagation(net, "sequential", *rest))
+    assert "is off by" in crossed
+
+
 @pytest.mark.parametrize("name", SCHEMES)
 def test_a_numpy_file_looks_at_its_numbers_and_never_warns(name):
     s = made(net_of(name, "2-2-1"), name)
