@@ -23,7 +23,7 @@ from typing import Any, cast
 from fcsym.closed.costs import cost
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, NetworkError
-from fcsym.files import refuse_place, write_text
+from fcsym.files import write_files
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
@@ -302,10 +302,7 @@ def write(folder: str | os.PathLike[str], made: Mapping[str, str]) -> None:
         if generated.is_symlink() or (generated.exists() and not generated.is_dir()):
             raise ArgumentError(f"{generated} is no folder of its own: remove it.")
         generated.mkdir(exist_ok=True)
-    for name in made:
-        refuse_place(where / name)
-    for name, text_ in made.items():
-        write_text(where / name, text_)
+    write_files({where / name: text_ for name, text_ in made.items()})
     for path in (path for generated in folders for path in generated.iterdir()):
         if path.is_file() and path.relative_to(where).as_posix() not in made:
             path.unlink()

@@ -80,6 +80,88 @@ def test_c_files_agree_with_exact_evaluation(net, name, tmp_path):
     assert undefined <= {"memcpy", "memset", "memmove", "expf", "tanhf", "log1pf"}, "no allocation, and no library"
 
 
+WIDE = fcsym.Network.mlp([2, 300, 1], activation="leaky_relu")
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("wide", [False, True])
+def test_c_files_are_c_plus_plus_as_well(name, wide, tmp_path):
+    """As C, as C++, and C called from C++, in both precisions, without a warning; with and without work memory."""
+    pairs = [(need("gcc"), need("g++")), (need("clang"), need("clang++"))]
+    need("make")
+    s = fcsym.scheme(WIDE, name) if wide else made(net_of(name, "smooth, then pieces"), name)
+    rows = frozen_rows(s, 20)
+    for file, text in TARGETS["c"].files(lower_scheme(s), "update", rows).items():
+        (tmp_path / file).write_text(text)
+    for cc, cxx in pairs[int(wide) :]:
+        subprocess.run(["make", "-s", "-f", "update.mk", "clean"], cwd=tmp_path, check=True)
+        command = ["make", "-s", "-f", "update.mk", f"CC={cc}", f"CXX={cxx}", *(["test"] if wide else []), "cpp"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
+        said = f"update: {len(rows)} rows agree with exact evaluation"
+        assert done.stdout.splitlines() == [said] * (5 if wide else 3)
+
+
+@pytest.mark.parametrize("flag", ["-O0", "-O2", "-Os"])
+def test_the_header_says_how_much_stack_a_call_takes(flag, tmp_path):
+    """However wide the layers are; measured by the compiler."""
+    import re
+
+    compiler = need("gcc")
+    for width in (3, 40, 300, 3000):
+        for name in SCHEMES:
+            s = fcsym.scheme(fcsym.Network.mlp([2, width, 1], activation="leaky_relu"), name)
+            for file, text in TARGETS["c"].files(lower_scheme(s), "update", ()).items():
+                (tmp_path / file).write_text(text)
+            (tmp_path / "numbers.c").write_text(
+                '#include <stdio.h>\n#include "update.h"\n'
+                'int main(void)\n{\n    printf("%d %d", UPDATE_STACK, UPDATE_WORK);\n    return 0;\n}\n'
+            )
+            command = [compiler, "-std=c99", flag, "-fstack-usage", "-c", "update.c"]
+            subprocess.run(command, cwd=tmp_path, check=True)
+            subprocess.run([compiler, "-o", "numbers", "numbers.c"], cwd=tmp_path, check=True)
+            said = subprocess.run(["./numbers"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+            stack, work = map(int, said.split())
+            used = {
+                line.split()[0].rpartition(":")[2]: int(line.split()[1])
+                for line in (tmp_path / "update.su").read_text().splitlines()
+            }
+            calls = {f: used.get(f"update_{f}", 0) + used.get(f"{f}_core", 0) for f in s.routines}
+            own = 1024 if flag == "-O0" else 512  # numbers that are no arrays, what a call saves
+            assert max(calls.values()) <= 8 * stack + own, (name, width)
+            assert stack <= 256 + (2 * 64 if name == "history" else 0)  # a number for each of 64 inputs, twice
+            assert 256 < work < 16 * width if work else width < 300, (name, width)
+            assert ("update_real *work" in (tmp_path / "update.h").read_text()) == bool(work)
+    assert not re.search(r"real \w+\[\d{4,}\];", (tmp_path / "update.c").read_text())
+
+
+@pytest.mark.parametrize("name", ["states", "history"])
+def test_a_wide_network_in_c_runs_on_a_small_stack(name, tmp_path):
+    """What a sketch does: all memory is static, and update_work is its own."""
+    compiler = need("gcc")
+    s = fcsym.scheme(fcsym.Network.mlp([2, 60000, 1]), name)
+    for file, text in TARGETS["c"].files(lower_scheme(s), "update", ()).items():
+        (tmp_path / file).write_text(text)
+    kernel, one = s.compile("numpy"), [1.0, 0.5]
+    state = kernel.init([np.full((60000, 2), 1 / 512), np.full((1, 60000), 1 / 512)], one)
+    y = kernel.output(kernel.step(state, one, [1.0], 1e-2), one).item()
+    assert y > 1.01 * kernel.output(state, one).item()
+    x, start = (", x", "") if name == "history" else ("", ", x")
+    (tmp_path / "main.c").write_text(
+        '#include "update.h"\nstatic update_state s;\nstatic update_weights w;\n'
+        "static update_real work[UPDATE_WORK];\n\nint main(void)\n{\n"
+        "    const double x[2] = {1.0, 0.5}, t[1] = {1.0};\n    double y[1];\n    (void)x;\n"
+        "    for (int i = 0; i < 120000; i++) {\n        w.W1[i] = 1.0 / 512;\n    }\n"
+        "    for (int i = 0; i < 60000; i++) {\n        w.W2[i] = 1.0 / 512;\n    }\n"
+        f"    int status = update_init(&s, &w{start});\n"
+        f"    status |= update_step(&s{x}, t, 1e-2, work) | update_output(&s{x}, y, work);\n"
+        f"    return status || !(y[0] > {0.999999 * y} && y[0] < {1.000001 * y});\n}}\n"
+    )
+    command = [compiler, "-std=c99", "-DUPDATE_CAPACITY=4", "-o", "main", "main.c", "update.c"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert subprocess.run(["bash", "-c", "ulimit -s 128; exec ./main"], cwd=tmp_path, check=False).returncode == 0
+
+
 @pytest.mark.parametrize("target", ["jax", "torch"])
 @pytest.mark.parametrize("net", FEW)
 def test_jax_and_torch_files_agree_with_exact_evaluation(net, target):
@@ -302,6 +384,99 @@ def test_what_an_interrupted_write_left_is_swept(tmp_path):
     assert not old.exists() and recent.exists()
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Exports that look at nothing: what they write is not the question."""
+    with monkeypatch.context() as context:
+        context.setattr("fcsym.kernel.export.agrees_with_autodiff", lambda *_: "")
+        context.setattr("fcsym.kernel.export.frozen_rows", lambda *_: [])
+        yield
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("problem", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_set_of_files_is_all_new_or_all_old(old, number, problem, tmp_path, monkeypatch, quick):
+    """Whichever of the renames fails; and nothing is left behind."""
+    first, second = made("one unit", "states"), made("2-2-1", "states")
+    if old:
+        export(first, tmp_path / "update.c")
+    before, count, replace_ = contents(tmp_path), [0], os.replace
+
+    def failing(source, target, **others):
+        count[0] += 1
+        if count[0] == number + 1:
+            raise problem
+        replace_(source, target, **others)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "replace", failing)
+        with pytest.raises(fcsym.ArgumentError if isinstance(problem, OSError) else KeyboardInterrupt) as caught:
+            export(second, tmp_path / "update.c")
+    assert isinstance(problem, KeyboardInterrupt) or "cannot be written (No space left on device)" in str(caught.value)
+    assert contents(tmp_path) == before
+    export(second, tmp_path / "update.c")
+    assert len(contents(tmp_path)) == 4 and contents(tmp_path) != before
+
+
+@pytest.mark.parametrize("call", ["link", "fsync", "open"])
+def test_nothing_is_changed_where_the_disk_is_full_before_the_renames(call, tmp_path, monkeypatch, quick):
+    """A file system without second names for files (hard links) is no obstacle."""
+    export(made("one unit", "states"), tmp_path / "update.c")
+    before, count, own = contents(tmp_path), [0], getattr(os, call)
+
+    def failing(*arguments, **others):
+        if len(arguments) > 1 and call == "open" and not arguments[1] & os.O_CREAT:
+            return own(*arguments, **others)
+        count[0] += 1
+        if count[0] >= 3:
+            raise OSError(28, "No space left on device")
+        return own(*arguments, **others)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, call, failing)
+        if call == "link":
+            export(made("2-2-1", "states"), tmp_path / "update.c")
+            assert sorted(contents(tmp_path)) == sorted(before) and contents(tmp_path) != before
+            return
+        with pytest.raises(fcsym.ArgumentError, match="No space left on device"):
+            export(made("2-2-1", "states"), tmp_path / "update.c")
+    assert contents(tmp_path) == before
+
+
+def test_files_larger_than_may_be_written_leave_the_old_ones(tmp_path, quick):
+    """With a limit on the size of files, as a disk that is full in the middle: exit status 2, and nothing is left."""
+    export(made("one unit", "states"), tmp_path / "update.c")
+    before = contents(tmp_path)
+    code = (
+        "import resource, sys; from fcsym.cli import main;"
+        "import fcsym.kernel.export as e; e.agrees_with_autodiff = lambda *_: '';"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"
+        "sys.exit(main(['export', '2-2-1', '--target', 'c', '-o', sys.argv[1], '--json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "cannot be written (File too large)" in json.loads(done.stdout)["error"]
+    assert contents(tmp_path) == before
+
+
+def test_an_old_name_that_was_left_is_swept_by_its_own_time(tmp_path, monkeypatch, quick):
+    """A second name of an old file is no old second name."""
+    from fcsym import files
+
+    left = tmp_path / ".update.py.abc.old"
+    left.write_text("old")
+    os.utime(left, (time.time() - 7200,) * 2)
+    made("2-2-1", "states").export(tmp_path / "update.py")
+    assert left.exists()
+    monkeypatch.setattr(files, "_STALE", -1.0)
+    made("2-2-1", "states").export(tmp_path / "update.py")
+    assert not left.exists()
+
+
 def test_bytes_do_not_depend_on_the_process(tmp_path):
     code = (
         "import fcsym, sys; s = fcsym.scheme(fcsym.Network.parse('2-3-1', bias=True), 'weights');"
@@ -479,6 +654,22 @@ def test_wide_and_deep_layers_are_exported_too(widths, name, tmp_path):
     assert agrees_with_autodiff(s) == ""
     crossed = agrees_with_autodiff(s, reference=lambda net, _, *rest: backpropagation(net, "sequential", *rest))
     assert "is off by" in crossed or "after a unit has left" in crossed
+
+
+def test_large_networks_are_compared_a_few_at_a_time_and_as_strictly():
+    """All at once, in extended precision, they need gigabytes and half a minute."""
+    from fcsym.checking.oracle import backpropagation
+
+    s, numbers = fcsym.scheme(fcsym.Network.parse("300-300-300"), "backprop"), []
+
+    def counted(network, order, weights, *others):
+        numbers.append(sum(a.size for a in weights))
+        return backpropagation(network, order, weights, *others)
+
+    assert agrees_with_autodiff(s, reference=counted) == ""
+    assert max(numbers) <= 1 << 19 and sum(numbers[::4]) <= 1 << 22 and len(numbers) > 16
+    crossed = agrees_with_autodiff(s, reference=lambda net, _, *rest: backpropagation(net, "sequential", *rest))
+    assert "is off by" in crossed
 
 
 @pytest.mark.parametrize("name", SCHEMES)

@@ -591,3 +591,100 @@ def test_one_wide_network_steps_on_many_inputs(name, target):
         one = kernel.output(kernel.step(kernel.init(weights), x[k], goal[k], 0.01), x[k])
         np.testing.assert_allclose(many[k], one, rtol=1e-12, atol=1e-12)
         assert abs(one - kernel.output(kernel.init(weights), x[k])).max() > 1e-6
+
+
+# ------------------------------------------------------------------------------------------------- wide layers
+
+WIDE = """
+import sys
+import numpy as np
+import fcsym
+
+network = fcsym.Network.mlp([2, 60000, 1])
+name = sys.argv[1]
+s = fcsym.scheme(network, name, order="sequential")
+c, numpy = s.compile("c"), s.compile("numpy")
+rng = np.random.default_rng(0)
+weights = [rng.normal(size=network.shape(a)) / 100 for a in network.parameters]
+x, target = rng.normal(size=2), rng.normal(size=1)
+states = []
+for kernel in (c, numpy):
+    state = kernel.run(kernel.init(weights, x), np.stack([x, x]), np.stack([target, target]), 1e-9)
+    states.append((kernel.output(state, x), *kernel.expand(state, weights, x)))
+for a, b in zip(*states, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+bound = c.bind(state, x, target, 1e-9)
+bound.step()
+if name != "history":
+    batch = c.batch([state] * 9, threads=2)
+    batch.step(x, target, 1e-9)
+    for a, b in zip(batch.state, bound.state, strict=True):
+        np.testing.assert_array_equal(a, np.broadcast_to(b, a.shape))
+print("done")
+"""
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_wide_layers_need_no_stack(name):
+    """init, step, run, output, expand, bind and two threads of a batch, on 512 KiB of stack in every thread."""
+    need("gcc")
+    command = f'ulimit -s 512; exec "{sys.executable}" -c "$1" {name}'
+    done = subprocess.run(["bash", "-c", command, "bash", WIDE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout == "done\n", done.stderr
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_work_memory_is_as_long_as_what_is_used_of_it(name, monkeypatch):
+    """Numbers behind the end of what a call is given stay as they are."""
+    need("gcc")
+    from fcsym.kernel import native_scheme
+
+    network = fcsym.Network.mlp([3, 300, 1] if name == "collapsed" else [3, 300, 40, 2], activation="leaky_relu")
+    kernel = fcsym.scheme(network, name).compile("c")
+    rng = np.random.default_rng(1)
+    weights, x, target = drawn(network, rng, (2,))
+    weights, x = [w / 20 for w in weights], x[0]
+    guards, point = [], native.Call.point
+
+    def guarded(self, **arrays):
+        if "work" in arrays:
+            whole = native_scheme._aligned((arrays["work"].size + 8,), arrays["work"].dtype)
+            whole[:] = 7.0
+            arrays["work"] = whole[:-8]
+            guards.append(whole)
+        point(self, **arrays)
+
+    monkeypatch.setattr(native.Call, "point", guarded)
+    state = kernel.init(weights, x)
+    for _ in range(2):
+        state = kernel.step(state, x, target, 1e-6)
+    kernel.output(state, x), kernel.expand(state, weights, x)
+    kernel.bind([a[0] for a in state] if name != "history" else [state[0][0], state[1][0], *(a[0] for a in state[2:])],
+                x, target[0], 1e-6).step()  # fmt: skip
+    if name != "history":
+        kernel.batch(state).step(x, target, 1e-6)
+    assert len(guards) >= 5 and any((whole[:-8] != 7.0).any() for whole in guards)
+    assert all((whole[-8:] == 7.0).all() for whole in guards)
+
+
+def test_what_c_cannot_count_is_refused_by_name():
+    from fcsym.kernel.export import TARGETS
+
+    made = lower_scheme(fcsym.scheme(fcsym.Network.mlp([50000, 50000, 1]), "backprop"))
+    for text in (lambda: native_text(made), lambda: TARGETS["c"].files(made, "update", ())):
+        with pytest.raises(fcsym.CompileError, match=r"^W1 of 50000-50000-1 has 2500000000 numbers.*take narrower"):
+            text()
+
+
+def test_the_input_of_a_very_wide_network_is_known_again():
+    """Its norm, added up number by number, is off by more roundings than that of a small one."""
+    need("gcc")
+    network = fcsym.Network.mlp([200000, 1, 1])
+    rng = np.random.default_rng(0)
+    weights, x = [rng.normal(size=network.shape(a)) / 500 for a in network.parameters], rng.uniform(size=200000)
+    for target in ("c", "numpy"):
+        kernel = fcsym.scheme(network, "states").compile(target)
+        state = kernel.init(weights, x)
+        assert np.isfinite(kernel.step(state, x, [0.0], 1e-9).s1).all()
+        with pytest.raises(fcsym.ArgumentError, match="not the input"):
+            kernel.step(state, np.roll(x, 1), [0.0], 1e-9)

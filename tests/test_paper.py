@@ -370,7 +370,10 @@ def test_audit_as_json_and_as_a_table(capsys, monkeypatch, tmp_path):
     assert out.strip().splitlines()[-1].startswith("3 printed rows")
 
 
-@pytest.mark.parametrize("arguments", [["--time-limit", "0"], ["--time-limit", "nan"], ["-o", __file__], ["extra"]])
+@pytest.mark.parametrize("arguments", [
+    ["--time-limit", "0"], ["--time-limit", "nan"], ["-o", __file__], ["extra"], ["-o", "no/such/folder"],
+    ["-o", "x" * 300], ["-o", "a\nb"],
+])  # fmt: skip
 def test_wrong_input_is_one_sentence(arguments, capsys):
     assert main(["audit", *arguments]) == 2
     out, err = capsys.readouterr()

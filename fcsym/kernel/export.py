@@ -1,4 +1,4 @@
-"""Stand-alone files: checked against automatic differentiation first, and each written as a whole or not at all.
+"""Stand-alone files: checked against automatic differentiation first, and written all of them or none.
 
     export(scheme, "out/update.py")        NumPy; target="jax" or "torch" for these
     export(scheme, "out/update.c")         update.h, update.c, update_test.c and update.mk
@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation
 from fcsym.errors import ArgumentError, CompileError, ExportError
-from fcsym.files import file_name, refuse_place, write_text
+from fcsym.files import file_name, refuse_place, write_files
 from fcsym.kernel.by_target import compile_scheme
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
@@ -62,7 +63,7 @@ def export(scheme: SchemeRecord, path: str | Path, target: str | None = None, fo
     problem = agrees_with_autodiff(scheme, chosen.name)
     if problem:
         raise ExportError(f"{scheme.name} of {scheme.network} is not exported: {problem}.")
-    return [write_text(file, text) for file, text in files.items()]
+    return write_files(files)
 
 
 def _target(path: Path, target: str | None) -> Target:
@@ -95,6 +96,9 @@ def _may_write(path: Path, force: bool) -> None:
 # ------------------------------------------------------------------------------------------------ against autodiff
 
 _NETWORKS, _STEPS = 32, 3
+_FEWEST = 4  # of large ones, each of which compares many numbers
+_MANY = 1 << 22  # numbers of all weights together, from where on there are fewer networks
+_AT_ONCE = 1 << 19  # numbers of weights that are compared at a time: in extended precision these are 8 MiB
 _BAR = 1e-9
 
 
@@ -122,20 +126,40 @@ def _compared(
     scheme: SchemeRecord, kernel: Any, reference: Callable[..., dict[str, _Array]], size: float
 ) -> tuple[bool, str]:
     """Whether enough networks could be trained by steps of a size, and what is wrong."""
-    network, rng = scheme.network, np.random.default_rng(0)
-    weights = []
+    rng = np.random.default_rng(0)
+    numbers = sum(prod(scheme.network.shape(array)) for array in scheme.network.parameters)
+    networks = max(_FEWEST, min(_NETWORKS, _MANY // numbers))
+    group = max(1, min(networks, _AT_ONCE // numbers))
+    trained, worst = 0, 0.0
+    for start in range(0, networks, group):
+        good, off, problem = _group(scheme, kernel, reference, size, rng, min(group, networks - start))
+        if problem:
+            return True, problem
+        trained, worst = trained + good, max(worst, off)
+    if trained < (networks + 1) // 2:
+        return False, f"only {trained} of {networks} random networks could be trained"
+    said = f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
+    return True, "" if worst <= _BAR else said
+
+
+def _group(
+    scheme: SchemeRecord, kernel: Any, reference: Callable[..., dict[str, _Array]], size: float,
+    rng: np.random.Generator, count: int,
+) -> tuple[int, float, str]:  # fmt: skip
+    """How many of so many random networks could be trained, the largest error of these, and what is wrong."""
+    network, weights = scheme.network, []
     for array in network.parameters:
         shape = network.shape(array)
-        weights.append(rng.normal(size=(_NETWORKS, *shape)) / np.sqrt(shape[-1] if len(shape) == 2 else 4))
-    x = rng.normal(size=(_NETWORKS, network.inputs))
-    eta = np.full(_NETWORKS, size)
+        weights.append(rng.normal(size=(count, *shape)) / np.sqrt(shape[-1] if len(shape) == 2 else 4))
+    x = rng.normal(size=(count, network.inputs))
+    eta = np.full(count, size)
     state, truth = kernel.init(weights, x), list(weights)
-    good, sides = np.ones(_NETWORKS, bool), None
+    good, sides = np.ones(count, bool), None
     worst = 0.0
     for n in range(_STEPS + 1):
         if not scheme.single_input and n:
             x = rng.normal(size=x.shape)
-        goal = rng.normal(size=(_NETWORKS, network.widths[-1]))
+        goal = rng.normal(size=(count, network.widths[-1]))
         true = reference(network, scheme.order, truth, x, goal, eta)
         got = np.asarray(kernel.output(state, x))
         if (
@@ -144,25 +168,23 @@ def _compared(
             sides = np.sign(true["s1"]) if sides is None else sides
             moved = (np.sign(true["s1"]) != sides).any(axis=-1)
             if not np.isnan(got[moved]).all():
-                return True, "it gives an output after a unit has left its piece"
+                return 0, worst, "it gives an output after a unit has left its piece"
             good &= ~moved
-        if good.sum() < _NETWORKS // 2:
-            return False, f"only {good.sum()} of {_NETWORKS} random networks could be trained"
+        if good.sum() < (count + 1) // 2:
+            return int(good.sum()), worst, ""
         worst = max(worst, _distance(got, true["y"], good))
         if n == _STEPS:
             break
         state = kernel.step(state, x, goal, eta)
         truth = [true[f"{theta.name}_new"] for theta in network.parameters]
         for array in state:
-            good &= np.isfinite(np.asarray(array).reshape(_NETWORKS, -1)).all(axis=-1)
+            good &= np.isfinite(np.asarray(array).reshape(count, -1)).all(axis=-1)
         for array in truth:  # what diverges says nothing
-            good &= (np.abs(array).reshape(_NETWORKS, -1) < 1e6).all(axis=-1)
-    if good.sum() < _NETWORKS // 2:
-        return False, f"only {good.sum()} of {_NETWORKS} random networks could be trained"
-    for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
-        worst = max(worst, _distance(got, wanted, good))
-    said = f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
-    return True, "" if worst <= _BAR else said
+            good &= (np.abs(array).reshape(count, -1) < 1e6).all(axis=-1)
+    if good.sum() >= (count + 1) // 2:
+        for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
+            worst = max(worst, _distance(got, wanted, good))
+    return int(good.sum()), worst, ""
 
 
 def _distance(got: _Array, wanted: _Array, good: npt.NDArray[np.bool_]) -> float:
@@ -200,6 +222,14 @@ class _AsArrays:
         with self._double(True):
             start = [self._make(w) for w in weights]
             return [np.asarray(a) for a in self._kernel.expand(state, start, self._make(x))]
+
+
+class _Jitted:
+    """Pure functions, each compiled as a whole; one by one, their operations would be compiled too, and take longer."""
+
+    def __init__(self, kernel: Any, jit: Callable[[Any], Any]) -> None:
+        self.init, self.step = jit(kernel.init), jit(kernel.step)
+        self.output, self.expand = jit(kernel.output), jit(kernel.expand)
 
 
 class _Marking:
@@ -240,7 +270,7 @@ def _runnable(scheme: SchemeRecord, target: str) -> Any:
             import jax
         except ImportError:
             return _Marking(SchemeKernel(scheme))
-        return _AsArrays(compile_scheme(scheme, "jax"), jax.numpy.asarray, jax.enable_x64)
+        return _AsArrays(_Jitted(compile_scheme(scheme, "jax"), jax.jit), np.asarray, jax.enable_x64)
     if target != "numpy":
         raise CompileError(f"Nothing here runs the target {target}, so that it cannot be checked: add it to _runnable.")
     return _Marking(SchemeKernel(scheme))

@@ -18,7 +18,7 @@ from fcsym.kernel.bound import Bound, bound_arrays
 from fcsym.kernel.native import Call, Library, load
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.kernel.targets.c import parameters_of
-from fcsym.kernel.targets.c_native import native_text
+from fcsym.kernel.targets.c_native import native_text, work_of
 from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class NativeKernel(SchemeKernel):
         dtype = np.result_type(*arrays)
         call = Call(self._most)
         call.set(networks=prod(lead), rows=rows)
-        call.point(work=np.empty(4 * rows + 1, dtype))
+        call.point(work=np.empty(work_of(self.module, rows) + 1, dtype))
         results = [np.empty(lead + shape, dtype) for shape in shapes[len(arrays) :]]
         for k, (array, shape) in enumerate(zip(arrays, shapes, strict=False)):
             call.place(k, *_spread(array.astype(dtype, copy=False), shape, lead))
@@ -168,7 +168,7 @@ class NativeKernel(SchemeKernel):
         result = [np.array(np.broadcast_to(a, lead + s), dtype, order="C") for a, s in zip(held, shapes, strict=True)]
         call = Call(self._most)
         call.set(networks=prod(lead), steps=len(xs), rows=rows)
-        call.point(work=np.empty(4 * rows + 1, dtype))
+        call.point(work=np.empty(work_of(self.module, rows) + 1, dtype))
         for k, (array, shape) in enumerate(zip(result, shapes, strict=True)):
             call.place(k, array, prod(shape))
         for name, rows_ in (("x", xs), ("target", targets)):
@@ -237,6 +237,7 @@ class LaneBatch(Batch):
         for start in range(0, self._blocks, share):
             call = Call(self.kernel._most)
             call.set(networks=min(share, self._blocks - start), steps=1)
+            call.point(work=_aligned((work_of(self.kernel.module, 0, self.lanes),), self.dtype))
             for k, memory in enumerate(self._memory):
                 call.place(k, memory[start:], memory.shape[1])
             calls.append(call)

@@ -20,7 +20,7 @@ import mpmath
 import numpy as np
 
 from fcsym.errors import CompileError
-from fcsym.language.equation import Cases
+from fcsym.language.equation import Cases, Equation
 from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance
 from fcsym.networks.symbols import frozen_copy, units
@@ -67,6 +67,8 @@ class Exact:
         self.scheme, self.network = scheme, scheme.network
         self.smooth = any(layer.activation.is_smooth for layer in scheme.network.layers[:-1])
         self.reached: set[str] = set()
+        self._widths = scheme.network.widths
+        self._parts: dict[str, tuple[Mapping[Array, Equation], set[Axis]]] = {}  # equations and axes, by function
 
     def _field(self) -> Field:
         def number(value: Fraction) -> Any:
@@ -98,7 +100,11 @@ class Exact:
 
     def call(self, part: PartRecord, given: Values, rows: int = 0) -> Values:
         """The results of one of the four functions, `rows` inputs being stored."""
-        sizes = {axis: self._size(axis, rows) for axis in _axes(part)}
+        if part.name not in self._parts:
+            own = {e.array: e for e in part.equations if e.defines or e.array not in part.given}
+            self._parts[part.name] = own, _axes(part)
+        equations, axes = self._parts[part.name]
+        sizes = {axis: self._size(axis, rows) for axis in axes}
         field, scheme = self._field(), self.scheme
         constants = {array.name: (array, matrix) for array, matrix in scheme.constants.items()}
 
@@ -108,7 +114,6 @@ class Exact:
                 return field.number(matrix[0][at[0]] if len(at) == 1 else matrix[at[0]][at[1]])
             return given[array.name][at]
 
-        equations = {e.array: e for e in part.equations if e.defines or e.array not in part.given}
         instance = Instance(equations, sizes, leaf, field)
         result: Values = {}
         for array in part.results:
@@ -247,16 +252,19 @@ def frozen_rows(scheme: SchemeRecord, draws: int = _DRAWS) -> list[Row]:
     with mpmath.workdps(50):
         for _ in range(max(3, min(draws, 40 * draws // size))):
             exact.reached = set()
-            row = _draw(exact, rng)
-            new = exact.reached - known
-            if row is not None and (new or not found):
+            row = _draw(exact, rng, known if found else None)
+            if row is not None:
+                new = exact.reached - known
                 known |= new
                 found.append(replace(row, reaches=tuple(sorted(new))))
     return found
 
 
-def _draw(exact: Exact, rng: random.Random) -> Row | None:
-    """A trajectory; None where it grows beyond what is compared in absolute terms, or where rounding decides a case."""
+def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | None:
+    """A trajectory that reaches what is not known, or any; None for another, and for two kinds that say little.
+
+    These are those that grow beyond what is compared in absolute terms, and those where rounding decides a case.
+    """
     network = exact.network
     weights = []
     for array in network.parameters:  # about four numbers of a row are not 0: wide networks stay within range
@@ -273,6 +281,8 @@ def _draw(exact: Exact, rng: random.Random) -> Row | None:
         return None
     outputs, expanded, undefined, steps = done
     if any(abs(value) > _RANGE for row in (*outputs, *expanded) for value in row):
+        return None
+    if known is not None and exact.reached <= known:
         return None
     rounded = Exact(exact.scheme, rounded=True)
     with np.errstate(all="ignore"):

@@ -240,7 +240,8 @@ class SchemeKernel:
         wanted = np.vecdot(x, x) + float(self.network.layers[0].bias)
         rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
         other = np.abs(self._key(x) - key) > 2 * eps * np.abs(key) + rounding
-        other = other | (np.abs(wanted - norm) > 64 * eps * wanted)
+        # a norm that was added up number by number may be off by a rounding for each
+        other = other | (np.abs(wanted - norm) > max(64, x.shape[-1]) * eps * wanted)
         if np.any(other):
             network = tuple(int(n) for n in np.argwhere(other)[0])
             at = f" (network {network})" if network else ""

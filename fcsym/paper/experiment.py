@@ -24,7 +24,7 @@ from fcsym.checking.xor import SAMPLES
 from fcsym.closed.series import flow
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, FcsymError
-from fcsym.files import write_bytes, write_text
+from fcsym.files import write_files
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
 from fcsym.language.smt import check
@@ -333,12 +333,14 @@ def write(experiment: Experiment, folder: str | Path, figure: bool = True) -> li
     except OSError as problem:
         raise ArgumentError(f"{where} cannot be made ({problem.strerror}): give another folder.") from None
     picture = where / "figure3.png"
-    written = [write_text(where / "figure3.csv", _csv(experiment))]
     document = experiment.document(picture.name if figure else None)
-    written.append(write_text(where / "figure3.json", json.dumps(document, indent=1) + "\n"))
+    files: dict[Path, bytes | str] = {
+        where / "figure3.csv": _csv(experiment),
+        where / "figure3.json": json.dumps(document, indent=1) + "\n",
+    }
     if figure:
-        written.append(write_bytes(picture, _picture(experiment)))
-    return written
+        files[picture] = _picture(experiment)
+    return write_files(files)
 
 
 def _csv(experiment: Experiment) -> str:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from fcsym.errors import ArgumentError
-from fcsym.files import write_text
+from fcsym.files import file_name, write_files
 from fcsym.paper import Audit, Finding, Verdict, assumptions
 from fcsym.paper.printed import MAIN, SUPPLEMENT
 
@@ -118,18 +118,22 @@ def report(result: Audit) -> dict[str, str]:
 
 
 def folder(path: str | os.PathLike[str]) -> Path:
-    """The folder, made where it is missing; ArgumentError where that is not possible."""
-    where = Path(path)
-    if where.exists() and not where.is_dir():
-        raise ArgumentError(f"{where} is a file: give a folder for the report.")
+    """The folder, made where it is missing from the one above; ArgumentError where that is not possible."""
+    where = file_name(path)
     try:
-        where.mkdir(parents=True, exist_ok=True)
+        if where.exists() and not where.is_dir():
+            raise ArgumentError(f"{where} is a file: give a folder for the report.")
+        if not where.parent.is_dir():
+            raise ArgumentError(f"The folder {where.parent} is not there: make it first.")
+        where.mkdir(exist_ok=True)
     except OSError as problem:
-        raise ArgumentError(f"The folder {where} cannot be made ({problem.strerror}): choose another place.") from None
+        raise ArgumentError(
+            f"The folder {str(where)[:60]} cannot be made ({problem.strerror}): choose another place."
+        ) from None
     return where
 
 
 def write(result: Audit, path: str | os.PathLike[str]) -> list[Path]:
     """Write the report into a folder."""
     where = folder(path)
-    return [write_text(where / name, text) for name, text in report(result).items()]
+    return write_files({where / name: text for name, text in report(result).items()})

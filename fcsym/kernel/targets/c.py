@@ -9,6 +9,9 @@
 A step works in place: a new value takes the place of the old one as soon as no later statement reads that, and
 statements are moved down where this makes it possible. The same text serves single networks (`real`) and, inside a
 process, as many networks as a vector register has lanes (`vec`), with selections by mask instead of branches.
+
+Temporaries stand on the stack as long as they are few (`STACK` numbers). A function that needs more has all of its
+arrays in memory that its caller gives it, so that no stack grows with a width.
 """
 
 from __future__ import annotations
@@ -16,15 +19,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from math import prod
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
 from fcsym.language.expression import Axis, Index
 
-__all__ = ["PRELUDE", "SMOOTH", "core_text", "lanes_functions", "parameters_of", "scalar_text", "smooth_functions"]
+__all__ = [
+    "PRELUDE",
+    "SMOOTH",
+    "STACK",
+    "Room",
+    "core_text",
+    "lanes_functions",
+    "parameters_of",
+    "refuse_large",
+    "room_of",
+    "scalar_text",
+    "smooth_functions",
+    "takes_rows",
+]
+
+STACK = 256
+"""How many numbers the temporaries of a function may have on the stack: 2 KiB in double precision."""
 
 _SUM, _PRODUCT, _ATOM = range(3)
+_LARGEST = 2**31 - 1  # an int counts the numbers of an array
 _COLUMNS = 8  # from this many elements on, a sum over rows runs along the columns, which the machine can do together
 
 
@@ -39,11 +60,11 @@ def parameters_of(function: n.Function, module: n.Module) -> list[tuple[str, str
     result = []
     for array in function.given:
         own = array.name in changed or (module.stored and in_place and array.name in ("X", "C"))
-        result.append((array.name, f"{'' if own else 'const '}real *restrict {array.name}"))
+        result.append((array.name, f"{'' if own else 'const '}real *RESTRICT {array.name}"))
     if not in_place:
         for array in function.results:
             name = f"{array.name}_out" if array.name in given else array.name
-            result.append((name, f"real *restrict {name}"))
+            result.append((name, f"real *RESTRICT {name}"))
     return result
 
 
@@ -90,6 +111,66 @@ def _plan(function: n.Function) -> _Plan:
     return _Plan(tuple(statements), alias, tuple(copies))
 
 
+# ------------------------------------------------------------------------------------------------------ memory
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the temporaries of a function take: so many numbers, and so many for every stored row."""
+
+    numbers: int
+    per_row: int
+
+    @property
+    def stack(self) -> int:
+        """How many numbers stand on the stack."""
+        return self.numbers if self.numbers <= STACK else 0
+
+    @property
+    def work(self) -> int:
+        """How many numbers, besides those of the rows, the caller gives memory for."""
+        return self.numbers - self.stack
+
+    def __bool__(self) -> bool:
+        """Whether the function takes work memory."""
+        return bool(self.work or self.per_row)
+
+
+def room_of(function: n.Function, module: n.Module, lanes: bool = False) -> Room:
+    """What a function needs besides its arguments."""
+    writer = _Writer(module, function, lanes, {})
+    numbers, per_row = writer.columns_at_most(), 0
+    for name in _temporaries(function, module):
+        size, stored = writer.amount(function.axes[name])
+        numbers, per_row = (numbers, per_row + size) if stored else (numbers + size, per_row)
+    return Room(numbers, per_row)
+
+
+def _temporaries(function: n.Function, module: n.Module) -> list[str]:
+    """The arrays that a function makes and nobody else has, in order; not those that take the place of another."""
+    given = {c_name for c_name, _ in parameters_of(function, module)}
+    alias = _plan(function).alias if function.name == "step" else {}
+    defined = [s.name for s in function.statements if isinstance(s, n.Define)]
+    return [name for name in defined if name not in given and name not in alias and function.axes[name]]
+
+
+def takes_rows(function: n.Function) -> bool:
+    """Whether a function is told how many inputs are stored."""
+    return any(axis.open for axes in function.axes.values() for axis in axes)
+
+
+def refuse_large(module: n.Module) -> None:
+    """CompileError for an array of more numbers than C counts here."""
+    for function in module.functions:
+        for name, axes in function.axes.items():
+            size = prod(module.sizes.get(axis, 1) for axis in axes)
+            if size > _LARGEST:
+                raise CompileError(
+                    f"{name} of {module.network} has {size} numbers, and C counts at most {_LARGEST}: take narrower "
+                    'layers, or compile("numpy").'
+                )
+
+
 # --------------------------------------------------------------------------------------------------- printing
 
 
@@ -124,8 +205,10 @@ class _Writer:
                 columns[reduce] = own
             else:
                 sums[reduce] = own
+        at = 0
         for reduce, own in columns.items():
-            self._sum_along_columns(reduce, own, indices)
+            self._sum_along_columns(reduce, own, indices, at)
+            at += self.module.sizes[indices[0].axis]
         where = {index: self._letter(index) for index in indices}
         self._open(indices)
         for node, own in sums.items():
@@ -163,13 +246,13 @@ class _Writer:
 
     def size(self, axes: tuple[Axis, ...]) -> str:
         """How many numbers an array has, as C text."""
-        known, text = 1, ""
-        for axis in axes:
-            if axis.open:
-                text = "rows"
-            else:
-                known *= self.module.sizes[axis]
-        return str(known) if not text else text if known == 1 else f"{text} * {known}"
+        known, stored = self.amount(axes)
+        return str(known) if not stored else "rows" if known == 1 else f"rows * {known}"
+
+    def amount(self, axes: tuple[Axis, ...]) -> tuple[int, bool]:
+        """How many numbers an array has, and whether it has so many for every stored row."""
+        known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
+        return known, any(axis.open for axis in axes)
 
     def _open(self, indices: tuple[Index, ...]) -> None:
         for index in indices:
@@ -196,10 +279,19 @@ class _Writer:
         matrices = [load for load in n.loads(reduce.body) if len(load.indices) == 2]
         return any(load.indices == (reduce.over[0], indices[0]) for load in matrices)
 
-    def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...]) -> None:
+    def columns_at_most(self) -> int:
+        """How many numbers all sums along columns of one statement need at once, at most."""
+        most = 0
+        for s in self.function.statements:
+            if isinstance(s, n.Define):
+                mine = [r for r in _reduces(s.value) if isinstance(r, n.Reduce) and self._along_columns(r, s.indices)]
+                most = max(most, sum(self.module.sizes[s.indices[0].axis] for _ in mine))
+        return most
+
+    def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...], at: int) -> None:
         (index,), (over,) = indices, reduce.over
-        width, letter = self.size((index.axis,)), self._letter(over)
-        self.line(f"real {own}[{width}];")
+        letter = self._letter(over)
+        self.line(f"real *const {own} = sums{f' + {at}' if at else ''};")
         stored = over.axis.open
         where = {index: self._letter(index)}
         self._open(indices)
@@ -351,26 +443,30 @@ def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = F
     taken = {c_name for c_name, _ in parameters}
     writer.places |= plan.alias
     defined = {s.name for s in function.statements if isinstance(s, n.Define)}
-    stored = [array for array in (*function.given, *function.results) if writer.size(array.axes).startswith("rows")]
     arguments = [declaration.replace("real", writer.type) for _, declaration in parameters]
-    work = [
-        name for name in defined - taken - set(plan.alias) if "rows" in writer.size(function.axes[name])
-    ]  # ranges that are known only at run time have their numbers in `work`
-    if stored or work:
+    room = room_of(function, module, lanes)
+    if takes_rows(function):
         arguments.append("int rows")
-    if work:
-        arguments.append(f"{writer.type} *restrict work")
+    if room:
+        arguments.append(f"{writer.type} *RESTRICT work")
     if lanes and function.marks:
-        arguments.append("mask *restrict undefined_lanes")
-    for k, local in enumerate(s.name for s in function.statements if isinstance(s, n.Define) and s.name in work):
-        writer.line(f"{writer.type} *{local} = work + {k} * rows;" if k else f"{writer.type} *{local} = work;")
-    for local in (s.name for s in function.statements if isinstance(s, n.Define)):
-        if local in taken or local in plan.alias or local in work:
-            continue
-        axes = function.axes[local]
-        if axes:
-            writer.line(f"{writer.type} {local}[{writer.size(axes)}];")
+        arguments.append("mask *RESTRICT undefined_lanes")
+    at, at_row = 0, 0
+    sizes = {local: writer.amount(function.axes[local]) for local in _temporaries(function, module)}
+    if columns := writer.columns_at_most():
+        sizes["sums"] = columns, False
+    for local, (size, by_row) in sizes.items():
+        if by_row:
+            place = " + ".join([*([str(room.work)] if room.work else []), *([f"{at_row} * rows"] if at_row else [])])
+            at_row += size
+        elif room.work:
+            place, at = str(at) if at else "", at + size
         else:
+            writer.line(f"{writer.type} {local}[{size}];")
+            continue
+        writer.line(f"{writer.type} *RESTRICT const {local} = work{f' + {place}' if place else ''};")
+    for local in (s.name for s in function.statements if isinstance(s, n.Define)):
+        if local not in taken and local not in plan.alias and not function.axes[local]:
             writer.line(f"{writer.type} {local};")
             writer.scalars.add(local)
     if function.marks:
@@ -476,7 +572,7 @@ def smooth_functions(module: n.Module) -> list[str]:
 
 
 REMEMBER = """/* a row for x among the stored inputs: the one that is x, or a free one (of zeros), made 0 */
-static int remember(real *restrict X, real *restrict C, const real *restrict x, int rows)
+static int remember(real *RESTRICT X, real *RESTRICT C, const real *RESTRICT x, int rows)
 {{
     int free_row = -1, any = 0;
     for (int i = 0; i < {inputs}; i++) {{
@@ -536,7 +632,15 @@ def lanes_functions(module: n.Module) -> list[str]:
     ]
 
 
-PRELUDE = """#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+PRELUDE = """#if !defined(__cplusplus)
+#define RESTRICT restrict
+#elif defined(__GNUC__) || defined(_MSC_VER)
+#define RESTRICT __restrict
+#else
+#define RESTRICT
+#endif
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "-ffast-math changes what the operations mean: compile without it"
 #endif
 #if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 from fcsym import __version__
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
-from fcsym.kernel.targets.c import PRELUDE, SMOOTH, parameters_of, scalar_text, smooth_functions
+from fcsym.kernel.targets.c import (
+    PRELUDE,
+    SMOOTH,
+    parameters_of,
+    refuse_large,
+    room_of,
+    scalar_text,
+    smooth_functions,
+    takes_rows,
+)
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy
@@ -17,7 +28,7 @@ __all__ = ["CTarget"]
 
 
 class CTarget:
-    """C99 for any machine, and for this one inside a process."""
+    """C99, and C++ from C++11 on, for any machine; and for this one inside a process."""
 
     name, suffix = "c", ".c"
 
@@ -26,7 +37,8 @@ class CTarget:
         return native_text(module)
 
     def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
-        """stem.h, stem.c, stem_test.c and stem.mk."""
+        """stem.h, stem.c, stem_test.c and stem.mk. Raises CompileError for arrays that C cannot count through."""
+        refuse_large(module)
         return {
             f"{stem}.h": header(module, stem),
             f"{stem}.c": implementation(module, stem),
@@ -59,16 +71,46 @@ def _arguments(name: str, module: n.Module, stem: str) -> list[str]:
     state, weights = f"{stem}_state *state", f"{stem}_weights *weights"
     x = [f"const {real} *x"]
     any_input = not module.single_input
+    work = [f"{real} *work"] if room_of(module[name], module).work else []
     match name:
         case "init":
-            return [state, f"const {weights}", *([] if any_input else x)]
+            return [state, f"const {weights}", *([] if any_input else x), *work]
         case "step":
-            return [state, *(x if any_input else []), f"const {real} *target", f"{real} eta"]
+            return [state, *(x if any_input else []), f"const {real} *target", f"{real} eta", *work]
         case "output":
-            return [f"const {state}", *(x if any_input else []), f"{real} *y"]
+            return [f"const {state}", *(x if any_input else []), f"{real} *y", *work]
         case _:
             start = [] if any_input else [f"const {stem}_weights *start", *x]
-            return [f"const {state}", *start, weights]
+            return [f"const {state}", *start, weights, *work]
+
+
+def _memory(module: n.Module, stem: str) -> str:
+    """How much stack and work memory the functions take."""
+    upper = stem.upper()
+    rooms = {name: room_of(module[name], module) for name in _WHAT}
+    takers = [name for name, room in rooms.items() if room.work]
+
+    def numbers(fixed: Iterable[int], rows: Iterable[int]) -> str:
+        own, per_row = max(fixed, default=0), max(rows, default=0)
+        return f"({own} + {per_row} * {upper}_CAPACITY)" if per_row else str(own)
+
+    stack = numbers((r.stack for r in rooms.values()), (r.per_row for r in rooms.values() if not r.work))
+    text = f"""/* Stack: the arrays of a call have at most so many numbers of type {stem}_real; single numbers and what
+   a call saves take less than 1 KiB more where the compiler optimizes. */
+#define {upper}_STACK {stack}
+"""
+    if takers:
+        names = ", ".join(f"{stem}_{name}" for name in takers)
+        size = numbers((rooms[name].work for name in takers), (rooms[name].per_row for name in takers))
+        text += f"""
+/* The arrays in between are too large for a stack: work is memory for {upper}_WORK numbers, which may hold anything
+   before and after a call; calls at the same time need one each.
+   Taken by {names}. */
+#define {upper}_WORK {size}
+"""
+    else:
+        text += f"#define {upper}_WORK 0 /* no function takes work memory */\n"
+    return text
 
 
 _WHAT = {
@@ -124,8 +166,10 @@ typedef struct {{
 {_members(module.state, module, real, f"{upper}_CAPACITY")}{extra}}} {stem}_state;
 
 """
+        + _memory(module, stem)
+        + '\n#ifdef __cplusplus\nextern "C" {\n#endif\n\n'
         + "\n".join(declarations)
-        + "\n#endif\n"
+        + "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
     )
 
 
@@ -152,11 +196,11 @@ def implementation(module: n.Module, stem: str) -> str:
     upper = stem.upper()
     names = ""
     if any(function.marks for function in module.functions):
-        names += f"#define UNDEFINED {upper}_UNDEFINED\n#define NOT_A_NUMBER ((real)0.0 / (real)0.0)\n"
+        names += f"#define UNDEFINED ((int){upper}_UNDEFINED)\n#define NOT_A_NUMBER ((real)0.0 / (real)0.0)\n"
     if module.stored:
-        names += f"#define FULL {upper}_FULL\n"
+        names += f"#define FULL ((int){upper}_FULL)\n"
     return (
-        _about(module, f"{stem}.c: C99; every sum is added from the left, and nothing is contracted.")
+        _about(module, f"{stem}.c: C99, or C++; every sum is added from the left, and nothing is contracted.")
         + f'#include "{stem}.h"\n\n'
         + mathematics(module, f"{upper}_SINGLE")
         + PRELUDE
@@ -197,7 +241,6 @@ def _wrapper(name: str, module: n.Module, stem: str) -> str:
     lines = []
     if module.stored:
         rows = "state->rows"
-        work = _work(function, module)
         if name == "init":
             lines.append("state->rows = 0;")
         if name == "step":
@@ -214,9 +257,10 @@ def _wrapper(name: str, module: n.Module, stem: str) -> str:
                 "    return found;",
                 "}",
             ]
-        if work:
-            lines.insert(0, f"real work[{work} * {upper}_CAPACITY];")
-        arguments += [rows, *(["work"] if work else [])]
+    room = room_of(function, module)
+    if room.per_row and not room.work:
+        lines.insert(0, f"real work[{room.per_row} * {upper}_CAPACITY];")
+    arguments += ["state->rows"] * takes_rows(function) + ["work"] * bool(room)
     call = f"return {name}_core({', '.join(arguments)});"
     if len(call) > 112:
         call = "return " + f"{name}_core(\n        " + ",\n        ".join(arguments) + ");"
@@ -228,16 +272,6 @@ def _names(arrays: Iterable[Array]) -> set[str]:
     return {array.name for array in arrays}
 
 
-def _work(function: n.Function, module: n.Module) -> int:
-    """How many arrays of a stored range a function needs room for."""
-    given = _names(function.given)
-    return sum(
-        1
-        for s in function.statements
-        if isinstance(s, n.Define) and s.name not in given and len(s.indices) == 1 and s.indices[0].axis.open
-    )
-
-
 # -------------------------------------------------------------------------------------------------- test program
 
 
@@ -245,7 +279,9 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     """A program that trains on frozen rows of exact evaluation, and says whether the results agree."""
     upper = stem.upper()
     weights = sum(_size(array, module) for array in module.weights)
-    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}, y)"
+    work = {name: ", work" if room_of(module[name], module).work else "" for name in _WHAT}
+    memory = f"static {stem}_real work[{upper}_WORK];\n" if any(work.values()) else ""
+    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}, y{work['output']})"
     right = f"differ(y, row->y[n], {_width(module, 'y')})"
     refused = "        const int refused = row->undefined && n == row->steps - 1;\n"
     read = f"        if ({said} || {right}) {{\n            return 1;\n        }}\n{refused}"
@@ -256,19 +292,22 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     text = []
     for k, row in enumerate(rows):
         reached = "; ".join(row.reaches) or "nothing new"
-        text.append(f"    /* row {k + 1}: {reached} */\n    {{\n{_c_row(row)}    }},\n")
+        text.append(f"    /* row {k + 1}: {reached} */\n    {{\n{_c_row(row, f'{stem}_real')}    }},\n")
     any_input = not module.single_input
     x = ", row->x[n]" if any_input else ""
     last = ", row->x[row->steps - 1]" if any_input else ""
     start = "" if any_input else ", &row->weights, row->x[0]"
+    step = f"{stem}_step(&state{x}, row->target[n], row->eta{work['step']})"
     init = "" if any_input else ", row->x[0]"
     if not rows:
         return (
             _about(module, f"{stem}_test.c: the network is too large for frozen rows; this only sees that it links.")
             + f'#include <stdio.h>\n\n#include "{stem}.h"\n\n'
-            + "static NAME_state state;\nstatic NAME_weights weights;\n\nint main(void)\n{\n".replace("NAME", stem)
-            + (f"    static const {stem}_real x[{inputs}];\n" if not any_input else "")
-            + f"    const int status = {stem}_init(&state, &weights{', x' if not any_input else ''});\n"
+            + f"static {stem}_state state;\nstatic {stem}_weights weights;\n"
+            + (memory if work["init"] else "")
+            + (f"static {stem}_real x[{inputs}];\n" if not any_input else "")
+            + "\nint main(void)\n{\n"
+            + f"    const int status = {stem}_init(&state, &weights{', x' if not any_input else ''}{work['init']});\n"
             + f'    printf("{stem}: no rows of exact evaluation: '
             + f'they come with networks of at most {LARGEST} weights\\n");\n    return status;\n}}\n'
         )
@@ -286,7 +325,7 @@ typedef struct {{
     {stem}_weights expanded;
 }} row_type;
 
-static const row_type rows[] = {{
+{memory}static const row_type rows[] = {{
 {"".join(text)}}};
 
 /* 1 where two arrays differ by more than rounding */
@@ -311,22 +350,22 @@ static int check(const row_type *row)
 {{
     static {stem}_state state;
     static {stem}_weights weights;
-    {stem}_real y[{outputs}];
-    if ({stem}_init(&state, &row->weights{init})) {{
+    static {stem}_real y[{outputs}];
+    if ({stem}_init(&state, &row->weights{init}{work["init"]})) {{
         return 1;
     }}
     for (int n = 0; n < row->steps; n++) {{
-{read}        if ({stem}_step(&state{x}, row->target[n], row->eta) != (refused ? {upper}_UNDEFINED : {upper}_OK)) {{
+{read}        if ({step} != (refused ? {upper}_UNDEFINED : {upper}_OK)) {{
             return 1;
         }}
     }}
     if (row->undefined) {{
         return 0;
     }}
-    if ({stem}_output(&state{last}, y) || differ(y, row->y[row->steps], {outputs})) {{
+    if ({stem}_output(&state{last}, y{work["output"]}) || differ(y, row->y[row->steps], {outputs})) {{
         return 1;
     }}
-    return {stem}_expand(&state{start}, &weights)
+    return {stem}_expand(&state{start}, &weights{work["expand"]})
         || differ((const {stem}_real *)&weights, (const {stem}_real *)&row->expanded, {weights});
 }}
 
@@ -353,9 +392,14 @@ def _size(array: Array, module: n.Module) -> int:
     return result
 
 
-def _c_row(row: Row) -> str:
+def _c_row(row: Row, real: str) -> str:
+    def number(value: float) -> str:
+        """A literal; one that single precision rounds says that it may."""
+        exact = math.isinf(value) or struct.unpack("f", struct.pack("f", value))[0] == value
+        return repr(value) if exact else f"({real}){value!r}"
+
     def numbers(values: Sequence[float]) -> str:
-        return "{" + ", ".join(repr(v) for v in values) + "}"
+        return "{" + ", ".join(map(number, values)) + "}"
 
     def group(arrays: Sequence[Sequence[float]]) -> str:
         return "{" + ", ".join(numbers(a) for a in arrays) + "}"
@@ -363,7 +407,7 @@ def _c_row(row: Row) -> str:
     lines = [
         f"{group(row.weights)},",
         f"{len(row.x)}, {int(row.undefined)},",
-        f"{row.eta!r},",
+        f"{number(row.eta)},",
         f"{group(row.x)},",
         f"{group(row.target)},",
         f"{group(row.y)},",
@@ -373,27 +417,47 @@ def _c_row(row: Row) -> str:
 
 
 def makefile(module: n.Module, stem: str) -> str:
-    """make -f update.mk: the test program, in double and single precision, and a freestanding object."""
+    """make -f update.mk: the test program, in double and single precision, and a freestanding object; `cpp`: in C++."""
     libraries = " -lm" if smooth_functions(module) else ""
-    flags = "-std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror"
+    single = f"-D{stem.upper()}_SINGLE"
+    flags = "-O2 -Wall -Wextra -Wpedantic -Wconversion -Werror"
     return f"""# Generated by fcsym {__version__} from {module.title}; equations {module.digest}.
-CFLAGS := {flags}
+CFLAGS := -std=c99 {flags}
+CXXFLAGS := -std=c++17 {flags}
+SOURCES := {stem}_test.c {stem}.c
 
-.PHONY: test clean
+.PHONY: test cpp clean
 
 test: {stem}_test {stem}_test_single {stem}_freestanding.o
 \t./{stem}_test
 \t./{stem}_test_single
 
-{stem}_test: {stem}_test.c {stem}.c {stem}.h
-\t$(CC) $(CFLAGS) -o $@ {stem}_test.c {stem}.c{libraries}
+cpp: {stem}_test_cpp {stem}_test_cpp_single {stem}_test_mixed
+\t./{stem}_test_cpp
+\t./{stem}_test_cpp_single
+\t./{stem}_test_mixed
 
-{stem}_test_single: {stem}_test.c {stem}.c {stem}.h
-\t$(CC) $(CFLAGS) -Wno-conversion -D{stem.upper()}_SINGLE -o $@ {stem}_test.c {stem}.c{libraries}
+{stem}_test: $(SOURCES) {stem}.h
+\t$(CC) $(CFLAGS) -o $@ $(SOURCES){libraries}
+
+{stem}_test_single: $(SOURCES) {stem}.h
+\t$(CC) $(CFLAGS) {single} -o $@ $(SOURCES){libraries}
 
 {stem}_freestanding.o: {stem}.c {stem}.h
-\t$(CC) $(CFLAGS) -ffreestanding -D{stem.upper()}_SINGLE -c -o $@ {stem}.c
+\t$(CC) $(CFLAGS) -ffreestanding {single} -c -o $@ {stem}.c
+
+{stem}_test_cpp: $(SOURCES) {stem}.h
+\t$(CXX) $(CXXFLAGS) -x c++ -o $@ $(SOURCES){libraries}
+
+{stem}_test_cpp_single: $(SOURCES) {stem}.h
+\t$(CXX) $(CXXFLAGS) {single} -x c++ -o $@ $(SOURCES){libraries}
+
+# the functions as C, called from C++
+{stem}_test_mixed: $(SOURCES) {stem}.h
+\t$(CC) $(CFLAGS) -c -o {stem}_c.o {stem}.c
+\t$(CXX) $(CXXFLAGS) -o $@ -x c++ {stem}_test.c -x none {stem}_c.o{libraries}
 
 clean:
 \trm -f {stem}_test {stem}_test_single {stem}_freestanding.o
+\trm -f {stem}_test_cpp {stem}_test_cpp_single {stem}_test_mixed {stem}_c.o
 """

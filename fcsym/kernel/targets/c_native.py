@@ -18,11 +18,14 @@ from fcsym.kernel.targets.c import (
     core_text,
     lanes_functions,
     parameters_of,
+    refuse_large,
+    room_of,
     scalar_text,
     smooth_functions,
+    takes_rows,
 )
 
-__all__ = ["lanes_of_text", "native_text"]
+__all__ = ["lanes_of_text", "native_text", "work_of"]
 
 _IN_REGISTERS = 64  # a state of at most so many numbers; a larger one does not fit, and copying it is in vain
 
@@ -91,6 +94,7 @@ int kernel_lane_count(void)
 
 def native_text(module: n.Module) -> str:
     """The whole translation unit; -DREAL=double -DINTEGER=int64_t, or float and int32_t."""
+    refuse_large(module)
     lanes = not module.stored
     cores = scalar_text(module)
     for name in ("init", "output", "expand"):
@@ -100,6 +104,14 @@ def native_text(module: n.Module) -> str:
     text += [_many(name, module) for name in ("init", "output", "expand")]
     text += [_run(module), *([_lanes_run(module)] if lanes else [])]
     return "\n".join([*text, _BOUND.replace("REFUSAL", module.refusal)])
+
+
+def work_of(module: n.Module, rows: int, lanes: int = 0) -> int:
+    """How many numbers of work memory a call needs at most; with lanes, one that goes through `kernel_lanes`."""
+    if lanes:
+        return lanes * room_of(module["step"], module, lanes=True).work
+    rooms = [room_of(function, module) for function in module.functions]
+    return max(room.work + room.per_row * rows for room in rooms)
 
 
 def _head(module: n.Module) -> str:
@@ -113,19 +125,16 @@ def lanes_of_text(module: n.Module) -> str:
     return "\n".join([_head(module), _PICK, *lanes_functions(module)])
 
 
-def _stored_tail(name: str, module: n.Module) -> list[str]:
-    if not module.stored:
-        return []
-    text = scalar_text(module)
-    head = text[text.index(f"static int {name}_core(") :]
-    head = head[: head.index(")\n{")]
-    return ["(int)c->rows"] * ("int rows" in head) + ["c->work"] * ("restrict work" in head)
+def _tail(name: str, module: n.Module) -> list[str]:
+    """What a function takes besides arrays: how many inputs are stored, and work memory."""
+    function = module[name]
+    return ["(int)c->rows"] * takes_rows(function) + ["c->work"] * bool(room_of(function, module))
 
 
 def _many(name: str, module: n.Module) -> str:
     """One function over many networks: arrays in the order of its parameters."""
     count = len(parameters_of(module[name], module))
-    arguments = [f"c->array[{k}] + n * c->network[{k}]" for k in range(count)] + _stored_tail(name, module)
+    arguments = [f"c->array[{k}] + n * c->network[{k}]" for k in range(count)] + _tail(name, module)
     listed = ",\n            ".join(arguments)
     return f"""int kernel_{name}(const call_type *c)
 {{
@@ -155,7 +164,7 @@ def _run(module: n.Module) -> str:
     """Steps in place; a small state is copied out of memory first, so that it stays in registers from step to step."""
     sizes = [] if module.stored else [prod(n.shape(array.axes, module.sizes)) for array in module.state]
     copied = module.state if 0 < sum(sizes) <= _IN_REGISTERS else ()
-    arguments = _step_arguments(module, "own{k}" if copied else "a{k}") + _stored_tail("step", module)
+    arguments = _step_arguments(module, "own{k}" if copied else "a{k}") + _tail("step", module)
     rows = [f"real *a{k} = c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state))]
     rows += [f"real own{k}[{sizes[k]}];" for k in range(len(copied))]
     rows += [_copy(f"own{k}", f"a{k}", sizes[k]) for k in range(len(copied))]
@@ -210,7 +219,9 @@ def _copy(to: str, source: str, size: int) -> str:
 
 
 def _lanes_run(module: n.Module) -> str:
-    arguments = _step_arguments(module, "a{k}") + (["&undefined"] if module.marks else [])
+    arguments = _step_arguments(module, "a{k}")
+    arguments += ["(vec *)c->work"] * bool(room_of(module["step"], module, lanes=True))
+    arguments += ["&undefined"] * module.marks
     places = "\n        ".join(
         f"vec *a{k} = (vec *)c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state))
     )
