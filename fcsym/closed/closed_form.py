@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from fcsym.closed.piecewise import Piecewise
-from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language import names as notation
 from fcsym.language import text
@@ -23,6 +22,7 @@ from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
+from fcsym.language.rows import branch_name
 
 if TYPE_CHECKING:
     from fcsym.derivation import Derivation

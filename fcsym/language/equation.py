@@ -13,7 +13,7 @@ from fcsym.language.expression import Array, Expr, Ref, arrays_in
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Branch", "Case", "Cases", "Condition", "Equation", "Rule", "Status", "Verdict"]
+__all__ = ["COUNTED", "OPEN", "Branch", "Case", "Cases", "Condition", "Equation", "Rule", "Status", "Verdict"]
 
 Order: TypeAlias = Literal["simultaneous", "sequential"]
 Notation: TypeAlias = Literal["indexed", "paper"]
@@ -28,7 +28,15 @@ class Verdict(Enum):
     ASSUMED = "ASSUMED"
     CHOSEN = "CHOSEN"  # one of many solutions, and said to be
     DEFINITION = "DEFINITION"
+    SAMPLED = "SAMPLED"  # true wherever it was tried, and tried only: no proof
     UNDECIDED = "UNDECIDED"
+
+
+COUNTED = (Verdict.PROVED, Verdict.REFUTED, Verdict.SAMPLED, Verdict.UNDECIDED, Verdict.CHOSEN)
+"""The verdicts that reports count, under these names in small letters."""
+
+OPEN = (Verdict.SAMPLED, Verdict.UNDECIDED)
+"""The verdicts that say nothing for certain: said where they occur, and with them nothing holds."""
 
 
 class Rule(Enum):

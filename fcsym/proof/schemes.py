@@ -36,11 +36,14 @@ from fcsym.language.expression import (
     mul,
     power,
 )
-from fcsym.language.findings import Counterexample, Finding, Proof
+from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
-from fcsym.proof.numbers import PRIME, Residue
+from fcsym.language.rows import remark, spoken
+from fcsym.proof.numbers import PRIME, Residue, digest
 from fcsym.proof.pieces import Pieces
+from fcsym.proof.quotients import needed
 from fcsym.proof.reference import Gates, plus, reference
+from fcsym.proof.structure import flaws_of_scheme
 
 if TYPE_CHECKING:
     from fcsym.schemes import Part, Scheme
@@ -52,6 +55,9 @@ _RUNS, _STEPS = 6, 3
 
 def prove_scheme(scheme: Scheme, only: str | None = None) -> dict[str, Proof]:
     """Scheme => a finding for every equation of its four derivations, or of `only` one, by part."""
+    wrong = {part.name: dict(_flaws(part)) for part in scheme.parts}
+    if any(wrong.values()):
+        return _incomplete(scheme, wrong, only)
     index, runs = _Index(scheme), _Runs(scheme)
     method = f"run exactly over {_STEPS} steps of {_RUNS} small networks {runs.kind}"
     result = {}
@@ -66,6 +72,55 @@ def prove_scheme(scheme: Scheme, only: str | None = None) -> dict[str, Proof]:
             if array not in (*part.given, *(e.array for e in part.equations)) and not index.starts_empty(array)
         ]
         result[part.name] = Proof(tuple(findings), str(runs.network), method)
+    return result
+
+
+def _flaws(part: Part) -> list[tuple[str, str]]:
+    """What keeps a function from being one, and what its scheme claims beyond its equations that is not so."""
+    scheme = part.scheme
+    found = flaws_of_scheme(
+        part.network, part.given, part.equations, part.results, scheme.constants, ends_there=not scheme.is_statement
+    )
+    known = {array for e in scheme.base if e.defines for array in (e.array,)} | set(scheme.network.parameters)
+    mentioned = {a for m in scheme.meanings for a in (m.array, *m.operands)} - {f.array for f in scheme.frozen}
+    for equation in part.equations:
+        of_step = scheme.base.by_name.get(equation.name)
+        if of_step is None:  # a definition needs no proof, and what the state stands for needs one
+            result = equation.defines and equation.array in part.results and equation.array.unprimed in mentioned
+            wrong = result and equation.rule is Rule.DEFINITION and not _is_frozen(equation.array)
+        else:
+            wrong = equation.rule not in (Rule.STATE, Rule.EXPANSION, Rule.IDENTITY, of_step.rule)
+        if wrong:
+            found.append((equation.name, f"claims the rule {equation.rule.value!r}"))
+    for array in scheme.moving:
+        if array in known:
+            found.append((array.name, "is what backpropagation makes of it, and no scheme's to define"))
+    for frozen in scheme.frozen:
+        if frozen.array in known or frozen.array.after:
+            found.append((frozen.name, "is what a step changes, and is called frozen"))
+    if not all(scheme.network.sizes.get(axis) == 1 for axis in scheme.ones):
+        found.append(("results", "are those of a network with one output"))
+    return found
+
+
+def _is_frozen(array: Array) -> bool:
+    """Whether an array is by its name what another one was at `init`: v^c, s^c, W^c."""
+    return array.symbol in ("vc", "vzc", "sc")
+
+
+def _incomplete(scheme: Scheme, wrong: Mapping[str, Mapping[str, str]], only: str | None) -> dict[str, Proof]:
+    """No verdict on a scheme one of whose functions is none."""
+    result = {}
+    for part in scheme.parts:
+        said = wrong[part.name]
+        findings = [Finding(name, None, Verdict.UNDECIDED, note=f"{name} {note}") for name, note in said.items()]
+        findings += [
+            Finding(e.name, None, Verdict.UNDECIDED, note="the scheme is incomplete")
+            for e in part
+            if e.name not in said
+        ]
+        if part.name == (only or part.name):
+            result[part.name] = Proof(tuple(findings), "none", "not examined, since the scheme is incomplete")
     return result
 
 
@@ -108,7 +163,16 @@ def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list
     if isinstance(equation.rhs, Cases):
         return _table(part, equation, index, found, ran)
     said = index.holds(part, equation)
-    return [_finding(equation, None, said, found, ran)]
+    return [under(_finding(equation, None, said, found, ran), needed(_expr(equation), (), index.scalars))]
+
+
+def _misnamed(part: Part, branch: Branch) -> str:
+    """What is wrong with the name or the remark of a row; "" where both follow from its conditions and its status."""
+    if branch.name != spoken(part.scheme.split_by, branch.when):
+        return "the case's name is not what its conditions say"
+    if branch.note != remark(branch.when, branch.value, branch.status):
+        return "the case's remark is not what its status says"
+    return ""
 
 
 def _frozen(part: Part, equation: Equation, index: _Index, found: Counterexample | str | None) -> list[Finding]:
@@ -117,6 +181,7 @@ def _frozen(part: Part, equation: Equation, index: _Index, found: Counterexample
         return [_refuted(equation, None, found, "", "differs")]
     rows = tuple(equation.rhs) if isinstance(equation.rhs, Cases) else ()
     same = index.is_defined_so(part, equation) and (not isinstance(equation.rhs, Cases) or _exhaustive(equation.rhs))
+    same = same and not any(_misnamed(part, row) for row in rows)
     verdict = Verdict.DEFINITION if same else Verdict.UNDECIDED
     note = "" if same else "this is not what the scheme's frozen quantities are"
     whole = Finding(equation.name, None, verdict, "identical" if same else "differs", note=note)
@@ -168,8 +233,13 @@ def _table(
     assert isinstance(equation.rhs, Cases)
     rows = []
     for branch in equation.rhs:
+        misnamed = _misnamed(part, branch)
+        if misnamed:
+            rows.append(Finding(equation.name, branch.name, Verdict.UNDECIDED, note=misnamed))
+            continue
         if branch.status is Status.VALUE and branch.value is not None:
-            rows.append(_finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran))
+            finding = _finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran)
+            rows.append(under(finding, needed(branch.value, branch.when, index.scalars)))
             continue
         solved = index.refused_rightly(part, branch) if index.pieces else _solvable(branch, part.name == "step")
         verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
@@ -242,6 +312,9 @@ class _Index:
         constants = scheme.constants
         self.definitions = {e.array: e for e in scheme.frozen}
         self.pieces = Pieces(scheme) if scheme.gates else None
+        self.scalars = {
+            e.array: e.rhs for e in scheme.base if e.defines and isinstance(e.rhs, Expr) and not e.array.axes
+        }
         self.inverse = [(a, b) for a in constants for b in constants if _are_inverse(constants[a], constants[b])]
 
     def starts_empty(self, array: Array) -> bool:
@@ -483,9 +556,13 @@ class _Runs:
         self.word = "identical at random points" if self.smooth else "identical in exact runs"
         self.refuted: dict[tuple[str, str], Counterexample | str] = {}
         self.compared: set[tuple[str, str]] = set()
-        for seed in range(_RUNS):
+        seed = digest(
+            scheme.network, scheme.order, *(part.given + part.results for part in scheme.parts),
+            *((e.lhs, e.rhs, e.rule, e.label) for part in scheme.parts for e in part), *scheme.meanings,
+        )  # fmt: skip
+        for number in range(_RUNS):
             try:
-                _Run(self, seed).go()
+                _Run(self, number, seed).go()
             except _Stop:
                 continue
 
@@ -504,9 +581,9 @@ class _Stop(Exception):
 class _Run:
     """One small network: its weights, its inputs and targets, and the numbers it is computed in."""
 
-    def __init__(self, runs: _Runs, seed: int) -> None:
+    def __init__(self, runs: _Runs, seed: int, examined: str) -> None:
         self.runs, self.scheme, self.network = runs, runs.scheme, runs.network
-        self.source, self.seed = random.Random(seed), seed
+        self.source, self.seed = random.Random(f"{examined} {seed}"), seed  # what is examined says where it is tried
         self.tables: dict[tuple[str, int, Any], Any] = {}
         self.point: dict[str, Fraction] = {}
         network, source = self.network, self.source

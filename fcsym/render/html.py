@@ -28,7 +28,7 @@ __all__ = ["document", "fragment", "mathml", "need_mathml", "sentence"]
 
 _SIGN = {
     Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.ASSUMED: "△", Verdict.CHOSEN: "◆",
-    Verdict.DEFINITION: "≔", Verdict.UNDECIDED: "?",
+    Verdict.DEFINITION: "≔", Verdict.SAMPLED: "≈", Verdict.UNDECIDED: "?",
 }  # fmt: skip
 
 _MOST_ROWS_QUOTED = 4

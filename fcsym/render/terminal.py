@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fcsym.language import text
-from fcsym.language.equation import Case, Verdict
+from fcsym.language.equation import OPEN, Case, Verdict
 from fcsym.render.content import NOTHING, Step, content
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["cases", "checks", "document", "joint", "plain", "refutations", "tabl
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
-    Verdict.DEFINITION: "dim", Verdict.UNDECIDED: "bold yellow",
+    Verdict.DEFINITION: "dim", Verdict.SAMPLED: "bold yellow", Verdict.UNDECIDED: "bold yellow",
 }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def _equations(title: str, steps: Sequence[Step]) -> RenderableType:
     for step in steps:
         e = step.equation
         why = f"{e.rule.value}: {plain(e.because)}" + (f" Uses{_numbers(step.uses)}." if step.uses else "")
+        why += f" {plain(step.note[0].upper() + step.note[1:])}." if step.note and not step.has_cases else ""
         verdict = Text("") if step.verdict is None else _verdict(step.verdict)
         result.add_row(str(step.number), Text(text.equation(e)), Text(why), Text(e.cite), verdict)
     return result
@@ -113,8 +114,9 @@ def joint(found: Joint) -> RenderableType:
 
 
 def refutations(proof: Proof) -> RenderableType:
-    """What is wrong, each with its counterexample."""
-    return Text("\n".join(f"REFUTED {finding.name}: {finding.note}" for finding in proof.refuted))
+    """What is wrong, each with its counterexample, and what is left open."""
+    wrong = [f for verdict in (Verdict.REFUTED, *OPEN) for f in proof.findings if f.verdict is verdict]
+    return Text("\n".join(plain(f"{f.verdict.value} {f.name}: {f.note}") for f in wrong))
 
 
 def checks(report: Report) -> RenderableType:

@@ -8,8 +8,9 @@ from fcsym.derivation import Derivation
 from fcsym.deriving.contribution import increment_of
 from fcsym.deriving.forward import activated
 from fcsym.errors import ArgumentError
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
+from fcsym.language.rows import named_row
 from fcsym.schemes.record import SingleInput
 
 __all__ = ["Frozen"]
@@ -87,22 +88,10 @@ class Frozen:
         """A value with v^c below the line; where v^c = 0, what solves 0 = 0, and nothing where v' is not 0."""
         vc, after = self.vc[self.j], self.v.primed[self.j]
         zero = Condition(vc, "=")
-        return Cases(
-            (
-                Branch("v^c != 0", (Condition(vc, "!="),), value),
-                Branch(
-                    "v^c = 0, v' = 0",
-                    (zero, Condition(after, "=")),
-                    free,
-                    Status.CHOSEN,
-                    "the unit gives nothing, frozen or not: any value does, and the one without compensation is chosen",
-                ),
-                Branch(
-                    "v^c = 0, v' != 0",
-                    (zero, Condition(after, "!=")),
-                    None,
-                    Status.UNDEFINED,
-                    "the unit wakes up: no weight makes 0 give what it gives",
-                ),
-            )
+        phi = self.base.network.layers[-2].activation
+        rows = (
+            named_row(phi, (Condition(vc, "!="),), value),
+            named_row(phi, (zero, Condition(after, "=")), free, Status.CHOSEN),
+            named_row(phi, (zero, Condition(after, "!=")), None, Status.UNDEFINED),
         )
+        return Cases(rows)

@@ -11,15 +11,13 @@ from fcsym.deriving.contribution import increment_of
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.errors import ArgumentError
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
+from fcsym.language.equation import Cases, Condition, Equation, Order, Rule, Status
 from fcsym.language.expression import ZERO, Apply, Array, Axis, Expr, Index, total
+from fcsym.language.rows import named_row
 from fcsym.networks.network import Network
 from fcsym.schemes.record import Routine, Scheme, Words, cut, target_of
 
 __all__ = ["collapse", "next_input"]
-
-_FREE = "the unit gives nothing, frozen or not: any value does, and 0 is chosen"
-_NONE = "the unit wakes up: no weight makes 0 give what it gives"
 
 
 def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
@@ -82,13 +80,13 @@ def _boundary(base: Derivation, layer: int) -> tuple[list[Equation], Equation]:
     i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
     w, p, r = (Array(symbol, layer, (*s.axes, *below.axes)) for symbol in ("W", "p", "R"))
     vc, v = Array("vc", layer - 1, below.axes)[j], below[j]
-    zero = Condition(vc, "=")
+    zero, phi = Condition(vc, "="), network.layers[layer - 2].activation
     value = w[i, j] * (v - vc) / vc
     rows = Cases(
         (
-            Branch("v^c != 0", (Condition(vc, "!="),), w[i, j] * v / vc - w[i, j]),
-            Branch("v^c = 0, v = 0", (zero, Condition(v, "=")), ZERO, Status.CHOSEN, _FREE),
-            Branch("v^c = 0, v != 0", (zero, Condition(v, "!=")), None, Status.UNDEFINED, _NONE),
+            named_row(phi, (Condition(vc, "!="),), w[i, j] * v / vc - w[i, j]),
+            named_row(phi, (zero, Condition(v, "=")), ZERO, Status.CHOSEN),
+            named_row(phi, (zero, Condition(v, "!=")), None, Status.UNDEFINED),
         )
     )
     rhs = total(j, r[i, j] * vc)
@@ -272,9 +270,9 @@ def _next_compensation(base: Derivation, seen: Array) -> tuple[list[Equation], l
             more[k, j],
             Cases(
                 (
-                    Branch("v^c@ != 0", (Condition(frozen[j], "!="),), direct),
-                    Branch("v^c@ = 0, v@ = 0", (zero, Condition(value[j], "=")), ZERO, Status.CHOSEN, _FREE),
-                    Branch("v^c@ = 0, v@ != 0", (zero, Condition(value[j], "!=")), None, Status.UNDEFINED, _NONE),
+                    named_row(phi, (Condition(frozen[j], "!="),), direct),
+                    named_row(phi, (zero, Condition(value[j], "=")), ZERO, Status.CHOSEN),
+                    named_row(phi, (zero, Condition(value[j], "!=")), None, Status.UNDEFINED),
                 )
             ),
             Rule.CHOICE,
