@@ -20,7 +20,7 @@ from fcsym.proof import _Examiner
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.quotients import equal_where_defined, never_zero
-from fcsym.proof.schemes import prove_scheme
+from fcsym.proof.schemes import _flaws, prove_scheme
 from fcsym.proof.tables import Table
 from fcsym.schemes.statements import collapse, next_input
 
@@ -346,15 +346,35 @@ def test_a_scheme_says_no_more_than_its_equations_do():
         assert not replace(scheme, **claim).proof.holds
 
 
-@pytest.mark.parametrize("name", ["weights", "states", "backprop"])
-def test_a_step_that_is_called_a_definition_is_not_proved(name):
+@pytest.mark.parametrize("name", ["weights", "compensation", "history", "basis", "collapsed"])
+def test_every_equation_of_a_scheme_has_the_one_rule_that_it_needs(name):
+    """A step that is called a definition would need no proof."""
     scheme = fcsym.scheme(Network.parse("2-2-1"), name)
-    routine = scheme.routines["step"]
-    for n, equation in enumerate(routine.equations):
-        if equation.array in routine.results:
-            equations = [*routine.equations]
-            equations[n] = replace(equation, rule=Rule.DEFINITION)
-            assert not prove_scheme(with_equations(scheme, "step", equations), "step")["step"].holds
+    for part in scheme.parts:
+        assert not _flaws(part)
+        for n, equation in enumerate(part.equations):
+            for rule in Rule:
+                wrong = (*part.equations[:n], replace(equation, rule=rule), *part.equations[n + 1 :])
+                assert rule is equation.rule or _flaws(replace(part, equations=wrong)), (part.name, equation, rule)
+
+
+def test_functions_that_are_none_get_a_verdict():
+    scheme = fcsym.scheme(Network.parse("2-2-1"), "weights")
+    for part, routine in scheme.routines.items():
+        for given, results in (
+            (routine.given[1:], routine.results),
+            (routine.given, routine.results[1:]),
+            (routine.given, (*routine.results, routine.results[-1])),
+        ):
+            changed = replace(routine, given=given, results=results)
+            proofs = replace(scheme, routines={**scheme.routines, part: changed}).proofs
+            assert not proofs[part].holds
+    for part, place, equation in tables_of(scheme):
+        for n, row in enumerate(equation.rhs):
+            for others in ((), (row, row), (replace(row, when=row.when[:-1]),), (replace(row, value=ONE + ETA),)):
+                equations = [*scheme.routines[part].equations]
+                equations[place] = replace(equation, rhs=put(equation.rhs.branches, n, *others))
+                assert not prove_scheme(with_equations(scheme, part, equations), part)[part].holds
 
 
 # ----------------------------------------------------------------------------------------------------- other forgeries

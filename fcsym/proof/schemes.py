@@ -65,7 +65,6 @@ def prove_scheme(scheme: Scheme, only: str | None = None) -> dict[str, Proof]:
         if part.name != (only or part.name):
             continue
         findings = [finding for equation in part.equations for finding in _examine(part, equation, index, runs)]
-        findings += _misplaced(part)
         findings += [
             Finding(array.name, None, Verdict.UNDECIDED, note=f"{part.name} does not say what {array.name} is")
             for array in part.results
@@ -77,35 +76,59 @@ def prove_scheme(scheme: Scheme, only: str | None = None) -> dict[str, Proof]:
 
 def _flaws(part: Part) -> list[tuple[str, str]]:
     """What keeps a function from being one, and what its scheme claims beyond its equations that is not so."""
-    scheme = part.scheme
+    scheme, network = part.scheme, part.network
     found = flaws_of_scheme(
-        part.network, part.given, part.equations, part.results, scheme.constants, ends_there=not scheme.is_statement
+        network, part.given, part.equations, part.results, scheme.constants, ends_there=not scheme.is_statement
     )
-    known = {array for e in scheme.base if e.defines for array in (e.array,)} | set(scheme.network.parameters)
-    mentioned = {a for m in scheme.meanings for a in (m.array, *m.operands)} - {f.array for f in scheme.frozen}
     for equation in part.equations:
-        of_step = scheme.base.by_name.get(equation.name)
-        if of_step is None:  # a definition needs no proof, and what the state stands for needs one
-            result = equation.defines and equation.array in part.results and equation.array.unprimed in mentioned
-            wrong = result and equation.rule is Rule.DEFINITION and not _is_frozen(equation.array)
-        else:
-            wrong = equation.rule not in (Rule.STATE, Rule.EXPANSION, Rule.IDENTITY, of_step.rule)
-        if wrong:
-            found.append((equation.name, f"claims the rule {equation.rule.value!r}"))
+        rule = _rule_of(part, equation)
+        if equation.rule is not rule:
+            found.append((equation.name, f"claims the rule {equation.rule.value!r} and needs {rule.value!r}"))
+    first = {"init": network.parameters, **dict.fromkeys(("step", "output", "expand"), scheme.state)}
+    if part.given[: len(first.get(part.name, ()))] != first.get(part.name, ()):
+        found.append(("arguments", f"of {part.name} have to begin with what it starts from"))
+    known = {e.array for e in scheme.base if e.defines} | set(network.parameters)
     for array in scheme.moving:
         if array in known:
             found.append((array.name, "is what backpropagation makes of it, and no scheme's to define"))
     for frozen in scheme.frozen:
         if frozen.array in known or frozen.array.after:
             found.append((frozen.name, "is what a step changes, and is called frozen"))
-    if not all(scheme.network.sizes.get(axis) == 1 for axis in scheme.ones):
+    if not all(network.sizes.get(axis) == 1 for axis in scheme.ones):
         found.append(("results", "are those of a network with one output"))
-    return found
+    if scheme.gates and not any(m.array == pre_activation(1) for m in scheme.meanings):
+        found.append(("s1", "has no meaning, and the units are held on their pieces by it"))
+    return found + _misplaced(part)
+
+
+def _rule_of(part: Part, equation: Equation) -> Rule:
+    """The rule that an equation of a scheme has, by what it defines and where it stands."""
+    scheme = part.scheme
+    of_step = backpropagation_of(scheme).get(equation.name)
+    if of_step is not None and (of_step.lhs, of_step.rhs) == (equation.lhs, equation.rhs):
+        return of_step.rule
+    if not equation.defines:
+        return Rule.IDENTITY
+    array = equation.array
+    if _is_frozen(array) or array in [e.array for e in scheme.frozen]:
+        return Rule.DEFINITION
+    if of_step is not None or array in scheme.network.parameters:
+        if part.name == "expand":
+            carried = (e.rule for e in scheme.step if e.defines and (e.array, e.rhs) == (array, equation.rhs))
+            return next(carried, Rule.EXPANSION)
+        return Rule.STATE if array in scheme.network.parameters else Rule.IDENTITY
+    if scheme.is_statement:
+        if isinstance(equation.rhs, Cases):
+            return Rule.CHOICE
+        meant = any(meaning.array == array for meaning in scheme.meanings)
+        said = equation.rule if equation.rule is Rule.IDENTITY else Rule.STATE
+        return said if meant else Rule.DEFINITION
+    return Rule.STATE if array in part.results else Rule.DEFINITION
 
 
 def _is_frozen(array: Array) -> bool:
-    """Whether an array is by its name what another one was at `init`: v^c, s^c, W^c."""
-    return array.symbol in ("vc", "vzc", "sc")
+    """Whether an array is by its name what another one was at `init`: v^c, s^c; and the key of the input there."""
+    return array.symbol in ("vc", "vzc", "sc", "key")
 
 
 def _incomplete(scheme: Scheme, wrong: Mapping[str, Mapping[str, str]], only: str | None) -> dict[str, Proof]:
@@ -124,7 +147,7 @@ def _incomplete(scheme: Scheme, wrong: Mapping[str, Mapping[str, str]], only: st
     return result
 
 
-def _misplaced(part: Part) -> list[Finding]:
+def _misplaced(part: Part) -> list[tuple[str, str]]:
     """What a function returns has its place: a kernel goes by position, whatever the names are."""
     scheme = part.scheme
     output = activated(scheme.network, len(scheme.network.layers))
@@ -134,8 +157,7 @@ def _misplaced(part: Part) -> list[Finding]:
     }.get(part.name, part.results)  # fmt: skip
     if part.results == wanted:
         return []
-    names = ", ".join(array.name for array in wanted)
-    return [Finding("results", None, Verdict.UNDECIDED, note=f"{part.name} has to return {names}, in this order")]
+    return [("results", f"have to be {', '.join(array.name for array in wanted)}, in this order")]
 
 
 def merged(proofs: Mapping[str, Proof]) -> Proof:
@@ -164,6 +186,14 @@ def _examine(part: Part, equation: Equation, index: _Index, runs: _Runs) -> list
         return _table(part, equation, index, found, ran)
     said = index.holds(part, equation)
     return [under(_finding(equation, None, said, found, ran), needed(_expr(equation), (), index.scalars))]
+
+
+def _adds_nothing(part: Part, equation: Equation, value: Expr) -> bool:
+    """Whether a chosen value is 0, the last layer's own weight, or what it was before: no compensation is added."""
+    network = part.network
+    unchanged = Ref(equation.array.unprimed, _indices(equation))
+    last = next(a for a in network.parameters if a.layer == len(network.layers) and len(a.axes) == 2).primed
+    return value in (ZERO, unchanged) or (last.axes == equation.array.axes and value == last[_indices(equation)])
 
 
 def _misnamed(part: Part, branch: Branch) -> str:
@@ -243,6 +273,7 @@ def _table(
             continue
         solved = index.refused_rightly(part, branch) if index.pieces else _solvable(branch, part.name == "step")
         verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
+        solved = solved and (branch.value is None or _adds_nothing(part, equation, branch.value))
         rows.append(
             Finding(
                 equation.name, branch.name, verdict if solved else Verdict.UNDECIDED, expanded="z3", note=branch.note
@@ -733,7 +764,10 @@ class _Run:
         instance = Instance(equations, self.sizes, _missing, self._field, known)
         result = {}
         for element in ((a, p) for a in equations for p in positions(a, self.sizes)):
-            result[element] = instance.element(*element)
+            try:
+                result[element] = instance.element(*element)
+            except ArithmeticError:  # a table that lacks a row is not proved, whatever the runs show
+                raise _Stop from None
             if result[element] is None:
                 raise _Stop  # `init` refuses such weights
         return result
@@ -763,7 +797,7 @@ class _Run:
                 element = (equation.array, position)
                 try:
                     value = instance.right_side(equation, position)
-                except (KeyError, ZeroDivisionError) as problem:
+                except (KeyError, ArithmeticError) as problem:  # it has no value, or a table has no row for it
                     self.runs.record(name, equation.name, str(problem))
                     raise _Stop from None
                 if value is None:
