@@ -342,7 +342,11 @@ def points(setup: Setup) -> list[World]:
 
 @cache
 def _pool(setup: Setup) -> list[tuple[Point, World]]:
-    """Points, the simplest first within what they have drawn so far."""
+    """Points, the simplest first within what they have drawn so far.
+
+    They are the same in every run: they find counterexamples and cases that occur, each checked at the point itself;
+    nothing is proved by trying them.
+    """
     points = [Point(seed) for seed in range(_POINTS)]
     return [(point, _world(point, setup, free_errors=False)) for point in points]
 
