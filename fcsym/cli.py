@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.deriving.record import Record
     from fcsym.document import Document
+    from fcsym.language.findings import Proof
     from fcsym.networks.network import Network
     from fcsym.proof.joint import Joint
     from fcsym.training import Scheme
@@ -467,7 +468,8 @@ def _derive_scheme(options: argparse.Namespace) -> int:
         return DONE if passed else FAILED
     from fcsym.render import terminal
 
-    _show(terminal.document(s, **_options_of_terminal(options)), terminal.checks(report))
+    open_ones = [] if s.proof.holds else [terminal.refutations(s.proof)]
+    _show(terminal.document(s, **_options_of_terminal(options)), *open_ones, terminal.checks(report))
     if written is not None:
         _say(f"written: {written}")
     _say(_scheme_conclusion(s, report))
@@ -485,7 +487,7 @@ def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse
     if "p" in names and options.detail != "summary" and _small_enough(d):
         keep = paper_symbols(d)
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
-    if d.proof.refuted:
+    if not d.proof.holds:
         parts.append(terminal.refutations(d.proof))
     _show(*parts, terminal.checks(reports[0]))
 
@@ -499,11 +501,10 @@ def _small_enough(d: Derivation) -> bool:
 
 def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
     """One line: what was proved and what was measured."""
-    from fcsym.language.equation import Verdict
+    from fcsym.language.equation import OPEN, Verdict
 
     proof = d.proof
-    shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED]
-    shown += [Verdict.UNDECIDED] if proof.count(Verdict.UNDECIDED) else []
+    shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED, *(v for v in OPEN if proof.count(v))]
     proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
     main = reports[0]
     measured = f"measured {main.points} numbers on random, exact and near-zero points"
@@ -522,17 +523,18 @@ def _conclusion(d: Derivation, reports: Sequence[Report]) -> str:
 
 
 def _summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
-    from fcsym.language.equation import Verdict
-
-    proof = d.proof
     return {
-        "network": str(d.network), "order": d.order,
-        "proved": proof.count(Verdict.PROVED), "refuted": proof.count(Verdict.REFUTED),
-        "undecided": proof.count(Verdict.UNDECIDED), "chosen": proof.count(Verdict.CHOSEN),
-        "passed": proof.holds and all(reports),
+        "network": str(d.network), "order": d.order, **_counts(d.proof),
+        "passed": d.proof.holds and all(reports),
         "checks": [_row(row, sample) for report, sample in zip(reports, ("random", "xor"), strict=False)
                    for row in report.rows],
     }  # fmt: skip
+
+
+def _counts(proof: Proof) -> dict[str, int]:
+    from fcsym.language.equation import COUNTED
+
+    return {verdict.value.lower(): proof.count(verdict) for verdict in COUNTED}
 
 
 def _row(row: Any, sample: str) -> dict[str, Any]:
@@ -545,11 +547,14 @@ def _row(row: Any, sample: str) -> dict[str, Any]:
 
 
 def _equation(d: Derivation, name: str) -> dict[str, Any]:
+    from fcsym.render import terminal
+
     equation, finding = d.by_name[name], d.proof.verdict(name)
     return {
         "name": name, "equation": str(equation), "rule": equation.rule.value, "because": equation.because,
         "uses": list(equation.uses), "paper": equation.cite, "verdict": finding.verdict.value,
-        "index": finding.index, "expanded": finding.expanded,
+        "index": finding.index, "expanded": finding.expanded, "note": terminal.plain(finding.note),
+        "where": [str(condition) for condition in finding.where],
     }  # fmt: skip
 
 
@@ -692,23 +697,21 @@ def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[
 
 
 def _scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
-    from fcsym.language.equation import Verdict
-
     return {
         "network": str(s.network), "order": s.order, "scheme": s.name, "steps": report.steps,
-        "proved": s.proof.count(Verdict.PROVED), "refuted": s.proof.count(Verdict.REFUTED),
-        "undecided": s.proof.count(Verdict.UNDECIDED), "chosen": s.proof.count(Verdict.CHOSEN), "passed": passed,
+        **_counts(s.proof), "passed": passed,
         "checks": [_row(row, "random") for row in report.rows], "left_out": report.left_out,
     }  # fmt: skip
 
 
 def _scheme_conclusion(s: Scheme, report: Report) -> str:
-    from fcsym.language.equation import Verdict
+    from fcsym.language.equation import OPEN, Verdict
 
     worst = report.worst
+    shown = [Verdict.PROVED, Verdict.REFUTED, *(v for v in OPEN if s.proof.count(v))]
+    proved = ", ".join(f"{verdict.value.lower()} {s.proof.count(verdict)}" for verdict in shown)
     return (
-        f"{s.title.replace(' order', '')}: proved {s.proof.count(Verdict.PROVED)}, refuted "
-        f"{s.proof.count(Verdict.REFUTED)}; {report.trials} networks trained for {report.steps} steps: "
+        f"{s.title.replace(' order', '')}: {proved}; {report.trials} networks trained for {report.steps} steps: "
         f"{'agrees' if report.passed else 'DISAGREES'} with autodiff, worst error {worst.ratio:.2g} of its bound "
         f"({worst.quantity})."
     )

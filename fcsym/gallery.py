@@ -27,7 +27,7 @@ from fcsym.files import write_files
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.language.equation import Equation, Order, Verdict
+from fcsym.language.equation import COUNTED, OPEN, Equation, Order, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
 from fcsym.render.content import Content, Step, content
@@ -149,14 +149,12 @@ def _report(case: Case) -> str:
         "title": case.spec.title, "about": case.spec.about,
         "network": str(case.spec.network), "order": case.spec.order,
         "assumptions": list(page.assumptions), "equations": [_equation(step) for step in page.steps],
-        "proved": case.count(Verdict.PROVED), "refuted": case.count(Verdict.REFUTED),
-        "undecided": case.count(Verdict.UNDECIDED), "chosen": case.count(Verdict.CHOSEN),
+        **{verdict.value.lower(): case.count(verdict) for verdict in COUNTED},
         "deciders": {"index notation": str(case.spec.network), "instance": page.instance, "method": page.method},
         "scheme": {
             "name": case.spec.scheme, "state": str(spent.state), "operations": str(spent.operations),
             "state_value": spent.at(spent.state), "operations_value": spent.at(spent.operations),
-            "proved": proof.count(Verdict.PROVED), "refuted": proof.count(Verdict.REFUTED),
-            "undecided": proof.count(Verdict.UNDECIDED), "chosen": proof.count(Verdict.CHOSEN),
+            **{verdict.value.lower(): proof.count(verdict) for verdict in COUNTED},
         },
     }  # fmt: skip
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -249,11 +247,11 @@ def _index(cases: list[Case], tested: bool) -> str:
             spent.at(spent.operations),
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    open_ = sum(case.count(Verdict.UNDECIDED) for case in cases)
+    left = ". ".join(f"{v.value.capitalize()}: {sum(case.count(v) for case in cases)}" for v in OPEN)
     lines += [
         "",
         "Proved, refuted and chosen are equations and their cases. Operations are those of one training step by the",
-        f"named scheme, at the network's widths and for one input. Undecided: {open_}.",
+        f"named scheme, at the network's widths and for one input. {left}.",
         "",
     ]
     for case in cases:

@@ -40,7 +40,7 @@ print(change.rule.value, "|", change.because, "| uses", *change.uses, "| paper,"
 # choice. What `p` is depends on what happens to the unit.
 #
 # PROVED: two deciders agree. CHOSEN: one of many solutions. DEFINITION: nothing to prove. REFUTED comes with exact
-# numbers, and what nobody could decide is UNDECIDED.
+# numbers, what was only tried and not proved is SAMPLED, and what nobody could decide is UNDECIDED.
 
 # %%
 for case in d.cases("p", unit=1, keep=("dE_dY", "W2'", "vc")):

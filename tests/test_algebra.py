@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from fcsym.deriving.differentiate import occurrences
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.algebra import as_expr, common_factor, equal, expand, inline, linear_part, rename
-from fcsym.language.expression import Array, Axis, Index, add, mul, number, power, total
+from fcsym.language.expression import Array, Index, add, mul, number, power, total
 from fcsym.language.instance import Instance, exact_field
+from fcsym.networks.symbols import units
 
-N, M = Axis(1), Axis(0)
+N, M = units(1), units(0)
 A, B = Array("A", None, (N, M)), Array("B", None, (M,))
 C = Array("C", None, (N,))
 i, j, k, m = Index(N, "i"), Index(M, "j"), Index(M, "k"), Index(N, "m")

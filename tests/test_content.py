@@ -10,8 +10,9 @@ import pytest
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Cases, Equation, Rule, Verdict
-from fcsym.language.expression import Apply, Array, Axis, Index, total
+from fcsym.language.expression import Apply, Array, Index, total
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import units
 from fcsym.render.content import content
 from fcsym.render.html import document as html
 from fcsym.render.latex import document as latex
@@ -40,7 +41,7 @@ def bare(equations, widths="2-2-1"):
 
 def odd_equations():
     """Names, axes and left-hand sides that no derivation of a network has."""
-    m, i = Index(Axis(7), "m"), Index(Axis(1), "i")
+    m, i = Index(units(7), "m"), Index(units(1), "i")
     gram, state = Array("G", None, (m.axis, i.axis)), Array("z", None, (m.axis,))
     return (
         Equation(gram[m, i], state[m] * Array("s", 1, (i.axis,))[i], Rule.DEFINITION, "This is new."),

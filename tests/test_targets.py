@@ -25,9 +25,10 @@ from fcsym.kernel.targets.numpy import TILES, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.kernel.targets.tiles import CALLS
 from fcsym.kernel.targets.torch import DIALECT as TORCH
-from fcsym.language.expression import Array, Axis, Index
+from fcsym.language.expression import Array, Index
+from fcsym.networks.symbols import units
 
-ROWS, COLUMNS = Axis(1), Axis(0)
+ROWS, COLUMNS = units(1), units(0)
 i, j, k = Index(ROWS, "i"), Index(COLUMNS, "j"), Index(COLUMNS, "k")
 SIZES = {ROWS: 9, COLUMNS: 3}  # nine: sums over rows run along the columns in C
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from fcsym.closed.piecewise import Piecewise
-from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language import smooth_functions
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
+from fcsym.language.rows import branch_name
 from fcsym.networks.names import scalar_name
 from fcsym.networks.symbols import increment_of
 

@@ -47,6 +47,7 @@ from fcsym.language.expression import (
     power,
     total,
 )
+from fcsym.language.rows import piece_conditions, unit_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
@@ -62,7 +63,7 @@ from fcsym.networks.symbols import (
     weight,
 )
 
-__all__ = ["branch_name", "compensation", "increment_of", "increments", "integrated", "piece_conditions"]
+__all__ = ["compensation", "increment_of", "increments", "integrated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,23 +181,6 @@ def _difference(node: Expr, change: object) -> Expr:
             raise UnsupportedExpression(f"No increment rule for {node!r}: write it with sums and products.")
 
 
-def piece_conditions(phi: Activation, number: int, subject: Expr) -> tuple[Condition, ...]:
-    """The subject lies on that piece: above the kink below it, up to and including the one above."""
-    lower = phi.pieces[number - 1].upper if number else None
-    upper = phi.pieces[number].upper
-    result = []
-    if lower is not None:
-        result.append(Condition(subject, ">", lower))
-    if upper is not None:
-        result.append(Condition(subject, "<=", upper))
-    return tuple(result)
-
-
-def branch_name(phi: Activation, before: int, after: int) -> str:
-    """ "active -> dead"."""
-    return f"{phi.pieces[before].name} -> {phi.pieces[after].name}"
-
-
 def _pairs(phi: Activation) -> list[tuple[int, int]]:
     """(piece before, piece after), the highest pieces first: active -> active, active -> dead, dead -> dead, ..."""
     order = range(len(phi.pieces) - 1, -1, -1)
@@ -223,8 +207,9 @@ def _activation_increment(equation: Equation, phi: Activation, first: set[Array]
             (array.name, s.array.primed.name),
         )
     branches = tuple(
-        Branch(
-            branch_name(phi, a, b),
+        unit_row(
+            phi,
+            s,
             piece_conditions(phi, a, s) + piece_conditions(phi, b, after),
             _change_of(phi.pieces[a], phi.pieces[b], s, ds),
         )
@@ -324,19 +309,27 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     )  # fmt: skip
 
 
-_FREE = "`0 = p * 0`: every `p` solves it, and 0 is chosen"
-_NONE = "`v^c = 0` while `dv'` is not: no `p` solves it"
-
-
 def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
     """w' dv / v^c on each pair of pieces, with the piece before; where v^c = 0, what is left of 0 * p = w' dv."""
     rows: list[tuple[Branch, int]] = []
     phi = last.phi
+
+    def row(when: tuple[Condition, ...], value: Expr | None, status: Status = Status.VALUE) -> Branch:
+        return unit_row(phi, last.s, when, value, status)
+
+    def at_zero(*when: Condition) -> tuple[Branch, Branch]:
+        """v^c = 0: chosen where dv' = 0, undefined where it is not."""
+        return (
+            row((*when, Condition(last.dv, "=")), ZERO, Status.CHOSEN),
+            row((*when, Condition(last.dv, "!=")), None, Status.UNDEFINED),
+        )
+
+    zero = Condition(last.vc, "=")
     if phi.is_smooth:
-        moved = Branch("v^c != 0", (Condition(last.vc, "!="),), last.w_new * last.dv / last.vc)
-        return [(row, 0) for row in (moved, *_at_zero(last, "v^c = 0", (Condition(last.vc, "="),)))]
+        moved = row((Condition(last.vc, "!="),), last.w_new * last.dv / last.vc)
+        return [(moved, 0), *((one, 0) for one in at_zero(zero))]
     for a, b in _pairs(phi):
-        name, before = branch_name(phi, a, b), phi.pieces[a]
+        before = phi.pieces[a]
         when = piece_conditions(phi, a, last.s) + piece_conditions(phi, b, last.s_new)
         dv = _change_of(before, phi.pieces[b], last.s, last.ds)
         if not before.is_zero:
@@ -344,26 +337,17 @@ def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
                 when = (*when, Condition(last.vc, "!="))
             if before.slope:
                 dv = inline(dv, {last.s.array: ((last.j,), last.frozen_s(before))})
-            rows.append((Branch(name, when, as_expr(expand(last.w_new * dv / last.vc))), a))
+            rows.append((row(when, as_expr(expand(last.w_new * dv / last.vc))), a))
         elif dv == ZERO:
-            rows.append((Branch(name, when, ZERO, Status.CHOSEN, _FREE), a))
+            rows.append((row(when, ZERO, Status.CHOSEN), a))
         elif not _vanishes(phi, b):
-            rows.append((Branch(name, when, None, Status.UNDEFINED, _NONE), a))
+            rows.append((row(when, None, Status.UNDEFINED), a))
         else:
-            rows += [(row, a) for row in _at_zero(last, name, when)]
-    for number, piece in enumerate(phi.pieces):
+            rows += [(one, a) for one in at_zero(*when)]
+    for number in range(len(phi.pieces)):
         if _vanishes(phi, number):
-            when = (*piece_conditions(phi, number, last.s), Condition(last.vc, "="))
-            rows += [(row, number) for row in _at_zero(last, f"{piece.name} at v^c = 0", when)]
+            rows += [(one, number) for one in at_zero(*piece_conditions(phi, number, last.s), zero)]
     return rows
-
-
-def _at_zero(last: _Last, name: str, when: tuple[Condition, ...]) -> tuple[Branch, Branch]:
-    """v^c = 0: chosen where dv' = 0, undefined where it is not."""
-    return (
-        Branch(f"{name}, dv' = 0", (*when, Condition(last.dv, "=")), ZERO, Status.CHOSEN, _FREE),
-        Branch(f"{name}, dv' != 0", (*when, Condition(last.dv, "!=")), None, Status.UNDEFINED, _NONE),
-    )
 
 
 # ------------------------------------------------------------------------------------------- the integrated P

@@ -14,7 +14,7 @@ from fcsym.language.expression import Apply, Array, Expr, Ref, arrays_in, value_
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["Branch", "Case", "Cases", "Condition", "Equation", "Rule", "Status", "Verdict"]
+__all__ = ["COUNTED", "OPEN", "Branch", "Case", "Cases", "Condition", "Equation", "Rule", "Status", "Verdict"]
 
 Order: TypeAlias = Literal["simultaneous", "sequential"]
 Notation: TypeAlias = Literal["indexed", "paper"]
@@ -29,7 +29,15 @@ class Verdict(Enum):
     ASSUMED = "ASSUMED"
     CHOSEN = "CHOSEN"  # one of many solutions, and said to be
     DEFINITION = "DEFINITION"
+    SAMPLED = "SAMPLED"  # true wherever it was tried, and tried only: no proof
     UNDECIDED = "UNDECIDED"
+
+
+COUNTED = (Verdict.PROVED, Verdict.REFUTED, Verdict.SAMPLED, Verdict.UNDECIDED, Verdict.CHOSEN)
+"""The verdicts that reports count, under these names in small letters."""
+
+OPEN = (Verdict.SAMPLED, Verdict.UNDECIDED)
+"""The verdicts that say nothing for certain: said where they occur, and with them nothing holds."""
 
 
 class Rule(Enum):

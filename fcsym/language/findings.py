@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
-from fcsym.language.equation import Verdict
+from fcsym.language.equation import OPEN, Condition, Verdict
+from fcsym.language.expression import Ref
 
-__all__ = ["Counterexample", "Finding", "Proof"]
+__all__ = ["Counterexample", "Finding", "Proof", "presupposed", "under"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,25 @@ class Counterexample:
     def __str__(self) -> str:
         where = ", ".join(f"{name} = {value}" for name, value in self.point.items())
         return f"{self.quantity} is {_value(self.derived)} and should be {_value(self.true)} at {where}"
+
+
+def under(finding: Finding, where: tuple[Condition, ...]) -> Finding:
+    """The finding with what it presupposes, which its note says, too."""
+    if not where or finding.verdict in (Verdict.REFUTED, Verdict.UNDECIDED):
+        return finding
+    note = "; ".join(part for part in (finding.note, presupposed(where)) if part)
+    return replace(finding, where=where, note=note)
+
+
+def presupposed(where: Sequence[Condition]) -> str:
+    """Conditions in words: "where `a0` is not 0"; "" where there is none."""
+    subjects = (condition.subject for condition in where)
+    parts = [f"`{s.array.name}`" if isinstance(s, Ref) else f"`{s!r}`" for s in subjects]
+    if not parts:
+        return ""
+    if len(parts) == 1:
+        return f"where {parts[0]} is not 0"
+    return f"where {', '.join(parts[:-1])} and {parts[-1]} are not 0"
 
 
 def _value(value: Fraction | None) -> str:
@@ -42,6 +62,7 @@ class Finding:
     note: str = ""
     possible: bool = True  # False: proved that the case cannot occur
     counterexample: Counterexample | None = None
+    where: tuple[Condition, ...] = ()  # what the verdict presupposes: that no denominator is 0
 
     @property
     def name(self) -> str:
@@ -75,8 +96,8 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Nothing is refuted and nothing is left open."""
-        return not self.count(Verdict.REFUTED, Verdict.UNDECIDED)
+        """Nothing is refuted and nothing is left open: what was only sampled is not proved."""
+        return not self.count(Verdict.REFUTED, *OPEN)
 
     @property
     def refuted(self) -> tuple[Finding, ...]:

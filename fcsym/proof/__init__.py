@@ -3,21 +3,26 @@
 Two deciders that share nothing but the equations under examination: `obligations` compares canonical forms in index
 notation, at the network's own widths; `expanded` compares polynomials on an instance of the same depth. Both hold a
 right-hand side against what its left-hand side means in the network. PROVED needs all who could say something to agree;
-REFUTED needs an exact counterexample; anything else is UNDECIDED.
+REFUTED needs an exact counterexample; SAMPLED is what index notation cannot say and the other only tried, at random
+points or at smaller widths; anything else is UNDECIDED. Where something stands below a line, the finding says that it
+must not be 0. Names and remarks of cases are part of what is examined; reasons and citations are prose and are not.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fcsym.deriving.record import Record
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Equation, Order, Rule, Status, Verdict
-from fcsym.language.findings import Counterexample, Finding, Proof
+from fcsym.language.expression import Array, Expr, mul
+from fcsym.language.findings import Counterexample, Finding, Proof, under
+from fcsym.networks.symbols import effective
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
+from fcsym.proof.quotients import needed
 from fcsym.proof.search import in_network, misnamed, on_integral, on_unit
 from fcsym.proof.structure import flaws
 from fcsym.proof.tables import Table
@@ -25,7 +30,7 @@ from fcsym.proof.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fcsym.networks.network import Network
+    from fcsym.networks.network import Hidden, Network
 
 __all__ = ["Counterexample", "Finding", "Proof", "prove", "proved"]
 
@@ -80,10 +85,22 @@ class _Examiner:
         self.meanings = Meanings.of(self.network, self.order, self.given)
         self.expansion = Expansion(self.network, self.order, self.given)
 
+    @cached_property
+    def _definitions(self) -> dict[Array, Expr]:
+        """What scalars stand for, to see which of them are never 0."""
+        return {
+            e.array: e.rhs for e in self.given.values() if e.defines and isinstance(e.rhs, Expr) and not e.array.axes
+        }
+
     def equation(self, equation: Equation) -> Finding:
-        """The finding on an equation without cases."""
+        """The finding on an equation without cases, with the denominators that must not be 0."""
+        finding = self._plain(equation)
+        assert isinstance(equation.rhs, Expr)
+        return under(finding, needed(equation.rhs, (), self._definitions))
+
+    def _plain(self, equation: Equation) -> Finding:
         index, expanded = self.meanings.holds(equation), self.expansion.holds(equation)
-        said: Any = {"index": _word(index), "expanded": _word(expanded, self.expansion.in_full)}
+        said: Any = {"index": _word(index), "expanded": _word(expanded, self.expansion.expands(equation))}
         if False in (index, expanded):
             found = in_network(self.network, self.order, equation, self.given)
             if found is not None:
@@ -95,17 +112,31 @@ class _Examiner:
                 **said,
                 note="a decider sees a difference, and no counterexample was found",
             )
-        if equation.rule in (Rule.DEFINITION, Rule.SPLIT):
+        if equation.rule is Rule.SPLIT or (
+            equation.rule is Rule.DEFINITION and (index or equation.array == effective(self.network.read_out))
+        ):
             return Finding(equation.name, None, Verdict.DEFINITION, **said)
         if index is None and expanded is None:
             return Finding(equation.name, None, Verdict.UNDECIDED, note="neither decider understands it")
-        return Finding(equation.name, None, Verdict.PROVED, **said)
+        if index is None and not self.expansion.sees(equation):
+            return Finding(equation.name, None, Verdict.SAMPLED, **said, note=self._tried(equation))
+        verdict = Verdict.DEFINITION if equation.rule is Rule.DEFINITION else Verdict.PROVED
+        return Finding(equation.name, None, verdict, **said)
+
+    def _tried(self, equation: Equation) -> str:
+        where = "" if self.expansion.network == self.network else f"on {self.expansion.network}"
+        how = "" if self.expansion.expands(equation) else "at random points"
+        return f"index notation cannot say, and it was only tried {' '.join(part for part in (where, how) if part)}"
 
     def table(self, equation: Equation) -> list[Finding]:
         """The finding on a case table, and on each of its rows."""
         assert isinstance(equation.rhs, Cases)
-        phi, s = self.meanings.unit(equation)
-        table = Table(equation, phi, self._moves_by_its_gate(s.layer), self._only_unit_below(s.layer))
+        unit = self.network.units[equation.array.axes[-1]]
+        table = Table(equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit))
+        if not table.understood():
+            note = "a condition is not about the unit of its row"
+            names = (None, *(row.name for row in equation.rhs))
+            return [Finding(equation.name, name, Verdict.UNDECIDED, note=note) for name in names]
         rows = [self._row(equation, branch, table) for branch in equation.rhs]
         covers, excludes = table.covers(), table.excludes()
         note = ""
@@ -120,34 +151,47 @@ class _Examiner:
             verdict = Verdict.REFUTED
         elif None in (covers, excludes) or any(row.verdict is Verdict.UNDECIDED for row in rows):
             verdict = Verdict.UNDECIDED
+        elif any(row.verdict is Verdict.SAMPLED for row in rows):
+            verdict = Verdict.SAMPLED
         else:
             verdict = Verdict.CHOSEN if equation.rule is Rule.CHOICE else Verdict.PROVED
         counterexample = next((row.counterexample for row in rows if row.counterexample is not None), None)
         if verdict is Verdict.REFUTED and counterexample is None:
             counterexample = Counterexample(table.gap() or {}, f"the number of cases of {equation.name}", None, None)
         decided = "z3" if covers and excludes else ""
-        whole = Finding(equation.name, None, verdict, expanded=decided, note=note, counterexample=counterexample)
+        where = tuple(dict.fromkeys(condition for row in rows for condition in row.where))
+        whole = Finding(
+            equation.name, None, verdict, expanded=decided, note=note, counterexample=counterexample, where=where
+        )
         return [whole, *rows]
 
-    def _moves_by_its_gate(self, layer: int | None) -> bool:
+    def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether a unit with a closed gate stays where it is.
 
         In the first layer s moves only through the unit's own weights. In a layer of one unit, what reaches the layers
         below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
         """
-        return layer is not None and (layer == 1 or self.network.widths[layer] == 1)
+        return unit is self.network.hidden[0] or self.network.sizes[unit.s.axes[0]] == 1
 
-    def _only_unit_below(self, layer: int | None) -> Activation | None:
+    def _only_unit_below(self, unit: Hidden) -> Activation | None:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
-        if layer is None or layer < 2 or self.network.widths[layer - 1] != 1 or self.network.layers[layer - 1].bias:
+        place = self.network.hidden.index(unit)
+        fed = [theta for theta in self.network.parameters if theta.axes[0] == unit.s.axes[0]]
+        if not place or self.network.sizes[fed[0].axes[-1]] != 1 or len(fed) > 1:  # a bias feeds it, too
             return None
-        below = self.network.layers[layer - 2].activation
+        below = self.network.hidden[place - 1].activation
         return None if below.is_smooth else below  # of a smooth one z3 knows nothing
 
     def _row(self, equation: Equation, branch: Branch, table: Table) -> Finding:
         finding = self._value(equation, branch, table)
-        if finding.verdict not in (Verdict.PROVED, Verdict.CHOSEN):
+        if finding.verdict not in (Verdict.PROVED, Verdict.CHOSEN, Verdict.SAMPLED):
             return finding
+        if branch.value is not None:
+            below = needed(mul(branch.value, self.meanings.defined_by(equation)), branch.when, self._definitions)
+            finding = under(finding, tuple(c for c in below if not table.keeps(branch, c)))
+        if not self.meanings.remarked(equation, branch):
+            note = "the case's remark is not what its status says"
+            return replace(finding, verdict=Verdict.UNDECIDED, note=note)
         if not self.meanings.named(equation, branch):
             found = misnamed(self.network, equation, branch)
             verdict = Verdict.REFUTED if found else Verdict.UNDECIDED
@@ -180,6 +224,11 @@ class _Examiner:
         said: Any = {"index": _word(index), "expanded": _word(expanded, in_full)}
         if index and expanded is not False:
             return Finding(equation.name, branch.name, Verdict.PROVED, **said, note=never, possible=possible)
+        if index is None and expanded:
+            sees = in_full and self.expansion.sees(equation)
+            note = "" if sees else self._tried(equation)
+            verdict = Verdict.PROVED if sees else Verdict.SAMPLED
+            return Finding(equation.name, branch.name, verdict, **said, note=note, possible=possible)
         if equation.rule is not Rule.INTEGRAL:
             found = on_unit(self.network, equation, branch)
         elif pieces is not None:

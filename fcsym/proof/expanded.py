@@ -6,23 +6,25 @@ after the step; both are invertible changes of variables.) What is compared is a
 derivation with the full weight update and forward pass of `reference`.
 
 Where the polynomials would be too large, they are evaluated at random points of a prime field instead: exact
-arithmetic, and a false identity of degree d survives each point with probability d / 2^127.
+arithmetic, and a false identity of degree d survives each point with probability d / 2^127. The points follow from a
+digest of the equations under examination, so that no equation can be written for the points it will be tried at.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from fcsym.language.equation import Branch, Equation, Order, Rule
+from fcsym.errors import UnsupportedExpression
+from fcsym.language.equation import Branch, Cases, Equation, Order, Rule
 from fcsym.language.expression import Array
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ETA, frozen_activation, increment_of, pre_activation
-from fcsym.proof.numbers import PRIME, Dual, Quotient, Residue, TermCount
+from fcsym.proof.numbers import Dual, Quotient, Residue, TermCount, digest, drawn
+from fcsym.proof.quotients import divides
 from fcsym.proof.reference import Gates, plus, reference
 
 __all__ = ["Expansion"]
@@ -52,19 +54,19 @@ def _polynomials(names: list[str]) -> _Arithmetic:
     )
 
 
-def _residues(seed: int) -> _Arithmetic:
-    source, table = random.Random(seed), {}
+def _residues(seed: str) -> _Arithmetic:
+    table: dict[str, Residue] = {}
 
     def variable(name: str) -> Residue:
         if name not in table:
-            table[name] = Residue(source.randrange(1, PRIME))
+            table[name] = Residue(drawn(seed, name))
         return table[name]
 
     return _Arithmetic(variable, Residue.of, lambda value: value)
 
 
-def _random_points() -> list[_Arithmetic]:
-    return [_residues(seed) for seed in range(_POINTS)]
+def _random_points(seed: str) -> list[_Arithmetic]:
+    return [_residues(f"{seed} {n}") for n in range(_POINTS)]
 
 
 def _counting(names: list[str]) -> _Arithmetic:
@@ -82,11 +84,12 @@ class Expansion:
     """The derivation's right-hand sides against the truth, on the reduced instance."""
 
     def __init__(self, network: Network, order: Order, given: Mapping[str, Equation]) -> None:
-        self.network, self.order, self.given = network.reduced(), order, given
+        self.full, self.network, self.order, self.given = network, network.reduced(), order, given
+        self.seed = digest(network, order, *((e.lhs, e.rhs, e.rule, e.label) for e in given.values()))
         names: list[str] = []
         size = max(value.terms for value in self._truth(_counting(names)).values())
-        self.in_full = size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP)
-        self._arithmetics = [_polynomials(names)] if self.in_full else _random_points()
+        self.in_full = bool(size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP))
+        self._arithmetics = [_polynomials(names)] if self.in_full else _random_points(self.seed)
         self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
 
     @property
@@ -150,8 +153,32 @@ class Expansion:
 
     def holds(self, equation: Equation) -> bool | None:
         """Whether an equation without cases is true on the instance; None where it has no truth to compare with."""
-        results = [world.holds(equation) for world in self._worlds]
+        try:
+            results = [world.holds(equation) for world in self._worlds_for(equation)]
+        except ZeroDivisionError:  # it divides by what is 0 everywhere
+            return False
+        except (KeyError, UnsupportedExpression):  # it mentions what has no value here
+            return None
         return None if None in results else all(results)
+
+    def sees(self, equation: Equation) -> bool:
+        """Whether what is examined here is the equation itself: in full, and at the network's own widths."""
+        return bool(self.network == self.full and self.expands(equation))
+
+    def expands(self, equation: Equation) -> bool:
+        """Whether an equation is expanded in full; with quotients it is where its own terms are few enough."""
+        if not self.in_full or not divides(equation) or isinstance(equation.rhs, Cases):
+            return self.in_full
+        counting = _counting([])
+        try:
+            return bool(_World(self, counting, self._truth(counting)).terms(equation) <= MAX_TERMS)
+        except (KeyError, UnsupportedExpression, ZeroDivisionError):  # then it is not evaluated, either
+            return False
+
+    def _worlds_for(self, equation: Equation) -> list[_World]:
+        if self.expands(equation) or not self.in_full:
+            return self._worlds
+        return [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in _random_points(self.seed)]
 
     def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool | None:
         """Whether the value of one case is true on the instance."""
@@ -163,10 +190,14 @@ class Expansion:
             return all(world.case_holds(equation, branch, pieces) for world in self._worlds)
         except ZeroDivisionError:  # a row that divides by phi(s) on a piece where that is 0
             return False
+        except (KeyError, UnsupportedExpression):  # it mentions what has no value here
+            return None
 
     def _integral_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
         """P has the slope -p/(eta dE/dy v^c) in the weight, with the unit's gates held at the case's pieces."""
-        arithmetics = self._arithmetics if self.integral_in_full(equation, branch, pieces) else _random_points()
+        arithmetics = (
+            self._arithmetics if self.integral_in_full(equation, branch, pieces) else _random_points(self.seed)
+        )
         return all(
             left == right
             for arithmetic in arithmetics
@@ -196,6 +227,8 @@ class _World:
         own = ("rho", "kappa", "alpha", *(f"a{n}" for n in range(len(self.network.layers))))
         self.own = {self.given[name].array: self.given[name] for name in own if name in self.given}
         self.plain = self._instance(lambda value: value, self.own)
+        self.lifted = self._instance(arithmetic.lift, self.own)
+        self.divides = any(map(divides, self.own.values()))
 
     def _instance(self, lift: Callable[[Any], Any], equations: Mapping[Array, Equation]) -> Instance:
         number = self.arithmetic.number
@@ -220,10 +253,24 @@ class _World:
         first = (array, next(iter(positions(array, self.network.sizes))))
         if first not in self.truth:
             return None
+        instance, lift = self._reading(equation)
         return all(
-            self.plain.right_side(equation, position) == self.truth[array, position]
+            instance.right_side(equation, position) == lift(self.truth[array, position])
             for position in positions(array, self.network.sizes)
         )
+
+    def _reading(self, equation: Equation) -> tuple[Instance, Callable[[Any], Any]]:
+        """Where a right-hand side is evaluated, and how the truth gets there: into a domain that divides if it does."""
+        if self.divides or divides(equation):
+            return self.lifted, self.arithmetic.lift
+        return self.plain, lambda value: value
+
+    def terms(self, equation: Equation) -> int:
+        """How many terms a right-hand side with quotients has, counted."""
+        if equation.rule is Rule.IDENTITY:
+            return 0
+        sides = [self.lifted.right_side(equation, at) for at in positions(equation.array, self.network.sizes)]
+        return max((side.numerator.terms * side.denominator.terms for side in sides), default=0)
 
     def _identity(self, equation: Equation) -> bool:
         """y' = sum r v^c + b' with p = w' dv / v^c."""
@@ -264,7 +311,8 @@ class _World:
         for position in positions(equation.array, self.network.sizes):
             old, change = self._pieces(equation, position, pieces)
             if equation.rule is Rule.CASES:
-                if self.plain.branch(equation, branch, position) != change:
+                instance, lift = self._reading(equation)
+                if instance.branch(equation, branch, position) != lift(change):
                     return False
                 continue
             lift = self.arithmetic.lift

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 from typing import Any
 
-__all__ = ["PRIME", "Dual", "Quotient", "Residue", "TermCount"]
+__all__ = ["PRIME", "Dual", "Quotient", "Residue", "TermCount", "digest", "drawn"]
 
 MANY = 10**18
 PRIME = 2**127 - 1
 """A Mersenne prime: a polynomial of degree d that is not zero vanishes at a random point with probability d / PRIME."""
+
+
+def digest(*examined: object) -> str:
+    """What is examined, as 64 letters: points that follow from it are known to nobody who has not written it down."""
+    return sha256("\n".join(map(repr, examined)).encode()).hexdigest()
+
+
+def drawn(seed: str, name: str) -> int:
+    """A number from 1 to PRIME - 1 that follows from a digest and a name, the same in every process."""
+    return 1 + int(sha256(f"{seed} {name}".encode()).hexdigest(), 16) % (PRIME - 1)
 
 
 @dataclass(frozen=True, slots=True)

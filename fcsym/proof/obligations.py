@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fcsym.deriving.contribution import branch_name, piece_conditions
 from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
-from fcsym.language.algebra import Definition, as_expr, equal, expand, indices_of, inline, linear_part, rename
+from fcsym.language.algebra import Definition, as_expr, expand, indices_of, inline, linear_part, rename
 from fcsym.language.equation import Branch, Equation, Order, Rule, Status
 from fcsym.language.expression import (
     ONE,
@@ -35,6 +34,7 @@ from fcsym.language.expression import (
     power,
     total,
 )
+from fcsym.language.rows import of_unit, piece_conditions, remark
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
@@ -45,6 +45,7 @@ from fcsym.networks.symbols import (
     p_of,
     pre_activation,
 )
+from fcsym.proof.quotients import equal_where_defined
 
 __all__ = ["Meanings"]
 
@@ -69,8 +70,8 @@ class Meanings:
         return frozenset(axis for axis, size in self.network.sizes.items() if size == 1)
 
     def same(self, left: Expr, right: Expr) -> bool:
-        """left = right at the network's own widths."""
-        return equal(left, right, ones=self.ones)
+        """left = right at the network's own widths, wherever no denominator is 0."""
+        return equal_where_defined(left, right, self.ones)
 
     # ------------------------------------------------------------------------------- equations without cases
 
@@ -97,12 +98,23 @@ class Meanings:
                 return self.same(equation.rhs, base[indices] + increment_of(base)[indices])
             if array.symbol in ("ds", "dy") or array.symbol == "dv":
                 return self._increment(equation)
+            if array.symbol in ("a", "vc"):
+                return self.same(equation.rhs, self._named(array, indices))
         except UnsupportedExpression:
             return None
         return None
 
     def _same_form(self, left: Expr, right: Expr) -> bool:
         return not _applied(left) and not _applied(right) and self.same(left, right)
+
+    def _named(self, array: Array, indices: tuple[Index, ...]) -> Expr:
+        """What the layers' squared norms and v^c stand for."""
+        if array.symbol == "vc":
+            return self.network.hidden[-1].v[indices]
+        assert array.layer is not None
+        read = self.network.passed_on(array.layer)
+        i = Index(read.axes[0], "i")
+        return total(i, read[i] * read[i]) + (1 if self.network.layers[array.layer].bias else 0)
 
     def _gate(self, equation: Equation) -> bool:
         assert isinstance(equation.lhs, Ref)
@@ -247,17 +259,23 @@ class Meanings:
         return None
 
     def named(self, equation: Equation, branch: Branch) -> bool:
-        """Whether the branch is called what its conditions say."""
-        phi, _ = self.unit(equation)
-        pieces = self.pieces(equation, branch)
-        expected = (
-            [*(f"{piece.name} at v^c = 0" for piece in phi.pieces), *(["v^c = 0", "v^c != 0"] if phi.is_smooth else [])]
-            if pieces is None
-            else [branch_name(phi, *pieces)]
-        )
-        if pieces == (0, 0) and len(phi.pieces) == 1:
-            expected.append(f"{phi.pieces[0].name} at v^c = 0")
-        return branch.name.split(",")[0] in expected
+        """Whether the branch is called what its conditions say, to the letter."""
+        phi, s = self.unit(equation)
+        indices = tuple(index for index in _indices_of(equation) if index.axis == s.axes[0])
+        return branch.name == of_unit(phi, s[indices], branch.when)
+
+    def defined_by(self, equation: Equation) -> Expr:
+        """The quotient that what a table means contains, whatever its rows look like: P is an integral over it."""
+        if equation.rule is not Rule.INTEGRAL:
+            return ONE
+        assert isinstance(equation.lhs, Ref)
+        k, j = equation.lhs.indices
+        error = adjoint_of(self.network.output)[k]
+        return power(mul(ETA[()], error, Array("vc", None, (j.axis,))[j]), -1)
+
+    def remarked(self, equation: Equation, branch: Branch) -> bool:
+        """Whether the branch has the remark that its status gives it."""
+        return branch.note == remark(self.unit(equation)[0], branch.when, branch.value, branch.status)
 
     def unit(self, equation: Equation) -> tuple[Activation, Array]:
         """The activation and the pre-activation that a case table is about."""

@@ -19,6 +19,7 @@ import z3
 
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smt
+from fcsym.language.activation import Activation
 from fcsym.language.algebra import Definition, as_expr, contract, expand, indices_of, inline
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
 from fcsym.language.expression import (
@@ -35,13 +36,16 @@ from fcsym.language.expression import (
     mul,
     power,
 )
-from fcsym.language.findings import Counterexample, Finding, Proof
+from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.language.rows import remark, spoken
 from fcsym.networks.symbols import PROBE, STORED, frozen_activation, frozen_copy, pre_activation
 from fcsym.proof import proved
-from fcsym.proof.numbers import PRIME, Residue
+from fcsym.proof.numbers import PRIME, Residue, digest
 from fcsym.proof.pieces import Pieces
+from fcsym.proof.quotients import needed
 from fcsym.proof.reference import Gates, plus, reference
+from fcsym.proof.structure import flaws_of_scheme
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import PartRecord, SchemeRecord
@@ -53,6 +57,9 @@ _RUNS, _STEPS = 6, 3
 
 def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Proof]:
     """Scheme => a finding for every equation of its four derivations, or of `only` one, by part."""
+    wrong = {part.name: dict(_flaws(part)) for part in scheme.parts}
+    if any(wrong.values()):
+        return _incomplete(scheme, wrong, only)
     index, runs = _Index(scheme), _Runs(scheme)
     method = f"run exactly over {_STEPS} steps of {_RUNS} small networks {runs.kind}"
     result = {}
@@ -60,7 +67,6 @@ def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Pro
         if part.name != (only or part.name):
             continue
         findings = [finding for equation in part.equations for finding in _examine(part, equation, index, runs)]
-        findings += _misplaced(part)
         findings += [
             Finding(array.name, None, Verdict.UNDECIDED, note=f"{part.name} does not say what {array.name} is")
             for array in part.results
@@ -70,7 +76,80 @@ def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Pro
     return result
 
 
-def _misplaced(part: PartRecord) -> list[Finding]:
+def _flaws(part: PartRecord) -> list[tuple[str, str]]:
+    """What keeps a function from being one, and what its scheme claims beyond its equations that is not so."""
+    scheme, network = part.scheme, part.network
+    found = flaws_of_scheme(
+        network, part.given, part.equations, part.results, scheme.constants, ends_there=not scheme.is_statement
+    )
+    for equation in part.equations:
+        rule = _rule_of(part, equation)
+        if equation.rule is not rule:
+            found.append((equation.name, f"claims the rule {equation.rule.value!r} and needs {rule.value!r}"))
+    first = {"init": network.parameters, **dict.fromkeys(("step", "output", "expand"), scheme.state)}
+    if part.given[: len(first.get(part.name, ()))] != first.get(part.name, ()):
+        found.append(("arguments", f"of {part.name} have to begin with what it starts from"))
+    known = {e.array for e in scheme.base if e.defines} | set(network.parameters)
+    for array in scheme.moving:
+        if array in known:
+            found.append((array.name, "is what backpropagation makes of it, and no scheme's to define"))
+    for frozen in scheme.frozen:
+        if frozen.array in known or frozen.array.after:
+            found.append((frozen.name, "is what a step changes, and is called frozen"))
+    if not all(network.sizes.get(axis) == 1 for axis in scheme.ones):
+        found.append(("results", "are those of a network with one output"))
+    if scheme.gates and not any(m.array == pre_activation(1) for m in scheme.meanings):
+        found.append(("s1", "has no meaning, and the units are held on their pieces by it"))
+    return found + _misplaced(part)
+
+
+def _rule_of(part: PartRecord, equation: Equation) -> Rule:
+    """The rule that an equation of a scheme has, by what it defines and where it stands."""
+    scheme = part.scheme
+    of_step = backpropagation_of(scheme).get(equation.name)
+    if of_step is not None and (of_step.lhs, of_step.rhs) == (equation.lhs, equation.rhs):
+        return of_step.rule
+    if not equation.defines:
+        return Rule.IDENTITY
+    array = equation.array
+    if _is_frozen(array) or array in [e.array for e in scheme.frozen]:
+        return Rule.DEFINITION
+    if of_step is not None or array in scheme.network.parameters:
+        if part.name == "expand":
+            carried = (e.rule for e in scheme.step if e.defines and (e.array, e.rhs) == (array, equation.rhs))
+            return next(carried, Rule.EXPANSION)
+        return Rule.STATE if array in scheme.network.parameters else Rule.IDENTITY
+    if scheme.is_statement:
+        if isinstance(equation.rhs, Cases):
+            return Rule.CHOICE
+        meant = any(meaning.array == array for meaning in scheme.meanings)
+        said = equation.rule if equation.rule is Rule.IDENTITY else Rule.STATE
+        return said if meant else Rule.DEFINITION
+    return Rule.STATE if array in part.results else Rule.DEFINITION
+
+
+def _is_frozen(array: Array) -> bool:
+    """Whether an array is by its name what another one was at `init`: v^c, s^c; and the key of the input there."""
+    return array.symbol in ("vc", "vzc", "sc", "key")
+
+
+def _incomplete(scheme: SchemeRecord, wrong: Mapping[str, Mapping[str, str]], only: str | None) -> dict[str, Proof]:
+    """No verdict on a scheme one of whose functions is none."""
+    result = {}
+    for part in scheme.parts:
+        said = wrong[part.name]
+        findings = [Finding(name, None, Verdict.UNDECIDED, note=f"{name} {note}") for name, note in said.items()]
+        findings += [
+            Finding(e.name, None, Verdict.UNDECIDED, note="the scheme is incomplete")
+            for e in part
+            if e.name not in said
+        ]
+        if part.name == (only or part.name):
+            result[part.name] = Proof(tuple(findings), "none", "not examined, since the scheme is incomplete")
+    return result
+
+
+def _misplaced(part: PartRecord) -> list[tuple[str, str]]:
     """What a function returns has its place: a kernel goes by position, whatever the names are."""
     scheme = part.scheme
     output = scheme.network.output
@@ -80,8 +159,7 @@ def _misplaced(part: PartRecord) -> list[Finding]:
     }.get(part.name, part.results)  # fmt: skip
     if part.results == wanted:
         return []
-    names = ", ".join(array.name for array in wanted)
-    return [Finding("results", None, Verdict.UNDECIDED, note=f"{part.name} has to return {names}, in this order")]
+    return [("results", f"have to be {', '.join(array.name for array in wanted)}, in this order")]
 
 
 def merged(proofs: Mapping[str, Proof]) -> Proof:
@@ -109,7 +187,31 @@ def _examine(part: PartRecord, equation: Equation, index: _Index, runs: _Runs) -
     if isinstance(equation.rhs, Cases):
         return _table(part, equation, index, found, ran)
     said = index.holds(part, equation)
-    return [_finding(equation, None, said, found, ran)]
+    return [under(_finding(equation, None, said, found, ran), needed(_expr(equation), (), index.scalars))]
+
+
+def _adds_nothing(part: PartRecord, equation: Equation, value: Expr) -> bool:
+    """Whether a chosen value is 0, the last layer's own weight, or what it was before: no compensation is added."""
+    network = part.network
+    unchanged = Ref(equation.array.unprimed, _indices(equation))
+    last = network.read_out.primed
+    return value in (ZERO, unchanged) or (last.axes == equation.array.axes and value == last[_indices(equation)])
+
+
+def _unit_of(part: PartRecord, branch: Branch) -> Activation:
+    """The activation of the units that a row is about: of those that its conditions name, or what its scheme splits."""
+    axes = (c.subject.indices[-1].axis for c in branch.when if isinstance(c.subject, Ref) and c.subject.indices)
+    units = part.network.units
+    return next((units[axis].activation for axis in axes if axis in units), part.scheme.split_by)
+
+
+def _misnamed(part: PartRecord, branch: Branch) -> str:
+    """What is wrong with the name or the remark of a row; "" where both follow from its conditions and its status."""
+    if branch.name != spoken(part.scheme.split_by, branch.when):
+        return "the case's name is not what its conditions say"
+    if branch.note != remark(_unit_of(part, branch), branch.when, branch.value, branch.status):
+        return "the case's remark is not what its status says"
+    return ""
 
 
 def _frozen(part: PartRecord, equation: Equation, index: _Index, found: Counterexample | str | None) -> list[Finding]:
@@ -118,6 +220,7 @@ def _frozen(part: PartRecord, equation: Equation, index: _Index, found: Countere
         return [_refuted(equation, None, found, "", "differs")]
     rows = tuple(equation.rhs) if isinstance(equation.rhs, Cases) else ()
     same = index.is_defined_so(part, equation) and (not isinstance(equation.rhs, Cases) or _exhaustive(equation.rhs))
+    same = same and not any(_misnamed(part, row) for row in rows)
     verdict = Verdict.DEFINITION if same else Verdict.UNDECIDED
     note = "" if same else "this is not what the scheme's frozen quantities are"
     whole = Finding(equation.name, None, verdict, "identical" if same else "differs", note=note)
@@ -169,11 +272,17 @@ def _table(
     assert isinstance(equation.rhs, Cases)
     rows = []
     for branch in equation.rhs:
+        misnamed = _misnamed(part, branch)
+        if misnamed:
+            rows.append(Finding(equation.name, branch.name, Verdict.UNDECIDED, note=misnamed))
+            continue
         if branch.status is Status.VALUE and branch.value is not None:
-            rows.append(_finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran))
+            finding = _finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran)
+            rows.append(under(finding, needed(branch.value, branch.when, index.scalars)))
             continue
         solved = index.refused_rightly(part, branch) if index.pieces else _solvable(branch, part.name == "step")
         verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
+        solved = solved and (branch.value is None or _adds_nothing(part, equation, branch.value))
         rows.append(
             Finding(
                 equation.name, branch.name, verdict if solved else Verdict.UNDECIDED, expanded="z3", note=branch.note
@@ -243,6 +352,9 @@ class _Index:
         constants = scheme.constants
         self.definitions = {e.array: e for e in scheme.frozen}
         self.pieces = Pieces(scheme) if scheme.gates else None
+        self.scalars = {
+            e.array: e.rhs for e in scheme.base if e.defines and isinstance(e.rhs, Expr) and not e.array.axes
+        }
         self.inverse = [(a, b) for a in constants for b in constants if _are_inverse(constants[a], constants[b])]
 
     def starts_empty(self, array: Array) -> bool:
@@ -486,9 +598,13 @@ class _Runs:
         self.word = "identical at random points" if self.smooth else "identical in exact runs"
         self.refuted: dict[tuple[str, str], Counterexample | str] = {}
         self.compared: set[tuple[str, str]] = set()
-        for seed in range(_RUNS):
+        seed = digest(
+            scheme.network, scheme.order, *(part.given + part.results for part in scheme.parts),
+            *((e.lhs, e.rhs, e.rule, e.label) for part in scheme.parts for e in part), *scheme.meanings,
+        )  # fmt: skip
+        for number in range(_RUNS):
             try:
-                _Run(self, seed).go()
+                _Run(self, number, seed).go()
             except _Stop:
                 continue
 
@@ -507,9 +623,9 @@ class _Stop(Exception):
 class _Run:
     """One small network: its weights, its inputs and targets, and the numbers it is computed in."""
 
-    def __init__(self, runs: _Runs, seed: int) -> None:
+    def __init__(self, runs: _Runs, seed: int, examined: str) -> None:
         self.runs, self.scheme, self.network = runs, runs.scheme, runs.network
-        self.source, self.seed = random.Random(seed), seed
+        self.source, self.seed = random.Random(f"{examined} {seed}"), seed  # what is examined says where it is tried
         self.tables: dict[tuple[str, int, Any], Any] = {}
         self.point: dict[str, Fraction] = {}
         network, source = self.network, self.source
@@ -659,7 +775,10 @@ class _Run:
         instance = Instance(equations, self.sizes, _missing, self._field, known)
         result = {}
         for element in ((a, p) for a in equations for p in positions(a, self.sizes)):
-            result[element] = instance.element(*element)
+            try:
+                result[element] = instance.element(*element)
+            except ArithmeticError:  # a table that lacks a row is not proved, whatever the runs show
+                raise _Stop from None
             if result[element] is None:
                 raise _Stop  # `init` refuses such weights
         return result
@@ -689,7 +808,7 @@ class _Run:
                 element = (equation.array, position)
                 try:
                     value = instance.right_side(equation, position)
-                except (KeyError, ZeroDivisionError) as problem:
+                except (KeyError, ArithmeticError) as problem:  # it has no value, or a table has no row for it
                     self.runs.record(name, equation.name, str(problem))
                     raise _Stop from None
                 if value is None:

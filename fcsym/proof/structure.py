@@ -5,74 +5,157 @@ Without this, a derivation that leaves out what it cannot prove would look prove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from fcsym.language.algebra import free_in
 from fcsym.language.equation import Cases, Equation, Rule, Status
-from fcsym.language.expression import ZERO
+from fcsym.language.expression import ZERO, Array, Ref
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA, adjoint_of, gate_of, increment_of, pre_activation
 
-__all__ = ["expected", "flaws"]
+__all__ = ["expected", "flaws", "flaws_of_scheme"]
+
+COMPENSATION = "compensation"
+"""The one statement about symbols that are known already; it has a label in place of a symbol."""
 
 
-def expected(network: Network) -> Iterator[tuple[str, Rule]]:
-    """The names and rules that a derivation has, whatever its order is."""
+def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
+    """The names, arrays and rules that a derivation has, whatever its order is."""
     depth = len(network.layers)
+    y = network.output
     for layer in range(1, depth):
-        yield from ((f"s{layer}", Rule.DEFINITION), (f"v{layer}", Rule.DEFINITION))
-    yield from (("y", Rule.DEFINITION), ("E", Rule.DEFINITION))
+        for array in (pre_activation(layer), network.passed_on(layer)):
+            yield array.name, array, Rule.DEFINITION
+    for array in (y, Array("E", None, ())):
+        yield array.name, array, Rule.DEFINITION
     for layer in range(depth, 0, -1):
-        gated = layer < depth and not network.layers[layer - 1].activation.is_identity
-        yield from [(f"g{layer}", Rule.DEFINITION)] if gated else []
-        yield f"delta{layer}", Rule.ADJOINT
-        yield from ((theta.primed.name, Rule.UPDATE) for theta in network.parameters if theta.layer == layer)
+        s = pre_activation(layer) if layer < depth else y
+        if layer < depth and not network.layers[layer - 1].activation.is_identity:
+            yield gate_of(s).name, gate_of(s), Rule.DEFINITION
+        yield adjoint_of(s).name, adjoint_of(s), Rule.ADJOINT
+        for theta in network.parameters:
+            if theta.layer == layer:
+                yield theta.primed.name, theta.primed, Rule.UPDATE
     for layer in range(1, depth + 1):
-        s = "y" if layer == depth else f"s{layer}"
-        yield from ((f"a{layer - 1}", Rule.DEFINITION), (f"d{s}", Rule.INCREMENT), (f"{s}_new", Rule.AFTER))
+        s = pre_activation(layer) if layer < depth else y
+        norm = Array("a", layer - 1, ())
+        yield norm.name, norm, Rule.DEFINITION
+        yield increment_of(s).name, increment_of(s), Rule.INCREMENT
+        yield s.primed.name, s.primed, Rule.AFTER
         if layer < depth:
-            phi = network.layers[layer - 1].activation
+            phi, v = network.layers[layer - 1].activation, network.passed_on(layer)
             by_cases = not (phi.is_identity or phi.is_smooth)
-            yield from ((f"dv{layer}", Rule.CASES if by_cases else Rule.INCREMENT), (f"v{layer}_new", Rule.AFTER))
-    if depth > 1:
-        yield from (
-            ("vc", Rule.DEFINITION),
-            ("p", Rule.CHOICE),
-            ("r", Rule.DEFINITION),
-            ("compensation", Rule.IDENTITY),
-        )
-    if depth > 1 and not network.layers[-2].activation.is_smooth:
-        yield from [("rho", Rule.SPLIT)] if network.widths[-1] > 1 else []
-        yield from [("kappa", Rule.SPLIT), ("alpha", Rule.SPLIT)] if depth > 2 else []
-        yield "P", Rule.INTEGRAL
+            yield increment_of(v).name, increment_of(v), Rule.CASES if by_cases else Rule.INCREMENT
+            yield v.primed.name, v.primed, Rule.AFTER
+    if depth == 1:
+        return
+    units = network.hidden[-1].v.axes
+    matrix = (*y.axes, *units)
+    for symbol, axes, rule in (
+        ("vc", units, Rule.DEFINITION),
+        ("p", matrix, Rule.CHOICE),
+        ("r", matrix, Rule.DEFINITION),
+    ):
+        yield symbol, Array(symbol, None, axes), rule
+    yield COMPENSATION, y.primed, Rule.IDENTITY
+    if not network.layers[-2].activation.is_smooth:
+        if network.widths[-1] > 1:
+            yield "rho", Array("rho", None, matrix), Rule.SPLIT
+        if depth > 2:
+            yield "kappa", Array("kappa", None, units), Rule.SPLIT
+            yield "alpha", Array("alpha", None, ()), Rule.SPLIT
+        yield "P", Array("P", None, matrix), Rule.INTEGRAL
 
 
 def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, str]]:
     """(name, what is wrong) for everything that keeps the list from being a derivation."""
-    wanted = dict(expected(network))
-    names = [equation.name for equation in equations]
+    wanted = {name: (array, rule) for name, array, rule in expected(network)}
+    names = {equation.name for equation in equations}
     found = [(name, "is missing") for name in wanted if name not in names]
+    outside = {
+        *network.parameters,
+        network.input,
+        Array("yg", None, network.output.axes),
+    }
+    known = {array for name, (array, _) in wanted.items() if name != COMPENSATION} | outside | {ETA}
     seen: set[str] = set()
     for equation in equations:
         name = equation.name
-        if name not in wanted:
+        array, rule = wanted.get(name, (None, None))
+        if array is None:
             found.append((name, "is no equation of this derivation"))
         elif name in seen:
             found.append((name, "stands twice"))
-        elif equation.rule is not wanted[name]:
-            found.append((name, f"claims the rule {equation.rule.value!r} and needs {wanted[name].value!r}"))
-        early = [array.name for array in equation.operands if array.name in wanted and array.name not in seen]
-        if early and name in wanted:
-            found.append((name, f"uses {early[0]} before it stands"))
+        elif equation.rule is not rule:
+            found.append((name, f"claims the rule {equation.rule.value!r} and needs {rule.value if rule else ''!r}"))
+        elif not isinstance(equation.lhs, Ref) or equation.array != array or equation.defines is (name == COMPENSATION):
+            found.append((name, "does not say what it is called"))
+        strange = next((a for a in equation.operands if a not in known), None)
+        if strange is not None:
+            found.append((name, f"mentions {strange.name}, which nothing defines"))
+        early = next(
+            (n for n in (*(a.name for a in equation.operands), *equation.uses) if n in wanted and n not in seen), None
+        )
+        if early is not None and array is not None:
+            found.append((name, f"uses {early} before it stands"))
+        unknown = next((n for n in equation.uses if n not in wanted), None)
+        if unknown is not None:
+            found.append((name, f"uses {unknown}, which is no equation of this derivation"))
         if name in ("p", "P") and not isinstance(equation.rhs, Cases):
             found.append((name, "has no cases"))
-        found += [(name, said) for said in _rows(equation)]
+        found += [(name, said) for said in (*_loose(equation), *_rows(equation))]
         seen.add(name)
     return found
 
 
-def _rows(equation: Equation) -> Iterator[str]:
+def flaws_of_scheme(
+    network: Network, given: Sequence[Array], equations: Sequence[Equation], results: Sequence[Array],
+    constants: Iterable[Array], ends_there: bool,
+) -> list[tuple[str, str]]:  # fmt: skip
+    """The same for one function of a scheme: each array has one definition, after what it uses, and is needed.
+
+    `ends_there`: every equation has to lead to a result; statements are there for themselves.
+    """
+    found: list[tuple[str, str]] = []
+    known, seen = {*given, *constants}, set[str]()
+    names = {equation.name for equation in equations}
+    for equation in equations:
+        name = equation.name
+        strange = next((a.name for a in equation.operands if a not in known), None)
+        if strange is not None:
+            found.append((name, f"uses {strange} before it stands" if strange in names else f"is not given {strange}"))
+        if name in seen:
+            found.append((name, "stands twice"))
+        elif equation.defines and equation.array in given:
+            found.append((name, "is given, and defined again"))
+        early = next((used for used in equation.uses if used not in seen), None)
+        if early is not None:
+            found.append((name, f"uses {early} before it stands"))
+        found += [(name, said) for said in (*_loose(equation), *_rows(equation, chosen_is_zero=False))]
+        seen.add(name)
+        if equation.defines:
+            known.add(equation.array)
+    if ends_there:
+        needed = set(results)
+        for equation in reversed(equations):
+            if not equation.defines or equation.array not in needed:
+                found.append((equation.name, "is needed by no result"))
+            needed |= set(equation.operands)
+    return found
+
+
+def _loose(equation: Equation) -> Iterator[str]:
+    """Indices of the right-hand side that no sum and no left-hand side binds."""
+    bound = set(equation.lhs.indices) if isinstance(equation.lhs, Ref) else set()
+    loose = next((index for node in equation.expressions for index in sorted(free_in(node) - bound)), None)
+    if loose is not None:
+        yield f"has an index {loose.letter} that nothing binds"
+
+
+def _rows(equation: Equation, chosen_is_zero: bool = True) -> Iterator[str]:
     """Rows whose value is not what their status says."""
     for branch in equation.rhs if isinstance(equation.rhs, Cases) else ():
-        if branch.status is Status.CHOSEN and branch.value != ZERO:
+        if branch.status is Status.CHOSEN and branch.value != ZERO and chosen_is_zero:
             yield f"says in {branch.name!r} that 0 is chosen and has another value"
         if (branch.status is Status.UNDEFINED) != (branch.value is None):
             yield f"has a value in {branch.name!r} exactly if it should have none"

@@ -11,10 +11,13 @@ from typing import Any
 
 import z3
 
+from fcsym.errors import UnsupportedExpression
 from fcsym.language import smt
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Condition, Equation
-from fcsym.language.expression import Ref
+from fcsym.language.expression import Expr, Ref
+from fcsym.networks.network import Hidden
+from fcsym.networks.symbols import frozen_activation, increment_of
 
 __all__ = ["Table"]
 
@@ -24,9 +27,10 @@ _TIMEOUT = 5_000  # milliseconds for one question; they take one or two
 class Table:
     """The conditions of one case table, as statements about a unit's s and ds."""
 
-    def __init__(self, equation: Equation, phi: Activation, gated: bool, below: Activation | None = None) -> None:
+    def __init__(self, equation: Equation, unit: Hidden, gated: bool, below: Activation | None = None) -> None:
         assert isinstance(equation.rhs, Cases)
         self.branches = equation.rhs.branches
+        phi, self.subjects = unit.activation, _subjects(equation, unit)
         self.s, self.ds = z3.Reals("s ds")
         if phi.is_smooth:  # any function: values before and after are free
             self.v, self.dv = z3.Reals("v dv")
@@ -55,9 +59,9 @@ class Table:
         ]
 
     def _statement(self, condition: Condition) -> Any:
-        assert isinstance(condition.subject, Ref)
-        symbol, after = condition.subject.array.symbol, condition.subject.array.after
-        subject = {"s": self.s + self.ds if after else self.s, "vc": self.v, "v": self.v, "dv": self.dv}[symbol]
+        if condition.subject not in self.subjects:
+            raise UnsupportedExpression(f"{condition.subject!r} is not about the unit of its row.")
+        subject = {"s": self.s, "s'": self.s + self.ds, "v": self.v, "dv": self.dv}[self.subjects[condition.subject]]
         bound = _number(condition.bound)
         return {
             ">": subject > bound, "<=": subject <= bound, "=": subject == bound, "!=": subject != bound,
@@ -65,6 +69,10 @@ class Table:
 
     def _row(self, branch: Branch) -> Any:
         return z3.And(*(self._statement(condition) for condition in branch.when))
+
+    def understood(self) -> bool:
+        """Whether every condition is about the unit itself: its pre-activation, its value, or its change."""
+        return all(condition.subject in self.subjects for row in self.branches for condition in row.when)
 
     def covers(self) -> bool | None:
         """Some row holds at every point."""
@@ -94,10 +102,25 @@ class Table:
         """Whether the row can occur, given how far the unit can move."""
         return _possible(z3.And(self._row(branch), *self.facts))
 
+    def keeps(self, branch: Branch, condition: Condition) -> bool:
+        """Whether a further condition holds wherever the row does; False where it is about something else."""
+        if condition.subject not in self.subjects:
+            return False
+        return _possible(z3.And(self._row(branch), z3.Not(self._statement(condition)))) is False
+
     def solvable(self, branch: Branch, *, by_any: bool) -> bool | None:
         """On the row, 0 * p = w' dv is solved by every p (`by_any`), or by none."""
         change = self.dv != 0 if by_any else self.dv == 0
         return _negated(_possible(z3.And(self._row(branch), z3.Or(self.v != 0, change))))
+
+
+def _subjects(equation: Equation, hidden: Hidden) -> dict[Expr, str]:
+    """What a condition of a row may speak of, all of the unit that the row is about."""
+    assert isinstance(equation.lhs, Ref)
+    unit = equation.lhs.indices[-1:]
+    s, v = hidden.s, hidden.v
+    found: dict[Expr, str] = {s[unit]: "s", s.primed[unit]: "s'", increment_of(v)[unit]: "dv"}
+    return found | {v[unit]: "v", frozen_activation(v)[unit]: "v"}
 
 
 def _point(model: Any, *names: Any) -> dict[str, Fraction]:

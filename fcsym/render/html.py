@@ -26,7 +26,7 @@ __all__ = ["document", "fragment"]
 
 _SIGN = {
     Verdict.PROVED: "✓", Verdict.REFUTED: "✗", Verdict.ASSUMED: "△", Verdict.CHOSEN: "◆",
-    Verdict.DEFINITION: "≔", Verdict.UNDECIDED: "?",
+    Verdict.DEFINITION: "≔", Verdict.SAMPLED: "≈", Verdict.UNDECIDED: "?",
 }  # fmt: skip
 
 _MOST_ROWS_QUOTED = 4

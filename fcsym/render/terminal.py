@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, JustifyMethod, Renderab
 from rich.table import Table
 from rich.text import Text
 
-from fcsym.language.equation import Case, Verdict
+from fcsym.language.equation import OPEN, Case, Verdict
 from fcsym.render.content import Step, content
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ __all__ = ["Grid", "cases", "checks", "document", "joint", "plain", "refutations
 
 _STYLE = {
     Verdict.PROVED: "green", Verdict.REFUTED: "bold red", Verdict.ASSUMED: "yellow", Verdict.CHOSEN: "cyan",
-    Verdict.DEFINITION: "dim", Verdict.UNDECIDED: "bold yellow",
+    Verdict.DEFINITION: "dim", Verdict.SAMPLED: "bold yellow", Verdict.UNDECIDED: "bold yellow",
 }  # fmt: skip
 
 _WIDE = 110
@@ -129,7 +129,9 @@ class _Equations:
 
     def _why(self, step: Step) -> str:
         uses = f" Uses{_numbers(step.uses)}." if step.uses else ""
-        return f"{step.equation.rule.value}: {plain(step.equation.because)}{uses}"
+        noted = step.note and not step.has_cases
+        note = f" {plain(step.note[0].upper() + step.note[1:])}." if noted else ""
+        return f"{step.equation.rule.value}: {plain(step.equation.because)}{uses}{note}"
 
 
 def document(d: Shown, *, detail: Detail = "full", only: str | None = None) -> RenderableType:
@@ -185,8 +187,9 @@ def joint(found: Any) -> RenderableType:
 
 
 def refutations(proof: Proof) -> RenderableType:
-    """What is wrong, each with its counterexample."""
-    return Text("\n".join(f"REFUTED {finding.name}: {finding.note}" for finding in proof.refuted))
+    """What is wrong, each with its counterexample, and what is left open."""
+    wrong = [f for verdict in (Verdict.REFUTED, *OPEN) for f in proof.findings if f.verdict is verdict]
+    return Text("\n".join(plain(f"{f.verdict.value} {f.name}: {f.note}") for f in wrong))
 
 
 def checks(report: Any) -> RenderableType:

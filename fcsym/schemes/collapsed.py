@@ -20,8 +20,10 @@ from typing import Literal
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError, GateEvent
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.language.activation import Activation
+from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
+from fcsym.language.rows import named_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
@@ -238,10 +240,10 @@ class _Layer:
             if piece.when:
                 equations += self._extremes(piece, s[j])
             if resting:
-                values = (ONE, ZERO, ZERO, ONE)  # A, B, C, D
+                values = (ONE, ZERO, ZERO, ONE)  # of A, B and, in sequential order, C, D
                 equations += [
                     Equation(array[()], value, Rule.STATE, "Nothing has moved yet.")
-                    for array, value in zip(piece.moving, values, strict=True)
+                    for array, value in zip(piece.moving, values, strict=False)
                 ]
         return tuple(equations)
 
@@ -275,14 +277,17 @@ class _Layer:
         )
         on = piece.conditions(s)
         if self.kink and first:
-            at_kink = Branch(
-                "on the kink", at, None, Status.UNDEFINED, "the slope is not 0 there: the unit can move off to a side"
-            )
-            return Cases((*branches(("above", above, ONE if on == above else ZERO),
-                                    ("below", below, ONE if on == below else ZERO)), at_kink))  # fmt: skip
+            at_kink = named_row(self.phi, at, None, Status.UNDEFINED)
+            sides = branches(self.phi, (above, ONE if on == above else ZERO), (below, ONE if on == below else ZERO))
+            return Cases((*sides, at_kink))
         if on == above:
-            return branches(("on the piece", above, ONE), ("off it", (Condition(s, "<="),), ZERO))
-        return branches(("on the piece", below, ONE), ("above", above, ZERO), ("on the kink", at, ZERO))
+            return branches(self.phi, (above, ONE), ((Condition(s, "<="),), ZERO))
+        return branches(self.phi, (below, ONE), (above, ZERO), (at, ZERO))
+
+    @property
+    def phi(self) -> Activation:
+        """The activation of the units."""
+        return self.shared.base.network.layers[0].activation
 
     def _extremes(self, piece: _Piece, s: Expr) -> list[Equation]:
         """The least and the greatest q = w/s over the units of a piece, and its slope where it has any."""
@@ -292,17 +297,15 @@ class _Layer:
         some, none = (Condition(count, "!="),), (Condition(count, "="),)
 
         def rows(value: Expr, otherwise: Expr) -> Cases:
-            return Cases(
-                tuple(
-                    Branch(row.name, row.when, value if row.value == ONE else otherwise) for row in indicator.branches
-                )
+            return branches(
+                self.phi, *((row.when, value if row.value == ONE else otherwise) for row in indicator.branches)
             )
 
         return [
             Equation(count, total(j, e), Rule.DEFINITION, "So many units are on the piece."),
             Equation(
                 piece["mu"],
-                branches(("some", some, Number(piece.slope)), ("none", none, ZERO)),
+                branches(self.phi, (some, Number(piece.slope)), (none, ZERO)),
                 Rule.DEFINITION,
                 "The slope of the piece, and 0 where no unit is on it: then nothing moves.",
             ),
@@ -310,7 +313,7 @@ class _Layer:
             Equation(piece["qs"], total(j, q), Rule.DEFINITION, "Their sum."),
             Equation(
                 mean,
-                branches(("some", some, piece["qs"] / count), ("none", none, ZERO)),
+                branches(self.phi, (some, piece["qs"] / count), (none, ZERO)),
                 Rule.DEFINITION,
                 "The mean lies between the extremes, whatever these are.",
             ),
@@ -353,7 +356,7 @@ class _Layer:
         """The output, where every unit is still on its piece."""
         equations: list[Equation] = []
         parts: list[Expr] = []
-        margins: list[tuple[Ref, str]] = []
+        margins: list[Ref] = []
         for piece in self.pieces:
             a, b, c, d = piece.map(piece["C"])
             if piece.simultaneous:
@@ -362,7 +365,7 @@ class _Layer:
                 )
             if piece.when:
                 for name, extreme, word in (("lo", "ql", "least"), ("hi", "qh", "greatest")):
-                    margins.append((piece[name], f"a unit that was {piece.name} has changed sides, at the {word} w/s"))
+                    margins.append(piece[name])
                     equations.append(
                         Equation(
                             piece[name], c * piece[extreme] + d, Rule.DEFINITION,
@@ -375,7 +378,7 @@ class _Layer:
             parts.append(self.shared.upper[1][self.k])
         output = Equation(
             self.y,
-            _where(margins, add(*parts)),
+            _where(self.phi, margins, add(*parts)),
             Rule.IDENTITY,
             "The sum of `w v` over the units is a quadratic form in what all of them share.",
         )
@@ -402,7 +405,7 @@ class _Layer:
             because = "The gradient step of all units of the piece is one linear map, applied to the one so far."
             equations += [
                 Equation(array.primed[()], value, Rule.STATE, because, (), "eq. 13")
-                for array, value in zip(piece.moving, values, strict=True)
+                for array, value in zip(piece.moving, values, strict=False)
             ]
         return tuple(equations)
 
@@ -413,41 +416,40 @@ class _Layer:
         outgoing = Equation(
             self.wc, total(self.k, self.fixed), Rule.DEFINITION, "This is what the unit gave to the one output."
         )
-        w: list[tuple[str, tuple[Condition, ...], Expr]] = []
-        s: list[tuple[str, tuple[Condition, ...], Expr]] = []
+        w: list[tuple[tuple[Condition, ...], Expr]] = []
+        s: list[tuple[tuple[Condition, ...], Expr]] = []
         for piece in self.pieces:
             a, b, c, d = piece.map()
             on = piece.conditions(self.sc)
-            w.append((piece.name, on, a * self.fixed + b * self.sc))
-            s.append((piece.name, on, c * self.wc + d * self.sc))
+            w.append((on, a * self.fixed + b * self.sc))
+            s.append((on, c * self.wc + d * self.sc))
         rest = {
             (): (), ((">",),): (("<=",),), (("<=", "!="),): ((">",), ("<=", "=")),
             (("<=", "!="), (">",)): (("<=", "="),),
         }[tuple(piece.when for piece in self.pieces if piece.when)]  # fmt: skip
         for relations in rest:
             when = tuple(Condition(self.sc, relation) for relation in relations)  # type: ignore[arg-type]
-            w.append(("at rest", when, self.fixed))
-            s.append(("at rest", when, self.sc))
+            w.append((when, self.fixed))
+            s.append((when, self.sc))
         because = "Each unit has moved by the map of the piece that it had at init; off every piece none moves."
         return (
             outgoing,
-            Equation(self.s, _table(s), Rule.EXPANSION, because, (), "claim v"),
-            Equation(self.w, _table(w), Rule.EXPANSION, because, (), "claim v"),
+            Equation(self.s, _table(self.phi, s), Rule.EXPANSION, because, (), "claim v"),
+            Equation(self.w, _table(self.phi, w), Rule.EXPANSION, because, (), "claim v"),
         )
 
 
-def _table(rows: list[tuple[str, tuple[Condition, ...], Expr]]) -> Expr | Cases:
+def _table(phi: Activation, rows: list[tuple[tuple[Condition, ...], Expr]]) -> Expr | Cases:
     """Rows as cases; where there is one without a condition, its value."""
-    return rows[0][2] if not rows[0][1] else branches(*rows)
+    return rows[0][1] if not rows[0][0] else branches(phi, *rows)
 
 
-def _where(margins: list[tuple[Ref, str]], value: Expr) -> Expr | Cases:
+def _where(phi: Activation, margins: list[Ref], value: Expr) -> Expr | Cases:
     """A value where every margin is above 0, and nothing where one is not."""
     if not margins:
         return value
-    positive = [Condition(margin, ">") for margin, _ in margins]
-    rows = [Branch("every unit is on its piece", tuple(positive), value)]
-    for n, (margin, name) in enumerate(margins):
-        when = (*positive[:n], Condition(margin, "<="))
-        rows.append(Branch(name, when, None, Status.UNDEFINED, "the sums hold units that are elsewhere by now"))
+    positive = [Condition(margin, ">") for margin in margins]
+    rows = [named_row(phi, tuple(positive), value)]
+    for n, margin in enumerate(margins):
+        rows.append(named_row(phi, (*positive[:n], Condition(margin, "<=")), None, Status.UNDEFINED))
     return Cases(tuple(rows))

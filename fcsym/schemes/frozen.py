@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
+from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
+from fcsym.language.rows import named_row
 from fcsym.networks.symbols import bias, frozen_activation, increment_of
 from fcsym.schemes.record import SingleInput
 
@@ -85,23 +86,11 @@ class Frozen:
     def by_cases(self, value: Expr, free: Expr) -> Cases:
         """A value with v^c below the line; where v^c = 0, what solves 0 = 0, and nothing where v' is not 0."""
         vc, after = self.vc[self.j], self.v.primed[self.j]
-        zero, does = Condition(vc, "="), self.base.network.layers[self.depth - 2].activation.leaving_zero[0]
-        return Cases(
-            (
-                Branch("v^c != 0", (Condition(vc, "!="),), value),
-                Branch(
-                    "v^c = 0, v' = 0",
-                    (zero, Condition(after, "=")),
-                    free,
-                    Status.CHOSEN,
-                    "the unit gives nothing, frozen or not: any value does, and the one without compensation is chosen",
-                ),
-                Branch(
-                    "v^c = 0, v' != 0",
-                    (zero, Condition(after, "!=")),
-                    None,
-                    Status.UNDEFINED,
-                    f"the unit {does}: no weight makes 0 give what it gives",
-                ),
-            )
+        zero = Condition(vc, "=")
+        phi = self.base.network.layers[-2].activation
+        rows = (
+            named_row(phi, (Condition(vc, "!="),), value),
+            named_row(phi, (zero, Condition(after, "=")), free, Status.CHOSEN),
+            named_row(phi, (zero, Condition(after, "!=")), None, Status.UNDEFINED),
         )
+        return Cases(rows)

@@ -70,7 +70,9 @@ def build(base: Record) -> SchemeRecord:
         Equation(
             q[m],
             branches(
-                ("this input", (Condition(distance[m], "="),), ONE), ("another", (Condition(distance[m], "!="),), ZERO)
+                network.layers[0].activation,
+                ((Condition(distance[m], "="),), ONE),
+                ((Condition(distance[m], "!="),), ZERO),
             ),
             Rule.DEFINITION,
             "The coordinates of `x` among the stored inputs, of which it is one: a new one is stored before its step.",

@@ -16,9 +16,10 @@ from typing import Any
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
 from fcsym.errors import FcsymError, UndefinedContribution
-from fcsym.language.activation import said_of_gates
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
+from fcsym.language.activation import Activation, said_of_gates
+from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
+from fcsym.language.rows import named_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ETA, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
 
@@ -129,6 +130,11 @@ class SchemeRecord:
     def order(self) -> Order:
         """The update order."""
         return self.base.order
+
+    @property
+    def split_by(self) -> Activation:
+        """The activation whose pieces the names of cases speak of: that of the first layer."""
+        return self.network.layers[0].activation
 
     @cached_property
     def constants(self) -> Mapping[Array, Matrix]:
@@ -434,15 +440,20 @@ def expansion(network: Network) -> tuple[Equation, ...]:
     for theta, old in zip(first_layer(network), held, strict=True):
         indices = (j, i) if len(theta.axes) == 2 else (j,)
         along = x[i] if len(theta.axes) == 2 else ONE
-        moved: Expr | Cases = old[indices] + (s[j] - start[j]) * along / a
+        grown = old[indices] + (s[j] - start[j]) * along / a
+        moved: Expr | Cases = grown
         because = f"Every step moved `{theta.name}` along the input, so what `{s.name}` moved by gives it back"
         if len(held) == 1:  # with a bias, a is at least 1
             because += "; where the input is 0, nothing moved"
-            moved = branches(("a != 0", (Condition(a, "!="),), moved), ("a = 0", (Condition(a, "="),), old[indices]))
+            moved = branches(
+                network.layers[0].activation,
+                ((Condition(a, "!="),), grown),
+                ((Condition(a, "="),), old[indices]),
+            )
         equations.append(Equation(theta[indices], moved, Rule.EXPANSION, f"{because}.", (start.name,), "claim v"))
     return tuple(equations)
 
 
-def branches(*rows: tuple[str, tuple[Condition, ...], Any]) -> Cases:
-    """(name, conditions, value) for each row."""
-    return Cases(tuple(Branch(*row) for row in rows))
+def branches(phi: Activation, *rows: tuple[tuple[Condition, ...], Expr]) -> Cases:
+    """(conditions, value) for each row; what it is called follows from its conditions."""
+    return Cases(tuple(named_row(phi, *row) for row in rows))

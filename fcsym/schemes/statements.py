@@ -11,8 +11,9 @@ from dataclasses import replace
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
+from fcsym.language.equation import Cases, Condition, Equation, Order, Rule, Status
 from fcsym.language.expression import ZERO, Apply, Array, Expr, Index, total
+from fcsym.language.rows import named_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
@@ -28,13 +29,6 @@ from fcsym.networks.symbols import (
 from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, target_of
 
 __all__ = ["collapse", "next_input"]
-
-_FREE = "the unit gives nothing, frozen or not: any value does, and 0 is chosen"
-
-
-def _none(network: Network, layer: int) -> str:
-    """Why no weight does for a unit of a hidden layer that gave 0 and gives something."""
-    return f"the unit {network.layers[layer - 1].activation.leaving_zero[0]}: no weight makes 0 give what it gives"
 
 
 def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> SchemeRecord:
@@ -97,13 +91,13 @@ def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
     w, p, r = (Array(symbol, layer, (*s.axes, *below.axes)) for symbol in ("W", "p", "R"))
     vc, v = replace(frozen_activation(below), layer=layer - 1)[j], below[j]
-    zero = Condition(vc, "=")
+    zero, phi = Condition(vc, "="), network.layers[layer - 2].activation
     value = w[i, j] * (v - vc) / vc
     rows = Cases(
         (
-            Branch("v^c != 0", (Condition(vc, "!="),), w[i, j] * v / vc - w[i, j]),
-            Branch("v^c = 0, v = 0", (zero, Condition(v, "=")), ZERO, Status.CHOSEN, _FREE),
-            Branch("v^c = 0, v != 0", (zero, Condition(v, "!=")), None, Status.UNDEFINED, _none(network, layer - 1)),
+            named_row(phi, (Condition(vc, "!="),), w[i, j] * v / vc - w[i, j]),
+            named_row(phi, (zero, Condition(v, "=")), ZERO, Status.CHOSEN),
+            named_row(phi, (zero, Condition(v, "!=")), None, Status.UNDEFINED),
         )
     )
     rhs = total(j, r[i, j] * vc)
@@ -266,7 +260,7 @@ def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[
         p_of(w),
         Array("pz", None, w.axes),
     )
-    zero, none = Condition(frozen[j], "="), _none(network, 1)
+    zero = Condition(frozen[j], "=")
     direct = w[k, j] * value[j] / frozen[j] - w[k, j] - p[k, j]
 
     def activation(s: Array) -> Expr:
@@ -286,9 +280,9 @@ def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[
             more[k, j],
             Cases(
                 (
-                    Branch("v^c@ != 0", (Condition(frozen[j], "!="),), direct),
-                    Branch("v^c@ = 0, v@ = 0", (zero, Condition(value[j], "=")), ZERO, Status.CHOSEN, _FREE),
-                    Branch("v^c@ = 0, v@ != 0", (zero, Condition(value[j], "!=")), None, Status.UNDEFINED, none),
+                    named_row(phi, (Condition(frozen[j], "!="),), direct),
+                    named_row(phi, (zero, Condition(value[j], "=")), ZERO, Status.CHOSEN),
+                    named_row(phi, (zero, Condition(value[j], "!=")), None, Status.UNDEFINED),
                 )
             ),
             Rule.CHOICE,
