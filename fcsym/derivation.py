@@ -210,7 +210,7 @@ class Derivation(Document):
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> sympy.Expr:  # fmt: skip
-        """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
+        """The closed form of one element, in weights and inputs; arguments and errors of `fcsym.closed.closed_form.expr`."""
         from fcsym.closed.closed_form import expr
 
         return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
@@ -219,7 +219,7 @@ class Derivation(Document):
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
     ) -> list[Case]:  # fmt: skip
-        """The case table of one unit, in raw weights and inputs; arguments as for `fcsym.closed.closed_form.cases`."""
+        """The case table of one unit, in raw weights and inputs; arguments and errors of `fcsym.closed.closed_form.cases`."""
         from fcsym.closed.closed_form import cases
 
         return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
@@ -238,7 +238,7 @@ class Derivation(Document):
         at: Mapping[str, float] | None = None, ends: Sequence[Sequence[float]] | None = None,
         mark: Sequence[float] | None = None,
     ) -> Picture:  # fmt: skip
-        """A picture of where each case of a hidden unit holds; arguments as for `fcsym.pictures.maps.case_map`."""
+        """A picture of where each case of a hidden unit holds; arguments and errors of `fcsym.pictures.maps.case_map`."""
         from fcsym.pictures.maps import case_map
 
         return case_map(self, plane, unit, layer=layer, at=at, ends=ends, mark=mark)

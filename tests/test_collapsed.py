@@ -13,7 +13,7 @@ from exact import step as exact_step
 import fcsym
 from fcsym.kernel.bound import Bound, BoundNumbers
 from fcsym.kernel.rows import Exact, _Undefined
-from fcsym.language.equation import Branch, Cases, Condition, Status, Verdict
+from fcsym.language.equation import Branch, Cases, Condition, Verdict
 from fcsym.language.expression import ONE, ZERO, Extreme
 from fcsym.proof.schemes import prove_scheme
 
@@ -267,7 +267,7 @@ def test_a_row_that_refuses_what_has_a_value_is_not_proved():
         norm = Condition(fcsym.language.expression.Array("a", 0, ())[()], ">", Fraction(9))
         small = replace(norm, relation="<=")
         rows = (replace(first, when=(*first.when, norm)), *equation.rhs.branches[1:],
-                Branch("a small input", (*first.when, small), None, Status.UNDEFINED))  # fmt: skip
+                Branch("a small input", (*first.when, small), None, fcsym.language.equation.Status.UNDEFINED))  # fmt: skip
         return replace(equation, rhs=Cases(rows))
 
     proof = prove_scheme(changed(scheme, "output", "y", more))["output"]

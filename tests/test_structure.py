@@ -12,25 +12,77 @@ import fcsym
 
 ROOT = Path(fcsym.__file__).parent
 
-# what a folder, or a file beside the folders, may import when it is imported
-LANGUAGE = {"errors", "language"}
+BASE = {"errors", "expression", "activation", "equation", "notation", "algebra", "decision", "instance"}
+DERIVING = {"network", "forward", "differentiate", "backprop", "contribution"}
+
+# what a module may import at all (a package stands for its modules); "derivation" as a type only
 MAY = {
     "errors": set(),
-    "language": {"errors", "networks"},
+    "expression": set(),
+    "activation": {"errors", "notation"},
+    "equation": {"expression"},
+    "notation": {"errors", "expression"},
+    "algebra": {"errors", "expression"},
+    "decision": {"equation"},
+    "instance": {"equation", "errors", "expression"},
     "files": {"errors"},
-    "networks": LANGUAGE | {"pictures"},
-    "deriving": LANGUAGE | {"networks"},
-    "document": LANGUAGE,
-    "derivation": LANGUAGE | {"deriving", "document", "networks"},
-    "schemes": LANGUAGE | {"deriving", "derivation", "document", "networks"},
-    "closed": LANGUAGE | {"deriving", "derivation", "networks"},
-    "checking": LANGUAGE | {"networks"},
-    "proof": LANGUAGE | {"deriving", "networks"},
-    "render": LANGUAGE | {"files", "pictures"},
-    "pictures": LANGUAGE | {"closed", "derivation", "files", "networks", "render", "schemes"},
-    "kernel": LANGUAGE | {"checking", "files", "networks"},
-    "paper": LANGUAGE | {"checking", "closed", "derivation", "files", "kernel", "networks", "proof", "schemes"},
-    "gallery": LANGUAGE | {"closed", "derivation", "files", "kernel", "networks", "render", "schemes"},
+    "network": {"activation", "errors", "expression", "notation"},
+    "forward": {"equation", "expression", "network"},
+    "differentiate": {"algebra", "equation", "errors", "expression"},
+    "backprop": {"algebra", "differentiate", "equation", "expression", "forward"},
+    "contribution": {
+        "activation",
+        *(BASE - {"decision", "instance", "notation"}),
+        *(DERIVING - {"contribution", "backprop"}),
+    },
+    "document": {"equation", "expression"},
+    "derivation": {
+        "algebra",
+        "backprop",
+        "contribution",
+        "document",
+        "equation",
+        "errors",
+        "expression",
+        "forward",
+        "network",
+    },
+    "schemes": {*(BASE - {"decision", "instance", "notation"}), *DERIVING, "derivation", "document"} - {"backprop"},
+    "exact": {"activation", "equation", "errors", "network"},
+    "paper": {
+        *("costs", "derivation", "equation", "errors", "exact", "files", "kernel", "network", "proof"),
+        *("expression", "instance", "schemes", "series", "xor"),
+    },
+    "series": {"algebra", "equation", "errors", "expression"},
+    "costs": {"decision", "equation", "errors", "expression"},
+    "closed_form": {*BASE, "contribution", "piecewise", "render"},
+    "piecewise": set(),
+    "proof": {*BASE, *(DERIVING - {"backprop"})},
+    "render": {*BASE, "files"},
+    "kernel": {*BASE, "network"},
+    "maps": {"equation", "errors", "expression", "notation", "render"},
+    "explorer": {
+        "closed_form",
+        "derivation",
+        "equation",
+        "errors",
+        "expression",
+        "maps",
+        "network",
+        "notation",
+        "render",
+    },
+    "charts": {"costs", "equation", "errors", "expression", "network", "render", "schemes"},
+    "oracle": {"activation", "network"},
+    "checker": {"equation", "errors", "expression", "network", "oracle"},
+    "trajectory": {"checker", "equation", "errors", "network", "oracle"},
+    "xor": {"checker", "network"},
+    "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
+    "flip": {"derivation"},
+    "export": {"errors", "files", "kernel", "notation", "oracle"},
+    "gallery": {
+        *("costs", "derivation", "equation", "errors", "export", "files", "kernel", "network", "render", "schemes")
+    },
 }
 
 
@@ -65,9 +117,10 @@ def test_modules_import_only_what_their_layer_may(path):
 
 
 def test_readings_do_not_know_each_other():
-    for own in ("proof", "render", "kernel", "closed"):
-        assert not MAY[own] & {"proof", "render", "kernel", "closed"}
-    assert not MAY["checking"] & {"deriving", "schemes", "proof", "kernel", "derivation"}
+    for own in ("proof", "render", "kernel", "costs"):
+        assert not MAY[own] & {"proof", "render", "kernel", "costs"}
+    assert not MAY["checker"] & {"contribution", "schemes", "proof", "kernel", "derivation"}
+    assert not MAY["oracle"] & {"derivation", "contribution", "forward", "kernel"}
 
 
 def test_renderers_and_kernels_do_no_algebra():

@@ -21,6 +21,8 @@ __all__ = ["Element", "Field", "Instance", "positions"]
 
 Element: TypeAlias = "tuple[Array, tuple[int, ...]]"
 Binding: TypeAlias = "Mapping[Index, int]"
+_NESTED = 8
+"""How many elements may wait for one another before the innermost is put off: chains are as long as networks deep."""
 
 
 def positions(array: Array, sizes: Mapping[Axis, int]) -> Iterable[tuple[int, ...]]:
@@ -43,23 +45,57 @@ class Field:
     )
 
 
+class _PutOff(Exception):
+    """An element is asked for too deep within others: it is computed first, and they again after it."""
+
+    def __init__(self, element: Element) -> None:
+        super().__init__(element)
+        self.element = element
+
+
 @dataclass(slots=True)
 class Instance:
-    """The values of every element, each computed when it is first asked for."""
+    """The values of every element, each computed when it is first asked for, in any depth without deep recursion."""
 
     equations: Mapping[Array, Equation]
     sizes: Mapping[Axis, int]
     leaf: Callable[[Array, tuple[int, ...]], Any]  # weights, inputs, targets and eta
     field: Field
     known: dict[Element, Any] = dataclasses.field(default_factory=dict)
+    _nested: int = 0
 
     def element(self, array: Array, position: tuple[int, ...]) -> Any:
         """The value of one element."""
         key = (array, position)
         if key not in self.known:
-            equation = self.equations.get(array)
-            self.known[key] = self.leaf(array, position) if equation is None else self.right_side(equation, position)
+            if array not in self.equations:
+                self.known[key] = self.leaf(array, position)
+            elif self._nested >= _NESTED:
+                raise _PutOff(key)
+            elif self._nested:
+                self.known[key] = self._within(key)
+            else:
+                self._compute(key)
         return self.known[key]
+
+    def _within(self, key: Element) -> Any:
+        """The value of an element, with those that it asks for one level further in."""
+        self._nested += 1
+        try:
+            return self.right_side(self.equations[key[0]], key[1])
+        finally:
+            self._nested -= 1
+
+    def _compute(self, wanted: Element) -> None:
+        """Compute an element after everything that was put off for it."""
+        waiting = [wanted]
+        while waiting:
+            try:
+                self.known[waiting[-1]] = self._within(waiting[-1])
+            except _PutOff as deeper:
+                waiting.append(deeper.element)
+            else:
+                waiting.pop()
 
     def right_side(self, equation: Equation, position: tuple[int, ...]) -> Any:
         """The right-hand side of an equation at one position of its left-hand side."""

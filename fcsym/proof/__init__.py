@@ -67,6 +67,7 @@ class _Examiner:
         self.network, self.order, self.given = derivation.network, derivation.order, derivation.by_name
         self.meanings = Meanings.of(self.network, self.order, self.given)
         self.expansion = Expansion(self.network, self.order, self.given)
+        self.answers: dict[str, bool | None] = {}  # of z3, to questions that come up in every layer
 
     def equation(self, equation: Equation) -> Finding:
         """The finding on an equation without cases."""
@@ -93,7 +94,7 @@ class _Examiner:
         """The finding on a case table, and on each of its rows."""
         assert isinstance(equation.rhs, Cases)
         phi, s = self.meanings.unit(equation)
-        table = Table(equation, phi, self._moves_by_its_gate(s.layer), self._only_unit_below(s.layer))
+        table = Table(equation, phi, self._moves_by_its_gate(s.layer), self._only_unit_below(s.layer), self.answers)
         rows = [self._row(equation, branch, table) for branch in equation.rhs]
         covers, excludes = table.covers(), table.excludes()
         note = ""
