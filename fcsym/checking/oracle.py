@@ -110,12 +110,12 @@ def backpropagation(
     error, slopes = before[-1] - target, _slopes(network, before)
     after = list(parameters)
     adjoints: dict[int, _Array] = {}
+    if order == "simultaneous":
+        gradients = grad(lambda all_: anp.sum((_forward(network, all_, x)[-1] - target) ** 2) / 2)(parameters)
+        pairs = [(gradients[2 * n], gradients[2 * n + 1]) for n in range(len(network.layers))]
     for n in range(len(network.layers) - 1, -1, -1):
 
         def loss(own: tuple[Any, Any], n: int = n) -> Any:
-            if order == "simultaneous":
-                trial = [*parameters[: 2 * n], *own, *parameters[2 * n + 2 :]]
-                return anp.sum((_forward(network, trial, x)[-1] - target) ** 2) / 2
             # old activations below, old gates, old output error, new weights above
             v = x if n == 0 else before[2 * n - 1]
             s = anp.einsum("...ij,...j->...i", own[0], v) + own[1]
@@ -123,7 +123,10 @@ def backpropagation(
                 s = anp.einsum("...ij,...j->...i", after[2 * m], slopes[m - 1] * s)
             return anp.sum(error * s)
 
-        gradient = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
+        if order == "simultaneous":
+            gradient = pairs[n]
+        else:
+            gradient = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
         adjoints[n + 1] = gradient[1]
         after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradient[0]
         if network.layers[n].bias:
