@@ -123,10 +123,7 @@ def backpropagation(
                 s = anp.einsum("...ij,...j->...i", after[2 * m], slopes[m - 1] * s)
             return anp.sum(error * s)
 
-        if order == "simultaneous":
-            gradient = pairs[n]
-        else:
-            gradient = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
+        gradient = pairs[n] if order == "simultaneous" else grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
         adjoints[n + 1] = gradient[1]
         after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradient[0]
         if network.layers[n].bias:
