@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+_MAX_UNASKED = 2_500_000  # weights; larger networks are checked only where --trials says so
 _MAX_PRINTED = 200_000  # operations; a thousand pages are no table
 
 
@@ -341,6 +342,13 @@ def _trials(options: argparse.Namespace, d: Record) -> int:
     if options.trials is not None:
         return int(options.trials)
     size = sum(math.prod(d.network.shape(array)) for array in d.network.parameters)
+    if size > _MAX_UNASKED:
+        from fcsym.errors import SizeError
+
+        raise SizeError(
+            f"{d.network} has {size} weights, and its comparison with autodiff would take about {size // 600_000} "
+            "minutes: allow it with --trials 50, or take a narrower network, the equations are the same."
+        )
     return max(50, min(1000, 10_000_000 // size))
 
 
@@ -406,10 +414,10 @@ def _derive(options: argparse.Namespace) -> int:
     if options.scheme is not None:
         return _derive_scheme(options)
     d = _derivation(options)
-    of_file = _options_of_file(options, d)
+    of_file, trials = _options_of_file(options, d), _trials(options, d)
     _prove(d)
     with _progress() as step:
-        reports = [check(d, _trials(options, d), options.seed, progress=step)]
+        reports = [check(d, trials, options.seed, progress=step)]
         if xor.applies(d.network):
             reports.append(check(d, 1, options.seed, points=xor.points(d.network, seed=options.seed), progress=step))
     written = None if options.output is None else d.save(options.output, **of_file)
@@ -656,9 +664,10 @@ def _check(options: argparse.Namespace) -> int:
         return _check_scheme(options)
 
     d = _derivation(options)
+    trials = _trials(options, d)  # what is too large is said before the work
     _prove(d)
     with _progress() as step:
-        report = check(d, _trials(options, d), options.seed, progress=step)
+        report = check(d, trials, options.seed, progress=step)
     passed = report.passed and d.proof.holds
     if options.json:
         _put(json.dumps(_summary(d, [report])))
@@ -829,7 +838,9 @@ def _export(options: argparse.Namespace) -> int:
     except OSError as problem:
         raise ArgumentError(f"The folder {folder} cannot be made ({problem.strerror}): choose another.") from None
     try:
-        files = export(made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force)
+        with _progress() as step:
+            step(f"comparing {made.name} of {made.network} with automatic differentiation")
+            files = export(made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force)
     except ExportError as problem:
         if options.json:
             _put(json.dumps({"files": [], "checked": False, "error": str(problem)}))

@@ -247,7 +247,10 @@ def test_names_and_remarks_of_cases_are_proved(key, order):
             assert meanings.named(equation, row)
             assert meanings.remarked(equation, row)
             for other in renamed(rows, n):
-                assert not (meanings.named(equation, other) and meanings.remarked(equation, other)), (equation.name, other)
+                assert not (meanings.named(equation, other) and meanings.remarked(equation, other)), (
+                    equation.name,
+                    other,
+                )
 
 
 @pytest.mark.parametrize("key", list(TABLES))
@@ -257,9 +260,9 @@ def test_rows_with_a_wrong_name_or_a_wrong_remark_do_not_hold(key):
     for equation in (d.by_name[name] for name in ("p", f"dv{len(d.network.layers) - 1}")):
         rows = equation.rhs.branches if isinstance(equation.rhs, Cases) else ()
         for n, row in enumerate(rows):
-            phi, _ = examiner.meanings.unit(equation)
+            unit = examiner.network.units[equation.array.axes[-1]]
             for other in (replace(row, name=rows[n - 1].name + "."), replace(row, note="so it is")):
-                finding = examiner._row(equation, other, Table(equation, phi, False))
+                finding = examiner._row(equation, other, Table(equation, unit, False))
                 assert finding.verdict in (Verdict.REFUTED, Verdict.UNDECIDED), (equation.name, other)
 
 

@@ -32,6 +32,8 @@ __all__ = ["Report", "Row", "check", "lattice"]
 _Array = npt.NDArray[Any]
 MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
 _AFTER_P = ("p", "r", "y_front")  # nan where a unit has no compensation
+_CANDIDATES, _KEPT = 64, 8  # networks made for one case, and how many of those in which it occurs are compared
+_TAME = 1e6
 _ROUNDS = 20  # how often points are drawn anew for a case that none has reached yet
 
 
@@ -76,13 +78,15 @@ def check(
         assert batch is not None
         tally.compare(kernel, order, batch)
     if points is None:
-        for _ in range(_ROUNDS):
+        for attempt in range(_ROUNDS):
             if not tally.missing:
                 break
             progress("cases not reached yet")
-            for batch in _aimed(derived, tally.missing, kernel, rng, min(trials, 1000)):
+            for batch in _placed(derived, tally, kernel, rng):
                 tally.compare(kernel, order, batch)
-            if tally.missing:
+            if attempt and attempt % 3 == 0:
+                for batch in _aimed(derived, tally.missing, kernel, rng, min(trials, 1000)):
+                    tally.compare(kernel, order, batch)
                 for _, batch in _draws(network, rng, trials, eps):
                     tally.compare(kernel, order, batch)
     return Report(
@@ -163,6 +167,125 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
     shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
     points.weights[position][rows, unit] += shift[:, None] * source
     return points
+
+
+def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Generator) -> Iterator[Points]:
+    """For each case that none has reached: networks made so that it occurs, and only those in which it does.
+
+    What reaches a deep layer of a narrow random network is mostly 0. So the other layers get positive weights that
+    neither enlarge nor diminish what they pass on; the unit's own weights are moved until s lies on the piece before,
+    close to the side on which the one after is; and the step size is the one that brings it there.
+    """
+    network, wanted = derivation.network, tally.missing
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    count = max(1, min(_CANDIDATES, MAX_NUMBERS // size))
+    found: list[Points] = []
+    for name, case in wanted:
+        layer = network.hidden.index(network.units[derivation.by_name[name].array.axes[-1]])
+        for points in _candidates(derivation, name, case, layer, kernel, rng, count):
+            with np.errstate(over="ignore", invalid="ignore"):
+                result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+            masks = dict(tally.cases(name, result))
+            tame = (np.abs(result["y_new"]) < _TAME).all(axis=1)  # a step that runs away tests no case
+            hit = np.flatnonzero(masks[case].reshape(len(points.x), -1).any(axis=1) & tame)[:_KEPT]
+            if len(hit):
+                found.append(_chosen(points, hit))
+        if sum(len(points.x) for points in found) * size > MAX_NUMBERS:
+            yield _together(found)
+            found = []
+    if found:
+        yield _together(found)
+
+
+def _chosen(points: Points, which: Any) -> Points:
+    weights = [weight[which] for weight in points.weights]
+    return Points(weights, points.x[which], points.target[which], points.eta[which])
+
+
+def _candidates(
+    derivation: Derived, name: str, case: str, layer: int, kernel: Any, rng: np.random.Generator, count: int
+) -> Iterator[Points]:
+    """Points at which a case of a hidden layer, from 0, may occur."""
+    network = derivation.network
+    hidden = network.hidden[layer]
+    equation = derivation.by_name[name]
+    branch = next((branch for branch in cast("Cases", equation.rhs) if branch.name == case), None)
+    if branch is None or any(condition.relation in ("=", "!=") for condition in branch.when):
+        yield from _at_rest(network, layer, rng, count)
+        if branch is None:
+            return
+    points = _passing(network, rng, count)
+    unit = rng.integers(network.widths[layer + 1], size=count)
+    near = 10 ** rng.uniform(-3, 0, size=count)
+    (lower, upper), (goal_lower, goal_upper) = (_range(branch.when, after) for after in (False, True))
+    up = goal_lower >= upper
+    start = _inside(lower, upper, near, from_above=up)
+    end = _inside(goal_lower, goal_upper, near, from_above=goal_upper <= lower)
+    rows, position = np.arange(count), _matrix_of(network, layer)
+    # across what it reads a unit may have large weights: so it can rise while all that it reads falls
+    across = rng.normal(size=(count, network.widths[layer])) * 10 ** rng.uniform(-1, 1, size=(count, 1))
+    points.weights[position][rows, unit] += across
+    _move(network, points, layer, unit, start)
+    for _ in range(2):  # in sequential order ds grows faster than eta: once more from there
+        with np.errstate(all="ignore"):
+            result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+            s, ds = (result[array.name][rows, unit] for array in (hidden.s, increment_of(hidden.s)))
+            factor = (end - s) / ds
+            good = np.isfinite(factor) & (factor > 0) & (points.eta * factor < 1e3)
+        if not good.any():
+            return
+        points = _chosen(points._replace(eta=np.where(good, points.eta * factor, points.eta)), good)
+        unit, end, rows = unit[good], end[good], np.arange(int(good.sum()))
+        yield points
+
+
+def _inside(lower: float, upper: float, near: _Array, from_above: bool) -> _Array:
+    """Numbers in (lower, upper], near the upper end or near the lower one where there are such."""
+    room = np.minimum(near, (upper - lower) / 2)
+    if np.isfinite(upper) and (from_above or not np.isfinite(lower)):
+        return np.asarray(upper - room)
+    return np.asarray(lower + room if np.isfinite(lower) else near)
+
+
+def _passing(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Positive networks whose layers pass on as much as they are given."""
+    points = _random(network, rng, count)
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        if weight.ndim == 3:
+            weight[...] = np.abs(weight) + 0.1
+            weight /= weight.sum(axis=-1).mean(axis=-1)[:, None, None]
+            if network.input.axes[0] in array.axes:  # no unit of the first layer is below 0
+                weight *= np.where(np.matvec(weight, points.x) < 0, -1.0, 1.0)[..., None]
+        else:
+            weight *= 0.1
+    return points
+
+
+def _at_rest(network: Network, layer: int, rng: np.random.Generator, count: int) -> Iterator[Points]:
+    """Exact points at which a layer's units are at 0: where the output has no error they stay, otherwise they move."""
+    for still in (True, False):
+        points = lattice(network, rng, count) if len(network.layers) <= 4 else _passing(network, rng, count)
+        for array, weight in zip(network.parameters, points.weights, strict=True):
+            if array.axes[0] == network.hidden[layer].s.axes[0]:
+                weight[:, 0] = 0
+            if still and array.axes[0] == network.output.axes[0]:
+                weight[...] = 0
+        yield points._replace(target=np.zeros_like(points.target)) if still else points
+
+
+def _matrix_of(network: Network, layer: int) -> int:
+    """The place of the matrix that a hidden layer, from 0, reads with, among the parameters."""
+    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.hidden[layer].s.axes[0])
+
+
+def _move(network: Network, points: Points, layer: int, unit: _Array, wanted: _Array) -> None:
+    """Move the weights of one unit of each network along what it reads, so that its pre-activation is as wanted."""
+    position = _matrix_of(network, layer)
+    before = pre_activations(network, points)
+    source = points.x if layer == 0 else activate(network, layer - 1, before[layer - 1])
+    norm, rows = np.sum(source**2, axis=-1), np.arange(len(unit))
+    shift = np.where(norm > 1e-12, (wanted - before[layer][rows, unit]) / np.where(norm > 1e-12, norm, 1), 0)
+    points.weights[position][rows, unit] += shift[:, None] * source
 
 
 def _aimed(
@@ -260,6 +383,10 @@ class _Tally:
         """Cases that could occur and have not."""
         return [key for key, impossible in self.expected.items() if not impossible and key not in self.seen]
 
+    def cases(self, name: str, result: Mapping[str, _Array]) -> Iterator[tuple[str, _Array]]:
+        """The rows of a quantity's report with the elements of a result that belong to each."""
+        return self._cases(name, result, np.shape(result[name]))
+
     def compare(self, kernel: Any, order: Order, points: Points) -> None:
         """Run both sides on a batch."""
         cast = [array.astype(self.dtype) for array in (*points.weights, points.x, points.target, points.eta)]
@@ -269,7 +396,7 @@ class _Tally:
             scale = _Magnitude(self.derivation, self._inputs(cast), result, self._bar)
         keep = self._clear(result, truth, scale)
         self.left_out += int((~keep).sum())
-        inputs = self._inputs([array[keep] for array in cast])
+        inputs, kept = self._inputs([array[keep] for array in cast]), {name: v[keep] for name, v in result.items()}
         for name in (name for name in self.names if name in truth):
             found, true = result[name][keep].astype(np.longdouble), truth[name][keep]
             bound = np.broadcast_to(self._bound(name, result, scale), truth[name].shape)[keep]
@@ -279,7 +406,7 @@ class _Tally:
                 one &= ~self._unclear_change(result, truth, scale, one.shape, keep)
             error = np.where(one, np.inf, np.where(np.isnan(found) | np.isnan(true), 0, error))
             bound = np.where(np.isnan(bound), 0, bound)
-            for case, mask in self._cases(name, {key: value[keep] for key, value in result.items()}, error.shape):
+            for case, mask in self._cases(name, kept, error.shape):
                 self._record(name, case, error, bound, mask, inputs)
 
     def _inputs(self, arrays: Sequence[_Array]) -> dict[str, _Array]:
@@ -296,6 +423,8 @@ class _Tally:
         for name, value in result.items():
             if name not in (*_AFTER_P, "undefined"):
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
+            elif name in _AFTER_P:  # not a number where there is no p; but what is infinite has overflowed
+                keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
         for layer, kinks in enumerate((la.activation.kinks for la in self.network.layers[:-1]), 1):
             s, true = result[f"s{layer}"], truth[f"s{layer}"]
             for kink in kinks:

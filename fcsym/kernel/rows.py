@@ -36,10 +36,25 @@ LARGEST = 5000
 _DRAWS = 150
 _STEPS = 2
 _RANGE = 1000
+_BITS = 4096
+"""Rational numbers with more are no rows: their length is multiplied in every layer, and all that is kept is floats."""
 
 
 class _Undefined(ArithmeticError):
     """A function has no value here, and nothing that rests on it has."""
+
+
+class _TooLong(ArithmeticError):
+    """An exact number has more digits than a row can use."""
+
+
+def _product(factors: list[Any]) -> Any:
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result * factor
+    if isinstance(result, Fraction) and result.denominator.bit_length() > _BITS:
+        raise _TooLong
+    return result
 
 
 Values = dict[str, dict[tuple[int, ...], Any]]
@@ -96,7 +111,7 @@ class Exact:
                     return None if branch.value is None else value(branch.value)
             raise ArithmeticError(f"No case of {where[0].name} holds.")
 
-        return Field(number=number, divide=lambda a, b: a / b, apply=apply, choose=choose)
+        return Field(number=number, divide=lambda a, b: a / b, apply=apply, choose=choose, mul=_product)
 
     def call(self, part: PartRecord, given: Values, rows: int = 0) -> Values:
         """The results of one of the four functions, `rows` inputs being stored."""
@@ -276,7 +291,10 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
         x = [x[0]] * _STEPS
     target = [[Fraction(rng.randint(-2, 2)) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
     eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
-    done = _train(exact, weights, x, target, eta)
+    try:
+        done = _train(exact, weights, x, target, eta)
+    except _TooLong:
+        return None
     if done is None:
         return None
     outputs, expanded, undefined, steps = done

@@ -25,6 +25,8 @@ Plans: TypeAlias = "dict[Element, Callable[[Instance], Any]]"
 """Right-hand sides whose indices are looked up already, for instances of the same equations at the same widths."""
 
 _NOT_YET = object()
+_NESTED = 8
+"""How many elements may wait for one another before the innermost is put off: chains are as long as networks deep."""
 
 
 def positions(array: Array, sizes: Mapping[Axis, int]) -> Iterable[tuple[int, ...]]:
@@ -47,9 +49,17 @@ class Field:
     )
 
 
+class _PutOff(Exception):
+    """An element is asked for too deep within others: it is computed first, and they again after it."""
+
+    def __init__(self, element: Element) -> None:
+        super().__init__(element)
+        self.element = element
+
+
 @dataclass(slots=True)
 class Instance:
-    """The values of every element, each computed when it is first asked for."""
+    """The values of every element, each computed when it is first asked for, in any depth without deep recursion."""
 
     equations: Mapping[Array, Equation]
     sizes: Mapping[Axis, int]
@@ -57,16 +67,42 @@ class Instance:
     field: Field
     known: dict[Element, Any] = dataclasses.field(default_factory=dict)
     plans: Plans | None = None  # shared by many instances, each of which would look up the same indices
+    _nested: int = 0
 
     def element(self, array: Array, position: tuple[int, ...]) -> Any:
         """The value of one element."""
         key = (array, position)
         value = self.known.get(key, _NOT_YET)
-        if value is _NOT_YET:
-            equation = self.equations.get(array)
-            value = self.leaf(array, position) if equation is None else self.right_side(equation, position)
-            self.known[key] = value
-        return value
+        if value is not _NOT_YET:
+            return value
+        if array not in self.equations:
+            self.known[key] = self.leaf(array, position)
+        elif self._nested >= _NESTED:
+            raise _PutOff(key)
+        elif self._nested:
+            self.known[key] = self._within(key)
+        else:
+            self._compute(key)
+        return self.known[key]
+
+    def _within(self, key: Element) -> Any:
+        """The value of an element, with those that it asks for one level further in."""
+        self._nested += 1
+        try:
+            return self.right_side(self.equations[key[0]], key[1])
+        finally:
+            self._nested -= 1
+
+    def _compute(self, wanted: Element) -> None:
+        """Compute an element after everything that was put off for it."""
+        waiting = [wanted]
+        while waiting:
+            try:
+                self.known[waiting[-1]] = self._within(waiting[-1])
+            except _PutOff as deeper:
+                waiting.append(deeper.element)
+            else:
+                waiting.pop()
 
     def right_side(self, equation: Equation, position: tuple[int, ...]) -> Any:
         """The right-hand side of an equation at one position of its left-hand side."""

@@ -84,6 +84,7 @@ class _Examiner:
         self.network, self.order, self.given = derivation.network, derivation.order, derivation.by_name
         self.meanings = Meanings.of(self.network, self.order, self.given)
         self.expansion = Expansion(self.network, self.order, self.given)
+        self.answers: dict[str, bool | None] = {}  # of z3, to questions that come up in every layer
 
     @cached_property
     def _definitions(self) -> dict[Array, Expr]:
@@ -132,7 +133,7 @@ class _Examiner:
         """The finding on a case table, and on each of its rows."""
         assert isinstance(equation.rhs, Cases)
         unit = self.network.units[equation.array.axes[-1]]
-        table = Table(equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit))
+        table = Table(equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit), self.answers)
         if not table.understood():
             note = "a condition is not about the unit of its row"
             names = (None, *(row.name for row in equation.rhs))

@@ -77,7 +77,7 @@ def _counting(names: list[str]) -> _Arithmetic:
             names.append(name)
         return TermCount(1)
 
-    return _Arithmetic(variable, lambda _: TermCount(1), lambda value: Quotient(value, TermCount(1)))
+    return _Arithmetic(variable, lambda v: TermCount(int(v != 0)), lambda value: Quotient(value, TermCount(1)))
 
 
 class Expansion:
@@ -223,7 +223,7 @@ class _World:
 
     def __init__(self, expansion: Expansion, arithmetic: _Arithmetic, truth: dict[Element, Any]) -> None:
         self.network, self.given, self.arithmetic = expansion.network, expansion.given, arithmetic
-        self.truth = truth
+        self.truth, self.sizes = truth, expansion.network.sizes
         own = ("rho", "kappa", "alpha", *(f"a{n}" for n in range(len(self.network.layers))))
         self.own = {self.given[name].array: self.given[name] for name in own if name in self.given}
         self.plain = self._instance(lambda value: value, self.own)
@@ -244,19 +244,19 @@ class _World:
             return lift(self.truth[array, source[1]])
 
         field = Field(lambda v: lift(number(v)), lambda a, b: a / b, apply, never, plus)
-        return Instance(equations, self.network.sizes, leaf, field)
+        return Instance(equations, self.sizes, leaf, field)
 
     def holds(self, equation: Equation) -> bool | None:
         if equation.rule is Rule.IDENTITY:
             return self._identity(equation)
         array = equation.array
-        first = (array, next(iter(positions(array, self.network.sizes))))
+        first = (array, next(iter(positions(array, self.sizes))))
         if first not in self.truth:
             return None
         instance, lift = self._reading(equation)
         return all(
             instance.right_side(equation, position) == lift(self.truth[array, position])
-            for position in positions(array, self.network.sizes)
+            for position in positions(array, self.sizes)
         )
 
     def _reading(self, equation: Equation) -> tuple[Instance, Callable[[Any], Any]]:
@@ -277,13 +277,13 @@ class _World:
         lift = self.arithmetic.lift
         lifted = self._instance(lift, {self.given["r"].array: self.given["r"]})
         p = self.given["p"].array
-        for k, j in positions(p, self.network.sizes):
+        for k, j in positions(p, self.sizes):
             weight, change, frozen = self._around(k, j)
             lifted.known[p, (k, j)] = lift(weight * change) / lift(frozen)
         output = self.network.output
         return all(
             lifted.right_side(equation, position) == lift(self.truth[output.primed, position])
-            for position in positions(output, self.network.sizes)
+            for position in positions(output, self.sizes)
         )
 
     def _around(self, k: int, j: int) -> tuple[Any, Any, Any]:
@@ -308,7 +308,7 @@ class _World:
         return old, new - old
 
     def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
-        for position in positions(equation.array, self.network.sizes):
+        for position in positions(equation.array, self.sizes):
             old, change = self._pieces(equation, position, pieces)
             if equation.rule is Rule.CASES:
                 instance, lift = self._reading(equation)

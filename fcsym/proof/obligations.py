@@ -7,7 +7,7 @@ so on. Derivatives are the linear part after a substitution; no rule of differen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fcsym.deriving.forward import forward
@@ -58,16 +58,21 @@ class Meanings:
     order: Order
     passed: Mapping[Array, Equation]  # the forward equations, made anew from the network
     given: Mapping[str, Equation]  # the derivation's own definitions: a, rho, kappa, alpha, v^c, r
+    readers: Mapping[Array, Sequence[Equation]]  # the forward equations in which an array stands
+    seen: Mapping[Array, Definition]  # in sequential order the error passes through updated weights
+    ones: frozenset[Axis]  # axes of length one in this network: a sum over such an axis is its single term
 
     @classmethod
     def of(cls, network: Network, order: Order, given: Mapping[str, Equation]) -> Meanings:
         """The meanings for a network; `given` are the equations under examination."""
-        return cls(network, order, {equation.array: equation for equation in forward(network)}, given)
-
-    @property
-    def ones(self) -> frozenset[Axis]:
-        """Axes of length one in this network: a sum over such an axis is its single term."""
-        return frozenset(axis for axis, size in self.network.sizes.items() if size == 1)
+        passed = forward(network)
+        readers: dict[Array, list[Equation]] = {}
+        for equation in passed:
+            for array in equation.operands:
+                readers.setdefault(array, []).append(equation)
+        seen = {} if order == "simultaneous" else {a: _renamed(a, a.primed) for a in network.parameters}
+        ones = frozenset(axis for axis, size in network.sizes.items() if size == 1)
+        return cls(network, order, {equation.array: equation for equation in passed}, given, readers, seen, ones)
 
     def same(self, left: Expr, right: Expr) -> bool:
         """left = right at the network's own widths, wherever no denominator is 0."""
@@ -124,19 +129,12 @@ class Meanings:
         s = pre_activation(layer)
         return equation.rhs == Apply(phi, s[equation.lhs.indices], derivative=1)
 
-    def _seen(self) -> dict[Array, Definition]:
-        """In sequential order the error passes through updated weights."""
-        if self.order == "simultaneous":
-            return {}
-        return {theta: _renamed(theta, theta.primed) for theta in self.network.parameters}
-
     def _linear(self, variable: Array, direction: Array, weights: bool) -> Expr:
         """sum over the equations that read `variable`: adjoint * what is linear in the direction."""
         parts: list[Expr] = []
-        for array, equation in self.passed.items():
-            if not isinstance(equation.rhs, Expr) or variable not in arrays_in(equation.rhs):
-                continue
-            assert isinstance(equation.lhs, Ref)
+        for equation in self.readers.get(variable, ()):
+            array = equation.array
+            assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             if isinstance(equation.rhs, Apply):  # v = phi(s) with the gate held constant
                 tangent = Array("tangent", array.layer, array.axes)
                 inner = self._linear(array, tangent, weights)
@@ -148,7 +146,7 @@ class Meanings:
                 tangent = Array("tangent", array.layer, array.axes)
                 parts.append(inline(inner, {tangent: _renamed(tangent, direction)}))
                 continue
-            rhs = equation.rhs if weights else inline(equation.rhs, self._seen())
+            rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
             moved = linear_part(rhs, variable, direction)
             adjoint = ONE if array.symbol == "E" else adjoint_of(array)[equation.lhs.indices]
             parts.append(total(equation.lhs.indices, mul(adjoint, moved)))

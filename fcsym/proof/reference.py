@@ -1,7 +1,8 @@
 """The truth that derivations are held against: the full weight update and the full forward pass, evaluated.
 
 It reads the network's forward equations and nothing of any derivation. Derivatives come from dual numbers in forward
-mode, one weight at a time, so that reverse mode is not checked against itself.
+mode, one weight at a time, so that reverse mode is not checked against itself. Each is carried through one layer, where
+it meets dE/ds of that layer, found in the same way before: carried on to the output, it would cost the depth squared.
 """
 
 from __future__ import annotations
@@ -70,19 +71,23 @@ def reference(
     known[ETA, ()] = eta
     updated: dict[Element, Any] = {}
     for layer in range(len(network.layers), 0, -1):
-        through = {element: value for element, value in updated.items()} if order == "sequential" else {}
-        pre = output if layer == len(network.layers) else Array("s", layer, output.axes[:0] + _axes(network, layer))
+        through = updated if order == "sequential" else {}
+        pre = _pre(network, layer)
         for position in positions(pre, sizes):
             if pre != output:
                 known[Array("g", layer, pre.axes), position] = gates.slope((pre, position), known[pre, position])
-                slope = _directional(equations, sizes, known, through, gates, number, (pre, position), output, error)
+                slope = _directional(
+                    equations, sizes, known, through, gates, number, (pre, position), layer + 1, network
+                )
             else:
                 slope = error(position[0])
             known[Array("delta", layer, pre.axes), position] = slope
+        moved: dict[Element, Any] = {}
         for theta in (theta for theta in network.parameters if theta.layer == layer):
             for position in positions(theta, sizes):
-                slope = _directional(equations, sizes, known, through, gates, number, (theta, position), output, error)
-                updated[theta, position] = known[theta, position] - eta * slope
+                slope = _directional(equations, sizes, known, {}, gates, number, (theta, position), layer, network)
+                moved[theta, position] = known[theta, position] - eta * slope
+        updated |= moved
     for (theta, position), value in updated.items():
         known[theta.primed, position] = value
     _after(network, equations, known, gates, number)
@@ -90,8 +95,9 @@ def reference(
     return known
 
 
-def _axes(network: Network, layer: int) -> Any:
-    return network.passed_on(layer).axes
+def _pre(network: Network, layer: int) -> Array:
+    """What the weights of a layer give: y of the last one, s of the others."""
+    return network.output if layer == len(network.layers) else network.hidden[layer - 1].s
 
 
 def _no_cases(*_: Any) -> Any:
@@ -100,23 +106,28 @@ def _no_cases(*_: Any) -> Any:
 
 def _directional(
     equations: Mapping[Array, Equation], sizes: Any, known: Mapping[Element, Any], through: Mapping[Element, Any],
-    gates: Gates, number: Callable[[Fraction], Any], seed: Element, output: Array, error: Callable[[int], Any],
+    gates: Gates, number: Callable[[Fraction], Any], seed: Element, layer: int, network: Network,
 ) -> Any:  # fmt: skip
-    """sum_k dE/dy_k dy_k/dseed, gates held constant, with the weights of `through` in place of the old ones."""
-    zero, one = number(Fraction(0)), number(Fraction(1))
+    """sum_i dE/ds_i ds_i/dseed over a layer that the seed acts through, gates held constant.
 
-    def apply(node: Apply, source: Element, value: Dual) -> Dual:
-        return Dual(known[_read_by(equations, source)], gates.slope(source, known[source]) * value.slope)
+    `through` has the weights that stand in place of the old ones. What dE/ds of that layer is has been computed before.
+    """
+    zero, one = number(Fraction(0)), number(Fraction(1))
+    next_ = _pre(network, layer)
+    source = network.passed_on(layer - 1)
+
+    def apply(node: Apply, at: Element, value: Dual) -> Dual:
+        return Dual(known[_read_by(equations, at)], gates.slope(at, known[at]) * value.slope)
 
     def leaf(array: Array, position: tuple[int, ...]) -> Dual:
         element = (array, position)
         return Dual(through.get(element, known[element]), zero)
 
     field = Field(lambda v: Dual(number(v), zero), lambda a, b: a / b, apply, _no_cases, plus)
-    layer = seed[0].layer if seed[0].layer is not None else len(sizes) - 1
-    start = {e: Dual(v, zero) for e, v in known.items() if e[0].symbol in "sv" and (e[0].layer or 0) < layer}
-    moved = Instance(equations, sizes, leaf, field, {**start, seed: Dual(known[seed], one)})
-    return plus([error(position[0]) * moved.element(output, position).slope for position in positions(output, sizes)])
+    carried = {a: equations[a] for a in (next_, source) if a == next_ or seed[0].symbol == "s"}
+    moved = Instance(carried, sizes, leaf, field, {seed: Dual(known[seed], one)})
+    delta = Array("delta", layer, next_.axes)
+    return plus([known[delta, at] * moved.element(next_, at).slope for at in positions(next_, sizes)])
 
 
 def _read_by(equations: Mapping[Array, Equation], source: Element) -> Element:

@@ -27,8 +27,13 @@ _TIMEOUT = 5_000  # milliseconds for one question; they take one or two
 class Table:
     """The conditions of one case table, as statements about a unit's s and ds."""
 
-    def __init__(self, equation: Equation, unit: Hidden, gated: bool, below: Activation | None = None) -> None:
+    def __init__(
+        self, equation: Equation, unit: Hidden, gated: bool, below: Activation | None = None,
+        answers: dict[str, bool | None] | None = None,
+    ) -> None:  # fmt: skip
+        """`answers` are those of other tables: the units of a deep network ask the same questions in every layer."""
         assert isinstance(equation.rhs, Cases)
+        self.answers = {} if answers is None else answers
         self.branches = equation.rhs.branches
         phi, self.subjects = unit.activation, _subjects(equation, unit)
         self.s, self.ds = z3.Reals("s ds")
@@ -76,13 +81,13 @@ class Table:
 
     def covers(self) -> bool | None:
         """Some row holds at every point."""
-        return _negated(_possible(z3.Not(z3.Or(*map(self._row, self.branches)))))
+        return _negated(self._possible(z3.Not(z3.Or(*map(self._row, self.branches)))))
 
     def excludes(self) -> bool | None:
         """No two rows hold at the same point."""
         for n, first in enumerate(self.branches):
             for second in self.branches[n + 1 :]:
-                overlap = _possible(z3.And(self._row(first), self._row(second)))
+                overlap = self._possible(z3.And(self._row(first), self._row(second)))
                 if overlap is not False:
                     return _negated(overlap)
         return True
@@ -100,7 +105,7 @@ class Table:
 
     def possible(self, branch: Branch) -> bool | None:
         """Whether the row can occur, given how far the unit can move."""
-        return _possible(z3.And(self._row(branch), *self.facts))
+        return self._possible(z3.And(self._row(branch), *self.facts))
 
     def keeps(self, branch: Branch, condition: Condition) -> bool:
         """Whether a further condition holds wherever the row does; False where it is about something else."""
@@ -111,7 +116,14 @@ class Table:
     def solvable(self, branch: Branch, *, by_any: bool) -> bool | None:
         """On the row, 0 * p = w' dv is solved by every p (`by_any`), or by none."""
         change = self.dv != 0 if by_any else self.dv == 0
-        return _negated(_possible(z3.And(self._row(branch), z3.Or(self.v != 0, change))))
+        return _negated(self._possible(z3.And(self._row(branch), z3.Or(self.v != 0, change))))
+
+    def _possible(self, statement: Any) -> bool | None:
+        """Whether some point satisfies a statement; z3 is asked once for each."""
+        text = statement.sexpr()
+        if text not in self.answers:
+            self.answers[text] = _possible(statement)
+        return self.answers[text]
 
 
 def _subjects(equation: Equation, hidden: Hidden) -> dict[Expr, str]:
