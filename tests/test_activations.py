@@ -12,10 +12,13 @@ from exact import step
 
 import fcsym
 from fcsym.checking.oracle import phi_of, slope_of
+from fcsym.derivation import derive
+from fcsym.errors import NetworkError
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
-from fcsym.language.activation import SMOOTH, smooth
+from fcsym.language.activation import SMOOTH, Piece, piecewise_linear, smooth
+from fcsym.networks.network import Network
 
 PIECES = {
     "absolute": "[{ upper = 0, slope = -1 }, { slope = 1 }]",
@@ -131,3 +134,33 @@ def test_the_files_of_every_target_agree_with_exact_evaluation(name, target, tmp
     module = {"__name__": "exported"}
     exec(compile(files["update.py"], "<exported>", "exec"), module)
     assert "agree with exact evaluation" in module["selftest"]()
+
+
+def test_pieces_are_exact_numbers_whatever_was_written():
+    """A half as a float is 1/2, everywhere that pieces go; what is no number is refused where it is written."""
+    hat = piecewise_linear("hat", [Piece(0, 0.5), Piece(None, 1)])
+    assert all(isinstance(n, Fraction) for p in hat.pieces for n in (p.slope, p.intercept))
+    assert hat.pieces[0].slope == Fraction(1, 2)
+    assert Piece(0, 0.1) == Piece(Fraction(0), Fraction(1, 10))
+    net = Network.mlp([2, 1, 1], activation=hat)
+    assert derive(net).proof.holds
+    assert derive(net).latex()
+    for upper, slope, intercept in (
+        (0, "1", 0), (0, float("nan"), 0), (float("inf"), 1, 0), (0, None, 0), (0, 1, None), ("0", 1, 0), (0, True, 0),
+        (0, 1, [1]), (0, 1j, 0),
+    ):  # fmt: skip
+        with pytest.raises(NetworkError) as caught:
+            Piece(upper, slope, intercept)
+        assert str(caught.value).endswith(".")
+    for name, pieces in (
+        ("hat", 5),
+        ("hat", "ab"),
+        ("hat", [1, 2]),
+        ("hat", None),
+        (3, hat.pieces),
+        ("a b", hat.pieces),
+    ):
+        with pytest.raises(NetworkError):
+            piecewise_linear(name, pieces)
+    with pytest.raises(NetworkError):
+        Piece(None, 1, name=3)

@@ -123,7 +123,7 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
 def as_array(name: str, value: Any) -> npt.NDArray[Any]:
     """What was given as a NumPy array of real numbers; ArgumentError where it can be none.
 
-    Tensors and arrays of other libraries are read where they can be: one that is differentiated, or on a device, cannot.
+    Tensors and arrays of other libraries are read where they can be; one that is differentiated or on a device cannot.
     """
     try:
         array = np.asarray(value)

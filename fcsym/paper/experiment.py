@@ -142,12 +142,15 @@ def run(
     A 2-2-1 ReLU network is trained from weights that `seed` draws for `steps` steps of size `eta`, in both orders: by
     techniques 1 to 3 on each XOR sample, by `history` and `basis` on all four in turn. The truth is a trajectory in
     balls of 1024 bits where python-flint is installed. Errors are differences of outputs, in their own unit.
-    Raises ArgumentError for steps that are no whole number from 1 to 1000000 and for an eta that is not positive.
+    Raises ArgumentError for steps that are no whole number from 1 to 1000000, an eta that is not positive, and a seed
+    that is no whole number from 0.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1_000_000:
         raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1 to 1000000.")
     if isinstance(eta, bool) or not isinstance(eta, int | float) or not 0 < eta < float("inf"):
         raise ArgumentError(f"eta is {str(eta)[:40]}: give a positive number.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
     network = Network.parse("2-2-1")
     weights = _weights(network, seed)
     runs: list[Run] = []
