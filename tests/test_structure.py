@@ -26,6 +26,7 @@ MAY = {
     "decision": {"equation"},
     "instance": {"equation", "errors", "expression"},
     "files": {"errors"},
+    "memory": {"errors"},
     "smt": set(),
     "network": {"activation", "errors", "expression", "notation"},
     "forward": {"equation", "expression", "network"},
@@ -48,7 +49,8 @@ MAY = {
         "forward",
         "network",
     },
-    "schemes": {*(BASE - {"decision", "instance", "notation"}), *DERIVING, "derivation", "document"} - {"backprop"},
+    "schemes": {*(BASE - {"decision", "instance", "notation"}), *DERIVING, "derivation", "document", "memory"}
+    - {"backprop"},
     "exact": {"activation", "equation", "errors", "network"},
     "paper": {
         *("costs", "derivation", "equation", "errors", "exact", "files", "kernel", "network", "proof"),
@@ -76,11 +78,11 @@ MAY = {
     "charts": {"costs", "equation", "errors", "expression", "network", "render", "schemes"},
     "oracle": {"activation", "network"},
     "checker": {"equation", "errors", "expression", "network", "oracle"},
-    "trajectory": {"checker", "equation", "errors", "network", "oracle"},
+    "trajectory": {"checker", "equation", "errors", "memory", "network", "oracle"},
     "xor": {"checker", "network"},
     "joint": {"activation", "equation", "errors", "expression", "instance", "network"},
     "flip": {"derivation"},
-    "export": {"errors", "files", "kernel", "notation", "oracle"},
+    "export": {"errors", "files", "kernel", "memory", "notation", "oracle"},
     "gallery": {
         *("costs", "derivation", "equation", "errors", "export", "files", "kernel", "network", "render", "schemes")
     },

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from fcsym.kernel.targets.jax import JaxTarget
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.torch import TorchTarget
 from fcsym.language.names import check_name
+from fcsym.memory import refuse_beyond
 
 if TYPE_CHECKING:
     from fcsym.schemes import Scheme
@@ -48,13 +50,19 @@ def export(scheme: Scheme, path: str | Path, target: str | None = None, force: b
     `target`: numpy, c, jax or torch; by default what the ending says (.py is numpy). `force`: replace files that fcsym
     did not write.
     Raises ArgumentError for a path that cannot be used, CompileError for an unknown target, ExportError where the
-    scheme does not agree with automatic differentiation; nothing is written then.
+    scheme does not agree with automatic differentiation, SizeError where that check does not fit into memory; nothing
+    is written then.
     """
     where = file_name(path)
     chosen = _target(where, target)
     stem = check_name(where.stem, "export")
     if where.suffix == ".py" and (stem in sys.stdlib_module_names or stem in ("numpy", "jax", "torch")):
         raise ArgumentError(f"{where} would hide the module {stem} from itself: choose another name.")
+    size = sum(prod(scheme.network.shape(array)) for array in scheme.network.parameters)
+    refuse_beyond(
+        f"The check of {scheme.network} against autodiff", _BYTES * size * _NETWORKS,
+        "export a narrower network",
+    )  # fmt: skip
     files = {where.parent / name: text for name, text in _files(scheme, chosen, stem).items()}
     for file in files:
         _may_write(file, force)
@@ -94,6 +102,7 @@ def _may_write(path: Path, force: bool) -> None:
 # ------------------------------------------------------------------------------------------------ against autodiff
 
 _NETWORKS, _STEPS = 32, 3
+_BYTES = 128  # for each weight of each network: two trainings, one of them in extended precision, and its gradients
 _BAR = 1e-9
 
 
