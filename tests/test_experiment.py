@@ -115,3 +115,12 @@ def test_checking_a_scheme_as_a_command(capsys):
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(fcsym.ArgumentError, match="seed"):
         experiment.run(steps=1, seed=seed)
+
+
+def test_a_folder_is_a_name(capsys):
+    """A name that no folder can have is refused, by the audit before its work."""
+    assert main(["audit", "-o", "a\0b"]) == 2
+    assert "cannot be printed" in capsys.readouterr().err
+    few = experiment.run(steps=1)
+    with pytest.raises(fcsym.ArgumentError):
+        experiment.write(few, "a\0b", figure=False)

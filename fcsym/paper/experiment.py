@@ -24,7 +24,7 @@ from fcsym.checking.xor import SAMPLES
 from fcsym.closed.series import flow
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, FcsymError
-from fcsym.files import write_bytes, write_text
+from fcsym.files import file_name, write_bytes, write_text
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
 from fcsym.language.smt import check
@@ -63,7 +63,8 @@ class Run:
     @property
     def error(self) -> _Array:
         """|output of backpropagation - output of front contribution|, the paper's vertical axis."""
-        return np.asarray(np.abs(self.backprop - self.front))
+        with np.errstate(invalid="ignore"):  # after a run has diverged
+            return np.asarray(np.abs(self.backprop - self.front))
 
     @property
     def diverged(self) -> bool:
@@ -330,7 +331,7 @@ def require_matplotlib() -> None:
 
 def write(experiment: Experiment, folder: str | Path, figure: bool = True) -> list[Path]:
     """figure3.csv, figure3.json and, if wanted, figure3.png in a folder, which is made."""
-    where = Path(folder)
+    where = file_name(folder)
     try:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from fcsym.errors import ArgumentError
-from fcsym.files import write_text
+from fcsym.files import file_name, write_text
 from fcsym.paper import Audit, Finding, Verdict, assumptions
 from fcsym.paper.printed import MAIN, SUPPLEMENT
 
@@ -119,7 +119,7 @@ def report(result: Audit) -> dict[str, str]:
 
 def folder(path: str | os.PathLike[str]) -> Path:
     """The folder, made where it is missing; ArgumentError where that is not possible."""
-    where = Path(path)
+    where = file_name(path)
     if where.exists() and not where.is_dir():
         raise ArgumentError(f"{where} is a file: give a folder for the report.")
     try:
