@@ -17,11 +17,14 @@ from rich.console import Console
 import fcsym
 from fcsym.checking.oracle import phi_of, slope_of
 from fcsym.cli import main
+from fcsym.derivation import derive
+from fcsym.errors import NetworkError
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.language import smooth_functions
-from fcsym.language.activation import BUILT_IN, SMOOTH, smooth
+from fcsym.language.activation import BUILT_IN, SMOOTH, Piece, piecewise_linear, smooth
+from fcsym.networks.network import Network
 from fcsym.schemes import every_scheme
 
 PIECES = {
@@ -309,3 +312,33 @@ def test_what_a_derivative_is_written_with_is_shown_with_it():
     """sigma' = v (1 - v), and so v."""
     only = fcsym.derive(fcsym.Network.mlp([2, 2, 1], "sigmoid")).latex(only="g1")
     assert r"v^{(1)}_{i} = \operatorname{sigmoid}" in only
+
+
+def test_pieces_are_exact_numbers_whatever_was_written():
+    """A half as a float is 1/2, everywhere that pieces go; what is no number is refused where it is written."""
+    hat = piecewise_linear("hat", [Piece(0, 0.5), Piece(None, 1)])
+    assert all(isinstance(n, Fraction) for p in hat.pieces for n in (p.slope, p.intercept))
+    assert hat.pieces[0].slope == Fraction(1, 2)
+    assert Piece(0, 0.1) == Piece(Fraction(0), Fraction(1, 10))
+    net = Network.mlp([2, 1, 1], activation=hat)
+    assert derive(net).proof.holds
+    assert derive(net).latex()
+    for upper, slope, intercept in (
+        (0, "one", 0), (0, float("nan"), 0), (float("inf"), 1, 0), (0, None, 0), (0, 1, None), ("zero", 1, 0),
+        (0, True, 0), (0, 1, [1]), (0, 1j, 0),
+    ):  # fmt: skip
+        with pytest.raises(NetworkError) as caught:
+            Piece(upper, slope, intercept)
+        assert str(caught.value).endswith(".")
+    for name, pieces in (
+        ("hat", 5),
+        ("hat", "ab"),
+        ("hat", [1, 2]),
+        ("hat", None),
+        (3, hat.pieces),
+        ("a b", hat.pieces),
+    ):
+        with pytest.raises(NetworkError):
+            piecewise_linear(name, pieces)
+    with pytest.raises(NetworkError):
+        Piece(None, 1, name=3)

@@ -109,3 +109,18 @@ def test_checking_a_scheme_as_a_command(capsys):
     assert "agrees with autodiff" in capsys.readouterr().out
     assert main(["check", "2-2-1", "--scheme", "magic"]) == 2
     assert main(["check", "2-2-1", "--scheme", "states", "--steps", "0"]) == 2
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None, True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(fcsym.ArgumentError, match="seed"):
+        experiment.run(steps=1, seed=seed)
+
+
+def test_a_folder_is_a_name(capsys):
+    """A name that no folder can have is refused, by the audit before its work."""
+    assert main(["audit", "-o", "a\0b"]) == 2
+    assert "cannot be printed" in capsys.readouterr().err
+    few = experiment.run(steps=1)
+    with pytest.raises(fcsym.ArgumentError):
+        experiment.write(few, "a\0b", figure=False)

@@ -20,6 +20,7 @@ from fcsym.checking.points import MAX_NUMBERS, lattice
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
+from fcsym.memory import refuse_beyond
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
@@ -31,16 +32,24 @@ _Array = npt.NDArray[Any]
 _INPUTS = 4  # different inputs per network, for the schemes that take several
 _ON_KINK = "one step, s on a kink"
 _STRAY = 2  # trajectories with rounded weights
+_BYTES = 400  # for each weight: three trajectories in extended precision, their gradients, and the scheme's own state
 
 
 def check_scheme(
     scheme: Trained, trials: int, seed: int, steps: int, against: Order | None, dtype: npt.DTypeLike,
     progress: Callable[[str], None],
 ) -> Report:  # fmt: skip
-    """Train `trials` random networks for `steps` steps: the output before every step, and `expand` at the end."""
+    """Train `trials` random networks for `steps` steps: the output before every step, and `expand` at the end.
+
+    Raises SizeError where that does not fit into memory.
+    """
     network, order = scheme.network, against or scheme.order
     size = sum(math.prod(network.shape(array)) for array in network.parameters)
     most, rng = max(1, MAX_NUMBERS // (4 * size)), np.random.default_rng(seed)
+    refuse_beyond(
+        f"Training {network} beside autodiff", _BYTES * size * min(most, max(trials, 200)),
+        "check a narrower network, the equations are the same",
+    )  # fmt: skip
     run = _Comparison(scheme, order, np.dtype(dtype), steps)
     for start in range(0, trials, most):
         run.batch(rng, min(most, trials - start), progress)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError
 from fcsym.networks.network import Network
 
-__all__ = ["Argument", "all_finite", "checked", "mode", "parameters", "rows_of_steps"]
+__all__ = ["Argument", "all_finite", "as_array", "checked", "mode", "parameters", "rows_of_steps"]
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -48,10 +48,7 @@ def rows_of_steps(
 
     Lists take the precision of the state.
     """
-    try:
-        inputs, wanted = np.asarray(xs), np.asarray(targets)
-    except ValueError:
-        raise ArgumentError("xs or targets is not rectangular: its rows must have equal lengths.") from None
+    inputs, wanted = as_array("xs", xs), as_array("targets", targets)
     if inputs.ndim < 2 or wanted.ndim < 2 or len(inputs) != len(wanted):
         raise ArgumentError(
             f"xs has shape {inputs.shape} and targets {wanted.shape}: both need one row per step, (steps, ..., n)."
@@ -123,14 +120,28 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
     return [array if array.dtype == real else array.astype(real) for array in arrays]
 
 
-def _real(argument: Argument) -> npt.NDArray[Any]:
-    name = argument.name
+def as_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """What was given as a NumPy array of real numbers; ArgumentError where it can be none.
+
+    Tensors and arrays of other libraries are read where they can be; one that is differentiated or on a device cannot.
+    """
     try:
-        array = np.asarray(argument.value)
+        array = np.asarray(value)
     except ValueError:
         raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
+    except Exception as problem:  # whatever another library says
+        said = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")[:120]
+        raise ArgumentError(
+            f"{name} is a {type(value).__name__} that is no array ({said}): give NumPy arrays, numbers or lists, of a "
+            "tensor its value .detach().cpu().numpy()."
+        ) from None
     if array.dtype.kind not in "fiu":
         raise ArgumentError(f"{name} has dtype {array.dtype}: give real numbers.")
+    return array
+
+
+def _real(argument: Argument) -> npt.NDArray[Any]:
+    name, array = argument.name, as_array(argument.name, argument.value)
     if argument.finite and not all_finite(array):
         raise ArgumentError(f"{name} contains numbers that are not finite: {argument.why_not}.")
     return array

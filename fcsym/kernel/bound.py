@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite
+from fcsym.kernel.arguments import all_finite, as_array
 from fcsym.kernel.native import NOT_FINITE, Call, Library
 from fcsym.kernel.targets.c_native import work_of
 from fcsym.kernel.targets.straight import columns, python_function, unroll
@@ -47,13 +47,7 @@ class _Pinned:
         return f"<bound step: {self._kernel.module.title}, target {self._kernel.target}>"
 
     def _numbers(self, name: str, value: npt.ArrayLike) -> _Array:
-        try:
-            given = np.asarray(value)
-        except ValueError:
-            raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
-        if given.dtype.kind not in "fiu":
-            raise ArgumentError(f"{name} has dtype {given.dtype}: give real numbers.")
-        array = given.astype(self._inputs[name].dtype)
+        array = as_array(name, value).astype(self._inputs[name].dtype)
         if array.shape != self._inputs[name].shape or not all_finite(array):
             raise ArgumentError(f"{name} must be finite numbers of shape {self._inputs[name].shape}.")
         if name == "x":

@@ -32,6 +32,7 @@ from fcsym.kernel.targets.jax import JaxTarget
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.torch import TorchTarget
 from fcsym.language.spelling import check_name
+from fcsym.memory import refuse_beyond
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
@@ -50,13 +51,19 @@ def export(scheme: SchemeRecord, path: str | Path, target: str | None = None, fo
     `target`: numpy, c, jax or torch; by default what the ending says (.py is numpy). `force`: replace files that fcsym
     did not write.
     Raises ArgumentError for a path that cannot be used, CompileError for an unknown target, ExportError where the
-    scheme does not agree with automatic differentiation; nothing is written then.
+    scheme does not agree with automatic differentiation, SizeError where that check does not fit into memory; nothing
+    is written then.
     """
     where = file_name(path)
     chosen = _target(where, target)
     stem = check_name(where.stem, "export")
     if where.suffix == ".py" and (stem in sys.stdlib_module_names or stem in ("numpy", "jax", "torch")):
         raise ArgumentError(f"{where} would hide the module {stem} from itself: choose another name.")
+    size = sum(prod(scheme.network.shape(array)) for array in scheme.network.parameters)
+    refuse_beyond(
+        f"The check of {scheme.network} against autodiff", _BYTES * max(size, min(size * _NETWORKS, _AT_ONCE)),
+        "export a narrower network",
+    )  # fmt: skip
     files = {where.parent / name: text for name, text in _files(scheme, chosen, stem).items()}
     for file in files:
         _may_write(file, force)
@@ -99,6 +106,7 @@ _NETWORKS, _STEPS = 32, 3
 _FEWEST = 4  # of large ones, each of which compares many numbers
 _MANY = 1 << 22  # numbers of all weights together, from where on there are fewer networks
 _AT_ONCE = 1 << 19  # numbers of weights that are compared at a time: in extended precision these are 8 MiB
+_BYTES = 128  # for each weight of each network: two trainings, one of them in extended precision, and its gradients
 _BAR = 1e-9
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fcsym.errors import CompileError
+import numpy as np
+
+from fcsym.errors import ArgumentError, CompileError
+from fcsym.kernel.arguments import as_array, parameters
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.base import Target
 from fcsym.kernel.targets.jax import JaxTarget
@@ -34,7 +38,8 @@ class PureKernel:
     """init, step, output and expand as functions of arrays; nothing in them depends on a value.
 
     They can be traced, compiled, mapped and differentiated. What is undefined is nan, nothing is raised but for missing
-    arguments, and the scheme for any inputs with stored ones takes `capacity` at `init`.
+    arguments and wrong shapes, and the scheme for any inputs with stored ones takes `capacity` at `init`. Arrays of
+    another library, NumPy's too, and lists become the library's own, in the precision and on the device of the state.
     """
 
     def __init__(self, scheme: SchemeRecord, target: Target) -> None:
@@ -45,8 +50,89 @@ class PureKernel:
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym {target.name} {scheme.name}>", "exec"), namespace)
         self.State = namespace["State"]
-        self.init, self.step = namespace["init"], namespace["step"]
-        self.output, self.expand = namespace["output"], namespace["expand"]
+        self._functions = {name: namespace[name] for name in ("init", "step", "output", "expand")}
+        self._own, self._make = _library(target.name)
 
     def __repr__(self) -> str:
         return f"<kernel: {self.module.title}, target {self.target}>"
+
+    def init(self, weights: Sequence[Any], x: Any = None, capacity: int | None = None) -> Any:
+        """The state of a conventional network; `capacity`: how many inputs `history` has room for (64).
+
+        Raises ArgumentError for a wrong number of arrays, wrong shapes, and a capacity where nothing is stored.
+        """
+        room = {} if capacity is None else {"capacity": capacity}
+        if room and (not self.module.stored or isinstance(capacity, bool) or not isinstance(capacity, int)):
+            raise ArgumentError(f"capacity is {capacity!r}: give history a whole number, and other schemes none.")
+        if room and not 1 <= room["capacity"] <= 1_000_000:
+            raise ArgumentError(f"capacity is {capacity}: give a whole number from 1 to 1000000.")
+        return self._functions["init"](self._weights(weights), *self._vectors(None, x=x), **room)
+
+    def step(self, state: Any, x: Any, target: Any, eta: Any) -> Any:
+        """The state after one training step."""
+        held = self._held(state)
+        return self._functions["step"](held, *self._vectors(held[0], x=x, target=target), eta)
+
+    def output(self, state: Any, x: Any) -> Any:
+        """The output of the network that the state stands for."""
+        held = self._held(state)
+        return self._functions["output"](held, *self._vectors(held[0], x=x))
+
+    def expand(self, state: Any, weights: Sequence[Any] = (), x: Any = None) -> Any:
+        """The weights that backpropagation has after the same steps."""
+        if not self.scheme.single_input:
+            return self._functions["expand"](self._held(state))
+        return self._functions["expand"](self._held(state), self._weights(weights), *self._vectors(None, x=x))
+
+    # ------------------------------------------------------------------------------------------- arguments
+
+    def _weights(self, weights: Any) -> list[Any]:
+        given = parameters(self.network, weights)
+        arrays = self._converted([(a.name, a.value) for a in given], None)
+        for argument, array in zip(given, arrays, strict=True):
+            self._fits(argument.name, array, argument.shape)
+        return arrays
+
+    def _held(self, state: Any) -> Any:
+        names = self.State._fields
+        if not hasattr(state, "__len__") or len(state) != len(names):
+            raise ArgumentError(f"state must have {len(names)} arrays, {', '.join(names)}: use init.")
+        held = zip((f"state.{name}" for name in names), state, strict=True)
+        return self.State(*self._converted(list(held), None))
+
+    def _vectors(self, like: Any, **values: Any) -> list[Any]:
+        widths = {"x": self.network.widths[:1], "target": self.network.widths[-1:]}
+        given = [(name, value) for name, value in values.items() if value is not None]
+        arrays = dict(zip((name for name, _ in given), self._converted(given, like), strict=True))
+        for name, array in arrays.items():
+            self._fits(name, array, widths[name])
+        return [arrays.get(name) for name in values]
+
+    def _converted(self, values: Sequence[tuple[str, Any]], like: Any) -> list[Any]:
+        """The library's arrays as they are, others as ones like `like`, or like the first of them."""
+        like = next((value for _, value in values if isinstance(value, self._own)), like)
+        other = {name: as_array(name, value) for name, value in values if not isinstance(value, self._own)}
+        real = np.result_type(np.float32, *(array.dtype for array in other.values())) if other else None
+        return [self._make(other[name].astype(real), like) if name in other else value for name, value in values]
+
+    @staticmethod
+    def _fits(name: str, array: Any, shape: tuple[int | None, ...]) -> None:
+        found = tuple(array.shape)
+        if len(found) < len(shape) or found[len(found) - len(shape) :] != shape:
+            raise ArgumentError(f"{name} has shape {found}: it must be ({', '.join(('...', *map(str, shape)))}).")
+
+
+def _library(name: str) -> tuple[type, Callable[[Any, Any], Any]]:
+    """The type of a library's arrays, and how a NumPy array becomes one like another."""
+    if name == "torch":
+        import torch
+
+        def tensor(array: Any, like: Any) -> Any:
+            if like is None:
+                return torch.as_tensor(array)
+            return torch.as_tensor(array, dtype=like.dtype, device=like.device)
+
+        return torch.Tensor, tensor
+    import jax
+
+    return jax.Array, lambda array, like: jax.numpy.asarray(array, dtype=None if like is None else like.dtype)

@@ -52,6 +52,15 @@ class Piece:
     intercept: Fraction = Fraction(0)
     name: str = ""
 
+    def __post_init__(self) -> None:
+        """Every number becomes the exact decimal that was written; NetworkError for what is none."""
+        for part in ("upper", "slope", "intercept"):
+            value = getattr(self, part)
+            if value is not None or part != "upper":
+                object.__setattr__(self, part, exact(value, f"the {part} of a piece"))
+        if not isinstance(self.name, str):
+            raise NetworkError(f"The name of a piece is {str(self.name)[:40]!r}: write it as a string.")
+
     @property
     def is_zero(self) -> bool:
         """phi vanishes on the whole piece."""
@@ -198,7 +207,9 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
     >>> piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)]).kinks
     (0, 2)
     """
-    where = f"activation {name!r}"
+    where = f"activation {check_name(name, 'an activation')!r}"
+    if isinstance(pieces, str) or not isinstance(pieces, Sequence) or not all(isinstance(p, Piece) for p in pieces):
+        raise NetworkError(f"{where} has the pieces {str(pieces)[:40]!r}: give a list of Piece.")
     if not pieces:
         raise NetworkError(f"{where} has no pieces: give at least one.")
     ends = [piece.upper for piece in pieces]

@@ -24,7 +24,7 @@ from fcsym.checking.xor import SAMPLES
 from fcsym.closed.series import flow
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, FcsymError
-from fcsym.files import write_files
+from fcsym.files import file_name, write_files
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
 from fcsym.language.smt import check
@@ -63,7 +63,8 @@ class Run:
     @property
     def error(self) -> _Array:
         """|output of backpropagation - output of front contribution|, the paper's vertical axis."""
-        return np.asarray(np.abs(self.backprop - self.front))
+        with np.errstate(invalid="ignore"):  # after a run has diverged
+            return np.asarray(np.abs(self.backprop - self.front))
 
     @property
     def diverged(self) -> bool:
@@ -142,12 +143,15 @@ def run(
     A 2-2-1 ReLU network is trained from weights that `seed` draws for `steps` steps of size `eta`, in both orders: by
     techniques 1 to 3 on each XOR sample, by `history` and `basis` on all four in turn. The truth is a trajectory in
     balls of 1024 bits where python-flint is installed. Errors are differences of outputs, in their own unit.
-    Raises ArgumentError for steps that are no whole number from 1 to 1000000 and for an eta that is not positive.
+    Raises ArgumentError for steps that are no whole number from 1 to 1000000, an eta that is not positive, and a seed
+    that is no whole number from 0.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1_000_000:
         raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1 to 1000000.")
     if isinstance(eta, bool) or not isinstance(eta, int | float) or not 0 < eta < float("inf"):
         raise ArgumentError(f"eta is {str(eta)[:40]}: give a positive number.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
     network = Network.parse("2-2-1")
     weights = _weights(network, seed)
     runs: list[Run] = []
@@ -327,7 +331,7 @@ def require_matplotlib() -> None:
 
 def write(experiment: Experiment, folder: str | Path, figure: bool = True) -> list[Path]:
     """figure3.csv, figure3.json and, if wanted, figure3.png in a folder, which is made."""
-    where = Path(folder)
+    where = file_name(folder)
     try:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

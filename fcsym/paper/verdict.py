@@ -668,8 +668,12 @@ def _where_it_holds(claim: Claim, setup: Setup, limits: Limits) -> tuple[Conditi
     for special in _SPECIAL:
         if not all(name in names for name, _ in special):
             continue
-        cases = list(_cases(claim, setup, dict(special)))
-        if not cases or not all(case.ring for case in cases):
+        cases: list[_Case] = []
+        for case in _cases(claim, setup, dict(special)):
+            cases.append(case)
+            if not case.ring:  # one is enough
+                break
+        if not cases or not cases[-1].ring:
             continue
         inputs = tuple(S(n[:2], 0, n[2:]).equals(S(v) if isinstance(v, str) else v) for n, v in special)
         there = replace(claim, when=(*claim.when, *inputs))

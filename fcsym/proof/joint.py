@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations, product
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
@@ -115,6 +115,11 @@ def joint(
     units = _units(network)
     if not units:
         raise ArgumentError(f"{network} has no hidden units: joint patterns need at least one hidden layer.")
+    smooth = next((phi.name for phi in units if phi.is_smooth), None)
+    if smooth is not None:
+        raise ArgumentError(f"{network} has units with {smooth}, which has no pieces: joint patterns need some.")
+    if order not in get_args(Order) or inputs not in (1, 2):
+        raise ArgumentError(f"order and inputs are {order!r} and {inputs!r}: simultaneous or sequential, and 1 or 2.")
     count = 1
     for phi in units:
         count = min(count * len(phi.pieces) ** 2, 10**18)

@@ -13,6 +13,7 @@ from fractions import Fraction
 from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Index, mul, total
+from fcsym.memory import refuse_beyond
 from fcsym.networks.symbols import ETA, PROBE, adjoint_of, units
 from fcsym.schemes.record import (
     Matrix,
@@ -32,7 +33,9 @@ def probes(inputs: int) -> tuple[Matrix, Matrix]:
     """(B, B^-1): sums and differences of neighbouring inputs, the paper's (1, 1) and (1, -1), and a last one alone.
 
     Columns of B are orthogonal, so that going back and forth costs no accuracy, and all entries are exact in binary.
+    Raises SizeError for more inputs than there is memory for.
     """
+    refuse_beyond(f"As many probes as the {inputs} inputs", 64.0 * inputs**2, "choose history or fewer inputs")
     zero, one, half = Fraction(0), Fraction(1), Fraction(1, 2)
     matrix = [[zero] * inputs for _ in range(inputs)]
     inverse = [[zero] * inputs for _ in range(inputs)]
