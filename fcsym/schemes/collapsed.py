@@ -25,6 +25,8 @@ from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, St
 from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
 from fcsym.networks.network import Network
 from fcsym.schemes.record import (
+    SHAPE,
+    SIZE,
     Refusal,
     Routine,
     Scheme,
@@ -58,7 +60,7 @@ def build(base: Derivation) -> Scheme:
     state = (*moving, *fixed, *bias, *shared.input_facts)
     given = (*state, shared.target, shared.eta)
     moved, trained = (tuple(array.primed for array in arrays) for arrays in (moving, bias))
-    own = tuple(e for e in base.equations if e.defines and e.array != layer.y.array)
+    own = tuple(e for e in shared.equations if e.defines and e.array != layer.y.array)
     read, step = layer.read(), (*layer.read(), *own, *layer.learned())
     expand = (*expansion(network), *layer.expanded())
     return Scheme(
@@ -96,8 +98,15 @@ def build(base: Derivation) -> Scheme:
 
 
 def _in_order(equations: tuple[Equation, ...], last: tuple[Array, ...]) -> tuple[Equation, ...]:
-    """What the results need comes before them."""
-    return tuple(sorted(equations, key=lambda e: last.index(e.array) if e.array in last else -1))
+    """What the results need comes before them, and the results in their order at the end."""
+    waiting = sorted(equations, key=lambda e: last.index(e.array) if e.array in last else -1)
+    result: list[Equation] = []
+    while waiting:
+        open_ = {e.array for e in waiting}
+        ready = next(e for e in waiting if not open_ & set(e.operands))
+        waiting.remove(ready)
+        result.append(ready)
+    return tuple(result)
 
 
 def _refuse(network: Network) -> None:
@@ -159,11 +168,11 @@ class _Piece:
     def map(self, c: Expr | None = None) -> tuple[Expr, Expr, Expr, Expr]:
         """A, B, C, D; in simultaneous order C is a B, or the name that it has been given, and D is A."""
         if self.simultaneous:
-            return self["A"], self["B"], _NORM * self["B"] if c is None else c, self["A"]
+            return self["A"], self["B"], mul(self["B"], _NORM) if c is None else c, self["A"]
         return self["A"], self["B"], self["C"], self["D"]
 
 
-_NORM = Array("a", 0, ())[()]
+_NORM = mul(SIZE[()], SHAPE[()], SIZE[()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +354,9 @@ class _Layer:
             a, b, c, d = piece.map(piece["C"])
             if piece.simultaneous:
                 equations.append(
-                    Equation(c, _NORM * b, Rule.DEFINITION, "In simultaneous order `C` is `B` times the squared norm.")
+                    Equation(
+                        c, mul(b, _NORM), Rule.DEFINITION, "In simultaneous order `C` is `B` times the squared norm."
+                    )
                 )
             if piece.when:
                 for name, extreme, word in (("lo", "ql", "least"), ("hi", "qh", "greatest")):
@@ -378,7 +389,7 @@ class _Layer:
                 values = [a - h * c, b - h * d]
             else:  # the error passes through the new weights
                 new_a, new_b = piece.array("A").primed[()], piece.array("B").primed[()]
-                values = [a - h * c, b - h * d, c - mul(_NORM, h, new_a), d - mul(_NORM, h, new_b)]
+                values = [a - h * c, b - h * d, c - mul(h, new_a, _NORM), d - mul(h, new_b, _NORM)]
             error = total(self.k, adjoint_of(self.y.array)[self.k])
             equations.append(
                 Equation(

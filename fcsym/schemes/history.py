@@ -10,7 +10,7 @@ from fcsym.derivation import Derivation
 from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated
 from fcsym.language.equation import Condition, Equation, Rule
-from fcsym.language.expression import ONE, ZERO, Array, Axis, Index, mul, power, total
+from fcsym.language.expression import ONE, ZERO, Array, Axis, Index, greatest, least, mul, total
 from fcsym.schemes.record import (
     STORED,
     Routine,
@@ -38,7 +38,8 @@ def build(base: Derivation) -> Scheme:
         Array("X", None, (STORED, Axis(0))),
         Array("C", None, (STORED, *s.axes)),
     )
-    kernel, distance, q = Array("K", None, (STORED,)), Array("dist", None, (STORED,)), Array("q", None, (STORED,))
+    kernel, q = Array("K", None, (STORED,)), Array("q", None, (STORED,))
+    above, below = Array("dh", None, (STORED,)), Array("dl", None, (STORED,))
     bias = tuple(theta for theta in network.parameters if theta.layer == 1 and theta != matrix)
     rhs = total(i, fixed[j, i] * x[i]) + total(m, coefficient[m, j] * kernel[m])
     if bias:
@@ -64,15 +65,18 @@ def build(base: Derivation) -> Scheme:
     )
     store = (
         Equation(
-            distance[m],
-            total(i, power(inputs[m, i] - x[i], 2)),
+            above[m],
+            greatest(i, inputs[m, i] - x[i]),
             Rule.DEFINITION,
-            "This is 0 for the stored input that `x` is.",
+            "How far the stored input is above `x`; a sum of squares would vanish for two inputs that are small.",
         ),
+        Equation(below[m], least(i, inputs[m, i] - x[i]), Rule.DEFINITION, "And how far below."),
         Equation(
             q[m],
             branches(
-                ("this input", (Condition(distance[m], "="),), ONE), ("another", (Condition(distance[m], "!="),), ZERO)
+                ("this input", (Condition(above[m], "="), Condition(below[m], "=")), ONE),
+                ("another", (Condition(above[m], "!="),), ZERO),
+                ("another, never above", (Condition(above[m], "="), Condition(below[m], "!=")), ZERO),
             ),
             Rule.DEFINITION,
             "The coordinates of `x` among the stored inputs, of which it is one: a new one is stored before its step.",

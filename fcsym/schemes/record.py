@@ -8,7 +8,7 @@ that `proof.schemes` holds it against.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,9 @@ from fcsym.deriving.differentiate import adjoint_of
 from fcsym.deriving.forward import ETA, activated, pre_activation
 from fcsym.document import Document
 from fcsym.errors import CompileError, FcsymError, UndefinedContribution
+from fcsym.language.algebra import inline
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule
-from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
+from fcsym.language.expression import ONE, ZERO, Array, Axis, Expr, Index, Number, greatest, least, mul, power, total
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ PROBE, STORED = Axis(0, "probe"), Axis(-1, "stored")
 """The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
 
 KEY = Array("key", None, ())
+SIZE, SHAPE = Array("c", 0, ()), Array("t", 0, ())
+"""The largest entry of the input, and the squared norm in units of it: |x|^2 = c t c, which neither overflows nor
+vanishes where x does not."""
+_INVERSE = Array("ic", 0, ())
 _MULTIPLIER = Array("h", None, (Axis(0),))
 
 PARTS = ("init", "step", "output", "expand")
@@ -391,7 +396,7 @@ def single_input_words(summary: str) -> Words:
 
 @dataclass(frozen=True, slots=True)
 class SingleInput:
-    """What the schemes for one input share: first pre-activations in place of W1, and two numbers about the input."""
+    """What the schemes for one input share: first pre-activations in place of W1, and what is kept of the input."""
 
     base: Derivation
     s: Array  # pre-activations of layer 1
@@ -413,8 +418,18 @@ class SingleInput:
 
     @property
     def input_facts(self) -> tuple[Array, ...]:
-        """a = |x|^2 (+ 1), and the key that tells this input from others."""
-        return Array("a", 0, ()), KEY
+        """c and t with |x|^2 (+ 1) = c t c, and the key that tells this input from others."""
+        return SIZE, SHAPE, KEY
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The step's equations, with the squared norm of the input as it is held."""
+        norm = {Array("a", 0, ()): ((), mul(SIZE[()], SHAPE[()], SIZE[()]))}
+        return tuple(
+            replace(e, rhs=inline(e.rhs, norm)) if isinstance(e.rhs, Expr) else e
+            for e in self.base.equations
+            if e.array not in norm
+        )
 
     @property
     def init_given(self) -> tuple[Array, ...]:
@@ -445,7 +460,9 @@ class SingleInput:
                     "claim v",
                 )
             )
-        return tuple(result)
+        held = mul(SIZE[()], SHAPE[()], SIZE[()])
+        because = "The squared norm of the input is held by two numbers, of which each stays within range."
+        return *result, Equation(Array("a", 0, ())[()], held, Rule.INVARIANT, because)
 
     @property
     def moved(self) -> Array:
@@ -461,15 +478,14 @@ class SingleInput:
 
     def start(self, wanted: tuple[Array, ...]) -> tuple[Equation, ...]:
         """What `init` computes: the quantities wanted, and the facts of the input."""
-        norm, key = self.input_facts
         i = Index(Axis(0), "i")
         told = Equation(
-            key[()],
+            KEY[()],
             total(i, _MULTIPLIER[i] * self.x[i]),
             Rule.DEFINITION,
             "A fixed combination of its entries tells the input from others; no formula reads it.",
         )
-        return (*cut(self.base.equations, self.init_given, (*wanted, norm)), told)
+        return (*cut(self.base.equations, self.init_given, wanted), *measured(self.base.network), told)
 
     def expand(self, state: tuple[Array, ...], extra: tuple[Equation, ...] = ()) -> Routine:
         """State, W1_c, b1_c and x => the weights of backpropagation."""
@@ -478,13 +494,64 @@ class SingleInput:
         return Routine(given, (*expansion(network), *extra), network.parameters)
 
 
+def _by_size(network: Network, value: Expr, zero: Expr) -> Expr | Cases:
+    """A value with a quotient by c, and what there is instead where the input is 0; with a bias, c is at least 1."""
+    if network.layers[0].bias:
+        return value
+    size = SIZE[()]
+    return branches(("c != 0", (Condition(size, "!="),), value), ("c = 0", (Condition(size, "="),), zero))
+
+
+def _scaled(network: Network) -> Equation:
+    """x/c; where the input is 0, it is 0."""
+    x, i = activated(network, 0), Index(Axis(0), "i")
+    value = _by_size(network, x[i] / SIZE[()], ZERO)
+    because = "The input in units of its largest entry" + (" and 1" if network.layers[0].bias else "")
+    return Equation(Array("xs", None, x.axes)[i], value, Rule.DEFINITION, f"{because}.")
+
+
+def _bias_in_units() -> Equation:
+    """1/c, the entry that a bias adds."""
+    return Equation(_INVERSE[()], power(SIZE[()], -1), Rule.DEFINITION, "The bias is an entry of 1, in the same units.")
+
+
+def measured(network: Network) -> tuple[Equation, ...]:
+    """c = max |x_i|, with a bias at least 1, and t = |x/c|^2 (+ 1/c^2): scaled first, squared then."""
+    x, i, bias = activated(network, 0), Index(Axis(0), "i"), network.layers[0].bias
+    high, low, middle, largest = (Array(name, None, ())[()] for name in ("xh", "xl", "xm", "mx"))
+    scaled = Array("xs", None, x.axes)
+    size, inverse = SIZE[()], _INVERSE[()]
+    above, below = Condition(middle, ">"), Condition(middle, "<=")
+    sides = branches(("the greatest", (above,), high), ("the least", (below,), -low))
+    equations = [
+        Equation(high, greatest(i, x[i]), Rule.DEFINITION, "The greatest entry of the input."),
+        Equation(low, least(i, x[i]), Rule.DEFINITION, "The least entry of the input."),
+        Equation(middle, high + low, Rule.DEFINITION, "This is above 0 where the greatest is the larger one in size."),
+        Equation(largest if bias else size, sides, Rule.DEFINITION, "The largest size of an entry."),
+    ]
+    if bias:
+        rows = branches(
+            ("above 1", (Condition(largest, ">", ONE.value),), largest),
+            ("up to 1", (Condition(largest, "<=", ONE.value),), ONE),
+        )
+        equations.append(Equation(size, rows, Rule.DEFINITION, "The bias is a further entry, of 1."))
+    norm = total(i, scaled[i] * scaled[i])
+    because = "The squared norm of the input in units of `c0`: what is scaled before it is squared stays within range."
+    return (
+        *equations,
+        _scaled(network),
+        *([_bias_in_units()] if bias else []),
+        Equation(SHAPE[()], _by_size(network, norm + inverse * inverse if bias else norm, ZERO), Rule.STATE, because),
+    )
+
+
 def expansion(network: Network) -> tuple[Equation, ...]:
-    """W1 = W1_c + (s1 - s1_c) x / |x|^2, and the same with 1 for the bias (claim v)."""
+    """W1 = W1_c + (s1 - s1_c) x / |x|^2, and the same with 1 for the bias (claim v); |x|^2 = c t c is never formed."""
     s = first_pre_activation(network)
     frozen = frozen_weights(network)
     j, i = Index(s.axes[0], "j"), Index(Axis(0), "i")
-    x, a = activated(network, 0), Array("a", 0, ())[()]
-    start = Array("sc", 1, s.axes)
+    x, start, went, units = activated(network, 0), *(Array(name, 1, s.axes) for name in ("sc", "sd", "su"))
+    scaled = Array("xs", None, x.axes)
     rhs = total(i, frozen[0][j, i] * x[i])
     if len(frozen) > 1:
         rhs = rhs + frozen[1][j]
@@ -493,14 +560,19 @@ def expansion(network: Network) -> tuple[Equation, ...]:
             start[j], rhs, Rule.DEFINITION, f"This is `{s.name}` under the weights that `init` was given.", (), "eq. 9"
         )
     ]
+    equations += [
+        Equation(went[j], s[j] - start[j], Rule.DEFINITION, f"What `{s.name}` moved by."),
+        Equation(units[j], _by_size(network, went[j] / SIZE[()], ZERO), Rule.DEFINITION, "The same in units of `c0`."),
+        _scaled(network),
+        *([_bias_in_units()] if len(frozen) > 1 else []),
+    ]
     for theta, old in zip((t for t in network.parameters if t.layer == 1), frozen, strict=True):
         indices = (j, i) if len(theta.axes) == 2 else (j,)
-        along = x[i] if len(theta.axes) == 2 else ONE
-        moved: Expr | Cases = old[indices] + (s[j] - start[j]) * along / a
+        share = scaled[i] if len(theta.axes) == 2 else _INVERSE[()]
+        moved = _by_size(network, old[indices] + share * units[j] / SHAPE[()], old[indices])
         because = f"Every step moved `{theta.name}` along the input, so what `{s.name}` moved by gives it back"
         if len(frozen) == 1:  # with a bias, a is at least 1
             because += "; where the input is 0, nothing moved"
-            moved = branches(("a != 0", (Condition(a, "!="),), moved), ("a = 0", (Condition(a, "="),), old[indices]))
         equations.append(Equation(theta[indices], moved, Rule.EXPANSION, f"{because}.", (start.name,), "claim v"))
     return tuple(equations)
 
