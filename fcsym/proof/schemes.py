@@ -240,7 +240,7 @@ class _Index:
         self.depth = len(scheme.network.layers)
         self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1)
         constants = scheme.constants
-        self.definitions = {e.array: e for e in scheme.frozen}
+        self.definitions = {e.array: e for e in (*scheme.frozen, *scheme.measures)}
         self.pieces = Pieces(scheme) if scheme.gates else None
         size, shape = Array("c", 0, ()), Array("t", 0, ())
         self.held = {shape: ((), mul(Ref(Array("a", 0, ()), ()), power(Ref(size, ()), -2)))}  # a0 = c0 t0 c0

@@ -88,9 +88,10 @@ def build(base: Derivation) -> Scheme:
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
-        frozen=finish(
-            network, (expansion(network)[0], *layer.frozen(layer.fixed.array, layer.sc.array, resting=False))
+        frozen=(
+            *finish(network, (expansion(network)[0], *layer.frozen(layer.fixed.array, layer.sc.array, resting=False))),
         ),
+        measures=shared.measures,
         gates=finish(network, layer.gates()),
         ones=frozenset(layer.y.array.axes),
         refused=_REFUSAL,

@@ -83,4 +83,5 @@ def build(base: Derivation) -> Scheme:
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
+        measures=shared.measures,
     )

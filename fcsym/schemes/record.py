@@ -125,6 +125,7 @@ class Scheme(Document):
     constants_for: Callable[[int], Mapping[Array, Matrix]] = lambda _: {}  # by n_0; a vector has one row
     moving: Mapping[Array, Equation] = field(default_factory=dict)  # what no equation needs and a meaning mentions: u'
     frozen: tuple[Equation, ...] = ()  # what no step changes, from Wc1, Wc2 and x on: definitions that meanings mention
+    measures: tuple[Equation, ...] = ()  # how the input is measured: definitions that no meaning mentions
     gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
     ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
     refused: Refusal | None = None  # what is said where a function is undefined, if not that no p exists
@@ -435,6 +436,13 @@ class SingleInput:
     def init_given(self) -> tuple[Array, ...]:
         """Weights and the input."""
         return *self.base.network.parameters, self.x
+
+    @property
+    def measures(self) -> tuple[Equation, ...]:
+        """How the input is measured, and what is in its units: definitions, to be found word for word."""
+        network = self.base.network
+        moved = tuple(e for e in expansion(network) if e.array.symbol in ("sd", "su"))
+        return finish(network, tuple(e for e in (*measured(network), *moved) if e.rule is Rule.DEFINITION))
 
     @staticmethod
     def constants(inputs: int) -> dict[Array, Matrix]:

@@ -34,4 +34,5 @@ def build(base: Derivation) -> Scheme:
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
+        measures=shared.measures,
     )
