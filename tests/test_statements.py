@@ -119,8 +119,8 @@ def test_the_flow_is_where_training_with_small_steps_goes():
     for eta in (0.02, 0.01, 0.005):
         kernel = fcsym.scheme(network, "weights").compile()
         state = kernel.run(kernel.init(weights, x), np.tile(x, (200, 1)), np.tile(target, (200, 1)), eta)
-        constant = state.vc**2 - state.a0 * weights[1][0] ** 2
-        facts = [{w: state.W2[0, j], a: float(state.a0), c: constant[j], vc: state.vc[j]} for j in (0, 1)]
+        constant = state.vc**2 - float(state.c0**2 * state.t0) * weights[1][0] ** 2
+        facts = [{w: state.W2[0, j], a: float(state.c0**2 * state.t0), c: constant[j], vc: state.vc[j]} for j in (0, 1)]
         predicted = [float(found.r.subs(numbers)) for numbers in facts]
         off.append(np.abs(np.array(predicted) - state.r[0]).max())
     assert off[0] > off[1] > off[2] and off[2] < 1e-2

@@ -89,7 +89,7 @@ def cost(scheme: SchemeRecord) -> Cost:
 
     >>> from fcsym import Network, scheme
     >>> cost(scheme(Network.parse("2-2-1"), "states")).state
-    n_1*n_2 + n_1 + 2
+    n_1*n_2 + n_1 + 3
     """
     if not hasattr(scheme, "parts"):
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError
 from fcsym.networks.network import Network
 
-__all__ = ["Argument", "all_finite", "as_array", "checked", "mode", "parameters", "rows_of_steps"]
+__all__ = ["Argument", "all_finite", "as_array", "cast", "checked", "mode", "parameters", "rows_of_steps"]
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -55,8 +55,8 @@ def rows_of_steps(
         )
     if hasattr(state, "__len__") and len(state) and all(getattr(a, "dtype", None) == _SINGLE for a in state):
         inputs, wanted = (
-            array if hasattr(given, "dtype") or array.dtype.kind not in "fiu" else array.astype(_SINGLE)
-            for array, given in ((inputs, xs), (wanted, targets))
+            array if hasattr(given, "dtype") or array.dtype.kind not in "fiu" else cast(name, array, _SINGLE)
+            for name, array, given in (("xs", inputs, xs), ("targets", wanted, targets))
         )
     return inputs, wanted
 
@@ -117,7 +117,29 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
             pairs = ", ".join(f"{a.name} {lead}" for a, lead in zip(arguments, leads, strict=True) if lead)
             raise ArgumentError(f"The leading axes do not broadcast ({pairs}): make them equal or 1.") from None
     real = _SINGLE if kinds == {_SINGLE} else _DOUBLE
-    return [array if array.dtype == real else array.astype(real) for array in arrays]
+    return [
+        array if array.dtype == real else cast(argument.name, array, real)
+        for argument, array in zip(arguments, arrays, strict=True)
+    ]
+
+
+def cast(name: str, array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array in another precision, as a copy of its own.
+
+    ArgumentError for a finite number beyond its range, and for an eta that would vanish in it: nothing would train.
+    """
+    with np.errstate(all="ignore"):  # other numbers are rounded, those that are tiny to 0
+        result = array.astype(dtype)
+        lost = ~np.isfinite(result) & np.isfinite(array)
+        if name == "eta":
+            lost = lost | ((result == 0) & (array != 0))
+        if lost.any():
+            number = array[lost].flat[0]
+            raise ArgumentError(
+                f"{name} contains {number:.3g}, which is {'too large' if abs(number) > 1 else 'too small'} for "
+                f"{result.dtype}: give another number, or arrays in float64."
+            )
+    return result
 
 
 def as_array(name: str, value: Any) -> npt.NDArray[Any]:

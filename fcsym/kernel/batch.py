@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite, mode, rows_of_steps
+from fcsym.kernel.arguments import all_finite, cast, mode, rows_of_steps
 from fcsym.kernel.targets.tiles import tile_function
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Batch(ABC):
                 for a, s in zip(arrays, self._shapes, strict=True)
             ]
         )
-        # the last two numbers of a state that holds its input tell it from others, and no step changes them
-        self._told = [np.array(a) for a in arrays[-2:]] if kernel.module.single_input else []
+        # the last three numbers of a state that holds its input tell it from others, and no step changes them
+        self._told = [np.array(a) for a in arrays[-3:]] if kernel.module.single_input else []
         self._held: dict[str, Any] = {}
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -165,10 +165,7 @@ class Batch(ABC):
                 f"{name} has shape {value.shape[1:]}: give finite numbers, one set for all networks or one for each of "
                 f"{self._lead}."
             )
-        packed = rows.reshape(len(rows), prod(lead), width).astype(self.dtype)  # a copy: what is held is held
-        if not all_finite(packed):
-            raise ArgumentError(f"{name} is too large for {self.dtype}: give smaller numbers.")
-        return packed
+        return cast(name, rows.reshape(len(rows), prod(lead), width), self.dtype)  # a copy: what is held is held
 
     def _go(self, given: Mapping[str, _Array], steps: int) -> None:
         inputs = self._held | self._inputs(given)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite, as_array
+from fcsym.kernel.arguments import all_finite, as_array, cast
 from fcsym.kernel.native import NOT_FINITE, Call, Library
 from fcsym.kernel.targets.c_native import work_of
 from fcsym.kernel.targets.straight import columns, python_function, unroll
@@ -47,9 +47,10 @@ class _Pinned:
         return f"<bound step: {self._kernel.module.title}, target {self._kernel.target}>"
 
     def _numbers(self, name: str, value: npt.ArrayLike) -> _Array:
-        array = as_array(name, value).astype(self._inputs[name].dtype)
-        if array.shape != self._inputs[name].shape or not all_finite(array):
+        given = as_array(name, value)
+        if given.shape != self._inputs[name].shape or not all_finite(given):
             raise ArgumentError(f"{name} must be finite numbers of shape {self._inputs[name].shape}.")
+        array = cast(name, given, self._inputs[name].dtype)
         if name == "x":
             self._kernel._same_input(self._read(), array)
         return array
@@ -112,7 +113,8 @@ class Bound(_Pinned):
         not finite, and for schemes that hold one input or store them.
         """
         x, target = self._inputs["x"], self._inputs["target"]
-        rows, wanted = np.ascontiguousarray(xs, x.dtype), np.ascontiguousarray(targets, x.dtype)
+        with np.errstate(all="ignore"):  # what does not fit is not finite, which the compiled loop looks at
+            rows, wanted = np.ascontiguousarray(xs, x.dtype), np.ascontiguousarray(targets, x.dtype)
         if not self._many:
             raise ArgumentError(f"{self._kernel.scheme.name} looks at every input: use kernel.run.")
         status = NOT_FINITE
@@ -204,7 +206,8 @@ class BoundNumbers(_Pinned):
     def _read(self) -> list[_Array]:
         at = 0
         for array in self._held:
-            array[...] = np.reshape(self._s[at : at + array.size], array.shape)
+            with np.errstate(all="ignore"):  # what is not finite in single precision is said by the reader
+                array[...] = np.reshape(self._s[at : at + array.size], array.shape)
             at += array.size
         return self._held
 

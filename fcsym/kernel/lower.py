@@ -170,7 +170,7 @@ def _signed(term: Expr) -> tuple[int, n.Node]:
 
 
 def _never_zero(base: Expr) -> bool:
-    """A squared norm, which is divided by without a case only where 1 was added to it."""
+    """A squared norm, or what it is held by; these are divided by without a case only where a bias adds 1."""
     return isinstance(base, Ref) and base.array.role is Role.NORM
 
 
@@ -238,8 +238,9 @@ def _by_cases(name: str, cases: Cases, indices: tuple[Index, ...]) -> list[n.Sta
         own = f"{name}_ratio{'' if len(quotients) == 1 else number}"
         above, below = _above_and_below(quotient)
         guard = tuple(_all(branch) for branch in branches)
-        result.append(n.Define(own, below.indices, n.Guarded(above, _node(below), guard)))
-        names[quotient] = Array(own, None, below.array.axes)[below.indices]
+        where = above.indices if isinstance(above, n.Load) and not below.indices else below.indices
+        result.append(n.Define(own, where, n.Guarded(above, _node(below), guard)))
+        names[quotient] = Array(own, None, tuple(index.axis for index in where))[where]
     if any(branch.status is not Status.VALUE for branch in cases):  # a compensation is chosen here
         rows = tuple(_all(branch) for branch in cases if branch.status is Status.UNDEFINED)
         result.append(n.Mark(indices[-1:], rows))
@@ -280,7 +281,10 @@ def _split(term: Expr) -> tuple[Expr, list[Expr]] | None:
         return None
     first = below[0]
     assert isinstance(first, Pow) and isinstance(first.base, Ref)
-    partner = next((f for f in term.factors if isinstance(f, Ref) and f.indices == first.base.indices), None)
+    elements = [f for f in term.factors if isinstance(f, Ref)]
+    partner = next((f for f in elements if f.indices == first.base.indices), None)
+    if partner is None and not first.base.indices:  # by a scalar anything can be divided; its inverse may be no number
+        partner = next(iter(elements), None)
     if len(below) > 1 or first.exponent != -1:
         raise CompileError(f"{term!r} has no compiled form: only one element can be divided by another.")
     quotient = first if partner is None else Mul((partner, first))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import all_finite, mode, rows_of_steps
+from fcsym.kernel.arguments import all_finite, cast, mode, rows_of_steps
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
@@ -80,7 +80,7 @@ class NativeKernel(SchemeKernel):
         dtype, held = first[0].dtype, first[: len(self.scheme.state)]
         inputs, wanted = self._rows("x", inputs, dtype), self._rows("target", wanted, dtype)
         if self.scheme.single_input:  # the axis of steps stays in front of all leading ones
-            most = max(array.ndim for array in held[-2:])
+            most = max(array.ndim for array in held[-3:])
             ones = (1,) * max(0, most - (inputs.ndim - 2))
             self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
         if self._stored:
@@ -96,7 +96,7 @@ class NativeKernel(SchemeKernel):
         width = self.network.inputs if name == "x" else self.network.widths[-1]
         if array.shape[-1] != width or array.dtype.kind not in "fiu" or not all_finite(array):
             raise ArgumentError(f"{name}s must be finite real numbers of shape (steps, ..., {width}).")
-        return array.astype(dtype, copy=False)
+        return array if array.dtype == dtype else cast(f"{name}s", array, dtype)
 
     def bind(
         self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike

@@ -76,6 +76,8 @@ class SchemeKernel:
         elif self.scheme.single_input:
             raise ArgumentError(f"{self.scheme.name} is a scheme for one input: give init that input as well.")
         arrays = checked(given)
+        if self.scheme.single_input:
+            self._refuse_tiny(arrays[-1])
         wanted = len(self.scheme.init.given)
         result = list(self._call("init", arrays[:wanted]))
         if self.module["init"].marks:
@@ -84,7 +86,7 @@ class SchemeKernel:
                 self._refuse_kink(mask)
         state = self._state(result, arrays)
         if self.scheme.single_input:
-            state = state._replace(key=self._key(arrays[-1]).astype(arrays[0].dtype))
+            state = state._replace(key=self._cast([self._key(arrays[-1])], arrays)[0])
         for name, array in zip(self.State._fields, state, strict=True):
             if not marks and not all_finite(array):
                 raise ArgumentError(f"state.{name} is not finite: weights or x are too large; scale them down.")
@@ -228,20 +230,27 @@ class SchemeKernel:
         return arrays
 
     def _same_input(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None = None) -> None:
-        """The schemes for one input carry two numbers about it: its norm and a fixed combination of its entries.
+        """The schemes for one input carry three numbers about it: its size, its norm in units of that, and a fixed
+        combination of its entries.
 
         `real`: the precision of the state, where it has been cast to another one since.
         """
         if not self.scheme.single_input:
             return
-        norm, key = (np.asarray(array, np.float64) for array in (held[-2], held[-1]))
-        eps = np.finfo(real or held[-1].dtype).eps
-        x = x.astype(real or held[-1].dtype).astype(np.float64)
-        wanted = np.vecdot(x, x) + float(self.network.layers[0].bias)
-        rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
-        other = np.abs(self._key(x) - key) > 2 * eps * np.abs(key) + rounding
-        # a norm that was added up number by number may be off by a rounding for each
-        other = other | (np.abs(wanted - norm) > max(64, x.shape[-1]) * eps * wanted)
+        size, shape, key = (np.asarray(array, np.float64) for array in held[-3:])
+        about = np.finfo(real or held[-1].dtype)
+        with np.errstate(all="ignore"):
+            x = x.astype(about.dtype).astype(np.float64)
+            bias = float(self.network.layers[0].bias)
+            largest = np.maximum(np.abs(x).max(axis=-1), bias)
+            unit = np.where(largest > 0.0, largest, 1.0)
+            scaled = x / unit[..., None]  # what is scaled before it is squared stays within range
+            wanted = np.vecdot(scaled, scaled) + (bias / unit) ** 2
+            rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(scaled), self._namespace["h"])
+            rounding = rounding + x.shape[-1] * about.smallest_subnormal / unit  # of an input near the least numbers
+            other = np.abs(self._key(x) / unit - key / unit) > 2 * about.eps * np.abs(key / unit) + rounding
+            other = other | (np.abs(wanted - shape) > 64 * about.eps * wanted)
+            other = other | (np.abs(largest - size) > 2 * about.eps * largest)
         if np.any(other):
             network = tuple(int(n) for n in np.argwhere(other)[0])
             at = f" (network {network})" if network else ""
@@ -250,9 +259,22 @@ class SchemeKernel:
                 "use history or basis for several."
             )
 
+    def _refuse_tiny(self, x: _Array) -> None:
+        """ArgumentError for an input below the normal numbers, whose inverse is none; a bias is an entry of 1."""
+        largest, least = np.abs(x).max(axis=-1), np.finfo(x.dtype).smallest_normal
+        lost = (largest < least) & (largest > 0.0)
+        if not self.network.layers[0].bias and np.any(lost):
+            network = tuple(int(n) for n in np.argwhere(lost)[0])
+            at = f" of network {network}" if network else ""
+            raise ArgumentError(
+                f"x{at} is below {least:.3g}, the smallest normal number of {x.dtype}, and {self.scheme.name} divides "
+                "by its size: scale it up, or train with history or basis."
+            )
+
     def _key(self, x: _Array) -> _Array:
         """The key of an input in double precision: in single, other inputs would be as near as its rounding."""
-        return np.asarray(np.vecdot(x.astype(np.float64), self._namespace["h"]))
+        with np.errstate(all="ignore"):
+            return np.asarray(np.vecdot(x.astype(np.float64), self._namespace["h"]))
 
     @staticmethod
     def _real(state: Sequence[npt.ArrayLike]) -> npt.DTypeLike:
@@ -263,7 +285,8 @@ class SchemeKernel:
     def _remember(self, held: list[_Array], x: _Array) -> list[_Array]:
         names = list(self.State._fields)
         at, with_it = names.index("X"), names.index("C")
-        stored, coefficients = self._namespace["remember"](held[at], held[with_it], x)
+        with np.errstate(all="ignore"):
+            stored, coefficients = self._namespace["remember"](held[at], held[with_it], x)
         result = list(held)
         result[at], result[with_it] = stored, coefficients
         return result
@@ -289,7 +312,8 @@ class SchemeKernel:
 
     @staticmethod
     def _cast(arrays: Sequence[_Array], like: Sequence[_Array]) -> list[_Array]:
-        return [np.asarray(array).astype(like[0].dtype, copy=False) for array in arrays]
+        with np.errstate(all="ignore"):  # what is not finite is said by the caller
+            return [np.asarray(array).astype(like[0].dtype, copy=False) for array in arrays]
 
 
 def _at_init(theta: Array) -> Array:

@@ -21,8 +21,8 @@ _SYMBOLS = {"vc": "v^c", "dv": "dv'", "vzc": "v^c@", "vz": "v@"}
 _RELATIONS = {
     ("N", ("!=",)): "some",
     ("N", ("=",)): "none",
-    ("dist", ("=",)): "this input",
-    ("dist", ("!=",)): "another",
+    ("xm", (">",)): "the greatest",
+    ("xm", ("<=",)): "the least",
     ("s", (">",)): "above the kink",
     ("s", ("<=", "!=")): "below the kink",
     ("s", ("<=", "=")): "on the kink",

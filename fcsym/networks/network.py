@@ -263,7 +263,7 @@ def _assemble(
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
 _TAKEN = re.compile(
     r"eta|E|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
-    r"|(x|s|v|g|delta|d[svy])\d+|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
+    r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
 )
 
 

@@ -13,6 +13,8 @@ __all__ = [
     "ERROR",
     "ETA",
     "PROBE",
+    "SHAPE",
+    "SIZE",
     "STORED",
     "activation",
     "adjoint_of",
@@ -35,6 +37,11 @@ __all__ = [
 
 PROBE, STORED = Axis("probe"), Axis("stored", open=True)
 """The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
+
+SIZE = Array("c", 0, (), role=Role.NORM)
+SHAPE = Array("t", 0, (), role=Role.NORM)
+"""The largest entry of the input, and the squared norm in units of it: |x|^2 = c t c, which neither overflows nor
+vanishes where x does not."""
 
 ETA = Array("eta", None, (), role=Role.HYPER_PARAMETER)
 ERROR = Array("E", None, (), role=Role.LOSS)

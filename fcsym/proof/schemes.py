@@ -39,7 +39,7 @@ from fcsym.language.expression import (
 from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.language.rows import remark, spoken
-from fcsym.networks.symbols import PROBE, STORED, frozen_activation, frozen_copy, pre_activation
+from fcsym.networks.symbols import PROBE, SHAPE, SIZE, STORED, frozen_activation, frozen_copy, norm, pre_activation
 from fcsym.proof import proved
 from fcsym.proof.numbers import PRIME, Residue, digest
 from fcsym.proof.pieces import Pieces
@@ -112,7 +112,7 @@ def _rule_of(part: PartRecord, equation: Equation) -> Rule:
     if not equation.defines:
         return Rule.IDENTITY
     array = equation.array
-    if _is_frozen(array) or array in [e.array for e in scheme.frozen]:
+    if _is_frozen(array) or array in [e.array for e in (*scheme.frozen, *scheme.measures)]:
         return Rule.DEFINITION
     if of_step is not None or array in scheme.network.parameters:
         if part.name == "expand":
@@ -350,11 +350,13 @@ class _Index:
         self.depth = len(scheme.network.layers)
         self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1)
         constants = scheme.constants
-        self.definitions = {e.array: e for e in scheme.frozen}
+        self.definitions = {e.array: e for e in (*scheme.frozen, *scheme.measures)}
         self.pieces = Pieces(scheme) if scheme.gates else None
         self.scalars = {
             e.array: e.rhs for e in scheme.base if e.defines and isinstance(e.rhs, Expr) and not e.array.axes
         }
+        squared = norm(scheme.network.input)
+        self.held = {SHAPE: ((), mul(squared[()], power(SIZE[()], -2)))}  # a0 = c0 t0 c0
         self.inverse = [(a, b) for a in constants for b in constants if _are_inverse(constants[a], constants[b])]
 
     def starts_empty(self, array: Array) -> bool:
@@ -391,15 +393,20 @@ class _Index:
         return self._compare(part, equation, equation.rhs, {})
 
     def case_holds(self, part: PartRecord, equation: Equation, branch: Branch) -> bool | None:
-        """The same for one row; where its condition says that |x|^2 is 0, x is."""
+        """The same for one row; where its condition says that the largest entry of x is 0, x is."""
         assert branch.value is not None
         x, zero = self.scheme.network.input, dict[Array, Definition]()
         if self.pieces is not None:  # a row may be about the units of one piece
             zero = {e: (indices_of(e), Number(n)) for e, n in self.pieces.indicators_where(branch.when).items()}
         for condition in branch.when:
-            if condition == Condition(Ref(Array("a", 0, ()), ()), "="):
+            if condition == Condition(SIZE[()], "="):
                 zero[x] = indices_of(x), ZERO
-        return self._compare(part, equation, branch.value, zero)
+        rows: dict[Array, Definition] = {}
+        for other in part.equations:  # what has cases of its own is on the row with the same condition
+            if other.defines and isinstance(other.rhs, Cases) and other.array.symbol in ("xs", "su"):
+                value = next((row.value for row in other.rhs if row.when == branch.when), None)
+                rows |= {} if value is None else {other.array: (_indices(other), value)}
+        return self._compare(part, equation, inline(branch.value, rows), zero)
 
     def _compare(self, part: PartRecord, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
         own = equation.rule is Rule.DEFINITION and equation.defines and not self._known(equation.array)
@@ -504,7 +511,8 @@ class _Index:
             difference = as_expr(contract(expand(difference), one, other))
         cleared = expand(mul(difference, *_denominators(difference)))
         norm = {e.array: pair(e) for e in (self.base["a0"],)}
-        result = expand(inline(as_expr(cleared), norm), ones=self.ones)
+        squared = expand(inline(inline(inline(as_expr(cleared), self.held), norm), zero))
+        result = expand(mul(as_expr(squared), *_denominators(as_expr(squared))), ones=self.ones)
         return not (result and self.pieces.reduced(result) if self.pieces is not None else result)
 
     def _on_pieces(self, part: PartRecord, equation: Equation, pieces: Pieces) -> list[dict[Array, Definition]]:
@@ -702,7 +710,10 @@ class _Run:
         def apply(node: Any, source: Element, value: Any) -> Any:
             return self._activate(source[0].layer or 0, value, node.derivative)
 
-        return Field(self._number, lambda a, b: a / b, apply, self._choose, plus)
+        extreme = {
+            kind: lambda every, take=take: take(every, key=self._order) for kind, take in (("min", min), ("max", max))
+        }
+        return Field(self._number, lambda a, b: a / b, apply, self._choose, plus, extreme=extreme)
 
     # --------------------------------------------------------------------------------------------------- the run
 

@@ -27,13 +27,13 @@ from fcsym.language.rows import named_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
+    SHAPE,
+    SIZE,
     activation,
     adjoint_of,
     frozen_copy,
     frozen_pre_activation,
     gate_of,
-    input_array,
-    norm,
 )
 from fcsym.schemes.record import (
     Refusal,
@@ -69,7 +69,7 @@ def build(base: Record) -> SchemeRecord:
     state = (*moving, *fixed, *bias, *shared.input_facts)
     given = (*state, shared.target, shared.eta)
     moved, trained = (tuple(array.primed for array in arrays) for arrays in (moving, bias))
-    own = tuple(e for e in base.equations if e.defines and e.array != layer.y.array)
+    own = tuple(e for e in shared.equations if e.defines and e.array != layer.y.array)
     read, step = layer.read(), (*layer.read(), *own, *layer.learned())
     expand = (*expansion(network), *layer.expanded())
     return SchemeRecord(
@@ -98,9 +98,10 @@ def build(base: Record) -> SchemeRecord:
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
-        frozen=finish(
-            network, (expansion(network)[0], *layer.frozen(layer.fixed.array, layer.sc.array, resting=False))
+        frozen=(
+            *finish(network, (expansion(network)[0], *layer.frozen(layer.fixed.array, layer.sc.array, resting=False))),
         ),
+        measures=shared.measures,
         gates=finish(network, layer.gates()),
         ones=frozenset(layer.y.array.axes),
         refused=_REFUSAL,
@@ -108,8 +109,15 @@ def build(base: Record) -> SchemeRecord:
 
 
 def _in_order(equations: tuple[Equation, ...], last: tuple[Array, ...]) -> tuple[Equation, ...]:
-    """What the results need comes before them."""
-    return tuple(sorted(equations, key=lambda e: last.index(e.array) if e.array in last else -1))
+    """What the results need comes before them, and the results in their order at the end."""
+    waiting = sorted(equations, key=lambda e: last.index(e.array) if e.array in last else -1)
+    result: list[Equation] = []
+    while waiting:
+        open_ = {e.array for e in waiting}
+        ready = next(e for e in waiting if not open_ & set(e.operands))
+        waiting.remove(ready)
+        result.append(ready)
+    return tuple(result)
 
 
 def _refuse(network: Network) -> None:
@@ -171,11 +179,11 @@ class _Piece:
     def map(self, c: Expr | None = None) -> tuple[Expr, Expr, Expr, Expr]:
         """A, B, C, D; in simultaneous order C is a B, or the name that it has been given, and D is A."""
         if self.simultaneous:
-            return self["A"], self["B"], _NORM * self["B"] if c is None else c, self["A"]
+            return self["A"], self["B"], mul(self["B"], _NORM) if c is None else c, self["A"]
         return self["A"], self["B"], self["C"], self["D"]
 
 
-_NORM = norm(input_array())[()]
+_NORM = mul(SIZE[()], SHAPE[()], SIZE[()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +369,9 @@ class _Layer:
             a, b, c, d = piece.map(piece["C"])
             if piece.simultaneous:
                 equations.append(
-                    Equation(c, _NORM * b, Rule.DEFINITION, "In simultaneous order `C` is `B` times the squared norm.")
+                    Equation(
+                        c, mul(b, _NORM), Rule.DEFINITION, "In simultaneous order `C` is `B` times the squared norm."
+                    )
                 )
             if piece.when:
                 for name, extreme, word in (("lo", "ql", "least"), ("hi", "qh", "greatest")):
@@ -394,7 +404,7 @@ class _Layer:
                 values = [a - h * c, b - h * d]
             else:  # the error passes through the new weights
                 new_a, new_b = piece.array("A").primed[()], piece.array("B").primed[()]
-                values = [a - h * c, b - h * d, c - mul(_NORM, h, new_a), d - mul(_NORM, h, new_b)]
+                values = [a - h * c, b - h * d, c - mul(h, new_a, _NORM), d - mul(h, new_b, _NORM)]
             error = total(self.k, adjoint_of(self.y.array)[self.k])
             equations.append(
                 Equation(

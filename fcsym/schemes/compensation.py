@@ -82,4 +82,5 @@ def build(base: Record) -> SchemeRecord:
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
+        measures=shared.measures,
     )

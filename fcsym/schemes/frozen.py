@@ -81,7 +81,7 @@ class Frozen:
             (),
             "eq. 4, 21",
         )
-        return tuple(output if e.defines and e.array == self.y else e for e in self.base.equations if e.defines)
+        return tuple(output if e.defines and e.array == self.y else e for e in self.shared.equations if e.defines)
 
     def by_cases(self, value: Expr, free: Expr) -> Cases:
         """A value with v^c below the line; where v^c = 0, what solves 0 = 0, and nothing where v' is not 0."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fcsym.deriving.record import Record
 from fcsym.language.equation import Condition, Equation, Rule
-from fcsym.language.expression import ONE, ZERO, Array, Index, mul, power, total
+from fcsym.language.expression import ONE, ZERO, Array, Index, greatest, least, mul, total
 from fcsym.networks.symbols import ETA, STORED, adjoint_of, units
 from fcsym.schemes.record import (
     Routine,
@@ -36,7 +36,8 @@ def build(base: Record) -> SchemeRecord:
         Array("X", None, (STORED, units(0))),
         Array("C", None, (STORED, *s.axes)),
     )
-    kernel, distance, q = Array("K", None, (STORED,)), Array("dist", None, (STORED,)), Array("q", None, (STORED,))
+    kernel, q = Array("K", None, (STORED,)), Array("q", None, (STORED,))
+    above, below = Array("dh", None, (STORED,)), Array("dl", None, (STORED,))
     bias = tuple(theta for theta in network.parameters if theta.axes == s.axes)
     rhs = total(i, fixed[j, i] * x[i]) + total(m, coefficient[m, j] * kernel[m])
     if bias:
@@ -62,17 +63,19 @@ def build(base: Record) -> SchemeRecord:
     )
     store = (
         Equation(
-            distance[m],
-            total(i, power(inputs[m, i] - x[i], 2)),
+            above[m],
+            greatest(i, inputs[m, i] - x[i]),
             Rule.DEFINITION,
-            "This is 0 for the stored input that `x` is.",
+            "How far the stored input is above `x`; a sum of squares would vanish for two inputs that are small.",
         ),
+        Equation(below[m], least(i, inputs[m, i] - x[i]), Rule.DEFINITION, "And how far below."),
         Equation(
             q[m],
             branches(
                 network.layers[0].activation,
-                ((Condition(distance[m], "="),), ONE),
-                ((Condition(distance[m], "!="),), ZERO),
+                ((Condition(above[m], "="), Condition(below[m], "=")), ONE),
+                ((Condition(above[m], "!="),), ZERO),
+                ((Condition(above[m], "="), Condition(below[m], "!=")), ZERO),
             ),
             Rule.DEFINITION,
             "The coordinates of `x` among the stored inputs, of which it is one: a new one is stored before its step.",

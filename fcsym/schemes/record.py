@@ -8,7 +8,7 @@ that `proof.schemes` holds it against.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,12 @@ from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
 from fcsym.errors import FcsymError, UndefinedContribution
 from fcsym.language.activation import Activation, said_of_gates
+from fcsym.language.algebra import inline
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
-from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Number, total
+from fcsym.language.expression import ONE, ZERO, Array, Axis, Expr, Index, Number, greatest, least, mul, power, total
 from fcsym.language.rows import named_row
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
+from fcsym.networks.symbols import ETA, SHAPE, SIZE, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
 
 __all__ = [
     "KEY",
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 KEY = Array("key", None, ())
+_INVERSE = Array("ic", 0, ())
 _MULTIPLIER = Array("h", None, (units(0),))
 
 PARTS = ("init", "step", "output", "expand")
@@ -112,6 +114,7 @@ class SchemeRecord:
     constants_for: Callable[[int], Mapping[Array, Matrix]] = lambda _: {}  # by n_0; a vector has one row
     moving: Mapping[Array, Equation] = field(default_factory=dict)  # what no equation needs and a meaning mentions: u'
     frozen: tuple[Equation, ...] = ()  # what no step changes, from Wc1, Wc2 and x on: definitions that meanings mention
+    measures: tuple[Equation, ...] = ()  # how the input is measured: definitions that no meaning mentions
     gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
     ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
     refused: Refusal | None = None  # what is said where a function is undefined, if not that no p exists
@@ -335,7 +338,7 @@ def single_input_words(summary: str) -> Words:
 
 @dataclass(frozen=True, slots=True)
 class SingleInput:
-    """What the schemes for one input share: first pre-activations in place of W1, and two numbers about the input."""
+    """What the schemes for one input share: first pre-activations in place of W1, and what is kept of the input."""
 
     base: Record
     s: Array  # pre-activations of layer 1
@@ -357,13 +360,33 @@ class SingleInput:
 
     @property
     def input_facts(self) -> tuple[Array, ...]:
-        """a = |x|^2 (+ 1), and the key that tells this input from others."""
-        return norm(self.x), KEY
+        """c and t with |x|^2 (+ 1) = c t c, and the key that tells this input from others."""
+        return SIZE, SHAPE, KEY
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The step's equations, with the squared norm of the input as it is held."""
+        measure = norm(self.x)
+        held = {measure: ((), mul(SIZE[()], SHAPE[()], SIZE[()]))}
+        return tuple(
+            replace(e, rhs=inline(e.rhs, held), rule=Rule.IDENTITY)
+            if isinstance(e.rhs, Expr) and measure in e.operands
+            else e
+            for e in self.base.equations
+            if not e.defines or e.array != measure
+        )
 
     @property
     def init_given(self) -> tuple[Array, ...]:
         """Weights and the input."""
         return *self.base.network.parameters, self.x
+
+    @property
+    def measures(self) -> tuple[Equation, ...]:
+        """How the input is measured, and what is in its units: definitions, to be found word for word."""
+        network = self.base.network
+        moved = tuple(e for e in expansion(network) if not e.array.of and e.rule is Rule.DEFINITION)
+        return finish(network, tuple(e for e in (*measured(network), *moved) if e.rule is Rule.DEFINITION))
 
     @staticmethod
     def constants(inputs: int) -> dict[Array, Matrix]:
@@ -389,7 +412,9 @@ class SingleInput:
                     "claim v",
                 )
             )
-        return tuple(result)
+        held = mul(SIZE[()], SHAPE[()], SIZE[()])
+        because = "The squared norm of the input is held by two numbers, of which each stays within range."
+        return *result, Equation(norm(self.x)[()], held, Rule.INVARIANT, because)
 
     @property
     def moved(self) -> Array:
@@ -405,15 +430,14 @@ class SingleInput:
 
     def start(self, wanted: tuple[Array, ...]) -> tuple[Equation, ...]:
         """What `init` computes: the quantities wanted, and the facts of the input."""
-        norm, key = self.input_facts
         i = Index(units(0), "i")
         told = Equation(
-            key[()],
+            KEY[()],
             total(i, _MULTIPLIER[i] * self.x[i]),
             Rule.DEFINITION,
             "A fixed combination of its entries tells the input from others; no formula reads it.",
         )
-        return (*cut(self.base.equations, self.init_given, (*wanted, norm)), told)
+        return (*cut(self.base.equations, self.init_given, wanted), *measured(self.base.network), told)
 
     def expand(self, state: tuple[Array, ...], extra: tuple[Equation, ...] = ()) -> Routine:
         """State, W1_c, b1_c and x => the weights of backpropagation."""
@@ -422,13 +446,70 @@ class SingleInput:
         return Routine(given, (*expansion(network), *extra), network.parameters)
 
 
+def _by_size(network: Network, value: Expr, zero: Expr) -> Expr | Cases:
+    """A value with a quotient by c, and what there is instead where the input is 0; with a bias, c is at least 1."""
+    if network.layers[0].bias:
+        return value
+    size = SIZE[()]
+    phi = network.layers[0].activation
+    return branches(phi, ((Condition(size, "!="),), value), ((Condition(size, "="),), zero))
+
+
+def _scaled(network: Network) -> Equation:
+    """x/c; where the input is 0, it is 0."""
+    x, i = network.input, Index(units(0), "i")
+    value = _by_size(network, x[i] / SIZE[()], ZERO)
+    because = "The input in units of its largest entry" + (" and 1" if network.layers[0].bias else "")
+    return Equation(Array("xs", None, x.axes)[i], value, Rule.DEFINITION, f"{because}.")
+
+
+def _bias_in_units() -> Equation:
+    """1/c, the entry that a bias adds."""
+    return Equation(_INVERSE[()], power(SIZE[()], -1), Rule.DEFINITION, "The bias is an entry of 1, in the same units.")
+
+
+def measured(network: Network) -> tuple[Equation, ...]:
+    """c = max |x_i|, with a bias at least 1, and t = |x/c|^2 (+ 1/c^2): scaled first, squared then."""
+    x, i, bias = network.input, Index(units(0), "i"), network.layers[0].bias
+    high, low, middle, largest = (Array(name, None, ())[()] for name in ("xh", "xl", "xm", "mx"))
+    scaled = Array("xs", None, x.axes)
+    size, inverse = SIZE[()], _INVERSE[()]
+    above, below = Condition(middle, ">"), Condition(middle, "<=")
+    phi = network.layers[0].activation
+    sides = branches(phi, ((above,), high), ((below,), -low))
+    equations = [
+        Equation(high, greatest(i, x[i]), Rule.DEFINITION, "The greatest entry of the input."),
+        Equation(low, least(i, x[i]), Rule.DEFINITION, "The least entry of the input."),
+        Equation(middle, high + low, Rule.DEFINITION, "This is above 0 where the greatest is the larger one in size."),
+        Equation(largest if bias else size, sides, Rule.DEFINITION, "The largest size of an entry."),
+    ]
+    if bias:
+        rows = branches(
+            phi,
+            ((Condition(largest, ">", ONE.value),), largest),
+            ((Condition(largest, "<=", ONE.value),), ONE),
+        )
+        equations.append(Equation(size, rows, Rule.DEFINITION, "The bias is a further entry, of 1."))
+    squared = total(i, scaled[i] * scaled[i])
+    because = "The squared norm of the input in units of `c0`: what is scaled before it is squared stays within range."
+    return (
+        *equations,
+        _scaled(network),
+        *([_bias_in_units()] if bias else []),
+        Equation(
+            SHAPE[()], _by_size(network, squared + inverse * inverse if bias else squared, ZERO), Rule.STATE, because
+        ),
+    )
+
+
 def expansion(network: Network) -> tuple[Equation, ...]:
-    """W1 = W1_c + (s1 - s1_c) x / |x|^2, and the same with 1 for the bias (claim v)."""
+    """W1 = W1_c + (s1 - s1_c) x / |x|^2, and the same with 1 for the bias (claim v); |x|^2 = c t c is never formed."""
     s = first_pre_activation(network)
     held = frozen_weights(network)
     j, i = Index(s.axes[0], "j"), Index(units(0), "i")
-    x, a = network.input, norm(network.input)[()]
-    start = frozen_pre_activation(s)
+    x, start = network.input, frozen_pre_activation(s)
+    went, share_of = Array("sd", 1, s.axes), Array("su", 1, s.axes)
+    scaled = Array("xs", None, x.axes)
     rhs = total(i, held[0][j, i] * x[i])
     if len(held) > 1:
         rhs = rhs + held[1][j]
@@ -437,19 +518,21 @@ def expansion(network: Network) -> tuple[Equation, ...]:
             start[j], rhs, Rule.DEFINITION, f"This is `{s.name}` under the weights that `init` was given.", (), "eq. 9"
         )
     ]
+    equations += [
+        Equation(went[j], s[j] - start[j], Rule.DEFINITION, f"What `{s.name}` moved by."),
+        Equation(
+            share_of[j], _by_size(network, went[j] / SIZE[()], ZERO), Rule.DEFINITION, "The same in units of `c0`."
+        ),
+        _scaled(network),
+        *([_bias_in_units()] if len(held) > 1 else []),
+    ]
     for theta, old in zip(first_layer(network), held, strict=True):
         indices = (j, i) if len(theta.axes) == 2 else (j,)
-        along = x[i] if len(theta.axes) == 2 else ONE
-        grown = old[indices] + (s[j] - start[j]) * along / a
-        moved: Expr | Cases = grown
+        share = scaled[i] if len(theta.axes) == 2 else _INVERSE[()]
+        moved = _by_size(network, old[indices] + share * share_of[j] / SHAPE[()], old[indices])
         because = f"Every step moved `{theta.name}` along the input, so what `{s.name}` moved by gives it back"
         if len(held) == 1:  # with a bias, a is at least 1
             because += "; where the input is 0, nothing moved"
-            moved = branches(
-                network.layers[0].activation,
-                ((Condition(a, "!="),), grown),
-                ((Condition(a, "="),), old[indices]),
-            )
         equations.append(Equation(theta[indices], moved, Rule.EXPANSION, f"{because}.", (start.name,), "claim v"))
     return tuple(equations)
 

@@ -25,12 +25,13 @@ def build(base: Record) -> SchemeRecord:
         shared.meanings,
         {
             "init": Routine(shared.init_given, shared.start((shared.s,)), state),
-            "step": Routine(given, cut(base.equations, given, after), (*after, *shared.input_facts)),
-            "output": Routine(state, cut(base.equations, state, (y,)), (y,)),
+            "step": Routine(given, cut(shared.equations, given, after), (*after, *shared.input_facts)),
+            "output": Routine(state, cut(shared.equations, state, (y,)), (y,)),
             "expand": shared.expand(state),
         },
         single_input_words("The first layer's pre-activations are stored in place of its weights."),
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
+        measures=shared.measures,
     )

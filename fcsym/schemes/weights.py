@@ -57,4 +57,5 @@ def build(base: Record) -> SchemeRecord:
         single_input=True,
         constants_for=shared.constants,
         moving=shared.moving,
+        measures=shared.measures,
     )

@@ -579,14 +579,12 @@ static int remember(real *RESTRICT X, real *RESTRICT C, const real *RESTRICT x, 
         any |= x[i] != (real)0.0;
     }}
     for (int m = 0; m < rows; m++) {{
-        real distance = (real)0.0;
-        int used = 0;
+        int used = 0, other = 0;
         for (int i = 0; i < {inputs}; i++) {{
-            const real d = X[m * {inputs} + i] - x[i];
-            distance += d * d;
+            other |= X[m * {inputs} + i] != x[i];
             used |= X[m * {inputs} + i] != (real)0.0;
         }}
-        if (distance == (real)0.0) {{
+        if (!other) {{
             return 0;
         }}
         if (!used && free_row < 0) {{

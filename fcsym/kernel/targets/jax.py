@@ -40,7 +40,7 @@ REMEMBER = '''def _remember(X, C, x):
     """X and C with a row for x: a free one (of zeros) is taken where no stored input is x; nan where none is free."""
     lead = jnp.broadcast_shapes(X.shape[:-2], C.shape[:-2], x.shape[:-1])
     X, C = jnp.broadcast_to(X, lead + X.shape[-2:]), jnp.broadcast_to(C, lead + C.shape[-2:])
-    same = jnp.sum((X - x[..., None, :]) ** 2, axis=-1) == 0.0
+    same = jnp.all(X == x[..., None, :], axis=-1)
     free = ~jnp.any(X != 0.0, axis=-1)
     new = ~jnp.any(same, axis=-1) & jnp.any(x != 0.0, axis=-1)
     full = new & ~jnp.any(free, axis=-1)

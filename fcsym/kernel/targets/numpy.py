@@ -81,7 +81,7 @@ REMEMBER = '''def remember(X, C, x):
     lead = np.broadcast_shapes(X.shape[:-2], C.shape[:-2], x.shape[:-1])
     X = np.broadcast_to(X, lead + X.shape[-2:])
     C = np.broadcast_to(C, lead + C.shape[-2:])
-    same = np.sum((X - x[..., None, :]) ** 2, axis=-1) == 0.0
+    same = np.all(X == x[..., None, :], axis=-1)
     new = ~np.any(same, axis=-1) & np.any(x != 0.0, axis=-1)
     if not np.any(new):
         return X, C

@@ -127,7 +127,7 @@ def step(
 def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike{_undefined(module)}) -> Array:
     """The output (..., {outputs}) of the network that the state stands for."""
     arrays = _checked([*state, x], _STATE | {{"x": ({width},)}}, _STATE)
-{"    _same_input(arrays[-3:-1], arrays[-1])" if single else "    pass"}
+{"    _same_input(arrays[-4:-1], arrays[-1])" if single else "    pass"}
     with np.errstate(all="ignore"):
         y, *mask = _output(*arrays{"[:-1]" if single else ""})
 {_output_refused(module)}    return np.asarray(y, arrays[0].dtype)
@@ -172,7 +172,7 @@ def _step_body(module: n.Module) -> str:
     lines = []
     held = len(module.state)
     if module.single_input:
-        lines.append(f"_same_input(arrays[{held - 2}:{held}], arrays[{held}])")
+        lines.append(f"_same_input(arrays[{held - 3}:{held}], arrays[{held}])")
         lines.append(f"inputs = [*arrays[:{held}], *arrays[{held + 1}:]]")
     elif module.stored:
         names = [array.name for array in module.state]
@@ -215,15 +215,21 @@ def _output_refused(module: n.Module) -> str:
 
 
 def _init_single(module: n.Module) -> str:
+    text = _INIT_SINGLE.replace("TINY_MATTERS and ", "")
+    if module.first_bias:  # which is an entry of 1
+        text = "\n".join(line for line in _INIT_SINGLE.split("\n") if "least" not in line)
     if not module["init"].marks:
-        return _INIT_SINGLE
+        return text
     check = f'    if result[-1].any():\n        raise ArithmeticError("{module.refused.split(":")[0]}")\n'
-    return _INIT_SINGLE.replace("    return State", f"{check}    return State").replace("in result)", "in result[:-1])")
+    return text.replace("    return State", f"{check}    return State").replace("in result)", "in result[:-1])")
 
 
 _INIT_SINGLE = """    if x is None:
         raise ValueError("this is a scheme for one input: give init that input as well")
     arrays = _checked([*given.values(), x], _WEIGHTS | {"x": _WEIGHTS["W1"][-1:]})
+    largest, least = np.abs(arrays[-1]).max(axis=-1), np.finfo(arrays[-1].dtype).smallest_normal
+    if TINY_MATTERS and np.any((largest < least) & (largest > 0.0)):
+        raise ValueError(f"x is below {least:.3g}, the smallest normal number of its type: scale it up")
     with np.errstate(all="ignore"):
         result = _init(*arrays)
     return State(*(np.asarray(array, arrays[0].dtype) for array in result))
@@ -241,19 +247,25 @@ _EXPAND_SINGLE = """    if x is None:
     first = {{name: given[name] for name in _START}}
     shapes = _STATE | {{name + "_start": _WEIGHTS[name] for name in first}} | {{"x": ({width},)}}
     arrays = _checked([*state, *first.values(), x], shapes, _STATE)
-    _same_input(arrays[len(_STATE) - 2 : len(_STATE)], arrays[-1])"""
+    _same_input(arrays[len(_STATE) - 3 : len(_STATE)], arrays[-1])"""
 
 _EXPAND_ANY = "    arrays = _checked(state, _STATE, _STATE)"
 
 _SAME_INPUT = '''
 def _same_input(held: Sequence[Array], x: Array) -> None:
-    """ValueError for another input than that of init, which the state knows by its norm and a key."""
-    norm, key = held
-    bar = 64 * np.finfo(norm.dtype).eps
+    """ValueError for another input than that of init, which the state knows by its size, its norm and a key."""
+    size, norm, key = held
+    about = np.finfo(x.dtype)
+    bar = 64 * about.eps
     with np.errstate(all="ignore"):
-        wanted = np.vecdot(x, x) + {bias}
-        same = np.abs(np.vecdot(x, h) - key) <= bar * np.vecdot(np.abs(x), h)
+        largest = np.maximum(np.abs(x).max(axis=-1), {bias})
+        unit = np.where(largest > 0.0, largest, 1.0)
+        scaled = x / unit[..., None]  # what is scaled before it is squared stays within range
+        wanted = np.vecdot(scaled, scaled) + ({bias} / unit) ** 2
+        least = 4 * x.shape[-1] * about.smallest_subnormal / unit
+        same = np.abs(np.vecdot(scaled, h) - key / unit) <= bar * np.vecdot(np.abs(scaled), h) + least
         same &= np.abs(wanted - norm) <= bar * wanted
+        same &= np.abs(largest - size) <= bar * largest
     if not np.all(same):
         raise ValueError("x is not the input that init was given, and this is a scheme for one input")
 
@@ -286,7 +298,14 @@ def _checked(values: Any, shapes: dict[str, Any], free: Any = ()) -> list[Array]
         for array, value, name in zip(arrays, values, shapes, strict=True)
         if name != "eta" and hasattr(value, "dtype")
     }
-    return [array.astype(np.float32 if own == {np.dtype(np.float32)} else np.float64, copy=False) for array in arrays]
+    real = np.float32 if own == {np.dtype(np.float32)} else np.float64
+    with np.errstate(all="ignore"):
+        cast = [array.astype(real, copy=False) for array in arrays]
+    for array, new, name in zip(arrays, cast, shapes, strict=True):
+        lost = ~np.isfinite(new) & np.isfinite(array)
+        if np.any(lost) or (name == "eta" and np.any((new == 0) & (array != 0))):
+            raise ValueError(f"{name} contains numbers that do not fit {new.dtype}")
+    return cast
 '''
 
 _SELFTEST = '''

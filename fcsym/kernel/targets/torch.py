@@ -41,7 +41,7 @@ REMEMBER = '''def _remember(X, C, x):
     """X and C with a row for x: a free one (of zeros) is taken where no stored input is x; nan where none is free."""
     lead = torch.broadcast_shapes(X.shape[:-2], C.shape[:-2], x.shape[:-1])
     X, C = X.expand(*lead, *X.shape[-2:]), C.expand(*lead, *C.shape[-2:])
-    same = torch.sum((X - x[..., None, :]) ** 2, dim=-1) == 0.0
+    same = torch.all(X == x[..., None, :], dim=-1)
     free = ~torch.any(X != 0.0, dim=-1)
     new = ~torch.any(same, dim=-1) & torch.any(x != 0.0, dim=-1)
     full = new & ~torch.any(free, dim=-1)
