@@ -140,6 +140,31 @@ def test_renderers_and_kernels_do_no_algebra():
             assert "sympy" not in {name.split(".")[0] for name in imports(path)}
 
 
+def test_only_the_rooms_that_make_names_ask_how_a_symbol_is_spelt():
+    """What an array is stands in its role, and whose it is in `of`; its name and its layer's number are for people."""
+    makes_names = {
+        "language.expression",
+        "language.names",
+        "language.names_of_cases",
+        "networks.names",
+        "networks.symbols",
+    }
+    spelt = {"paper"}  # its formulas are made of printed names
+    for path in FILES:
+        name = module(path)
+        if name in makes_names or room(name) in spelt:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                assert node.attr != "symbol", f"{name}:{node.lineno}"
+            if (
+                isinstance(node, ast.Call)
+                and getattr(node.func, "id", "") == "Array"
+                and room(name) in ("deriving", "networks")
+            ):
+                raise AssertionError(f"{name}:{node.lineno} makes a symbol")
+
+
 def test_the_public_names_are_there():
     for name in fcsym.__all__:
         assert getattr(fcsym, name) is not None

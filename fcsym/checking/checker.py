@@ -22,7 +22,7 @@ from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Role, Total
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import increment_of
+from fcsym.networks.symbols import increment_of, units
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived, Trained
@@ -332,7 +332,8 @@ def _stretched(network: Network, points: Points, layer: int, rng: np.random.Gene
     scale, ratio = rng.uniform(0.5, 4, size=count), 10 ** rng.uniform(0, 1.5, size=count)
     weights = []
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        own = scale / ratio if array.layer == layer else ratio if array.layer == layer - 1 else np.ones(count)
+        into = array.axes[0]
+        own = scale / ratio if into == units(layer) else ratio if into == units(layer - 1) else np.ones(count)
         weights.append(weight * own.reshape((count,) + (1,) * (weight.ndim - 1)))
     return points._replace(weights=weights, x=points.x * ratio[:, None] if layer == 1 else points.x)
 

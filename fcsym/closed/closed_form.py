@@ -21,7 +21,7 @@ from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
-from fcsym.language.rows import branch_name
+from fcsym.language.names_of_cases import branch_name
 from fcsym.networks.names import scalar_name
 from fcsym.networks.symbols import increment_of
 

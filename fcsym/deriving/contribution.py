@@ -47,9 +47,10 @@ from fcsym.language.expression import (
     power,
     total,
 )
-from fcsym.language.rows import piece_conditions, unit_row
+from fcsym.language.names_of_cases import piece_conditions, unit_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
+    ALPHA,
     ETA,
     adjoint_of,
     bias,
@@ -62,6 +63,8 @@ from fcsym.networks.symbols import (
     p_of,
     weight,
 )
+from fcsym.networks.symbols import kappa as kappa_of
+from fcsym.networks.symbols import rho as rho_of
 
 __all__ = ["compensation", "increment_of", "increments", "integrated"]
 
@@ -264,10 +267,6 @@ class _Last:
             vc=frozen_activation(hidden)[j], error=adjoint_of(output)[k],
         )  # fmt: skip
 
-    def matrix(self, symbol: str) -> Ref:
-        """A quantity with one value per last-layer weight."""
-        return Array(symbol, None, self.w.array.axes)[self.k, self.j]
-
     def frozen_s(self, piece: Piece) -> Expr:
         """s in terms of v^c, on a piece that is not flat:  v = m s + c  =>  s = (v - c)/m."""
         return (self.vc - piece.intercept) * (1 / piece.slope)
@@ -420,7 +419,7 @@ def _held_constant(
         m = fresh(last.k.axis, [last.k])
         weights = last.w_new.array if order == "sequential" else last.w.array
         everything = total(m, weights[m, last.j] * last.error.array[m])
-        rho = last.matrix("rho")
+        rho = rho_of(last.w.array)[last.k, last.j]
         helpers.append(
             Equation(
                 rho, everything - weights[last.k, last.j] * last.error, Rule.SPLIT,
@@ -444,8 +443,8 @@ def _held_constant(
         mine = {m: c for m, c in opened.items() if any(ref.array == delta for ref, _ in m.factors)}
         others = {m: c for m, c in opened.items() if m not in mine}
         factor, alpha_value = common_factor(mine)
-        kappa = Array("kappa", None, last.s.array.axes)[last.j]
-        alpha = Array("alpha", None, ())[()]
+        kappa = kappa_of(last.s.array)[last.j]
+        alpha = ALPHA[()]
         below = update.name.removesuffix("_new")
         helpers += [
             Equation(

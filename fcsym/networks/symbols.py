@@ -10,8 +10,10 @@ from functools import cache
 from fcsym.language.expression import Array, Axis, Role
 
 __all__ = [
+    "ALPHA",
     "ERROR",
     "ETA",
+    "KEY",
     "PROBE",
     "SHAPE",
     "SIZE",
@@ -26,10 +28,13 @@ __all__ = [
     "increment_of",
     "input_array",
     "integral_of",
+    "kappa",
     "norm",
     "output",
     "p_of",
     "pre_activation",
+    "rho",
+    "seen_by",
     "target",
     "units",
     "weight",
@@ -42,6 +47,12 @@ SIZE = Array("c", 0, (), role=Role.NORM)
 SHAPE = Array("t", 0, (), role=Role.NORM)
 """The largest entry of the input, and the squared norm in units of it: |x|^2 = c t c, which neither overflows nor
 vanishes where x does not."""
+
+ALPHA = Array("alpha", None, ())
+"""The inner product of what the layer below the last reads before and after a step."""
+
+KEY = Array("key", None, (), role=Role.FROZEN)
+"""What tells a scheme's input from others."""
 
 ETA = Array("eta", None, (), role=Role.HYPER_PARAMETER)
 ERROR = Array("E", None, (), role=Role.LOSS)
@@ -133,6 +144,21 @@ def integral_of(matrix: Array) -> Array:
 def effective(matrix: Array) -> Array:
     """r = w + p."""
     return Array("r", None, matrix.axes)
+
+
+def seen_by(letter: str, array: Array) -> Array:
+    """The same quantity for another input: v => vz for the input z."""
+    return Array(f"{array.symbol[0]}{letter}{array.symbol[1:]}", None, array.axes, role=array.role, of=array)
+
+
+def rho(matrix: Array) -> Array:
+    """The error that reaches a unit through the other outputs, one number for each weight of the read-out."""
+    return Array("rho", None, matrix.axes)
+
+
+def kappa(units_array: Array) -> Array:
+    """The change that reaches a last hidden unit through the layer below it."""
+    return Array("kappa", None, units_array.axes)
 
 
 def frozen_activation(hidden: Array) -> Array:

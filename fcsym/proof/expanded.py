@@ -18,11 +18,21 @@ from fractions import Fraction
 from typing import Any
 
 from fcsym.errors import UnsupportedExpression
+from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Equation, Order, Rule
 from fcsym.language.expression import Array
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA, frozen_activation, increment_of, pre_activation
+from fcsym.networks.symbols import (
+    ALPHA,
+    ETA,
+    frozen_activation,
+    gate_of,
+    increment_of,
+    kappa,
+    norm,
+    rho,
+)
 from fcsym.proof.numbers import Dual, Quotient, Residue, TermCount, digest, drawn
 from fcsym.proof.quotients import divides
 from fcsym.proof.reference import Gates, plus, reference
@@ -108,35 +118,31 @@ class Expansion:
 
         def gate(letter: str, source: Element) -> Any:
             (array, position) = source
-            return arithmetic.variable(f"{letter}{array.layer}_{position[0]}")
+            return arithmetic.variable(f"{letter}_{array.name}_{position[0]}")
+
+        def phi(source: Element) -> Activation:
+            return network.units[source[0].axes[0]].activation
 
         def on_piece(source: Element, number: int) -> Any:
-            if fixed is None or source != (pre_activation(len(network.layers) - 1), (0,)):
+            if fixed is None or source != (network.hidden[-1].s, (0,)):
                 return None
-            return network.layers[-2].activation.pieces[fixed[number]]
-
-        def shifted(source: Element) -> bool:
-            layer = source[0].layer
-            assert layer is not None
-            return any(piece.intercept for piece in network.layers[layer - 1].activation.pieces)
-
-        def is_smooth(source: Element) -> bool:
-            return network.layers[(source[0].layer or 0) - 1].activation.is_smooth
+            return phi(source).pieces[fixed[number]]
 
         def value(source: Element, s: Any) -> Any:
             piece = on_piece(source, 0)
             if piece is not None:
                 return arithmetic.number(piece.slope) * s + arithmetic.number(piece.intercept)
-            if is_smooth(source):  # any function: its value is a free variable
+            if phi(source).is_smooth:  # any function: its value is a free variable
                 return gate("c", source)
             free = gate("g", source) * s
-            return free + gate("c", source) if shifted(source) else free
+            shifted = any(piece.intercept for piece in phi(source).pieces)
+            return free + gate("c", source) if shifted else free
 
         def slope(source: Element, _: Any) -> Any:
             if fixed is not None and on_piece(source, 0) is not None:
-                on = network.layers[-2].activation.gate_on(fixed[0])
+                on = phi(source).gate_on(fixed[0])
                 return gate("g", source) if on is None else arithmetic.number(on)
-            if network.layers[(source[0].layer or 0) - 1].activation.is_identity:
+            if phi(source).is_identity:
                 return arithmetic.number(Fraction(1))
             return gate("g", source)
 
@@ -224,8 +230,11 @@ class _World:
     def __init__(self, expansion: Expansion, arithmetic: _Arithmetic, truth: dict[Element, Any]) -> None:
         self.network, self.given, self.arithmetic = expansion.network, expansion.given, arithmetic
         self.truth, self.sizes = truth, expansion.network.sizes
-        own = ("rho", "kappa", "alpha", *(f"a{n}" for n in range(len(self.network.layers))))
-        self.own = {self.given[name].array: self.given[name] for name in own if name in self.given}
+        own = [norm(self.network.passed_on(n)) for n in range(len(self.network.layers))]
+        if self.network.hidden:
+            own += [rho(self.network.read_out), kappa(self.network.hidden[-1].s), ALPHA]
+        named = (self.given[array.name] for array in own if array.name in self.given)
+        self.own = {equation.array: equation for equation in named}
         self.plain = self._instance(lambda value: value, self.own)
         self.lifted = self._instance(arithmetic.lift, self.own)
         self.divides = any(map(divides, self.own.values()))
@@ -240,8 +249,9 @@ class _World:
             raise AssertionError("cases are examined one by one")
 
         def apply(node: Any, source: Element, value: Any) -> Any:
-            array = Array("g" if node.derivative else "v", source[0].layer, source[0].axes, source[0].after)
-            return lift(self.truth[array, source[1]])
+            unit = self.network.units[source[0].axes[0]]
+            read = gate_of(unit.s) if node.derivative else unit.v
+            return lift(self.truth[read.primed if source[0].after else read, source[1]])
 
         field = Field(lambda v: lift(number(v)), lambda a, b: a / b, apply, never, plus)
         return Instance(equations, self.sizes, leaf, field)
@@ -288,9 +298,7 @@ class _World:
 
     def _around(self, k: int, j: int) -> tuple[Any, Any, Any]:
         """w'_kj, dv_j and v^c_j."""
-        depth = len(self.network.layers)
-        hidden, output = self.network.hidden[-1].v, self.network.output
-        weight = Array("W", depth, (*output.axes, *hidden.axes)).primed
+        hidden, weight = self.network.hidden[-1].v, self.network.read_out.primed
         frozen = frozen_activation(hidden)
         return self.truth[weight, (k, j)], self.truth[increment_of(hidden), (j,)], self.truth[frozen, (j,)]
 
@@ -317,7 +325,7 @@ class _World:
                 continue
             lift = self.arithmetic.lift
             lifted = self._instance(lift, {})
-            lifted.known[Array("vc", None, equation.array.axes[-1:]), position[-1:]] = lift(old)
+            lifted.known[frozen_activation(self.network.units[equation.array.axes[-1]].v), position[-1:]] = lift(old)
             weight = self._around(*position)[0]
             if lifted.branch(equation, branch, position) * lift(old) != lift(weight * change):
                 return False
@@ -328,7 +336,7 @@ class _World:
         lift, number = self.arithmetic.lift, self.arithmetic.number
         zero, one = lift(number(Fraction(0))), lift(number(Fraction(1)))
         weight, change, frozen = self._around(0, 0)
-        new = Array("W", len(self.network.layers), equation.array.axes).primed
+        new = self.network.read_out.primed
         moving = self._instance(lambda value: Dual(lift(value), zero), self.own)
         moving.known[new, (0, 0)] = Dual(lift(weight), one)
         slope = moving.branch(equation, branch, (0, 0)).slope

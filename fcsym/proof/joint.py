@@ -352,8 +352,7 @@ def _evaluated(
     from fcsym.proof.reference import Gates, reference
 
     def phi(source: Element) -> Activation:
-        assert source[0].layer is not None
-        return network.layers[source[0].layer - 1].activation
+        return network.units[source[0].axes[0]].activation
 
     leaves = _leaves(network, weights, x, eta)
     y = _output(network, weights, x)
@@ -420,7 +419,8 @@ def _pattern_at(network: Network, order: Order, at: Witness) -> Pattern:
         updated = tuple(_tuple(network, array, known) for array in network.parameters)
         old = _evaluated(network, order, at.weights, at.other, Fraction(0), at.target)
         new = _evaluated(network, order, updated, at.other, Fraction(0), at.target)
-        known = {**old, **{(a.primed, p): v for (a, p), v in new.items() if a.symbol == "s" and not a.after}}
+        read = {layer.s for layer in network.hidden}
+        known = {**old, **{(a.primed, p): v for (a, p), v in new.items() if a in read}}
     pattern = []
     for n, layer in enumerate(network.layers[:-1], 1):
         s = pre_activation(n)

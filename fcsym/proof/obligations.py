@@ -28,13 +28,14 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     Total,
     arrays_in,
     mul,
     power,
     total,
 )
-from fcsym.language.rows import of_unit, piece_conditions, remark
+from fcsym.language.names_of_cases import of_unit, piece_conditions, remark
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
@@ -42,8 +43,8 @@ from fcsym.networks.symbols import (
     frozen_activation,
     gate_of,
     increment_of,
+    norm,
     p_of,
-    pre_activation,
 )
 from fcsym.proof.quotients import equal_where_defined
 
@@ -60,6 +61,7 @@ class Meanings:
     given: Mapping[str, Equation]  # the derivation's own definitions: a, rho, kappa, alpha, v^c, r
     readers: Mapping[Array, Sequence[Equation]]  # the forward equations in which an array stands
     seen: Mapping[Array, Definition]  # in sequential order the error passes through updated weights
+    belongs: Mapping[Array, Array]  # gates, adjoints, increments and norms, and whose they are
     ones: frozenset[Axis]  # axes of length one in this network: a sum over such an axis is its single term
 
     @classmethod
@@ -72,7 +74,16 @@ class Meanings:
                 readers.setdefault(array, []).append(equation)
         seen = {} if order == "simultaneous" else {a: _renamed(a, a.primed) for a in network.parameters}
         ones = frozenset(axis for axis, size in network.sizes.items() if size == 1)
-        return cls(network, order, {equation.array: equation for equation in passed}, given, readers, seen, ones)
+        belongs: dict[Array, Array] = {}
+        for array in (equation.array for equation in passed):
+            of_unit = (gate_of, adjoint_of) if array.role is Role.PRE_ACTIVATION else ()
+            belongs |= {make(array): array for make in (increment_of, *of_unit)}
+        for layer in range(len(network.layers)):
+            belongs[norm(network.passed_on(layer))] = network.passed_on(layer)
+        if network.hidden:
+            belongs[frozen_activation(network.hidden[-1].v)] = network.hidden[-1].v
+        by_array = {equation.array: equation for equation in passed}
+        return cls(network, order, by_array, given, readers, seen, belongs, ones)
 
     def same(self, left: Expr, right: Expr) -> bool:
         """left = right at the network's own widths, wherever no denominator is 0."""
@@ -92,19 +103,20 @@ class Meanings:
                 assert isinstance(expected.rhs, Expr) and isinstance(expected.lhs, Ref)
                 meant = inline(array[indices], {array: (expected.lhs.indices, expected.rhs)})
                 return meant == equation.rhs or self._same_form(meant, equation.rhs)
-            if array.symbol == "g":
-                return self._gate(equation)
-            if array.symbol == "delta":
-                return self._adjoint(array, equation)
             if array.after and array.unprimed in self.network.parameters:
                 return self._update(array.unprimed, equation)
             if array.after:
                 base = array.unprimed
                 return self.same(equation.rhs, base[indices] + increment_of(base)[indices])
-            if array.symbol in ("ds", "dy") or array.symbol == "dv":
-                return self._increment(equation)
-            if array.symbol in ("a", "vc"):
-                return self.same(equation.rhs, self._named(array, indices))
+            whose = self.belongs.get(array)
+            if whose is not None and array == gate_of(whose):
+                return self._gate(equation, whose)
+            if whose is not None and array == adjoint_of(whose):
+                return self._adjoint(whose, equation)
+            if whose is not None and array == increment_of(whose):
+                return self._increment(equation, whose)
+            if whose is not None:
+                return self.same(equation.rhs, self._named(array, whose, indices))
         except UnsupportedExpression:
             return None
         return None
@@ -112,22 +124,20 @@ class Meanings:
     def _same_form(self, left: Expr, right: Expr) -> bool:
         return not _applied(left) and not _applied(right) and self.same(left, right)
 
-    def _named(self, array: Array, indices: tuple[Index, ...]) -> Expr:
-        """What the layers' squared norms and v^c stand for."""
-        if array.symbol == "vc":
-            return self.network.hidden[-1].v[indices]
-        assert array.layer is not None
-        read = self.network.passed_on(array.layer)
+    def _named(self, array: Array, read: Array, indices: tuple[Index, ...]) -> Expr:
+        """What v^c, and the squared norm of what a layer reads, stand for."""
+        if array.axes:
+            return read[indices]
         i = Index(read.axes[0], "i")
-        return total(i, read[i] * read[i]) + (1 if self.network.layers[array.layer].bias else 0)
+        moved = next(equation for equation in self.readers[read] if not isinstance(equation.rhs, Apply))
+        shifted = any(theta in self.network.parameters and len(theta.axes) == 1 for theta in moved.operands)
+        return total(i, read[i] * read[i]) + (1 if shifted else 0)
 
-    def _gate(self, equation: Equation) -> bool:
+    def _gate(self, equation: Equation, s: Array) -> bool:
         assert isinstance(equation.lhs, Ref)
-        layer = equation.array.layer
-        assert layer is not None
-        phi = self.network.layers[layer - 1].activation
-        s = pre_activation(layer)
-        return equation.rhs == Apply(phi, s[equation.lhs.indices], derivative=1)
+        unit = self.network.units.get(s.axes[0])
+        phi = None if unit is None or unit.s != s else unit.activation
+        return phi is not None and equation.rhs == Apply(phi, s[equation.lhs.indices], derivative=1)
 
     def _linear(self, variable: Array, direction: Array, weights: bool) -> Expr:
         """sum over the equations that read `variable`: adjoint * what is linear in the direction."""
@@ -141,27 +151,24 @@ class Meanings:
                 gate = gate_of(variable)
                 parts.append(inline(inner, {tangent: _product_of(tangent, gate, direction)}))
                 continue
-            if array.symbol == "v":  # a linear layer passes the direction on
+            if array.role is Role.ACTIVATION:  # a linear layer passes the direction on
                 inner = self._linear(array, Array("tangent", array.layer, array.axes), weights)
                 tangent = Array("tangent", array.layer, array.axes)
                 parts.append(inline(inner, {tangent: _renamed(tangent, direction)}))
                 continue
             rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
             moved = linear_part(rhs, variable, direction)
-            adjoint = ONE if array.symbol == "E" else adjoint_of(array)[equation.lhs.indices]
+            adjoint = ONE if array.role is Role.LOSS else adjoint_of(array)[equation.lhs.indices]
             parts.append(total(equation.lhs.indices, mul(adjoint, moved)))
         result: Expr = ZERO
         for part in parts:
             result = result + part
         return result
 
-    def _adjoint(self, symbol: Array, equation: Equation) -> bool:
+    def _adjoint(self, variable: Array, equation: Equation) -> bool:
         """sum_j delta_j t_j = what E changes by, to first order, when s changes by t."""
-        layer = symbol.layer
-        assert layer is not None and isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-        depth = len(self.network.layers)
-        variable = self.network.output if layer == depth else pre_activation(layer)
-        direction = Array("t", layer, variable.axes)
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        direction = Array("t", variable.layer, variable.axes)
         claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
         return self.same(claimed, self._linear(variable, direction, weights=False))
 
@@ -190,22 +197,19 @@ class Meanings:
         return result
 
     def _norms(self) -> dict[Array, Definition]:
-        return self._own(*(f"a{n}" for n in range(len(self.network.layers))))
+        return self._own(*(norm(self.network.passed_on(n)).name for n in range(len(self.network.layers))))
 
     def _after_definitions(self) -> dict[Array, Definition]:
         """v' = v + dv for every array that a layer reads."""
         result: dict[Array, Definition] = {}
-        for layer in range(1, len(self.network.layers)):
-            v = self.network.passed_on(layer)
+        for v in (layer.v for layer in self.network.hidden):
             indices = indices_of(v)
             result[v.primed] = (indices, v[indices] + increment_of(v)[indices])
         return result
 
-    def _increment(self, equation: Equation) -> bool:
+    def _increment(self, equation: Equation, base: Array) -> bool:
         """The claimed change = the forward equation at primed values - the same at the old ones."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-        changed = equation.array
-        base = next(array for array in self.passed if increment_of(array) == changed)
         forward_equation = self.passed[base]
         assert isinstance(forward_equation.rhs, Expr) and isinstance(forward_equation.lhs, Ref)
         rhs = inline(base[equation.lhs.indices], {base: (forward_equation.lhs.indices, forward_equation.rhs)})
@@ -213,10 +217,10 @@ class Meanings:
             assert isinstance(rhs.argument, Ref)
             after = Apply(rhs.activation, rhs.argument.array.primed[equation.lhs.indices])
             return equation.rhs == after - base[equation.lhs.indices]
-        if base.symbol == "v":  # a linear layer: dv = ds
+        if base.role is Role.ACTIVATION:  # a linear layer: dv = ds
             source = next(iter(arrays_in(rhs)))
             return self.same(equation.rhs, increment_of(source)[equation.lhs.indices])
-        moving = (*self.network.parameters, *(a for a in self.passed if a.symbol == "v"))
+        moving = (*self.network.parameters, *(a for a in self.passed if a.role is Role.ACTIVATION))
         primes = {array: _renamed(array, array.primed) for array in moving}
         change = inline(inline(rhs, primes), self._after_definitions()) - rhs
         updates = {theta.primed: self.updated(theta) for theta in self.network.parameters if theta in arrays_in(rhs)}
@@ -228,7 +232,7 @@ class Meanings:
         assert isinstance(equation.rhs, Expr)
         last = self.network.hidden[-1].v
         output = self.network.output
-        weight = Array("W", len(self.network.layers), (*output.axes, *last.axes))
+        weight = self.network.read_out
         k, j = Index(output.axes[0], "k"), Index(last.axes[0], "j")
         vc, dv = frozen_activation(last), increment_of(last)
         p = p_of(weight)
@@ -238,7 +242,7 @@ class Meanings:
         rhs = inline(as_expr(expand(rhs)), {vc: _renamed(vc, last)})
         passed = self.passed[output]
         assert isinstance(passed.rhs, Expr) and isinstance(passed.lhs, Ref)
-        moving = (*self.network.parameters, *(a for a in self.passed if a.symbol == "v"))
+        moving = (*self.network.parameters, *(a for a in self.passed if a.role is Role.ACTIVATION))
         after = inline(passed.rhs, {array: _renamed(array, array.primed) for array in moving})
         meant = inline(equation.lhs, {output.primed: (passed.lhs.indices, inline(after, self._after_definitions()))})
         return self.same(meant, rhs)
@@ -269,7 +273,7 @@ class Meanings:
         assert isinstance(equation.lhs, Ref)
         k, j = equation.lhs.indices
         error = adjoint_of(self.network.output)[k]
-        return power(mul(ETA[()], error, Array("vc", None, (j.axis,))[j]), -1)
+        return power(mul(ETA[()], error, frozen_activation(self.network.hidden[-1].v)[j]), -1)
 
     def remarked(self, equation: Equation, branch: Branch) -> bool:
         """Whether the branch has the remark that its status gives it."""
@@ -316,8 +320,8 @@ class Meanings:
         """p v^c = w' dv on the pieces."""
         assert isinstance(equation.lhs, Ref)
         k, j = equation.lhs.indices
-        vc = Array("vc", None, (j.axis,))
-        weight = Array("W", len(self.network.layers), (k.axis, j.axis)).primed
+        vc = frozen_activation(self.network.hidden[-1].v)
+        weight = self.network.read_out.primed
         _, _, before, change = self._on_pieces(equation, pieces)
         left = inline(as_expr(expand(value * vc[j])), {vc: ((j,), before)})
         return self.same(left, weight[k, j] * change)
@@ -326,17 +330,17 @@ class Meanings:
         """p v^c = w' dv wherever v^c is not 0."""
         assert isinstance(equation.lhs, Ref)
         k, j = equation.lhs.indices
-        weight = Array("W", len(self.network.layers), (k.axis, j.axis)).primed
+        weight = self.network.read_out.primed
         dv = increment_of(self.network.hidden[-1].v)
-        return self.same(value * Array("vc", None, (j.axis,))[j], weight[k, j] * dv[j])
+        return self.same(value * frozen_activation(self.network.hidden[-1].v)[j], weight[k, j] * dv[j])
 
     def _integral(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
         """dP/dw' (-eta dE/dy v^c) = p with the rest held constant, and P = 0 where w' = w."""
         assert isinstance(equation.lhs, Ref)
         k, j = equation.lhs.indices
         depth = len(self.network.layers)
-        old = Array("W", depth, (k.axis, j.axis))
-        new, vc = old.primed, Array("vc", None, (j.axis,))
+        old = self.network.read_out
+        new, vc = old.primed, frozen_activation(self.network.hidden[-1].v)
         error = adjoint_of(self.network.output)
         indices = indices_of(new)
         if not self.same(inline(value, {new: (indices, old[indices])}), ZERO):

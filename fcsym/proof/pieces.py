@@ -31,6 +31,7 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     Total,
     mul,
     power,
@@ -52,7 +53,7 @@ class Pieces:
         self.scheme, self.phi = scheme, scheme.network.layers[0].activation
         self.ones = scheme.ones
         self.definitions = {e.array: e for e in scheme.frozen}
-        self.now = next(m for m in scheme.meanings if m.array.symbol == "s")  # s, from s^c on
+        self.now = next(m for m in scheme.meanings if m.array.role is Role.PRE_ACTIVATION)  # s, from s^c on
         self.start = scheme.frozen[0].array
         self._answers: dict[Any, bool] = {}
         self._units = [unit for unit in (_Unit(self, r) for r in range(2 * len(self.phi.kinks) + 1)) if unit.allowed]
@@ -394,7 +395,7 @@ class _Unit:
         claims = []
         for gate in self.pieces.scheme.gates:
             assert isinstance(gate.rhs, Expr)
-            true = _phi(self.phi, s, derivative=gate.array.symbol == "g")
+            true = _phi(self.phi, s, derivative=gate.array.role is Role.GATE)
             claims.append(self.value(gate.rhs) == true)
         return all(self.follows(claim, facts) for claim in claims)
 

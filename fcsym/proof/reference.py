@@ -18,7 +18,19 @@ from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Apply, Array
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA, frozen_activation
+from fcsym.networks.symbols import (
+    ALPHA,
+    ERROR,
+    ETA,
+    adjoint_of,
+    frozen_activation,
+    gate_of,
+    increment_of,
+    kappa,
+    norm,
+    rho,
+)
+from fcsym.networks.symbols import weight as weight_matrix
 from fcsym.proof.numbers import Dual
 
 __all__ = ["Gates", "plus", "reference"]
@@ -57,7 +69,7 @@ def reference(
         return gates.value(source, value)
 
     def outside(array: Array, position: tuple[int, ...]) -> Any:
-        if array.symbol == "yg":
+        if array == network.target:
             return known[output, position] - error(position[0])
         return leaf(array, position)
 
@@ -65,7 +77,7 @@ def reference(
     before = Instance(equations, sizes, outside, field, known)
     before.fill()
     for position in positions(output, sizes):
-        known[Array("yg", None, output.axes), position] = outside(Array("yg", None, output.axes), position)
+        known[network.target, position] = outside(network.target, position)
 
     eta = leaf(ETA, ())
     known[ETA, ()] = eta
@@ -75,15 +87,15 @@ def reference(
         pre = _pre(network, layer)
         for position in positions(pre, sizes):
             if pre != output:
-                known[Array("g", layer, pre.axes), position] = gates.slope((pre, position), known[pre, position])
+                known[gate_of(pre), position] = gates.slope((pre, position), known[pre, position])
                 slope = _directional(
                     equations, sizes, known, through, gates, number, (pre, position), layer + 1, network
                 )
             else:
                 slope = error(position[0])
-            known[Array("delta", layer, pre.axes), position] = slope
+            known[adjoint_of(pre), position] = slope
         moved: dict[Element, Any] = {}
-        for theta in (theta for theta in network.parameters if theta.layer == layer):
+        for theta in (theta for theta in network.parameters if theta.axes[0] == pre.axes[0]):
             for position in positions(theta, sizes):
                 slope = _directional(equations, sizes, known, {}, gates, number, (theta, position), layer, network)
                 moved[theta, position] = known[theta, position] - eta * slope
@@ -117,23 +129,17 @@ def _directional(
     source = network.passed_on(layer - 1)
 
     def apply(node: Apply, at: Element, value: Dual) -> Dual:
-        return Dual(known[_read_by(equations, at)], gates.slope(at, known[at]) * value.slope)
+        return Dual(known[network.units[at[0].axes[0]].v, at[1]], gates.slope(at, known[at]) * value.slope)
 
     def leaf(array: Array, position: tuple[int, ...]) -> Dual:
         element = (array, position)
         return Dual(through.get(element, known[element]), zero)
 
     field = Field(lambda v: Dual(number(v), zero), lambda a, b: a / b, apply, _no_cases, plus)
-    carried = {a: equations[a] for a in (next_, source) if a == next_ or seed[0].symbol == "s"}
+    carried = {a: equations[a] for a in (next_, source) if a == next_ or seed[0] not in network.parameters}
     moved = Instance(carried, sizes, leaf, field, {seed: Dual(known[seed], one)})
-    delta = Array("delta", layer, next_.axes)
+    delta = adjoint_of(next_)
     return plus([known[delta, at] * moved.element(next_, at).slope for at in positions(next_, sizes)])
-
-
-def _read_by(equations: Mapping[Array, Equation], source: Element) -> Element:
-    """The element v_i that is phi(s_i)."""
-    array, position = source
-    return Array("v", array.layer, array.axes), position
 
 
 def _after(
@@ -150,14 +156,14 @@ def _after(
         return known[element] if element in known else known[array, position]
 
     field = Field(number, lambda a, b: a / b, apply, _no_cases, plus)
-    passed = {array: equation for array, equation in equations.items() if array.symbol != "E"}
+    passed = {array: equation for array, equation in equations.items() if array != ERROR}
     after = Instance(passed, network.sizes, leaf, field)
     after.fill()
     for (array, position), value in list(after.known.items()):
         if array not in passed:
             continue
         known[array.primed, position] = value
-        known[Array(f"d{array.symbol}", array.layer, array.axes), position] = value - known[array, position]
+        known[increment_of(array), position] = value - known[array, position]
     if len(network.layers) > 1:
         last = network.hidden[-1].v
         for position in positions(last, network.sizes):
@@ -171,24 +177,24 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
         source = network.passed_on(layer)
         squares = [known[source, at] * known[source, at] for at in positions(source, sizes)]
         one = [number(Fraction(1))] if network.layers[layer].bias else []
-        known[Array("a", layer, ()), ()] = plus(squares + one)
+        known[norm(source), ()] = plus(squares + one)
     if depth < 2:
         return
     output, hidden = network.output, network.hidden[-1].v
-    weight = Array("W", depth, (*output.axes, *hidden.axes))
+    weight = network.read_out
     through = weight.primed if order == "sequential" else weight
-    errors = [known[Array("delta", depth, output.axes), at] for at in positions(output, sizes)]
+    errors = [known[adjoint_of(output), at] for at in positions(output, sizes)]
     for k, j in positions(weight, sizes):
         others = [known[through, (m, j)] * e for m, e in enumerate(errors) if m != k]
-        known[Array("rho", None, weight.axes), (k, j)] = plus([number(Fraction(0)), *others])
+        known[rho(weight), (k, j)] = plus([number(Fraction(0)), *others])
     if depth < 3:
         return
     below = network.passed_on(depth - 2)
-    changes = {at: known[Array(f"d{below.symbol}", below.layer, below.axes), at] for at in positions(below, sizes)}
-    lower = Array("W", depth - 1, (*hidden.axes, *below.axes))
+    changes = {at: known[increment_of(below), at] for at in positions(below, sizes)}
+    lower = weight_matrix(depth - 1)
     for (j,) in positions(hidden, sizes):
         arrives = [known[lower, (j, *at)] * change for at, change in changes.items()]
-        known[Array("kappa", None, hidden.axes), (j,)] = plus(arrives)
+        known[kappa(hidden), (j,)] = plus(arrives)
     products = [known[below, at] * known[below.primed, at] for at in changes]
     one = [number(Fraction(1))] if network.layers[depth - 2].bias else []
-    known[Array("alpha", None, ()), ()] = plus(products + one)
+    known[ALPHA, ()] = plus(products + one)

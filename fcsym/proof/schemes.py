@@ -31,6 +31,7 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     arrays_in,
     children,
     mul,
@@ -38,8 +39,19 @@ from fcsym.language.expression import (
 )
 from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
-from fcsym.language.rows import remark, spoken
-from fcsym.networks.symbols import PROBE, SHAPE, SIZE, STORED, frozen_activation, frozen_copy, norm, pre_activation
+from fcsym.language.names_of_cases import remark, spoken
+from fcsym.networks.symbols import (
+    ETA,
+    PROBE,
+    SHAPE,
+    SIZE,
+    STORED,
+    frozen_activation,
+    frozen_copy,
+    frozen_pre_activation,
+    norm,
+    pre_activation,
+)
 from fcsym.proof import proved
 from fcsym.proof.numbers import PRIME, Residue, digest
 from fcsym.proof.pieces import Pieces
@@ -129,8 +141,8 @@ def _rule_of(part: PartRecord, equation: Equation) -> Rule:
 
 
 def _is_frozen(array: Array) -> bool:
-    """Whether an array is by its name what another one was at `init`: v^c, s^c; and the key of the input there."""
-    return array.symbol in ("vc", "vzc", "sc", "key")
+    """Whether an array is what a value was at `init`, v^c, s^c and the key of the input; weights are held by `init`."""
+    return array.role is Role.FROZEN and (array.of is None or array.of.role is not Role.PARAMETER)
 
 
 def _incomplete(scheme: SchemeRecord, wrong: Mapping[str, Mapping[str, str]], only: str | None) -> dict[str, Proof]:
@@ -328,8 +340,8 @@ def _solvable(branch: Branch, after: bool) -> bool:
     statements = [_relation(condition, names) for condition in branch.when]
     r, w = z3.Reals("r w")
     arrays = {e.array: s for e, s in names.items() if isinstance(e, Ref)}
-    frozen = next((s for array, s in arrays.items() if array.symbol in ("vc", "vzc")), None)
-    reached = next((s for array, s in arrays.items() if array.symbol in ("v", "vz") and array.after == after), None)
+    frozen = next((s for array, s in arrays.items() if array.role is Role.FROZEN), None)
+    reached = next((s for array, s in arrays.items() if array.role is Role.ACTIVATION and array.after == after), None)
     if frozen is None or reached is None:
         return False
     solver = z3.Solver()
@@ -403,14 +415,14 @@ class _Index:
                 zero[x] = indices_of(x), ZERO
         rows: dict[Array, Definition] = {}
         for other in part.equations:  # what has cases of its own is on the row with the same condition
-            if other.defines and isinstance(other.rhs, Cases) and other.array.symbol in ("xs", "su"):
+            if other.defines and isinstance(other.rhs, Cases) and other.array in self.definitions:
                 value = next((row.value for row in other.rhs if row.when == branch.when), None)
                 rows |= {} if value is None else {other.array: (_indices(other), value)}
         return self._compare(part, equation, inline(branch.value, rows), zero)
 
     def _compare(self, part: PartRecord, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
         own = equation.rule is Rule.DEFINITION and equation.defines and not self._known(equation.array)
-        if own and not (part.name == "init" and equation.array.symbol == "vc"):
+        if own and not (part.name == "init" and equation.array.role is Role.FROZEN):
             return None  # the scheme's own abbreviation
         try:
             return all(
@@ -473,7 +485,7 @@ class _Index:
             if layer == self.depth - 1:
                 shift[frozen_activation(v)] = indices_of(v), v[indices_of(v)]
         s = pre_activation(1) if self.depth > 1 else network.passed_on(1)
-        shift[Array("sc", 1, s.axes)] = indices_of(s), s[indices_of(s)]
+        shift[frozen_pre_activation(s)] = indices_of(s), s[indices_of(s)]
         resting = [after.unprimed for after in self.scheme.moving]
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
         return shift | {a: (indices_of(a), ZERO) for a in resting}
@@ -682,8 +694,8 @@ class _Run:
             self.tables[key] = Residue(self.source.randrange(1, PRIME))
         return self.tables[key]
 
-    def _activate(self, layer: int, s: Any, derivative: int) -> Any:
-        phi = self.network.layers[layer - 1].activation
+    def _activate(self, source: Element, s: Any, derivative: int) -> Any:
+        phi = self.network.units[source[0].axes[0]].activation
         if phi.is_smooth:
             return self._phi(phi.name, derivative, s)
         if not self.runs.smooth:
@@ -708,7 +720,7 @@ class _Run:
     @property
     def _field(self) -> Field:
         def apply(node: Any, source: Element, value: Any) -> Any:
-            return self._activate(source[0].layer or 0, value, node.derivative)
+            return self._activate(source, value, node.derivative)
 
         extreme = {
             kind: lambda every, take=take: take(every, key=self._order) for kind, take in (("min", min), ("max", max))
@@ -746,12 +758,12 @@ class _Run:
         def leaf(array: Array, position: tuple[int, ...]) -> Any:
             if array == x:
                 return self._number(self.inputs[n][position[0]])
-            return self._number(self.eta) if array.symbol == "eta" else self.weights[array, position]
+            return self._number(self.eta) if array == ETA else self.weights[array, position]
 
         gates = Gates(
-            lambda source, s: self._activate(source[0].layer or 0, s, 0),
-            lambda source, s: self._activate(source[0].layer or 0, s, 1),
-            lambda source, s: self._activate(source[0].layer or 0, s, 0),
+            lambda source, s: self._activate(source, s, 0),
+            lambda source, s: self._activate(source, s, 1),
+            lambda source, s: self._activate(source, s, 0),
         )
         truth = reference(
             self.network, self.scheme.order, leaf, lambda k: self._number(self.errors[n][k]), gates, self._number
@@ -770,7 +782,7 @@ class _Run:
         state: dict[Element, Any] = {}
         for array in self.scheme.state:
             for p in positions(array, self.sizes):
-                if array.symbol == "X" and len(p) == 2:
+                if array.axes == (STORED, *self.network.input.axes):
                     state[array, p] = self._number(self.stored[p[0]][p[1]])
                 else:
                     state[array, p] = made.get((array, p), truth.get((array, p), zero))

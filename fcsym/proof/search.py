@@ -19,6 +19,7 @@ from fcsym.language.expression import Array, Expr, Ref
 from fcsym.language.findings import Counterexample
 from fcsym.language.instance import Element, Instance, exact_field, positions
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA
 from fcsym.proof.numbers import Dual
 from fcsym.proof.reference import Gates, plus, reference
 
@@ -32,8 +33,7 @@ def _small(source: random.Random) -> Fraction:
 
 
 def _activation(network: Network, source: Element) -> Activation:
-    assert source[0].layer is not None
-    return network.layers[source[0].layer - 1].activation
+    return network.units[source[0].axes[0]].activation
 
 
 def in_network(
@@ -65,7 +65,7 @@ def in_network(
         ) -> Fraction:
             if (array, position) not in leaves:
                 value = _small(source)
-                leaves[array, position] = abs(value) or Fraction(1) if array.symbol == "eta" else value
+                leaves[array, position] = abs(value) or Fraction(1) if array == ETA else value
             return leaves[array, position]
 
         errors = [_small(source) for _ in range(small.widths[-1])]

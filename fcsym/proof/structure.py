@@ -5,13 +5,28 @@ Without this, a derivation that leaves out what it cannot prove would look prove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fcsym.language.algebra import free_in
 from fcsym.language.equation import Cases, Equation, Rule, Status
 from fcsym.language.expression import ZERO, Array, Ref
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA, adjoint_of, gate_of, increment_of, pre_activation
+from fcsym.networks.symbols import (
+    ALPHA,
+    ERROR,
+    ETA,
+    adjoint_of,
+    effective,
+    frozen_activation,
+    gate_of,
+    increment_of,
+    integral_of,
+    kappa,
+    norm,
+    p_of,
+    pre_activation,
+    rho,
+)
 
 __all__ = ["expected", "flaws", "flaws_of_scheme"]
 
@@ -26,7 +41,7 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     for layer in range(1, depth):
         for array in (pre_activation(layer), network.passed_on(layer)):
             yield array.name, array, Rule.DEFINITION
-    for array in (y, Array("E", None, ())):
+    for array in (y, ERROR):
         yield array.name, array, Rule.DEFINITION
     for layer in range(depth, 0, -1):
         s = pre_activation(layer) if layer < depth else y
@@ -34,12 +49,12 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
             yield gate_of(s).name, gate_of(s), Rule.DEFINITION
         yield adjoint_of(s).name, adjoint_of(s), Rule.ADJOINT
         for theta in network.parameters:
-            if theta.layer == layer:
+            if theta.axes[0] == s.axes[0]:
                 yield theta.primed.name, theta.primed, Rule.UPDATE
     for layer in range(1, depth + 1):
         s = pre_activation(layer) if layer < depth else y
-        norm = Array("a", layer - 1, ())
-        yield norm.name, norm, Rule.DEFINITION
+        squared = norm(network.passed_on(layer - 1))
+        yield squared.name, squared, Rule.DEFINITION
         yield increment_of(s).name, increment_of(s), Rule.INCREMENT
         yield s.primed.name, s.primed, Rule.AFTER
         if layer < depth:
@@ -49,22 +64,19 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
             yield v.primed.name, v.primed, Rule.AFTER
     if depth == 1:
         return
-    units = network.hidden[-1].v.axes
-    matrix = (*y.axes, *units)
-    for symbol, axes, rule in (
-        ("vc", units, Rule.DEFINITION),
-        ("p", matrix, Rule.CHOICE),
-        ("r", matrix, Rule.DEFINITION),
+    matrix = network.read_out
+    for array, rule in (
+        (frozen_activation(network.hidden[-1].v), Rule.DEFINITION),
+        (p_of(matrix), Rule.CHOICE),
+        (effective(matrix), Rule.DEFINITION),
     ):
-        yield symbol, Array(symbol, None, axes), rule
+        yield array.name, array, rule
     yield COMPENSATION, y.primed, Rule.IDENTITY
     if not network.layers[-2].activation.is_smooth:
-        if network.widths[-1] > 1:
-            yield "rho", Array("rho", None, matrix), Rule.SPLIT
-        if depth > 2:
-            yield "kappa", Array("kappa", None, units), Rule.SPLIT
-            yield "alpha", Array("alpha", None, ()), Rule.SPLIT
-        yield "P", Array("P", None, matrix), Rule.INTEGRAL
+        parts = [rho(matrix)] if network.widths[-1] > 1 else []
+        parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 else []
+        yield from ((array.name, array, Rule.SPLIT) for array in parts)
+        yield integral_of(matrix).name, integral_of(matrix), Rule.INTEGRAL
 
 
 def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, str]]:
@@ -72,12 +84,9 @@ def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, st
     wanted = {name: (array, rule) for name, array, rule in expected(network)}
     names = {equation.name for equation in equations}
     found = [(name, "is missing") for name in wanted if name not in names]
-    outside = {
-        *network.parameters,
-        network.input,
-        Array("yg", None, network.output.axes),
-    }
+    outside = {*network.parameters, network.input, network.target}
     known = {array for name, (array, _) in wanted.items() if name != COMPENSATION} | outside | {ETA}
+    own = {array: array for array in known}
     seen: set[str] = set()
     for equation in equations:
         name = equation.name
@@ -101,9 +110,9 @@ def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, st
         unknown = next((n for n in equation.uses if n not in wanted), None)
         if unknown is not None:
             found.append((name, f"uses {unknown}, which is no equation of this derivation"))
-        if name in ("p", "P") and not isinstance(equation.rhs, Cases):
+        if rule in (Rule.CHOICE, Rule.INTEGRAL) and not isinstance(equation.rhs, Cases):
             found.append((name, "has no cases"))
-        found += [(name, said) for said in (*_loose(equation), *_rows(equation))]
+        found += [(name, said) for said in (*_posing(equation, own), *_loose(equation), *_rows(equation))]
         seen.add(name)
     return found
 
@@ -118,6 +127,8 @@ def flaws_of_scheme(
     """
     found: list[tuple[str, str]] = []
     known, seen = {*given, *constants}, set[str]()
+    own = {array.unprimed: array.unprimed for _, array, _ in expected(network)}
+    own |= {array: array for array in (*network.parameters, network.input, network.target, ETA)}
     names = {equation.name for equation in equations}
     for equation in equations:
         name = equation.name
@@ -131,7 +142,10 @@ def flaws_of_scheme(
         early = next((used for used in equation.uses if used not in seen), None)
         if early is not None:
             found.append((name, f"uses {early} before it stands"))
-        found += [(name, said) for said in (*_loose(equation), *_rows(equation, chosen_is_zero=False))]
+        found += [
+            (name, said)
+            for said in (*_posing(equation, own), *_loose(equation), *_rows(equation, chosen_is_zero=False))
+        ]
         seen.add(name)
         if equation.defines:
             known.add(equation.array)
@@ -142,6 +156,15 @@ def flaws_of_scheme(
                 found.append((equation.name, "is needed by no result"))
             needed |= set(equation.operands)
     return found
+
+
+def _posing(equation: Equation, own: Mapping[Array, Array]) -> Iterator[str]:
+    """Arrays with a role, or an owner, that is not theirs."""
+    for array in (*([equation.array] if equation.defines else []), *equation.operands):
+        meant = own.get(array.unprimed, own.get(array))
+        if meant is not None and (array.role, array.of) != (meant.role, meant.of):
+            yield f"has {array.name} as {array.role.value}, which is {meant.role.value}"
+            return
 
 
 def _loose(equation: Equation) -> Iterator[str]:

@@ -23,7 +23,7 @@ from fcsym.errors import ArgumentError, GateEvent
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, greatest, least, mul, total
-from fcsym.language.rows import named_row
+from fcsym.language.names_of_cases import named_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,

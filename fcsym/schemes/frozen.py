@@ -8,7 +8,7 @@ from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
-from fcsym.language.rows import named_row
+from fcsym.language.names_of_cases import named_row
 from fcsym.networks.symbols import bias, frozen_activation, increment_of
 from fcsym.schemes.record import SingleInput
 

@@ -20,12 +20,11 @@ from fcsym.language.activation import Activation, said_of_gates
 from fcsym.language.algebra import inline
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, ZERO, Array, Axis, Expr, Index, Number, greatest, least, mul, power, total
-from fcsym.language.rows import named_row
+from fcsym.language.names_of_cases import named_row
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA, SHAPE, SIZE, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
+from fcsym.networks.symbols import ETA, KEY, SHAPE, SIZE, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
 
 __all__ = [
-    "KEY",
     "PARTS",
     "Matrix",
     "PartRecord",
@@ -43,7 +42,6 @@ __all__ = [
     "without_first_matrix",
 ]
 
-KEY = Array("key", None, ())
 _INVERSE = Array("ic", 0, ())
 _MULTIPLIER = Array("h", None, (units(0),))
 

@@ -13,7 +13,7 @@ from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule, Status
 from fcsym.language.expression import ZERO, Apply, Array, Expr, Index, total
-from fcsym.language.rows import named_row
+from fcsym.language.names_of_cases import named_row
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ETA,
@@ -24,6 +24,7 @@ from fcsym.networks.symbols import (
     norm,
     p_of,
     pre_activation,
+    seen_by,
     units,
 )
 from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, target_of
@@ -255,8 +256,8 @@ def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[
     k, j = Index(y.axes[0], "k"), Index(hidden.axes[0], "j")
     w = network.read_out.primed
     frozen, value, p, more = (
-        Array("vzc", None, hidden.axes),
-        Array("vz", None, hidden.axes),
+        seen_by("z", frozen_activation(hidden)),
+        seen_by("z", hidden),
         p_of(w),
         Array("pz", None, w.axes),
     )
