@@ -15,6 +15,7 @@ import fcsym
 from fcsym.derivation import derive
 from fcsym.language.equation import Cases, Condition, Rule, Verdict
 from fcsym.language.expression import ONE, Array, Index, Ref, power, total
+from fcsym.networks import symbols
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import units
 from fcsym.proof import _Examiner
@@ -25,8 +26,8 @@ from fcsym.proof.schemes import _flaws, prove_scheme
 from fcsym.proof.tables import Table
 from fcsym.training import collapse, next_input
 
-ETA, NORM = Array("eta", None, ())[()], Array("a", 0, ())[()]
-X = Array("x", None, (units(0),))
+ETA, X = symbols.ETA[()], symbols.input_array()
+NORM = symbols.norm(X)[()]
 M, J = Index(units(0), "i1"), Index(units(1), "j1")
 
 
@@ -94,7 +95,7 @@ def test_multiplying_out():
     assert equal_where_defined(nested, (a + b) / (a + b + 1), none)
     assert not equal_where_defined(nested, (a + b) / (a + b + 2), none)
     assert equal_where_defined((a * a - b * b) / (a - b), a + b, none)
-    s = Array("s", 1, (units(1),))
+    s = symbols.pre_activation(1)
     summed = total(J, (s[J] + a) / (s[J] + a))
     with pytest.raises(fcsym.FcsymError, match="summed over"):
         equal_where_defined(summed, total(J, a / a), none)
@@ -107,7 +108,7 @@ def test_multiplying_out():
 
 def hidden_zero(scale=ONE):
     """A sum over units that is 0 and that index notation does not see to be: its denominators are summed over."""
-    s = Array("W", 1, (units(1), units(0)))
+    s = symbols.weight(1)
     other = Index(units(0), "n1")
     below = total(other, s[J, other] * X[other]) + ETA
     return total(J, scale * below / below) - total(J, scale * ETA / ETA)

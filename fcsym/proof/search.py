@@ -18,8 +18,10 @@ from fcsym.language.equation import Branch, Equation, Order, Rule
 from fcsym.language.expression import Array, Expr, Ref
 from fcsym.language.findings import Counterexample
 from fcsym.language.instance import Element, Instance, exact_field, positions
-from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA
+from fcsym.networks.network import Hidden, Network
+from fcsym.networks.symbols import ALPHA, ETA, adjoint_of, frozen_activation, gate_of, increment_of, norm
+from fcsym.networks.symbols import kappa as kappa_of
+from fcsym.networks.symbols import rho as rho_of
 from fcsym.proof.numbers import Dual
 from fcsym.proof.reference import Gates, plus, reference
 
@@ -95,20 +97,31 @@ def _name(array: Array, position: tuple[int, ...]) -> str:
     return array.name + (f"[{', '.join(str(p + 1) for p in position)}]" if position else "")
 
 
+def _words(network: Network, unit: Hidden) -> dict[Array, str]:
+    """What a row about one unit may mention, and what it is called in a counterexample."""
+    s, v = unit.s, unit.v
+    words = {s: "s", s.primed: "s'", increment_of(s): "ds", v: "v", increment_of(v): "dv", frozen_activation(v): "vc"}
+    words |= {network.read_out: "W", network.read_out.primed: "W'", adjoint_of(network.output): "delta", ETA: "eta"}
+    words |= {gate_of(s): "g", kappa_of(s): "kappa", rho_of(network.read_out): "rho", ALPHA: "alpha"}
+    return words | {norm(network.passed_on(n)): "a" for n in range(len(network.layers))}
+
+
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """One unit at a point: its numbers by name, as the equation's array elements see them."""
 
     phi: Activation
     numbers: Mapping[str, Fraction]
+    words: Mapping[Array, str]
 
     def look_up(self, array: Array, _: tuple[int, ...]) -> Fraction:
-        return self.numbers[array.symbol + ("'" if array.after else "")]
+        return self.numbers[self.words[array]]
 
 
 def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers that satisfy a row's conditions and lie on other pieces than its name says; pieces count from 1."""
-    phi = network.units[equation.array.axes[-1]].activation
+    hidden = network.units[equation.array.axes[-1]]
+    phi, known = hidden.activation, _words(network, hidden)
     names = [piece.name for piece in phi.pieces]
     words = branch.name.split(" at ")[0].split(",")[0].split(" -> ")
     if not all(word in names for word in words):
@@ -118,7 +131,7 @@ def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexa
         s, ds = _small(source), _small(source)
         value = phi.value_at(s)
         numbers = {"s": s, "ds": ds, "s'": s + ds, "v": value, "vc": value, "dv": phi.value_at(s + ds) - value}
-        read = _reader(_Unit(phi, numbers), {index: 0 for index in _indices(equation)})
+        read = _reader(_Unit(phi, numbers, known), {index: 0 for index in _indices(equation)})
         if not all(condition.holds(read(condition.subject)) for condition in branch.when):
             continue
         for what, word, at in zip(("before", "after"), words, (s, s + ds), strict=False):
@@ -130,7 +143,8 @@ def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexa
 
 def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers for one unit that satisfy a row's conditions and at which its value is wrong."""
-    phi = network.units[equation.array.axes[-1]].activation
+    hidden = network.units[equation.array.axes[-1]]
+    phi, known = hidden.activation, _words(network, hidden)
     for seed in range(_TRIES * 5):
         source = random.Random(seed)
         s, ds = _small(source), _small(source)
@@ -139,7 +153,7 @@ def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexam
             "s": s, "ds": ds, "s'": s + ds, "v": before, "vc": before,
             "dv": after - before, "W": _small(source), "W'": _small(source),
         }  # fmt: skip
-        unit = _Unit(phi, numbers)
+        unit = _Unit(phi, numbers, known)
         binding = {index: 0 for index in _indices(equation)}
         value = _reader(unit, binding)
         if not all(condition.holds(value(condition.subject)) for condition in branch.when):
@@ -178,10 +192,10 @@ def on_integral(
     network: Network, order: Order, equation: Equation, branch: Branch, pieces: tuple[int, int]
 ) -> Counterexample | None:
     """Numbers for one unit at which P's slope in the weight is not -p/(eta dE/dy v^c), or P is not 0 at w' = w."""
-    phi = network.layers[-2].activation
+    phi, words = network.hidden[-1].activation, _words(network, network.hidden[-1])
     before, after = (phi.pieces[n] for n in pieces)
     assert branch.value is not None
-    mentioned = {array.symbol for array in equation.operands}
+    mentioned = {words[array] for array in equation.operands if array in words}
     for seed in range(_TRIES * 5):
         source = random.Random(seed)
         s, w, eta, error, kappa, alpha, rho = (_small(source) for _ in range(7))
@@ -201,7 +215,7 @@ def on_integral(
         }  # fmt: skip
 
         def look_up(array: Array, _: tuple[int, ...], numbers: Mapping[str, Fraction] = numbers) -> Dual:
-            key = array.symbol + ("'" if array.after else "")
+            key = words[array]
             return Dual(numbers[key], Fraction(key == "W'"))
 
         def number(value: Fraction) -> Dual:
