@@ -27,7 +27,7 @@ from fcsym.networks.names import scalar_name
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
 
-__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol_name"]
+__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol", "symbol_name"]
 
 MAX_OPERATIONS = 20_000_000
 """How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
@@ -44,8 +44,8 @@ def expr(
     column, and `output` the row. `case`: the unit's case, such as "active -> active"; without it, the result is a
     `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what they stand for.
 
-    Symbols are plain SymPy symbols without assumptions: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the paper's
-    names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
+    Symbols are real SymPy symbols, `sympy.Symbol("eta", real=True)`: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the
+    paper's names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
     Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
     than `max_operations` operations.
 
@@ -214,7 +214,7 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
 
     def leaf(array: Array, position: tuple[int, ...]) -> sympy.Symbol:
         name = symbol_name(d, array, position)
-        return names.setdefault(name, sympy.Symbol(name))
+        return names.setdefault(name, symbol(name))
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
         phi = node.activation
@@ -309,6 +309,11 @@ def _relation(condition: Condition, subject: Any) -> Any:
 def symbol_name(d: Readable, array: Array, position: tuple[int, ...]) -> str:
     """The ASCII name of one element: the reader's, the paper's w_1 .. w_6, or W1_1_2."""
     return scalar_name(d.network, array, position)
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The symbol of that name in closed forms: a real number."""
+    return sympy.Symbol(name, real=True)
 
 
 # --------------------------------------------------------------------------------------------- size estimate
