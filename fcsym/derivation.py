@@ -14,11 +14,12 @@ from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
-    import sympy
+    from sympy import Expr as SymPyExpr
 
     from fcsym.drawing.picture import Picture
     from fcsym.kernel import Kernel
     from fcsym.language.findings import Proof
+    from fcsym.language.sympy_bridge import Symbolic
 
 __all__ = ["Derivation", "derive"]
 
@@ -72,7 +73,7 @@ class Derivation(Record, Document):
     def expr(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
-    ) -> sympy.Expr:  # fmt: skip
+    ) -> SymPyExpr:  # fmt: skip
         """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
         from fcsym.closed.closed_form import expr
 
@@ -86,6 +87,18 @@ class Derivation(Record, Document):
         from fcsym.closed.closed_form import cases
 
         return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
+
+    def sympy(self, name: str, evaluate: bool = False) -> Symbolic:
+        """An equation as two SymPy expressions, `lhs` and `rhs`, in indices; `fcsym.from_sympy` reads it back.
+
+        With `evaluate`, sums and products are sorted and folded as SymPy does it, and no longer stand as derived.
+
+        >>> derive(Network.parse("2-2-1")).sympy("s1")
+        s1[i] = Sum(W1[i, j]*x[j], (j, 0, n_0 - 1))
+        """
+        from fcsym.language.sympy_bridge import to_sympy
+
+        return to_sympy(self[name], evaluate)
 
     def compile(self, target: str = "numpy") -> Kernel:
         """The step as a function of arrays: `kernel.step(weights, x, target, eta)`, for shapes see `fcsym.kernel`.

@@ -15,8 +15,8 @@ from typing import Any
 
 import sympy
 
-from fcsym.closed.closed_form import symbol
 from fcsym.deriving.readable import Readable
+from fcsym.language.sympy_bridge import symbol
 
 __all__ = ["Flip", "flips"]
 

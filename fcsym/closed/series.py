@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from fcsym.closed.closed_form import symbol, symbol_name
+from fcsym.closed.closed_form import symbol_name
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import as_expr, coefficients, expand
 from fcsym.language.equation import Cases
 from fcsym.language.expression import Array, Expr, Ref
+from fcsym.language.sympy_bridge import symbol
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable

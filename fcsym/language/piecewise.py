@@ -97,7 +97,7 @@ def never_zero(node: Any) -> bool:
 
 
 def _guarded(node: Any) -> Any:
-    """The value of a row, with every divisor that may be 0 marked; what a Piecewise within it does is its own matter."""
+    """The value of a row, with every divisor that may be 0 marked; a Piecewise within it does so itself."""
     if not node.args or isinstance(node, sympy.Piecewise):
         return node
     parts = [_guarded(part) for part in node.args]
