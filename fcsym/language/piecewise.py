@@ -24,6 +24,9 @@ class Row(ExprCondPair):  # type: ignore[misc]
     def __new__(cls, value: Any, condition: Any) -> Any:
         return sympy.Tuple.__new__(cls, sympy.sympify(value, strict=True), condition)
 
+    def _sympyrepr(self, printer: Any) -> str:
+        return f"ExprCondPair({printer._print(self.expr)}, {printer._print(self.cond)})"
+
 
 class Piecewise(sympy.Piecewise):  # type: ignore[misc]
     """The value of the first row whose condition holds; `nan` where none does."""
@@ -118,7 +121,7 @@ def with_parts(condition: Any, change: Callable[[Any], Any]) -> Any:
         open_cases = left.has(sympy.Piecewise) or right.has(sympy.Piecewise) or sympy.nan in (left, right)
         return condition.func(left, right, evaluate=not open_cases)
     if not condition.args:
-        return condition
+        return change(condition)  # true, or a name that stands for a condition
     return condition.func(*(with_parts(part, change) for part in condition.args))
 
 
