@@ -15,6 +15,7 @@ import sympy
 
 from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
+from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
@@ -26,7 +27,7 @@ from fcsym.networks.names import scalar_name
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
 
-__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol_name"]
+__all__ = ["MAX_OPERATIONS", "cases", "expr", "instance", "nested", "operations", "paper_symbols", "symbol_name"]
 
 MAX_OPERATIONS = 20_000_000
 """How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
@@ -60,14 +61,14 @@ def expr(
     if chosen is not None and chosen.value is None:
         return sympy.nan
     if not isinstance(equation.rhs, Cases):
-        value = _instance(d, kept, _specialisation(d, equation, position, chosen)).right_side(equation, position)
+        value = instance(d, kept, _specialisation(d, equation, position, chosen)).right_side(equation, position)
     elif chosen is not None:
         value = _branch_value(d, equation, position, kept, chosen)
     else:
         assert isinstance(equation.lhs, Ref)
         binding = dict(zip(equation.lhs.indices, position, strict=True))
-        plain = _instance(d, kept, None)
-        value = _tree(
+        plain = instance(d, kept, None)
+        value = nested(
             decide(equation.rhs.branches),
             lambda branch: _branch_value(d, equation, position, kept, branch),
             lambda node: plain.value(node, binding),
@@ -81,7 +82,7 @@ def _branch_value(
     """The value of one case, where the unit is known to be on that case's pieces: v is s there, and not a Piecewise."""
     if branch.value is None:
         return sympy.nan
-    return _instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
+    return instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
 
 
 def cases(
@@ -104,7 +105,7 @@ def cases(
         finding = d.proof.verdict(equation.name)
         return [Case(label, (), value, finding.verdict, finding.note)]
     result = []
-    plain = _instance(d, kept, None)
+    plain = instance(d, kept, None)
     assert isinstance(equation.lhs, Ref)
     binding = dict(zip(equation.lhs.indices, position, strict=True))
     for branch in equation.rhs:
@@ -207,13 +208,19 @@ def _specialisation(
     return None
 
 
-def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None) -> Instance:
+def instance(
+    d: Readable, kept: frozenset[Array] = frozenset(), unit: _Specialisation | None = None, *,
+    name: Callable[[Readable, Array, tuple[int, ...]], str] | None = None,
+    phi_at: Callable[[Activation, Any], Any] = phi_at,
+) -> Instance:  # fmt: skip
+    """Every element in SymPy, each built once. `name`: what symbols are called; `phi_at`: an activation there."""
+    called = symbol_name if name is None else name
     equations = {e.array: e for e in d.equations if e.defines and e.array not in kept}
     names: dict[str, sympy.Symbol] = {}
 
     def leaf(array: Array, position: tuple[int, ...]) -> sympy.Symbol:
-        name = symbol_name(d, array, position)
-        return names.setdefault(name, symbol(name))
+        own = called(d, array, position)
+        return names.setdefault(own, symbol(own))
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
         phi = node.activation
@@ -237,7 +244,7 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
         def of(branch: Branch) -> Any:
             return sympy.nan if branch.value is None else value(branch.value)
 
-        return _tree(decide(options.branches), of, value)
+        return nested(decide(options.branches), of, value)
 
     field = Field(
         number=number_of, divide=lambda a, b: a / b, apply=apply, choose=choose,
@@ -247,12 +254,12 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
     return Instance(equations, d.network.sizes, leaf, field)
 
 
-def _tree(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
+def nested(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
     """Nested decisions => nested Piecewise."""
     if isinstance(tree, Branch):
         return leaf(tree)
     test = relation(tree.condition, value(tree.condition.subject))
-    return Piecewise((_tree(tree.then, leaf, value), test), (_tree(tree.otherwise, leaf, value), sympy.true))
+    return Piecewise((nested(tree.then, leaf, value), test), (nested(tree.otherwise, leaf, value), sympy.true))
 
 
 def symbol_name(d: Readable, array: Array, position: tuple[int, ...]) -> str:
