@@ -45,6 +45,12 @@ def _targets() -> tuple[str, ...]:
     return tuple(TARGETS)
 
 
+def _step_targets() -> tuple[str, ...]:
+    from fcsym.derivation import TARGETS
+
+    return tuple(TARGETS)
+
+
 def _activations() -> tuple[str, ...]:
     from fcsym.language.activation import BUILT_IN
 
@@ -61,8 +67,8 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
 
 
 _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
-    "schemes": _schemes, "targets": _targets, "activations": _activations, "orders": _literals("Order"),
-    "notations": _literals("Notation"), "details": _literals("Detail"),
+    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
+    "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
 }  # fmt: skip
 """What there is to choose from, as help says it."""
 
@@ -261,6 +267,7 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(check)
     _check_options(check)
     check.add_argument("--scheme", help="train by {schemes}")
+    check.add_argument("--target", default="numpy", help="{step targets}, without --scheme")
     check.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     check.set_defaults(run=_check)
 
@@ -653,7 +660,7 @@ def _check(options: argparse.Namespace) -> int:
     d = _derivation(options)
     _prove(d)
     with _progress() as step:
-        report = check(d, _trials(options, d), options.seed, progress=step)
+        report = check(d, _trials(options, d), options.seed, target=options.target, progress=step)
     passed = report.passed and d.proof.holds
     if options.json:
         _put(json.dumps(_summary(d, [report])))
@@ -670,7 +677,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
     from fcsym.training import scheme
 
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
-    report, passed = _trained(s, options, options.steps)
+    report, passed = _trained(s, options, options.steps, options.target)
     if options.json:
         _put(json.dumps(_scheme_summary(s, report, passed)))
         return DONE if passed else FAILED
@@ -679,7 +686,9 @@ def _check_scheme(options: argparse.Namespace) -> int:
     return DONE if passed else FAILED
 
 
-def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[Report, bool]:
+def _trained(
+    s: Scheme, options: argparse.Namespace, steps: int = 100, target: str = "numpy"
+) -> tuple[Report, bool]:  # fmt: skip
     """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
     from fcsym.checking.checker import check
 
@@ -687,7 +696,7 @@ def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[
     with _progress() as step:
         step(f"proving {s.name}")
         proof = s.proof
-        report = check(s, trials, options.seed, steps=steps, progress=step)
+        report = check(s, trials, options.seed, steps=steps, target=target, progress=step)
     return report, report.passed and proof.holds
 
 

@@ -41,9 +41,18 @@ def lambdified(
     """Derivation => (source, step): `step` takes the arrays `given` and returns the quantities in their order.
 
     Where one of them may be undefined, the mask of the units without a value comes last. Leading axes broadcast.
-    Raises SizeError where the step has more than MAX_OPERATIONS operations.
+    Raises SizeError where the step has more than MAX_OPERATIONS operations, or more layers than SymPy can nest.
     """
     _refuse_too_large(d, quantities)
+    try:
+        return _written(d, given, quantities)
+    except RecursionError:
+        raise SizeError(f"The closed forms of a step of {d.network} are nested too deep: compile for numpy.") from None
+
+
+def _written(
+    d: Readable, given: Sequence[Array], quantities: Mapping[str, Equation]
+) -> tuple[str, Callable[..., tuple[Any, ...]]]:
     forms = instance(d, name=_name, phi_at=_accurate)
     places = {array: list(positions(array, d.network.sizes)) for array in given}
     arguments = [symbol(_name(d, array, place)) for array, every in places.items() for place in every]
@@ -58,7 +67,8 @@ def lambdified(
         shapes.append((len(units),))
         marks = True
     own = {"erf": np.vectorize(math.erf, otypes=[float]), "erfc": np.vectorize(math.erfc, otypes=[float])}
-    function = sympy.lambdify(arguments, [sympy.sympify(v, strict=True) for v in values], [own, "numpy"], cse=cse)
+    shared = cse([sympy.sympify(v, strict=True) for v in values])  # SymPy walks what it is given as if written out
+    function = sympy.lambdify(arguments, shared[1], [own, "numpy"], cse=lambda _: shared)
 
     def step(*arrays: Any) -> tuple[Any, ...]:
         pairs = zip(arrays, places.values(), strict=True)
@@ -113,11 +123,9 @@ def _accurate(phi: Activation, s: Any) -> Any:
 
 def _refuse_too_large(d: Readable, quantities: Mapping[str, Equation]) -> None:
     known = frozenset(e.array for e in d.equations if e.defines)
-    size = 0
-    for name, equation in quantities.items():
-        size += prod(d.network.shape(_defined(equation))) * (1 + operations(d, equation, known))
-        if size > MAX_OPERATIONS:
-            raise SizeError(
-                f"The closed forms of a step of {d.network} have more than {MAX_OPERATIONS} operations, up to {name} "
-                f"about {size:.2g}: compile for numpy, which takes any width."
-            )
+    size = sum(prod(d.network.shape(_defined(e))) * (1 + operations(d, e, known)) for e in quantities.values())
+    if size > MAX_OPERATIONS:
+        raise SizeError(
+            f"The closed forms of a step of {d.network} have about {size:.2g} operations, more than {MAX_OPERATIONS}: "
+            "compile for numpy, which takes any width."
+        )

@@ -31,28 +31,29 @@ def cse(exprs: Any, symbols: Iterator[Any] | None = None, **_: Any) -> tuple[lis
     single = isinstance(exprs, sympy.Basic)
     roots = [exprs] if single else list(exprs)
     uses: dict[Any, int] = {}
+    taken: set[str] = set()
     for root in roots:
-        _count(root, uses)
+        _count(root, uses, taken)
     plain = set(_unguarded(roots))
     total: dict[Any, bool] = {}
     shared = {node for node, n in uses.items() if n > 1 and (node in plain or _total(node, total))}
-    taken = {s.name for root in roots for s in root.free_symbols}
     names = sympy.numbered_symbols("x", real=True) if symbols is None else symbols
     writer = _Writer(shared, (name for name in names if name.name not in taken))
     rest = [writer.write(root) for root in roots]
     return writer.replacements, rest[0] if single else rest
 
 
-def _count(node: Any, uses: dict[Any, int]) -> None:
-    """How many places need a node; what is within it is needed once, however often it occurs."""
+def _count(node: Any, uses: dict[Any, int], taken: set[str]) -> None:
+    """How many places need a node, and the names in use; what is within a node is needed once, wherever it occurs."""
     if not node.args:
+        taken.add(getattr(node, "name", ""))
         return
     if isinstance(node, sympy.Expr):
         uses[node] = uses.get(node, 0) + 1
         if uses[node] > 1:
             return
     for part in node.args:
-        _count(part, uses)
+        _count(part, uses, taken)
 
 
 def _unguarded(roots: Iterable[Any]) -> Iterator[Any]:
