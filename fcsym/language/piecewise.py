@@ -77,6 +77,10 @@ class Piecewise(sympy.Piecewise):  # type: ignore[misc]
         text = str(printer._print_Piecewise(self))
         return text if exp is None else rf"\left({text}\right)^{{{exp}}}"
 
+    def _ccode(self, printer: Any, **_: Any) -> str:
+        """C; SymPy's printer wants a last row that holds everywhere."""
+        return str(printer._print_Piecewise(self.func(*self.args, (sympy.nan, sympy.true))))
+
     def _numpycode(self, printer: Any, **_: Any) -> str:
         """NumPy computes every row everywhere; where a row is not taken, it may divide by 0 and says nothing."""
         where, text = printer._module_format("numpy.where"), printer._module_format("numpy.nan")

@@ -19,10 +19,12 @@ from typing import Any, Protocol
 import sympy
 from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.relational import Relational
+from sympy.printing.latex import LatexPrinter
 
 from fcsym.errors import ArgumentError, UnsupportedExpression
 from fcsym.language import smooth_functions
 from fcsym.language.activation import SMOOTH, Activation, smooth
+from fcsym.language.decision import excludes, negation
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Status
 from fcsym.language.expression import (
     Add,
@@ -189,7 +191,8 @@ class Symbolic:
         return str(self)
 
     def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {sympy.latex(self.lhs)} = {sympy.latex(self.rhs)}$"
+        printer = _Latex()
+        return f"$\\displaystyle {printer.doprint(self.lhs)} = {printer.doprint(self.rhs)}$"
 
     def __reduce__(self) -> Any:
         """For pickle and copy: SymPy would sort and fold both sides."""
@@ -197,6 +200,11 @@ class Symbolic:
         if (made.lhs, made.rhs) == (self.lhs, self.rhs):
             return to_sympy, (self.of, self.evaluate)
         return Symbolic, (self.lhs, self.rhs, self.of, self.evaluate)
+
+
+class _Latex(LatexPrinter):  # type: ignore[misc]
+    def _print_Idx(self, index: Any) -> str:
+        return str(self._print(index.label))  # SymPy's own writes the range at every index
 
 
 def to_sympy(equation: Equation, evaluate: bool = False) -> Symbolic:
@@ -314,8 +322,10 @@ def from_sympy(found: Any, names: _Listed | Mapping[Any, Expr] | None = None) ->
         raise ArgumentError(f"{str(found)[:40]!r} is a {type(found).__name__}: give a SymPy expression.") from None
     if isinstance(names, Mapping):
         reader = _Reader({sympy.sympify(key, strict=True): value for key, value in names.items()}, {}, {})
-    else:
+    elif names is None or hasattr(names, "equations"):
         reader = _Reader.of(() if names is None else names.equations)
+    else:
+        raise ArgumentError(f"names is a {type(names).__name__}: give a derivation, or a mapping of symbols.")
     return reader.right_side(node, None)
 
 
@@ -348,6 +358,11 @@ class _Reader:
                         applied.setdefault(writer.write(node), node)
         return cls(known, indices, applied)
 
+    @property
+    def activations(self) -> list[Activation]:
+        """Those of the equations."""
+        return list(dict.fromkeys(apply.activation for apply in self.applied.values()))
+
     def right_side(self, node: Any, like: Expr | Cases | None) -> Expr | Cases:
         """An expression, or a case table; names, notes and the order of conditions are those of `like`."""
         if not isinstance(node, sympy.Piecewise) or self._activation(node) is not None:
@@ -355,18 +370,26 @@ class _Reader:
         old: tuple[Branch | None, ...] = like.branches if isinstance(like, Cases) else ()
         if len(old) != len(node.args):
             old = (None,) * len(node.args)
-        rows = enumerate(zip(node.args, old, strict=True), 1)
-        return Cases(tuple(self._branch(n, row.expr, row.cond, was) for n, (row, was) in rows))
+        rows: list[Branch] = []
+        for (value, condition), was in zip(node.args, old, strict=True):
+            rows.append(self._branch(value, condition, was, rows))
+        return Cases(tuple(rows))
 
-    def _branch(self, place: int, value: Any, condition: Any, was: Branch | None) -> Branch:
+    def _branch(self, value: Any, condition: Any, was: Branch | None, before: list[Branch]) -> Branch:
         parts = condition.args if isinstance(condition, sympy.And) else () if condition == True else (condition,)  # noqa: E712
         when = [self._condition(part) for part in parts]
         if was is not None:
             when.sort(key=lambda c: was.when.index(c) if c in was.when else len(was.when))
+        for row in before:  # SymPy takes the first row that holds, and of a case table exactly one does
+            if not any(excludes(c, tuple(when)) for c in row.when):
+                if len(row.when) != 1:
+                    raise _refusal(condition, "the rows of a case table exclude each other")
+                when.append(negation(row.when[0]))
         defined = value is not sympy.nan
         read = self.read(value) if defined else None
         if was is None:
-            return Branch(f"case {place}", tuple(when), read, Status.VALUE if defined else Status.UNDEFINED)
+            status = Status.VALUE if defined else Status.UNDEFINED
+            return Branch(f"case {len(before) + 1}", tuple(when), read, status)
         return replace(was, when=tuple(when), value=read)
 
     def _condition(self, node: Any) -> Condition:
@@ -410,6 +433,8 @@ class _Reader:
                 return Extreme(kind, self._over(node), self.read(node.function))  # type: ignore[arg-type]
             case sympy.Indexed():
                 return self._element(node)
+            case sympy.Symbol() if symbol(node.name) in self.known:
+                raise _refusal(node, f"the symbols of equations are real, sympy.Symbol({node.name!r}, real=True)")
             case sympy.Symbol():
                 raise _refusal(node, "nothing says what the symbol stands for; give it in names")
             case sympy.Piecewise():
@@ -461,14 +486,17 @@ class _Reader:
         """phi or phi' where a node is what an activation of the equations, or a smooth one, is at some element."""
         if node in self.applied:
             return self.applied[node]
-        if not node.has(sympy.Piecewise, sympy.Function) or (node.is_Function and not isinstance(node, Piecewise)):
+        if not node.has(sympy.Function):  # a Piecewise is one, too
             return None
-        known = {apply.activation: None for apply in self.applied.values()} | {smooth(name): None for name in SMOOTH}
+        if isinstance(node, sympy.Piecewise):
+            known = [phi for phi in self.activations if len(phi.pieces) > 1]
+        else:
+            known = [smooth(name) for name in SMOOTH]
         for part in sorted(node.atoms(sympy.Indexed, sympy.Symbol) - {node}, key=sympy.default_sort_key):
             if isinstance(part, sympy.Symbol) and part not in self.known:
                 continue
             for phi, order in product(known, (0, 1)):
-                if (phi.is_smooth or len(phi.pieces) > 1) and _applied(phi, order, part) == node:
+                if _applied(phi, order, part) == node:
                     return Apply(phi, self.read(part), order)
         return None
 
