@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fcsym.language.equation import Equation as Equation
     from fcsym.language.equation import Verdict as Verdict
     from fcsym.language.findings import Proof as Proof
+    from fcsym.language.sympy_bridge import from_sympy as from_sympy
     from fcsym.networks.drawn import draw as draw
     from fcsym.networks.network import Network as Network
     from fcsym.paper import Audit as Audit
@@ -93,6 +94,7 @@ _WHERE = {
     "draw": "networks.drawn",
     "error_chart": "pictures.charts",
     "explore": "explorer",
+    "from_sympy": "language.sympy_bridge",
     "identity": "language.activation",
     "leaky_relu": "language.activation",
     "next_input": "training",

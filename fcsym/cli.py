@@ -47,6 +47,12 @@ def _targets() -> tuple[str, ...]:
     return tuple(TARGETS)
 
 
+def _step_targets() -> tuple[str, ...]:
+    from fcsym.derivation import TARGETS
+
+    return tuple(TARGETS)
+
+
 def _activations() -> tuple[str, ...]:
     from fcsym.language.activation import BUILT_IN
 
@@ -63,8 +69,8 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
 
 
 _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
-    "schemes": _schemes, "targets": _targets, "activations": _activations, "orders": _literals("Order"),
-    "notations": _literals("Notation"), "details": _literals("Detail"),
+    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
+    "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
 }  # fmt: skip
 """What there is to choose from, as help says it."""
 
@@ -263,6 +269,7 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(check)
     _check_options(check)
     check.add_argument("--scheme", help="train by {schemes}")
+    check.add_argument("--target", default="numpy", help="{step targets}, without --scheme")
     check.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     check.set_defaults(run=_check)
 
@@ -667,7 +674,7 @@ def _check(options: argparse.Namespace) -> int:
     trials = _trials(options, d)  # what is too large is said before the work
     _prove(d)
     with _progress() as step:
-        report = check(d, trials, options.seed, progress=step)
+        report = check(d, trials, options.seed, target=options.target, progress=step)
     passed = report.passed and d.proof.holds
     if options.json:
         _put(json.dumps(_summary(d, [report])))
@@ -684,7 +691,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
     from fcsym.training import scheme
 
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
-    report, passed = _trained(s, options, options.steps)
+    report, passed = _trained(s, options, options.steps, options.target)
     if options.json:
         _put(json.dumps(_scheme_summary(s, report, passed)))
         return DONE if passed else FAILED
@@ -693,7 +700,9 @@ def _check_scheme(options: argparse.Namespace) -> int:
     return DONE if passed else FAILED
 
 
-def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[Report, bool]:
+def _trained(
+    s: Scheme, options: argparse.Namespace, steps: int = 100, target: str = "numpy"
+) -> tuple[Report, bool]:  # fmt: skip
     """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
     from fcsym.checking.checker import check
 
@@ -701,7 +710,7 @@ def _trained(s: Scheme, options: argparse.Namespace, steps: int = 100) -> tuple[
     with _progress() as step:
         step(f"proving {s.name}")
         proof = s.proof
-        report = check(s, trials, options.seed, steps=steps, progress=step)
+        report = check(s, trials, options.seed, steps=steps, target=target, progress=step)
     return report, report.passed and proof.holds
 
 

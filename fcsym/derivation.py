@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
 from fcsym.document import Document
+from fcsym.errors import CompileError
 from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
-    import sympy
+    from sympy import Expr as SymPyExpr
 
     from fcsym.drawing.picture import Picture
     from fcsym.kernel import Kernel
     from fcsym.language.findings import Proof
+    from fcsym.language.sympy_bridge import Symbolic
 
-__all__ = ["Derivation", "derive"]
+__all__ = ["TARGETS", "Derivation", "derive"]
 
 
 def derive(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Derivation:
@@ -72,7 +74,7 @@ class Derivation(Record, Document):
     def expr(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
         keep: tuple[str, ...] = (), max_operations: int | None = None,
-    ) -> sympy.Expr:  # fmt: skip
+    ) -> SymPyExpr:  # fmt: skip
         """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
         from fcsym.closed.closed_form import expr
 
@@ -87,14 +89,30 @@ class Derivation(Record, Document):
 
         return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
 
+    def sympy(self, name: str, evaluate: bool = False) -> Symbolic:
+        """An equation as two SymPy expressions, `lhs` and `rhs`, in indices; `fcsym.from_sympy` reads it back.
+
+        With `evaluate`, sums and products are sorted and folded as SymPy does it, and no longer stand as derived.
+
+        >>> derive(Network.parse("2-2-1")).sympy("s1")
+        s1[i] = Sum(W1[i, j]*x[j], (j, 0, n_0 - 1))
+        """
+        from fcsym.language.sympy_bridge import to_sympy
+
+        return to_sympy(self[name], evaluate)
+
     def compile(self, target: str = "numpy") -> Kernel:
         """The step as a function of arrays: `kernel.step(weights, x, target, eta)`, for shapes see `fcsym.kernel`.
 
-        Raises CompileError for a target other than numpy.
+        `numpy`: matrix products, for any width. `lambdify`: the SymPy closed forms of a small network as one function.
+        Raises CompileError for another target, SizeError where the closed forms would be too large.
         """
-        from fcsym.kernel import compile_step
-
-        return compile_step(self, target)
+        if target not in TARGETS:
+            raise CompileError(
+                f"The target {str(target)[:40]!r} is no target for a derivation: choose {' or '.join(TARGETS)}, or "
+                "compile a scheme."
+            )
+        return TARGETS[target](self)
 
     def case_map(
         self, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,
@@ -116,3 +134,21 @@ class Derivation(Record, Document):
         from fcsym.render.terminal import document
 
         return document(self)
+
+
+def _numpy(d: Derivation) -> Kernel:
+    from fcsym.kernel import Kernel
+
+    return Kernel(d)
+
+
+def _lambdify(d: Derivation) -> Kernel:
+    from fcsym.closed.lambdified import lambdified
+    from fcsym.kernel import Kernel
+    from fcsym.kernel.lower import step_signature
+
+    return Kernel(d, "lambdify", lambdified(d, *step_signature(d)))
+
+
+TARGETS: Mapping[str, Callable[[Derivation], Kernel]] = {"numpy": _numpy, "lambdify": _lambdify}
+"""What a derivation can be compiled for."""

@@ -183,7 +183,7 @@ def test_the_interval_of_eta_is_where_the_unit_dies(order):
         if plain.s[0][0] <= 0:
             continue
         at = {"s_1": plain.s[0][0], "a0": 5, "w_5": w5, "dE_dY": error}
-        numbers = {sympy.Symbol(name): sympy.Rational(str(value)) for name, value in at.items()}
+        numbers = {sympy.Symbol(name, real=True): sympy.Rational(str(value)) for name, value in at.items()}
         target = [plain.v[-1][0] - error]
         for eta in (Fraction(1, 50), Fraction(1, 9), Fraction(1, 5), Fraction(1, 2), Fraction(2), Fraction(20)):
             dead = exact.step((2, 2, 1), w, x, target, eta, order).s_new[0][0] <= 0

@@ -101,7 +101,7 @@ def test_powers_of_p_are_its_coefficients():
         assert max(found) == 3 and set(found) >= {0, 3}
         keep = ("vc", f"W{len(d.network.layers)}_new", f"delta{len(d.network.layers)}", "kappa", "alpha", "a0")
         keep = tuple(name for name in keep if name in d.by_name)
-        closed = sympy.Poly(d.expr("P", 1, case="active -> active", keep=keep), sympy.Symbol(symbol))
+        closed = sympy.Poly(d.expr("P", 1, case="active -> active", keep=keep), sympy.Symbol(symbol, real=True))
         assert {power for (power,), c in closed.terms() if c} == set(found)
     with pytest.raises(fcsym.ArgumentError, match="has no case 'alive' with a value: choose one of active"):
         powers(d, "alive")

@@ -38,8 +38,8 @@ _ROUNDS = 20  # how often points are drawn anew for a case that none has reached
 
 
 def check(
-    target: Derived | Trained, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
-    dtype: npt.DTypeLike = np.float64, points: Points | None = None, steps: int = 100,
+    subject: Derived | Trained, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
+    dtype: npt.DTypeLike = np.float64, points: Points | None = None, steps: int = 100, target: str = "numpy",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:  # fmt: skip
     """Compile a derivation and compare every quantity of its step with autodiff backpropagation; or train by a scheme.
@@ -47,6 +47,7 @@ def check(
     `trials`: how many random points, drawn from `seed`; exact ones and ones with v^c near 0 come on top. `against`: the
     order of the oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead.
     `steps`: how long a scheme is trained (see `fcsym.checking.trajectory`); derivations are about one step.
+    `target`: what a derivation is compiled for, as for `Derivation.compile`; schemes are checked in NumPy.
     Raises ArgumentError when trials or steps is not a positive number, CompileError for what has no kernel.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= 10_000_000:
@@ -59,16 +60,18 @@ def check(
         dtype if isinstance(dtype, type | np.dtype) else object
     ) not in (np.float32, np.float64):
         raise ArgumentError(f"dtype is {str(dtype)[:40]!r}: choose float32 or float64.")
-    if not hasattr(target, "network"):
-        raise ArgumentError(f"check got {type(target).__name__}: give a derivation or a scheme.")
+    if not hasattr(subject, "network"):
+        raise ArgumentError(f"check got {type(subject).__name__}: give a derivation or a scheme.")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1.")
-    if hasattr(target, "parts"):
+    if hasattr(subject, "parts"):
         from fcsym.checking.trajectory import check_scheme
 
-        return check_scheme(cast("Trained", target), trials, seed, steps, against, dtype, progress)
-    derived = cast("Derived", target)
-    network, kernel = derived.network, derived.compile("numpy")
+        if target != "numpy":
+            raise ArgumentError(f"target is {str(target)[:40]!r}: a scheme is checked in NumPy, its files on export.")
+        return check_scheme(cast("Trained", subject), trials, seed, steps, against, dtype, progress)
+    derived = cast("Derived", subject)
+    network, kernel = derived.network, derived.compile(target)
     order: Order = against or derived.order
     tally = _Tally(derived, np.dtype(dtype))
     rng, eps = np.random.default_rng(seed), float(np.finfo(dtype).eps)
@@ -90,7 +93,7 @@ def check(
                 for _, batch in _draws(network, rng, trials, eps):
                     tally.compare(kernel, order, batch)
     return Report(
-        str(network), target.order, order, trials, seed, str(np.dtype(dtype)),
+        str(network), derived.order, order, trials, seed, str(np.dtype(dtype)),
         tally.rows(demand_all=points is None), tally.left_out,
     )  # fmt: skip
 

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from fcsym.closed.piecewise import Piecewise
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.language import smooth_functions
+from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
 from fcsym.language.names_of_cases import branch_name
+from fcsym.language.piecewise import Piecewise
+from fcsym.language.sympy_bridge import number_of, phi_at, relation, slope_at, symbol
 from fcsym.networks.names import scalar_name
 from fcsym.networks.symbols import increment_of
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
 
-__all__ = ["MAX_OPERATIONS", "cases", "expr", "operations", "paper_symbols", "symbol_name"]
+__all__ = ["MAX_OPERATIONS", "cases", "expr", "instance", "nested", "operations", "paper_symbols", "symbol_name"]
 
 MAX_OPERATIONS = 20_000_000
 """How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
@@ -45,8 +45,8 @@ def expr(
     column, and `output` the row. `case`: the unit's case, such as "active -> active"; without it, the result is a
     `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what they stand for.
 
-    Symbols are plain SymPy symbols without assumptions: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the paper's
-    names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
+    Symbols are real SymPy symbols, `sympy.Symbol("eta", real=True)`: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the
+    paper's names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
     Raises ArgumentError for a name, unit or case that is not there, and SizeError when the written form would have more
     than `max_operations` operations.
 
@@ -62,14 +62,14 @@ def expr(
     if chosen is not None and chosen.value is None:
         return sympy.nan
     if not isinstance(equation.rhs, Cases):
-        value = _instance(d, kept, _specialisation(d, equation, position, chosen)).right_side(equation, position)
+        value = instance(d, kept, _specialisation(d, equation, position, chosen)).right_side(equation, position)
     elif chosen is not None:
         value = _branch_value(d, equation, position, kept, chosen)
     else:
         assert isinstance(equation.lhs, Ref)
         binding = dict(zip(equation.lhs.indices, position, strict=True))
-        plain = _instance(d, kept, None)
-        value = _tree(
+        plain = instance(d, kept, None)
+        value = nested(
             decide(equation.rhs.branches),
             lambda branch: _branch_value(d, equation, position, kept, branch),
             lambda node: plain.value(node, binding),
@@ -83,7 +83,7 @@ def _branch_value(
     """The value of one case, where the unit is known to be on that case's pieces: v is s there, and not a Piecewise."""
     if branch.value is None:
         return sympy.nan
-    return _instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
+    return instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
 
 
 def cases(
@@ -106,11 +106,11 @@ def cases(
         finding = d.proof.verdict(equation.name)
         return [Case(label, (), value, finding.verdict, finding.note)]
     result = []
-    plain = _instance(d, kept, None)
+    plain = instance(d, kept, None)
     assert isinstance(equation.lhs, Ref)
     binding = dict(zip(equation.lhs.indices, position, strict=True))
     for branch in equation.rhs:
-        when = tuple(_relation(c, plain.value(c.subject, binding)) for c in branch.when)
+        when = tuple(relation(c, plain.value(c.subject, binding)) for c in branch.when)
         value = None if branch.value is None else _branch_value(d, equation, position, kept, branch)
         finding = d.proof.case(equation.name, branch.name)
         result.append(
@@ -212,13 +212,19 @@ def _specialisation(
     return None
 
 
-def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None) -> Instance:
+def instance(
+    d: Readable, kept: frozenset[Array] = frozenset(), unit: _Specialisation | None = None, *,
+    name: Callable[[Readable, Array, tuple[int, ...]], str] | None = None,
+    phi_at: Callable[[Activation, Any], Any] = phi_at,
+) -> Instance:  # fmt: skip
+    """Every element in SymPy, each built once. `name`: what symbols are called; `phi_at`: an activation there."""
+    called = symbol_name if name is None else name
     equations = {e.array: e for e in d.equations if e.defines and e.array not in kept}
     names: dict[str, sympy.Symbol] = {}
 
     def leaf(array: Array, position: tuple[int, ...]) -> sympy.Symbol:
-        name = symbol_name(d, array, position)
-        return names.setdefault(name, sympy.Symbol(name))
+        own = called(d, array, position)
+        return names.setdefault(own, symbol(own))
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
         phi = node.activation
@@ -227,16 +233,12 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
             if unit is not None and source == (source[0], (unit.unit,)) and source[0].axes[-1] == unit.axis
             else None
         )
-        if phi.is_smooth:
-            return _smooth(phi.name, node.derivative, value)
         if node.derivative:
-            return _slope(phi, value, None if here is None else here.before)
-        if here is not None:
+            return slope_at(phi, value, None if here is None else here.before)
+        if here is not None and not phi.is_smooth:
             piece = phi.pieces[here.before]
-            return _number(piece.slope) * value + _number(piece.intercept)
-        return _piecewise(
-            [(_number(p.slope) * value + _number(p.intercept), n) for n, p in enumerate(phi.pieces)], phi.kinks, value
-        )
+            return number_of(piece.slope) * value + number_of(piece.intercept)
+        return phi_at(phi, value)
 
     def choose(options: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
         array, position = where
@@ -248,68 +250,22 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
         def of(branch: Branch) -> Any:
             return sympy.nan if branch.value is None else value(branch.value)
 
-        return _tree(decide(options.branches), of, value)
+        return nested(decide(options.branches), of, value)
 
     field = Field(
-        number=_number, divide=lambda a, b: a / b, apply=apply, choose=choose,
+        number=number_of, divide=lambda a, b: a / b, apply=apply, choose=choose,
         add=lambda terms: sympy.Add(*terms), mul=lambda factors: sympy.Mul(*factors),
         extreme={"min": lambda values: sympy.Min(*values), "max": lambda values: sympy.Max(*values)},
     )  # fmt: skip
     return Instance(equations, d.network.sizes, leaf, field)
 
 
-def _smooth(name: str, derivative: int, at: Any) -> Any:
-    """phi or phi' of a smooth activation."""
-    s, v = smooth_functions.symbols()
-    phi = smooth_functions.expression(name)
-    return (smooth_functions.derivative(name).subs(v, phi) if derivative else phi).subs(s, at)
-
-
-def _number(value: Fraction) -> sympy.Rational:
-    return sympy.Rational(value.numerator, value.denominator)
-
-
-def _tree(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
+def nested(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
     """Nested decisions => nested Piecewise."""
     if isinstance(tree, Branch):
         return leaf(tree)
-    test = _relation(tree.condition, value(tree.condition.subject))
-    return Piecewise((_tree(tree.then, leaf, value), test), (_tree(tree.otherwise, leaf, value), sympy.true))
-
-
-def _piecewise(values: list[tuple[Any, int]], kinks: tuple[Fraction, ...], s: Any) -> Any:
-    """The highest piece first, each for s above the kink below it."""
-    if len(values) == 1:
-        return values[0][0]
-    rows = [(value, sympy.Gt(s, _number(kinks[n - 1]), evaluate=False)) for value, n in reversed(values[1:])]
-    return Piecewise(*rows, (values[0][0], sympy.true))
-
-
-def _slope(phi: Any, s: Any, piece: int | None) -> Any:
-    """phi'(s); the declared slope at a kink only where it differs from that of the piece the kink belongs to."""
-    special = [
-        (_number(slope), sympy.Eq(s, _number(kink), evaluate=False))
-        for n, (kink, slope) in enumerate(zip(phi.kinks, phi.kink_slopes, strict=True))
-        if slope != phi.pieces[n].slope and piece in (None, n)
-    ]
-    if piece is not None:
-        inside = _number(phi.pieces[piece].slope)
-        return Piecewise(*special, (inside, sympy.true)) if special else inside
-    rows = [
-        (_number(phi.pieces[n].slope), sympy.Gt(s, _number(phi.kinks[n - 1]), evaluate=False))
-        for n in range(len(phi.pieces) - 1, 0, -1)
-    ]
-    if not rows:
-        return _number(phi.pieces[0].slope)
-    return Piecewise(*special, *rows, (_number(phi.pieces[0].slope), sympy.true))
-
-
-_RELATIONS = {">": sympy.Gt, "<=": sympy.Le, "=": sympy.Eq, "!=": sympy.Ne}
-
-
-def _relation(condition: Condition, subject: Any) -> Any:
-    """The relation as it was written: SymPy would turn `s - eta*g > 0` into `eta*g - s < 0`."""
-    return _RELATIONS[condition.relation](subject, _number(condition.bound), evaluate=False)
+    test = relation(tree.condition, value(tree.condition.subject))
+    return Piecewise((nested(tree.then, leaf, value), test), (nested(tree.otherwise, leaf, value), sympy.true))
 
 
 def symbol_name(d: Readable, array: Array, position: tuple[int, ...]) -> str:

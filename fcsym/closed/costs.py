@@ -36,22 +36,12 @@ from fcsym.language.expression import (
     Ref,
     Total,
 )
+from fcsym.language.sympy_bridge import STORED, length
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import PartRecord, SchemeRecord
 
 __all__ = ["STORED", "Cost", "compare", "cost", "length"]
-
-
-STORED = sympy.Symbol("m", integer=True, nonnegative=True)
-"""How many distinct inputs a scheme has stored."""
-
-
-def length(axis: Axis) -> sympy.Symbol:
-    """The symbol for an axis: n_0 .. n_L, and m for stored inputs."""
-    if axis.open:
-        return STORED
-    return sympy.Symbol(axis.name, integer=True, positive=True)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 import sympy
 
 from fcsym.deriving.readable import Readable
+from fcsym.language.sympy_bridge import symbol
 
 __all__ = ["Flip", "flips"]
 
@@ -73,7 +74,7 @@ def flips(d: Readable, unit: int, layer: int | None = None) -> Flip:
     if layer != 1 or (d.order == "sequential" and depth > 2):
         return none(f"in {d.order} order s' of layer {layer} of {depth} is a polynomial of higher degree in eta.")
     # what a unit of the first layer feels: its own s, |x|^2 and the error that arrives through the weights above
-    eta, s = sympy.Symbol("eta"), sympy.Symbol(f"s_{unit}" if depth == 2 else f"s1_{unit}")
+    eta, s = symbol("eta"), symbol(f"s_{unit}" if depth == 2 else f"s1_{unit}")
     kept = ("a0", "s1", *(f"delta{n}" for n in range(2, depth + 1)))
     after = d.expr("s1_new", unit, layer=None, case="active -> active", keep=kept)
     polynomial = sympy.Poly(sympy.expand(after), eta)

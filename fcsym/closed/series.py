@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import sympy
 
+from fcsym.closed.closed_form import symbol_name
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import as_expr, coefficients, expand
 from fcsym.language.equation import Cases
 from fcsym.language.expression import Expr, Ref
+from fcsym.language.sympy_bridge import symbol
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
@@ -95,13 +97,11 @@ def _map(
         for name, value in {old: w, "v_1": v, "a0": a, "g_1": sympy.Integer(1)}.items()
         if name in names
     }
-    eta, error = sympy.Symbol("eta"), sympy.Symbol("dE_dY")
+    eta, error = symbol("eta"), symbol("dE_dY")
     w_after = last.subs(table).subs({eta: h, error: 1})
-    table[sympy.Symbol(f"{old}_new")] = w_after
+    table[symbol(f"{old}_new")] = w_after
     return sympy.expand(w_after), sympy.expand(v + moved.subs(table).subs({eta: h, error: 1}))
 
 
 def _weight(derivation: Readable, unit: int) -> str:
-    from fcsym.closed.closed_form import symbol_name
-
     return symbol_name(derivation, derivation.network.parameters[-1], (0, unit - 1))

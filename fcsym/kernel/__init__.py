@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import CompileError, UndefinedContribution
+from fcsym.errors import UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, mode, parameters
 from fcsym.kernel.lower import lower_step, resting_on_p
 from fcsym.kernel.targets.arrays import function_text
@@ -26,40 +26,39 @@ from fcsym.kernel.targets.numpy import DIALECT, helpers
 
 if TYPE_CHECKING:
     from fcsym.deriving.record import Record
+    from fcsym.kernel.neutral import Function
     from fcsym.networks.network import Network
 
-__all__ = ["Kernel", "compile_step", "refuse_undefined"]
-
-
-def compile_step(derivation: Record, target: str = "numpy") -> Kernel:
-    """Derivation => the step as a callable. Raises CompileError for an unknown target."""
-    if target != "numpy":
-        raise CompileError(
-            f"The target {str(target)[:40]!r} is no target for a derivation: choose numpy, or compile a scheme."
-        )
-    return Kernel(derivation)
+__all__ = ["Kernel", "refuse_undefined"]
 
 
 class Kernel:
     """One training step, its increments and its compensation, for one network or many at once."""
 
-    def __init__(self, derivation: Record) -> None:
+    def __init__(
+        self, derivation: Record, target: str = "numpy", written: tuple[str, Callable[..., Any]] | None = None
+    ) -> None:  # fmt: skip
+        """`written`: the source and the function for a target other than `numpy`, which takes and returns the same."""
         self.network = derivation.network
         self.order = derivation.order
+        self.target = target
         made = lower_step(derivation)
-        text = function_text(made, DIALECT)
-        self.source = "\n\n".join([*helpers(text), text])
+        self.source, self._step = written or self._numpy(made)
         self.outputs = tuple(array.name for array in made.results)
         self._marks = made.marks
         self._fields: Any = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]
         self._partly = _refusing(self._fields, resting_on_p(derivation), self.network)
+
+    def _numpy(self, made: Function) -> tuple[str, Callable[..., Any]]:
+        text = function_text(made, DIALECT)
+        source = "\n\n".join([*helpers(text), text])
         namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.
-        exec(compile(self.source, f"<fcsym kernel {self.network}>", "exec"), namespace)
-        self._step = namespace["step"]
+        exec(compile(source, f"<fcsym kernel {self.network}>", "exec"), namespace)
+        return source, namespace["step"]
 
     def __repr__(self) -> str:
-        return f"<kernel of one training step: {self.network}, {self.order} order, target numpy>"
+        return f"<kernel of one training step: {self.network}, {self.order} order, target {self.target}>"
 
     def step(
         self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fcsym.deriving.record import Record
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step", "resting_on_p"]
+__all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step", "resting_on_p", "step_signature"]
 
 FRONT_OUTPUT = "y_front"
 """The output of the frozen network with the weights r."""
@@ -35,16 +35,19 @@ _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 
 def lower_step(derivation: Record) -> n.Function:
     """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
-    equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
+    given, quantities = step_signature(derivation)
+    equations = tuple(quantities.values())
+    results = [e.array if e.defines else _front(derivation) for e in equations]
+    title = f"One training step of {derivation.network}, {derivation.order} order."
+    return lower("step", title, given, equations, results, any(map(_undefined, equations)))
+
+
+def step_signature(derivation: Record) -> tuple[tuple[Array, ...], dict[str, Equation]]:
+    """What a step is given, and the equations of what it returns, by the names of the results."""
     network = derivation.network
-    target = network.target
-    given = (*network.parameters, network.input, target, ETA)
-    results = []
-    for e in equations:
-        assert isinstance(e.lhs, Ref) or not e.defines
-        results.append(e.array if e.defines else _front(derivation))
-    title = f"One training step of {network}, {derivation.order} order."
-    return lower("step", title, given, equations, tuple(results), any(map(_undefined, equations)))
+    given = (*network.parameters, network.input, network.target, ETA)
+    equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
+    return given, {e.name if e.defines else FRONT_OUTPUT: e for e in equations}
 
 
 def resting_on_p(derivation: Record) -> tuple[str, ...]:

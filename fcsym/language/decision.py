@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from fcsym.language.equation import Branch, Condition
 
-__all__ = ["Decision", "Tree", "decide"]
+__all__ = ["Decision", "Tree", "decide", "excludes", "negation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +39,18 @@ def _build(rows: Sequence[tuple[Branch, tuple[Condition, ...]]]) -> Tree:
     if len(rows) == 1 or not open_conditions:
         return first
     test = open_conditions[0]
-    then = [(b, tuple(c for c in when if not _implies(test, c))) for b, when in rows if not _excludes(test, when)]
-    against = _negation(test)
+    then = [(b, tuple(c for c in when if not _implies(test, c))) for b, when in rows if not excludes(test, when)]
+    against = negation(test)
     otherwise = [
-        (b, tuple(c for c in when if not _implies(against, c))) for b, when in rows if not _excludes(against, when)
+        (b, tuple(c for c in when if not _implies(against, c))) for b, when in rows if not excludes(against, when)
     ]
     if not otherwise:
         return _build(then)
     return Decision(test, _build(then), _build(otherwise))
 
 
-def _negation(condition: Condition) -> Condition:
+def negation(condition: Condition) -> Condition:
+    """The condition that holds where this one does not."""
     opposite = {">": "<=", "<=": ">", "=": "!=", "!=": "="}[condition.relation]
     return Condition(condition.subject, opposite, condition.bound)  # type: ignore[arg-type]
 
@@ -65,6 +66,6 @@ def _implies(known: Condition, other: Condition) -> bool:
     return known.relation == other.relation == "<=" and known.bound <= other.bound
 
 
-def _excludes(known: Condition, when: tuple[Condition, ...]) -> bool:
+def excludes(known: Condition, when: tuple[Condition, ...]) -> bool:
     """Whether one of the conditions contradicts `known`."""
-    return any(_implies(known, _negation(condition)) for condition in when)
+    return any(_implies(known, negation(condition)) for condition in when)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -195,3 +195,12 @@ class Case:
     def __str__(self) -> str:
         value = "undefined" if self.value is None else str(self.value)
         return f"{self.name}:  {value}   [{self.verdict.value}]"
+
+    def __reduce__(self) -> Any:
+        """For pickle and copy: SymPy would build the conditions anew, and might decide or rearrange them."""
+        rest = tuple(getattr(self, field.name) for field in fields(self) if field.name != "when")
+        return _case, (tuple((c.func, c.args) if c.args else (None, c) for c in self.when), *rest)
+
+
+def _case(when: tuple[Any, ...], name: str, *rest: Any) -> Case:
+    return Case(name, tuple(args if kind is None else kind(*args, evaluate=False) for kind, args in when), *rest)

@@ -19,10 +19,10 @@ __all__ = ["derivative", "expression", "latex", "symbols", "text"]
 
 @cache
 def symbols() -> tuple[Any, Any]:
-    """The SymPy symbols s, the argument, and v, the value there."""
+    """The SymPy symbols s, the argument, and v, the value there: real numbers."""
     import sympy
 
-    return sympy.Symbol("s"), sympy.Symbol("v")
+    return sympy.Symbol("s", real=True), sympy.Symbol("v", real=True)
 
 
 @cache
