@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.oracle import backpropagation, phi_of, slope_of
+from fcsym.checking.oracle import backpropagation, bend_of, phi_of, slope_of
 from fcsym.checking.points import MAX_NUMBERS, Points, activate, lattice, pre_activations
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
@@ -498,8 +498,9 @@ class _Magnitude:
                 s = self._aligned(self.values[argument.array.name], argument, axes)
                 if phi.is_smooth:
                     _, moved = self._size(argument, axes)
-                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of at most 1
-                        return np.ones_like(s, np.longdouble), moved
+                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
+                        large = np.maximum(1, np.abs(slope_of(phi, s)))
+                        return np.asarray(large, np.longdouble), np.maximum(1, np.abs(bend_of(phi, s))) * moved
                     return np.abs(phi_of(phi, s)), np.abs(slope_of(phi, s)) * moved
                 piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
                 slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]

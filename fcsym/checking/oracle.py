@@ -8,19 +8,21 @@ slope 1/2 at 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 import numpy.typing as npt
-from autograd import grad
+from autograd import elementwise_grad, grad
 from autograd.extend import defvjp, primitive
 
+from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
 from fcsym.networks.network import Network
 
-__all__ = ["backpropagation", "phi_of", "slope_of"]
+__all__ = ["backpropagation", "bend_of", "phi_of", "slope_of"]
 
 _Array = npt.NDArray[Any]
 
@@ -34,13 +36,66 @@ def _erfc(s: Any) -> Any:
 defvjp(_erfc, lambda _, s: lambda g: -2 / np.sqrt(np.longdouble(np.pi)) * anp.exp(-(s**2)) * g)
 
 
+@primitive  # type: ignore[untyped-decorator]
+def _erf(s: Any) -> Any:
+    """As accurate as double precision."""
+    return np.vectorize(math.erf, otypes=[np.longdouble])(np.asarray(s, np.float64))
+
+
+defvjp(_erf, lambda _, s: lambda g: 2 / np.sqrt(np.longdouble(np.pi)) * anp.exp(-(s**2)) * g)
+
+
 _SMOOTH = {
+    "exp": anp.exp,
+    "log": anp.log,
+    "sqrt": anp.sqrt,
     "gelu": lambda s: s * _erfc(-s / np.sqrt(np.longdouble(2))) / 2,
     "tanh": anp.tanh,
     "sigmoid": lambda s: anp.exp(-anp.logaddexp(0, -s)),
     "softplus": lambda s: anp.logaddexp(0, s),
     "silu": lambda s: s * anp.exp(-anp.logaddexp(0, -s)),
 }
+
+
+@cache
+def _function(activation: Activation) -> Callable[[Any], Any]:
+    """A smooth activation for autograd: as written here, or as its expression is written."""
+    if not activation.formula and activation.name in _SMOOTH:
+        return _SMOOTH[activation.name]
+    written = smooth_functions.formula(activation)
+    return lambda s: _walk(written, s)
+
+
+_ELEMENTARY = {
+    "exp": anp.exp, "log": anp.log, "tanh": anp.tanh, "sinh": anp.sinh, "cosh": anp.cosh, "sin": anp.sin,
+    "cos": anp.cos, "atan": anp.arctan, "Abs": anp.abs, "erf": _erf, "erfc": _erfc,
+}  # fmt: skip
+
+
+def _walk(written: tuple[Any, ...], s: Any) -> Any:
+    """A formula (`language.formulas`) as it is written, term by term, for autograd to differentiate."""
+    head, *parts = written
+    if head == "s":
+        return s
+    if head == "number":
+        return np.longdouble(parts[0]) / np.longdouble(parts[1])
+    if head == "pi":
+        return 4 * np.arctan(np.longdouble(1))
+    if head == "above":
+        bound = np.longdouble(parts[0]) / np.longdouble(parts[1])
+        # each side at numbers of its own: what overflows on the other one has no derivative
+        here, there = anp.where(s > bound, s, bound), anp.where(s > bound, bound, s)
+        return anp.where(s > bound, _walk(parts[2], here), _walk(parts[3], there))
+    if head == "pow" and parts[1][0] == "number" and parts[1][2] == 1:
+        return _walk(parts[0], s) ** parts[1][1]
+    values = [_walk(part, s) for part in parts]
+    if head == "add":
+        return sum(values[1:], values[0])
+    if head == "mul":
+        return math.prod(values[1:], start=values[0])
+    if head == "pow":
+        return values[0] ** values[1]
+    return _ELEMENTARY[head](values[0])
 
 
 def phi_of(activation: Activation, s: _Array) -> _Array:
@@ -53,10 +108,19 @@ def slope_of(activation: Activation, s: _Array) -> _Array:
     return np.asarray(grad(lambda t: anp.sum(_phi(activation, t)))(s))
 
 
+def bend_of(activation: Activation, s: _Array) -> _Array:
+    """phi''(s) of a smooth activation, by autograd."""
+
+    def slope(t: Any) -> Any:
+        return elementwise_grad(lambda u: _phi(activation, u))(t)
+
+    return np.asarray(elementwise_grad(slope)(s))
+
+
 def _phi(activation: Activation, s: Any) -> Any:
     """phi(s), with the declared slope at each kink."""
     if activation.is_smooth:
-        return _SMOOTH[activation.name](s)
+        return _function(activation)(s)
     result = float(activation.pieces[0].slope) * s + float(activation.pieces[0].intercept)
     for kink, piece in zip(activation.kinks, activation.pieces[1:], strict=True):
         result = anp.where(s > float(kink), _exact(piece.slope) * s + _exact(piece.intercept), result)

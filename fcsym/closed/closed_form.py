@@ -18,6 +18,7 @@ from fcsym.closed.piecewise import Piecewise
 from fcsym.deriving.contribution import branch_name
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language import smooth_functions
+from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Mul, Number, Pow, Ref, Total
@@ -222,7 +223,7 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
             unit if unit is not None and source == (source[0], (unit.unit,)) and source[0].layer == unit.layer else None
         )
         if phi.is_smooth:
-            return _smooth(phi.name, node.derivative, value)
+            return _smooth(phi, node.derivative, value)
         if node.derivative:
             return _slope(phi, value, None if here is None else here.before)
         if here is not None:
@@ -252,11 +253,11 @@ def _instance(d: Readable, kept: frozenset[Array], unit: _Specialisation | None)
     return Instance(equations, d.network.sizes, leaf, field)
 
 
-def _smooth(name: str, derivative: int, at: Any) -> Any:
+def _smooth(activation: Activation, derivative: int, at: Any) -> Any:
     """phi or phi' of a smooth activation."""
     s, v = smooth_functions.symbols()
-    phi = smooth_functions.expression(name)
-    return (smooth_functions.derivative(name).subs(v, phi) if derivative else phi).subs(s, at)
+    phi = smooth_functions.expression(activation)
+    return (smooth_functions.derivative(activation).subs(v, phi) if derivative else phi).subs(s, at)
 
 
 def _number(value: Fraction) -> sympy.Rational:

@@ -72,6 +72,14 @@ def normal_pdf(s):
     return np.exp(-0.5 * s * s) / math.sqrt(2.0 * math.pi)
 '''
 
+NORMAL_ERF = '''_erf = np.vectorize(math.erf, otypes=[float])  # NumPy has none
+
+
+def normal_erf(s):
+    """The error function."""
+    return np.asarray(_erf(s), s.dtype)
+'''
+
 REMEMBER = '''def remember(X, C, x):
     """X and C with a row for x: a free one is taken, or one is appended, where no stored input is x.
 
@@ -144,8 +152,9 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 def helpers(text: str) -> list[str]:
     """The functions that source for NumPy calls and NumPy does not have."""
-    known = (("less(", LESS), ("less_outer(", LESS_OUTER), ("sigmoid(", SIGMOID), ("normal_", NORMAL))
-    return [part for call, part in known if call in text]
+    known = (("less(", LESS), ("less_outer(", LESS_OUTER), ("sigmoid(", SIGMOID), ("normal_cdf(", NORMAL), ("normal_pdf(", NORMAL),
+             ("normal_erf(", NORMAL_ERF))
+    return list(dict.fromkeys(part for call, part in known if call in text))
 
 
 def is_straight(module: n.Module) -> bool:
