@@ -238,9 +238,9 @@ def test_what_is_no_number_is_refused_in_a_sentence(text, capsys):
 def test_the_derivative_of_every_entry_is_its_derivative(name):
     """By SymPy, and both in numbers against automatic differentiation."""
     s, v = smooth_functions.symbols()
-    phi, slope = smooth_functions.expression(name), smooth_functions.derivative(name)
+    phi, slope = smooth_functions.expression(smooth(name)), smooth_functions.derivative(smooth(name))
     assert sympy.simplify(slope.subs(v, phi) - sympy.diff(phi, s)) == 0
-    shown = [smooth_functions.shown(name, order).subs(v, phi) for order in (0, 1)]
+    shown = [smooth_functions.shown(smooth(name), order).subs(v, phi) for order in (0, 1)]
     assert sympy.simplify(shown[0].rewrite(sympy.exp) - phi.rewrite(sympy.exp)) == 0
     for at in (-3, -0.5, 0, 0.25, 2):
         true = (phi_of(smooth(name), np.array([at])), slope_of(smooth(name), np.array([at])))
@@ -248,10 +248,10 @@ def test_the_derivative_of_every_entry_is_its_derivative(name):
 
 
 def test_the_derivatives_are_those_of_the_books():
-    assert smooth_functions.text("sigmoid", 0, "s", "v") == "1/(1 + exp(-s))"
-    assert smooth_functions.text("sigmoid", 1, "s", "v") == "v*(1 - v)"
-    assert smooth_functions.text("tanh", 1, "s", "v") == "1 - v**2"
-    assert smooth_functions.text("softplus", 1, "s", "v") == "1/(1 + exp(-s))"
+    assert smooth_functions.text(smooth("sigmoid"), 0, "s", "v") == "1/(1 + exp(-s))"
+    assert smooth_functions.text(smooth("sigmoid"), 1, "s", "v") == "v*(1 - v)"
+    assert smooth_functions.text(smooth("tanh"), 1, "s", "v") == "1 - v**2"
+    assert smooth_functions.text(smooth("softplus"), 1, "s", "v") == "1/(1 + exp(-s))"
 
 
 def documents(net):

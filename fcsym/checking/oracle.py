@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import autograd.numpy as anp
+import mpmath
 import numpy as np
 import numpy.typing as npt
 from autograd import elementwise_grad, grad
@@ -59,43 +60,82 @@ _SMOOTH = {
 
 @cache
 def _function(activation: Activation) -> Callable[[Any], Any]:
-    """A smooth activation for autograd: as written here, or as its expression is written."""
+    """A smooth activation for autograd: as written here, or as its own expression is written."""
     if not activation.formula and activation.name in _SMOOTH:
         return _SMOOTH[activation.name]
-    written = smooth_functions.formula(activation)
-    return lambda s: _walk(written, s)
+    return _written(smooth_functions.formula(activation), 0)
 
 
-_ELEMENTARY = {
-    "exp": anp.exp, "log": anp.log, "tanh": anp.tanh, "sinh": anp.sinh, "cosh": anp.cosh, "sin": anp.sin,
-    "cos": anp.cos, "atan": anp.arctan, "Abs": anp.abs, "erf": _erf, "erfc": _erfc,
-}  # fmt: skip
+_NEAR = 30  # up to here an expression is computed as it is written; beyond, e^s swallows what is added to it
 
 
-def _walk(written: tuple[Any, ...], s: Any) -> Any:
-    """A formula (`language.formulas`) as it is written, term by term, for autograd to differentiate."""
+def _written(formula: tuple[Any, ...], order: int) -> Callable[[Any], Any]:
+    """A formula (`language.formulas`), or a derivative of it, as a function that autograd differentiates.
+
+    Near 0 in extended precision, differentiated by autograd; far from it in many digits, differentiated by mpmath.
+    """
+
+    def near(s: Any) -> Any:
+        return _walk(formula, s)
+
+    for _ in range(order):
+        near = elementwise_grad(near)
+
+    @primitive  # type: ignore[untyped-decorator]
+    def function(s: Any) -> Any:
+        wide = np.asarray(s, np.longdouble)
+        inside = np.abs(wide) <= _NEAR
+        result = np.array(near(np.where(inside, wide, 0)), np.longdouble)
+        for place in np.argwhere(~inside):
+            result[tuple(place)] = _far(formula, order, wide[tuple(place)])
+        return result
+
+    defvjp(function, lambda _, s: lambda g: g * _written(formula, order + 1)(s))
+    return function
+
+
+def _far(formula: tuple[Any, ...], order: int, s: Any) -> Any:
+    if not np.isfinite(s):
+        return s
+    with mpmath.workdps(60 + int(min(abs(s), 400))):
+        found = mpmath.diff(lambda t: _walk(formula, t, mpmath), mpmath.mpf(str(s)), order)
+        return np.longdouble(mpmath.nstr(found, 25))
+
+
+_NAMES = {"atan": "arctan"}
+
+
+def _walk(written: tuple[Any, ...], s: Any, library: Any = None) -> Any:
+    """A formula as it is written, term by term: for autograd, or a number of mpmath."""
     head, *parts = written
     if head == "s":
         return s
+    wide = np.longdouble if library is None else mpmath.mpf
     if head == "number":
-        return np.longdouble(parts[0]) / np.longdouble(parts[1])
+        return wide(parts[0]) / wide(parts[1])
     if head == "pi":
-        return 4 * np.arctan(np.longdouble(1))
+        return 4 * np.arctan(wide(1)) if library is None else +mpmath.pi
     if head == "above":
-        bound = np.longdouble(parts[0]) / np.longdouble(parts[1])
+        bound = wide(parts[0]) / wide(parts[1])
+        if library is not None:
+            return _walk(parts[2] if s > bound else parts[3], s, library)
         # each side at numbers of its own: what overflows on the other one has no derivative
         here, there = anp.where(s > bound, s, bound), anp.where(s > bound, bound, s)
         return anp.where(s > bound, _walk(parts[2], here), _walk(parts[3], there))
     if head == "pow" and parts[1][0] == "number" and parts[1][2] == 1:
-        return _walk(parts[0], s) ** parts[1][1]
-    values = [_walk(part, s) for part in parts]
+        return _walk(parts[0], s, library) ** parts[1][1]
+    values = [_walk(part, s, library) for part in parts]
     if head == "add":
         return sum(values[1:], values[0])
     if head == "mul":
         return math.prod(values[1:], start=values[0])
     if head == "pow":
         return values[0] ** values[1]
-    return _ELEMENTARY[head](values[0])
+    if head == "Abs":
+        return abs(values[0]) if library is not None else anp.abs(values[0])
+    if library is None and head in ("erf", "erfc"):
+        return (_erf if head == "erf" else _erfc)(values[0])
+    return getattr(anp if library is None else library, _NAMES.get(head, head) if library is None else head)(values[0])
 
 
 def phi_of(activation: Activation, s: _Array) -> _Array:

@@ -152,8 +152,14 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 def helpers(text: str) -> list[str]:
     """The functions that source for NumPy calls and NumPy does not have."""
-    known = (("less(", LESS), ("less_outer(", LESS_OUTER), ("sigmoid(", SIGMOID), ("normal_cdf(", NORMAL), ("normal_pdf(", NORMAL),
-             ("normal_erf(", NORMAL_ERF))
+    known = (
+        ("less(", LESS),
+        ("less_outer(", LESS_OUTER),
+        ("sigmoid(", SIGMOID),
+        ("normal_cdf(", NORMAL),
+        ("normal_pdf(", NORMAL),
+        ("normal_erf(", NORMAL_ERF),
+    )
     return list(dict.fromkeys(part for call, part in known if call in text))
 
 
