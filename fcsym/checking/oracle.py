@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import autograd.numpy as anp
@@ -62,39 +62,43 @@ _SMOOTH = {
 def _function(activation: Activation) -> Callable[[Any], Any]:
     """A smooth activation for autograd: as written here, or as its own expression is written."""
     if not activation.formula and activation.name in _SMOOTH:
-        return _SMOOTH[activation.name]
+        known: Callable[[Any], Any] = _SMOOTH[activation.name]
+        return known
     return _written(smooth_functions.formula(activation), 0)
 
 
-_NEAR = 30  # up to here an expression is computed as it is written; beyond, e^s swallows what is added to it
+_BETWEEN = 1 / 64, 30
+"""Where an expression is computed as it is written: below, terms of size 1 swallow s, and above, e^s swallows them."""
 
 
 def _written(formula: tuple[Any, ...], order: int) -> Callable[[Any], Any]:
     """A formula (`language.formulas`), or a derivative of it, as a function that autograd differentiates.
 
-    Near 0 in extended precision, differentiated by autograd; far from it in many digits, differentiated by mpmath.
+    In extended precision and by autograd where that keeps the digits; elsewhere in many digits and by mpmath.
     """
 
-    def near(s: Any) -> Any:
+    def plain(s: Any) -> Any:
         return _walk(formula, s)
 
     for _ in range(order):
-        near = elementwise_grad(near)
+        plain = elementwise_grad(plain)
 
     @primitive  # type: ignore[untyped-decorator]
     def function(s: Any) -> Any:
         wide = np.asarray(s, np.longdouble)
-        inside = np.abs(wide) <= _NEAR
-        result = np.array(near(np.where(inside, wide, 0)), np.longdouble)
-        for place in np.argwhere(~inside):
-            result[tuple(place)] = _far(formula, order, wide[tuple(place)])
+        inside = (np.abs(wide) >= _BETWEEN[0]) & (np.abs(wide) <= _BETWEEN[1])
+        result = np.array(plain(np.where(inside, wide, 1)), np.longdouble)
+        for place in map(tuple, np.argwhere(~inside)):
+            result[place] = _in_digits(formula, order, wide[place])
         return result
 
     defvjp(function, lambda _, s: lambda g: g * _written(formula, order + 1)(s))
-    return function
+    known: Callable[[Any], Any] = function
+    return known
 
 
-def _far(formula: tuple[Any, ...], order: int, s: Any) -> Any:
+@lru_cache(10_000)
+def _in_digits(formula: tuple[Any, ...], order: int, s: Any) -> Any:
     if not np.isfinite(s):
         return s
     with mpmath.workdps(60 + int(min(abs(s), 400))):

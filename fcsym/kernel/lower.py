@@ -247,7 +247,7 @@ def _signed_part(form: Formula, s: n.Node) -> tuple[int, n.Node]:
         return (1 if form[1] >= 0 else -1), n.Const(abs(Fraction(form[1], form[2])))
     if form[0] != "mul":
         return 1, _smooth(form, s)
-    sign, above, below = 1, [], []
+    sign, above, below = 1, list[n.Node](), list[n.Node]()
     for factor in form[1:]:
         match factor:
             case ("number", p, q):

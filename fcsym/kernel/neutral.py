@@ -170,7 +170,7 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of one number, by its name in CALLS; abs has a corner, the others are smooth where they have values."""
+    """A function of one number, by its name in CALLS: smooth where it has a value, but for Abs."""
 
     function: str
     argument: Node

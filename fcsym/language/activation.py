@@ -27,6 +27,7 @@ from typing import Any
 from fcsym.errors import NetworkError
 from fcsym.language import smooth_functions
 from fcsym.language.formulas import Formula
+from fcsym.language.own_functions import accepted
 from fcsym.language.spelling import check_name
 
 __all__ = [
@@ -279,7 +280,7 @@ def smooth(name: str, expression: Any = None) -> Activation:
     check_name(name, "an activation")
     if name in entries or name in BUILT_IN:
         raise NetworkError(f"The name {name!r} is taken by a built-in activation: choose another.")
-    return Activation(name, (), (), smooth_functions.accepted(name, expression))
+    return Activation(name, (), (), accepted(name, expression))
 
 
 _BY_NAME: dict[str, Callable[[], Activation]] = {

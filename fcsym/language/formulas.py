@@ -3,8 +3,8 @@
     s tanh(log(1 + e^s))    =>    ("mul", ("s",), ("tanh", ("log", ("add", ("exp", ("s",)), ("number", 1, 1)))))
 
 Heads: s; number (numerator, denominator); pi; add, mul and pow of formulas; the name of a function of one formula; and
-("above", n, d, a, b), which is a where s > n/d and b elsewhere. A formula is data, made from a SymPy expression and made
-into one again; nothing is ever parsed.
+("above", n, d, a, b), which is a where s > n/d and b elsewhere. A formula is data, made from a SymPy expression and
+made into one again; nothing is ever parsed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from fcsym.errors import NetworkError
 
-__all__ = ["CALLS", "FUNCTIONS", "NUMBER", "S", "Formula", "evaluate", "from_sympy", "mpmath_table", "to_sympy"]
+__all__ = ["CALLS", "FUNCTIONS", "NUMBER", "Formula", "S", "evaluate", "from_sympy", "mpmath_table", "to_sympy"]
 
 Formula: TypeAlias = "tuple[Any, ...]"
 
@@ -73,7 +73,7 @@ def from_sympy(node: Any, fold: bool = False) -> Formula:
 
 
 def _above(pieces: Any, again: Callable[[Any], Formula]) -> Formula:
-    """Pieces from the first on: a where s > c and b elsewhere. On c itself both have one value, and either may stand."""
+    """Pieces from the first on: a where s > c and b elsewhere. On c itself both have one value."""
     import sympy
 
     (value, condition), *rest = pieces

@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-from fcsym.errors import NetworkError
-from fcsym.language.formulas import FUNCTIONS, Formula, evaluate, from_sympy, mpmath_table, to_sympy
+from fcsym.language.formulas import Formula, evaluate, from_sympy, mpmath_table, to_sympy
 
 __all__ = [
     "ENTRIES",
     "Entry",
     "Smooth",
-    "accepted",
+    "bound",
     "derivative",
     "expression",
     "form",
     "formula",
     "latex",
+    "never_zero",
+    "shown",
+    "slope_of",
     "symbols",
     "text",
     "value",
@@ -130,7 +132,7 @@ def _derivative(name: str, own: Formula) -> Any:
     return min(_forms(_expression(name, own)), key=length)
 
 
-def _diff(phi: Any) -> Any:
+def slope_of(phi: Any) -> Any:
     """phi', with |u| for u sign(u)."""
     import sympy
 
@@ -159,7 +161,7 @@ def _forms(phi: Any) -> Iterator[Any]:
     import sympy
 
     s, v = symbols()
-    plain = _diff(phi)
+    plain = slope_of(phi)
     for form in (plain, plain.subs(phi, v)):
         yield form
         if form.has(sympy.Piecewise):
@@ -207,7 +209,7 @@ def _nth(name: str, own: Formula, order: int) -> Formula:
         return own or from_sympy(_expression(name, own))
     found = _expression(name, own)
     for _ in range(order):
-        found = _diff(found)
+        found = slope_of(found)
     return from_sympy(found)
 
 
@@ -238,7 +240,7 @@ _MOST_DIGITS = 400  # what is left then is below every number of double precisio
 
 
 def form(phi: Smooth, order: int) -> Formula:
-    """phi, or phi' where `order` is 1, as it is computed: in what `formulas.CALLS` has, and s > c alone to choose by."""
+    """phi, or phi' where `order` is 1, as it is computed: by calls of `formulas.CALLS`, and choices by s > c alone."""
     return _form(phi.name, phi.formula, order)[0]
 
 
@@ -261,9 +263,9 @@ def _form(name: str, own: Formula, order: int) -> tuple[Formula, float]:
         found = from_sympy(given(s), fold=True)
         return found, measured(found, number)
     if entry is not None and not entry.everywhere:
-        found = from_sympy(_diff(entry.expression(s)) if order else entry.expression(s), fold=True)
+        found = from_sympy(slope_of(entry.expression(s)) if order else entry.expression(s), fold=True)
         return found, 0.0
-    return accurate(_diff(_expression(name, own)) if order else _expression(name, own), s, number)
+    return accurate(slope_of(_expression(name, own)) if order else _expression(name, own), s, number)
 
 
 def never_zero(phi: Smooth) -> bool:
@@ -275,125 +277,6 @@ def never_zero(phi: Smooth) -> bool:
 def _never_zero(name: str, own: Formula) -> bool:
     found = _expression(name, own)
     return bool(found.is_positive or found.is_negative)
-
-
-# ---------------------------------------------------------------------------------------------- a reader's own
-
-
-def accepted(name: str, expression: Any) -> Formula:
-    """A SymPy expression of one real symbol as a formula; NetworkError where it is no smooth function of every s."""
-    import sympy
-
-    where = f"The activation {name!r}"
-    if not isinstance(expression, sympy.Expr):
-        raise NetworkError(f"{where} is given {str(expression)[:40]!r}: give a SymPy expression of one symbol.")
-    free = sorted(map(str, expression.free_symbols))
-    if len(free) != 1:
-        said = f"has the symbols {', '.join(free)[:60]}" if free else "has no symbol"
-        raise NetworkError(f"{where} {said}: write an expression of exactly one, the pre-activation.")
-    (symbol,) = expression.free_symbols
-    narrow = next((a for a in ("positive", "negative", "nonnegative", "nonpositive", "zero", "nonzero", "integer",
-                               "rational", "imaginary") if getattr(symbol, f"is_{a}") not in (None, False)), None)  # fmt: skip
-    if narrow or symbol.is_real is False:
-        raise NetworkError(
-            f"{where} is written with the symbol {symbol}, declared {narrow or 'not real'}: a pre-activation is any "
-            f"real number, so use Symbol({str(symbol)!r}, real=True)."
-        )
-    if expression.has(sympy.I, sympy.oo, -sympy.oo, sympy.nan, sympy.zoo):
-        raise NetworkError(f"{where} has a number in it that is not real and finite: take it out.")
-    if sympy.count_ops(expression) > _LONGEST:
-        raise NetworkError(f"{where} has more than {_LONGEST} operations: give a shorter expression.")
-    s, _ = symbols()
-    try:
-        own = from_sympy(expression.xreplace({symbol: s}))
-    except NetworkError as problem:
-        raise NetworkError(f"{where}: {problem}") from None
-    unknown = next((head for head in _heads(own) if head not in _KNOWN), None)
-    if unknown:
-        raise NetworkError(f"{where} calls {unknown}, which is not known: use {', '.join(FUNCTIONS)}.")
-    _check_everywhere(where, own)
-    return own
-
-
-_LONGEST = 200
-_KNOWN = {"s", "number", "pi", "add", "mul", "pow", "above", *FUNCTIONS}
-
-
-def _heads(own: Formula) -> Iterator[str]:
-    yield own[0]
-    for part in own[1:]:
-        if isinstance(part, tuple):
-            yield from _heads(part)
-
-
-def _check_everywhere(where: str, own: Formula) -> None:
-    """Real values and slopes at many points, which meet wherever the expression has a corner."""
-    import mpmath
-
-    from fcsym.language.accurate import POINTS
-
-    s, _ = symbols()
-    slope = from_sympy(_diff(to_sympy(own, s)))
-    table = mpmath_table()
-    signs: dict[Formula, list[tuple[Any, Any]]] = {}
-    corners = {mpmath.mpf(p) / q for p, q in _bounds(own)}
-    slopes = set()
-    with mpmath.workdps(30):
-        points = [mpmath.mpf(p.numerator) / p.denominator for p in POINTS]
-        for at in sorted([*points, mpmath.mpf(0), *(mpmath.mpf(n) for n in (-3, -2, -1, 1, 2, 3))]):
-            for what, inside in (("value", own), ("slope", slope)):
-                _real(where, what, inside, at)
-            slopes.add(mpmath.nstr(evaluate(slope, at, table), 20))
-            for inner in _corners(own):
-                signs.setdefault(inner, []).append((at, evaluate(inner, at, table)))
-        for inner, values in signs.items():
-            for (a, below), (b, above) in zip(values, values[1:], strict=False):
-                if not above:
-                    corners.add(b)
-                elif below * above < 0:
-                    corners.add(mpmath.findroot(lambda t, f=inner: evaluate(f, t, table), (a, b), solver="anderson"))
-        near = mpmath.mpf(10) ** -20
-        for corner in corners:
-            for what, inside in (("jumps", own), ("has a corner", slope)):
-                left, right = (evaluate(inside, corner + side * near, table) for side in (-1, 1))
-                if abs(left - right) > mpmath.mpf(10) ** -9 * (1 + abs(left)):
-                    raise NetworkError(
-                        f"{where} {what} at s = {mpmath.nstr(corner, 4)}: a smooth function has a slope everywhere; for "
-                        "straight pieces use piecewise_linear."
-                    )
-    if len(slopes) == 1:
-        raise NetworkError(f"{where} is a straight line: use piecewise_linear.")
-
-
-def _real(where: str, what: str, inside: Formula, at: Any) -> None:
-    import mpmath
-
-    try:
-        found = evaluate(inside, at, mpmath_table())
-        good = isinstance(found, mpmath.mpf | int) and mpmath.isfinite(found)
-    except (ZeroDivisionError, ValueError, OverflowError, TypeError):
-        good = False
-    if not good:
-        raise NetworkError(
-            f"{where} has no real {what} at s = {mpmath.nstr(at, 4)}: an activation is real and smooth for every s."
-        )
-
-
-def _bounds(own: Formula) -> Iterator[tuple[int, int]]:
-    if own[0] == "above":
-        yield own[1], own[2]
-    for part in own[1:]:
-        if isinstance(part, tuple):
-            yield from _bounds(part)
-
-
-def _corners(own: Formula) -> Iterator[Formula]:
-    """What is 0 where the expression may have a corner or a pole: arguments of |u|, log u and powers of u."""
-    if own[0] in ("Abs", "log") or (own[0] == "pow" and own[2][0] == "number" and (own[2][1] < 0 or own[2][2] > 1)):
-        yield own[1]
-    for part in own[1:]:
-        if isinstance(part, tuple):
-            yield from _corners(part)
 
 
 # ------------------------------------------------------------------------------------------------------- in words

@@ -72,11 +72,11 @@ def normal_pdf(s):
     return np.exp(-0.5 * s * s) / math.sqrt(2.0 * math.pi)
 '''
 
-NORMAL_ERF = '''_erf = np.vectorize(math.erf, otypes=[float])  # NumPy has none
+ERROR_FUNCTION = '''_erf = np.vectorize(math.erf, otypes=[float])  # NumPy has none
 
 
-def normal_erf(s):
-    """The error function."""
+def error_function(s):
+    """erf(s)."""
     return np.asarray(_erf(s), s.dtype)
 '''
 
@@ -158,7 +158,7 @@ def helpers(text: str) -> list[str]:
         ("sigmoid(", SIGMOID),
         ("normal_cdf(", NORMAL),
         ("normal_pdf(", NORMAL),
-        ("normal_erf(", NORMAL_ERF),
+        ("error_function(", ERROR_FUNCTION),
     )
     return list(dict.fromkeys(part for call, part in known if call in text))
 

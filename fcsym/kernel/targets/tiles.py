@@ -34,7 +34,7 @@ CALLS = {
     "log": "np.log({s})",
     "log1p": "np.log1p({s})",
     "sqrt": "np.sqrt({s})",
-    "erf": "normal_erf({s})",
+    "erf": "error_function({s})",
     "atan": "np.arctan({s})",
     "sin": "np.sin({s})",
     "cos": "np.cos({s})",
