@@ -14,6 +14,7 @@ import sympy
 from conftest import need, need_package
 
 import fcsym
+from fcsym.checking.oracle import phi_of, slope_of
 from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.lower import _named_once, _smooth
@@ -200,6 +201,21 @@ def test_every_target_computes_every_function_to_a_few_roundings(target, dtype):
         errors = np.abs(np.asarray(found[k], np.float64) - value) / (size + 4 * about.tiny * (1 + np.abs(at)))
         worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
         assert errors[worst] <= MOST[target], (name, order, at[worst], found[k][worst], value[worst])
+
+
+def test_the_oracle_is_as_good():
+    """Which has forms of its own, and differentiates by itself."""
+    for name, phi in KINDS.items():
+        value, slope, bend = truth()[name]
+        at = AT.astype(np.longdouble)
+        with np.errstate(over="ignore"):
+            pairs = (phi_of(phi, at), value, slope), (slope_of(phi, at), slope, bend)
+        for found, true, more in pairs:
+            size = np.finfo(float).eps * (np.abs(true) + np.abs(at * more)) + 1e-300
+            if phi.formula:
+                assert np.max(np.abs(found - true) / size) <= 1, name
+            else:  # of size 1, as it is written by hand
+                np.testing.assert_allclose(found.astype(float), true, rtol=1e-15, atol=1e-16, err_msg=name)
 
 
 def test_what_is_measured_in_rounded_numbers_is_what_targets_have():

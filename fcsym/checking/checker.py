@@ -290,11 +290,14 @@ class _Tally:
         return ULPS * float(np.finfo(self.dtype).eps)
 
     def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude) -> _Array:
-        """Points without overflow at which rounding does not decide a gate: s is off its kinks, or exact."""
+        """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
         keep = np.ones(len(result["y"]), dtype=bool)
         for name, value in result.items():
             if name not in (*_AFTER_P, "undefined"):
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
+        for layer, phi in enumerate((la.activation for la in self.network.layers[:-1]), 1):
+            if phi.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by more than 1
+                keep &= (self._bar * scale.of(f"s{layer}_new") <= 1).all(axis=-1)
         for layer, kinks in enumerate((la.activation.kinks for la in self.network.layers[:-1]), 1):
             s, true = result[f"s{layer}"], truth[f"s{layer}"]
             for kink in kinks:

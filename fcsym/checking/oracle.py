@@ -67,7 +67,7 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
     return _written(smooth_functions.formula(activation), 0)
 
 
-_BETWEEN = 1 / 64, 30
+_BETWEEN = 1 / 64, 4
 """Where an expression is computed as it is written: below, terms of size 1 swallow s, and above, e^s swallows them."""
 
 
@@ -101,7 +101,7 @@ def _written(formula: tuple[Any, ...], order: int) -> Callable[[Any], Any]:
 def _in_digits(formula: tuple[Any, ...], order: int, s: Any) -> Any:
     if not np.isfinite(s):
         return s
-    with mpmath.workdps(60 + int(min(abs(s), 400))):
+    with mpmath.workdps(40 + int(min(abs(s), 400))):
         found = mpmath.diff(lambda t: _walk(formula, t, mpmath), mpmath.mpf(str(s)), order)
         return np.longdouble(mpmath.nstr(found, 25))
 
