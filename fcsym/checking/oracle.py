@@ -97,13 +97,21 @@ def _written(formula: tuple[Any, ...], order: int) -> Callable[[Any], Any]:
     return known
 
 
+_WIDEST = 300  # powers of ten: outside, every kernel has 0 or overflows
+
+
 @lru_cache(10_000)
 def _in_digits(formula: tuple[Any, ...], order: int, s: Any) -> Any:
     if not np.isfinite(s):
         return s
-    with mpmath.workdps(40 + int(min(abs(s), 400))):
-        found = mpmath.diff(lambda t: _walk(formula, t, mpmath), mpmath.mpf(str(s)), order)
-        return np.longdouble(mpmath.nstr(found, 25))
+    for digits in (40 + int(min(abs(s), 400)), 700):
+        with mpmath.workdps(digits):
+            found = mpmath.diff(lambda t: _walk(formula, t, mpmath), mpmath.mpf(str(s)), order)
+            if abs(found) > mpmath.mpf(10) ** (-digits // 3):  # or else what is left may be rounding alone
+                break
+    if found and not -_WIDEST < mpmath.log10(abs(found)) < _WIDEST:
+        return np.longdouble(0 if abs(found) < 1 else math.inf) * int(mpmath.sign(found))
+    return np.longdouble(mpmath.nstr(found, 25))
 
 
 _NAMES = {"atan": "arctan"}
