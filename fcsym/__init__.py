@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fcsym.language.activation import leaky_relu as leaky_relu
     from fcsym.language.activation import piecewise_linear as piecewise_linear
     from fcsym.language.activation import relu as relu
+    from fcsym.language.activation import smooth as smooth
     from fcsym.language.equation import Case as Case
     from fcsym.language.equation import Equation as Equation
     from fcsym.language.equation import Verdict as Verdict
@@ -102,6 +103,7 @@ _WHERE = {
     "relu": "language.activation",
     "reproduce": "paper.experiment:run",
     "scheme": "training",
+    "smooth": "language.activation",
 }
 
 __all__ = ["__version__", *_WHERE]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import subprocess
+import sys
 from fractions import Fraction
 from io import StringIO
 
@@ -24,6 +26,7 @@ from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.language import smooth_functions
 from fcsym.language.activation import BUILT_IN, SMOOTH, Piece, piecewise_linear, smooth
+from fcsym.language.formulas import evaluate, mpmath_table
 from fcsym.networks.network import Network
 from fcsym.schemes import every_scheme
 
@@ -56,7 +59,7 @@ def test_pieces_from_a_file(name, order, tmp_path):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", [*SMOOTH, "exp"])
 def test_smooth_ones_by_name(name, order):
     d = fcsym.derive(fcsym.Network.mlp([2, 3, 2, 1], activation=name, bias=True), order=order)
     assert d.proof.holds
@@ -241,9 +244,9 @@ def test_what_is_no_number_is_refused_in_a_sentence(text, capsys):
 def test_the_derivative_of_every_entry_is_its_derivative(name):
     """By SymPy, and both in numbers against automatic differentiation."""
     s, v = smooth_functions.symbols()
-    phi, slope = smooth_functions.expression(name), smooth_functions.derivative(name)
+    phi, slope = smooth_functions.expression(smooth(name)), smooth_functions.derivative(smooth(name))
     assert sympy.simplify(slope.subs(v, phi) - sympy.diff(phi, s)) == 0
-    shown = [smooth_functions.shown(name, order).subs(v, phi) for order in (0, 1)]
+    shown = [smooth_functions.shown(smooth(name), order).subs(v, phi) for order in (0, 1)]
     assert sympy.simplify(shown[0].rewrite(sympy.exp) - phi.rewrite(sympy.exp)) == 0
     for at in (-3, -0.5, 0, 0.25, 2):
         true = (phi_of(smooth(name), np.array([at])), slope_of(smooth(name), np.array([at])))
@@ -251,10 +254,10 @@ def test_the_derivative_of_every_entry_is_its_derivative(name):
 
 
 def test_the_derivatives_are_those_of_the_books():
-    assert smooth_functions.text("sigmoid", 0, "s", "v") == "1/(1 + exp(-s))"
-    assert smooth_functions.text("sigmoid", 1, "s", "v") == "v*(1 - v)"
-    assert smooth_functions.text("tanh", 1, "s", "v") == "1 - v**2"
-    assert smooth_functions.text("softplus", 1, "s", "v") == "1/(1 + exp(-s))"
+    assert smooth_functions.text(smooth("sigmoid"), 0, "s", "v") == "1/(1 + exp(-s))"
+    assert smooth_functions.text(smooth("sigmoid"), 1, "s", "v") == "v*(1 - v)"
+    assert smooth_functions.text(smooth("tanh"), 1, "s", "v") == "1 - v**2"
+    assert smooth_functions.text(smooth("softplus"), 1, "s", "v") == "1/(1 + exp(-s))"
 
 
 def documents(net):
@@ -262,7 +265,8 @@ def documents(net):
     from fcsym.render import terminal
 
     found = {}
-    for name, document in {"step": fcsym.derive(net), **every_scheme(net)}.items():
+    schemes = {name: fcsym.Scheme.of(record) for name, record in every_scheme(net).items()}
+    for name, document in {"step": fcsym.derive(net), **schemes}.items():
         found |= {f"{name}.tex": document.latex(), f"{name}.html": document.html(), f"{name}.txt": str(document)}
         console = Console(width=400, file=StringIO())
         console.print(terminal.document(document))
@@ -342,3 +346,155 @@ def test_pieces_are_exact_numbers_whatever_was_written():
             piecewise_linear(name, pieces)
     with pytest.raises(NetworkError):
         Piece(None, 1, name=3)
+
+
+# -------------------------------------------------------------------------------------------- an entry, and one's own
+
+S = sympy.Symbol("s", real=True)
+OWN = {
+    "mish": S * sympy.tanh(sympy.log(1 + sympy.exp(S))),
+    "elu": sympy.Piecewise((S, S > 0), (sympy.exp(S) - 1, True)),
+    "softsign": S / (1 + sympy.Abs(S)),
+}
+
+
+@pytest.fixture
+def entry(monkeypatch):
+    """A smooth function that the package does not have, entered in one place."""
+    name = "isru"
+    monkeypatch.setitem(smooth_functions.ENTRIES, name, smooth_functions.Entry(lambda s: s / sympy.sqrt(1 + s**2)))
+    return name
+
+
+def goes_through_everything(net, tmp_path, schemes=None, targets=tuple(TARGETS)):
+    """Derivation, proof and check in both orders; every scheme, document and closed form; the files of every target."""
+    for order in ORDERS:
+        d = fcsym.derive(net, order=order)
+        assert d.proof.holds and fcsym.check(d, trials=40).passed
+    for record in every_scheme(net).values():
+        if schemes and record.name not in schemes:
+            continue
+        s = fcsym.Scheme.of(record)
+        assert s.proof.holds and fcsym.check(s, trials=3, steps=10).passed
+    name = net.layers[0].activation.name
+    d = fcsym.derive(net)
+    assert f"\\operatorname{{{name}}}" in d.latex() and name in str(d) and name in d.html()
+    s = fcsym.scheme(net, "states")
+    rng = np.random.default_rng(0)
+    weights, x = [rng.normal(size=net.shape(a)) for a in net.parameters], np.array([0.7, -0.4])
+    y = d.expr("v1", unit=1).subs({"w_1": weights[0][0, 0], "w_2": weights[0][0, 1], "x_1": 0.7, "x_2": -0.4})
+    found = d.compile().step(weights, x, [0.2], 0.1)
+    assert float(y) == pytest.approx(found.v1[0], rel=1e-12)
+    rows = frozen_rows(s, 10)
+    for target in map(TARGETS.get, targets):
+        files = target.files(lower_scheme(s), "update", rows)
+        if target.name == "c":
+            need("gcc")
+            need("make")
+            for file, text in files.items():
+                (tmp_path / file).write_text(text)
+            done = subprocess.run(
+                ["make", "-s", "-f", "update.mk", "test"], cwd=tmp_path, capture_output=True, text=True
+            )
+            assert done.stdout.count("agree with exact evaluation") == 2, done.stderr
+        else:
+            if target.name != "numpy":
+                need_package(target.name)
+            module = {"__name__": "exported"}
+            exec(compile(files["update.py"], "<exported>", "exec"), module)
+            assert "agree with exact evaluation" in module["selftest"]()
+
+
+def test_an_entry_in_one_place_is_all_that_a_smooth_activation_needs(entry, tmp_path):
+    """By name, also in a network file."""
+    path = tmp_path / "net.toml"
+    path.write_text(f'widths = [2, 2, 1]\nactivation = "{entry}"\n')
+    net = fcsym.Network.load(path)
+    assert net == fcsym.Network.mlp([2, 2, 1], entry)
+    goes_through_everything(net, tmp_path)
+
+
+def test_the_oracle_keeps_digits_that_the_expression_as_written_loses():
+    """log(1 + e^s) at s = -20, and e^s - 1 near 0: many points of a wide network, some of them there."""
+    for name in ("mish", "elu"):
+        net = fcsym.Network.mlp([4, 8, 8, 2], fcsym.smooth(name, OWN[name]))
+        assert fcsym.check(fcsym.derive(net), trials=200).passed
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_smooth_function_of_ones_own(name, tmp_path):
+    net = fcsym.Network.mlp([2, 2, 1], fcsym.smooth(name, OWN[name]))
+    goes_through_everything(net, tmp_path, ["states", "history"], ["numpy", "c"])
+
+
+def test_a_function_of_ones_own_is_data():
+    """It hashes, compares, is pickled, and does not depend on the symbol that it was written with."""
+    mish, t = fcsym.smooth("mish", OWN["mish"]), sympy.Symbol("t")
+    assert mish == fcsym.smooth("mish", OWN["mish"].subs(S, t)) == pickle.loads(pickle.dumps(mish))
+    assert hash(mish) == hash(pickle.loads(pickle.dumps(mish)))
+    assert mish != fcsym.smooth("mish", S * sympy.tanh(S)) and mish != fcsym.smooth("tanh")
+    assert sympy.simplify(smooth_functions.expression(mish) - OWN["mish"]) == 0
+    assert fcsym.Network.mlp([1, 2, 1], mish) == fcsym.Network.mlp([1, 2, 1], mish)
+
+
+POSITIVE = sympy.Symbol("s", positive=True)
+REFUSED = {
+    "a text": ("tanh(s)", "give a SymPy expression"),
+    "no symbol": (sympy.Integer(2), "has no symbol"),
+    "two symbols": (S * sympy.Symbol("a"), "symbols a, s"),
+    "a narrow symbol": (sympy.sqrt(POSITIVE), "declared positive"),
+    "an imaginary symbol": (sympy.Symbol("s", imaginary=True) ** 2, "declared imaginary"),
+    "a complex number": (sympy.I * S, "not real and finite"),
+    "what is not known": (sympy.gamma(S), "gamma has no formula"),
+    "what has no derivative here": (sympy.Max(S, 0), "Max has no formula"),
+    "a function without a name": (sympy.Function("f")(S), "f has no formula"),
+    "a logarithm": (sympy.log(S), "no real value at s ="),
+    "a root": (sympy.sqrt(S), "no real"),
+    "a pole": (1 / S, "no real value at s = 0"),
+    "a pole that no point is on": (1 / (S - sympy.sqrt(2)), "at s = 1.414"),
+    "a corner": (sympy.Abs(S), "has a corner at s = 0"),
+    "a corner elsewhere": (sympy.Abs(S**3 - 2), "has a corner at s = 1.26"),
+    "a jump": (sympy.Piecewise((S, S < 1), (S**2 + 1, True)), "jumps at s = 1"),
+    "pieces that do not end": (sympy.Piecewise((S, S < 1)), "say what holds elsewhere"),
+    "pieces by something else": (sympy.Piecewise((S, sympy.sin(S) < 1), (0, True)), "write s < c"),
+    "a straight line": (2 * S + 1, "straight line"),
+    "what is too long": (sum(sympy.exp(S / n) for n in range(1, 120)), "more than 200 operations"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_no_smooth_function_is_refused_in_a_sentence(what):
+    expression, said = REFUSED[what]
+    with pytest.raises(fcsym.NetworkError, match=r"The activation 'own'.*\.$") as caught:
+        fcsym.smooth("own", expression)
+    assert said in str(caught.value), caught.value
+
+
+def test_names_of_smooth_functions_are_checked():
+    refused = {"tanh": "taken", "relu": "taken", "a b": "not allowed", "class": "keyword", "exp": "taken"}
+    for name, said in refused.items():
+        with pytest.raises(fcsym.NetworkError, match=said):
+            fcsym.smooth(name, OWN["mish"])
+    with pytest.raises(fcsym.NetworkError, match=r"choose one of tanh, .*exp, log, sqrt, or give an expression"):
+        fcsym.smooth("mish")
+    two = [fcsym.smooth("own", sympy.atan(S)), fcsym.smooth("own", S * sympy.tanh(S))]
+    with pytest.raises(fcsym.NetworkError, match="two activations with the name 'own'"):
+        fcsym.Network.mlp([1, 2, 2, 1], two)
+    with pytest.raises(fcsym.NetworkError, match="no value for every s"):
+        fcsym.Network.mlp([1, 1, 1], "log")
+
+
+def test_functions_of_the_language_have_their_derivatives():
+    """exp, log and sqrt, where they have values."""
+    import mpmath
+
+    at = mpmath.mpf(2)
+    for name, slope in {"exp": mpmath.exp(at), "log": 1 / at, "sqrt": 1 / (2 * mpmath.sqrt(at))}.items():
+        assert mpmath.almosteq(smooth_functions.value(smooth(name), 1, at), slope)
+        assert mpmath.almosteq(evaluate(smooth_functions.form(smooth(name), 1), at, mpmath_table()), slope)
+        assert float(slope_of(smooth(name), np.array([2.0]))[0]) == pytest.approx(float(slope), rel=1e-15)
+
+
+def test_no_algebra_is_imported_for_a_network_of_pieces():
+    code = "import sys, fcsym; fcsym.derive(fcsym.Network.parse('2-2-1')); print('sympy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

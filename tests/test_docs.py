@@ -159,7 +159,7 @@ def test_the_table_of_activations_is_that_of_the_registry():
     for name, cells in rows.items():
         assert cells[-1] == ", ".join(map(str, activation(name).kink_slopes))
         if name in SMOOTH:
-            formulas = (latex(name, n, "s", "v").replace("{s}", "s").replace("{v}", "v") for n in (0, 1))
+            formulas = (latex(activation(name), n, "s", "v").replace("{s}", "s").replace("{v}", "v") for n in (0, 1))
             assert cells[:2] == [f"${formula}$" for formula in formulas]
 
 

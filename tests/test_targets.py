@@ -18,6 +18,7 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.native import Call, load
 from fcsym.kernel.targets.arrays import function_text
+from fcsym.kernel.targets.c import SMOOTH
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.jax import DIALECT as JAX
 from fcsym.kernel.targets.numpy import DIALECT as NUMPY
@@ -82,6 +83,9 @@ EVERY = {
     "smooth3": n.Product((n.Call("softplus", u), u)),
     "smooth4": n.Call("normal_cdf", u),
     "smooth5": n.Call("normal_pdf", signed(("-", u))),
+    **{f"call_{name}": n.Call(name, u) for name in ("exp", "expm1", "erf", "atan", "sin", "cos", "Abs")},
+    **{f"call_{name}": n.Call(name, n.Power(u, 2)) for name in ("log1p", "sqrt")},
+    "call_log": n.Call("log", signed(("+", n.Power(u, 2)), ("+", c(HALF)))),
 }
 
 
@@ -163,9 +167,9 @@ def exact(node, where, values):
             s = mpmath.mpf(float(again(argument)))
             value = {
                 "tanh": mpmath.tanh(s), "sigmoid": 1 / (1 + mpmath.exp(-s)), "softplus": mpmath.log(1 + mpmath.exp(s)),
-                "normal_cdf": mpmath.ncdf(s), "normal_pdf": mpmath.npdf(s),
-            }[name]  # fmt: skip
-            return Fraction(str(value))
+                "normal_cdf": mpmath.ncdf(s), "normal_pdf": mpmath.npdf(s), "Abs": abs(s),
+            }.get(name)  # fmt: skip
+            return Fraction(str(getattr(mpmath, name)(s) if value is None else value))
     raise AssertionError(node)
 
 
@@ -210,7 +214,8 @@ def test_every_node_is_in_the_function():
     every = {getattr(n, name.strip()) for name in n.Node.split("|")}
     assert found == every and len(every) == 12
     called = [part for value in EVERY.values() for part in (value, *n.parts(value)) if isinstance(part, n.Call)]
-    assert {call.function for call in called} == set(CALLS)
+    assert {call.function for call in called} == set(CALLS) == set(n.CALLS) == set(FUNCTIONS) == set(SMOOTH)
+    assert set(JAX.smooth) == set(TORCH.smooth) == set(n.CALLS)
     assert {f.name for f in fields(n.Select)} == {"test", "then", "otherwise"}
 
 

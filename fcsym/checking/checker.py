@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.oracle import backpropagation, phi_of, slope_of
+from fcsym.checking.oracle import backpropagation, bend_of, phi_of, slope_of
 from fcsym.checking.points import MAX_NUMBERS, Points, activate, lattice, pre_activations
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
@@ -422,13 +422,16 @@ class _Tally:
         return ULPS * float(np.finfo(self.dtype).eps)
 
     def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude) -> _Array:
-        """Points without overflow at which rounding does not decide a gate: s is off its kinks, or exact."""
+        """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
         keep = np.ones(len(result["y"]), dtype=bool)
         for name, value in result.items():
             if name not in (*_AFTER_P, "undefined"):
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
             elif name in _AFTER_P:  # not a number where there is no p; but what is infinite has overflowed
                 keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
+        for layer, phi in enumerate((la.activation for la in self.network.layers[:-1]), 1):
+            if phi.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by more than 1
+                keep &= (self._bar * scale.of(f"s{layer}_new") <= 1).all(axis=-1)
         for layer, kinks in enumerate((la.activation.kinks for la in self.network.layers[:-1]), 1):
             s, true = result[f"s{layer}"], truth[f"s{layer}"]
             for kink in kinks:
@@ -632,8 +635,9 @@ class _Magnitude:
                 s = self._aligned(self.values[argument.array.name], argument, axes)
                 if phi.is_smooth:
                     _, moved = self._size(argument, axes)
-                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of at most 1
-                        return np.ones_like(s, np.longdouble), moved
+                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
+                        large = np.maximum(1, np.abs(slope_of(phi, s)))
+                        return np.asarray(large, np.longdouble), np.maximum(1, np.abs(bend_of(phi, s))) * moved
                     return np.abs(phi_of(phi, s)), np.abs(slope_of(phi, s)) * moved
                 piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
                 slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]

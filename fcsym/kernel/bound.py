@@ -229,8 +229,31 @@ def _normal_pdf(s: float) -> float:
     return math.exp(-0.5 * s * s) / math.sqrt(2.0 * math.pi)
 
 
+def _overflowing(function: Callable[[float], float], most: float) -> Callable[[float], float]:
+    def call(s: float) -> float:
+        try:
+            return function(s)
+        except OverflowError:
+            return most
+
+    return call
+
+
+def _outside(function: Callable[[float], float]) -> Callable[[float], float]:
+    def call(s: float) -> float:
+        try:
+            return function(s)
+        except ValueError:
+            return math.nan
+
+    return call
+
+
 FUNCTIONS = {
     "tanh": math.tanh, "sigmoid": _sigmoid, "softplus": _softplus,
     "normal_cdf": _normal_cdf, "normal_pdf": _normal_pdf,
+    "exp": _overflowing(math.exp, math.inf), "expm1": _overflowing(math.expm1, math.inf),
+    "log": _outside(math.log), "log1p": _outside(math.log1p), "sqrt": _outside(math.sqrt),
+    "erf": math.erf, "atan": math.atan, "sin": _outside(math.sin), "cos": _outside(math.cos), "Abs": abs,
 }  # fmt: skip
-"""Smooth functions of one number."""
+"""The functions of one number, as `neutral.CALLS` has them; what is no number is none, and nothing is raised."""

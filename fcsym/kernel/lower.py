@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.gates import select_by_gates
+from fcsym.language import smooth_functions
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Role, Total
+from fcsym.language.formulas import Formula
 from fcsym.networks.symbols import ETA
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ def _statements(name: str, equation: Equation) -> list[n.Statement]:
     indices = equation.lhs.indices
     if isinstance(equation.rhs, Cases):
         return _by_cases(name, equation.rhs, indices)
+    if isinstance(equation.rhs, Apply) and equation.rhs.activation.is_smooth:
+        return _named_once(name, indices, _node(equation.rhs))
     return [n.Define(name, indices, _node(equation.rhs))]
 
 
@@ -183,7 +187,7 @@ def _activation(node: Apply) -> n.Node:
         raise CompileError(f"{node!r} has no compiled form: name its argument first.")
     phi, s = node.activation, _node(node.argument)
     if phi.is_smooth:
-        return _smooth(phi.name, node.derivative, s)
+        return _smooth(smooth_functions.form(phi, node.derivative), s)
     values: list[n.Node]
     if node.derivative:
         values = [n.Const(piece.slope) for piece in phi.pieces]
@@ -206,25 +210,105 @@ def _linear(slope: Fraction, intercept: Fraction, s: n.Node) -> n.Node:
     return product if not intercept else n.Sum(((1, product), (1, n.Const(intercept))))
 
 
-def _smooth(name: str, derivative: int, s: n.Node) -> n.Node:
-    """phi and phi' of the smooth activations; 1 - sigmoid(s) is sigmoid(-s), which loses no digits."""
-    sigmoid, beside = n.Call("sigmoid", s), n.Call("sigmoid", n.Sum(((-1, s),)))
-    weights = {"silu": sigmoid, "gelu": n.Call("normal_cdf", s)}  # phi(s) = s times these
-    if not derivative:
-        return n.Product((s, weights[name])) if name in weights else n.Call(name, s)
-    match name:
-        case "tanh":
-            return n.Sum(((1, _ONE), (-1, n.Power(n.Call("tanh", s), 2))))
-        case "sigmoid":
-            return n.Product((sigmoid, beside))
-        case "softplus":
-            return sigmoid
-        case "silu":
-            return n.Product((sigmoid, n.Sum(((1, _ONE), (1, n.Product((s, beside)))))))
-        case "gelu":
-            return n.Sum(((1, weights[name]), (1, n.Product((s, n.Call("normal_pdf", s))))))
+# --------------------------------------------------------------------------------------------------- smooth functions
+
+
+def _smooth(form: Formula, s: n.Node) -> n.Node:
+    """The form of phi or phi' that floating point computes well, at s."""
+    match form:
+        case ("s",):
+            return s
+        case ("number", p, q):
+            return n.Const(Fraction(p, q))
+        case ("add", *terms):
+            return n.Sum(tuple(_signed_part(term, s) for term in terms))
+        case ("mul", *_):
+            sign, product = _signed_part(form, s)
+            return product if sign > 0 else n.Sum(((-1, product),))
+        case ("pow", base, ("number", p, q)) if p > 0:
+            return _power(_smooth(base, s), Fraction(p, q))
+        case ("pow", base, ("number", p, q)):
+            return n.Quotient(_ONE, _power(_smooth(base, s), Fraction(-p, q)))
+        case ("above", p, q, above, below):
+            return n.Select(n.Test(s, ">", Fraction(p, q)), _smooth(above, s), _smooth(below, s))
+        case ("sign", inner):
+            at = _smooth(inner, s)
+            negative = n.Select(n.Test(at, "==", Fraction(0)), _ZERO, n.Const(Fraction(-1)))
+            return n.Select(n.Test(at, ">", Fraction(0)), _ONE, negative)
+        case (name, inner) if name in n.CALLS:
+            return n.Call(name, _smooth(inner, s))
         case _:
-            raise CompileError(f"The smooth activation {name!r} has no compiled form: use one that targets know.")
+            raise CompileError(f"{form[0]} has no compiled form: write the activation with other functions.")
+
+
+def _signed_part(form: Formula, s: n.Node) -> tuple[int, n.Node]:
+    """-2 a b^-1 => (-1, 2 a / b)."""
+    if form[0] == "number":
+        return (1 if form[1] >= 0 else -1), n.Const(abs(Fraction(form[1], form[2])))
+    if form[0] != "mul":
+        return 1, _smooth(form, s)
+    sign, above, below = 1, list[n.Node](), list[n.Node]()
+    for factor in form[1:]:
+        match factor:
+            case ("number", p, q):
+                sign = sign if p > 0 else -sign
+                above += [n.Const(abs(Fraction(p, q)))] if abs(Fraction(p, q)) != 1 else []
+            case ("pow", base, ("number", p, q)) if p < 0:
+                below.append(_power(_smooth(base, s), Fraction(-p, q)))
+            case _:
+                inner, node = _signed_part(factor, s)
+                sign *= inner
+                above.append(node)
+    result: n.Node = _ONE if not above else above[0] if len(above) == 1 else n.Product(tuple(above))
+    for node in below:
+        result = n.Quotient(result, node)
+    return sign, result
+
+
+def _power(base: n.Node, exponent: Fraction) -> n.Node:
+    """base^exponent, for an exponent above 0."""
+    whole = exponent.numerator // exponent.denominator
+    factors: list[n.Node] = [] if not whole else [base if whole == 1 else n.Power(base, whole)]
+    if exponent.denominator == 2:
+        factors.append(n.Call("sqrt", base))
+    elif exponent.denominator > 2:
+        return n.Call("exp", n.Product((n.Const(exponent), n.Call("log", base))))
+    return factors[0] if len(factors) == 1 else n.Product(tuple(factors))
+
+
+def _named_once(name: str, indices: tuple[Index, ...], value: n.Node) -> list[n.Statement]:
+    """name[indices] = value, with a statement of its own for every function that is needed more than once."""
+    uses: dict[n.Node, int] = {}
+
+    def calls(node: n.Node) -> bool:
+        return isinstance(node, n.Call) or any(map(calls, n.parts(node)))
+
+    def count(node: n.Node, times: int = 1) -> None:
+        if not calls(node):
+            return
+        known = node in uses
+        uses[node] = uses.get(node, 0) + times
+        if not known:
+            for part in n.parts(node):
+                count(part, 2 if isinstance(node, n.Power) else 1)
+
+    names: dict[n.Node, n.Node] = {}
+    statements: list[n.Statement] = []
+
+    def again(node: n.Node) -> n.Node:
+        if node in names:
+            return names[node]
+        made = n.rebuilt(node, again)
+        if uses.get(node, 0) < 2 or node == value:
+            return made
+        own = f"{name}_part{len(names) + 1}"
+        statements.append(n.Define(own, indices, made))
+        names[node] = n.Load(own, indices)
+        return names[node]
+
+    count(value)
+    whole = n.Define(name, indices, again(value))
+    return [*statements, whole]
 
 
 # ------------------------------------------------------------------------------------------------------------ cases

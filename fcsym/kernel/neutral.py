@@ -25,8 +25,10 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from fcsym.language.expression import Array, Axis, Index
+from fcsym.language.formulas import CALLS
 
 __all__ = [
+    "CALLS",
     "Array",
     "Call",
     "Change",
@@ -164,7 +166,7 @@ class Guarded:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A smooth function: tanh, sigmoid, softplus, normal_cdf or normal_pdf."""
+    """A function of one number, by its name in CALLS: smooth where it has a value, but for Abs."""
 
     function: str
     argument: Node

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mpmath
 import numpy as np
 
-from fcsym.errors import CompileError
+from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Equation
 from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance
@@ -94,7 +94,9 @@ class Exact:
         def apply(node: Apply, where: Element, value: Any) -> Any:
             phi = node.activation
             if phi.is_smooth:
-                result = _smooth(phi.name, node.derivative, mpmath.mpf(float(value)) if self.rounded else value)
+                result = smooth_functions.value(
+                    phi, node.derivative, mpmath.mpf(float(value)) if self.rounded else value
+                )
                 return np.float32(float(result)) if self.rounded else result
             at = _fraction(value)
             kind = "kink" if at in phi.kinks else "piece"
@@ -223,33 +225,6 @@ def _fraction(value: Any) -> Fraction:
         return Fraction(float(value))
     mantissa, exponent = value.man_exp  # without the sign
     return (-1 if value < 0 else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
-
-
-def _smooth(name: str, derivative: int, s: Any) -> Any:
-    sigmoid = 1 / (1 + mpmath.exp(-s))
-    match name, derivative:
-        case "tanh", 0:
-            return mpmath.tanh(s)
-        case "tanh", _:
-            return 1 - mpmath.tanh(s) ** 2
-        case "sigmoid", 0:
-            return sigmoid
-        case "sigmoid", _:
-            return sigmoid * (1 - sigmoid)
-        case "softplus", 0:
-            return mpmath.log(1 + mpmath.exp(s))
-        case "softplus", _:
-            return sigmoid
-        case "gelu", 0:
-            return s * mpmath.ncdf(s)
-        case "gelu", _:
-            return mpmath.ncdf(s) + s * mpmath.npdf(s)
-        case "silu", 0:
-            return s * sigmoid
-        case "silu", _:
-            return sigmoid * (1 + s * (1 - sigmoid))
-        case _:
-            raise CompileError(f"The smooth activation {name!r} has no exact value: add it to kernel/rows.py.")
 
 
 # ------------------------------------------------------------------------------------------------------ drawing

@@ -9,21 +9,25 @@ there does not depend on the side, since the pieces must meet; the slope does, a
 it is the slope of the piece below, which is a subgradient of phi and what PyTorch has for the built-in activations.
 
 A smooth activation has no pieces. To a derivation it is any differentiable function: nothing that is proved depends on
-which one. What it is worth is known to the targets, each of which writes phi and phi' in its own language.
+which one. What it is worth is one entry in `smooth_functions`, or a formula of its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from numbers import Rational
+from typing import Any
 
 from fcsym.errors import NetworkError
+from fcsym.language import smooth_functions
+from fcsym.language.formulas import Formula
+from fcsym.language.own_functions import accepted
 from fcsym.language.spelling import check_name
 
 __all__ = [
@@ -40,7 +44,7 @@ __all__ = [
 ]
 
 SMOOTH = ("tanh", "sigmoid", "softplus", "silu", "gelu")
-"""The smooth activations that every target can write."""
+"""The smooth activations that are offered by name; the language has more functions, see `smooth_functions.ENTRIES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class Activation:
     name: str
     pieces: tuple[Piece, ...]
     kink_slopes: tuple[Fraction, ...]
+    formula: Formula = field(default=(), repr=False)  # of a smooth function that is no entry of the table
 
     def __post_init__(self) -> None:
         """Names become part of documents and programs, wherever they come from; NetworkError for one that must not."""
@@ -107,8 +112,8 @@ class Activation:
 
     @property
     def never_zero(self) -> bool:
-        """phi(s) != 0 for every s: known of sigmoid and softplus, which are positive."""
-        return self.name in ("sigmoid", "softplus") and self.is_smooth
+        """phi(s) != 0 for every s: found from the expression of a smooth function, as for the sigmoid."""
+        return self.is_smooth and smooth_functions.never_zero(self)
 
     @property
     def leaving_zero(self) -> tuple[str, str]:
@@ -264,11 +269,29 @@ def identity() -> Activation:
     return piecewise_linear("identity", (Piece(None, Fraction(1)),))
 
 
-def smooth(name: str) -> Activation:
-    """The smooth activation of that name; NetworkError when it is not one of SMOOTH."""
-    if name not in SMOOTH:
-        raise NetworkError(f"The smooth activation {name[:60]!r} is not known: choose one of {', '.join(SMOOTH)}.")
-    return Activation(name, (), ())
+def smooth(name: str, expression: Any = None) -> Activation:
+    """A smooth function: one that has a name already, or one's own from a SymPy expression of one real symbol.
+
+    Raises NetworkError for a name that is not known or is taken, and for an expression that is not a real number with a
+    slope for every s, or is written with functions that are not known.
+
+    >>> import sympy
+    >>> s = sympy.Symbol("s", real=True)
+    >>> smooth("mish", s * sympy.tanh(sympy.log(1 + sympy.exp(s)))).name
+    'mish'
+    """
+    entries = smooth_functions.ENTRIES
+    if expression is None:
+        if not isinstance(name, str) or name not in entries:
+            known = ", ".join(entries)
+            raise NetworkError(
+                f"The smooth activation {str(name)[:60]!r} is not known: choose one of {known}, or give an expression."
+            )
+        return Activation(name, (), ())
+    check_name(name, "an activation")
+    if name in entries or name in BUILT_IN:
+        raise NetworkError(f"The name {name!r} is taken by a built-in activation: choose another.")
+    return Activation(name, (), (), accepted(name, expression))
 
 
 _BY_NAME: dict[str, Callable[[], Activation]] = {
@@ -284,10 +307,15 @@ BUILT_IN = tuple(_BY_NAME)
 def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
     """The activation of that name: one of `own`, a built-in piecewise-linear one, or a smooth one."""
     if isinstance(name, Activation):
+        entry = smooth_functions.ENTRIES.get(name.name) if name.is_smooth and not name.formula else None
+        if entry is not None and not entry.everywhere:
+            raise NetworkError(f"The function {name.name} has no value for every s: it is no activation.")
         return name
     for candidate in own:
         if candidate.name == name:
             return candidate
+    if isinstance(name, str) and name not in _BY_NAME and name in smooth_functions.ENTRIES:
+        return activation(smooth(name))
     if not isinstance(name, str) or name not in _BY_NAME:
         known = ", ".join([*_BY_NAME, *(candidate.name for candidate in own)])
         raise NetworkError(f"The activation {str(name)[:60]!r} is not known: choose one of {known}.")

@@ -166,9 +166,7 @@ class Equation:
     def __str__(self) -> str:
         if isinstance(self.rhs, Apply) and self.rhs.activation.is_smooth:  # what it is stands beside it
             node = self.rhs
-            what = smooth_functions.text(
-                node.activation.name, node.derivative, repr(node.argument), repr(value_of(node))
-            )
+            what = smooth_functions.text(node.activation, node.derivative, repr(node.argument), repr(value_of(node)))
             return f"{self.lhs!r} = {node!r} = {what}"
         if not isinstance(self.rhs, Cases):
             return f"{self.lhs!r} = {self.rhs!r}"

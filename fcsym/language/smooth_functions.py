@@ -1,20 +1,93 @@
-"""The smooth activations as SymPy expressions: one entry for each, from which its derivative and its formulas follow.
+"""The smooth functions of the language: one entry for each, a SymPy expression, from which everything else follows.
 
     sigmoid(s) = 1/(1 + e^{-s})      =>      sigmoid'(s) = v (1 - v),  v = sigmoid(s)
 
-Closed forms put the expression and its derivative in, and documents print both. SymPy is imported when one is asked
-for.
+Closed forms put the expression and its derivative in, documents print both, the numbers that files are tested with are
+computed from them, and kernels are generated from a form of them that floating point computes well (`accurate`). An
+entry may say that form itself. SymPy is imported when one of these is asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from fcsym.language.formulas import Formula, evaluate, from_sympy, mpmath_table, to_sympy
 
-__all__ = ["derivative", "expression", "latex", "symbols", "text"]
+__all__ = [
+    "ENTRIES",
+    "Entry",
+    "Smooth",
+    "bound",
+    "derivative",
+    "expression",
+    "form",
+    "formula",
+    "latex",
+    "never_zero",
+    "shown",
+    "slope_of",
+    "symbols",
+    "text",
+    "value",
+]
+
+
+class Smooth(Protocol):
+    """What an activation tells of itself: a name in the table, or a name and a formula of its own."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def formula(self) -> Formula:
+        """The function, where it is no entry of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A smooth function of s: its expression, and forms to compute phi and phi' where the rules find no better ones.
+
+    All are functions of s that give SymPy expressions; forms may call whatever targets know (`formulas.CALLS`).
+    """
+
+    expression: Callable[[Any], Any]
+    value: Callable[[Any], Any] | None = None
+    slope: Callable[[Any], Any] | None = None
+    everywhere: bool = True  # defined for every s, as an activation must be
+
+
+def _sympy() -> Any:
+    import sympy
+
+    return sympy
+
+
+def _call(name: str) -> Any:
+    return _sympy().Function(name, real=True)
+
+
+ENTRIES: dict[str, Entry] = {
+    # 1 - tanh^2 is exact to a rounding of 1, which is what a step needs, and takes nothing but the value
+    "tanh": Entry(lambda s: _sympy().tanh(s), slope=lambda s: 1 - _sympy().tanh(s) ** 2),
+    "sigmoid": Entry(lambda s: 1 / (1 + _sympy().exp(-s))),
+    "softplus": Entry(lambda s: _sympy().log(1 + _sympy().exp(s))),
+    "silu": Entry(
+        lambda s: s / (1 + _sympy().exp(-s)),
+        slope=lambda s: _call("sigmoid")(s) * (1 + s * _call("sigmoid")(-s)),
+    ),
+    "gelu": Entry(
+        lambda s: s * (1 + _sympy().erf(s / _sympy().sqrt(2))) / 2,
+        slope=lambda s: _call("normal_cdf")(s) + s * _call("normal_pdf")(s),
+    ),
+    "exp": Entry(lambda s: _sympy().exp(s)),
+    "log": Entry(lambda s: _sympy().log(s), everywhere=False),
+    "sqrt": Entry(lambda s: _sympy().sqrt(s), everywhere=False),
+}
+"""Every smooth function that has a name."""
 
 
 @cache
@@ -25,26 +98,29 @@ def symbols() -> tuple[Any, Any]:
     return sympy.Symbol("s", real=True), sympy.Symbol("v", real=True)
 
 
-@cache
-def expression(name: str) -> Any:
+def expression(phi: Smooth) -> Any:
     """phi(s) as a SymPy expression of the symbol s."""
-    import sympy
-
-    s, _ = symbols()
-    sigmoid = 1 / (1 + sympy.exp(-s))
-    entries = {
-        "tanh": sympy.tanh(s),
-        "sigmoid": sigmoid,
-        "softplus": sympy.log(1 + sympy.exp(s)),
-        "silu": s * sigmoid,
-        "gelu": s * (1 + sympy.erf(s / sympy.sqrt(2))) / 2,
-    }
-    return entries[name]
+    return _expression(phi.name, phi.formula)
 
 
 @cache
-def derivative(name: str) -> Any:
+def _expression(name: str, own: Formula) -> Any:
+    s, _ = symbols()
+    return to_sympy(own, s) if own else ENTRIES[name].expression(s)
+
+
+def formula(phi: Smooth) -> Formula:
+    """phi(s) as a formula, which is data."""
+    return phi.formula or from_sympy(expression(phi))
+
+
+def derivative(phi: Smooth) -> Any:
     """phi'(s) as a SymPy expression of s and v = phi(s): the shortest of the forms that are found, without e^s."""
+    return _derivative(phi.name, phi.formula)
+
+
+@cache
+def _derivative(name: str, own: Formula) -> Any:
     import sympy
 
     s, _ = symbols()
@@ -53,7 +129,31 @@ def derivative(name: str) -> Any:
         grows = any((power.args[0] / s).is_positive for power in form.atoms(sympy.exp))
         return grows, sympy.count_ops(form), len(str(form))
 
-    return min(_forms(expression(name)), key=length)
+    return min(_forms(_expression(name, own)), key=length)
+
+
+def slope_of(phi: Any) -> Any:
+    """phi', with |u| for u sign(u)."""
+    import sympy
+
+    s, _ = symbols()
+
+    def joined(node: Any) -> Any:
+        for factor in node.args:
+            if isinstance(factor, sympy.sign) and node.has(factor.args[0]) and (node / factor).has(factor.args[0]):
+                rest = node / factor / factor.args[0]
+                if not sympy.denom(sympy.together(rest)).has(factor.args[0]) or rest.is_number:
+                    return rest * sympy.Abs(factor.args[0])
+                if factor.args[0] in node.args:
+                    return rest * sympy.Abs(factor.args[0])
+        return node
+
+    found = sympy.diff(phi, s)
+    if found.has(sympy.sign):
+        found = found.replace(lambda node: node.is_Mul and node.has(sympy.sign), joined)
+        sizes = {node: sympy.Dummy(positive=True) for node in found.atoms(sympy.Abs)}
+        found = sympy.factor(sympy.cancel(found.xreplace(sizes))).xreplace({new: old for old, new in sizes.items()})
+    return found
 
 
 def _forms(phi: Any) -> Iterator[Any]:
@@ -61,20 +161,22 @@ def _forms(phi: Any) -> Iterator[Any]:
     import sympy
 
     s, v = symbols()
-    plain = sympy.diff(phi, s)
+    plain = slope_of(phi)
     for form in (plain, plain.subs(phi, v)):
         yield form
+        if form.has(sympy.Piecewise):
+            continue
         above, below = (sympy.expand(part) for part in sympy.fraction(sympy.together(form)))
         yield above / below
         yield sympy.expand(above * sympy.exp(-s)) / sympy.expand(below * sympy.exp(-s))
-    in_value = _in_value(phi)
+    in_value = _in_value(phi, plain)
     if in_value is not None:
         beside = sympy.expand(in_value / v)
         yield from ([v * beside] if beside.is_polynomial(v) else [])
         yield sympy.expand(in_value)
 
 
-def _in_value(phi: Any) -> Any:
+def _in_value(phi: Any, slope: Any) -> Any:
     """phi' as a polynomial in v alone, by solving v = phi for e^s; None where it is none."""
     import sympy
 
@@ -84,44 +186,135 @@ def _in_value(phi: Any) -> Any:
     def in_grown(node: Any) -> Any:
         return node.rewrite(sympy.exp).subs({sympy.exp(s): grown, sympy.exp(-s): 1 / grown})
 
-    value, slope = in_grown(phi), in_grown(sympy.diff(phi, s))
+    value, slope = in_grown(phi), in_grown(slope)
     if not (value.is_rational_function(grown) and slope.is_rational_function(grown)) or s in value.free_symbols:
         return None
-    for solution in sympy.solve(sympy.Eq(sympy.together(value), v), grown):
+    equation = sympy.numer(sympy.together(value - v))
+    if sympy.degree(equation, grown) > 2:
+        return None
+    for solution in sympy.solve(equation, grown):
         found = sympy.cancel(sympy.together(slope.subs(grown, solution)))
         if found.is_polynomial(v):
             return found
     return None
 
 
+# ----------------------------------------------------------------------------------------------------- in numbers
+
+
+@cache
+def _nth(name: str, own: Formula, order: int) -> Formula:
+    """The n-th derivative of phi as a formula."""
+    if not order:
+        return own or from_sympy(_expression(name, own))
+    found = _expression(name, own)
+    for _ in range(order):
+        found = slope_of(found)
+    return from_sympy(found)
+
+
+def value(phi: Smooth, order: int, s: Any) -> Any:
+    """The n-th derivative of phi at a number of mpmath, to all digits that mpmath works with.
+
+    With more and more digits, until two results agree: where terms cancel, a few are not enough.
+    """
+    return _digits(_nth(phi.name, phi.formula, order), s)
+
+
+def _digits(what: Formula, s: Any) -> Any:
+    import mpmath
+
+    table, more = mpmath_table(), mpmath.mp.dps + 25
+    before = None
+    while True:
+        with mpmath.workdps(more):
+            found = evaluate(what, s, table)
+            near = before and abs(found - before) <= abs(found) * mpmath.mpf(10) ** (20 - more // 2)
+            near = near and abs(found) > mpmath.mpf(10) ** (20 - more // 2)  # no term was below the digits
+        if near or more > _MOST_DIGITS:
+            return +found
+        before, more = found, 2 * more
+
+
+_MOST_DIGITS = 400  # what is left then is below every number of double precision, or 0
+
+
+def form(phi: Smooth, order: int) -> Formula:
+    """phi, or phi' where `order` is 1, as it is computed: by calls of `formulas.CALLS`, and choices by s > c alone."""
+    return _form(phi.name, phi.formula, order)[0]
+
+
+def bound(phi: Smooth, order: int) -> float:
+    """How far off the form is at most, in roundings: units of eps (|f| + |s f'|), as `accurate` measures it."""
+    return _form(phi.name, phi.formula, order)[1]
+
+
+@cache
+def _form(name: str, own: Formula, order: int) -> tuple[Formula, float]:
+    from fcsym.language.accurate import accurate, measured
+
+    def number(more: int, at: Any) -> Any:
+        return _digits(_nth(name, own, order + more), at)
+
+    s, _ = symbols()
+    entry = None if own else ENTRIES[name]
+    given = None if entry is None else (entry.slope if order else entry.value)
+    if given is not None:
+        found = from_sympy(given(s), fold=True)
+        return found, measured(found, number)
+    if entry is not None and not entry.everywhere:
+        found = from_sympy(slope_of(entry.expression(s)) if order else entry.expression(s), fold=True)
+        return found, 0.0
+    return accurate(slope_of(_expression(name, own)) if order else _expression(name, own), s, number)
+
+
+def never_zero(phi: Smooth) -> bool:
+    """phi(s) != 0 for every real s, where SymPy can tell."""
+    return _never_zero(phi.name, phi.formula)
+
+
+@cache
+def _never_zero(name: str, own: Formula) -> bool:
+    found = _expression(name, own)
+    return bool(found.is_positive or found.is_negative)
+
+
 # ------------------------------------------------------------------------------------------------------- in words
 
 
 @cache
-def shown(name: str, order: int) -> Any:
-    """phi(s), or phi'(s) where `order` is 1, for readers: tanh is written out, since its name alone says nothing."""
+def _shown(name: str, own: Formula, order: int) -> Any:
     import sympy
 
-    return derivative(name) if order else expression(name).rewrite(sympy.tanh, sympy.exp)
+    return _derivative(name, own) if order else _expression(name, own).rewrite(sympy.tanh, sympy.exp)
 
 
-def text(name: str, order: int, s: str, v: str) -> str:
+def shown(phi: Smooth, order: int) -> Any:
+    """phi(s), or phi'(s) where `order` is 1, for readers: tanh is written out, since its name alone says nothing."""
+    if not order and phi.formula:
+        return expression(phi)
+    return _shown(phi.name, phi.formula, order)
+
+
+def text(phi: Smooth, order: int, s: str, v: str) -> str:
     """The formula as plain text, with these texts for s and v."""
     import sympy
 
-    return str(sympy.sstr(_named(name, order, s, v)))
+    return str(sympy.sstr(_named(phi, order, s, v)))
 
 
-def latex(name: str, order: int, s: str, v: str) -> str:
+def latex(phi: Smooth, order: int, s: str, v: str) -> str:
     """The formula as LaTeX, with these formulas for s and v."""
     import sympy
 
     names = dict(zip(symbols(), (f"{{{s}}}", f"{{{v}}}"), strict=True))
-    return str(sympy.latex(shown(name, order), symbol_names=names, parenthesize_super=False))
+    return str(sympy.latex(shown(phi, order), symbol_names=names, parenthesize_super=False))
 
 
-def _named(name: str, order: int, s: str, v: str) -> Any:
+def _named(phi: Smooth, order: int, s: str, v: str) -> Any:
     """The formula over symbols that print as these texts."""
     import sympy
 
-    return shown(name, order).xreplace({old: sympy.Symbol(new) for old, new in zip(symbols(), (s, v), strict=True)})
+    return shown(phi, order).xreplace(
+        {old: sympy.Symbol(new, real=True) for old, new in zip(symbols(), (s, v), strict=True)}
+    )

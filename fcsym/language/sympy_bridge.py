@@ -117,7 +117,7 @@ def number_of(value: Fraction) -> sympy.Rational:
 def phi_at(phi: Activation, s: Any) -> Any:
     """phi(s): the expression of a smooth activation, or its pieces, the highest first, each above the kink below it."""
     if phi.is_smooth:
-        return _smooth(phi.name, 0, s)
+        return _smooth(phi, 0, s)
     values = [number_of(p.slope) * s + number_of(p.intercept) for p in phi.pieces]
     rows = [(values[n], _above(s, phi.kinks[n - 1])) for n in range(len(values) - 1, 0, -1)]
     return Piecewise(*rows, (values[0], sympy.true))
@@ -129,7 +129,7 @@ def slope_at(phi: Activation, s: Any, piece: int | None = None) -> Any:
     `piece`: the one that s is known to be on.
     """
     if phi.is_smooth:
-        return _smooth(phi.name, 1, s)
+        return _smooth(phi, 1, s)
     special = [
         (number_of(slope), sympy.Eq(s, number_of(kink), evaluate=False))
         for n, (kink, slope) in enumerate(zip(phi.kinks, phi.kink_slopes, strict=True))
@@ -145,11 +145,11 @@ def _above(s: Any, kink: Fraction) -> Any:
     return sympy.Gt(s, number_of(kink), evaluate=False)
 
 
-def _smooth(name: str, derivative: int, at: Any) -> Any:
+def _smooth(activation: Activation, derivative: int, at: Any) -> Any:
     """phi or phi' of a smooth activation."""
     s, v = smooth_functions.symbols()
-    phi = smooth_functions.expression(name)
-    return (smooth_functions.derivative(name).subs(v, phi) if derivative else phi).subs(s, at)
+    phi = smooth_functions.expression(activation)
+    return (smooth_functions.derivative(activation).subs(v, phi) if derivative else phi).subs(s, at)
 
 
 _RELATIONS = {">": sympy.Gt, "<=": sympy.Le, "=": sympy.Eq, "!=": sympy.Ne}
@@ -458,8 +458,8 @@ class _Reader:
 
     def _function(self, name: str, argument: Any, node: Any) -> Expr:
         """A function that the language has under SymPy's name."""
-        if name not in SMOOTH or len(node.args) > 1 + (name == "sqrt"):
-            raise _refusal(node, f"the functions of the language are {', '.join(SMOOTH)}")
+        if name not in smooth_functions.ENTRIES or len(node.args) > 1 + (name == "sqrt"):
+            raise _refusal(node, f"the functions of the language are {', '.join(smooth_functions.ENTRIES)}")
         return Apply(smooth(name), self.read(argument))
 
     def _element(self, node: Any) -> Expr:

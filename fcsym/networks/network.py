@@ -249,6 +249,9 @@ def _assemble(
     hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
     if depth == 1 and not isinstance(activations, Sequence):
         activation(activations, own)
+    twice = next((a.name for a in hidden for b in hidden if a.name == b.name and a.formula != b.formula), None)
+    if twice is not None:
+        raise NetworkError(f"The network has two activations with the name {twice!r}: give each its own.")
     bias = _listed(biases, depth, "bias")
     for n, flag in enumerate(bias, 1):
         if not isinstance(flag, bool):

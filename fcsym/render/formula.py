@@ -316,7 +316,7 @@ def _pieces(node: Apply) -> str:
 def _smooth(node: Apply) -> str:
     """phi(s), or phi'(s) with the array that holds phi(s)."""
     s, v = expression(node.argument), expression(value_of(node))
-    return smooth_functions.latex(node.activation.name, node.derivative, s, v)
+    return smooth_functions.latex(node.activation, node.derivative, s, v)
 
 
 def value(node: Expr, room: float = LINE) -> str:

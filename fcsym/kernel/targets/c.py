@@ -553,7 +553,13 @@ static real normal_cdf_of(real s)
     return EXP((real)-0.5 * s * s) * (real)0.39894228040143267794;
 }
 """,
+    **{
+        name: f"static real {name}_of(real s)\n{{\n    return {name.upper()}(s);\n}}\n"
+        for name in ("exp", "expm1", "log", "log1p", "sqrt", "erf", "atan", "sin", "cos")
+    },
+    "Abs": "static real Abs_of(real s)\n{\n    return FABS(s);\n}\n",
 }
+"""The functions of `neutral.CALLS`; what is called in capitals is the function of <math.h> in the precision at hand."""
 
 
 def smooth_functions(module: n.Module) -> list[str]:

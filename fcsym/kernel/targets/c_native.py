@@ -9,6 +9,7 @@ kernel_bound                                 one step on pinned buffers, as a fu
 
 from __future__ import annotations
 
+import re
 from math import prod
 
 from fcsym.kernel import neutral as n
@@ -45,10 +46,9 @@ typedef REAL real;
 #else
 #define ALONE
 #endif
-#define TANH(s) ((real)(sizeof(real) == 4 ? (double)tanhf((float)(s)) : tanh((double)(s))))
-#define EXP(s) ((real)(sizeof(real) == 4 ? (double)expf((float)(s)) : exp((double)(s))))
-#define ERFC(s) ((real)(sizeof(real) == 4 ? (double)erfcf((float)(s)) : erfc((double)(s))))
-#define LOG1P(s) ((real)(sizeof(real) == 4 ? (double)log1pf((float)(s)) : log1p((double)(s))))
+"""
+
+_IN_EITHER = """#define {upper}(s) ((real)(sizeof(real) == 4 ? (double){lower}f((float)(s)) : {lower}((double)(s))))
 """
 
 _LANES = """#if defined(__AVX512F__)
@@ -117,7 +117,9 @@ def work_of(module: n.Module, rows: int, lanes: int = 0) -> int:
 def _head(module: n.Module) -> str:
     arrays = max(len(parameters_of(function, module)) for function in module.functions)
     smooth = [SMOOTH[name] for name in smooth_functions(module)]
-    return "\n".join([_HEAD, PRELUDE, _LANES, _CALL.replace("ARRAYS", str(arrays)), *smooth])
+    calls = sorted({call for text in smooth for call in re.findall(r"\b([A-Z][A-Z0-9]+)\(", text)})
+    mathematics = "".join(_IN_EITHER.format(upper=call, lower=call.lower()) for call in calls)
+    return "\n".join([_HEAD + mathematics, PRELUDE, _LANES, _CALL.replace("ARRAYS", str(arrays)), *smooth])
 
 
 def lanes_of_text(module: n.Module) -> str:

@@ -72,6 +72,14 @@ def normal_pdf(s):
     return np.exp(-0.5 * s * s) / math.sqrt(2.0 * math.pi)
 '''
 
+ERROR_FUNCTION = '''_erf = np.vectorize(math.erf, otypes=[float])  # NumPy has none
+
+
+def error_function(s):
+    """erf(s)."""
+    return np.asarray(_erf(s), s.dtype)
+'''
+
 REMEMBER = '''def remember(X, C, x):
     """X and C with a row for x: a free one is taken, or one is appended, where no stored input is x.
 
@@ -144,8 +152,15 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 def helpers(text: str) -> list[str]:
     """The functions that source for NumPy calls and NumPy does not have."""
-    known = (("less(", LESS), ("less_outer(", LESS_OUTER), ("sigmoid(", SIGMOID), ("normal_", NORMAL))
-    return [part for call, part in known if call in text]
+    known = (
+        ("less(", LESS),
+        ("less_outer(", LESS_OUTER),
+        ("sigmoid(", SIGMOID),
+        ("normal_cdf(", NORMAL),
+        ("normal_pdf(", NORMAL),
+        ("error_function(", ERROR_FUNCTION),
+    )
+    return list(dict.fromkeys(part for call, part in known if call in text))
 
 
 def is_straight(module: n.Module) -> bool:

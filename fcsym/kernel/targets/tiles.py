@@ -29,8 +29,18 @@ CALLS = {
     "softplus": "np.logaddexp(0.0, {s})",
     "normal_cdf": "normal_cdf({s})",
     "normal_pdf": "normal_pdf({s})",
+    "exp": "np.exp({s})",
+    "expm1": "np.expm1({s})",
+    "log": "np.log({s})",
+    "log1p": "np.log1p({s})",
+    "sqrt": "np.sqrt({s})",
+    "erf": "error_function({s})",
+    "atan": "np.arctan({s})",
+    "sin": "np.sin({s})",
+    "cos": "np.cos({s})",
+    "Abs": "np.abs({s})",
 }
-"""Smooth functions of an array in NumPy; what it does not have is written beside the source."""
+"""Functions of an array in NumPy; what it does not have is written beside the source."""
 
 _RELATIONS = {">": "greater", "<=": "less_equal", "==": "equal", "!=": "not_equal"}
 _Indices: TypeAlias = "tuple[Index, ...]"
