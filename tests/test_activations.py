@@ -19,11 +19,13 @@ from rich.console import Console
 import fcsym
 from fcsym.checking.oracle import phi_of, slope_of
 from fcsym.cli import main
+from fcsym.kernel import neutral
 from fcsym.kernel.export import TARGETS
-from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.lower import _node, lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.language import smooth_functions
 from fcsym.language.activation import BUILT_IN, SMOOTH, smooth
+from fcsym.language.expression import Apply, Array, Axis, Index
 from fcsym.language.formulas import evaluate, mpmath_table
 from fcsym.schemes import every_scheme
 
@@ -460,6 +462,9 @@ def test_functions_of_the_language_have_their_derivatives():
         assert mpmath.almosteq(smooth_functions.value(smooth(name), 1, at), slope)
         assert mpmath.almosteq(evaluate(smooth_functions.form(smooth(name), 1), at, mpmath_table()), slope)
         assert float(slope_of(smooth(name), np.array([2.0]))[0]) == pytest.approx(float(slope), rel=1e-15)
+        axis = Axis(1)
+        s = Array("s", 1, (axis,))[Index(axis, "i")]
+        assert _node(Apply(smooth(name), s)) == neutral.Call(name, _node(s))
 
 
 def test_no_algebra_is_imported_for_a_network_of_pieces():
