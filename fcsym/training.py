@@ -43,7 +43,7 @@ def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_
     Raises ArgumentError for an unknown name or order, and where the scheme does not exist for the network.
 
     >>> [array.name for array in scheme(Network.parse("2-2-1"), "states").state]
-    ['s1', 'W2', 'a0', 'key']
+    ['s1', 'W2', 'c0', 't0', 'key']
     """
     return Scheme.of(schemes.build(network, name, order, slope_at_kink))
 

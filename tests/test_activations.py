@@ -21,11 +21,13 @@ from fcsym.checking.oracle import phi_of, slope_of
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import NetworkError
+from fcsym.kernel import neutral
 from fcsym.kernel.export import TARGETS
-from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.lower import _node, lower_scheme
 from fcsym.kernel.rows import frozen_rows
 from fcsym.language import smooth_functions
 from fcsym.language.activation import BUILT_IN, SMOOTH, Piece, piecewise_linear, smooth
+from fcsym.language.expression import Apply, Array, Index
 from fcsym.language.formulas import evaluate, mpmath_table
 from fcsym.networks.network import Network
 from fcsym.schemes import every_scheme
@@ -493,6 +495,9 @@ def test_functions_of_the_language_have_their_derivatives():
         assert mpmath.almosteq(smooth_functions.value(smooth(name), 1, at), slope)
         assert mpmath.almosteq(evaluate(smooth_functions.form(smooth(name), 1), at, mpmath_table()), slope)
         assert float(slope_of(smooth(name), np.array([2.0]))[0]) == pytest.approx(float(slope), rel=1e-15)
+        axis = Axis(1)
+        s = Array("s", 1, (axis,))[Index(axis, "i")]
+        assert _node(Apply(smooth(name), s)) == neutral.Call(name, _node(s))
 
 
 def test_no_algebra_is_imported_for_a_network_of_pieces():

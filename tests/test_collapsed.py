@@ -13,11 +13,15 @@ from exact import step as exact_step
 import fcsym
 from fcsym.kernel.bound import Bound, BoundNumbers
 from fcsym.kernel.rows import Exact, _Undefined
-from fcsym.language.equation import Branch, Cases, Condition, Status, Verdict
+from fcsym.language.equation import Cases, Condition, Status, Verdict
 from fcsym.language.expression import ONE, ZERO, Extreme
+from fcsym.language.names_of_cases import named_row
+from fcsym.networks.symbols import SIZE
 from fcsym.proof.schemes import prove_scheme
 
 RELU, LEAKY = (fcsym.Network.parse("3-6-1", name, True) for name in ("relu", "leaky_relu"))
+
+RELU = fcsym.relu()
 
 
 def drawn(network, seed):
@@ -265,14 +269,15 @@ def test_a_row_that_refuses_what_has_a_value_is_not_proved():
 
     def more(equation):
         first = equation.rhs.branches[0]
-        norm = Condition(fcsym.language.expression.Array("a", 0, ())[()], ">", Fraction(9))
+        norm = Condition(SIZE[()], ">", Fraction(9))
         small = replace(norm, relation="<=")
         rows = (replace(first, when=(*first.when, norm)), *equation.rhs.branches[1:],
-                Branch("a small input", (*first.when, small), None, Status.UNDEFINED))  # fmt: skip
+                named_row(RELU, (*first.when, small), None, Status.UNDEFINED))  # fmt: skip
         return replace(equation, rhs=Cases(rows))
 
     proof = prove_scheme(changed(scheme, "output", "y", more))["output"]
-    assert proof.case("y", "a small input").verdict is Verdict.UNDECIDED
+    (refused,) = [f for f in proof.findings if f.case and "c <= 9" in f.case]
+    assert refused.verdict is Verdict.UNDECIDED
 
 
 # ------------------------------------------------------------------------------------------------------ typesetting

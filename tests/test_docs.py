@@ -44,7 +44,7 @@ def test_the_examples_in_pages_run(path):
 
 
 def test_there_are_examples():
-    assert {"fcsym.derivation", "fcsym.networks.network", "fcsym.schemes", "fcsym.closed.costs"} <= set(MODULES)
+    assert {"fcsym.derivation", "fcsym.networks.network", "fcsym.training", "fcsym.closed.costs"} <= set(MODULES)
     assert {"guide", "extending"} <= {path.stem for path in PAGES}
 
 

@@ -91,7 +91,7 @@ def test_cost_and_claims_as_commands(capsys):
     assert document["network"] == "8-32-32-4"
     assert set(document["schemes"]) == {"backprop", "weights", "compensation", "states", "history", "basis"}
     own = document["schemes"]["states"]
-    assert own["state"] == "n_1*n_2 + n_1 + n_2*n_3 + 2" and own["state_value"] == 32 * 32 + 32 + 32 * 4 + 2
+    assert own["state"] == "n_1*n_2 + n_1 + n_2*n_3 + 3" and own["state_value"] == 32 * 32 + 32 + 32 * 4 + 3
     assert main(["cost", "3-2"]) == 0 and "weights" not in capsys.readouterr().out
     assert main(["cost", "2-2-1", "--inputs", "-1"]) == 2
     assert main(["claims", "--json"]) == 0

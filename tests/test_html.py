@@ -198,10 +198,10 @@ def test_pages_are_deterministic(order):
 
 
 def test_without_the_package_one_sentence(monkeypatch, tmp_path):
-    import fcsym.render.save as save
+    import fcsym.drawing.mathml as mathml
 
     d = derive(Network.parse("2-1"))
-    monkeypatch.setattr(save, "find_spec", lambda _: None)
+    monkeypatch.setattr(mathml, "find_spec", lambda _: None)
     with pytest.raises(MissingTool, match=r"pip install 'fcsym\[html\]'"):
         d.save(tmp_path / "x.html")
     assert not list(tmp_path.iterdir())

@@ -178,7 +178,8 @@ def test_no_call_warns(dtype, activation):
     """Numbers at the ends of the range give numbers or an error with a name, whatever NumPy is told to do."""
     network = fcsym.Network.mlp(WIDTHS, activation)
     kernels = [fcsym.derive(network).compile()]
-    for name, scheme in fcsym.schemes.every_scheme(network).items():
+    for name, record in fcsym.schemes.every_scheme(network).items():
+        scheme = fcsym.Scheme.of(record)
         kernels += [scheme.compile(), *([scheme.compile("c")] if compiler() and name in ("history", "weights") else [])]
     plain, *carried = kernels
     with warnings.catch_warnings(), np.errstate(all="raise"):

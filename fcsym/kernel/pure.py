@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +48,9 @@ class PureKernel:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.target = target.name
         self.source = target.source(self.module)
-        namespace: dict[str, Any] = {"__name__": f"fcsym_{target.name}_{scheme.name}"}
+        made = ModuleType(f"_fcsym_{target.name}_{scheme.name.replace(' ', '_')}_{self.module.digest}")
+        sys.modules[made.__name__] = made  # where torch.compile looks for what the functions call
+        namespace = vars(made)
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym {target.name} {scheme.name}>", "exec"), namespace)
         self.State = namespace["State"]

@@ -249,7 +249,7 @@ class SchemeKernel:
             rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(scaled), self._namespace["h"])
             rounding = rounding + x.shape[-1] * about.smallest_subnormal / unit  # of an input near the least numbers
             other = np.abs(self._key(x) / unit - key / unit) > 2 * about.eps * np.abs(key / unit) + rounding
-            other = other | (np.abs(wanted - shape) > 64 * about.eps * wanted)
+            other = other | (np.abs(wanted - shape) > max(64, x.shape[-1]) * about.eps * wanted)
             other = other | (np.abs(largest - size) > 2 * about.eps * largest)
         if np.any(other):
             network = tuple(int(n) for n in np.argwhere(other)[0])

@@ -139,13 +139,14 @@ def slope_of(phi: Any) -> Any:
     s, _ = symbols()
 
     def joined(node: Any) -> Any:
-        for factor in node.args:
-            if isinstance(factor, sympy.sign) and node.has(factor.args[0]) and (node / factor).has(factor.args[0]):
-                rest = node / factor / factor.args[0]
-                if not sympy.denom(sympy.together(rest)).has(factor.args[0]) or rest.is_number:
-                    return rest * sympy.Abs(factor.args[0])
-                if factor.args[0] in node.args:
-                    return rest * sympy.Abs(factor.args[0])
+        for sign in node.args:
+            if not isinstance(sign, sympy.sign):
+                continue
+            (inner,) = sign.args
+            for factor in node.args:
+                base, exponent = factor.as_base_exp()
+                if base == inner and exponent.is_Integer and exponent > 0:
+                    return node / sign / inner * sympy.Abs(inner)
         return node
 
     found = sympy.diff(phi, s)
@@ -241,30 +242,42 @@ _MOST_DIGITS = 400  # what is left then is below every number of double precisio
 
 def form(phi: Smooth, order: int) -> Formula:
     """phi, or phi' where `order` is 1, as it is computed: by calls of `formulas.CALLS`, and choices by s > c alone."""
-    return _form(phi.name, phi.formula, order)[0]
+    return _given(phi.name, phi.formula, order) or _found(phi.name, phi.formula, order)[0]
 
 
 def bound(phi: Smooth, order: int) -> float:
     """How far off the form is at most, in roundings: units of eps (|f| + |s f'|), as `accurate` measures it."""
-    return _form(phi.name, phi.formula, order)[1]
+    from fcsym.language.accurate import measured
+
+    given = _given(phi.name, phi.formula, order)
+    if given is None:
+        return _found(phi.name, phi.formula, order)[1]
+    return measured(given, lambda more, at: value(phi, order + more, at))
 
 
 @cache
-def _form(name: str, own: Formula, order: int) -> tuple[Formula, float]:
-    from fcsym.language.accurate import accurate, measured
+def _given(name: str, own: Formula, order: int) -> Formula | None:
+    """The form that an entry says, or, where it is not defined everywhere, its expression."""
+    if own:
+        return None
+    entry, (s, _) = ENTRIES[name], symbols()
+    said = entry.slope if order else entry.value
+    if said is not None:
+        return from_sympy(said(s), fold=True)
+    if entry.everywhere:
+        return None
+    return from_sympy(slope_of(entry.expression(s)) if order else entry.expression(s), fold=True)
+
+
+@cache
+def _found(name: str, own: Formula, order: int) -> tuple[Formula, float]:
+    """The form that rules find, and its measure."""
+    from fcsym.language.accurate import accurate
 
     def number(more: int, at: Any) -> Any:
         return _digits(_nth(name, own, order + more), at)
 
     s, _ = symbols()
-    entry = None if own else ENTRIES[name]
-    given = None if entry is None else (entry.slope if order else entry.value)
-    if given is not None:
-        found = from_sympy(given(s), fold=True)
-        return found, measured(found, number)
-    if entry is not None and not entry.everywhere:
-        found = from_sympy(slope_of(entry.expression(s)) if order else entry.expression(s), fold=True)
-        return found, 0.0
     return accurate(slope_of(_expression(name, own)) if order else _expression(name, own), s, number)
 
 

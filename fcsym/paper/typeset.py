@@ -120,8 +120,6 @@ def report(result: Audit) -> dict[str, str]:
 def folder(path: str | os.PathLike[str]) -> Path:
     """The folder, made where it is missing from the one above; ArgumentError where that is not possible."""
     where = file_name(path)
-    if where.exists() and not where.is_dir():
-        raise ArgumentError(f"{where} is a file: give a folder for the report.")
     try:
         if where.exists() and not where.is_dir():
             raise ArgumentError(f"{where} is a file: give a folder for the report.")

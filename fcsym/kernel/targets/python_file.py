@@ -256,7 +256,7 @@ def _same_input(held: Sequence[Array], x: Array) -> None:
     """ValueError for another input than that of init, which the state knows by its size, its norm and a key."""
     size, norm, key = held
     about = np.finfo(x.dtype)
-    bar = 64 * about.eps
+    bar = max(64, x.shape[-1]) * about.eps
     with np.errstate(all="ignore"):
         largest = np.maximum(np.abs(x).max(axis=-1), {bias})
         unit = np.where(largest > 0.0, largest, 1.0)
