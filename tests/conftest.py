@@ -90,3 +90,9 @@ def need_package(name: str) -> ModuleType:
             pytest.fail(f"{name} is not installed, and FCSYM_REQUIRE says that it must be")
         pytest.skip(f"{name} is not installed")
     return import_module(name)
+
+
+@pytest.fixture(autouse=True)
+def no_window(monkeypatch):
+    """Lines are as long as they are, whatever window the tests were started in."""
+    monkeypatch.delenv("COLUMNS", raising=False)

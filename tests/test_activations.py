@@ -30,6 +30,7 @@ from fcsym.language.activation import BUILT_IN, SMOOTH, Piece, piecewise_linear,
 from fcsym.language.expression import Apply, Array, Index
 from fcsym.language.formulas import evaluate, mpmath_table
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import units
 from fcsym.schemes import every_scheme
 
 PIECES = {
@@ -495,7 +496,7 @@ def test_functions_of_the_language_have_their_derivatives():
         assert mpmath.almosteq(smooth_functions.value(smooth(name), 1, at), slope)
         assert mpmath.almosteq(evaluate(smooth_functions.form(smooth(name), 1), at, mpmath_table()), slope)
         assert float(slope_of(smooth(name), np.array([2.0]))[0]) == pytest.approx(float(slope), rel=1e-15)
-        axis = Axis(1)
+        axis = units(1)
         s = Array("s", 1, (axis,))[Index(axis, "i")]
         assert _node(Apply(smooth(name), s)) == neutral.Call(name, _node(s))
 

@@ -17,8 +17,8 @@ from fcsym.errors import SizeError
     [
         ["export", "100000-100000-1", "--target", "numpy"],
         ["export", "100000-100000-1", "--scheme", "states", "--target", "c"],
-        ["check", "100000-100000-1", "--scheme", "history"],
-        ["derive", "300000-300000-1", "--scheme", "basis"],
+        ["check", "100000-100000-1", "--scheme", "history", "--trials", "20"],
+        ["derive", "300000-300000-1", "--scheme", "basis", "--trials", "20"],
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(arguments, capsys, tmp_path):
