@@ -202,12 +202,16 @@ def used(text, activation):
     count = 12 if activation in ("tanh", "sigmoid") else 120
     points = [[sympy.Rational(source.choice([-2, -1, 0, 1, 1, 2, 3]), source.choice([1, 1, 2])) for _ in symbols]
               for _ in range(count)]  # fmt: skip
+    eta = [symbol.name for symbol in symbols].index("eta")
+    for point in points[::3]:
+        point[eta] *= 60  # far enough for a leaky unit to change its piece
     points[0] = [point if symbol.name == "eta" else 0 * point for symbol, point in zip(symbols, points[0], strict=True)]
     values = [[number(form.xreplace(dict(zip(symbols, point, strict=True)))) for form in forms] for point in points]
     tables = [dict(zip(symbols, point, strict=True)) for point in points]
     for case in d.cases("p", 1):
         if case.possible and " = 0" not in case.name:
-            assert any(all(c.xreplace(table) == True for c in case.when) for table in tables), case.name  # noqa: E712
+            reached = [table for table in tables if all(c.xreplace(table) == True for c in case.when)]  # noqa: E712
+            assert reached, case.name
     assert any(d.expr("s1", 1).xreplace(table) == 0 for table in tables)  # on the kink
     return forms, symbols, points, values
 
