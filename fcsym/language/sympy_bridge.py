@@ -304,7 +304,7 @@ def from_sympy(found: Any, names: _Listed | Mapping[Any, Expr] | None = None) ->
     >>> from_sympy(d.sympy("p")) == d["p"]
     True
     >>> from_sympy(d.sympy("s1").rhs * sympy.Symbol("eta", real=True) / 2, d)
-    1/2*eta*sum(j: W1[i, j]*x[j])
+    (1/2)*eta*sum(j: W1[i, j]*x[j])
     """
     if isinstance(found, Symbolic):
         reader = _Reader.of([found.of])
