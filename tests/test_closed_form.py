@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import copy
+import ctypes
+import math
+import pickle
 import random
+import subprocess
+import warnings
 from fractions import Fraction
+from functools import cache
 
+import mpmath
+import numpy as np
 import pytest
 import sympy
+from conftest import need
 from exact import step
 
+from fcsym.closed.sharing import cse
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.networks.network import Network
@@ -173,3 +184,156 @@ def test_people_can_go_on_with_a_closed_form(order):
     for name in ("p", "r", "s2'"):
         assert r"\begin{cases}" in sympy.latex(d.expr(name, 1))
         assert "Piecewise(" in str(d.expr(name, 1))
+
+
+# ------------------------------------------------------------------------------------ as people use SymPy
+
+NAMES = ("y", "g1", "v1", "dv", "s'", "p", "r", "W1'")
+NETWORKS = (("2-2-1", "relu"), ("2-2-1", "leaky_relu"), ("2-2-1", "tanh"), ("1-2-1", "sigmoid"))
+
+
+@cache
+def used(text, activation):
+    """The closed forms of a step, their symbols, points in all cases and on kinks, and the exact values there."""
+    d = derive(Network.parse(text, activation=activation), "sequential")
+    forms = [d.expr(name, 1) for name in NAMES]
+    symbols = sorted(set().union(*(form.free_symbols for form in forms)), key=str)
+    source = random.Random(2)
+    count = 12 if activation in ("tanh", "sigmoid") else 120
+    points = [[sympy.Rational(source.choice([-2, -1, 0, 1, 1, 2, 3]), source.choice([1, 1, 2])) for _ in symbols]
+              for _ in range(count)]  # fmt: skip
+    eta = [symbol.name for symbol in symbols].index("eta")
+    for point in points[::3]:
+        point[eta] *= 60  # far enough for a leaky unit to change its piece
+    points[0] = [point if symbol.name == "eta" else 0 * point for symbol, point in zip(symbols, points[0], strict=True)]
+    values = [[number(form.xreplace(dict(zip(symbols, point, strict=True)))) for form in forms] for point in points]
+    tables = [dict(zip(symbols, point, strict=True)) for point in points]
+    for case in d.cases("p", 1):
+        if case.possible and " = 0" not in case.name:
+            reached = [table for table in tables if all(c.xreplace(table) == True for c in case.when)]  # noqa: E712
+            assert reached, case.name
+    assert any(d.expr("s1", 1).xreplace(table) == 0 for table in tables)  # on the kink
+    return forms, symbols, points, values
+
+
+def number(value):
+    return math.nan if value is sympy.nan else float(value)
+
+
+def assert_right(function, text, activation, of=float):
+    _, _, points, values = used(text, activation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for point, true in zip(points, values, strict=True):
+            found = [float(value) for value in function(*map(of, point))]
+            np.testing.assert_allclose(found, true, rtol=1e-9, atol=1e-9)
+
+
+def precise(value):
+    return mpmath.mpf(int(value.p)) / int(value.q)
+
+
+@pytest.mark.parametrize(("text", "activation"), NETWORKS)
+@pytest.mark.parametrize("shared", [False, cse], ids=["as it is", "cse"])
+def test_lambdify_takes_the_right_branch_and_warns_of_nothing(text, activation, shared):
+    forms, symbols, points, values = used(text, activation)
+    for modules, of in (("numpy", float), ("math", float), ("mpmath", precise)):
+        assert_right(sympy.lambdify(symbols, forms, modules, cse=shared), text, activation, of)
+    with warnings.catch_warnings():  # all points in one call: every row of every Piecewise is computed
+        warnings.simplefilter("error")
+        columns = np.array([[float(value) for value in point] for point in points]).T
+        found = sympy.lambdify(symbols, forms, "numpy", cse=shared)(*columns)
+    for one, true in zip(found, zip(*values, strict=True), strict=True):
+        np.testing.assert_allclose(np.broadcast_to(one, len(points)), true, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("text", "activation"), NETWORKS)
+def test_c_code_takes_the_right_branch(text, activation, tmp_path):
+    need("gcc")
+    forms, symbols, _, _ = used(text, activation)
+    arguments = ", ".join(f"double {symbol}" for symbol in symbols)
+    lines = [f"double f{n}({arguments}) {{ return {sympy.ccode(form)}; }}" for n, form in enumerate(forms)]
+    (tmp_path / "f.c").write_text("\n".join(["#include <math.h>", *lines]) + "\n")
+    flags = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-shared", "-fPIC"]
+    subprocess.run(["gcc", *flags, "f.c", "-o", "f.so", "-lm"], cwd=tmp_path, check=True)
+    library = ctypes.CDLL(str(tmp_path / "f.so"))
+    functions = [getattr(library, f"f{n}") for n in range(len(forms))]
+    for function in functions:
+        function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * len(symbols)
+    assert_right(lambda *point: [function(*point) for function in functions], text, activation)
+
+
+@pytest.mark.parametrize(("text", "activation"), [*NETWORKS, ("2-2-2-1", "relu"), ("1-1-1", "gelu")])
+def test_closed_forms_survive_pickle_and_copy(text, activation):
+    d = derive(Network.parse(text, activation=activation, bias=True), "sequential")
+    for name in NAMES:
+        form = d.expr(name, 1)
+        for again in (pickle.loads(pickle.dumps(form)), copy.deepcopy(form), copy.copy(form)):
+            assert again == form and hash(again) == hash(form)
+    for case in d.cases("p"):
+        for again in (pickle.loads(pickle.dumps(case)), copy.deepcopy(case)):
+            assert again == case and str(again) == str(case)
+
+
+def test_numbers_are_real():
+    d = derive(Network.parse("2-2-1"))
+    form = d.expr("p")
+    assert all(symbol.is_real for symbol in form.free_symbols)
+    assert d.expr("a0").is_nonnegative and sympy.sqrt(d.expr("y") ** 2) == sympy.Abs(d.expr("y"))
+    assert form.free_symbols >= {sympy.Symbol("eta", real=True)}
+
+
+@pytest.mark.parametrize(("text", "activation"), NETWORKS)
+def test_substitution_is_the_same_in_every_way_and_order(text, activation):
+    """Also where a row is decided before it could divide by 0."""
+    forms, symbols, points, values = used(text, activation)
+    for point, true in zip(points[:8], values[:8], strict=True):
+        table = list(zip(symbols, point, strict=True))
+        for form, value in zip(forms[3:6], true[3:6], strict=True):
+            for found in (
+                form.subs(table),
+                form.subs(table[::-1]),
+                form.subs(dict(table[:4])).xreplace(dict(table[4:])),
+            ):
+                assert number(found) == pytest.approx(value, nan_ok=True, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(("text", "activation"), NETWORKS)
+def test_cse_of_sympy_gives_the_same_values(text, activation):
+    """SymPy takes quotients out of their rows: what is not taken may be infinite there, and what is taken is right."""
+    forms, symbols, points, values = used(text, activation)
+    for replacements, rest in (sympy.cse(forms), cse(forms)):
+        for point, true in zip(points[:8], values[:8], strict=True):
+            table = dict(zip(symbols, point, strict=True))
+            for name, expr in replacements:
+                table[name] = expr.xreplace(table)
+            for expr, value in zip(rest, true, strict=True):
+                assert number(expr.xreplace(table)) == pytest.approx(value, nan_ok=True, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize(("text", "activation"), NETWORKS)
+def test_a_derivative_is_that_of_the_branch(text, activation):
+    """Off the kinks it is the limit of differences; a gate is a constant of its branch."""
+    forms, symbols, points, _ = used(text, activation)
+    eta, step = sympy.Symbol("eta", real=True), sympy.Rational(1, 10**8)
+    compared = 0
+    for form in forms[3:6]:
+        slope = form.diff(eta)
+        assert pickle.loads(pickle.dumps(slope)) == slope
+        for point in points[:8]:
+            table = dict(zip(symbols, point, strict=True))
+            here, ahead, behind = (number(form.xreplace(table | {eta: table[eta] + k * step})) for k in (0, 1, -1))
+            left, right = (here - behind) / float(step), (ahead - here) / float(step)
+            if abs(left - right) < 1e-3 * max(1, abs(left)):
+                assert number(slope.xreplace(table)) == pytest.approx(right, rel=1e-2, abs=1e-2)
+                compared += 1
+    assert compared > 8
+
+
+def test_a_name_may_stand_for_a_condition():
+    form = derive(Network.parse("2-2-1")).expr("g1")
+    (condition,) = form.atoms(sympy.Gt)
+    name = sympy.Symbol("named")
+    renamed = form.xreplace({condition: name})
+    assert renamed.has(name) and renamed.xreplace({name: condition}) == form == renamed.subs(name, condition)
+    assert sympy.latex(form).startswith(r"\begin{cases}")

@@ -52,19 +52,22 @@ class Piecewise(sympy.Piecewise):  # type: ignore[misc]
         return _as_it_was, (type(self), *((value, _packed(condition)) for value, condition in self.args))
 
     def _eval_subs(self, old: Any, new: Any) -> Any:
-        return self._changed(lambda part: part._subs(old, new))
+        return self._changed(lambda part: part._subs(old, new), {old: new})
 
     def _xreplace(self, rule: Any) -> Any:
         if self in rule:
             return rule[self], True
-        result = self._changed(lambda part: part._xreplace(rule)[0])
+        result = self._changed(lambda part: part._xreplace(rule)[0], rule)
         return result, result is not self
 
-    def _changed(self, change: Callable[[Any], Any]) -> Any:
-        """The same with every part changed: conditions first, since what cannot hold need not have a value."""
+    def _changed(self, change: Callable[[Any], Any], rule: Any) -> Any:
+        """The same with every part changed: conditions first, since what cannot hold need not have a value.
+
+        `rule`: what replaces a condition as a whole.
+        """
         rows = []
         for value, condition in self.args:
-            condition = with_parts(condition, change)
+            condition = rule[condition] if condition in rule else with_parts(condition, change)
             rows.append((value if condition in (False, sympy.false) else change(value), condition))
         same = all(a is c and b is d for (a, b), (c, d) in zip(rows, self.args, strict=False))
         return self if same and len(rows) == len(self.args) else self.func(*rows)

@@ -2,10 +2,10 @@
 
     s1[i] = sum(j: W1[i, j]*x[j])    <=>    s1[i],  Sum(W1[i, j]*x[j], (j, 0, n_0 - 1))
 
-Arrays become `IndexedBase` of real numbers, scalars real symbols, indices `Idx` over 0 .. n - 1 with the widths n_0 ..
-n_L as symbols, case tables `Piecewise` with `nan` where no value exists, and activations what they are: pieces, or the
-expression of a smooth one. SymPy sorts and folds sums and products; nothing is sorted or folded here unless that is
-asked for, so that an equation that is read back is the equation that was given.
+Arrays become `IndexedBase` of real numbers with the widths n_0 .. n_L as their shape, scalars real symbols, indices
+`Idx` that count from 0, case tables `Piecewise` with `nan` where no value exists, and activations what they are:
+pieces, or the expression of a smooth one. SymPy sorts and folds sums and products; nothing is sorted or folded here
+unless that is asked for, so that an equation that is read back is the equation that was given.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, Protocol
 import sympy
 from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.relational import Relational
-from sympy.printing.latex import LatexPrinter
 
 from fcsym.errors import ArgumentError, UnsupportedExpression
 from fcsym.language import smooth_functions
@@ -44,6 +43,7 @@ from fcsym.language.expression import (
     mul,
     number,
     power,
+    refs_in,
     total,
 )  # fmt: skip
 from fcsym.language.piecewise import Piecewise
@@ -191,8 +191,7 @@ class Symbolic:
         return str(self)
 
     def _repr_latex_(self) -> str:
-        printer = _Latex()
-        return f"$\\displaystyle {printer.doprint(self.lhs)} = {printer.doprint(self.rhs)}$"
+        return f"$\\displaystyle {sympy.latex(self.lhs)} = {sympy.latex(self.rhs)}$"
 
     def __reduce__(self) -> Any:
         """For pickle and copy: SymPy would sort and fold both sides."""
@@ -200,11 +199,6 @@ class Symbolic:
         if (made.lhs, made.rhs) == (self.lhs, self.rhs):
             return to_sympy, (self.of, self.evaluate)
         return Symbolic, (self.lhs, self.rhs, self.of, self.evaluate)
-
-
-class _Latex(LatexPrinter):  # type: ignore[misc]
-    def _print_Idx(self, index: Any) -> str:
-        return str(self._print(index.label))  # SymPy's own writes the range at every index
 
 
 def to_sympy(equation: Equation, evaluate: bool = False) -> Symbolic:
@@ -260,8 +254,10 @@ def base_of(array: Array) -> Any:
 
 
 def index_of(index: Index) -> sympy.Idx:
-    """An index => an Idx over 0 .. n - 1."""
-    return sympy.Idx(sympy.Symbol(index.letter, integer=True), length(index.axis))
+    """An index => an Idx. Its range is that of the sum, or the shape: `subs` would change one within a sum, and not the
+    other.
+    """
+    return sympy.Idx(sympy.Symbol(index.letter, integer=True))
 
 
 def _limits(over: Iterable[Index]) -> tuple[tuple[Any, Any, Any], ...]:
@@ -321,7 +317,7 @@ def from_sympy(found: Any, names: _Listed | Mapping[Any, Expr] | None = None) ->
     except sympy.SympifyError:
         raise ArgumentError(f"{str(found)[:40]!r} is a {type(found).__name__}: give a SymPy expression.") from None
     if isinstance(names, Mapping):
-        reader = _Reader({sympy.sympify(key, strict=True): value for key, value in names.items()}, {}, {})
+        reader = _Reader({sympy.sympify(key, strict=True): value for key, value in names.items()}, {})
     elif names is None or hasattr(names, "equations"):
         reader = _Reader.of(() if names is None else names.equations)
     else:
@@ -334,29 +330,22 @@ class _Reader:
     """What symbols stand for."""
 
     known: Mapping[Any, Expr | Array]  # symbols and elements, and bases by themselves
-    indices: Mapping[Any, Index]
     applied: Mapping[Any, Apply]
 
     @classmethod
     def of(cls, equations: Iterable[Equation]) -> _Reader:
         """Everything that occurs in some equations."""
         known: dict[Any, Any] = {}
-        indices: dict[Any, Index] = {}
         applied: dict[Any, Apply] = {}
         writer = _Writer(evaluate=False)
         for equation in equations:
             for node in _nodes((equation.lhs, *equation.expressions)):
                 match node:
-                    case Ref(array, own):
+                    case Ref(array, _):
                         _enter(known, base_of(array), array if array.axes else node)
-                        for index in own:
-                            _enter(indices, index_of(index), index)
-                    case Total(over, _) | Extreme(_, over, _):
-                        for index in over:
-                            _enter(indices, index_of(index), index)
                     case Apply():
                         applied.setdefault(writer.write(node), node)
-        return cls(known, indices, applied)
+        return cls(known, applied)
 
     @property
     def activations(self) -> list[Activation]:
@@ -371,26 +360,27 @@ class _Reader:
         if len(old) != len(node.args):
             old = (None,) * len(node.args)
         rows: list[Branch] = []
+        written: list[tuple[Condition, ...]] = []  # what SymPy says of each row
         for (value, condition), was in zip(node.args, old, strict=True):
-            rows.append(self._branch(value, condition, was, rows))
+            when = self._conditions(condition, was)
+            rows.append(self._branch(value, (*when, *_otherwise(condition, when, written)), was, len(rows) + 1))
+            written.append(when)
         return Cases(tuple(rows))
 
-    def _branch(self, value: Any, condition: Any, was: Branch | None, before: list[Branch]) -> Branch:
-        parts = condition.args if isinstance(condition, sympy.And) else () if condition == True else (condition,)  # noqa: E712
-        when = [self._condition(part) for part in parts]
-        if was is not None:
-            when.sort(key=lambda c: was.when.index(c) if c in was.when else len(was.when))
-        for row in before:  # SymPy takes the first row that holds, and of a case table exactly one does
-            if not any(excludes(c, tuple(when)) for c in row.when):
-                if len(row.when) != 1:
-                    raise _refusal(condition, "the rows of a case table exclude each other")
-                when.append(negation(row.when[0]))
+    def _branch(self, value: Any, when: tuple[Condition, ...], was: Branch | None, place: int) -> Branch:
         defined = value is not sympy.nan
         read = self.read(value) if defined else None
         if was is None:
-            status = Status.VALUE if defined else Status.UNDEFINED
-            return Branch(f"case {len(before) + 1}", tuple(when), read, status)
-        return replace(was, when=tuple(when), value=read)
+            return Branch(f"case {place}", when, read, Status.VALUE if defined else Status.UNDEFINED)
+        return replace(was, when=when, value=read)
+
+    def _conditions(self, node: Any, was: Branch | None) -> tuple[Condition, ...]:
+        """What a row asks for, in the order in which it was written."""
+        parts = node.args if isinstance(node, sympy.And) else () if node == True else (node,)  # noqa: E712
+        found = [self._condition(part) for part in parts]
+        if was is not None:
+            found.sort(key=lambda c: was.when.index(c) if c in was.when else len(was.when))
+        return tuple(found)
 
     def _condition(self, node: Any) -> Condition:
         for sign, kind in _RELATIONS.items():
@@ -427,10 +417,12 @@ class _Reader:
             case sympy.UnevaluatedExpr():
                 return self.read(node.args[0])
             case sympy.Sum():
-                return total(self._over(node), self.read(node.function))
+                body = self.read(node.function)
+                return total(self._over(node, body), body)
             case Least() | Greatest():
                 kind = "min" if isinstance(node, Least) else "max"
-                return Extreme(kind, self._over(node), self.read(node.function))  # type: ignore[arg-type]
+                body = self.read(node.function)
+                return Extreme(kind, self._over(node, body), body)  # type: ignore[arg-type]
             case sympy.Indexed():
                 return self._element(node)
             case sympy.Symbol() if symbol(node.name) in self.known:
@@ -466,20 +458,20 @@ class _Reader:
         array = self.known.get(node.base)
         if not isinstance(array, Array):
             raise _refusal(node, "nothing says what the array stands for; give a derivation as names")
-        return array[tuple(map(self._index, node.indices))]
+        letters = list(map(_letter, node.indices))
+        if len(letters) != len(array.axes) or len(set(letters)) != len(letters):
+            raise _refusal(node, f"{array.name} has {len(array.axes)} indices, each another one")
+        return array[tuple(map(Index, array.axes, letters))]
 
-    def _index(self, node: Any) -> Index:
-        if node not in self.indices:
-            raise _refusal(node, "an index is one of those of the equations; arithmetic on indices is not supported")
-        return self.indices[node]
-
-    def _over(self, node: Any) -> tuple[Index, ...]:
-        result = []
+    def _over(self, node: Any, body: Expr) -> tuple[Index, ...]:
+        """The indices of a sum: which axis one runs over is known from where it occurs."""
+        result: list[Index] = []
         for letter, lower, upper in node.limits:
-            index = self._index(letter)
-            if lower != 0 or upper != length(index.axis) - 1:
-                raise _refusal(node, "an index runs over the whole of its range")
-            result.append(index)
+            name = _letter(letter)
+            found = {index for ref in refs_in(body) for index in ref.indices if index.letter == name}
+            if len(found) != 1 or lower != 0 or upper != length(min(found).axis) - 1:
+                raise _refusal(node, "a sum is over the whole range of an index that occurs in it")
+            result += found
         return tuple(result)
 
     def _activation(self, node: Any) -> Expr | None:
@@ -499,6 +491,25 @@ class _Reader:
                 if _applied(phi, order, part) == node:
                     return Apply(phi, self.read(part), order)
         return None
+
+
+def _otherwise(
+    node: Any, when: tuple[Condition, ...], before: Iterable[tuple[Condition, ...]]
+) -> Iterator[Condition]:  # fmt: skip
+    """What must be added to a row: SymPy takes the first that holds, and of a case table exactly one does."""
+    for row in before:
+        if not any(excludes(condition, when) for condition in row):
+            if len(row) != 1:
+                raise _refusal(node, "the rows of a case table exclude each other")
+            yield negation(row[0])
+
+
+def _letter(node: Any) -> str:
+    """An index => its letter."""
+    label = node.label if isinstance(node, sympy.Idx) else node
+    if not isinstance(label, sympy.Symbol):
+        raise _refusal(node, "an index is a letter; arithmetic on indices is not supported")
+    return str(label.name)
 
 
 def _refusal(node: Any, why: str) -> UnsupportedExpression:
