@@ -20,7 +20,7 @@ from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.lower import _named_once, _smooth
 from fcsym.kernel.native import Call, load
 from fcsym.kernel.targets.arrays import function_text
-from fcsym.kernel.targets.c_native import native_text
+from fcsym.kernel.targets.c_native import native_text, work_of
 from fcsym.kernel.targets.jax import DIALECT as JAX
 from fcsym.kernel.targets.numpy import DIALECT as NUMPY
 from fcsym.kernel.targets.numpy import helpers
@@ -154,6 +154,7 @@ def by_c(dtype):
     call.set(networks=1)
     for place, array in enumerate([AT.astype(dtype), *results]):
         call.place(place, array, 0)
+    call.point(work=np.empty(work_of(module, 0) + 1, dtype))
     assert library.function("output")(call.address) == 0
     return results
 

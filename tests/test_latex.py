@@ -288,13 +288,16 @@ def test_closed_forms_are_those_of_the_derivation(order):
     values = {f"w_{n}": sympy.Rational(n, 7) for n in range(1, 7)}
     values |= {f"{name}_{n}": sympy.Rational(n + 2, 5) for name in ("x", "v", "g") for n in (1, 2)}
     values |= {"y_g": sympy.Rational(1, 3), "eta": sympy.Rational(1, 10)}
+    exact = {sympy.Symbol(name, real=True): value for name, value in values.items()}
     latex = {re.sub(r"_(\d)", r"_{\1}", name): float(number) for name, number in values.items()}
     latex |= {r"\eta": 0.1, r"y^{\mathrm{g}}": 1 / 3} | {rf"\varphi'_{{{n}}}": (n + 2) / 5 for n in (1, 2)}
     for unit, weight in ((1, 5), (2, 6)):
         for name in ("p", "P"):
             for case in ("active -> active", "active -> dead"):
                 form = forms[f"{name}_{{{weight}}}", case]
-                true = d.expr(name, unit, case=case, keep=("v1",)).subs(values)
+                true = d.expr(name, unit, case=case, keep=("v1",)).subs(
+                    {sympy.Symbol(n, real=True): v for n, v in values.items()}
+                )
                 assert _number(form.equation.rhs, latex) == pytest.approx(float(true), rel=1e-12)
                 assert form.verdict is Verdict.PROVED
 

@@ -170,7 +170,7 @@ def _quotients(node: Expr | None) -> dict[Expr, Any]:
         for factor in term.factors if isinstance(term, Mul) else (term,):
             if isinstance(factor, Pow) and factor.exponent == -1 and isinstance(factor.base, Ref):
                 partner = _partner(term, factor.base)
-                result[Mul((partner, factor)) if partner else factor] = _room(factor.base.indices)
+                result[Mul((partner, factor)) if partner else factor] = _room((partner or factor.base).indices)
     return result
 
 
@@ -178,7 +178,9 @@ def _partner(term: Expr, below: Ref) -> Ref | None:
     """The factor of the same shape as the denominator, which is divided by it: dv_j / v^c_j."""
     if not isinstance(term, Mul):
         return None
-    return next((f for f in term.factors if isinstance(f, Ref) and f.indices == below.indices), None)
+    elements = [factor for factor in term.factors if isinstance(factor, Ref)]
+    same = next((factor for factor in elements if factor.indices == below.indices), None)
+    return same or (next(iter(elements), None) if not below.indices else None)  # by a scalar anything can be divided
 
 
 def _count(node: Expr, gates: frozenset[Array] = frozenset()) -> tuple[Any, tuple[Index, ...]]:
@@ -235,7 +237,8 @@ def _divided(node: Mul, factors: Sequence[Expr]) -> list[Expr]:
         return list(factors)
     assert isinstance(below, Pow) and isinstance(below.base, Ref)
     partner = _partner(node, below.base)
-    ratio = Ref(Array("ratio", None, below.base.array.axes), below.base.indices)
+    over = (partner or below.base).indices
+    ratio = Ref(Array("ratio", None, tuple(index.axis for index in over)), over)
     kept = [factor for factor in factors if factor is not below]
     if partner is not None:
         kept.remove(partner)

@@ -36,7 +36,7 @@ LARGEST = 5000
 _DRAWS = 150
 _STEPS = 2
 _RANGE = 1000
-_BITS = 16384
+_BITS = 1 << 16
 """Rational numbers with more are no rows: their length is multiplied in every layer, and all that is kept is floats."""
 
 

@@ -288,6 +288,10 @@ def _table(
         if misnamed:
             rows.append(Finding(equation.name, branch.name, Verdict.UNDECIDED, note=misnamed))
             continue
+        if _refused_at_init(part, branch):
+            note = "cannot occur: init has refused it"
+            rows.append(Finding(equation.name, branch.name, Verdict.PROVED, "no such unit", note=note, possible=False))
+            continue
         if branch.status is Status.VALUE and branch.value is not None:
             finding = _finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran)
             rows.append(under(finding, needed(branch.value, branch.when, index.scalars)))
@@ -312,6 +316,18 @@ def _table(
     if not whole or any(row.verdict is Verdict.UNDECIDED for row in rows):
         verdict = Verdict.UNDECIDED
     return [Finding(equation.name, None, verdict, expanded=ran or "z3", note=note), *rows]
+
+
+def _refused_at_init(part: PartRecord, branch: Branch) -> bool:
+    """Whether a row is about what `init` has no value for: its conditions are those of an undefined row there."""
+
+    def asked(row: Branch) -> set[tuple[str, Fraction, Array]]:
+        found = ((c, c.subject.array) for c in row.when if isinstance(c.subject, Ref))
+        return {(c.relation, c.bound, a.of if a.role is Role.FROZEN and a.of is not None else a) for c, a in found}
+
+    tables = () if part.name == "init" else (e.rhs for e in part.scheme.init if isinstance(e.rhs, Cases))
+    wanted = asked(branch)
+    return any(row.status is Status.UNDEFINED and asked(row) == wanted for table in tables for row in table)
 
 
 def _relation(condition: Condition, names: dict[Expr, Any]) -> Any:
@@ -652,6 +668,8 @@ class _Run:
         self.weights = {(a, p): self._draw(a, p) for a in network.parameters for p in positions(a, network.sizes)}
         self.start = dict(self.weights)
         inputs = [[_small(source) * (seed != 1) for _ in range(network.inputs)] for _ in range(2)]
+        if seed == 0:  # one that is nowhere above the other
+            inputs[1] = [value - (n == network.inputs - 1) for n, value in enumerate(inputs[0])]
         if seed == 2:  # XOR's (1, 0) and (0, 1): differences that cancel
             inputs = [[Fraction(n == m) for n in range(network.inputs)] for m in range(2)]
         self.inputs = [inputs[0]] * _STEPS if self.scheme.single_input else [inputs[0], inputs[1], inputs[0]]

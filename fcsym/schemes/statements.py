@@ -26,6 +26,7 @@ from fcsym.networks.symbols import (
     pre_activation,
     seen_by,
     units,
+    weight,
 )
 from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, target_of
 
@@ -90,7 +91,8 @@ def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     s = network.passed_on(layer) if last else pre_activation(layer)
     below = network.passed_on(layer - 1)
     i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
-    w, p, r = (Array(symbol, layer, (*s.axes, *below.axes)) for symbol in ("W", "p", "R"))
+    w = weight(layer)
+    p, r = (Array(symbol, layer, w.axes) for symbol in ("p", "R"))
     vc, v = replace(frozen_activation(below), layer=layer - 1)[j], below[j]
     zero, phi = Condition(vc, "="), network.layers[layer - 2].activation
     value = w[i, j] * (v - vc) / vc
