@@ -295,9 +295,7 @@ def test_closed_forms_are_those_of_the_derivation(order):
         for name in ("p", "P"):
             for case in ("active -> active", "active -> dead"):
                 form = forms[f"{name}_{{{weight}}}", case]
-                true = d.expr(name, unit, case=case, keep=("v1",)).subs(
-                    {sympy.Symbol(n, real=True): v for n, v in values.items()}
-                )
+                true = d.expr(name, unit, case=case, keep=("v1",)).subs(exact)
                 assert _number(form.equation.rhs, latex) == pytest.approx(float(true), rel=1e-12)
                 assert form.verdict is Verdict.PROVED
 

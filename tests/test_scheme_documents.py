@@ -16,7 +16,7 @@ import fcsym
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.language.equation import Verdict
+from fcsym.language.equation import Rule, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import terminal
 from fcsym.render.content import content
@@ -145,7 +145,7 @@ def test_options():
 def test_what_is_wrong_is_shown_as_wrong():
     s = scheme(Network.parse("2-2-1"), "states")
     step = s.routines["step"]
-    wrong = tuple(replace(e, rhs=e.rhs * 2) if e.name == "delta1" else e for e in step.equations)
+    wrong = tuple(replace(e, rhs=e.rhs * 2, rule=Rule.IDENTITY) if e.name == "delta1" else e for e in step.equations)
     broken = replace(s, routines={**s.routines, "step": replace(step, equations=wrong)})
     page, text = broken.html(), broken.latex()
     assert '<span class="mark refuted">' in page

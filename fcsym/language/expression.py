@@ -69,6 +69,7 @@ class Axis:
 
     name: str
     open: bool = False
+    like: str = ""  # the name of the axis whose length it has, where that is another's
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -61,7 +61,7 @@ def length(axis: Axis) -> sympy.Symbol:
     """The symbol for an axis: n_0 .. n_L, and m for stored inputs."""
     if axis.open:
         return STORED
-    return sympy.Symbol(axis.name, integer=True, positive=True)
+    return sympy.Symbol(axis.like or axis.name, integer=True, positive=True)
 
 
 def symbol(name: str) -> sympy.Symbol:

@@ -40,7 +40,7 @@ __all__ = [
     "weight",
 ]
 
-PROBE, STORED = Axis("probe"), Axis("stored", open=True)
+PROBE, STORED = Axis("probe", like="n_0"), Axis("stored", open=True)
 """The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
 
 SIZE = Array("c", 0, (), role=Role.NORM)
