@@ -97,7 +97,7 @@ def test_cost_and_claims_as_commands(capsys):
     assert main(["claims", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) == 7
     assert main(["claims", "2-2-1"]) == 0
-    assert "holds under a condition" in capsys.readouterr().out.replace("\n", " ")
+    assert "holds under a" in capsys.readouterr().out
 
 
 def test_checking_a_scheme_as_a_command(capsys):

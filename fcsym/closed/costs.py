@@ -159,7 +159,7 @@ def _equation(equation: Equation, gates: frozenset[Array]) -> Any:
 def _tree(tree: Tree, gates: frozenset[Array]) -> Any:
     """Every branch is computed for every element."""
     if isinstance(tree, Branch):
-        return sympy.Integer(0) if tree.value is None else _count(tree.value, gates)[0]
+        return sympy.Integer(0) if tree.value is None else _count(tree.value, gates, cases=True)[0]
     return _tree(tree.then, gates) + _tree(tree.otherwise, gates)
 
 
@@ -169,22 +169,25 @@ def _quotients(node: Expr | None) -> dict[Expr, Any]:
     for term in () if node is None else node.terms if isinstance(node, Add) else (node,):
         for factor in term.factors if isinstance(term, Mul) else (term,):
             if isinstance(factor, Pow) and factor.exponent == -1 and isinstance(factor.base, Ref):
-                partner = _partner(term, factor.base)
+                partner = _partner(term, factor.base, cases=True)
                 result[Mul((partner, factor)) if partner else factor] = _room((partner or factor.base).indices)
     return result
 
 
-def _partner(term: Expr, below: Ref) -> Ref | None:
-    """The factor of the same shape as the denominator, which is divided by it: dv_j / v^c_j."""
+def _partner(term: Expr, below: Ref, cases: bool) -> Ref | None:
+    """The factor of the same shape as the denominator, which is divided by it: dv_j / v^c_j.
+
+    In a case a scalar divides the first factor there is; outside of one the kernel divides the whole product.
+    """
     if not isinstance(term, Mul):
         return None
     elements = [factor for factor in term.factors if isinstance(factor, Ref)]
     same = next((factor for factor in elements if factor.indices == below.indices), None)
-    return same or (next(iter(elements), None) if not below.indices else None)  # by a scalar anything can be divided
+    return same or (next(iter(elements), None) if cases and not below.indices else None)
 
 
-def _count(node: Expr, gates: frozenset[Array] = frozenset()) -> tuple[Any, tuple[Index, ...]]:
-    """(operations, the indices that the value has); products with `gates` select."""
+def _count(node: Expr, gates: frozenset[Array] = frozenset(), cases: bool = False) -> tuple[Any, tuple[Index, ...]]:
+    """(operations, the indices that the value has); products with `gates` select; `cases`: a case's value."""
     zero = sympy.Integer(0)
     match node:
         case Number():
@@ -192,24 +195,24 @@ def _count(node: Expr, gates: frozenset[Array] = frozenset()) -> tuple[Any, tupl
         case Ref(_, indices):
             return zero, indices
         case Add(terms):
-            return _chain(terms, gates)
+            return _chain(terms, gates, cases)
         case Mul(factors):
             chosen = [f for f in factors if isinstance(f, Ref) and f.array in gates]
-            rest = [f for f in _without_sign(_divided(node, factors)) if f not in chosen]
-            operations, indices = _chain(rest, gates)
+            rest = [f for f in _without_sign(_divided(node, factors, cases)) if f not in chosen]
+            operations, indices = _chain(rest, gates, cases)
             return operations, tuple(dict.fromkeys((*indices, *(index for gate in chosen for index in gate.indices))))
         case Pow(base, exponent) if exponent < 0:
-            inner, indices = _count(base)
+            inner, indices = _count(base, cases=cases)
             return inner + _room(indices), indices
         case Pow(base, exponent):
-            inner, indices = _count(base)
+            inner, indices = _count(base, cases=cases)
             return inner + (exponent - 1) * _room(indices), indices
         case Total(over, body):
-            inner, indices = _count(body)
+            inner, indices = _count(body, cases=cases)
             left = tuple(index for index in indices if index not in over)
             return inner + _room(left) * (_room(over) - 1), left
         case Extreme(_, over, body):  # comparisons are not arithmetic
-            inner, indices = _count(body)
+            inner, indices = _count(body, cases=cases)
             return inner, tuple(index for index in indices if index not in over)
         case Apply(phi, Ref(_, indices), derivative):
             return _room(indices) * _activation(phi, derivative), indices
@@ -230,13 +233,13 @@ def _without_sign(factors: Sequence[Expr]) -> list[Expr]:
     return [f for f in factors if not (isinstance(f, Number) and abs(f.value) == 1)]
 
 
-def _divided(node: Mul, factors: Sequence[Expr]) -> list[Expr]:
+def _divided(node: Mul, factors: Sequence[Expr], cases: bool) -> list[Expr]:
     """w dv / v^c => w (dv / v^c), where the quotient has been counted as one number per element."""
     below = next((f for f in factors if isinstance(f, Pow) and f.exponent == -1 and isinstance(f.base, Ref)), None)
     if below is None:
         return list(factors)
     assert isinstance(below, Pow) and isinstance(below.base, Ref)
-    partner = _partner(node, below.base)
+    partner = _partner(node, below.base, cases)
     over = (partner or below.base).indices
     ratio = Ref(Array("ratio", None, tuple(index.axis for index in over)), over)
     kept = [factor for factor in factors if factor is not below]
@@ -245,12 +248,12 @@ def _divided(node: Mul, factors: Sequence[Expr]) -> list[Expr]:
     return [*kept, ratio]
 
 
-def _chain(parts: Sequence[Expr], gates: frozenset[Array]) -> tuple[Any, tuple[Index, ...]]:
+def _chain(parts: Sequence[Expr], gates: frozenset[Array], cases: bool) -> tuple[Any, tuple[Index, ...]]:
     """From left to right: each operation is as large as the indices seen so far."""
     operations: Any = sympy.Integer(0)
     seen: tuple[Index, ...] = ()
     for n, part in enumerate(parts):
-        inner, indices = _count(part, gates)
+        inner, indices = _count(part, gates, cases)
         operations += inner
         seen = tuple(dict.fromkeys((*seen, *indices)))
         if n:
