@@ -169,21 +169,21 @@ def _quotients(node: Expr | None) -> dict[Expr, Any]:
     for term in () if node is None else node.terms if isinstance(node, Add) else (node,):
         for factor in term.factors if isinstance(term, Mul) else (term,):
             if isinstance(factor, Pow) and factor.exponent == -1 and isinstance(factor.base, Ref):
-                partner = _partner(term, factor.base, cases=True)
+                partner = _partner(term, factor.base)
                 result[Mul((partner, factor)) if partner else factor] = _room((partner or factor.base).indices)
     return result
 
 
-def _partner(term: Expr, below: Ref, cases: bool) -> Ref | None:
+def _partner(term: Expr, below: Ref) -> Ref | None:
     """The factor of the same shape as the denominator, which is divided by it: dv_j / v^c_j.
 
-    In a case a scalar divides the first factor there is; outside of one the kernel divides the whole product.
+    A scalar divides the first factor there is. Only in a case: elsewhere the kernel divides the whole product.
     """
     if not isinstance(term, Mul):
         return None
     elements = [factor for factor in term.factors if isinstance(factor, Ref)]
     same = next((factor for factor in elements if factor.indices == below.indices), None)
-    return same or (next(iter(elements), None) if cases and not below.indices else None)
+    return same or (next(iter(elements), None) if not below.indices else None)
 
 
 def _count(node: Expr, gates: frozenset[Array] = frozenset(), cases: bool = False) -> tuple[Any, tuple[Index, ...]]:
@@ -239,7 +239,7 @@ def _divided(node: Mul, factors: Sequence[Expr], cases: bool) -> list[Expr]:
     if below is None:
         return list(factors)
     assert isinstance(below, Pow) and isinstance(below.base, Ref)
-    partner = _partner(node, below.base, cases)
+    partner = _partner(node, below.base) if cases else None  # elsewhere the whole product is divided, at its end
     over = (partner or below.base).indices
     ratio = Ref(Array("ratio", None, tuple(index.axis for index in over)), over)
     kept = [factor for factor in factors if factor is not below]
