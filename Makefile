@@ -1,17 +1,21 @@
 # make demo: a virtual environment, the install, the main job.   make test: the test suite.
 # make gallery: everything that is generated under derivations/.   make notebooks: the notebooks from their text forms.
 # make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show.
+# make reliability: the test suite in its long form, with every one of many alike where `make test` takes a few.
 # make bench: benchmarks against peers, which it installs; python -m benchmarks --into README.md puts them there.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint gallery notebooks docs pictures bench clean
+.PHONY: demo test reliability lint gallery notebooks docs pictures bench clean
 
 demo: .venv/.installed
 	$(BIN)/fcsym derive 2-2-1 --order sequential
 
 test: .venv/.test
 	$(BIN)/pytest -n 2
+
+reliability: .venv/.test
+	FCSYM_LONG=1 $(BIN)/pytest -n 2
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,6 +21,18 @@ settings.register_profile("fcsym", deadline=None, derandomize=True)
 settings.load_profile("fcsym")
 
 ORDERS = ("simultaneous", "sequential")
+
+LONG = bool(os.environ.get("FCSYM_LONG"))
+"""Whether this is the long form, `make reliability`: every one of many alike, not a few of them."""
+
+
+def few(items: Iterable[Any], most: int, turn: int = 0) -> list[Any]:
+    """At most so many, spread evenly over all that there are, others at another turn; all in the long form."""
+    every = list(items)
+    if LONG or len(every) <= most:
+        return every
+    return [every[(n * len(every) // most + turn) % len(every)] for n in range(most)]
+
 
 NETWORKS = {
     "2-2-1": Network.parse("2-2-1"),

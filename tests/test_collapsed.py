@@ -21,7 +21,7 @@ from fcsym.proof.schemes import prove_scheme
 
 RELU, LEAKY = (fcsym.Network.parse("3-6-1", name, True) for name in ("relu", "leaky_relu"))
 
-RELU = fcsym.relu()
+RELU_UNIT = fcsym.relu()
 
 
 def drawn(network, seed):
@@ -272,7 +272,7 @@ def test_a_row_that_refuses_what_has_a_value_is_not_proved():
         norm = Condition(SIZE[()], ">", Fraction(9))
         small = replace(norm, relation="<=")
         rows = (replace(first, when=(*first.when, norm)), *equation.rhs.branches[1:],
-                named_row(RELU, (*first.when, small), None, Status.UNDEFINED))  # fmt: skip
+                named_row(RELU_UNIT, (*first.when, small), None, Status.UNDEFINED))  # fmt: skip
         return replace(equation, rhs=Cases(rows))
 
     proof = prove_scheme(changed(scheme, "output", "y", more))["output"]

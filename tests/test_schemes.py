@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import NETWORKS, ORDERS, exists, network_of
+from conftest import NETWORKS, ORDERS, exists, few, network_of
 
 import fcsym
 from fcsym.kernel.lower import lower_scheme
@@ -86,7 +86,10 @@ def mutated(equation):
     for n, branch in enumerate(equation.rhs):
         if branch.status is Status.CHOSEN:  # any value solves such a row
             continue
+        zero = [c.subject for c in branch.when if c.relation == "=" and not c.bound]
         for value in mutants(branch.value) if branch.value is not None else ():
+            if isinstance(value, Mul) and any(factor in zero for factor in value.factors):  # 2 s is s where s = 0
+                continue
             rows = [*equation.rhs.branches]
             rows[n] = replace(branch, value=value)
             yield replace(equation, rhs=Cases(tuple(rows)))
@@ -112,9 +115,8 @@ def test_no_changed_scheme_is_proved(net, name, order):
                 continue
             if net != "2-2-1" and scheme.base.by_name.get(equation.name) == equation:  # the step's own: tests of proof
                 continue
-            for other in mutated(equation):
-                if not bound(other):
-                    continue
+            others = [other for other in mutated(equation) if bound(other)]
+            for other in few(others, 3 if net == "2-2-1" and name != "collapsed" else 1, turn=ORDERS.index(order)):
                 equations = (*routine.equations[:n], other, *routine.equations[n + 1 :])
                 changed = replace(scheme, routines={**scheme.routines, part: replace(routine, equations=equations)})
                 proof = prove_scheme(changed, part)[part]
