@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fcsym.errors import ExportError as ExportError
     from fcsym.errors import FcsymError as FcsymError
     from fcsym.errors import GateEvent as GateEvent
+    from fcsym.errors import LossWarning as LossWarning
     from fcsym.errors import MissingTool as MissingTool
     from fcsym.errors import NetworkError as NetworkError
     from fcsym.errors import SizeError as SizeError
@@ -84,6 +85,7 @@ _WHERE = {
     "Scheme": "training",
     "SizeError": "errors",
     "GateEvent": "errors",
+    "LossWarning": "errors",
     "UndefinedContribution": "errors",
     "Verdict": "language.equation",
     "audit": "paper",

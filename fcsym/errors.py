@@ -10,6 +10,7 @@ __all__ = [
     "ExportError",
     "FcsymError",
     "GateEvent",
+    "LossWarning",
     "MissingTool",
     "NetworkError",
     "SizeError",
@@ -24,6 +25,10 @@ class FcsymError(Exception):
 
 class NetworkError(FcsymError, ValueError):
     """A network, an activation or a network file is not well formed."""
+
+
+class LossWarning(UserWarning):
+    """A loss that means little after the network's output activation: it is derived as it was asked for."""
 
 
 class ArgumentError(FcsymError, ValueError):

@@ -19,10 +19,11 @@ from fcsym.checking.oracle import backpropagation, bend_of, phi_of, slope_of
 from fcsym.checking.points import MAX_NUMBERS, Points, activate, lattice, pre_activations
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
+from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
-from fcsym.language.expression import Add, Apply, Expr, Index, Mul, Number, Pow, Ref, Role, Total
+from fcsym.language.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Role, Total, applied_in
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import increment_of, units
+from fcsym.networks.symbols import front_of, increment_of, units
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived, Trained
@@ -31,7 +32,6 @@ __all__ = ["Report", "Row", "check", "lattice"]
 
 _Array = npt.NDArray[Any]
 MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
-_AFTER_P = ("p", "r", "y_front")  # nan where a unit has no compensation
 _CANDIDATES, _KEPT = 64, 8  # networks made for one case, and how many of those in which it occurs are compared
 _TAME = 1e6
 _ROUNDS = 20  # how often points are drawn anew for a case that none has reached yet
@@ -120,7 +120,7 @@ def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) 
         yield "random points", _random(network, rng, count)
     for count in batches(max(trials // 2, 16)):
         yield "exact points", lattice(network, rng, count)
-    hidden = len(network.layers) - 1
+    hidden = len(network.activated)
     if hidden:
         share = max(trials // (4 * hidden), 16)
         for count in batches(share):
@@ -153,7 +153,7 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
     In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
     wake up that in a random network would rarely do.
     """
-    points, hidden = _random(network, rng, count), network.hidden[layer]
+    points, hidden = _random(network, rng, count), network.activated[layer]
     for array, weight in zip(network.parameters, points.weights, strict=True):
         if array.axes[0] != hidden.s.axes[0]:
             weight[::2] = np.abs(weight[::2])
@@ -184,7 +184,7 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
     count = max(1, min(_CANDIDATES, MAX_NUMBERS // size))
     found: list[Points] = []
     for name, case in wanted:
-        layer = network.hidden.index(network.units[derivation.by_name[name].array.axes[-1]])
+        layer = network.activated.index(network.units[derivation.by_name[name].array.axes[-1]])
         for points in _candidates(derivation, name, case, layer, kernel, rng, count):
             with np.errstate(over="ignore", invalid="ignore"):
                 result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
@@ -210,7 +210,7 @@ def _candidates(
 ) -> Iterator[Points]:
     """Points at which a case of a hidden layer, from 0, may occur."""
     network = derivation.network
-    hidden = network.hidden[layer]
+    hidden = network.activated[layer]
     equation = derivation.by_name[name]
     branch = next((branch for branch in cast("Cases", equation.rhs) if branch.name == case), None)
     if branch is None or any(condition.relation in ("=", "!=") for condition in branch.when):
@@ -269,7 +269,7 @@ def _at_rest(network: Network, layer: int, rng: np.random.Generator, count: int)
     for still in (True, False):
         points = lattice(network, rng, count) if len(network.layers) <= 4 else _passing(network, rng, count)
         for array, weight in zip(network.parameters, points.weights, strict=True):
-            if array.axes[0] == network.hidden[layer].s.axes[0]:
+            if array.axes[0] == network.activated[layer].s.axes[0]:
                 weight[:, 0] = 0
             if still and array.axes[0] == network.output.axes[0]:
                 weight[...] = 0
@@ -278,7 +278,7 @@ def _at_rest(network: Network, layer: int, rng: np.random.Generator, count: int)
 
 def _matrix_of(network: Network, layer: int) -> int:
     """The place of the matrix that a hidden layer, from 0, reads with, among the parameters."""
-    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.hidden[layer].s.axes[0])
+    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.activated[layer].s.axes[0])
 
 
 def _move(network: Network, points: Points, layer: int, unit: _Array, wanted: _Array) -> None:
@@ -308,7 +308,7 @@ def _aimed(
             continue
         unit = network.units[equation.array.axes[-1]]
         points = _random(network, rng, count)
-        points = _stretched(network, points, network.hidden.index(unit) + 1, rng)
+        points = _stretched(network, points, network.activated.index(unit) + 1, rng)
         result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
         s, ds = result[unit.s.name], result[increment_of(unit.s).name]
         (below, above), (lower, upper) = (_range(branch.when, after) for after in (False, True))
@@ -357,7 +357,8 @@ class _Tally:
 
     def __init__(self, derivation: Derived, dtype: np.dtype[Any]) -> None:
         self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
-        self.names = [e.name for e in derivation.equations if e.defines] + ["y_front"]
+        self.names = [e.name for e in derivation.equations if e.defines] + [front_of(self.network.logits).name]
+        self.after_p = ("p", "r", self.names[-1])  # nan where a unit has no compensation
         self.seen: dict[tuple[str, str], Row] = {}
         self.expected = self._expected()
         self.left_out = 0
@@ -406,7 +407,7 @@ class _Tally:
             bound = np.broadcast_to(self._bound(name, result, scale), truth[name].shape)[keep]
             error = np.abs(found - true)
             one = np.isnan(found) ^ np.isnan(true)
-            if name in _AFTER_P:  # 0 or not is rounding here, and with it whether p exists
+            if name in self.after_p:  # 0 or not is rounding here, and with it whether p exists
                 one &= ~self._unclear_change(result, truth, scale, one.shape, keep)
             error = np.where(one, np.inf, np.where(np.isnan(found) | np.isnan(true), 0, error))
             bound = np.where(np.isnan(bound), 0, bound)
@@ -425,19 +426,30 @@ class _Tally:
         """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
         keep = np.ones(len(result["y"]), dtype=bool)
         for name, value in result.items():
-            if name not in (*_AFTER_P, "undefined"):
+            if name not in (*self.after_p, "undefined"):
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
-            elif name in _AFTER_P:  # not a number where there is no p; but what is infinite has overflowed
+            elif name in self.after_p:  # not a number where there is no p; but what is infinite has overflowed
                 keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
-        for layer, phi in enumerate((la.activation for la in self.network.layers[:-1]), 1):
-            if phi.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by more than 1
-                keep &= (self._bar * scale.of(f"s{layer}_new") <= 1).all(axis=-1)
-        for layer, kinks in enumerate((la.activation.kinks for la in self.network.layers[:-1]), 1):
-            s, true = result[f"s{layer}"], truth[f"s{layer}"]
-            for kink in kinks:
-                close = (np.abs(s - float(kink)) <= self._bar * scale.of(f"s{layer}")) & (s != true)
+        for unit in self.network.activated:
+            name = unit.s.name
+            if unit.activation.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by > 1
+                keep &= (self._bar * scale.of(f"{name}_new") <= 1).all(axis=-1)
+            s, true = result[name], truth[name]
+            for kink in unit.activation.kinks:
+                close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
                 keep &= ~close.any(axis=-1)
+        exact = (result["y"] == truth["y"]).all(axis=-1)
+        for phi, array in self._in_the_loss():
+            for kink in phi.kinks:
+                away = np.abs(result[array.name] - float(kink))
+                keep &= ~((~exact[:, None] | (away > 0)) & (away <= self._bar * scale.of(array.name))).any(axis=-1)
         return keep
+
+    def _in_the_loss(self) -> set[tuple[Activation, Array]]:
+        """The piecewise functions in the loss, and what they read."""
+        nodes = [node for e in self.derivation.equations for side in e.expressions for node in applied_in(side)]
+        read = {(node.activation, node.argument.array) for node in nodes if isinstance(node.argument, Ref)}
+        return {(phi, array) for phi, array in read if array.role is Role.TERM}
 
     def _bound(self, name: str, result: Mapping[str, _Array], scale: _Magnitude) -> _Array:
         """16 eps times the absolute terms; and what the oracle, a difference of two passes, can itself resolve."""
@@ -445,26 +457,27 @@ class _Tally:
         fine = ULPS * np.finfo(np.longdouble).eps
         if name[0] == "d" and name[1:] in result:
             bound = bound + fine * (scale.of(f"{name[1:]}_new") + scale.of(name[1:]))
-            bound = bound + self._spread(name[2:] if name[1] == "v" else "", result, scale)
-        if name[0] == "v" and name.endswith("_new"):
-            bound = bound + self._spread(name[1:].removesuffix("_new"), result, scale)
+            bound = bound + self._spread(name[1:], result, scale)
+        if name.endswith("_new"):
+            bound = bound + self._spread(name.removesuffix("_new"), result, scale)
         if name in ("p", "r"):
             last = len(self.network.layers) - 1
             moved = fine * (scale.of(f"v{last}_new") + scale.of(f"v{last}"))
-            moved = moved + self._spread(str(last), result, scale)
+            moved = moved + self._spread(f"v{last}", result, scale)
             frozen = np.abs(result["vc"])
             ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
             bound = bound + scale.of(f"W{last + 1}_new") * ratio[..., None, :]
         return np.asarray(bound)
 
-    def _spread(self, layer: str, result: Mapping[str, _Array], scale: _Magnitude) -> Any:
-        """What may separate two neighbouring cases where rounding of s' decides which one is taken."""
-        if not layer:
-            return 0
+    def _spread(self, value: str, result: Mapping[str, _Array], scale: _Magnitude) -> Any:
+        """What may separate two neighbouring cases of v, or y, where rounding of s' decides which one is taken."""
+        unit = next((unit for unit in self.network.activated if unit.v.name == value), None)
         spread: Any = 0
-        after = result[f"s{layer}_new"]
-        for kink in self.network.layers[int(layer) - 1].activation.kinks:
-            rounding = self._bar * scale.of(f"s{layer}_new")
+        if unit is None:
+            return spread
+        after = result[unit.s.primed.name]
+        for kink in unit.activation.kinks:
+            rounding = self._bar * scale.of(unit.s.primed.name)
             spread = spread + np.where(np.abs(after - float(kink)) <= rounding, rounding, 0)
         return spread
 
@@ -554,7 +567,7 @@ class _Magnitude:
         self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             for equation in derivation.equations:
-                name = equation.name if equation.defines else "y_front"
+                name = equation.name if equation.defines else front_of(derivation.network.logits).name
                 if name in values:
                     self.known[name] = self._right_side(equation)
 

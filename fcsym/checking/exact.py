@@ -112,7 +112,10 @@ def _stepped(
     eta: Any,
     make: Any,
 ) -> _State:
-    delta = [y - make(float(t)) for y, t in zip(v[-1], target, strict=True)]
+    if network.loss != "squared":
+        raise UnsupportedExpression(f"The exact trajectory needs the squared error, not {network.loss}.")
+    slopes = [_phi(network.layers[-1].activation, value, make)[1] for value in s[-1]]
+    delta = [g * (y - make(float(t))) for g, y, t in zip(slopes, v[-1], target, strict=True)]
     new = list(old)
     for n in range(len(network.layers) - 1, -1, -1):
         if n + 1 < len(network.layers):

@@ -187,21 +187,57 @@ def _exact(value: Any) -> Any:
     return np.longdouble(float(value))
 
 
-def _forward(network: Network, parameters: Sequence[Any], x: Any, mask: Sequence[Any] | None = None) -> list[Any]:
-    """[s1, v1, s2, v2, ..., y]; with `mask` = phi'(s) of each hidden layer, activations are linear with that slope."""
+def _forward(network: Network, parameters: Sequence[Any], x: Any) -> list[Any]:
+    """[s1, v1, s2, v2, ..., y], or with an output activation [..., s_L, y]."""
     result, v = [], x
     for n, layer in enumerate(network.layers):
         s = anp.einsum("...ij,...j->...i", parameters[2 * n], v) + parameters[2 * n + 1]
         result.append(s)
-        if n + 1 < len(network.layers):
-            v = _phi(layer.activation, s) if mask is None else mask[n] * s
+        if n + 1 < len(network.layers) or not layer.activation.is_identity:
+            v = _phi(layer.activation, s)
             result.append(v)
     return result
 
 
 def _slopes(network: Network, values: Sequence[Any]) -> list[Any]:
-    """phi'(s) of each hidden layer, by autograd, one element at a time."""
-    return [slope_of(layer.activation, values[2 * n]) for n, layer in enumerate(network.layers[:-1])]
+    """phi'(s) of each layer with an activation, by autograd, one element at a time."""
+    layers = network.layers if not network.layers[-1].activation.is_identity else network.layers[:-1]
+    return [slope_of(layer.activation, values[2 * n]) for n, layer in enumerate(layers)]
+
+
+def _huber(e: Any) -> Any:
+    return anp.where(anp.abs(e) < 1, e**2 / 2, anp.abs(e) - 1 / 2)
+
+
+def _softplus(s: Any) -> Any:
+    return anp.logaddexp(0, s)
+
+
+def _above_zero(m: Any) -> Any:
+    """max(0, m), with the slope 0 at 0."""
+    return anp.where(m > 0, m, 0)
+
+
+_LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "squared": lambda y, s, t: anp.sum((y - t) ** 2, axis=-1) / 2,
+    "mse": lambda y, s, t: anp.mean((y - t) ** 2, axis=-1),
+    "half_mse": lambda y, s, t: anp.mean((y - t) ** 2, axis=-1) / 2,
+    "l1": lambda y, s, t: anp.sum(anp.abs(y - t), axis=-1),
+    "huber": lambda y, s, t: anp.sum(_huber(y - t), axis=-1),
+    "hinge": lambda y, s, t: anp.sum(_above_zero(1 - t * y), axis=-1),
+    "bce": lambda y, s, t: -anp.sum(t * anp.log(y) + (1 - t) * anp.log(1 - y), axis=-1),
+    "bce_logits": lambda y, s, t: anp.sum(_softplus(s) - t * s, axis=-1),
+}
+"""The losses of y, the logits s and the target t, written for autograd."""
+
+
+def _loss(network: Network, logits: Any, target: Any) -> Any:
+    """E of the logits, each sample's own."""
+    phi = network.layers[-1].activation
+    if network.loss == "bce" and phi.name == "sigmoid" and not phi.formula:  # log(1 - y) has no digits where y is near 1
+        return anp.sum(target * _softplus(-logits) + (1 - target) * _softplus(logits), axis=-1)
+    y = logits if phi.is_identity else _phi(phi, logits)
+    return _LOSSES[network.loss](y, logits, target)
 
 
 def backpropagation(
@@ -223,7 +259,8 @@ def backpropagation(
     x, target, eta = x.astype(wide), target.astype(wide), eta.astype(wide)
 
     before = _forward(network, parameters, x)
-    error, slopes = before[-1] - target, _slopes(network, before)
+    logits, slopes = before[2 * len(network.layers) - 2], _slopes(network, before)
+    error = np.asarray(grad(lambda s: anp.sum(_loss(network, s, target)))(logits))
     if order == "simultaneous":
         gradients = _together(network, parameters, x, target)
     else:
@@ -235,14 +272,14 @@ def backpropagation(
         after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
         if layer.bias:
             after[2 * n + 1] = parameters[2 * n + 1] - eta[..., None] * gradients[2 * n + 1]
-    return _named(network, after, before, _forward(network, after, x), slopes, adjoints, error)
+    return _named(network, after, before, _forward(network, after, x), slopes, adjoints, target)
 
 
 def _together(network: Network, parameters: list[_Array], x: _Array, target: _Array) -> list[_Array]:
     """The gradients of the loss, of all layers at once."""
 
     def loss(own: list[Any]) -> Any:
-        return anp.sum((_forward(network, own, x)[-1] - target) ** 2) / 2
+        return anp.sum(_loss(network, _forward(network, own, x)[2 * len(network.layers) - 2], target))
 
     return list(grad(loss)(parameters))
 
@@ -270,10 +307,14 @@ def _one_by_one(
 
 def _named(
     network: Network, updated: Sequence[_Array], before: Sequence[_Array],
-    after: Sequence[_Array], slopes: Sequence[_Array], adjoints: dict[int, _Array], error: _Array,
+    after: Sequence[_Array], slopes: Sequence[_Array], adjoints: dict[int, _Array], target: _Array,
 ) -> dict[str, _Array]:  # fmt: skip
-    result = {"E": np.sum(error**2, axis=-1) / 2}
-    names = [name for n in range(1, len(network.layers)) for name in (f"s{n}", f"v{n}")] + ["y"]
+    depth = len(network.layers)
+    logits = 2 * depth - 2
+    result = {"E": np.asarray(_loss(network, before[logits], target))}
+    linear = network.layers[-1].activation.is_identity
+    names = [name for n in range(1, depth) for name in (f"s{n}", f"v{n}")]
+    names += ["y"] if linear else [f"s{depth}", "y"]
     for name, old, new in zip(names, before, after, strict=True):
         result |= {name: old, f"{name}_new": new, f"d{name}": new - old}
     for n, layer in enumerate(network.layers, 1):
@@ -281,15 +322,16 @@ def _named(
         result[f"W{n}_new"] = updated[2 * n - 2]
         if layer.bias:
             result[f"b{n}_new"] = updated[2 * n - 1]
-        if n < len(network.layers) and not layer.activation.is_identity:
+        if not layer.activation.is_identity:
             result[f"g{n}"] = slopes[n - 1]
     if len(network.layers) > 1:
-        frozen, change = before[-2], after[-2] - before[-2]
+        frozen, change = before[logits - 1], after[logits - 1] - before[logits - 1]
         weight, lost = updated[2 * len(network.layers) - 2], (frozen == 0) & (change != 0)
         ratio = np.divide(change, frozen, out=np.zeros_like(change), where=frozen != 0)
         result["vc"] = frozen
         result["p"] = np.where(lost[..., None, :], np.nan, weight * ratio[..., None, :])
         result["r"] = weight + result["p"]
-        result["y_front"] = np.where(lost.any(axis=-1)[..., None], np.nan, after[-1])
+        front = "y_front" if linear else f"s{depth}_front"
+        result[front] = np.where(lost.any(axis=-1)[..., None], np.nan, after[logits])
 
     return result

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import phi_of
+from fcsym.deriving.forward import forward
+from fcsym.errors import ArgumentError
+from fcsym.language.activation import Activation
+from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in
 from fcsym.networks.network import Network
 
-__all__ = ["MAX_NUMBERS", "Points", "activate", "lattice", "pre_activations"]
+__all__ = ["MAX_NUMBERS", "Points", "activate", "in_the_loss", "lattice", "pre_activations"]
 
 _Array = npt.NDArray[Any]
 MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
@@ -42,7 +48,8 @@ def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
     eta = rng.choice([0.5, 1.0], size=count)
     points = Points(weights, x, np.zeros((count, network.widths[-1])), eta)
     error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
-    return points._replace(target=pre_activations(network, points)[-1] - error)
+    y = activate(network, len(network.layers) - 1, pre_activations(network, points)[-1])
+    return points._replace(target=y - error)
 
 
 def pre_activations(network: Network, points: Points) -> list[_Array]:
@@ -68,3 +75,27 @@ def activate(network: Network, layer: int, s: _Array) -> _Array:
     for kink, piece in zip(phi.kinks, phi.pieces[1:], strict=True):
         result = np.where(s > float(kink), float(piece.slope) * s + float(piece.intercept), result)
     return result
+
+
+def in_the_loss(network: Network) -> list[tuple[Activation, Callable[[_Array, _Array], _Array]]]:
+    """The piecewise functions in the loss, each with what it reads, as a function of y and the target."""
+    equations = {e.array: e for e in forward(network)}
+    nodes = [node for e in equations.values() for side in e.expressions for node in applied_in(side)]
+    found = {(f.activation, f.argument.array) for f in nodes if isinstance(f.argument, Ref)}
+
+    def reading(array: Array) -> Callable[[_Array, _Array], _Array]:
+        def value(node: Expr, y: _Array, target: _Array) -> Any:
+            match node:
+                case Number(number):
+                    return float(number)
+                case Ref(of):
+                    return y if of == network.output else target
+                case Add(parts):
+                    return sum(value(part, y, target) for part in parts)
+                case Mul(parts):
+                    return math.prod(value(part, y, target) for part in parts)
+            raise ArgumentError(f"{node!r} is no term of a loss that a check can read.")
+
+        return lambda y, target: value(equations[array].expressions[0], y, target)
+
+    return [(phi, reading(array)) for phi, array in found if phi.kinks and array.role is Role.TERM]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation
-from fcsym.checking.points import MAX_NUMBERS, lattice
+from fcsym.checking.points import MAX_NUMBERS, in_the_loss, lattice
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
@@ -95,7 +95,7 @@ class _Comparison:
             x, target = (array[np.arange(count), at] for array in (inputs, targets))
             seen = truth.look(x, target, eta)
             exact, *others = truth.each(seen)
-            keep &= self._clear(exact, others)
+            keep &= self._clear(exact, others, target)
             spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
             start = exact if start is None else start
             woken |= self._lost(start, exact)
@@ -250,13 +250,15 @@ class _Comparison:
         eta = 10 ** rng.uniform(-2.5, -1, size=count) / norm  # small enough for most runs to stay finite
         return weights, inputs.astype(self.dtype), targets.astype(self.dtype), eta.astype(self.dtype)
 
-    def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]]) -> _Array:
-        """Networks in which rounding decides no gate at this step, and nothing has overflowed."""
+    def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]], target: _Array) -> _Array:
+        """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed."""
         keep = np.isfinite(exact["y"]).all(axis=-1)
-        for n, layer in enumerate(self.network.layers[:-1], 1):
-            s = exact[f"s{n}"]
-            moved = np.max([np.abs(other[f"s{n}"] - s) for other in others], axis=0)
-            for kink in layer.activation.kinks:
+        read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in self.network.activated]
+        for phi, term in in_the_loss(self.network):
+            read.append((phi, *(term(exact["y"], target), [term(other["y"], target) for other in others])))
+        for phi, s, strayed in read:
+            moved = np.max([np.abs(other - s) for other in strayed], axis=0)
+            for kink in phi.kinks:
                 margin = np.abs(s - np.longdouble(float(kink)))
                 keep &= ~((margin <= ULPS * (moved + self.eps * np.abs(s))) & (moved > 0)).any(axis=-1)
         return np.asarray(keep)

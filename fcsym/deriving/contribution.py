@@ -83,10 +83,13 @@ class _Change:
 def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tuple[Equation, ...]:
     """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass."""
     updated = {equation.array.unprimed: equation for equation in updates if equation.rule is Rule.UPDATE}
-    moving = {equation.array for equation in forward}
-    first = {e.array for e in forward[:-2] if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
+    passed = [e for e in forward if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION)]  # the rest is the error
+    moving = {equation.array for equation in passed}
+    logits = [e.array for e in passed if e.array.role is Role.PRE_ACTIVATION][-1]
+    hidden = (e for e in passed if e.array != logits)
+    first = {e.array for e in hidden if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
     result: list[Equation] = []
-    for equation in forward[:-1]:  # the last one is the error, which nothing passes on
+    for equation in passed:
         if isinstance(equation.rhs, Apply):
             result.append(_activation_increment(equation, equation.rhs.activation, first))
         else:
@@ -258,7 +261,7 @@ class _Last:
 
     @classmethod
     def of(cls, network: Network) -> _Last:
-        output, hidden = network.output, network.hidden[-1].v
+        output, hidden = network.logits, network.hidden[-1].v
         k, j = Index(output.axes[0], "k"), Index(hidden.axes[0], "j")
         weight, s = network.read_out, network.hidden[-1].s
         return cls(
@@ -278,7 +281,7 @@ def compensation(network: Network) -> tuple[Equation, ...]:
         return ()
     last = _Last.of(network)
     hidden = network.hidden[-1].v
-    output = network.output
+    output = network.logits
     matrix = last.w.array
     p, r = p_of(matrix)[last.k, last.j], effective(matrix)[last.k, last.j]
     rest = total(last.j, r * last.vc)
@@ -302,10 +305,16 @@ def compensation(network: Network) -> tuple[Equation, ...]:
         ),
         Equation(
             output.primed[last.k], rest, Rule.IDENTITY,
-            "The frozen network with the weights `r` has the output of backpropagation, wherever `p` is defined.",
+            f"The frozen network with the weights `r` has the {_what(network)} of backpropagation, wherever `p` is "
+            "defined.",
             (output.primed.name, r.array.name, last.vc.array.name), "eq. 4, 21", label="compensation",
         ),
     )  # fmt: skip
+
+
+def _what(network: Network) -> str:
+    """What the read-out gives."""
+    return "output" if network.logits == network.output else "pre-activations of the output"
 
 
 def _p_rows(last: _Last) -> list[tuple[Branch, int]]:

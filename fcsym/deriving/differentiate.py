@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from fcsym.errors import UnsupportedExpression
+from fcsym.language import smooth_functions
+from fcsym.language.activation import Activation, smooth
 from fcsym.language.algebra import Definition, apart, in_order, indices_of, inline, rename
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import (
@@ -42,37 +44,52 @@ _Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
 """Where an array occurs: the equation, the element, the slope there, and the indices bound around it."""
 
 
-def occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
-    """(A[a], d node / d A[a], indices bound around it) for each place where an array element occurs."""
-    yield from _occurrences(apart(node))
+def occurrences(node: Expr, gated: bool = True) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
+    """(A[a], d node / d A[a], indices bound around it) for each place where an array element occurs.
+
+    `gated`: the slope of an activation has a name, its gate; otherwise, as in a loss, it is written out.
+    """
+    yield from _occurrences(apart(node), gated)
 
 
-def _occurrences(node: Expr) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
+def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
     match node:
         case Ref():
             yield node, ONE, ()
         case Add(terms):
             for term in terms:
-                yield from _occurrences(term)
+                yield from _occurrences(term, gated)
         case Mul(factors):
             for n, factor in enumerate(factors):
                 others = mul(*factors[:n], *factors[n + 1 :])
-                for ref, slope, bound in _occurrences(factor):
+                for ref, slope, bound in _occurrences(factor, gated):
                     yield ref, mul(others, slope), bound
         case Pow(base, exponent):
-            for ref, slope, bound in _occurrences(base):
+            for ref, slope, bound in _occurrences(base, gated):
                 yield ref, mul(exponent, power(base, exponent - 1), slope), bound
         case Total(over, body):
-            for ref, slope, bound in _occurrences(body):
+            for ref, slope, bound in _occurrences(body, gated):
                 yield ref, slope, over + bound
-        case Apply(_, Ref(array, indices) as argument, 0):
-            yield argument, gate_of(array)[indices], ()
+        case Apply(phi, Ref(array, indices) as argument, 0):
+            yield argument, gate_of(array)[indices] if gated else slope_of(phi, argument), ()
         case Number():
             return
         case _:
             raise UnsupportedExpression(
                 f"{node!r} cannot be differentiated: name the argument of its activation first."
             )
+
+
+def slope_of(phi: Activation, argument: Ref) -> Expr:
+    """phi'(argument), in other functions of the language where it is one: log' = 1/s, softplus' = sigmoid."""
+    if not phi.is_smooth:
+        return Apply(phi, argument, derivative=1)
+    known = smooth_functions.slope_among_entries(phi)
+    if known is None:
+        return Apply(phi, argument, derivative=1)
+    factor, name, exponent = known
+    rest: Expr = ONE if name is None else Apply(smooth(name), argument)
+    return mul(factor, power(argument, exponent), rest)
 
 
 def reverse(
@@ -92,15 +109,18 @@ def reverse(
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
     last = next(array for array in order if named(array))  # the read-out, which the error is made of
+    values = {e.rhs: e.lhs for e in equations if isinstance(e.rhs, Apply)}
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
-        for ref, slope, bound in occurrences(equation.rhs) if isinstance(equation.rhs, Expr) else ():
+        gated = equation.array.role is Role.ACTIVATION
+        for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
             places.setdefault(ref.array, []).append((equation, ref, slope, bound))
     for array in order:
         if array in adjoints:
             continue
         indices, value, uses = _collect(array, places.get(array, ()), adjoints)
         value = inline(value, {old: _alias(new) for old, new in seen.items()})
+        value = _known(value, values)
         if not named(array):
             adjoints[array] = indices, value
             continue
@@ -114,7 +134,7 @@ def reverse(
                 value,
                 Rule.ADJOINT,
                 "This is `dE/dy`, the output error."
-                if array == last
+                if array == last and array.layer is None
                 else f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
                 tuple(
                     a.name for a in arrays_in(value) if a in defined or a.role in (Role.ADJOINT, Role.GATE) or a.after
@@ -124,6 +144,28 @@ def reverse(
         )
         adjoints[array] = indices, symbol[indices]
     return tuple(result), {array: value for array, value in adjoints.items() if array not in defined}
+
+
+def _known(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """phi(s_k), where a forward equation calls it y_k, is y_k."""
+    match node:
+        case Add(terms):
+            return add(*(_known(part, values) for part in terms))
+        case Mul(factors):
+            return mul(*(_known(part, values) for part in factors))
+        case Pow(base, exponent):
+            return power(_known(base, values), exponent)
+        case Total(over, body):
+            return total(over, _known(body, values))
+        case Apply(phi, Ref(array, indices), 0):
+            for value, name in values.items():
+                assert isinstance(value, Apply) and isinstance(value.argument, Ref) and isinstance(name, Ref)
+                if value.activation == phi and value.argument.array == array:
+                    renamed = dict(zip(value.argument.indices, indices, strict=True))
+                    return rename(name, renamed)
+            return node
+        case _:
+            return node
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -21,16 +21,13 @@ from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Role, Total
 from fcsym.language.formulas import Formula
-from fcsym.networks.symbols import ETA
+from fcsym.networks.symbols import ETA, front_of
 
 if TYPE_CHECKING:
     from fcsym.deriving.record import Record
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["FRONT_OUTPUT", "lower_scheme", "lower_step", "resting_on_p", "step_signature"]
-
-FRONT_OUTPUT = "y_front"
-"""The output of the frozen network with the weights r."""
+__all__ = ["lower_scheme", "lower_step", "resting_on_p", "step_signature"]
 
 _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 
@@ -39,7 +36,7 @@ def lower_step(derivation: Record) -> n.Function:
     """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
     given, quantities = step_signature(derivation)
     equations = tuple(quantities.values())
-    results = [e.array if e.defines else _front(derivation) for e in equations]
+    results = [_result(e) for e in equations]
     title = f"One training step of {derivation.network}, {derivation.order} order."
     return lower("step", title, given, equations, results, any(map(_undefined, equations)))
 
@@ -49,7 +46,7 @@ def step_signature(derivation: Record) -> tuple[tuple[Array, ...], dict[str, Equ
     network = derivation.network
     given = (*network.parameters, network.input, network.target, ETA)
     equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
-    return given, {e.name if e.defines else FRONT_OUTPUT: e for e in equations}
+    return given, {_result(e).name: e for e in equations}
 
 
 def resting_on_p(derivation: Record) -> tuple[str, ...]:
@@ -57,12 +54,14 @@ def resting_on_p(derivation: Record) -> tuple[str, ...]:
     lost: dict[str, None] = {}
     for e in derivation.equations:
         if e.rule not in (Rule.INTEGRAL, Rule.SPLIT) and (_undefined(e) or lost.keys() & {a.name for a in e.operands}):
-            lost[e.array.name if e.defines else FRONT_OUTPUT] = None
+            lost[_result(e).name] = None
     return tuple(lost)
 
 
-def _front(derivation: Record) -> Array:
-    return Array(FRONT_OUTPUT, None, derivation.network.output.axes)
+def _result(equation: Equation) -> Array:
+    """What an equation gives: the array that it defines, or the logits once more, from the frozen network."""
+    assert isinstance(equation.lhs, Ref)
+    return equation.array if equation.defines else front_of(equation.lhs.array.unprimed)
 
 
 def lower_scheme(scheme: SchemeRecord) -> n.Module:
@@ -111,7 +110,7 @@ def lower(
     """Equations => a function."""
     statements: list[n.Statement] = []
     for equation in equations:
-        statements += _statements(equation.name if equation.defines else FRONT_OUTPUT, equation)
+        statements += _statements(_result(equation).name, equation)
     return select_by_gates(
         n.Function(
             name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks
@@ -177,8 +176,11 @@ def _signed(term: Expr) -> tuple[int, n.Node]:
 
 
 def _never_zero(base: Expr) -> bool:
-    """A squared norm, or what it is held by; these are divided by without a case only where a bias adds 1."""
-    return isinstance(base, Ref) and base.array.role is Role.NORM
+    """A squared norm, or what it is held by, which are divided by without a case only where a bias adds 1.
+
+    Likewise what a logarithm in the loss was taken of: where that is 0 the loss is infinite, and so is its slope.
+    """
+    return isinstance(base, Ref) and base.array.role in (Role.NORM, Role.TERM, Role.PARTITION, Role.ACTIVATION)
 
 
 def _activation(node: Apply) -> n.Node:

@@ -46,6 +46,7 @@ __all__ = [
     "Total",
     "Written",
     "add",
+    "applied_in",
     "arrays_in",
     "greatest",
     "least",
@@ -135,6 +136,8 @@ class Role(Enum):
     PRE_ACTIVATION = "pre-activation"  # what a linear map of a layer gives
     ACTIVATION = "activation"
     LOSS = "loss"
+    TERM = "term of the loss"  # what the loss, or an output activation over all outputs, is made of
+    PARTITION = "partition function"  # a sum of e^(u - max u): at least 1, so that it is divided by without a case
     HYPER_PARAMETER = "hyper-parameter"
     GATE = "gate"  # the slope of an activation at a pre-activation
     ADJOINT = "adjoint"
@@ -356,6 +359,14 @@ def refs_in(node: Expr) -> Iterator[Ref]:
         yield node
     for child in children(node):
         yield from refs_in(child)
+
+
+def applied_in(node: Expr) -> Iterator[Apply]:
+    """Every function that is applied, from left to right, repeated ones too."""
+    if isinstance(node, Apply):
+        yield node
+    for child in children(node):
+        yield from applied_in(child)
 
 
 def arrays_in(node: Expr) -> tuple[Array, ...]:

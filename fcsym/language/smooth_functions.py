@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import Any, Protocol
 
@@ -197,6 +198,27 @@ def _in_value(phi: Any, slope: Any) -> Any:
         found = sympy.cancel(sympy.together(slope.subs(grown, solution)))
         if found.is_polynomial(v):
             return found
+    return None
+
+
+def slope_among_entries(phi: Smooth) -> tuple[Fraction, str | None, int] | None:
+    """phi' = c f(s) s^n for a function f of the language, or none: softplus' = sigmoid, log' = 1/s; None otherwise."""
+    return _among_entries(phi.name, phi.formula)
+
+
+@cache
+def _among_entries(name: str, own: Formula) -> tuple[Fraction, str | None, int] | None:
+    import sympy
+
+    s, _ = symbols()
+    slope = slope_of(_expression(name, own))
+    for power in (0, -1):
+        rest = sympy.simplify(slope / s**power)
+        if rest.is_Rational:
+            return Fraction(int(rest.p), int(rest.q)), None, power
+    for other, entry in ENTRIES.items():
+        if sympy.simplify(slope - entry.expression(s)) == 0:
+            return Fraction(1), other, 0
     return None
 
 

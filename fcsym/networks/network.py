@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -16,10 +17,11 @@ from operator import index
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fcsym.errors import NetworkError
-from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, identity, piecewise_linear
-from fcsym.language.expression import Array, Axis
+from fcsym.errors import LossWarning, NetworkError
+from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, piecewise_linear
+from fcsym.language.expression import Array, Axis, Role
 from fcsym.language.spelling import check_name
+from fcsym.networks.losses import Outputs, loss_name, unsuited
 from fcsym.networks.symbols import PROBE, bias, input_array, output, pre_activation, target, units, weight
 from fcsym.networks.symbols import activation as activation_of
 
@@ -41,7 +43,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A hidden layer: v = phi(s)."""
+    """A layer with an activation, v = phi(s); for an output activation v is y."""
 
     activation: Activation
     s: Array
@@ -59,24 +61,35 @@ class Network:
     inputs: int
     layers: tuple[Dense, ...]
     names: tuple[str, ...] = ()
+    loss: str = "squared"
 
     # ------------------------------------------------------------------------------------------ constructors
 
     @classmethod
-    def mlp(cls, sizes: Sequence[int], activation: object = "relu", bias: object = False) -> Network:
+    def mlp(
+        cls, sizes: Sequence[int], activation: object = "relu", bias: object = False, *, output: object = "identity",
+        loss: object = "squared",
+    ) -> Network:  # fmt: skip
         """A multilayer perceptron with widths `sizes` = (n_0, ..., n_L).
 
-        `activation`: a name or an Activation, or one per hidden layer; the output layer is linear.
-        `bias`: True or False, or one per layer. Raises NetworkError for anything else.
+        `activation`: a name or an Activation, or one per hidden layer. `bias`: True or False, or one per layer.
+        `output`: the output activation, y = phi(s^L); "identity" for a linear output.
+        `loss`: one of `fcsym.networks.losses.LOSSES`, such as "squared", 1/2 sum (y - y_g)^2. Raises NetworkError for
+        anything else.
         """
         if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
             raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
         widths = [_width(size, f"width {n}") for n, size in enumerate(sizes)]
-        return _assemble(widths, activation, bias)
+        return _assemble(widths, activation, bias, output=output, loss=loss)
 
     @classmethod
-    def parse(cls, text: str, activation: object = "relu", bias: object = False) -> Network:
+    def parse(
+        cls, text: str, activation: object = "relu", bias: object = False, *, output: object = "identity",
+        loss: object = "squared",
+    ) -> Network:  # fmt: skip
         """ "2-2-1" => the network with these widths. Raises NetworkError when the text is not of that form.
+
+        The other arguments are those of `mlp`.
 
         >>> Network.parse("2-3-1", bias=True).widths
         (2, 3, 1)
@@ -85,7 +98,7 @@ class Network:
             raise NetworkError(
                 f"The network {str(text)[:60]!r} is not understood: write widths from input to output, such as 2-2-1."
             )
-        return cls.mlp([int(part[:12]) for part in text.split("-")], activation, bias)
+        return cls.mlp([int(part[:12]) for part in text.split("-")], activation, bias, output=output, loss=loss)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -136,8 +149,23 @@ class Network:
 
     @cached_property
     def output(self) -> Array:
-        """y, what the last layer gives: the read-out, a linear map of the last hidden layer."""
-        return output(len(self.layers))
+        """y, what the network gives: the logits, or what the output activation makes of them."""
+        return output(len(self.layers), Role.PRE_ACTIVATION if self.output_activation.is_identity else Role.ACTIVATION)
+
+    @property
+    def output_activation(self) -> Activation:
+        """phi of the last layer; the identity where the output is linear."""
+        return self.layers[-1].activation
+
+    @cached_property
+    def logits(self) -> Array:
+        """What the read-out gives, a linear map of the last hidden layer: s^L, or y where the output is linear."""
+        return self.output if self.output_activation.is_identity else pre_activation(len(self.layers))
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the loss reads."""
+        return Outputs(self.output, self.logits, self.target, self.output_activation.name, self.widths[-1])
 
     @cached_property
     def read_out(self) -> Array:
@@ -152,9 +180,20 @@ class Network:
         )
 
     @cached_property
+    def activated(self) -> tuple[Hidden, ...]:
+        """The hidden layers, and the output layer where it has an activation."""
+        if self.output_activation.is_identity:
+            return self.hidden
+        return (*self.hidden, Hidden(self.output_activation, self.logits, self.output))
+
+    @cached_property
     def units(self) -> Mapping[Axis, Hidden]:
-        """The hidden layer whose units an axis counts."""
-        return {layer.s.axes[0]: layer for layer in self.hidden}
+        """The layer with an activation whose units an axis counts."""
+        return {layer.s.axes[0]: layer for layer in self.activated}
+
+    def pre_activation(self, layer: int) -> Array:
+        """What the weights of a layer give, counted from 1: s, and the logits for the last one."""
+        return self.logits if layer == len(self.layers) else self.hidden[layer - 1].s
 
     def passed_on(self, layer: int) -> Array:
         """What a layer passes on, counted from the input: x for 0, y for the last one, v in between."""
@@ -183,11 +222,11 @@ class Network:
     def reduced(self, width: int = 2) -> Network:
         """The same depth, activations and biases, with every width at most `width`."""
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
-        return Network(min(self.inputs, width), layers)
+        return replace(self, inputs=min(self.inputs, width), layers=layers, names=())
 
     @property
     def hidden_activations(self) -> tuple[Activation, ...]:
-        """The activations of the hidden layers; the output layer is linear."""
+        """The activations of the hidden layers."""
         return tuple(layer.activation for layer in self.layers[:-1])
 
     def with_slope_at_kink(self, slope: object) -> Network:
@@ -196,7 +235,7 @@ class Network:
             replace(layer, activation=layer.activation.with_slope_at_kink(slope)) if layer.activation.kinks else layer
             for layer in self.layers
         )
-        return Network(self.inputs, layers, self.names)
+        return replace(self, layers=layers)
 
     def _repr_svg_(self) -> str:
         from fcsym.networks.drawn import draw
@@ -212,7 +251,9 @@ class Network:
             everywhere = all(layer.bias for layer in self.layers)
             marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
             text += f" bias{marks}"
-        return text
+        if not self.output_activation.is_identity:
+            text += f" output {self.output_activation.name}"
+        return text if self.loss == "squared" else f"{text} loss {self.loss}"
 
 
 # ------------------------------------------------------------------------------------------------- validation
@@ -239,8 +280,9 @@ def _listed(value: object, count: int, what: str) -> list[Any]:
 
 
 def _assemble(
-    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), names: object = ()
-) -> Network:
+    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), names: object = (), *,
+    output: object = "identity", loss: object = "squared",
+) -> Network:  # fmt: skip
     depth = len(widths) - 1
     if depth < 1:
         raise NetworkError(f"The network has {len(widths)} widths: give at least an input and an output, such as 2-1.")
@@ -249,7 +291,9 @@ def _assemble(
     hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
     if depth == 1 and not isinstance(activations, Sequence):
         activation(activations, own)
-    twice = next((a.name for a in hidden for b in hidden if a.name == b.name and a.formula != b.formula), None)
+    last = activation(output, own)
+    every = [*hidden, last]
+    twice = next((a.name for a in every for b in every if a.name == b.name and a.formula != b.formula), None)
     if twice is not None:
         raise NetworkError(f"The network has two activations with the name {twice!r}: give each its own.")
     bias = _listed(biases, depth, "bias")
@@ -257,15 +301,19 @@ def _assemble(
         if not isinstance(flag, bool):
             raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
     layers = tuple(
-        Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], [*hidden, identity()], bias, strict=True)
+        Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True)
     )
-    network = Network(widths[0], layers)
-    return Network(widths[0], layers, _names(names, network))
+    network = Network(widths[0], layers, (), loss_name(loss))
+    said = unsuited(network.loss, last.name)
+    if said:
+        warnings.warn(said, LossWarning, stacklevel=4)
+    return replace(network, names=_names(names, network))
 
 
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
 _TAKEN = re.compile(
     r"eta|E|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
     r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
 )
 
@@ -364,11 +412,12 @@ def _from_data(data: Mapping[str, object]) -> Network:
             raise NetworkError(f"[[activations]] number {n}: the name {made.name!r} is given twice.")
         own.append(made)
     if "layers" in data:
-        _refuse_unknown(data, ("inputs", "layers", "activations", "names"), "The network")
+        _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss"), "The network")
         if "inputs" not in data:
             raise NetworkError("A network with [[layers]] needs inputs, the number of inputs.")
         tables = _tables(data, "layers")
         widths, activations, biases = [_width(_plain(data["inputs"]), "number of inputs")], [], []
+        output: object = "identity"
         for n, table in enumerate(tables, 1):
             where = f"[[layers]] number {n}"
             _refuse_unknown(table, ("kind", "width", "activation", "bias"), where)
@@ -378,17 +427,21 @@ def _from_data(data: Mapping[str, object]) -> Network:
                 raise NetworkError(f"{where} has no width: give one.")
             widths.append(_width(_plain(table["width"]), f"width of {where}"))
             if n == len(tables):
-                if table.get("activation", "identity") != "identity":
-                    raise NetworkError(f"{where} is the output layer, which is linear: leave its activation out.")
+                output = table.get("activation", "identity")
             else:
                 activations.append(table.get("activation", "relu"))
             biases.append(table.get("bias", False))
-        return _assemble(widths, activations, biases, own, data.get("names", ()))
-    _refuse_unknown(data, ("widths", "activation", "bias", "names", "activations"), "The network")
+        loss = data.get("loss", "squared")
+        return _assemble(widths, activations, biases, own, data.get("names", ()), output=output, loss=loss)
+    known = ("widths", "activation", "bias", "names", "activations", "output", "loss")
+    _refuse_unknown(data, known, "The network")
     if "widths" not in data:
         raise NetworkError("The network has no widths: write widths = [2, 2, 1], or one [[layers]] table per layer.")
     entries = data["widths"]
     if not isinstance(entries, list):
         raise NetworkError(f"widths is {str(entries)[:40]!r}: write a list such as [2, 2, 1].")
     widths = [_width(_plain(entry), f"width {n}") for n, entry in enumerate(entries)]
-    return _assemble(widths, data.get("activation", "relu"), data.get("bias", False), own, data.get("names", ()))
+    return _assemble(
+        widths, data.get("activation", "relu"), data.get("bias", False), own, data.get("names", ()),
+        output=data.get("output", "identity"), loss=data.get("loss", "squared"),
+    )  # fmt: skip

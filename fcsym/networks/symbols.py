@@ -23,6 +23,7 @@ __all__ = [
     "bias",
     "effective",
     "frozen_activation",
+    "front_of",
     "frozen_copy",
     "gate_of",
     "increment_of",
@@ -36,6 +37,7 @@ __all__ = [
     "rho",
     "seen_by",
     "target",
+    "term",
     "units",
     "weight",
 ]
@@ -94,9 +96,14 @@ def activation(layer: int) -> Array:
     return Array("v", layer, (units(layer),), role=Role.ACTIVATION)
 
 
-def output(layers: int) -> Array:
-    """y of a network of so many layers, (n_L,): the read-out, which is a pre-activation of nothing."""
-    return Array("y", None, (units(layers),), role=Role.PRE_ACTIVATION)
+def output(layers: int, role: Role = Role.PRE_ACTIVATION) -> Array:
+    """y of a network of so many layers, (n_L,): the read-out itself, or what an output activation makes of it."""
+    return Array("y", None, (units(layers),), role=role)
+
+
+def term(symbol: str, axes: tuple[Axis, ...] = (), role: Role = Role.TERM) -> Array:
+    """What a loss, or an output activation over all outputs, is made of."""
+    return Array(symbol, None, axes, role=role)
 
 
 def adjoint_of(array: Array) -> Array:
@@ -139,6 +146,11 @@ def p_of(matrix: Array) -> Array:
 def integral_of(matrix: Array) -> Array:
     """P, one number for each weight of the read-out."""
     return Array("P", None, matrix.axes)
+
+
+def front_of(logits: Array) -> Array:
+    """The same logits from the frozen network with the weights r: y_front, or s2_front below an output activation."""
+    return Array(f"{logits.name}_front", None, logits.axes)
 
 
 def effective(matrix: Array) -> Array:

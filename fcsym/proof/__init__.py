@@ -172,15 +172,15 @@ class _Examiner:
         In the first layer s moves only through the unit's own weights. In a layer of one unit, what reaches the layers
         below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
         """
-        return unit is self.network.hidden[0] or self.network.sizes[unit.s.axes[0]] == 1
+        return unit is self.network.activated[0] or self.network.sizes[unit.s.axes[0]] == 1
 
     def _only_unit_below(self, unit: Hidden) -> Activation | None:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
-        place = self.network.hidden.index(unit)
+        place = self.network.activated.index(unit)
         fed = [theta for theta in self.network.parameters if theta.axes[0] == unit.s.axes[0]]
         if not place or self.network.sizes[fed[0].axes[-1]] != 1 or len(fed) > 1:  # a bias feeds it, too
             return None
-        below = self.network.hidden[place - 1].activation
+        below = self.network.activated[place - 1].activation
         return None if below.is_smooth else below  # of a smooth one z3 knows nothing
 
     def _row(self, equation: Equation, branch: Branch, table: Table) -> Finding:

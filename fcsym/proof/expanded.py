@@ -15,17 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
+from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
+from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Equation, Order, Rule
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role, applied_in
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ALPHA,
     ETA,
+    adjoint_of,
     frozen_activation,
     gate_of,
     increment_of,
@@ -49,22 +52,45 @@ _POINTS = 3
 class _Arithmetic:
     """Numbers for one evaluation: where free variables come from, and what a quotient is."""
 
+    units: frozenset[tuple[Array, str]]  # pre-activations, and the activation that reads each
     variable: Callable[[str], Any]
     number: Callable[[Fraction], Any]
     lift: Callable[[Any], Any]  # into a domain that divides
 
+    def function(self, phi: Activation, source: Element, s: Any) -> tuple[Any, Any]:
+        """phi(s) and phi'(s) of a function in a loss: free variables, but for what is known of its slope."""
+        array, position = source
+        at = "_".join([array.name, *map(str, position)])
+        if not phi.is_smooth:
+            slope = self.variable(f"slope_{phi.name}_{at}")
+            shifted = any(piece.intercept for piece in phi.pieces)
+            return slope * s + self.variable(f"shift_{phi.name}_{at}") if shifted else slope * s, slope
+        value = self.variable(f"value_{phi.name}_{at}")
+        known = smooth_functions.slope_among_entries(phi)
+        if known is None:
+            return value, self.variable(f"slope_{phi.name}_{at}")
+        factor, name, exponent = known
+        slope = self.number(factor)
+        if name is not None:
+            read = f"c_{array.name}_{position[0]}" if (array, name) in self.units else f"value_{name}_{at}"
+            slope = slope * self.variable(read)
+        return value, slope if not exponent else slope / s
 
-def _polynomials(names: list[str]) -> _Arithmetic:
+
+_Units: TypeAlias = "frozenset[tuple[Array, str]]"
+
+
+def _polynomials(units: _Units, names: list[str]) -> _Arithmetic:
     from sympy import QQ, ring
 
     made, *generators = ring(names, QQ)
     table = dict(zip(names, generators, strict=True))
     return _Arithmetic(
-        table.__getitem__, lambda v: made(QQ(v.numerator, v.denominator)), lambda value: Quotient(value, made(1))
+        units, table.__getitem__, lambda v: made(QQ(v.numerator, v.denominator)), lambda value: Quotient(value, made(1))
     )
 
 
-def _residues(seed: str) -> _Arithmetic:
+def _residues(units: _Units, seed: str) -> _Arithmetic:
     table: dict[str, Residue] = {}
 
     def variable(name: str) -> Residue:
@@ -72,14 +98,14 @@ def _residues(seed: str) -> _Arithmetic:
             table[name] = Residue(drawn(seed, name))
         return table[name]
 
-    return _Arithmetic(variable, Residue.of, lambda value: value)
+    return _Arithmetic(units, variable, Residue.of, lambda value: value)
 
 
-def _random_points(seed: str) -> list[_Arithmetic]:
-    return [_residues(f"{seed} {n}") for n in range(_POINTS)]
+def _random_points(units: _Units, seed: str) -> list[_Arithmetic]:
+    return [_residues(units, f"{seed} {n}") for n in range(_POINTS)]
 
 
-def _counting(names: list[str]) -> _Arithmetic:
+def _counting(units: _Units, names: list[str]) -> _Arithmetic:
     """Arithmetic that counts terms and writes down which variables were asked for."""
 
     def variable(name: str) -> TermCount:
@@ -87,7 +113,15 @@ def _counting(names: list[str]) -> _Arithmetic:
             names.append(name)
         return TermCount(1)
 
-    return _Arithmetic(variable, lambda v: TermCount(int(v != 0)), lambda value: Quotient(value, TermCount(1)))
+    return _Arithmetic(units, variable, lambda v: TermCount(int(v != 0)), lambda value: Quotient(value, TermCount(1)))
+
+
+def _loss_divides(network: Network) -> bool:
+    """Whether the loss, or the slope of a function in it, has something below a line."""
+    terms = [e for e in forward(network) if e.array.role in (Role.LOSS, Role.TERM, Role.PARTITION)]
+    functions = {node.activation for e in terms for side in e.expressions for node in applied_in(side)}
+    slopes = (smooth_functions.slope_among_entries(phi) for phi in functions if phi.is_smooth)
+    return any(map(divides, terms)) or any(slope is not None and slope[2] < 0 for slope in slopes)
 
 
 class Expansion:
@@ -96,17 +130,24 @@ class Expansion:
     def __init__(self, network: Network, order: Order, given: Mapping[str, Equation]) -> None:
         self.full, self.network, self.order, self.given = network, network.reduced(), order, given
         self.seed = digest(network, order, *((e.lhs, e.rhs, e.rule, e.label) for e in given.values()))
+        self.units = frozenset((layer.s, layer.activation.name) for layer in self.network.activated)
         names: list[str] = []
-        size = max(value.terms for value in self._truth(_counting(names)).values())
-        self.in_full = bool(size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP))
-        self._arithmetics = [_polynomials(names)] if self.in_full else _random_points(self.seed)
+        size = max(value.terms for value in self._truth(_counting(self.units, names)).values())
+        polynomial = not _loss_divides(self.network)  # or the slope of a function in it does
+        self.in_full = polynomial and bool(size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP))
+        self._arithmetics = [_polynomials(self.units, names)] if self.in_full else self._points()
         self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
+
+    def _points(self) -> list[_Arithmetic]:
+        return _random_points(self.units, self.seed)
 
     @property
     def method(self) -> str:
         """How the identities were decided, for the report."""
         if self.in_full:
             return "expanded in full"
+        if _loss_divides(self.network):
+            return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the loss has a quotient"
         return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the expansion is too large"
 
     def _truth(self, arithmetic: _Arithmetic, fixed: tuple[int, int] | None = None) -> dict[Element, Any]:
@@ -153,8 +194,8 @@ class Expansion:
             return gate("u", source)
 
         return reference(
-            network, self.order, leaf, lambda k: arithmetic.variable(f"e_{k}"), Gates(value, slope, after),
-            arithmetic.number,
+            network, self.order, leaf, lambda k: arithmetic.variable(f"e_{k}"),
+            Gates(value, slope, after, arithmetic.function), arithmetic.number,
         )  # fmt: skip
 
     def holds(self, equation: Equation) -> bool | None:
@@ -175,7 +216,7 @@ class Expansion:
         """Whether an equation is expanded in full; with quotients it is where its own terms are few enough."""
         if not self.in_full or not divides(equation) or isinstance(equation.rhs, Cases):
             return self.in_full
-        counting = _counting([])
+        counting = _counting(self.units, [])
         try:
             return bool(_World(self, counting, self._truth(counting)).terms(equation) <= MAX_TERMS)
         except (KeyError, UnsupportedExpression, ZeroDivisionError):  # then it is not evaluated, either
@@ -184,7 +225,7 @@ class Expansion:
     def _worlds_for(self, equation: Equation) -> list[_World]:
         if self.expands(equation) or not self.in_full:
             return self._worlds
-        return [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in _random_points(self.seed)]
+        return [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._points()]
 
     def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool | None:
         """Whether the value of one case is true on the instance."""
@@ -201,9 +242,7 @@ class Expansion:
 
     def _integral_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
         """P has the slope -p/(eta dE/dy v^c) in the weight, with the unit's gates held at the case's pieces."""
-        arithmetics = (
-            self._arithmetics if self.integral_in_full(equation, branch, pieces) else _random_points(self.seed)
-        )
+        arithmetics = self._arithmetics if self.integral_in_full(equation, branch, pieces) else self._points()
         return all(
             left == right
             for arithmetic in arithmetics
@@ -214,7 +253,7 @@ class Expansion:
         """Whether the identity of a case of P is expanded; quotients grow faster than everything else."""
         if not self.in_full or self.network.layers[-2].activation.pieces[pieces[0]].is_zero:
             return False
-        sides = self._integral(_counting([]), equation, branch, pieces)
+        sides = self._integral(_counting(self.units, []), equation, branch, pieces)
         return bool(max(side.numerator.terms for pair in sides for side in pair) <= MAX_TERMS)
 
     def _integral(
@@ -249,6 +288,8 @@ class _World:
             raise AssertionError("cases are examined one by one")
 
         def apply(node: Any, source: Element, value: Any) -> Any:
+            if (source[0].unprimed, node.activation.name) not in self.arithmetic.units:
+                return lift(self.arithmetic.function(node.activation, source, self.truth[source])[node.derivative])
             unit = self.network.units[source[0].axes[0]]
             read = gate_of(unit.s) if node.derivative else unit.v
             return lift(self.truth[read.primed if source[0].after else read, source[1]])
@@ -290,7 +331,7 @@ class _World:
         for k, j in positions(p, self.sizes):
             weight, change, frozen = self._around(k, j)
             lifted.known[p, (k, j)] = lift(weight * change) / lift(frozen)
-        output = self.network.output
+        output = self.network.logits
         return all(
             lifted.right_side(equation, position) == lift(self.truth[output.primed, position])
             for position in positions(output, self.sizes)
@@ -341,7 +382,7 @@ class _World:
         moving.known[new, (0, 0)] = Dual(lift(weight), one)
         slope = moving.branch(equation, branch, (0, 0)).slope
         eta = self.truth[ETA, ()]
-        error = self.arithmetic.variable("e_0")
+        error = self.truth[adjoint_of(self.network.logits), (0,)]
         start = self._instance(lift, self.own)
         start.known[new, (0, 0)] = lift(self.truth[new.unprimed, (0, 0)])
         return [

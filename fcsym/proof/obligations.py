@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
-from fcsym.language.activation import Activation
+from fcsym.language import smooth_functions
+from fcsym.language.activation import Activation, smooth
 from fcsym.language.algebra import Definition, as_expr, expand, indices_of, inline, linear_part, rename
 from fcsym.language.equation import Branch, Equation, Order, Rule, Status
 from fcsym.language.expression import (
@@ -30,6 +31,8 @@ from fcsym.language.expression import (
     Ref,
     Role,
     Total,
+    add,
+    applied_in,
     arrays_in,
     mul,
     power,
@@ -145,7 +148,7 @@ class Meanings:
         for equation in self.readers.get(variable, ()):
             array = equation.array
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
-            if isinstance(equation.rhs, Apply):  # v = phi(s) with the gate held constant
+            if isinstance(equation.rhs, Apply) and array.role is Role.ACTIVATION:  # v = phi(s), the gate held constant
                 tangent = Array("tangent", array.layer, array.axes)
                 inner = self._linear(array, tangent, weights)
                 gate = gate_of(variable)
@@ -157,7 +160,12 @@ class Meanings:
                 parts.append(inline(inner, {tangent: _renamed(tangent, direction)}))
                 continue
             rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
-            moved = linear_part(rhs, variable, direction)
+            moved = self._first_order(rhs, variable, direction)
+            if array.role in (Role.TERM, Role.PARTITION):  # a part of the loss passes the direction on
+                tangent = Array("tangent", array.layer, array.axes)
+                inner = self._linear(array, tangent, weights)
+                parts.append(inline(inner, {tangent: (equation.lhs.indices, moved)}))
+                continue
             adjoint = ONE if array.role is Role.LOSS else adjoint_of(array)[equation.lhs.indices]
             parts.append(total(equation.lhs.indices, mul(adjoint, moved)))
         result: Expr = ZERO
@@ -165,12 +173,40 @@ class Meanings:
             result = result + part
         return result
 
+    def _first_order(self, node: Expr, variable: Array, direction: Array) -> Expr:
+        """What is linear in the direction, with functions of the variable moved by their slopes."""
+        found = {f: f.argument for f in applied_in(node) if isinstance(f.argument, Ref)}
+        read = dict.fromkeys((f.activation, ref.array) for f, ref in found.items())
+        stands = {key: Array(f"{key[0].name}_of_{key[1].name}", None, key[1].axes) for key in read}
+        plain = _replaced(node, {f: stands[f.activation, ref.array][ref.indices] for f, ref in found.items()})
+        result = linear_part(plain, variable, direction)
+        indices = indices_of(variable)
+        for phi, array in read:
+            if array == variable:
+                moves = Array(f"{phi.name}_moves", None, variable.axes)
+                moved = _slope(phi, variable[indices]) * direction[indices]
+                result = result + inline(linear_part(plain, stands[phi, array], moves), {moves: (indices, moved)})
+        return _replaced_arrays(result, {stand: key for key, stand in stands.items()})
+
+    def _opaque(self, node: Expr) -> Expr:
+        """Functions as elements: of y where the output activation makes it, of arrays of their own elsewhere."""
+
+        def element(f: Apply) -> Expr:
+            assert isinstance(f.argument, Ref)
+            array, indices = f.argument.array, f.argument.indices
+            unit = self.network.units.get(array.axes[0]) if array.axes else None
+            if unit is not None and unit.s == array and unit.activation == f.activation:
+                return (gate_of(array) if f.derivative else unit.v)[indices]
+            return Array(f"{f.activation.name}{f.derivative}_{array.name}", None, array.axes)[indices]
+
+        return _replaced(node, {f: element(f) for f in applied_in(node)})
+
     def _adjoint(self, variable: Array, equation: Equation) -> bool:
         """sum_j delta_j t_j = what E changes by, to first order, when s changes by t."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         direction = Array("t", variable.layer, variable.axes)
         claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
-        return self.same(claimed, self._linear(variable, direction, weights=False))
+        return self.same(self._opaque(claimed), self._opaque(self._linear(variable, direction, weights=False)))
 
     def _update(self, theta: Array, equation: Equation) -> bool:
         """sum (theta - theta') T = eta times what E changes by, to first order, when theta changes by T."""
@@ -231,7 +267,7 @@ class Meanings:
         """y' = sum r v^c + b', wherever p v^c = w' dv."""
         assert isinstance(equation.rhs, Expr)
         last = self.network.hidden[-1].v
-        output = self.network.output
+        output = self.network.logits
         weight = self.network.read_out
         k, j = Index(output.axes[0], "k"), Index(last.axes[0], "j")
         vc, dv = frozen_activation(last), increment_of(last)
@@ -272,7 +308,7 @@ class Meanings:
             return ONE
         assert isinstance(equation.lhs, Ref)
         k, j = equation.lhs.indices
-        error = adjoint_of(self.network.output)[k]
+        error = adjoint_of(self.network.logits)[k]
         return power(mul(ETA[()], error, frozen_activation(self.network.hidden[-1].v)[j]), -1)
 
     def remarked(self, equation: Equation, branch: Branch) -> bool:
@@ -341,7 +377,7 @@ class Meanings:
         depth = len(self.network.layers)
         old = self.network.read_out
         new, vc = old.primed, frozen_activation(self.network.hidden[-1].v)
-        error = adjoint_of(self.network.output)
+        error = adjoint_of(self.network.logits)
         indices = indices_of(new)
         if not self.same(inline(value, {new: (indices, old[indices])}), ZERO):
             return False
@@ -374,6 +410,50 @@ class Meanings:
         direction = Array("t", s.layer, s.axes)
         indices = indices_of(s)
         return indices, _coefficient(self._linear(s, direction, weights=False), direction, indices)
+
+
+def _slope(phi: Activation, at: Ref) -> Expr:
+    """phi'(s): in other functions where it is one of these, or a function of its own."""
+    known = smooth_functions.slope_among_entries(phi) if phi.is_smooth else None
+    if known is None:
+        return Apply(phi, at, derivative=1)
+    factor, name, exponent = known
+    return mul(factor, ONE if name is None else Apply(smooth(name), at), power(at, exponent))
+
+
+def _replaced(node: Expr, new: Mapping[Apply, Expr]) -> Expr:
+    """The expression with these in the place of functions."""
+    match node:
+        case Apply():
+            return new.get(node, node)
+        case Add(terms):
+            return add(*(_replaced(term, new) for term in terms))
+        case Mul(factors):
+            return mul(*(_replaced(factor, new) for factor in factors))
+        case Pow(base, exponent):
+            return power(_replaced(base, new), exponent)
+        case Total(over, body):
+            return total(over, _replaced(body, new))
+        case _:
+            return node
+
+
+def _replaced_arrays(node: Expr, new: Mapping[Array, tuple[Activation, Array]]) -> Expr:
+    """The expression with functions again in the place of arrays that stood for them."""
+    match node:
+        case Ref(array, indices) if array in new:
+            phi, variable = new[array]
+            return Apply(phi, variable[indices])
+        case Add(terms):
+            return add(*(_replaced_arrays(term, new) for term in terms))
+        case Mul(factors):
+            return mul(*(_replaced_arrays(factor, new) for factor in factors))
+        case Pow(base, exponent):
+            return power(_replaced_arrays(base, new), exponent)
+        case Total(over, body):
+            return total(over, _replaced_arrays(body, new))
+        case _:
+            return node
 
 
 def _coefficient(change: Expr, direction: Array, indices: tuple[Index, ...]) -> Expr:

@@ -14,8 +14,9 @@ from functools import reduce
 from typing import Any
 
 from fcsym.deriving.forward import forward
+from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Order
-from fcsym.language.expression import Apply, Array
+from fcsym.language.expression import Apply, Array, Role
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
@@ -43,6 +44,7 @@ class Gates:
     value: Callable[[Element, Any], Any]  # the pre-activation's element and value => phi(s)
     slope: Callable[[Element, Any], Any]
     after: Callable[[Element, Any], Any]
+    term: Callable[[Activation, Element, Any], tuple[Any, Any]]  # a function in a loss => its value and its slope
 
 
 def plus(terms: list[Any]) -> Any:
@@ -51,13 +53,13 @@ def plus(terms: list[Any]) -> Any:
 
 
 def reference(
-    network: Network, order: Order, leaf: Callable[[Array, tuple[int, ...]], Any], error: Callable[[int], Any],
+    network: Network, order: Order, leaf: Callable[[Array, tuple[int, ...]], Any], residual: Callable[[int], Any],
     gates: Gates, number: Callable[[Fraction], Any],
 ) -> dict[Element, Any]:  # fmt: skip
     """Network and numbers => the value of every quantity that has a meaning without a derivation.
 
-    `leaf` gives the weights, x and eta; `error(k)` gives dE/dy_k, from which the target follows: that makes it a free
-    variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the step,
+    `leaf` gives the weights, x and eta; `residual(k)` gives y_k - y_g,k, from which the target follows: that makes it a
+    free variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the step,
     and the changes.
     """
     sizes = network.sizes
@@ -66,11 +68,13 @@ def reference(
     known: dict[Element, Any] = {}
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
-        return gates.value(source, value)
+        if _is_a_units(network, node, source):
+            return gates.value(source, value)
+        return gates.term(node.activation, source, value)[0]
 
     def outside(array: Array, position: tuple[int, ...]) -> Any:
         if array == network.target:
-            return known[output, position] - error(position[0])
+            return before.element(output, position) - residual(position[0])
         return leaf(array, position)
 
     field = Field(number, lambda a, b: a / b, apply, _no_cases, plus)
@@ -84,15 +88,16 @@ def reference(
     updated: dict[Element, Any] = {}
     for layer in range(len(network.layers), 0, -1):
         through = updated if order == "sequential" else {}
-        pre = _pre(network, layer)
+        pre = network.pre_activation(layer)
         for position in positions(pre, sizes):
-            if pre != output:
+            if pre != network.passed_on(layer):
                 known[gate_of(pre), position] = gates.slope((pre, position), known[pre, position])
+            if pre != network.logits:
                 slope = _directional(
                     equations, sizes, known, through, gates, number, (pre, position), layer + 1, network
                 )
             else:
-                slope = error(position[0])
+                slope = _of_the_loss(equations, known, gates, number, (pre, position), network)
             known[adjoint_of(pre), position] = slope
         moved: dict[Element, Any] = {}
         for theta in (theta for theta in network.parameters if theta.axes[0] == pre.axes[0]):
@@ -107,13 +112,41 @@ def reference(
     return known
 
 
-def _pre(network: Network, layer: int) -> Array:
-    """What the weights of a layer give: y of the last one, s of the others."""
-    return network.output if layer == len(network.layers) else network.hidden[layer - 1].s
+def _is_a_units(network: Network, node: Apply, source: Element) -> bool:
+    """Whether a function is the activation of the layer whose pre-activation it reads."""
+    unit = network.units.get(source[0].axes[0]) if source[0].axes else None
+    return unit is not None and unit.s == source[0].unprimed and unit.activation == node.activation
 
 
 def _no_cases(*_: Any) -> Any:
     raise AssertionError("forward equations have no cases")
+
+
+def _of_the_loss(
+    equations: Mapping[Array, Equation], known: Mapping[Element, Any], gates: Gates,
+    number: Callable[[Fraction], Any], seed: Element, network: Network,
+) -> Any:  # fmt: skip
+    """dE/ds_k: what E changes by when one of the logits does, through the output activation and the loss's terms.
+
+    The greatest of the logits stands for any number that is taken from all of them: E may not depend on it.
+    """
+    zero, one = number(Fraction(0)), number(Fraction(1))
+
+    def apply(node: Apply, at: Element, value: Dual) -> Dual:
+        if _is_a_units(network, node, at):
+            return Dual(known[network.units[at[0].axes[0]].v, at[1]], gates.slope(at, known[at]) * value.slope)
+        found, slope = gates.term(node.activation, at, value.value)
+        return Dual(found, slope * value.slope)
+
+    def leaf(array: Array, position: tuple[int, ...]) -> Dual:
+        return Dual(known[array, position], zero)
+
+    field = Field(lambda v: Dual(number(v), zero), lambda a, b: a / b, apply, _no_cases, plus)
+    carried = {a: e for a, e in equations.items() if a.role in (Role.LOSS, Role.TERM, Role.PARTITION)}
+    if network.output != network.logits:
+        carried[network.output] = equations[network.output]
+    moved = Instance(carried, network.sizes, leaf, field, {seed: Dual(known[seed], one)})
+    return moved.element(ERROR, ()).slope
 
 
 def _directional(
@@ -125,7 +158,7 @@ def _directional(
     `through` has the weights that stand in place of the old ones. What dE/ds of that layer is has been computed before.
     """
     zero, one = number(Fraction(0)), number(Fraction(1))
-    next_ = _pre(network, layer)
+    next_ = network.pre_activation(layer)
     source = network.passed_on(layer - 1)
 
     def apply(node: Apply, at: Element, value: Dual) -> Dual:
@@ -156,7 +189,7 @@ def _after(
         return known[element] if element in known else known[array, position]
 
     field = Field(number, lambda a, b: a / b, apply, _no_cases, plus)
-    passed = {array: equation for array, equation in equations.items() if array != ERROR}
+    passed = {a: equation for a, equation in equations.items() if a.role in (Role.PRE_ACTIVATION, Role.ACTIVATION)}
     after = Instance(passed, network.sizes, leaf, field)
     after.fill()
     for (array, position), value in list(after.known.items()):
@@ -180,7 +213,7 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
         known[norm(source), ()] = plus(squares + one)
     if depth < 2:
         return
-    output, hidden = network.output, network.hidden[-1].v
+    output, hidden = network.logits, network.hidden[-1].v
     weight = network.read_out
     through = weight.primed if order == "sequential" else weight
     errors = [known[adjoint_of(output), at] for at in positions(output, sizes)]

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import z3
 
+from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
-from fcsym.language import smt
+from fcsym.language import smooth_functions, smt
 from fcsym.language.activation import Activation
 from fcsym.language.algebra import Definition, as_expr, contract, expand, indices_of, inline
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
@@ -32,6 +33,7 @@ from fcsym.language.expression import (
     Pow,
     Ref,
     Role,
+    applied_in,
     arrays_in,
     children,
     mul,
@@ -500,7 +502,7 @@ class _Index:
             shift[Array("vc", layer, v.axes)] = indices_of(v), v[indices_of(v)]
             if layer == self.depth - 1:
                 shift[frozen_activation(v)] = indices_of(v), v[indices_of(v)]
-        s = pre_activation(1) if self.depth > 1 else network.passed_on(1)
+        s = network.pre_activation(1)
         shift[frozen_pre_activation(s)] = indices_of(s), s[indices_of(s)]
         resting = [after.unprimed for after in self.scheme.moving]
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
@@ -569,7 +571,7 @@ class _Index:
             and not self._known(e.array)
             and e.array not in divisors  # a quotient stays one by an array element
         ]
-        first = [self.base["s1" if self.depth > 1 else "y"]]
+        first = [self.base[self.scheme.network.pre_activation(1).name]]
         after = [e for e in self.base.values() if e.defines and e.array.after and isinstance(e.rhs, Expr)]
         moved = [*after, *self.scheme.moving.values()]
         return [{e.array: pair(e) for e in stage} for stage in (own, first, moved, self.scheme.meanings)]
@@ -629,7 +631,8 @@ class _Runs:
     def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme = scheme
         self.network = scheme.network.reduced()
-        self.smooth = any(layer.activation.is_smooth for layer in self.network.layers)
+        functions = {f.activation for e in forward(self.network) for side in e.expressions for f in applied_in(side)}
+        self.smooth = any(phi.is_smooth for phi in functions)
         self.kind = "modulo 2^127 - 1, with arbitrary numbers for phi" if self.smooth else "in rational numbers"
         self.word = "identical at random points" if self.smooth else "identical in exact runs"
         self.refuted: dict[tuple[str, str], Counterexample | str] = {}
@@ -713,9 +716,17 @@ class _Run:
         return self.tables[key]
 
     def _activate(self, source: Element, s: Any, derivative: int) -> Any:
-        phi = self.network.units[source[0].axes[0]].activation
+        return self._function(self.network.units[source[0].axes[0]].activation, s, derivative)
+
+    def _function(self, phi: Activation, s: Any, derivative: int) -> Any:
         if phi.is_smooth:
-            return self._phi(phi.name, derivative, s)
+            known = smooth_functions.slope_among_entries(phi) if derivative else None
+            if known is None:
+                return self._phi(phi.name, derivative, s)
+            factor, name, exponent = known  # softplus' is the function that stands for sigmoid
+            slope = self._number(factor)
+            slope = slope if name is None else slope * self._phi(name, 0, s)
+            return slope if not exponent else slope / s
         if not self.runs.smooth:
             return phi.slope_at(s) if derivative else phi.value_at(s)
         kinks = [self._order(self._number(kink)) for kink in phi.kinks]
@@ -738,7 +749,7 @@ class _Run:
     @property
     def _field(self) -> Field:
         def apply(node: Any, source: Element, value: Any) -> Any:
-            return self._activate(source, value, node.derivative)
+            return self._function(node.activation, value, node.derivative)
 
         extreme = {
             kind: lambda every, take=take: take(every, key=self._order) for kind, take in (("min", min), ("max", max))
@@ -782,6 +793,7 @@ class _Run:
             lambda source, s: self._activate(source, s, 0),
             lambda source, s: self._activate(source, s, 1),
             lambda source, s: self._activate(source, s, 0),
+            lambda phi, _, s: (self._function(phi, s, 0), self._function(phi, s, 1)),
         )
         truth = reference(
             self.network, self.scheme.order, leaf, lambda k: self._number(self.errors[n][k]), gates, self._number
@@ -879,7 +891,7 @@ class _Run:
         for m, values in enumerate(self.inputs, 1):
             point |= {f"x[{i}] at step {m}": v for i, v in enumerate(values, 1)}
         for m, values in enumerate(self.errors, 1):
-            point |= {f"dE/dy[{k}] at step {m}": v for k, v in enumerate(values, 1)}
+            point |= {f"(y - y_g)[{k}] at step {m}": v for k, v in enumerate(values, 1)}
         return Counterexample(point, what, value, true)
 
     def _meanings(self, part: str, values: Mapping[Element, Any], n: int) -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, Ref
+from fcsym.language.expression import Array, Expr, Ref, applied_in
 from fcsym.language.findings import Counterexample
 from fcsym.language.instance import Element, Instance, exact_field, positions
 from fcsym.networks.network import Hidden, Network
@@ -42,13 +43,15 @@ def in_network(
     network: Network, order: Order, equation: Equation, given: Mapping[str, Equation]
 ) -> Counterexample | None:
     """A network with small weights in which the right-hand side is not what the left-hand side means."""
-    if any(layer.activation.is_smooth for layer in network.layers):
+    functions = {node.activation for e in forward(network) for side in e.expressions for node in applied_in(side)}
+    if any(phi.is_smooth for phi in functions):
         return None  # tanh of a rational is none: nothing here could be checked by hand
     small = network.reduced()
     gates = Gates(
         lambda source, s: _activation(small, source).value_at(s),
         lambda source, s: _activation(small, source).slope_at(s),
         lambda source, s: _activation(small, source).value_at(s),
+        lambda phi, _, s: (phi.value_at(s), phi.slope_at(s)),
     )
     own = {
         given[name].array: given[name]
@@ -73,7 +76,7 @@ def in_network(
         errors = [_small(source) for _ in range(small.widths[-1])]
         truth = reference(small, order, leaf, errors.__getitem__, gates, Fraction)
         instance = Instance(own, small.sizes, lambda a, p, t=truth: t[a, p], exact_field())  # type: ignore[misc]
-        target = equation.array if equation.defines else small.passed_on(len(small.layers)).primed
+        target = equation.array if equation.defines else small.logits.primed
         if (target, next(iter(positions(target, small.sizes)))) not in truth:
             return None
         for position in positions(target, small.sizes):
@@ -101,7 +104,7 @@ def _words(network: Network, unit: Hidden) -> dict[Array, str]:
     """What a row about one unit may mention, and what it is called in a counterexample."""
     s, v = unit.s, unit.v
     words = {s: "s", s.primed: "s'", increment_of(s): "ds", v: "v", increment_of(v): "dv", frozen_activation(v): "vc"}
-    words |= {network.read_out: "W", network.read_out.primed: "W'", adjoint_of(network.output): "delta", ETA: "eta"}
+    words |= {network.read_out: "W", network.read_out.primed: "W'", adjoint_of(network.logits): "delta", ETA: "eta"}
     words |= {gate_of(s): "g", kappa_of(s): "kappa", rho_of(network.read_out): "rho", ALPHA: "alpha"}
     return words | {norm(network.passed_on(n)): "a" for n in range(len(network.layers))}
 

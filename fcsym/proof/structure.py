@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from fcsym.deriving.forward import forward
 from fcsym.language.algebra import free_in
 from fcsym.language.equation import Cases, Equation, Rule, Status
-from fcsym.language.expression import ZERO, Array, Ref
+from fcsym.language.expression import ZERO, Array, Ref, Role
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ALPHA,
-    ERROR,
     ETA,
     adjoint_of,
     effective,
@@ -24,7 +24,6 @@ from fcsym.networks.symbols import (
     kappa,
     norm,
     p_of,
-    pre_activation,
     rho,
 )
 
@@ -37,28 +36,27 @@ COMPENSATION = "compensation"
 def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     """The names, arrays and rules that a derivation has, whatever its order is."""
     depth = len(network.layers)
-    y = network.output
-    for layer in range(1, depth):
-        for array in (pre_activation(layer), network.passed_on(layer)):
-            yield array.name, array, Rule.DEFINITION
-    for array in (y, ERROR):
+    forward_arrays = [equation.array for equation in forward(network)]
+    for array in forward_arrays:
         yield array.name, array, Rule.DEFINITION
+    needed = gates_needed(network)
     for layer in range(depth, 0, -1):
-        s = pre_activation(layer) if layer < depth else y
-        if layer < depth and not network.layers[layer - 1].activation.is_identity:
+        s = network.pre_activation(layer)
+        if s in needed:
             yield gate_of(s).name, gate_of(s), Rule.DEFINITION
         yield adjoint_of(s).name, adjoint_of(s), Rule.ADJOINT
         for theta in network.parameters:
             if theta.axes[0] == s.axes[0]:
                 yield theta.primed.name, theta.primed, Rule.UPDATE
     for layer in range(1, depth + 1):
-        s = pre_activation(layer) if layer < depth else y
+        s = network.pre_activation(layer)
         squared = norm(network.passed_on(layer - 1))
         yield squared.name, squared, Rule.DEFINITION
         yield increment_of(s).name, increment_of(s), Rule.INCREMENT
         yield s.primed.name, s.primed, Rule.AFTER
-        if layer < depth:
-            phi, v = network.layers[layer - 1].activation, network.passed_on(layer)
+        v = network.passed_on(layer)
+        if v != s:
+            phi = network.layers[layer - 1].activation
             by_cases = not (phi.is_identity or phi.is_smooth)
             yield increment_of(v).name, increment_of(v), Rule.CASES if by_cases else Rule.INCREMENT
             yield v.primed.name, v.primed, Rule.AFTER
@@ -71,12 +69,25 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
         (effective(matrix), Rule.DEFINITION),
     ):
         yield array.name, array, rule
-    yield COMPENSATION, y.primed, Rule.IDENTITY
+    yield COMPENSATION, network.logits.primed, Rule.IDENTITY
     if not network.layers[-2].activation.is_smooth:
         parts = [rho(matrix)] if network.widths[-1] > 1 else []
         parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 else []
         yield from ((array.name, array, Rule.SPLIT) for array in parts)
         yield integral_of(matrix).name, integral_of(matrix), Rule.INTEGRAL
+
+
+def gates_needed(network: Network) -> frozenset[Array]:
+    """The pre-activations whose gates a derivation has: of every layer but those whose values the loss goes around.
+
+    A loss on the logits does not pass the output activation; its adjoint has no gate.
+    """
+    passed = forward(network)
+    read = {array for e in passed if e.array.role in (Role.LOSS, Role.TERM, Role.PARTITION) for array in e.operands}
+    around = set() if network.output in read else {network.logits}
+    return frozenset(
+        layer.s for layer in network.activated if not layer.activation.is_identity and layer.s not in around
+    )
 
 
 def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, str]]:

@@ -71,6 +71,7 @@ def build(base: Record) -> SchemeRecord:
     moved, trained = (tuple(array.primed for array in arrays) for arrays in (moving, bias))
     own = tuple(e for e in shared.equations if e.defines and e.array != layer.y.array)
     read, step = layer.read(), (*layer.read(), *own, *layer.learned())
+    shown = (*read, *(e for e in own if e.array == network.output))
     expand = (*expansion(network), *layer.expanded())
     return SchemeRecord(
         "collapsed",
@@ -84,7 +85,7 @@ def build(base: Record) -> SchemeRecord:
             "step": Routine(
                 given, cut(step, given, (*moved, *trained)), (*moved, *fixed, *trained, *shared.input_facts)
             ),
-            "output": Routine(state, cut(read, state, (layer.y.array,)), (layer.y.array,)),
+            "output": Routine(state, cut(shown, state, (network.output,)), (network.output,)),
             "expand": Routine(
                 (*state, *frozen_weights(network), layer.fixed.array, shared.x),
                 _in_order(expand, network.parameters),
@@ -206,7 +207,7 @@ class _Layer:
     def of(cls, base: Record) -> _Layer:
         """What a derivation of one step gives."""
         shared, phi = SingleInput.of(base), base.network.layers[0].activation
-        y, units = base.network.passed_on(2), shared.s.axes
+        y, units = base.network.logits, shared.s.axes
         j, k = Index(units[0], "j"), Index(y.axes[0], "k")
         sides: tuple[tuple[Literal[">", "<=", "!="], ...], ...] = (("<=", "!="), (">",)) if phi.kinks else ((),)
         live = [n for n, piece in enumerate(phi.pieces) if piece.slope]

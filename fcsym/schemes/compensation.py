@@ -75,7 +75,7 @@ def build(base: Record) -> SchemeRecord:
         {
             "init": Routine(shared.init_given, (*held.start(), *start), state),
             "step": Routine(given, cut(equations, given, moved), (fixed, *moved, held.vc, *shared.input_facts)),
-            "output": Routine(state, cut(equations, state, (held.y,)), (held.y,)),
+            "output": Routine(state, cut(equations, state, (base.network.output,)), (base.network.output,)),
             "expand": shared.expand(state, extra=equations[:1]),
         },
         single_input_words("All weights stay fixed, and P accumulates beside the last layer's."),

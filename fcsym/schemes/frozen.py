@@ -28,7 +28,7 @@ class Frozen:
     v: Array  # what backpropagation would have there
     dv: Array
     vc: Array  # what is frozen
-    y: Array
+    y: Array  # the logits, which are the output where that is linear
     inner: tuple[Array, ...]  # trained parameters between the first pre-activations and the last weights, and last bias
 
     @classmethod
@@ -40,7 +40,7 @@ class Frozen:
                 f"{name} needs a hidden layer to freeze, and {network} has none: choose another scheme."
             )
         shared = SingleInput.of(base)
-        hidden, y = network.hidden[-1].v, network.output
+        hidden, y = network.hidden[-1].v, network.logits
         w = network.read_out
         return cls(
             base,
@@ -70,14 +70,14 @@ class Frozen:
 
     def with_output(self, share: Expr) -> tuple[Equation, ...]:
         """The step's equations, with the output as the sum of what the frozen units give."""
-        rhs = total(self.j, share)
+        rhs, linear = total(self.j, share), self.base.network.output == self.y
         if self.base.network.layers[-1].bias:
             rhs = rhs + bias(self.depth)[self.k]
         output = Equation(
             self.y[self.k],
             rhs,
             Rule.IDENTITY,
-            "The frozen network has the output of backpropagation.",
+            f"The frozen network has the {'output' if linear else 'pre-activations of the output'} of backpropagation.",
             (),
             "eq. 4, 21",
         )

@@ -304,8 +304,8 @@ def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[
 
 
 def first_pre_activation(network: Network) -> Array:
-    """The pre-activation that reads the input, which is the output where there is no hidden layer."""
-    return network.hidden[0].s if network.hidden else network.output
+    """The pre-activation that reads the input, which is that of the output where there is no hidden layer."""
+    return network.pre_activation(1)
 
 
 def first_layer(network: Network) -> tuple[Array, ...]:

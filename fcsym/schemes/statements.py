@@ -23,7 +23,6 @@ from fcsym.networks.symbols import (
     increment_of,
     norm,
     p_of,
-    pre_activation,
     seen_by,
     units,
     weight,
@@ -88,7 +87,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
 def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     """Layer `layer` on the constant input below it: its compensation, its weights, and what it computes."""
     network, last = base.network, layer == len(base.network.layers)
-    s = network.passed_on(layer) if last else pre_activation(layer)
+    s = network.pre_activation(layer)
     below = network.passed_on(layer - 1)
     i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
     w = weight(layer)
@@ -124,12 +123,12 @@ def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
             rhs,
             Rule.IDENTITY,
             f"{left} layer{'s' if left > 1 else ''} on the constant input `{vc.array.name}`, and layer {layer} has the "
-            f"{'output' if last else 'pre-activations'} of backpropagation.",
+            f"{'output' if s == network.output else 'pre-activations'} of backpropagation.",
             (),
             "section 3, induction",
         ),
     ]
-    if not last:
+    if network.passed_on(layer) != s:
         equations.append(base.by_name[network.passed_on(layer).name])
     meaning = Equation(
         p[i, j], value, Rule.INVARIANT, f"The direct formula at layer {layer}, wherever `v^c` is not 0.", (), "eq. 22"
@@ -254,7 +253,7 @@ def _statements(equations: list[Equation]) -> set[str]:
 def _next_compensation(base: Record, seen: Array) -> tuple[list[Equation], list[Equation]]:
     """(w' + p + p@) v^c@ = w' v@  =>  p@ = w' (v@ - v^c@)/v^c@ - p, where v^c@ is not 0  (eq. 31)."""
     network = base.network
-    phi, hidden, y = network.layers[0].activation, network.passed_on(1), network.passed_on(2)
+    phi, hidden, y = network.layers[0].activation, network.passed_on(1), network.logits
     k, j = Index(y.axes[0], "k"), Index(hidden.axes[0], "j")
     w = network.read_out.primed
     frozen, value, p, more = (

@@ -50,7 +50,7 @@ def build(base: Record) -> SchemeRecord:
         {
             "init": Routine(shared.init_given, (*frozen.start(), start), state),
             "step": Routine(given, cut(equations, given, moved), (*moved, frozen.vc, *shared.input_facts)),
-            "output": Routine(state, cut(equations, state, (frozen.y,)), (frozen.y,)),
+            "output": Routine(state, cut(equations, state, (base.network.output,)), (base.network.output,)),
             "expand": shared.expand(state),
         },
         single_input_words("The lower layers stay frozen and the last layer's weights become r = w + p."),
