@@ -20,6 +20,14 @@ PYTHON = [sys.executable, "-m", "fcsym"]
 FULL = os.path.exists("/dev/full")  # noqa: PTH110
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A suite that runs in the background of a shell is started with interruptions ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def shell(command, **more):
     text = f"{' '.join(PYTHON)} {command}"
     return subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=False, timeout=60, **more)
