@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import warnings
 import textwrap
 import threading
 from collections.abc import Sequence
@@ -59,6 +60,12 @@ def _activations() -> tuple[str, ...]:
     return BUILT_IN
 
 
+def _losses() -> tuple[str, ...]:
+    from fcsym.networks.losses import LOSSES
+
+    return tuple(LOSSES)
+
+
 def _literals(name: str) -> Callable[[], tuple[str, ...]]:
     def known() -> tuple[str, ...]:
         from fcsym.language import equation
@@ -69,7 +76,7 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
 
 
 _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
-    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
+    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations, "losses": _losses,
     "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
 }  # fmt: skip
 """What there is to choose from, as help says it."""
@@ -237,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     derive = commands.add_parser("derive", help="derive, prove, show, compile and check: the main job")
     _network_options(derive)
     _check_options(derive)
-    derive.add_argument("-o", "--output", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
+    derive.add_argument("-o", "--save", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
     derive.add_argument("--notation", help="of the file: {notations}, which has names w_1, w_2, ... (default indexed)")
     derive.add_argument("--detail", help="{details}, which is equations and verdicts without reasons (default full)")
     derive.add_argument(
@@ -261,7 +268,7 @@ def _parser() -> argparse.ArgumentParser:
 
     audit = commands.add_parser("audit", help="every printed equation of the paper, decided")
     audit.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    audit.add_argument("-o", "--output", metavar="FOLDER", help="write report.tex and report.json there as well")
+    audit.add_argument("-o", "--save", metavar="FOLDER", help="write report.tex and report.json there as well")
     audit.add_argument("--time-limit", type=float, default=20.0, help="seconds for one question to z3 (default 20)")
     audit.set_defaults(run=_audit)
 
@@ -284,7 +291,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.set_defaults(run=_claims)
 
     reproduce = commands.add_parser("reproduce", help="the paper's XOR experiment and figure 3")
-    reproduce.add_argument("-o", "--output", metavar="DIR", default="reproduction", help="where to write the files")
+    reproduce.add_argument("-o", "--save", metavar="DIR", default="reproduction", help="where to write the files")
     reproduce.add_argument("--steps", type=int, default=1000, help="training steps (default 1000)")
     reproduce.add_argument("--eta", type=float, default=0.1, help="step size (default 0.1)")
     reproduce.add_argument("--seed", type=int, default=0, help="seed of the weights (default 0)")
@@ -296,7 +303,7 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(export)
     export.add_argument("--scheme", default="backprop", help="{schemes}")
     export.add_argument("--target", default="numpy", help="{targets}")
-    export.add_argument("-o", "--output", metavar="DIR", default=".", help="the folder to write to (default: this one)")
+    export.add_argument("-o", "--save", metavar="DIR", default=".", help="the folder to write to (default: this one)")
     export.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
     export.add_argument("--force", action="store_true", help="replace files that fcsym did not write")
     export.set_defaults(run=_export)
@@ -313,6 +320,8 @@ def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> No
         parser.add_argument("--order", default="simultaneous", help="{orders}; sequential is the paper's")
     parser.add_argument("--activation", default="relu", help="{activations}")
     parser.add_argument("--bias", action="store_true", help="a bias in every layer")
+    parser.add_argument("--output", default="identity", help="the output activation: {activations}")
+    parser.add_argument("--loss", default="squared", help="{losses}")
     parser.add_argument(
         "--slope-at-kink", help="the derivative at a kink, such as 0.5 or 1/2 (default: the slope on the left of it)"
     )
@@ -325,17 +334,28 @@ def _check_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _network(options: argparse.Namespace) -> Network:
+    """The network that is asked for; what is odd about it is said on standard error, where no JSON goes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        network = _read_network(options)
+    for warning in said:
+        print(f"fcsym: {warning.message}", file=sys.stderr)
+    return network
+
+
+def _read_network(options: argparse.Namespace) -> Network:
     from fcsym.errors import NetworkError
     from fcsym.networks.network import Network
 
     text = options.network
     if text.endswith(".toml") or os.sep in text:
-        if options.activation != "relu" or options.bias:
+        if (options.activation, options.output, options.loss) != ("relu", "identity", "squared") or options.bias:
             raise NetworkError(
-                f"{text} says itself which activations and biases it has: leave --activation and --bias out."
+                f"{text} says itself which activations, biases and loss it has: leave --activation, --output, --loss "
+                "and --bias out."
             )
         return Network.load(text)
-    return Network.parse(text, options.activation, options.bias)
+    return Network.parse(text, options.activation, options.bias, output=options.output, loss=options.loss)
 
 
 def _derivation(options: argparse.Namespace) -> Derivation:
@@ -427,7 +447,7 @@ def _derive(options: argparse.Namespace) -> int:
         reports = [check(d, trials, options.seed, progress=step)]
         if xor.applies(d.network):
             reports.append(check(d, 1, options.seed, points=xor.points(d.network, seed=options.seed), progress=step))
-    written = None if options.output is None else d.save(options.output, **of_file)
+    written = None if options.save is None else d.save(options.save, **of_file)
     passed = d.proof.holds and all(reports)
     if options.json:
         document = _summary(d, reports) | {"equations": [_equation(d, name) for name in d.by_name]}
@@ -448,13 +468,13 @@ def _options_of_file(options: argparse.Namespace, document: Document) -> dict[st
 
     found = _options_of_terminal(options)
     if options.notation is not None:
-        if options.output is None:
+        if options.save is None:
             raise _Usage("--notation says how a file is written: name the file with -o.")
         found["notation"] = options.notation
-    if options.output is not None:
+    if options.save is not None:
         from fcsym.render.save import writable
 
-        writable(options.output)
+        writable(options.save)
     checked(document, **found)
     return found
 
@@ -472,7 +492,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     s = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
     of_file = _options_of_file(options, s)
     report, passed = _trained(s, options)
-    written = None if options.output is None else s.save(options.output, **of_file)
+    written = None if options.save is None else s.save(options.save, **of_file)
     if options.json:
         document = _scheme_summary(s, report, passed) | {
             "equations": [_equation(part, name) | {"function": part.name} for part in s.parts for name in part.by_name]
@@ -646,16 +666,16 @@ def _audit(options: argparse.Namespace) -> int:
         raise ArgumentError(
             f"The time limit is {options.time_limit:g} s: give a number of seconds above 0, at most 86400."
         )
-    if options.output is not None:
+    if options.save is not None:
         from fcsym.paper.typeset import folder
 
-        folder(options.output)  # before the work, not after
+        folder(options.save)  # before the work, not after
     with _progress(len(ROWS)) as step:
         result = audit(Limits(seconds=options.time_limit), progress=step)
-    if options.output is not None:
+    if options.save is not None:
         from fcsym.paper.typeset import write
 
-        write(result, options.output)
+        write(result, options.save)
     if options.json:
         _put(json.dumps(result.as_dict()))
     else:
@@ -794,7 +814,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         experiment.require_matplotlib()  # before the work, not after
     with _progress() as step:
         done = experiment.run(options.steps, options.eta, options.seed, step)
-        written = experiment.write(done, options.output, figure=not options.no_figure)
+        written = experiment.write(done, options.save, figure=not options.no_figure)
     figure = None if options.no_figure else str(written[-1])
     if options.json:
         _put(json.dumps(done.document(figure)))
@@ -840,7 +860,7 @@ def _export(options: argparse.Namespace) -> int:
     if options.target not in TARGETS:
         raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
     name = check_name(options.name, "--name")
-    folder = file_name(options.output)
+    folder = file_name(options.save)
     made = scheme(_network(options), options.scheme, options.order, options.slope_at_kink)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -20,9 +20,10 @@ _RELU_CASES = frozenset({"23", "25", "26", "27"})
 
 
 def is_of_the_papers_kind(network: Network) -> bool:
-    """Hidden layers of ReLU units, and no biases."""
+    """Hidden layers of ReLU units, no biases, a linear output and the squared error."""
     hidden = network.hidden_activations
-    return bool(hidden) and all(phi.name == "relu" for phi in hidden) and not any(la.bias for la in network.layers)
+    plain = network.output == network.logits and network.loss == "squared"
+    return plain and bool(hidden) and all(p.name == "relu" for p in hidden) and not any(la.bias for la in network.layers)
 
 
 def cited(network: Network, equations: Sequence[Equation], document: Iterable[Equation]) -> tuple[Equation, ...]:

@@ -42,7 +42,7 @@ class Record:
         """A name as people write it => the name of an equation; ArgumentError, and KeyError, when there is none."""
         wanted = str(name).strip().replace("'", "_new")
         depth = len(self.network.layers)
-        if wanted in ("dE_dY", "dE_dy", "delta_y"):
+        if wanted in ("dE_dY", "dE_dy", "delta_y") and self.network.output == self.network.logits:
             wanted = f"delta{depth}"
         head, after = (wanted.removesuffix("_new"), "_new") if wanted.endswith("_new") else (wanted, "")
         layers = [layer] if layer is not None else [depth - 1, depth, depth - 2]
@@ -64,7 +64,7 @@ class Record:
         """What is taken for granted, in sentences."""
         result = [
             "The input `x` and the target `y_g` are the same before and after the step.",
-            *said_of_gates(self.network.hidden_activations),
+            *said_of_gates([unit.activation for unit in self.network.activated]),
         ]
         if self.order == "sequential":
             result.append(

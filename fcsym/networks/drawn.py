@@ -143,7 +143,8 @@ def _caption(network: Named, layer: int, x: float, height: float) -> Iterator[st
     if layer == 0:
         lines = [f"{width} inputs" if many else "input"]
     elif layer == len(network.layers):
-        lines = [f"{width} outputs" if many else "output"]
+        name = network.layers[-1].activation.name
+        lines = [f"{width} outputs" if many else "output", "" if name == "identity" else name]
     else:
         lines = [f"layer {layer}", ", ".join(filter(None, (network.layers[layer - 1].activation.name, count)))]
     for n, line in enumerate(lines):

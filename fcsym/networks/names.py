@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any, Protocol
 
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role
 from fcsym.language.names import GREEK, element_name, latex_array
 
 __all__ = ["Named", "flat_latex", "flat_names", "own_names", "scalar_name"]
@@ -43,10 +43,15 @@ def scalar_name(network: Named, array: Array, position: Sequence[int]) -> str:
     if base in network.parameters:
         name = _weight_name(network, base, position, shape)
         return f"{name}_new" if array.after else name
-    if array.symbol == "delta" and array.layer == len(network.layers):
+    if _is_output_error(array):
         return "dE_dY" if shape == (1,) else f"dE_dY_{position[0] + 1}"
     single = len(network.layers) == 2 and array.layer == 1
     return element_name(array, position, shape, single)
+
+
+def _is_output_error(array: Array) -> bool:
+    """Whether an array is dE/dy of a linear output: the adjoint of what has no layer of its own."""
+    return array.role is Role.ADJOINT and array.of is not None and array.of.layer is None
 
 
 def _weight_name(network: Named, array: Array, position: Sequence[int], shape: Sequence[int]) -> str:
@@ -100,7 +105,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
             letter, lower = _own_latex(own)
             return f"{letter}{upper}{lower}"
         return f"{array.symbol.lower()}{upper}_{{{_counted(network, base) + offset + 1}}}"
-    if array.symbol == "delta" and array.layer == len(network.layers):
+    if _is_output_error(array):
         lower = "" if shape == (1,) else f"_{{{position[0] + 1}}}"
         return rf"\tfrac{{\mathrm{{d}}E}}{{\mathrm{{d}}Y{lower}}}"
     lower_parts = [str(n + 1) for n in position]

@@ -129,7 +129,8 @@ def default_plane(equation: Equation, scalars: Scalars, unit: int = 1) -> tuple[
 
 def table_of(d: Readable, layer: int | None) -> Equation:
     """The case distinction of a hidden layer's units."""
-    tables = [e for e in d.equations if e.rule is Rule.CASES and isinstance(e.rhs, Cases)]
+    hidden = {unit.v.axes[0] for unit in d.network.hidden}
+    tables = [e for e in d.equations if e.rule is Rule.CASES and isinstance(e.rhs, Cases) and e.array.axes[0] in hidden]
     chosen = [e for e in tables if layer is None or e.array.layer == layer]
     if not chosen:
         there = ", ".join(str(e.array.layer) for e in tables)

@@ -202,7 +202,7 @@ class SchemeRecord:
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, in sentences."""
         order = next(sentence for sentence in self.base.assumptions if sentence.startswith("The order"))
-        return *self.words.assumptions, *said_of_gates(self.network.hidden_activations), order
+        return *self.words.assumptions, *said_of_gates([unit.activation for unit in self.network.activated]), order
 
     @property
     def summary(self) -> str:
