@@ -269,8 +269,9 @@ def backpropagation(
     adjoints: dict[int, _Array] = {}
     for n, layer in enumerate(network.layers):
         adjoints[n + 1] = gradients[2 * n + 1]
-        after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
-        if layer.bias:
+        if f"W{n + 1}" not in network.fixed:
+            after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
+        if layer.bias and f"b{n + 1}" not in network.fixed:
             after[2 * n + 1] = parameters[2 * n + 1] - eta[..., None] * gradients[2 * n + 1]
     return _named(network, after, before, _forward(network, after, x), slopes, adjoints, target)
 
@@ -301,7 +302,8 @@ def _one_by_one(
             return anp.sum(error * s)
 
         gradients[2 * n], gradients[2 * n + 1] = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
-        after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
+        if f"W{n + 1}" not in network.fixed:
+            after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
     return gradients
 
 

@@ -149,7 +149,7 @@ class _Comparison:
         where = {"x": x, "targets": target, "eta": eta} | {f"W{n}": w for n, w in enumerate(weights, 1)}
         for array, found in zip(network.parameters, kernel.expand(after, weights, x), strict=True):
             true = truth[array.primed.name]
-            size = np.maximum(np.abs(true), 1).reshape(count, -1).max(axis=1)
+            size = np.maximum(np.max(sizes, axis=0), 1)  # a slope such as 1/100 is rounded, and so are updates above
             largest = size.reshape((count,) + (1,) * (true.ndim - 1))
             bound = np.broadcast_to(ULPS * self.eps * largest, true.shape)
             keep = on_kink & moderate & ~woken

@@ -140,7 +140,11 @@ def _affine_increment(
             passed_on + in_order(factor, rest),
             Rule.INCREMENT,
             f"A product changes by `W'v' - Wv = W'(v' - v) + (W' - W)v`, with {weights} as updated."
+            if passed_on != ZERO and weights
+            else f"A product changes by `W(v' - v)`, since `{array.name}` has no trained weights of its own."
             if passed_on != ZERO
+            else "Nothing that it is made of changes."
+            if not weights
             else f"The input does not change, and {weights} moved by `-eta delta` times it.",
             (equation.name, *(theta.primed.name for theta in equation.operands if theta in updated)),
             "eq. 17" if first else "",
@@ -286,7 +290,8 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     p, r = p_of(matrix)[last.k, last.j], effective(matrix)[last.k, last.j]
     rest = total(last.j, r * last.vc)
     if network.layers[-1].bias:
-        rest = rest + bias(len(network.layers)).primed[last.k]
+        shift = bias(len(network.layers))
+        rest = rest + (shift.primed if shift in network.trained else shift)[last.k]
     return (
         Equation(
             last.vc, hidden[last.j], Rule.DEFINITION,
@@ -367,6 +372,8 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
         return ()
     last = _Last.of(network)
     if last.phi.is_smooth:  # p is no polynomial in the weight: there is nothing to integrate in closed form
+        return ()
+    if weight(len(network.layers) - 1) not in network.trained:  # what moves the unit does not come from this weight
         return ()
     helpers, constants = _held_constant(network, last, equations, order)
     gate = gate_of(last.s.array)

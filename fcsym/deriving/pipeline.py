@@ -38,7 +38,7 @@ def one_step(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     if slope_at_kink is not None:
         network = network.with_slope_at_kink(slope_at_kink)
     passed = forward(network)
-    learned = step(passed, network.parameters, order)
+    learned = step(passed, network.trained, order)
     carried = increments(passed, learned)
     known = {equation.name: equation for equation in (*passed, *learned, *carried)}
     equations = (*known.values(), *compensation(network), *integrated(network, known, order))

@@ -66,6 +66,9 @@ class Record:
             "The input `x` and the target `y_g` are the same before and after the step.",
             *said_of_gates([unit.activation for unit in self.network.activated]),
         ]
+        if self.network.fixed:
+            names = " and ".join(f"`{name}`" for name in self.network.fixed)
+            result.append(f"Training leaves {names} as {'it is' if len(self.network.fixed) == 1 else 'they are'}.")
         if self.order == "sequential":
             result.append(
                 "The order is sequential: the error passes through weights already updated, with old activations, old "

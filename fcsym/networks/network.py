@@ -62,6 +62,7 @@ class Network:
     layers: tuple[Dense, ...]
     names: tuple[str, ...] = ()
     loss: str = "squared"
+    fixed: tuple[str, ...] = ()  # the parameters that training leaves alone
 
     # ------------------------------------------------------------------------------------------ constructors
 
@@ -206,8 +207,32 @@ class Network:
 
     @cached_property
     def parameters(self) -> tuple[Array, ...]:
-        """W1, b1, W2, ...: the arrays that training changes, b only where a layer has a bias."""
+        """W1, b1, W2, ...: the arrays that training is about, b only where a layer has a bias."""
         return tuple(self._parameters())
+
+    @cached_property
+    def trained(self) -> tuple[Array, ...]:
+        """The parameters that training changes: all but the frozen ones."""
+        return tuple(theta for theta in self.parameters if theta.name not in self.fixed)
+
+    def frozen(self, *names: str) -> Network:
+        """The same network with parameters that training leaves alone, by name: net.frozen("b1", "b2").
+
+        Raises NetworkError for what is no parameter of the network, and for the matrix of the read-out, in which the
+        front contribution lives.
+        """
+        known = [theta.name for theta in self.parameters]
+        for name in names:
+            if name not in known:
+                raise NetworkError(
+                    f"{str(name)[:40]!r} cannot be frozen: the parameters of {self} are {', '.join(known)}."
+                )
+            if name == self.read_out.name:
+                raise NetworkError(
+                    f"{name} cannot be frozen: it is the matrix of the read-out, which front contribution changes."
+                )
+        every = {*self.fixed, *names}
+        return replace(self, fixed=tuple(name for name in known if name in every))
 
     def _parameters(self) -> Iterator[Array]:
         for n, layer in enumerate(self.layers, 1):
@@ -253,7 +278,8 @@ class Network:
             text += f" bias{marks}"
         if not self.output_activation.is_identity:
             text += f" output {self.output_activation.name}"
-        return text if self.loss == "squared" else f"{text} loss {self.loss}"
+        text = text if self.loss == "squared" else f"{text} loss {self.loss}"
+        return f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
 
 
 # ------------------------------------------------------------------------------------------------- validation
@@ -412,7 +438,7 @@ def _from_data(data: Mapping[str, object]) -> Network:
             raise NetworkError(f"[[activations]] number {n}: the name {made.name!r} is given twice.")
         own.append(made)
     if "layers" in data:
-        _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss"), "The network")
+        _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss", "train"), "The network")
         if "inputs" not in data:
             raise NetworkError("A network with [[layers]] needs inputs, the number of inputs.")
         tables = _tables(data, "layers")
@@ -432,8 +458,9 @@ def _from_data(data: Mapping[str, object]) -> Network:
                 activations.append(table.get("activation", "relu"))
             biases.append(table.get("bias", False))
         loss = data.get("loss", "squared")
-        return _assemble(widths, activations, biases, own, data.get("names", ()), output=output, loss=loss)
-    known = ("widths", "activation", "bias", "names", "activations", "output", "loss")
+        names = data.get("names", ())
+        return _trained(_assemble(widths, activations, biases, own, names, output=output, loss=loss), data)
+    known = ("widths", "activation", "bias", "names", "activations", "output", "loss", "train")
     _refuse_unknown(data, known, "The network")
     if "widths" not in data:
         raise NetworkError("The network has no widths: write widths = [2, 2, 1], or one [[layers]] table per layer.")
@@ -441,7 +468,19 @@ def _from_data(data: Mapping[str, object]) -> Network:
     if not isinstance(entries, list):
         raise NetworkError(f"widths is {str(entries)[:40]!r}: write a list such as [2, 2, 1].")
     widths = [_width(_plain(entry), f"width {n}") for n, entry in enumerate(entries)]
-    return _assemble(
+    made = _assemble(
         widths, data.get("activation", "relu"), data.get("bias", False), own, data.get("names", ()),
         output=data.get("output", "identity"), loss=data.get("loss", "squared"),
     )  # fmt: skip
+    return _trained(made, data)
+
+
+def _trained(network: Network, data: Mapping[str, object]) -> Network:
+    """The network with what its file says of training: train = { b1 = false }, array by array."""
+    table = data.get("train", {})
+    if not isinstance(table, dict) or not all(isinstance(value, bool) for value in table.values()):
+        raise NetworkError("train is no table of true and false: write train = { b1 = false }, array by array.")
+    unknown = next((name for name in table if name not in [theta.name for theta in network.parameters]), None)
+    if unknown is not None:
+        network.frozen(unknown)
+    return network.frozen(*(name for name, trains in table.items() if not trains))

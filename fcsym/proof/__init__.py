@@ -133,7 +133,7 @@ class _Examiner:
         """The finding on a case table, and on each of its rows."""
         assert isinstance(equation.rhs, Cases)
         unit = self.network.units[equation.array.axes[-1]]
-        table = Table(equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit), self.answers)
+        table = Table(equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit), self.answers, self._still(unit))
         if not table.understood():
             note = "a condition is not about the unit of its row"
             names = (None, *(row.name for row in equation.rhs))
@@ -174,6 +174,11 @@ class _Examiner:
         """
         return unit is self.network.activated[0] or self.network.sizes[unit.s.axes[0]] == 1
 
+    def _still(self, unit: Hidden) -> bool:
+        """Whether no parameter up to the unit's layer is trained."""
+        below = self.network.activated[: self.network.activated.index(unit) + 1]
+        return not any(theta.axes[0] == layer.s.axes[0] for layer in below for theta in self.network.trained)
+
     def _only_unit_below(self, unit: Hidden) -> Activation | None:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
         place = self.network.activated.index(unit)
@@ -206,6 +211,8 @@ class _Examiner:
         possible = table.possible(branch) is not False
         phi, _ = self.meanings.unit(equation)
         why = f"{phi.name} is never 0" if phi.never_zero else "with a closed gate, nothing that moves `s` can reach it"
+        if self._still(self.network.units[equation.array.axes[-1]]):
+            why = "nothing that the unit is made of is trained"
         never = "" if possible else f"impossible here: {why}"
         if branch.status is not Status.VALUE and equation.rule is not Rule.CASES:
             solved = table.solvable(branch, by_any=branch.status is Status.CHOSEN)

@@ -120,6 +120,11 @@ def joint(
         raise ArgumentError(f"{network} has units with {smooth}, which has no pieces: joint patterns need some.")
     if order not in get_args(Order) or inputs not in (1, 2):
         raise ArgumentError(f"order and inputs are {order!r} and {inputs!r}: simultaneous or sequential, and 1 or 2.")
+    if network.fixed or network.loss != "squared" or network.output != network.logits:
+        raise ArgumentError(
+            f"{network} is no network of which joint patterns are known: they are decided for the squared error of a "
+            "linear output, with every parameter trained."
+        )
     count = 1
     for phi in units:
         count = min(count * len(phi.pieces) ** 2, 10**18)

@@ -75,7 +75,7 @@ class Meanings:
         for equation in passed:
             for array in equation.operands:
                 readers.setdefault(array, []).append(equation)
-        seen = {} if order == "simultaneous" else {a: _renamed(a, a.primed) for a in network.parameters}
+        seen = {} if order == "simultaneous" else {a: _renamed(a, a.primed) for a in network.trained}
         ones = frozenset(axis for axis, size in network.sizes.items() if size == 1)
         belongs: dict[Array, Array] = {}
         for array in (equation.array for equation in passed):
@@ -106,7 +106,7 @@ class Meanings:
                 assert isinstance(expected.rhs, Expr) and isinstance(expected.lhs, Ref)
                 meant = inline(array[indices], {array: (expected.lhs.indices, expected.rhs)})
                 return meant == equation.rhs or self._same_form(meant, equation.rhs)
-            if array.after and array.unprimed in self.network.parameters:
+            if array.after and array.unprimed in self.network.trained:
                 return self._update(array.unprimed, equation)
             if array.after:
                 base = array.unprimed
@@ -133,7 +133,7 @@ class Meanings:
             return read[indices]
         i = Index(read.axes[0], "i")
         moved = next(equation for equation in self.readers[read] if not isinstance(equation.rhs, Apply))
-        shifted = any(theta in self.network.parameters and len(theta.axes) == 1 for theta in moved.operands)
+        shifted = any(theta in self.network.trained and len(theta.axes) == 1 for theta in moved.operands)
         return total(i, read[i] * read[i]) + (1 if shifted else 0)
 
     def _gate(self, equation: Equation, s: Array) -> bool:
@@ -256,10 +256,10 @@ class Meanings:
         if base.role is Role.ACTIVATION:  # a linear layer: dv = ds
             source = next(iter(arrays_in(rhs)))
             return self.same(equation.rhs, increment_of(source)[equation.lhs.indices])
-        moving = (*self.network.parameters, *(a for a in self.passed if a.role is Role.ACTIVATION))
+        moving = (*self.network.trained, *(a for a in self.passed if a.role is Role.ACTIVATION))
         primes = {array: _renamed(array, array.primed) for array in moving}
         change = inline(inline(rhs, primes), self._after_definitions()) - rhs
-        updates = {theta.primed: self.updated(theta) for theta in self.network.parameters if theta in arrays_in(rhs)}
+        updates = {theta.primed: self.updated(theta) for theta in self.network.trained if theta in arrays_in(rhs)}
         left, right = inline(inline(equation.rhs, self._norms()), updates), inline(change, updates)
         return self.same(left, right)
 
@@ -278,7 +278,7 @@ class Meanings:
         rhs = inline(as_expr(expand(rhs)), {vc: _renamed(vc, last)})
         passed = self.passed[output]
         assert isinstance(passed.rhs, Expr) and isinstance(passed.lhs, Ref)
-        moving = (*self.network.parameters, *(a for a in self.passed if a.role is Role.ACTIVATION))
+        moving = (*self.network.trained, *(a for a in self.passed if a.role is Role.ACTIVATION))
         after = inline(passed.rhs, {array: _renamed(array, array.primed) for array in moving})
         meant = inline(equation.lhs, {output.primed: (passed.lhs.indices, inline(after, self._after_definitions()))})
         return self.same(meant, rhs)
@@ -395,7 +395,7 @@ class Meanings:
             side = as_expr(expand(inline(side, self._own("rho", "kappa", "alpha"))))
             side = inline(side, {ds.array: self._own(ds.array.name)[ds.array]})
             side = inline(side, self._norms() | {vc: ((j,), before)})
-            side = inline(side, {theta.primed: self.updated(theta) for theta in self.network.parameters[:-1]
+            side = inline(side, {theta.primed: self.updated(theta) for theta in self.network.trained
                                  if theta.layer == depth - 1})  # fmt: skip
             side = inline(side, {adjoint_of(s.array): self._delta(s.array)})
             side = inline(side, {old.primed: self.updated(old)})

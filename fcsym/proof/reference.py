@@ -24,6 +24,7 @@ from fcsym.networks.symbols import (
     ERROR,
     ETA,
     adjoint_of,
+    bias,
     frozen_activation,
     gate_of,
     increment_of,
@@ -100,7 +101,7 @@ def reference(
                 slope = _of_the_loss(equations, known, gates, number, (pre, position), network)
             known[adjoint_of(pre), position] = slope
         moved: dict[Element, Any] = {}
-        for theta in (theta for theta in network.parameters if theta.axes[0] == pre.axes[0]):
+        for theta in (theta for theta in network.trained if theta.axes[0] == pre.axes[0]):
             for position in positions(theta, sizes):
                 slope = _directional(equations, sizes, known, {}, gates, number, (theta, position), layer, network)
                 moved[theta, position] = known[theta, position] - eta * slope
@@ -209,7 +210,7 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     for layer in range(depth):
         source = network.passed_on(layer)
         squares = [known[source, at] * known[source, at] for at in positions(source, sizes)]
-        one = [number(Fraction(1))] if network.layers[layer].bias else []
+        one = [number(Fraction(1))] if bias(layer + 1) in network.trained else []
         known[norm(source), ()] = plus(squares + one)
     if depth < 2:
         return
@@ -226,8 +227,8 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     changes = {at: known[increment_of(below), at] for at in positions(below, sizes)}
     lower = weight_matrix(depth - 1)
     for (j,) in positions(hidden, sizes):
-        arrives = [known[lower, (j, *at)] * change for at, change in changes.items()]
+        arrives = [known.get((lower, (j, *at)), known[lower.unprimed, (j, *at)]) * change for at, change in changes.items()]
         known[kappa(hidden), (j,)] = plus(arrives)
     products = [known[below, at] * known[below.primed, at] for at in changes]
-    one = [number(Fraction(1))] if network.layers[depth - 2].bias else []
+    one = [number(Fraction(1))] if bias(depth - 1) in network.trained else []
     known[ALPHA, ()] = plus(products + one)

@@ -776,7 +776,7 @@ class _Run:
                 for old, new in zip(self.scheme.state, part.results, strict=True)
                 for p in positions(old, self.sizes)
             }
-            self.weights = {(a, p): truth[a.primed, p] for a, p in self.weights}
+            self.weights = {(a, p): truth.get((a.primed, p), value) for (a, p), value in self.weights.items()}
             self._meanings("step", {**made, **self._after(truth), **state}, n)
         self._expand(state)
 

@@ -25,6 +25,7 @@ from fcsym.networks.symbols import (
     norm,
     p_of,
     rho,
+    weight,
 )
 
 __all__ = ["expected", "flaws", "flaws_of_scheme"]
@@ -45,13 +46,14 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
         if s in needed:
             yield gate_of(s).name, gate_of(s), Rule.DEFINITION
         yield adjoint_of(s).name, adjoint_of(s), Rule.ADJOINT
-        for theta in network.parameters:
+        for theta in network.trained:
             if theta.axes[0] == s.axes[0]:
                 yield theta.primed.name, theta.primed, Rule.UPDATE
     for layer in range(1, depth + 1):
         s = network.pre_activation(layer)
         squared = norm(network.passed_on(layer - 1))
-        yield squared.name, squared, Rule.DEFINITION
+        if weight(layer) in network.trained:
+            yield squared.name, squared, Rule.DEFINITION
         yield increment_of(s).name, increment_of(s), Rule.INCREMENT
         yield s.primed.name, s.primed, Rule.AFTER
         v = network.passed_on(layer)
@@ -70,7 +72,7 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     ):
         yield array.name, array, rule
     yield COMPENSATION, network.logits.primed, Rule.IDENTITY
-    if not network.layers[-2].activation.is_smooth:
+    if not network.layers[-2].activation.is_smooth and weight(depth - 1) in network.trained:
         parts = [rho(matrix)] if network.widths[-1] > 1 else []
         parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 else []
         yield from ((array.name, array, Rule.SPLIT) for array in parts)

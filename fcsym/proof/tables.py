@@ -29,9 +29,9 @@ class Table:
 
     def __init__(
         self, equation: Equation, unit: Hidden, gated: bool, below: Activation | None = None,
-        answers: dict[str, bool | None] | None = None,
+        answers: dict[str, bool | None] | None = None, still: bool = False,
     ) -> None:  # fmt: skip
-        """`answers` are those of other tables: the units of a deep network ask the same questions in every layer."""
+        """`still`: nothing below the unit is trained, and it stays as it is. `answers` are those of other tables: the units of a deep network ask the same questions in every layer."""
         assert isinstance(equation.rhs, Cases)
         self.answers = {} if answers is None else answers
         self.branches = equation.rhs.branches
@@ -46,6 +46,8 @@ class Table:
             self.dv = _value(phi, self.s + self.ds) - self.v
             self.nonzero = []
         self.facts = [*self.nonzero, *([self._moves(phi)] if gated else [])]
+        if still:
+            self.facts.append(self.ds == 0 if not z3.is_const(self.v) else self.dv == 0)
         if below is not None:
             self.facts += self._fed_by_one(phi, below)
 

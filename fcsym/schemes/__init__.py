@@ -33,7 +33,13 @@ def build(network: Network, name: str, order: Order = "simultaneous", slope_at_k
     """The record of the scheme of that name; arguments and errors of `fcsym.scheme`."""
     if name not in SCHEMES:
         raise ArgumentError(f"The scheme {str(name)[:40]!r} is not known: choose one of {', '.join(SCHEMES)}.")
-    return SCHEMES[name](one_step(network, order, slope_at_kink))
+    base = one_step(network, order, slope_at_kink)
+    if base.network.fixed and name != "backprop":
+        raise ArgumentError(
+            f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "
+            "backprop, which leaves them as they are."
+        )
+    return SCHEMES[name](base)
 
 
 def every_scheme(

@@ -13,7 +13,7 @@ def build(base: Record) -> SchemeRecord:
     """W' = W - eta dE/dW for every layer (eq. 13-14)."""
     network, state = base.network, base.network.parameters
     x, y = network.input, network.output
-    after = tuple(theta.primed for theta in state)
+    after = tuple(theta.primed if theta in network.trained else theta for theta in state)
     given = (*state, x, target_of(network), ETA)
     return SchemeRecord(
         "backprop",
