@@ -9,9 +9,9 @@ import math
 import os
 import signal
 import sys
-import warnings
 import textwrap
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
@@ -76,8 +76,8 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
 
 
 _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
-    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations, "losses": _losses,
-    "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
+    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
+    "losses": _losses, "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
 }  # fmt: skip
 """What there is to choose from, as help says it."""
 

@@ -113,7 +113,9 @@ def _stepped(
     make: Any,
 ) -> _State:
     if network.fixed:
-        raise UnsupportedExpression(f"The exact trajectory needs every parameter trained, and {network} has frozen ones.")
+        raise UnsupportedExpression(
+            f"The exact trajectory needs every parameter trained, and {network} has frozen ones."
+        )
     if network.loss != "squared":
         raise UnsupportedExpression(f"The exact trajectory needs the squared error, not {network.loss}.")
     slopes = [_phi(network.layers[-1].activation, value, make)[1] for value in s[-1]]

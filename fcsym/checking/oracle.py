@@ -234,7 +234,7 @@ _LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
 def _loss(network: Network, logits: Any, target: Any) -> Any:
     """E of the logits, each sample's own."""
     phi = network.layers[-1].activation
-    if network.loss == "bce" and phi.name == "sigmoid" and not phi.formula:  # log(1 - y) has no digits where y is near 1
+    if network.loss == "bce" and phi.name == "sigmoid":  # log(1 - y) has no digits where y is near 1
         return anp.sum(target * _softplus(-logits) + (1 - target) * _softplus(logits), axis=-1)
     y = logits if phi.is_identity else _phi(phi, logits)
     return _LOSSES[network.loss](y, logits, target)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import phi_of
-from fcsym.deriving.forward import forward
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import Activation
 from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in
+from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Network
 
 __all__ = ["MAX_NUMBERS", "Points", "activate", "in_the_loss", "lattice", "pre_activations"]
@@ -79,7 +79,7 @@ def activate(network: Network, layer: int, s: _Array) -> _Array:
 
 def in_the_loss(network: Network) -> list[tuple[Activation, Callable[[_Array, _Array], _Array]]]:
     """The piecewise functions in the loss, each with what it reads, as a function of y and the target."""
-    equations = {e.array: e for e in forward(network)}
+    equations = {e.array: e for e in loss_equations(network.loss, network.outputs)}
     nodes = [node for e in equations.values() for side in e.expressions for node in applied_in(side)]
     found = {(f.activation, f.argument.array) for f in nodes if isinstance(f.argument, Ref)}
 

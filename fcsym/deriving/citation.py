@@ -23,7 +23,9 @@ def is_of_the_papers_kind(network: Network) -> bool:
     """Hidden layers of ReLU units, no biases, a linear output and the squared error."""
     hidden = network.hidden_activations
     plain = network.output == network.logits and network.loss == "squared"
-    return plain and bool(hidden) and all(p.name == "relu" for p in hidden) and not any(la.bias for la in network.layers)
+    return (
+        plain and bool(hidden) and all(p.name == "relu" for p in hidden) and not any(la.bias for la in network.layers)
+    )
 
 
 def cited(network: Network, equations: Sequence[Equation], document: Iterable[Equation]) -> tuple[Equation, ...]:

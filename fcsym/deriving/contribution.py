@@ -388,14 +388,14 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
             branch = replace(branch, value=_integral(integrand, last))
         rows.append(branch)
     gates = ["the gates"] if any(phi.kinks for phi in network.hidden_activations) else []
-    slope = "dE/dy" if network.logits == network.output else last.error.array.name
-    held = ["`v^c`", f"`{slope}`", *gates, *(f"`{name}`" for name in _names(helpers))]
+    through = "dE/dy" if network.logits == network.output else last.error.array.name
+    held = ["`v^c`", f"`{through}`", *gates, *(f"`{name}`" for name in _names(helpers))]
     return (
         *helpers,
         Equation(
             integral_of(last.w.array)[last.k, last.j], Cases(tuple(rows)), Rule.INTEGRAL,
-            f"This is the integral of `-p/(eta {slope} v^c)` over the weight, from its initial value, with {_and(held)} "
-            f"held constant; it needs `{slope}` and `v^c` different from 0.",
+            f"This is the integral of `-p/(eta {through} v^c)` over the weight, from its initial value, with "
+            f"{_and(held)} held constant; it needs `{through}` and `v^c` different from 0.",
             (p_of(last.w.array).name, *_names(helpers)), "eq. 28-30",
         ),
     )  # fmt: skip

@@ -109,7 +109,7 @@ def reverse(
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
     last = next(array for array in order if named(array))  # the read-out, which the error is made of
-    values = {e.rhs: e.lhs for e in equations if isinstance(e.rhs, Apply)}
+    values: dict[Expr, Expr] = {e.rhs: e.lhs for e in equations if isinstance(e.rhs, Apply)}
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
         gated = equation.array.role is Role.ACTIVATION

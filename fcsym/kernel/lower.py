@@ -196,6 +196,8 @@ def _activation(node: Apply) -> n.Node:
     else:
         values = [_linear(piece.slope, piece.intercept, s) for piece in phi.pieces]
     result = values[0]
+    if node.argument.array.role is Role.TERM and phi.kinks:  # what is not a number stays none, also in a loss
+        result = n.Select(n.Test(s, "<=", phi.kinks[0]), result, s)
     for kink, value in zip(phi.kinks, values[1:], strict=True):
         result = n.Select(n.Test(s, ">", kink), value, result)
     if node.derivative:

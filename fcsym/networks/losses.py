@@ -105,7 +105,11 @@ _ABS = piecewise_linear("abs", [Piece(Fraction(0), Fraction(-1)), Piece(None, Fr
 _HINGE = piecewise_linear("hinge", [Piece(Fraction(0), Fraction(0)), Piece(None, Fraction(1))], Fraction(0))
 _CLIP = piecewise_linear(
     "clip",
-    [Piece(Fraction(-1), Fraction(0), Fraction(-1)), Piece(Fraction(1), Fraction(1)), Piece(None, Fraction(0), Fraction(1))],
+    [
+        Piece(Fraction(-1), Fraction(0), Fraction(-1)),
+        Piece(Fraction(1), Fraction(1)),
+        Piece(None, Fraction(0), Fraction(1)),
+    ],
     [Fraction(0), Fraction(0)],
 )  # fmt: skip
 
@@ -131,7 +135,9 @@ def unsuited(name: str, activation: str) -> str:
     if activation in _SUITED.get(name, (activation,)):
         return ""
     reason = {"bce": "its logarithms need outputs between 0 and 1", "hinge": "its margin needs outputs of either sign"}
-    return f"The loss {name} after the output {activation} means little, since {reason[name]}: take {_or(_SUITED[name])}."
+    return (
+        f"The loss {name} after the output {activation} means little, since {reason[name]}: take {_or(_SUITED[name])}."
+    )
 
 
 def _or(words: tuple[str, ...]) -> str:

@@ -326,9 +326,7 @@ def _assemble(
     for n, flag in enumerate(bias, 1):
         if not isinstance(flag, bool):
             raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
-    layers = tuple(
-        Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True)
-    )
+    layers = tuple(Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True))
     network = Network(widths[0], layers, (), loss_name(loss))
     said = unsuited(network.loss, last.name)
     if said:
@@ -433,10 +431,10 @@ def _own_activation(table: Mapping[str, object], n: int) -> Activation:
 def _from_data(data: Mapping[str, object]) -> Network:
     own: list[Activation] = []
     for n, table in enumerate(_tables(data, "activations"), 1):
-        made = _own_activation(table, n)
-        if any(other.name == made.name for other in own):
-            raise NetworkError(f"[[activations]] number {n}: the name {made.name!r} is given twice.")
-        own.append(made)
+        phi = _own_activation(table, n)
+        if any(other.name == phi.name for other in own):
+            raise NetworkError(f"[[activations]] number {n}: the name {phi.name!r} is given twice.")
+        own.append(phi)
     if "layers" in data:
         _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss", "train"), "The network")
         if "inputs" not in data:

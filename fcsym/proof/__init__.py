@@ -133,7 +133,9 @@ class _Examiner:
         """The finding on a case table, and on each of its rows."""
         assert isinstance(equation.rhs, Cases)
         unit = self.network.units[equation.array.axes[-1]]
-        table = Table(equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit), self.answers, self._still(unit))
+        table = Table(
+            equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit), self.answers, self._still(unit)
+        )
         if not table.understood():
             note = "a condition is not about the unit of its row"
             names = (None, *(row.name for row in equation.rhs))
@@ -169,10 +171,12 @@ class _Examiner:
     def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether a unit with a closed gate stays where it is.
 
-        In the first layer s moves only through the unit's own weights. In a layer of one unit, what reaches the layers
-        below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
+        In the first trained layer s moves only through the unit's own weights. In a layer of one unit, what reaches the
+        layers below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
         """
-        return unit is self.network.activated[0] or self.network.sizes[unit.s.axes[0]] == 1
+        place = self.network.activated.index(unit)
+        stays = not place or self._still(self.network.activated[place - 1])
+        return stays or self.network.sizes[unit.s.axes[0]] == 1
 
     def _still(self, unit: Hidden) -> bool:
         """Whether no parameter up to the unit's layer is trained."""

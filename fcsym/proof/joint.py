@@ -363,7 +363,7 @@ def _evaluated(
     y = _output(network, weights, x)
     gates = Gates(
         lambda source, s: phi(source).value_at(s), lambda source, s: phi(source).slope_at(s),
-        lambda source, s: phi(source).value_at(s),
+        lambda source, s: phi(source).value_at(s), lambda phi, _, s: (phi.value_at(s), phi.slope_at(s)),
     )  # fmt: skip
     return reference(network, order, lambda a, p: leaves[a, p], lambda k: y[k] - target[k], gates, lambda value: value)
 

@@ -60,8 +60,8 @@ def reference(
     """Network and numbers => the value of every quantity that has a meaning without a derivation.
 
     `leaf` gives the weights, x and eta; `residual(k)` gives y_k - y_g,k, from which the target follows: that makes it a
-    free variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the step,
-    and the changes.
+    free variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the
+    step, and the changes.
     """
     sizes = network.sizes
     equations = {equation.array: equation for equation in forward(network)}
@@ -227,7 +227,9 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     changes = {at: known[increment_of(below), at] for at in positions(below, sizes)}
     lower = weight_matrix(depth - 1)
     for (j,) in positions(hidden, sizes):
-        arrives = [known.get((lower, (j, *at)), known[lower.unprimed, (j, *at)]) * change for at, change in changes.items()]
+        arrives = [
+            known.get((lower, (j, *at)), known[lower.unprimed, (j, *at)]) * change for at, change in changes.items()
+        ]
         known[kappa(hidden), (j,)] = plus(arrives)
     products = [known[below, at] * known[below.primed, at] for at in changes]
     one = [number(Fraction(1))] if bias(depth - 1) in network.trained else []

@@ -31,7 +31,10 @@ class Table:
         self, equation: Equation, unit: Hidden, gated: bool, below: Activation | None = None,
         answers: dict[str, bool | None] | None = None, still: bool = False,
     ) -> None:  # fmt: skip
-        """`still`: nothing below the unit is trained, and it stays as it is. `answers` are those of other tables: the units of a deep network ask the same questions in every layer."""
+        """`still`: nothing below the unit is trained, and it stays as it is.
+
+        `answers` are those of other tables: the units of a deep network ask the same questions in every layer.
+        """
         assert isinstance(equation.rhs, Cases)
         self.answers = {} if answers is None else answers
         self.branches = equation.rhs.branches

@@ -44,6 +44,7 @@ from fcsym.schemes.record import (
     cut,
     expansion,
     frozen_weights,
+    needs_smooth_output,
     single_input_words,
 )
 
@@ -124,6 +125,7 @@ def _in_order(equations: tuple[Equation, ...], last: tuple[Array, ...]) -> tuple
 def _refuse(network: Network) -> None:
     """ArgumentError for a network that is not one hidden layer of pieces through 0 and one output."""
     depth, outputs = len(network.layers), network.widths[-1]
+    needs_smooth_output(network, "collapsed")
     if depth != 2:
         raise ArgumentError(
             f"collapsed needs one hidden layer, and {network} has {depth - 1 or 'none'}: choose "

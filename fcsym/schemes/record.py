@@ -15,7 +15,7 @@ from typing import Any
 
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record
-from fcsym.errors import FcsymError, UndefinedContribution
+from fcsym.errors import ArgumentError, FcsymError, UndefinedContribution
 from fcsym.language.activation import Activation, said_of_gates
 from fcsym.language.algebra import inline
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
@@ -37,6 +37,7 @@ __all__ = [
     "cut",
     "first_pre_activation",
     "frozen_weights",
+    "needs_smooth_output",
     "single_input_words",
     "target_of",
     "without_first_matrix",
@@ -312,6 +313,15 @@ def first_layer(network: Network) -> tuple[Array, ...]:
     """The weights (and bias) of the layer that reads the input: W1, b1."""
     units_of = first_pre_activation(network).axes[0]
     return tuple(theta for theta in network.parameters if theta.axes[0] == units_of)
+
+
+def needs_smooth_output(network: Network, name: str) -> None:
+    """ArgumentError where what a scheme leaves undefined would be hidden: relu of not-a-number is 0."""
+    phi = network.output_activation
+    if phi.kinks:
+        raise ArgumentError(
+            f"{name} needs an output activation without kinks, and that of {network} is {phi.name}: choose states."
+        )
 
 
 def frozen_weights(network: Network) -> tuple[Array, ...]:

@@ -86,7 +86,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
 
 def _boundary(base: Record, layer: int) -> tuple[list[Equation], Equation]:
     """Layer `layer` on the constant input below it: its compensation, its weights, and what it computes."""
-    network, last = base.network, layer == len(base.network.layers)
+    network = base.network
     s = network.pre_activation(layer)
     below = network.passed_on(layer - 1)
     i, j = Index(s.axes[0], "i"), Index(below.axes[0], "j")
