@@ -141,6 +141,8 @@ def _affine_increment(
             Rule.INCREMENT,
             f"A product changes by `W'v' - Wv = W'(v' - v) + (W' - W)v`, with {weights} as updated."
             if passed_on != ZERO and weights
+            else "A linear layer passes the change on."
+            if array.role is Role.ACTIVATION
             else f"A product changes by `W(v' - v)`, since `{array.name}` has no trained weights of its own."
             if passed_on != ZERO
             else "Nothing that it is made of changes."

@@ -14,9 +14,11 @@ from functools import reduce
 from typing import Any
 
 from fcsym.deriving.forward import forward
+from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
+from fcsym.language.algebra import as_expr, expand, indices_of, inline, linear_part
 from fcsym.language.equation import Equation, Order
-from fcsym.language.expression import Apply, Array, Role
+from fcsym.language.expression import Apply, Array, Expr, Role, arrays_in
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
@@ -98,7 +100,7 @@ def reference(
                     equations, sizes, known, through, gates, number, (pre, position), layer + 1, network
                 )
             else:
-                slope = _of_the_loss(equations, known, gates, number, (pre, position), network)
+                slope = _of_the_loss(equations, known, gates, number, (pre, position), network, residual)
             known[adjoint_of(pre), position] = slope
         moved: dict[Element, Any] = {}
         for theta in (theta for theta in network.trained if theta.axes[0] == pre.axes[0]):
@@ -125,13 +127,16 @@ def _no_cases(*_: Any) -> Any:
 
 def _of_the_loss(
     equations: Mapping[Array, Equation], known: Mapping[Element, Any], gates: Gates,
-    number: Callable[[Fraction], Any], seed: Element, network: Network,
+    number: Callable[[Fraction], Any], seed: Element, network: Network, residual: Callable[[int], Any],
 ) -> Any:  # fmt: skip
     """dE/ds_k: what E changes by when one of the logits does, through the output activation and the loss's terms.
 
     The greatest of the logits stands for any number that is taken from all of them: E may not depend on it.
     """
     zero, one = number(Fraction(0)), number(Fraction(1))
+    short = _by_residuals(equations[ERROR], network, residual, number, seed)
+    if short is not None:
+        return short
 
     def apply(node: Apply, at: Element, value: Dual) -> Dual:
         if _is_a_units(network, node, at):
@@ -148,6 +153,29 @@ def _of_the_loss(
         carried[network.output] = equations[network.output]
     moved = Instance(carried, network.sizes, leaf, field, {seed: Dual(known[seed], one)})
     return moved.element(ERROR, ()).slope
+
+
+def _by_residuals(
+    error: Equation, network: Network, residual: Callable[[int], Any], number: Callable[[Fraction], Any], seed: Element
+) -> Any:
+    """The same where E depends on the residuals y - y_g alone: nothing larger is computed; None elsewhere."""
+    assert isinstance(error.rhs, Expr)
+    indices, axes = indices_of(network.target), network.output.axes
+    apart, direction = Array("residual", None, axes), Array("direction", None, axes)
+    put = {network.target: (indices, network.output[indices] - apart[indices])}
+    try:
+        of_residuals = as_expr(expand(inline(error.rhs, put)))
+        moved = linear_part(of_residuals, apart, direction)
+    except UnsupportedExpression:  # a function is applied to them
+        return None
+    if network.output != network.logits or set(arrays_in(of_residuals)) != {apart}:
+        return None
+
+    def leaf(array: Array, position: tuple[int, ...]) -> Any:
+        return residual(position[0]) if array == apart else number(Fraction((network.output, position) == seed))
+
+    field = Field(number, lambda a, b: a / b, _no_cases, _no_cases, plus)
+    return Instance({}, network.sizes, leaf, field).value(moved, {})
 
 
 def _directional(
