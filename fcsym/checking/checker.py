@@ -21,7 +21,21 @@ from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
-from fcsym.language.expression import Add, Apply, Array, Expr, Index, Mul, Number, Pow, Ref, Role, Total, applied_in
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Expr,
+    Extreme,
+    Index,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Role,
+    Total,
+    applied_in,
+)
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import front_of, increment_of, units
 
@@ -644,6 +658,10 @@ class _Magnitude:
                 size, moved = self._size(body, (*axes, *over))
                 last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
                 return size.sum(axis=last), np.broadcast_to(moved, shape).sum(axis=last)
+            case Extreme(_, over, body):
+                size, moved = self._size(body, (*axes, *over))
+                last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
+                return size.max(axis=last), np.broadcast_to(moved, shape).max(axis=last)
             case Apply(phi, Ref() as argument, derivative):
                 s = self._aligned(self.values[argument.array.name], argument, axes)
                 if phi.is_smooth:

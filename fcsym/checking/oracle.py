@@ -213,6 +213,11 @@ def _softplus(s: Any) -> Any:
     return anp.logaddexp(0, s)
 
 
+def _log_sum_exp(s: Any) -> Any:
+    top = np.max(getattr(s, "_value", s), axis=-1, keepdims=True)
+    return top[..., 0] + anp.log(anp.sum(anp.exp(s - top), axis=-1))
+
+
 def _above_zero(m: Any) -> Any:
     """max(0, m), with the slope 0 at 0."""
     return anp.where(m > 0, m, 0)
@@ -226,6 +231,7 @@ _LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "huber": lambda y, s, t: anp.sum(_huber(y - t), axis=-1),
     "hinge": lambda y, s, t: anp.sum(_above_zero(1 - t * y), axis=-1),
     "bce": lambda y, s, t: -anp.sum(t * anp.log(y) + (1 - t) * anp.log(1 - y), axis=-1),
+    "cross_entropy": lambda y, s, t: _log_sum_exp(s) - anp.sum(t * s, axis=-1),
     "bce_logits": lambda y, s, t: anp.sum(_softplus(s) - t * s, axis=-1),
 }
 """The losses of y, the logits s and the target t, written for autograd."""

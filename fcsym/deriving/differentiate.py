@@ -20,6 +20,7 @@ from fcsym.language.expression import (
     Apply,
     Array,
     Expr,
+    Extreme,
     Index,
     Mul,
     Number,
@@ -72,7 +73,7 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
                 yield ref, slope, over + bound
         case Apply(phi, Ref(array, indices) as argument, 0):
             yield argument, gate_of(array)[indices] if gated else slope_of(phi, argument), ()
-        case Number():
+        case Number() | Extreme():  # what an extreme of the logits is taken from may not depend on it: the proof sees
             return
         case _:
             raise UnsupportedExpression(

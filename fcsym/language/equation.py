@@ -167,7 +167,7 @@ class Equation:
         if isinstance(self.rhs, Apply) and self.rhs.activation.is_smooth:  # what it is stands beside it
             node = self.rhs
             what = smooth_functions.text(node.activation, node.derivative, repr(node.argument), repr(value_of(node)))
-            return f"{self.lhs!r} = {node!r} = {what}"
+            return f"{self.lhs!r} = {node!r} = {what}" if what != repr(node) else f"{self.lhs!r} = {what}"
         if not isinstance(self.rhs, Cases):
             return f"{self.lhs!r} = {self.rhs!r}"
         rows = []

@@ -2,7 +2,8 @@
 
 A loss reads the output y, or the logits that an output activation made y of, and the target y_g. Its parts are
 differentiated, proved, typeset and compiled like everything else in the list. Names and conventions are those of
-`torch.nn`: MSELoss, L1Loss, HuberLoss, BCELoss, BCEWithLogitsLoss, each with the sum over the outputs but for `mse`.
+`torch.nn`: MSELoss, L1Loss, HuberLoss, BCELoss, BCEWithLogitsLoss, each with the sum over the outputs but for `mse`;
+and CrossEntropyLoss, of logits and of targets that are a distribution over the classes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fractions import Fraction
 from fcsym.errors import NetworkError
 from fcsym.language.activation import Piece, piecewise_linear, smooth
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import Apply, Array, Expr, Index, add, mul, power, total
+from fcsym.language.expression import Apply, Array, Expr, Index, Role, add, greatest, mul, power, total
 from fcsym.networks.symbols import ERROR, term
 
 __all__ = ["LOSSES", "Outputs", "loss_equations", "loss_name", "unsuited"]
@@ -101,6 +102,24 @@ def _bce(o: Outputs) -> Parts:
     return [other], value, "the binary cross-entropy"
 
 
+def _cross_entropy(o: Outputs) -> Parts:
+    """log sum_m e^{s_m} - sum_k y_g,k s_k, with the greatest of the logits taken out: it does not overflow.
+
+    For targets that add up to 1, -sum_k y_g,k log softmax(s)_k.
+    """
+    k, s = o.k, o.logits
+    tau, zeta, psi = term("tau"), term("zeta", s.axes), term("psi", s.axes)
+    partition = term("Z", role=Role.PARTITION)
+    equations = [
+        Equation(tau[()], greatest(k, s[k]), Rule.DEFINITION, "This is the greatest of the logits.", (s.name,)),
+        Equation(zeta[k], s[k] - tau[()], Rule.DEFINITION, "None of these is above 0.", (s.name, tau.name)),
+        Equation(psi[k], Apply(smooth("exp"), zeta[k]), Rule.DEFINITION, "The softmax is `psi/Z`.", (zeta.name,)),
+        Equation(partition[()], total(k, psi[k]), Rule.DEFINITION, "This is at least 1.", (psi.name,)),
+    ]
+    value = add(tau[()], mul(-1, total(k, mul(o.target[k], s[k]))), Apply(smooth("log"), partition[()]))
+    return equations, value, "the cross-entropy of the softmax of the logits"
+
+
 _ABS = piecewise_linear("abs", [Piece(Fraction(0), Fraction(-1)), Piece(None, Fraction(1))], Fraction(0))
 _HINGE = piecewise_linear("hinge", [Piece(Fraction(0), Fraction(0)), Piece(None, Fraction(1))], Fraction(0))
 _CLIP = piecewise_linear(
@@ -122,11 +141,12 @@ LOSSES: Mapping[str, Callable[[Outputs], Parts]] = {
     "hinge": _hinge,
     "bce": _bce,
     "bce_logits": _bce_logits,
+    "cross_entropy": _cross_entropy,
 }
 """The losses by their names."""
 
 
-_SUITED = {"bce": ("sigmoid",), "hinge": ("identity", "tanh")}
+_SUITED = {"bce": ("sigmoid",), "hinge": ("identity", "tanh"), "cross_entropy": ("identity",)}
 """Output activations that a loss is meant for, where it has no meaning after others."""
 
 
@@ -134,7 +154,11 @@ def unsuited(name: str, activation: str) -> str:
     """What makes a loss meaningless after an output activation, in a sentence; "" where nothing does."""
     if activation in _SUITED.get(name, (activation,)):
         return ""
-    reason = {"bce": "its logarithms need outputs between 0 and 1", "hinge": "its margin needs outputs of either sign"}
+    reason = {
+        "bce": "its logarithms need outputs between 0 and 1",
+        "hinge": "its margin needs outputs of either sign",
+        "cross_entropy": "it has a softmax of its own",
+    }
     return (
         f"The loss {name} after the output {activation} means little, since {reason[name]}: take {_or(_SUITED[name])}."
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fcsym.deriving.record import Record
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Equation, Order, Rule, Status, Verdict
-from fcsym.language.expression import Array, Expr, mul
+from fcsym.language.expression import Apply, Array, Expr, mul
 from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.networks.symbols import effective
 from fcsym.proof.expanded import Expansion
@@ -90,7 +90,9 @@ class _Examiner:
     def _definitions(self) -> dict[Array, Expr]:
         """What scalars stand for, to see which of them are never 0."""
         return {
-            e.array: e.rhs for e in self.given.values() if e.defines and isinstance(e.rhs, Expr) and not e.array.axes
+            e.array: e.rhs
+            for e in self.given.values()
+            if e.defines and isinstance(e.rhs, Expr) and (not e.array.axes or isinstance(e.rhs, Apply))
         }
 
     def equation(self, equation: Equation) -> Finding:

@@ -294,7 +294,8 @@ class _World:
             read = gate_of(unit.s) if node.derivative else unit.v
             return lift(self.truth[read.primed if source[0].after else read, source[1]])
 
-        field = Field(lambda v: lift(number(v)), lambda a, b: a / b, apply, never, plus)
+        extreme = {"max": lambda every: every[0]}  # as in the reference
+        field = Field(lambda v: lift(number(v)), lambda a, b: a / b, apply, never, plus, extreme=extreme)
         return Instance(equations, self.sizes, leaf, field)
 
     def holds(self, equation: Equation) -> bool | None:

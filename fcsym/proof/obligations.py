@@ -24,6 +24,7 @@ from fcsym.language.expression import (
     Array,
     Axis,
     Expr,
+    Extreme,
     Index,
     Mul,
     Number,
@@ -159,6 +160,12 @@ class Meanings:
                 tangent = Array("tangent", array.layer, array.axes)
                 parts.append(inline(inner, {tangent: _renamed(tangent, direction)}))
                 continue
+            if isinstance(equation.rhs, Extreme):  # wherever that goes, E must not notice
+                tangent = Array("tangent", array.layer, array.axes)
+                anywhere = Array(f"{array.name}_moved", None, array.axes)
+                inner = self._linear(array, tangent, weights)
+                parts.append(inline(inner, {tangent: _renamed(tangent, anywhere)}))
+                continue
             rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
             moved = self._first_order(rhs, variable, direction)
             if array.role in (Role.TERM, Role.PARTITION):  # a part of the loss passes the direction on
@@ -194,6 +201,12 @@ class Meanings:
         def element(f: Apply) -> Expr:
             assert isinstance(f.argument, Ref)
             array, indices = f.argument.array, f.argument.indices
+            wanted = f.activation, f.derivative, array
+            for one in self.passed.values():  # where the forward pass has a name for it, that
+                node = one.rhs
+                known = isinstance(node, Apply) and isinstance(node.argument, Ref)
+                if known and (node.activation, node.derivative, node.argument.array) == wanted:  # type: ignore[union-attr]
+                    return one.array[indices]
             unit = self.network.units.get(array.axes[0]) if array.axes else None
             if unit is not None and unit.s == array and unit.activation == f.activation:
                 return (gate_of(array) if f.derivative else unit.v)[indices]
@@ -206,7 +219,13 @@ class Meanings:
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         direction = Array("t", variable.layer, variable.axes)
         claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
-        return self.same(self._opaque(claimed), self._opaque(self._linear(variable, direction, weights=False)))
+        sides = self._opaque(claimed), self._opaque(self._linear(variable, direction, weights=False))
+        for one in self.passed.values():
+            if one.array.role is Role.PARTITION:  # never 0, and what it is a sum of may cancel against it
+                assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)
+                made = {one.array: (one.lhs.indices, one.rhs)}
+                sides = tuple(inline(as_expr(expand(side * one.array[()])), made) for side in sides)  # type: ignore[assignment]
+        return self.same(*sides)
 
     def _update(self, theta: Array, equation: Equation) -> bool:
         """sum (theta - theta') T = eta times what E changes by, to first order, when theta changes by T."""

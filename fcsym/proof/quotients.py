@@ -14,6 +14,7 @@ from fcsym.language.algebra import Definition, as_expr, equal, expand, free_in, 
 from fcsym.language.equation import Condition, Equation
 from fcsym.language.expression import (
     Add,
+    Apply,
     Array,
     Axis,
     Expr,
@@ -82,6 +83,10 @@ def _sign(node: Expr, definitions: Mapping[Array, Expr]) -> int:
     match node:
         case Number(value):
             return 2 if value > 0 else 1 if not value else 0
+        case Apply(phi, _, 0) if phi.name == "exp" and not phi.formula:
+            return 2
+        case Ref(array, _) if isinstance(definitions.get(array), Apply):
+            return _sign(definitions[array], {})
         case Ref(array, ()) if array in definitions:
             return _sign(definitions[array], {a: e for a, e in definitions.items() if a != array})
         case Add(terms):
@@ -96,8 +101,9 @@ def _sign(node: Expr, definitions: Mapping[Array, Expr]) -> int:
         case Pow(base, exponent):
             inside = _sign(base, definitions)
             return 2 if inside == 2 else 1 if exponent % 2 == 0 or (inside and exponent > 0) else 0
-        case Total(_, body):
-            return min(1, _sign(body, definitions))
+        case Total(over, body):
+            sign = _sign(body, definitions)
+            return sign if not any(index.axis.open for index in over) else min(1, sign)  # others are not empty
         case _:
             return 0
 

@@ -48,6 +48,11 @@ class Gates:
     slope: Callable[[Element, Any], Any]
     after: Callable[[Element, Any], Any]
     term: Callable[[Activation, Element, Any], tuple[Any, Any]]  # a function in a loss => its value and its slope
+    greatest: Callable[[list[Any]], int] = lambda _: 0  # its place; E may not depend on which one is taken
+
+    def taken(self, values: list[Any]) -> Any:
+        """The greatest of some numbers, in whatever order they have."""
+        return values[self.greatest(values)]
 
 
 def plus(terms: list[Any]) -> Any:
@@ -80,7 +85,7 @@ def reference(
             return before.element(output, position) - residual(position[0])
         return leaf(array, position)
 
-    field = Field(number, lambda a, b: a / b, apply, _no_cases, plus)
+    field = Field(number, lambda a, b: a / b, apply, _no_cases, plus, extreme={"max": gates.taken})
     before = Instance(equations, sizes, outside, field, known)
     before.fill()
     for position in positions(output, sizes):
@@ -147,7 +152,8 @@ def _of_the_loss(
     def leaf(array: Array, position: tuple[int, ...]) -> Dual:
         return Dual(known[array, position], zero)
 
-    field = Field(lambda v: Dual(number(v), zero), lambda a, b: a / b, apply, _no_cases, plus)
+    extreme = {"max": lambda every: every[gates.greatest([one.value for one in every])]}
+    field = Field(lambda v: Dual(number(v), zero), lambda a, b: a / b, apply, _no_cases, plus, extreme=extreme)
     carried = {a: e for a, e in equations.items() if a.role in (Role.LOSS, Role.TERM, Role.PARTITION)}
     if network.output != network.logits:
         carried[network.output] = equations[network.output]

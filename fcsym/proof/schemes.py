@@ -794,6 +794,7 @@ class _Run:
             lambda source, s: self._activate(source, s, 1),
             lambda source, s: self._activate(source, s, 0),
             lambda phi, _, s: (self._function(phi, s, 0), self._function(phi, s, 1)),
+            lambda values: values.index(max(values, key=self._order)),
         )
         truth = reference(
             self.network, self.scheme.order, leaf, lambda k: self._number(self.errors[n][k]), gates, self._number
