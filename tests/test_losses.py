@@ -14,7 +14,7 @@ from conftest import few, need, need_package
 import fcsym
 from fcsym.cli import main
 from fcsym.language.equation import Verdict
-from fcsym.language.expression import mul
+from fcsym.language.expression import add, mul, total
 from fcsym.networks.losses import LOSSES
 from fcsym.proof import prove
 from fcsym.schemes import SCHEMES
@@ -155,6 +155,22 @@ def test_the_cross_entropy_of_classes(order):
     assert float(found.E) == pytest.approx(1 + np.log1p(np.exp(-1)), rel=1e-13)
     share = 1 / (1 + np.exp(-1))
     np.testing.assert_allclose(found.delta1, [share, 0, -share], rtol=1e-13)
+
+
+def test_a_loss_that_depends_on_what_is_taken_out_is_not_proved(monkeypatch):
+    """With zeta in place of the logits E moves with the greatest of them, unless the targets add up to 1."""
+
+    def careless(outputs):
+        equations, value, what = LOSSES["cross_entropy"](outputs)
+        zeta = next(e for e in equations if e.name == "zeta")
+        taken_out = add(total(outputs.k, mul(outputs.target[outputs.k], -zeta.lhs)), value.terms[-1])
+        return equations, taken_out, what
+
+    monkeypatch.setitem(LOSSES, "careless", careless)
+    d = fcsym.derive(fcsym.Network.mlp([2, 2, 2], loss="careless"))
+    assert str(d["E"]) == "E = sum(k: -yg[k]*zeta[k]) + log(Z)"
+    assert d.proof.verdict("delta2").verdict is Verdict.UNDECIDED
+    assert d.proof.verdict("delta2").expanded.startswith("differs")
 
 
 def test_slopes_at_the_corners_of_a_loss_are_those_of_pytorch():
