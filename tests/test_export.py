@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import NETWORKS, exists, need, need_package, net_of
+from conftest import LONG, NETWORKS, exists, need, need_package, net_of
 from test_schemes import mutated
 
 import fcsym
@@ -286,6 +286,8 @@ def test_a_changed_scheme_is_not_exported(name, tmp_path):
     count = 0
     for part in ("step", "output", "expand"):
         for n, equation in enumerate(s.routines[part].equations):
+            if not LONG and part == "step" and n % 2:  # half of the many that a step has
+                continue
             if isinstance(equation.rhs, fcsym.language.equation.Cases):
                 continue
             other = next(iter(mutated(equation)), None)

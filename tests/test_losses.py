@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import few, need, need_package
+from conftest import LONG, ORDERS, few, need, need_package
 
 import fcsym
 from fcsym.cli import main
@@ -56,7 +56,16 @@ def test_every_loss_is_among_them():
     assert {kind.get("loss", "squared") for kind in KINDS} | {"squared"} == set(LOSSES)
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize(
+    ("kind", "name", "order"),
+    [
+        pytest.param(kind, name, order, id=f"{named(kind)}-{name}-{order}")
+        for k, kind in enumerate(KINDS)
+        for n, name in enumerate(SCHEMES)
+        for o, order in enumerate(ORDERS)
+        if LONG or (k + n + o) % 2  # each with one of the orders
+    ],
+)
 def test_every_scheme_trains_with_it(kind, name, order):
     net = fcsym.Network.mlp([2, 3, 1 if name == "collapsed" else 2], bias=True, **kind)
     if name in ("weights", "compensation", "collapsed") and net.output_activation.kinks:
