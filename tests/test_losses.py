@@ -286,6 +286,20 @@ def test_frozen_parameters_stay_and_the_rest_follows(net, order):
         fcsym.scheme(net, "states", order=order)
 
 
+@pytest.mark.parametrize(("frozen", "said"), [
+    (("W1", "b1"), "nothing that the unit is made of is trained"),
+    (("W1",), "dead after for"),
+    (("b1",), "dead after for"),
+])  # fmt: skip
+def test_cases_of_a_network_with_frozen_parameters(frozen, said, tmp_path, capsys):
+    train = ", ".join(f"{name} = false" for name in frozen)
+    (tmp_path / "net.toml").write_text(f"widths = [2, 2, 1]\nbias = true\ntrain = {{ {train} }}\n")
+    assert main(["cases", str(tmp_path / "net.toml")]) == 0
+    assert said in capsys.readouterr().out.replace("\n", " ")
+    assert main(["cases", str(tmp_path / "net.toml"), "--joint"]) == 2
+    assert "with every parameter trained" in capsys.readouterr().err
+
+
 def test_what_cannot_be_frozen():
     net = fcsym.Network.parse("2-2-1")
     with pytest.raises(fcsym.NetworkError, match="the parameters of 2-2-1 are W1, W2"):

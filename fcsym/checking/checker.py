@@ -16,15 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation, bend_of, phi_of, slope_of
-from fcsym.checking.points import MAX_NUMBERS, Points, activate, lattice, pre_activations
+from fcsym.checking.points import MAX_NUMBERS, Points, activate, in_the_loss, lattice, pre_activations
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import (
     Add,
     Apply,
-    Array,
     Expr,
     Extreme,
     Index,
@@ -34,7 +32,6 @@ from fcsym.language.expression import (
     Ref,
     Role,
     Total,
-    applied_in,
 )
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import front_of, increment_of, units
@@ -453,17 +450,11 @@ class _Tally:
                 close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
                 keep &= ~close.any(axis=-1)
         exact = (result["y"] == truth["y"]).all(axis=-1)
-        for phi, array in self._in_the_loss():
+        for phi, array, _ in in_the_loss(self.network):
             for kink in phi.kinks:
                 away = np.abs(result[array.name] - float(kink))
                 keep &= ~((~exact[:, None] | (away > 0)) & (away <= self._bar * scale.of(array.name))).any(axis=-1)
         return keep
-
-    def _in_the_loss(self) -> set[tuple[Activation, Array]]:
-        """The piecewise functions in the loss, and what they read."""
-        nodes = [node for e in self.derivation.equations for side in e.expressions for node in applied_in(side)]
-        read = {(node.activation, node.argument.array) for node in nodes if isinstance(node.argument, Ref)}
-        return {(phi, array) for phi, array in read if array.role is Role.TERM}
 
     def _bound(self, name: str, result: Mapping[str, _Array], scale: _Magnitude) -> _Array:
         """16 eps times the absolute terms; and what the oracle, a difference of two passes, can itself resolve."""

@@ -77,11 +77,11 @@ def activate(network: Network, layer: int, s: _Array) -> _Array:
     return result
 
 
-def in_the_loss(network: Network) -> list[tuple[Activation, Callable[[_Array, _Array], _Array]]]:
-    """The piecewise functions in the loss, each with what it reads, as a function of y and the target."""
+def in_the_loss(network: Network) -> list[tuple[Activation, Array, Callable[[_Array, _Array], _Array]]]:
+    """The piecewise functions in the loss, each with what it reads: the array, and a function of y and the target."""
     equations = {e.array: e for e in loss_equations(network.loss, network.outputs)}
     nodes = [node for e in equations.values() for side in e.expressions for node in applied_in(side)]
-    found = {(f.activation, f.argument.array) for f in nodes if isinstance(f.argument, Ref)}
+    found = dict.fromkeys((f.activation, f.argument.array) for f in nodes if isinstance(f.argument, Ref))
 
     def reading(array: Array) -> Callable[[_Array, _Array], _Array]:
         def value(node: Expr, y: _Array, target: _Array) -> Any:
@@ -98,4 +98,4 @@ def in_the_loss(network: Network) -> list[tuple[Activation, Callable[[_Array, _A
 
         return lambda y, target: value(equations[array].expressions[0], y, target)
 
-    return [(phi, reading(array)) for phi, array in found if phi.kinks and array.role is Role.TERM]
+    return [(phi, array, reading(array)) for phi, array in found if phi.kinks and array.role is Role.TERM]

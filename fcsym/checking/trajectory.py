@@ -254,7 +254,7 @@ class _Comparison:
         """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed."""
         keep = np.isfinite(exact["y"]).all(axis=-1)
         read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in self.network.activated]
-        for phi, term in in_the_loss(self.network):
+        for phi, _, term in in_the_loss(self.network):
             read.append((phi, *(term(exact["y"], target), [term(other["y"], target) for other in others])))
         for phi, s, strayed in read:
             moved = np.max([np.abs(other - s) for other in strayed], axis=0)

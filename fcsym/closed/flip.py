@@ -38,7 +38,7 @@ class Flip:
         end = f"{self.lower} <= eta" + ("" if self.upper == sympy.oo else f" <= {self.upper}")
         said = "proved by z3" if self.proved else "not proved"
         when = " and ".join(map(str, self.when))
-        norm = "a0 is the squared norm of the input, plus 1 with a bias"
+        norm = "a0 is the squared norm of the input, plus 1 with a trained bias"
         return f"unit {self.unit}, active before: dead after for {end}, if {when} ({said}); {norm}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,12 +75,14 @@ def flips(d: Readable, unit: int, layer: int | None = None) -> Flip:
         return none(f"in {d.order} order s' of layer {layer} of {depth} is a polynomial of higher degree in eta.")
     # what a unit of the first layer feels: its own s, |x|^2 and the error that arrives through the weights above
     eta, s = symbol("eta"), symbol(f"s_{unit}" if depth == 2 else f"s1_{unit}")
-    kept = ("a0", "s1", *(f"delta{n}" for n in range(2, depth + 1)))
+    kept = tuple(name for name in ("a0", "s1", *(f"delta{n}" for n in range(2, depth + 1))) if name in d.by_name)
     after = d.expr("s1_new", unit, layer=None, case="active -> active", keep=kept)
     polynomial = sympy.Poly(sympy.expand(after), eta)
     start, slope, bend = (polynomial.coeff_monomial(eta**n) for n in range(3))
     if polynomial.degree() > 2 or sympy.expand(start - s) != 0:
         return none("s' is no quadratic in eta.")
+    if slope == 0:
+        return none("nothing that the unit is made of is trained.")
     b, c = sympy.factor(-slope), sympy.factor(bend)
     if polynomial.degree() < 2:
         return Flip(unit, s / b, sympy.oo, (b > 0,), _proved(False))

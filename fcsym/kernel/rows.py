@@ -20,8 +20,8 @@ import mpmath
 import numpy as np
 
 from fcsym.language import smooth_functions
-from fcsym.language.equation import Cases, Equation
-from fcsym.language.expression import Apply, Array, Axis, Expr, applied_in
+from fcsym.language.equation import Cases, Equation, functions_in
+from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance
 from fcsym.networks.symbols import frozen_copy, units
 
@@ -80,8 +80,7 @@ class Exact:
     def __init__(self, scheme: SchemeRecord, rounded: bool = False) -> None:
         self.rounded = rounded  # every number to single precision: do the same cases come up?
         self.scheme, self.network = scheme, scheme.network
-        functions = (f.activation for e in scheme.base.equations for side in e.expressions for f in applied_in(side))
-        self.smooth = any(phi.is_smooth for phi in functions)
+        self.smooth = any(phi.is_smooth for phi in functions_in(scheme.base.equations))
         self.reached: set[str] = set()
         self._widths = scheme.network.widths
         self._parts: dict[str, tuple[Mapping[Array, Equation], set[Axis]]] = {}  # equations and axes, by function

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from enum import Enum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fcsym.language import smooth_functions
-from fcsym.language.expression import Apply, Array, Expr, Ref, arrays_in, value_of
+from fcsym.language.expression import Apply, Array, Expr, Ref, applied_in, arrays_in, value_of
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["COUNTED", "OPEN", "Branch", "Case", "Cases", "Condition", "Equation", "Rule", "Status", "Verdict"]
+    from fcsym.language.activation import Activation
+
+__all__ = [
+    "COUNTED",
+    "OPEN",
+    "Branch",
+    "Case",
+    "Cases",
+    "Condition",
+    "Equation",
+    "Rule",
+    "Status",
+    "Verdict",
+    "functions_in",
+]
 
 Order: TypeAlias = Literal["simultaneous", "sequential"]
 Notation: TypeAlias = Literal["indexed", "paper"]
@@ -175,6 +189,11 @@ class Equation:
             value = "undefined" if branch.value is None else repr(branch.value)
             rows.append(f"  {value}   if {' and '.join(map(str, branch.when))}   ({branch.name})")
         return f"{self.lhs!r} =\n" + "\n".join(rows)
+
+
+def functions_in(equations: Iterable[Equation]) -> tuple[Activation, ...]:
+    """The functions that are applied somewhere on a right-hand side, each once, in their order."""
+    return tuple(dict.fromkeys(f.activation for e in equations for side in e.expressions for f in applied_in(side)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -480,5 +480,5 @@ def _trained(network: Network, data: Mapping[str, object]) -> Network:
         raise NetworkError("train is no table of true and false: write train = { b1 = false }, array by array.")
     unknown = next((name for name in table if name not in [theta.name for theta in network.parameters]), None)
     if unknown is not None:
-        network.frozen(unknown)
+        network.frozen(unknown)  # which refuses it by name, also where it is said to be trained
     return network.frozen(*(name for name, trains in table.items() if not trains))

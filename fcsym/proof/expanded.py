@@ -21,8 +21,8 @@ from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
-from fcsym.language.equation import Branch, Cases, Equation, Order, Rule
-from fcsym.language.expression import Array, Role, applied_in
+from fcsym.language.equation import Branch, Cases, Equation, Order, Rule, functions_in
+from fcsym.language.expression import Array, Role
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
@@ -119,8 +119,7 @@ def _counting(units: _Units, names: list[str]) -> _Arithmetic:
 def _loss_divides(network: Network) -> bool:
     """Whether the loss, or the slope of a function in it, has something below a line."""
     terms = [e for e in forward(network) if e.array.role in (Role.LOSS, Role.TERM, Role.PARTITION)]
-    functions = {node.activation for e in terms for side in e.expressions for node in applied_in(side)}
-    slopes = (smooth_functions.slope_among_entries(phi) for phi in functions if phi.is_smooth)
+    slopes = (smooth_functions.slope_among_entries(phi) for phi in functions_in(terms) if phi.is_smooth)
     return any(map(divides, terms)) or any(slope is not None and slope[2] < 0 for slope in slopes)
 
 

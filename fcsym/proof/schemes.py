@@ -22,7 +22,7 @@ from fcsym.errors import UnsupportedExpression
 from fcsym.language import smooth_functions, smt
 from fcsym.language.activation import Activation
 from fcsym.language.algebra import Definition, as_expr, contract, expand, indices_of, inline
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status, Verdict, functions_in
 from fcsym.language.expression import (
     ZERO,
     Apply,
@@ -33,7 +33,6 @@ from fcsym.language.expression import (
     Pow,
     Ref,
     Role,
-    applied_in,
     arrays_in,
     children,
     mul,
@@ -631,8 +630,7 @@ class _Runs:
     def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme = scheme
         self.network = scheme.network.reduced()
-        functions = {f.activation for e in forward(self.network) for side in e.expressions for f in applied_in(side)}
-        self.smooth = any(phi.is_smooth for phi in functions)
+        self.smooth = any(phi.is_smooth for phi in functions_in(forward(self.network)))
         self.kind = "modulo 2^127 - 1, with arbitrary numbers for phi" if self.smooth else "in rational numbers"
         self.word = "identical at random points" if self.smooth else "identical in exact runs"
         self.refuted: dict[tuple[str, str], Counterexample | str] = {}
