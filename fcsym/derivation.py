@@ -25,20 +25,26 @@ if TYPE_CHECKING:
 __all__ = ["TARGETS", "Derivation", "derive"]
 
 
-def derive(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Derivation:
+def derive(
+    network: Network, order: Order = "simultaneous", slope_at_kink: object = None, *, rule: object = None,
+    batch: str | None = None, samples: int | None = None,
+) -> Derivation:  # fmt: skip
     """Every equation of one training step and of its front contribution.
 
     `order`: "simultaneous" (the backward pass sees the old weights, as autodiff does) or "sequential" (it sees upper
     weights already updated, as the paper does, eq. 13-14).
     `slope_at_kink`: the derivative of the activations exactly at their kinks, a number or a text such as "1/2"; by
     default what each declares, and where it declares nothing the slope on the left of the kink.
-    Raises ArgumentError for an unknown order, NetworkError for a slope that is no number.
+    `rule`: an update rule from `fcsym.rule`, or its name; by default the gradient step.
+    `batch`: "mean" or "sum" of the loss over an axis of samples, x (..., samples, n_0); by default one sample.
+    `samples`: how many, where that is known; otherwise it stays open.
+    Raises ArgumentError for an unknown order, rule or batch, NetworkError for a slope that is no number.
 
     >>> d = derive(Network.parse("2-2-1"), "sequential")
     >>> print(d["delta1"])
     delta1[i] = g1[i]*sum(k: W2_new[k, i]*delta2[k])
     """
-    found = one_step(network, order, slope_at_kink)
+    found = one_step(network, order, slope_at_kink, rule, batch, samples)
     return Derivation(found.network, found.order, found.equations)
 
 

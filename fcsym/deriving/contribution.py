@@ -10,7 +10,7 @@ Increments avoid the difference of two nearly equal forward passes, which costs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -26,6 +26,7 @@ from fcsym.language.algebra import (
     fresh,
     in_order,
     inline,
+    rename,
 )
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order, Rule, Status
 from fcsym.language.expression import (
@@ -36,6 +37,7 @@ from fcsym.language.expression import (
     Array,
     Expr,
     Index,
+    Inverse,
     Mul,
     Number,
     Ref,
@@ -57,8 +59,12 @@ from fcsym.networks.symbols import (
     effective,
     frozen_activation,
     gate_of,
+    gram_of,
     increment_of,
     integral_of,
+    inverse_gram_of,
+    lacking,
+    multiplier,
     norm,
     p_of,
     weight,
@@ -66,7 +72,7 @@ from fcsym.networks.symbols import (
 from fcsym.networks.symbols import kappa as kappa_of
 from fcsym.networks.symbols import rho as rho_of
 
-__all__ = ["compensation", "increment_of", "increments", "integrated"]
+__all__ = ["compensation", "has_primitive", "increment_of", "increments", "integrated", "no_common_p"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,27 +123,23 @@ def _affine_increment(
     assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
     array, indices = equation.array, equation.lhs.indices
     passed_on = _difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=False))
-    learned = expand(_difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=True)))
-    factor, rest = common_factor(learned)
+    learned = _difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=True))
     result: list[Equation] = []
-    if not isinstance(rest, Number):
-        source = next(ref for ref in arrays_in(rest))
-        squared = norm(source)
+    source = next((v for v in equation.operands if v.role is not Role.PARAMETER), None)
+    plain = not any(a.role is Role.INCREMENT for a in arrays_in(learned))  # an update rule has a name for each change
+    if plain and source is not None and learned != ZERO:
         bias = (
             " plus 1 for the bias"
             if any(len(theta.axes) == 1 for theta in equation.operands if theta in updated)
             else ""
         )
-        because = (
-            f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
-        )
-        result.append(Equation(squared[()], rest, Rule.DEFINITION, because, ()))
-        rest = squared[()]
+        learned, made = _along(learned, array, source, indices, bias)
+        result += [] if made is None else [made]
     weights = " and ".join(f"`{theta.primed.name}`" for theta in equation.operands if theta in updated)
     result.append(
         Equation(
             increment_of(array)[indices],
-            passed_on + in_order(factor, rest),
+            passed_on + learned,
             Rule.INCREMENT,
             f"A product changes by `W'v' - Wv = W'(v' - v) + (W' - W)v`, with {weights} as updated."
             if passed_on != ZERO and weights
@@ -147,12 +149,52 @@ def _affine_increment(
             if passed_on != ZERO
             else "Nothing that it is made of changes."
             if not weights
-            else f"The input does not change, and {weights} moved by `-eta delta` times it.",
+            else f"The input does not change, and {weights} moved by `-eta delta` times it."
+            if plain
+            else f"The input does not change: this is what {weights} moved by, applied to it.",
             (equation.name, *(theta.primed.name for theta in equation.operands if theta in updated)),
             "eq. 17" if first else "",
         )
     )
     return result
+
+
+def _along(
+    learned: Expr, array: Array, source: Array, indices: tuple[Index, ...], bias: str
+) -> tuple[Expr, Equation | None]:
+    """-eta delta_i sum_j v_j v_j => -eta delta_i a, and the equation of a; of samples, a has the inner products."""
+    squared = norm(source)
+    if not squared.axes:
+        factor, rest = common_factor(expand(learned))
+        if isinstance(rest, Number):  # a bias alone
+            return in_order(factor, rest), None
+        said = f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
+        return in_order(factor, squared[()]), Equation(squared[()], rest, Rule.DEFINITION, said, ())
+    n, *_ = indices
+    m = fresh(n.axis, indices)
+    delta = adjoint_of(array)
+    parts = [(rest, factor) for rest, factor in _apart(expand(learned), delta, (m, *indices[1:]))]
+    factor = parts[0][1]
+    said = (
+        f"The weights that feed `{array.name}` move along the `{source.name}` of every sample; these are their inner "
+        f"products{bias}."
+    )
+    inner = add(*(rest for rest, _ in parts))
+    if isinstance(inner, Number):
+        return in_order(factor, total(m, mul(inner, delta[(m, *indices[1:])]))), None
+    moved = in_order(factor, total(m, in_order(delta[(m, *indices[1:])], squared[n, m])))
+    return moved, Equation(squared[n, m], inner, Rule.DEFINITION, said, ())
+
+
+def _apart(learned: Polynomial, delta: Array, at: tuple[Index, ...]) -> Iterator[tuple[Expr, Expr]]:
+    """Each monomial -eta delta_mi v_mj v_nj => (what delta at `at` is multiplied by and summed over, -eta)."""
+    for monomial, coefficient in learned.items():
+        target = next(ref for ref, _ in monomial.factors if ref.array == delta)
+        names = dict(zip(target.indices, at, strict=True))
+        outer = [ref for ref, _ in monomial.factors if ref.array == ETA]
+        inner = (power(ref, exponent) for ref, exponent in monomial.factors if ref != target and ref not in outer)
+        left = tuple(index for index in monomial.bound if index not in target.indices)
+        yield rename(total(left, mul(*inner)), names), mul(coefficient, *outer)
 
 
 def _moved(ref: Ref, updated: Mapping[Array, Equation], moving: set[Array], *, of_weights: bool) -> _Change:
@@ -282,9 +324,14 @@ class _Last:
 
 
 def compensation(network: Network) -> tuple[Equation, ...]:
-    """v^c, p, r and the statement that p was made for; nothing where there is no hidden layer."""
-    if len(network.layers) < 2:
+    """v^c, p, r and the statement that p was made for; nothing where there is no hidden layer.
+
+    Nor for a mini-batch that has more samples than the last hidden layer has units.
+    """
+    if len(network.layers) < 2 or no_common_p(network):
         return ()
+    if network.batch:
+        return _for_all_samples(network)
     last = _Last.of(network)
     hidden = network.hidden[-1].v
     output = network.logits
@@ -315,6 +362,68 @@ def compensation(network: Network) -> tuple[Equation, ...]:
             f"The frozen network with the weights `r` has the {_what(network)} of backpropagation, wherever `p` is "
             "defined.",
             (output.primed.name, r.array.name, last.vc.array.name), "eq. 4, 21", label="compensation",
+        ),
+    )  # fmt: skip
+
+
+def no_common_p(network: Network) -> bool:
+    """Whether a mini-batch is known to have more samples than what the read-out reads: then it has no p in general."""
+    return bool(network.batch) and network.samples > network.widths[-2]
+
+
+def _for_all_samples(network: Network) -> tuple[Equation, ...]:
+    """One p for all samples: sum_j p_kj v^c_nj = sum_j w'_kj dv_nj, solved by the p of least norm.
+
+    Unit by unit there is none in general; jointly there is, whatever the right-hand side, where the v^c of the samples
+    are linearly independent. Then p = sum_n mu_n v^c_n is a combination of them, and no p is shorter.
+    """
+    hidden, output, matrix = network.hidden[-1].v, network.logits, network.read_out
+    n, j = Index(hidden.axes[0], "n"), Index(hidden.axes[1], "j")
+    m, k = Index(hidden.axes[0], "m"), Index(output.axes[1], "k")
+    vc, dv, new = frozen_activation(hidden), increment_of(hidden), matrix.primed
+    gram, inverse_, lack, mu = gram_of(vc), inverse_gram_of(vc), lacking(output), multiplier(output)
+    p, r = p_of(matrix)[k, j], effective(matrix)[k, j]
+    rest = total(j, r * vc[n, j])
+    if network.layers[-1].bias:
+        shift = bias(len(network.layers))
+        rest = rest + (shift.primed if shift in network.trained else shift)[k]
+    return (
+        Equation(
+            vc[n, j], hidden[n, j], Rule.DEFINITION,
+            "The layers below the last are frozen here; `v^c` is what the last layer reads from now on.",
+            (hidden.name,), "eq. 4, 21",
+        ),
+        Equation(
+            lack[n, k], total(j, new[k, j] * dv[n, j]), Rule.DEFINITION,
+            "This is what `p` has to make up for, at every sample.", (new.name, dv.name),
+        ),
+        Equation(
+            gram[n, m], total(j, vc[n, j] * vc[m, j]), Rule.DEFINITION,
+            "These are the inner products of what the samples leave frozen.", (vc.name,),
+        ),
+        Equation(
+            inverse_[n, m], Inverse(gram[n, m]), Rule.DEFINITION,
+            "It exists where the `v^c` of the samples are linearly independent, which takes at least as many units that "
+            "are not 0 as samples.", (gram.name,),
+        ),
+        Equation(
+            mu[n, k], total(m, inverse_[n, m] * lack[m, k]), Rule.DEFINITION,
+            "These are the multipliers of the samples.", (inverse_.name, lack.name),
+        ),
+        Equation(
+            p, total(n, mu[n, k] * vc[n, j]), Rule.CHOICE,
+            "One `p` for all samples solves `p v^c = w' dv`: this is the one of least norm, wherever the `v^c` of the "
+            "samples are linearly independent.", (mu.name, vc.name),
+        ),
+        Equation(
+            r, new[k, j] + p, Rule.DEFINITION, "This is the weight that the frozen network needs.",
+            (new.name, p.array.name), "eq. 22",
+        ),
+        Equation(
+            output.primed[n, k], rest, Rule.IDENTITY,
+            f"The frozen network with the weights `r` has the {_what(network)} of backpropagation at every sample, "
+            "wherever `p` is defined.",
+            (output.primed.name, r.array.name, vc.name), "eq. 4, 21", label="compensation",
         ),
     )  # fmt: skip
 
@@ -370,7 +479,7 @@ def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
 
 def integrated(network: Network, equations: Mapping[str, Equation], order: Order) -> tuple[Equation, ...]:
     """P by case: the primitive of -p / (eta dE/dy v^c) in the last layer's weight, minus its value at the start."""
-    if len(network.layers) < 2:
+    if len(network.layers) < 2 or not has_primitive(network):
         return ()
     last = _Last.of(network)
     if last.phi.is_smooth:  # p is no polynomial in the weight: there is nothing to integrate in closed form
@@ -401,6 +510,14 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
             (p_of(last.w.array).name, *_names(helpers)), "eq. 28-30",
         ),
     )  # fmt: skip
+
+
+def has_primitive(network: Network) -> bool:
+    """Whether the ratio of p to the weight's step is a polynomial in the weight: for one sample's gradient step alone.
+
+    A velocity, a decay or an average depends on the steps before or divides, and so does a sum over samples.
+    """
+    return network.rule.is_plain and not network.batch
 
 
 def _names(equations: Sequence[Equation]) -> tuple[str, ...]:

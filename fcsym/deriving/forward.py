@@ -6,22 +6,56 @@ the contribution, the proof and the kernel read them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import Apply, Expr, Index, total
+from fcsym.language.expression import ONE, Apply, Expr, Index, Role, total
 from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Dense, Network
-from fcsym.networks.symbols import bias, units, weight
+from fcsym.networks.symbols import SAMPLES, bias, count_of_samples, over_samples, units, weight
 
 __all__ = ["forward"]
 
 
 def forward(network: Network) -> tuple[Equation, ...]:
-    """Network => its forward equations, and the error E at the end (eq. 9-12)."""
+    """Network => its forward equations, and the error E at the end (eq. 9-12).
+
+    A layer and a loss are written for one sample. In a mini-batch what depends on the sample has an axis for it, and E
+    is the mean or the sum.
+    """
+    one = replace(network, batch="", samples=0) if network.batch else network
     equations: list[Equation] = []
-    for n, layer in enumerate(network.layers, 1):
-        equations += _dense(network, n, layer)
-    equations += loss_equations(network.loss, network.outputs)
-    return tuple(equations)
+    for n, layer in enumerate(one.layers, 1):
+        equations += _dense(one, n, layer)
+    equations += loss_equations(one.loss, one.outputs)
+    return tuple(_over_samples(equations, network.batch)) if network.batch else tuple(equations)
+
+
+_ONCE = (Role.PARAMETER, Role.HYPER_PARAMETER)
+"""What is the same for every sample."""
+
+
+def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equation]:
+    """The equations of one sample => those of all of them, and E over them."""
+    n = Index(SAMPLES, "n")
+
+    def each(node: Expr) -> Expr:
+        return replaced(node, lambda ref: ref if ref.array.role in _ONCE else over_samples(ref.array)[n, *ref.indices])
+
+    *passed, error = equations
+    assert isinstance(error.rhs, Expr)
+    for equation in passed:
+        assert isinstance(equation.rhs, Expr)
+        yield replace(equation, lhs=each(equation.lhs), rhs=each(equation.rhs))
+    of_all = total(n, each(error.rhs))
+    if batch == "mean":
+        number = count_of_samples()[()]
+        yield Equation(number, total(n, ONE), Rule.DEFINITION, "This is the number of samples.")
+        of_all = of_all / number
+    what = error.because.removeprefix("This is ").removesuffix(".")
+    yield replace(error, rhs=of_all, because=f"This is {what}: the {batch} over the samples.")
 
 
 def _dense(network: Network, n: int, layer: Dense) -> list[Equation]:

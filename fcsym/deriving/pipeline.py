@@ -24,7 +24,10 @@ from fcsym.networks.symbols import units
 __all__ = ["finish", "one_step"]
 
 
-def one_step(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Record:
+def one_step(
+    network: Network, order: Order = "simultaneous", slope_at_kink: object = None, rule: object = None,
+    batch: object = None, samples: object = None,
+) -> Record:  # fmt: skip
     """Network => the equations of one training step and of its front contribution.
 
     Arguments and errors of `fcsym.derive`.
@@ -37,8 +40,14 @@ def one_step(network: Network, order: Order = "simultaneous", slope_at_kink: obj
         raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
     if slope_at_kink is not None:
         network = network.with_slope_at_kink(slope_at_kink)
+    if (rule, batch, samples) != (None, None, None):
+        network = network.training(
+            network.rule if rule is None else rule,
+            network.batch if batch is None else batch,
+            network.samples or None if samples is None else samples,
+        )
     passed = forward(network)
-    learned = step(passed, network.trained, order)
+    learned = step(passed, network.trained, order, network.rule)
     carried = increments(passed, learned)
     known = {equation.name: equation for equation in (*passed, *learned, *carried)}
     equations = (*known.values(), *compensation(network), *integrated(network, known, order))

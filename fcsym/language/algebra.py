@@ -26,6 +26,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -166,6 +167,11 @@ def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
             return total(over, visit(body))
         case Extreme(kind, over, body):
             return Extreme(kind, over, visit(body))
+        case Inverse(element):
+            inner = visit(element)
+            if not isinstance(inner, Ref):
+                raise UnsupportedExpression("What is inverted is a matrix with a name.")
+            return Inverse(inner)
         case Apply(activation, argument, derivative, value):
             return Apply(activation, visit(argument), derivative, None if value is None else visit(value))
         case _:
@@ -187,13 +193,20 @@ def inline(node: Expr, definitions: Mapping[Array, Definition]) -> Expr:
             return _rebuild(node, lambda child: inline(child, definitions))
 
 
+def replaced(node: Expr, change: Callable[[Ref], Expr]) -> Expr:
+    """The expression with something else in the place of every array element, bound indices and all."""
+    return change(node) if isinstance(node, Ref) else _rebuild(node, lambda child: replaced(child, change))
+
+
 def tidy(free: Sequence[Index], output: Axis) -> dict[Index, Index]:
-    """Reader's letters for free indices: k over the outputs, otherwise i, then j."""
+    """Reader's letters for free indices: those of the axis, k over the outputs, otherwise i, then j."""
     names: dict[Index, Index] = {}
+    plain = [index for index in free if not index.axis.letters]
     for index in free:
         used = {name.letter for name in names.values()}
         letters: tuple[str, ...] = ("k",) if index.axis == output and "k" not in used else ("i", "j", "m", "n")
-        if len(free) > 1 and letters[0] == "i" and index != free[0]:
+        letters = (*index.axis.letters, *letters)
+        if len(plain) > 1 and letters[0] == "i" and index != plain[0]:
             letters = letters[1:]
         names[index] = Index(index.axis, next(letter for letter in letters if letter not in used))
     return names
@@ -207,6 +220,7 @@ def tidy_bound(node: Expr, used: frozenset[str], output: Axis) -> Expr:
             letters: tuple[str, ...] = (
                 ("k", "m", "n", "q", "t", "u") if index.axis == output else ("j", "i", "m", "n", "q", "t", "u")
             )
+            letters = (*index.axis.letters, *letters)
             letter = next((letter for letter in letters if letter not in used), f"j{len(used)}")
             names[index] = Index(index.axis, letter)
             used |= {letter}

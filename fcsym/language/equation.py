@@ -59,7 +59,9 @@ class Rule(Enum):
 
     DEFINITION = "definition"  # introduces a symbol; nothing to prove
     ADJOINT = "reverse mode"  # lhs = dE/ds
-    UPDATE = "gradient step"  # lhs = parameter - eta dE/dparameter
+    GRADIENT = "gradient"  # lhs = dE/dparameter
+    TRAINING = "update rule"  # lhs = what the update rule makes of a gradient
+    UPDATE = "gradient step"  # lhs = the parameter after the step: parameter - eta dE/dparameter, or as the rule has it
     INCREMENT = "increment"  # lhs = what the forward equation changes by
     AFTER = "after the step"  # lhs = the forward equation at the updated values
     CASES = "case distinction"  # lhs = phi(s') - phi(s), piece by piece

@@ -6,7 +6,7 @@
     phi.of(s1[i])                    an activation applied to an expression
 
 Supported: exact rational numbers, array elements, sums, products, integer powers, sums over indices, the least and the
-greatest value over indices, and activations (with their first derivative). Conditions are no expressions: they live
+greatest value over indices, inverses of matrices, and activations (with their first derivative). Conditions are no expressions: they live
 in `equation.Cases`.
 
 Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on indices.
@@ -38,6 +38,7 @@ __all__ = [
     "Expr",
     "Extreme",
     "Index",
+    "Inverse",
     "Mul",
     "Number",
     "Pow",
@@ -71,6 +72,7 @@ class Axis:
     name: str
     open: bool = False
     like: str = ""  # the name of the axis whose length it has, where that is another's
+    letters: str = ""  # what its indices are called, where they have letters of their own
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -139,6 +141,11 @@ class Role(Enum):
     TERM = "term of the loss"  # what the loss, or an output activation over all outputs, is made of
     PARTITION = "partition function"  # a sum of e^(u - max u): at least 1, so that it is divided by without a case
     HYPER_PARAMETER = "hyper-parameter"
+    COEFFICIENT = "coefficient of the update rule"  # a number that the rule brings; kernels have it in their text
+    COUNT = "number of samples"
+    GRADIENT = "gradient of a parameter"
+    MOMENT = "moment"  # what an update rule carries from step to step, for a parameter or for all of them
+    DIVISOR = "divisor of an update rule"  # above 0 with coefficients in their ranges
     GATE = "gate"  # the slope of an activation at a pre-activation
     ADJOINT = "adjoint"
     INCREMENT = "increment"
@@ -239,6 +246,13 @@ class Extreme(Expr):
     kind: Literal["min", "max"]
     over: tuple[Index, ...]
     body: Expr
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Inverse(Expr):
+    """An element of the inverse of a symmetric matrix, at the same place; the algebra knows nothing of it."""
+
+    element: Ref
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -347,7 +361,7 @@ def children(node: Expr) -> tuple[Expr, ...]:
             return terms
         case Mul(factors):
             return factors
-        case Pow(base, _) | Total(_, base) | Extreme(_, _, base) | Apply(_, base, _):
+        case Pow(base, _) | Total(_, base) | Extreme(_, _, base) | Apply(_, base, _) | Inverse(base):
             return (base,)
         case _:
             return ()
@@ -412,6 +426,8 @@ def _text(node: Expr) -> tuple[str, int]:
             return f"sum({', '.join(i.letter for i in over)}: {_text(body)[0]})", _ATOM
         case Extreme(kind, over, body):
             return f"{kind}({', '.join(i.letter for i in over)}: {_text(body)[0]})", _ATOM
+        case Inverse(Ref(array, indices)):
+            return f"inverse({array.name})[{', '.join(i.letter for i in indices)}]", _ATOM
         case Apply(activation, argument, derivative):
             return f"{activation.name}{chr(39) * derivative}({_text(argument)[0]})", _ATOM
     return object.__repr__(node), _ATOM

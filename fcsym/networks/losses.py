@@ -34,7 +34,7 @@ class Outputs:
     @property
     def k(self) -> Index:
         """The index of the outputs."""
-        return Index(self.y.axes[0], "k")
+        return Index(self.y.axes[-1], "k")
 
 
 Parts = tuple[list[Equation], Expr, str]

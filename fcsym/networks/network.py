@@ -17,12 +17,24 @@ from operator import index
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fcsym.errors import LossWarning, NetworkError
+from fcsym.errors import ArgumentError, LossWarning, NetworkError
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, piecewise_linear
 from fcsym.language.expression import Array, Axis, Role
 from fcsym.language.spelling import check_name
 from fcsym.networks.losses import Outputs, loss_name, unsuited
-from fcsym.networks.symbols import PROBE, bias, input_array, output, pre_activation, target, units, weight
+from fcsym.networks.rules import PLAIN, UpdateRule, rule
+from fcsym.networks.symbols import (
+    PROBE,
+    SAMPLES,
+    bias,
+    input_array,
+    output,
+    over_samples,
+    pre_activation,
+    target,
+    units,
+    weight,
+)
 from fcsym.networks.symbols import activation as activation_of
 
 __all__ = ["Dense", "Network"]
@@ -63,6 +75,9 @@ class Network:
     names: tuple[str, ...] = ()
     loss: str = "squared"
     fixed: tuple[str, ...] = ()  # the parameters that training leaves alone
+    rule: UpdateRule = PLAIN
+    batch: str = ""  # "mean" or "sum" over a mini-batch; "" for one sample
+    samples: int = 0  # how many samples a mini-batch has; 0 where that is open until arrays arrive
 
     # ------------------------------------------------------------------------------------------ constructors
 
@@ -138,20 +153,25 @@ class Network:
         """(n_0, ..., n_L)."""
         return (self.inputs, *(layer.width for layer in self.layers))
 
+    def _each(self, array: Array) -> Array:
+        """What there is for every sample, with their axis in front where training is in mini-batches."""
+        return over_samples(array) if self.batch else array
+
     @cached_property
     def input(self) -> Array:
         """x."""
-        return input_array()
+        return self._each(input_array())
 
     @cached_property
     def target(self) -> Array:
         """y_g."""
-        return target(len(self.layers))
+        return self._each(target(len(self.layers)))
 
     @cached_property
     def output(self) -> Array:
         """y, what the network gives: the logits, or what the output activation makes of them."""
-        return output(len(self.layers), Role.PRE_ACTIVATION if self.output_activation.is_identity else Role.ACTIVATION)
+        role = Role.PRE_ACTIVATION if self.output_activation.is_identity else Role.ACTIVATION
+        return self._each(output(len(self.layers), role))
 
     @property
     def output_activation(self) -> Activation:
@@ -161,7 +181,7 @@ class Network:
     @cached_property
     def logits(self) -> Array:
         """What the read-out gives, a linear map of the last hidden layer: s^L, or y where the output is linear."""
-        return self.output if self.output_activation.is_identity else pre_activation(len(self.layers))
+        return self.output if self.output_activation.is_identity else self._each(pre_activation(len(self.layers)))
 
     @property
     def outputs(self) -> Outputs:
@@ -177,7 +197,8 @@ class Network:
     def hidden(self) -> tuple[Hidden, ...]:
         """The hidden layers, from the input on."""
         return tuple(
-            Hidden(layer.activation, pre_activation(n), activation_of(n)) for n, layer in enumerate(self.layers[:-1], 1)
+            Hidden(layer.activation, self._each(pre_activation(n)), self._each(activation_of(n)))
+            for n, layer in enumerate(self.layers[:-1], 1)
         )
 
     @cached_property
@@ -190,7 +211,7 @@ class Network:
     @cached_property
     def units(self) -> Mapping[Axis, Hidden]:
         """The layer with an activation whose units an axis counts."""
-        return {layer.s.axes[0]: layer for layer in self.activated}
+        return {layer.s.axes[-1]: layer for layer in self.activated}
 
     def pre_activation(self, layer: int) -> Array:
         """What the weights of a layer give, counted from 1: s, and the logits for the last one."""
@@ -202,8 +223,9 @@ class Network:
 
     @cached_property
     def sizes(self) -> dict[Axis, int]:
-        """The length of each axis."""
-        return {PROBE: self.inputs, **{units(n): width for n, width in enumerate(self.widths)}}
+        """The length of each axis; that of the samples only where it is known."""
+        known = {SAMPLES: self.samples} if self.samples else {}
+        return {PROBE: self.inputs, **known, **{units(n): width for n, width in enumerate(self.widths)}}
 
     @cached_property
     def parameters(self) -> tuple[Array, ...]:
@@ -214,6 +236,30 @@ class Network:
     def trained(self) -> tuple[Array, ...]:
         """The parameters that training changes: all but the frozen ones."""
         return tuple(theta for theta in self.parameters if theta.name not in self.fixed)
+
+    @cached_property
+    def memory(self) -> Mapping[Array, Fraction]:
+        """What the update rule carries from step to step beside the parameters, and what it is before the first one."""
+        return self.rule.memory(self.trained)
+
+    def training(self, update: object = None, batch: object = None, samples: object = None) -> Network:
+        """The same network, trained by an update rule and in mini-batches.
+
+        `update`: a rule (`fcsym.rule`) or its name; None for the gradient step. `batch`: "mean" or "sum" of the loss
+        over an axis of samples, (..., samples, n_0); None for one sample. `samples`: how many, where that is known.
+        Raises ArgumentError for anything else.
+        """
+        if batch not in (None, "", "mean", "sum"):
+            raise ArgumentError(f"batch is {str(batch)[:40]!r}: choose mean or sum, or None for one sample.")
+        count = 0
+        if samples is not None:
+            if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MAX_WIDTH:
+                raise ArgumentError(f"samples is {str(samples)[:40]!r}: give a whole number from 1 to {MAX_WIDTH}.")
+            if not batch:
+                raise ArgumentError("samples is given without a batch: choose batch mean or sum.")
+            count = int(samples)
+        made = PLAIN if update is None else rule(update)  # type: ignore[arg-type]  # which refuses what is none
+        return replace(self, rule=made, batch=str(batch or ""), samples=count)
 
     def frozen(self, *names: str) -> Network:
         """The same network with parameters that training leaves alone, by name: net.frozen("b1", "b2").
@@ -247,7 +293,8 @@ class Network:
     def reduced(self, width: int = 2) -> Network:
         """The same depth, activations and biases, with every width at most `width`."""
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
-        return replace(self, inputs=min(self.inputs, width), layers=layers, names=())
+        samples = min(self.samples or width, width) if self.batch else 0
+        return replace(self, inputs=min(self.inputs, width), layers=layers, names=(), samples=samples)
 
     @property
     def hidden_activations(self) -> tuple[Activation, ...]:
@@ -279,7 +326,9 @@ class Network:
         if not self.output_activation.is_identity:
             text += f" output {self.output_activation.name}"
         text = text if self.loss == "squared" else f"{text} loss {self.loss}"
-        return f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
+        text = f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
+        text = text if self.rule == PLAIN else f"{text} rule {self.rule}"
+        return f"{text} batch {self.batch}" if self.batch else text
 
 
 # ------------------------------------------------------------------------------------------------- validation
@@ -336,7 +385,8 @@ def _assemble(
 
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
 _TAKEN = re.compile(
-    r"eta|E|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12](_t)?|h[12]|lamda|nu"
     r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
     r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
 )

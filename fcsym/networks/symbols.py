@@ -15,24 +15,37 @@ __all__ = [
     "ETA",
     "KEY",
     "PROBE",
+    "SAMPLES",
     "SHAPE",
     "SIZE",
     "STORED",
     "activation",
     "adjoint_of",
     "bias",
+    "coefficient",
+    "corrected",
+    "count_of_samples",
+    "denominator",
     "effective",
     "front_of",
     "frozen_activation",
     "frozen_copy",
     "gate_of",
+    "gradient_of",
+    "gram_of",
     "increment_of",
     "input_array",
     "integral_of",
+    "inverse_gram_of",
     "kappa",
+    "lacking",
+    "moment",
+    "multiplier",
     "norm",
     "output",
+    "over_samples",
     "p_of",
+    "powers",
     "pre_activation",
     "rho",
     "seen_by",
@@ -41,6 +54,9 @@ __all__ = [
     "units",
     "weight",
 ]
+
+SAMPLES = Axis("samples", open=True, letters="nm")
+"""The samples of a mini-batch: as many as a program is given."""
 
 PROBE, STORED = Axis("probe", like="n_0"), Axis("stored", open=True)
 """The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
@@ -113,19 +129,65 @@ def adjoint_of(array: Array) -> Array:
     return Array("delta" if named else f"adj_{array.symbol}", layer, array.axes, role=Role.ADJOINT, of=array)
 
 
+def over_samples(array: Array) -> Array:
+    """The same quantity for every sample of a mini-batch: s => s of sample n."""
+    of = None if array.of is None else over_samples(array.of)
+    return Array(array.symbol, array.layer, (SAMPLES, *array.axes), array.after, array.role, of)
+
+
+def count_of_samples() -> Array:
+    """N, the number of samples."""
+    return Array("N", None, (), role=Role.COUNT)
+
+
+def coefficient(symbol: str) -> Array:
+    """A number that an update rule brings."""
+    return Array(symbol, None, (), role=Role.COEFFICIENT)
+
+
+def gradient_of(theta: Array) -> Array:
+    """dE/dtheta, with the axes of the parameter."""
+    return Array(f"dE_d{theta.symbol}", theta.layer, theta.axes, role=Role.GRADIENT, of=theta)
+
+
+def moment(theta: Array, kind: int) -> Array:
+    """What an update rule remembers of a parameter's gradients (1) or their squares (2): M and Q, m and q for biases."""
+    letter = "mq"[kind - 1]
+    symbol = letter.upper() if len(theta.axes) > 1 else letter
+    return Array(symbol, theta.layer, theta.axes, role=Role.MOMENT, of=theta)
+
+
+def powers() -> tuple[Array, ...]:
+    """beta1 and beta2 to the number of steps so far, which Adam carries."""
+    return tuple(Array(f"beta{kind}_t", None, (), role=Role.MOMENT) for kind in (1, 2))
+
+
+def corrected(theta: Array) -> Array:
+    """The second moment without the zero that it started from."""
+    return Array("Qt" if len(theta.axes) > 1 else "qt", theta.layer, theta.axes, of=theta)
+
+
+def denominator(whose: Array) -> Array:
+    """What a step is divided by, D, d for biases; and what Adam's averages are, h1 and h2."""
+    if not whose.axes:
+        return Array(f"h{powers().index(whose.unprimed) + 1}", None, (), role=Role.DIVISOR)
+    return Array("D" if len(whose.axes) > 1 else "d", whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
+
+
 def gate_of(array: Array) -> Array:
     """The gate: the array that holds phi'(s) for the pre-activation s."""
     return Array("g", array.layer, array.axes, role=Role.GATE, of=array)
 
 
 def increment_of(array: Array) -> Array:
-    """The change of a quantity in one step: s => ds."""
+    """The change of a quantity in one step: s => ds, W => dW."""
     return Array(f"d{array.symbol}", array.layer, array.axes, role=Role.INCREMENT, of=array)
 
 
 def norm(source: Array) -> Array:
-    """a = |v|^2, plus 1 with a bias, for what a layer reads."""
-    return Array("a", source.layer if source.layer is not None else _layer_of(source), (), role=Role.NORM, of=source)
+    """a = |v|^2, plus 1 with a bias, for what a layer reads; of a mini-batch, the inner products of its samples."""
+    layer = source.layer if source.layer is not None else _layer_of(source)
+    return Array("a", layer, (*source.axes[:-1], *source.axes[:-1]), role=Role.NORM, of=source)
 
 
 def frozen_copy(array: Array) -> Array:
@@ -151,6 +213,26 @@ def integral_of(matrix: Array) -> Array:
 def front_of(logits: Array) -> Array:
     """The same logits from the frozen network with the weights r: y_front, or s2_front below an output activation."""
     return Array(f"{logits.name}_front", None, logits.axes)
+
+
+def gram_of(frozen: Array) -> Array:
+    """K, (samples, samples): the inner products of what the samples leave frozen."""
+    return Array("K", None, (frozen.axes[0], frozen.axes[0]), of=frozen)
+
+
+def inverse_gram_of(frozen: Array) -> Array:
+    """The inverse of K."""
+    return Array("Ki", None, (frozen.axes[0], frozen.axes[0]), of=frozen)
+
+
+def lacking(logits: Array) -> Array:
+    """What a common p has to make up for, (samples, n_L)."""
+    return Array("ell", None, logits.axes, of=logits)
+
+
+def multiplier(logits: Array) -> Array:
+    """mu, (samples, n_L): p is the combination of the samples' v^c that it says."""
+    return Array("mu", None, logits.axes, of=logits)
 
 
 def effective(matrix: Array) -> Array:
@@ -179,5 +261,5 @@ def frozen_activation(hidden: Array) -> Array:
 
 
 def _layer_of(array: Array) -> int | None:
-    """The number in the name of the first axis of units, which counts layers in the names of what belongs to it."""
-    return int(array.axes[0].name.removeprefix("n_")) if array.axes else None
+    """The number in the name of the axis of units, which counts layers in the names of what belongs to it."""
+    return int(array.axes[-1].name.removeprefix("n_")) if array.axes else None

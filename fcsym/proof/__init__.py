@@ -123,8 +123,8 @@ class _Examiner:
             return Finding(equation.name, None, Verdict.UNDECIDED, note="neither decider understands it")
         if index is None and not self.expansion.sees(equation):
             return Finding(equation.name, None, Verdict.SAMPLED, **said, note=self._tried(equation))
-        verdict = Verdict.DEFINITION if equation.rule is Rule.DEFINITION else Verdict.PROVED
-        return Finding(equation.name, None, verdict, **said)
+        made = {Rule.DEFINITION: Verdict.DEFINITION, Rule.TRAINING: Verdict.DEFINITION, Rule.CHOICE: Verdict.CHOSEN}
+        return Finding(equation.name, None, made.get(equation.rule, Verdict.PROVED), **said)
 
     def _tried(self, equation: Equation) -> str:
         where = "" if self.expansion.network == self.network else f"on {self.expansion.network}"
@@ -176,19 +176,23 @@ class _Examiner:
         In the first trained layer s moves only through the unit's own weights. In a layer of one unit, what reaches the
         layers below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
         """
+        if not self.network.rule.is_plain or self.network.batch:  # a velocity, a decay, another sample moves it
+            return False
         place = self.network.activated.index(unit)
         stays = not place or self._still(self.network.activated[place - 1])
-        return stays or self.network.sizes[unit.s.axes[0]] == 1
+        return stays or self.network.sizes[unit.s.axes[-1]] == 1
 
     def _still(self, unit: Hidden) -> bool:
         """Whether no parameter up to the unit's layer is trained."""
         below = self.network.activated[: self.network.activated.index(unit) + 1]
-        return not any(theta.axes[0] == layer.s.axes[0] for layer in below for theta in self.network.trained)
+        return not any(theta.axes[0] == layer.s.axes[-1] for layer in below for theta in self.network.trained)
 
     def _only_unit_below(self, unit: Hidden) -> Activation | None:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
+        if not self.network.rule.is_plain or self.network.batch:
+            return None
         place = self.network.activated.index(unit)
-        fed = [theta for theta in self.network.parameters if theta.axes[0] == unit.s.axes[0]]
+        fed = [theta for theta in self.network.parameters if theta.axes[0] == unit.s.axes[-1]]
         if not place or self.network.sizes[fed[0].axes[-1]] != 1 or len(fed) > 1:  # a bias feeds it, too
             return None
         below = self.network.activated[place - 1].activation

@@ -72,7 +72,7 @@ class _Arithmetic:
         factor, name, exponent = known
         slope = self.number(factor)
         if name is not None:
-            read = f"c_{array.name}_{position[0]}" if (array, name) in self.units else f"value_{name}_{at}"
+            read = f"c_{array.name}_{_at(position)}" if (array, name) in self.units else f"value_{name}_{at}"
             slope = slope * self.variable(read)
         return value, slope if not exponent else slope / s
 
@@ -116,8 +116,15 @@ def _counting(units: _Units, names: list[str]) -> _Arithmetic:
     return _Arithmetic(units, variable, lambda v: TermCount(int(v != 0)), lambda value: Quotient(value, TermCount(1)))
 
 
-def _loss_divides(network: Network) -> bool:
-    """Whether the loss, or the slope of a function in it, has something below a line."""
+def _at(position: tuple[int, ...]) -> str:
+    """(1, 0) => 1_0."""
+    return "_".join(map(str, position))
+
+
+def _divides(network: Network) -> bool:
+    """Whether the loss, the slope of a function in it or the update rule has something below a line."""
+    if network.batch == "mean" or network.rule.smooth_functions:
+        return True
     terms = [e for e in forward(network) if e.array.role in (Role.LOSS, Role.TERM, Role.PARTITION)]
     slopes = (smooth_functions.slope_among_entries(phi) for phi in functions_in(terms) if phi.is_smooth)
     return any(map(divides, terms)) or any(slope is not None and slope[2] < 0 for slope in slopes)
@@ -132,7 +139,7 @@ class Expansion:
         self.units = frozenset((layer.s, layer.activation.name) for layer in self.network.activated)
         names: list[str] = []
         size = max(value.terms for value in self._truth(_counting(self.units, names)).values())
-        polynomial = not _loss_divides(self.network)  # or the slope of a function in it does
+        polynomial = not _divides(self.network)  # or the slope of a function in it does
         self.in_full = polynomial and bool(size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP))
         self._arithmetics = [_polynomials(self.units, names)] if self.in_full else self._points()
         self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
@@ -145,8 +152,9 @@ class Expansion:
         """How the identities were decided, for the report."""
         if self.in_full:
             return "expanded in full"
-        if _loss_divides(self.network):
-            return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the loss has a quotient"
+        if _divides(self.network):
+            what = "update rule" if self.network.rule.smooth_functions else "loss"
+            return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the {what} has a quotient"
         return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the expansion is too large"
 
     def _truth(self, arithmetic: _Arithmetic, fixed: tuple[int, int] | None = None) -> dict[Element, Any]:
@@ -158,13 +166,13 @@ class Expansion:
 
         def gate(letter: str, source: Element) -> Any:
             (array, position) = source
-            return arithmetic.variable(f"{letter}_{array.name}_{position[0]}")
+            return arithmetic.variable(f"{letter}_{array.name}_{_at(position)}")
 
         def phi(source: Element) -> Activation:
-            return network.units[source[0].axes[0]].activation
+            return network.units[source[0].axes[-1]].activation
 
         def on_piece(source: Element, number: int) -> Any:
-            if fixed is None or source != (network.hidden[-1].s, (0,)):
+            if fixed is None or source != (network.hidden[-1].s, (0,)):  # P, which a mini-batch does not have
                 return None
             return phi(source).pieces[fixed[number]]
 
@@ -193,7 +201,7 @@ class Expansion:
             return gate("u", source)
 
         return reference(
-            network, self.order, leaf, lambda k: arithmetic.variable(f"e_{k}"),
+            network, self.order, leaf, lambda at: arithmetic.variable(f"e_{_at(at)}"),
             Gates(value, slope, after, arithmetic.function), arithmetic.number,
         )  # fmt: skip
 
@@ -287,9 +295,9 @@ class _World:
             raise AssertionError("cases are examined one by one")
 
         def apply(node: Any, source: Element, value: Any) -> Any:
-            if (source[0].unprimed, node.activation.name) not in self.arithmetic.units:
+            if (source[0].unprimed, node.activation.name) not in self.arithmetic.units:  # in a loss or an update rule
                 return lift(self.arithmetic.function(node.activation, source, self.truth[source])[node.derivative])
-            unit = self.network.units[source[0].axes[0]]
+            unit = self.network.units[source[0].axes[-1]]
             read = gate_of(unit.s) if node.derivative else unit.v
             return lift(self.truth[read.primed if source[0].after else read, source[1]])
 
@@ -299,7 +307,7 @@ class _World:
 
     def holds(self, equation: Equation) -> bool | None:
         if equation.rule is Rule.IDENTITY:
-            return self._identity(equation)
+            return None if self.network.batch else self._identity(equation)  # there p is no quotient: index notation says
         array = equation.array
         first = (array, next(iter(positions(array, self.sizes))))
         if first not in self.truth:
@@ -318,7 +326,7 @@ class _World:
 
     def terms(self, equation: Equation) -> int:
         """How many terms a right-hand side with quotients has, counted."""
-        if equation.rule is Rule.IDENTITY:
+        if equation.rule is Rule.IDENTITY or (equation.array, (0,) * len(equation.array.axes)) not in self.truth:
             return 0
         sides = [self.lifted.right_side(equation, at) for at in positions(equation.array, self.network.sizes)]
         return max((side.numerator.terms * side.denominator.terms for side in sides), default=0)
@@ -349,11 +357,12 @@ class _World:
         phi, s = unit.activation, unit.s
         if phi.is_smooth:
             v = unit.v
-            return self.truth[v, position[-1:]], self.truth[increment_of(v), position[-1:]]
+            return self.truth[v, position[-len(v.axes) :]], self.truth[increment_of(v), position[-len(v.axes) :]]
         number = self.arithmetic.number
         before, after = (phi.pieces[n] for n in pieces)
-        old = number(before.slope) * self.truth[s, position[-1:]] + number(before.intercept)
-        new = number(after.slope) * self.truth[s.primed, position[-1:]] + number(after.intercept)
+        at = position[-len(s.axes) :]  # of p, which has an output before it, the unit's own
+        old = number(before.slope) * self.truth[s, at] + number(before.intercept)
+        new = number(after.slope) * self.truth[s.primed, at] + number(after.intercept)
         return old, new - old
 
     def case_holds(self, equation: Equation, branch: Branch, pieces: tuple[int, int]) -> bool:
@@ -366,7 +375,8 @@ class _World:
                 continue
             lift = self.arithmetic.lift
             lifted = self._instance(lift, {})
-            lifted.known[frozen_activation(self.network.units[equation.array.axes[-1]].v), position[-1:]] = lift(old)
+            vc = frozen_activation(self.network.units[equation.array.axes[-1]].v)
+            lifted.known[vc, position[-len(vc.axes) :]] = lift(old)
             weight = self._around(*position)[0]
             if lifted.branch(equation, branch, position) * lift(old) != lift(weight * change):
                 return False

@@ -14,7 +14,17 @@ from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation, smooth
-from fcsym.language.algebra import Definition, as_expr, expand, indices_of, inline, linear_part, rename
+from fcsym.language.algebra import (
+    Definition,
+    as_expr,
+    contract,
+    expand,
+    fresh,
+    indices_of,
+    inline,
+    linear_part,
+    rename,
+)
 from fcsym.language.equation import Branch, Equation, Order, Rule, Status
 from fcsym.language.expression import (
     ONE,
@@ -26,6 +36,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -46,7 +57,11 @@ from fcsym.networks.symbols import (
     adjoint_of,
     frozen_activation,
     gate_of,
+    gram_of,
     increment_of,
+    inverse_gram_of,
+    lacking,
+    multiplier,
     norm,
     p_of,
 )
@@ -66,6 +81,7 @@ class Meanings:
     readers: Mapping[Array, Sequence[Equation]]  # the forward equations in which an array stands
     seen: Mapping[Array, Definition]  # in sequential order the error passes through updated weights
     belongs: Mapping[Array, Array]  # gates, adjoints, increments and norms, and whose they are
+    made: Mapping[Array, Equation]  # what the update rule makes of gradients, made anew from the rule
     ones: frozenset[Axis]  # axes of length one in this network: a sum over such an axis is its single term
 
     @classmethod
@@ -87,7 +103,11 @@ class Meanings:
         if network.hidden:
             belongs[frozen_activation(network.hidden[-1].v)] = network.hidden[-1].v
         by_array = {equation.array: equation for equation in passed}
-        return cls(network, order, by_array, given, readers, seen, belongs, ones)
+        made: dict[Array, Equation] = {}
+        if not network.rule.is_plain:
+            rules = [network.rule.shared(), *(network.rule.equations(a, indices_of(a)) for a in network.trained)]
+            made = {equation.array: equation for part in rules for equation in part}
+        return cls(network, order, by_array, given, readers, seen, belongs, made, ones)
 
     def same(self, left: Expr, right: Expr) -> bool:
         """left = right at the network's own widths, wherever no denominator is 0."""
@@ -102,11 +122,15 @@ class Meanings:
             if equation.rule is Rule.IDENTITY or not isinstance(equation.lhs, Ref):
                 return self._identity(equation)
             array, indices = equation.lhs.array, equation.lhs.indices
-            if array in self.passed:
-                expected = self.passed[array]
+            if array in self.passed or array in self.made:
+                expected = self.passed[array] if array in self.passed else self.made[array]
                 assert isinstance(expected.rhs, Expr) and isinstance(expected.lhs, Ref)
                 meant = inline(array[indices], {array: (expected.lhs.indices, expected.rhs)})
                 return meant == equation.rhs or self._same_form(meant, equation.rhs)
+            if array.role is Role.GRADIENT:
+                return array.of is not None and self._gradient(array.of, equation)
+            if self.network.batch and array in self._solved():
+                return self._solution(equation)
             if array.after and array.unprimed in self.network.trained:
                 return self._update(array.unprimed, equation)
             if array.after:
@@ -130,16 +154,18 @@ class Meanings:
 
     def _named(self, array: Array, read: Array, indices: tuple[Index, ...]) -> Expr:
         """What v^c, and the squared norm of what a layer reads, stand for."""
-        if array.axes:
+        if array.role is not Role.NORM:
             return read[indices]
-        i = Index(read.axes[0], "i")
+        i = Index(read.axes[-1], "i")
         moved = next(equation for equation in self.readers[read] if not isinstance(equation.rhs, Apply))
         shifted = any(theta in self.network.trained and len(theta.axes) == 1 for theta in moved.operands)
-        return total(i, read[i] * read[i]) + (1 if shifted else 0)
+        n, m = indices or ((), ())  # of a mini-batch the inner products of its samples
+        one, other = ((n, i), (m, i)) if indices else ((i,), (i,))
+        return total(i, read[one] * read[other]) + (1 if shifted else 0)
 
     def _gate(self, equation: Equation, s: Array) -> bool:
         assert isinstance(equation.lhs, Ref)
-        unit = self.network.units.get(s.axes[0])
+        unit = self.network.units.get(s.axes[-1])
         phi = None if unit is None or unit.s != s else unit.activation
         return phi is not None and equation.rhs == Apply(phi, s[equation.lhs.indices], derivative=1)
 
@@ -162,9 +188,8 @@ class Meanings:
                 continue
             if isinstance(equation.rhs, Extreme):  # wherever that goes, E must not notice
                 tangent = Array("tangent", array.layer, array.axes)
-                anywhere = Array(f"{array.name}_moved", None, array.axes)
                 inner = self._linear(array, tangent, weights)
-                parts.append(inline(inner, {tangent: _renamed(tangent, anywhere)}))
+                parts.append(inline(inner, {tangent: _renamed(tangent, _anywhere(array))}))
                 continue
             rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
             moved = self._first_order(rhs, variable, direction)
@@ -207,7 +232,7 @@ class Meanings:
                 known = isinstance(node, Apply) and isinstance(node.argument, Ref)
                 if known and (node.activation, node.derivative, node.argument.array) == wanted:  # type: ignore[union-attr]
                     return one.array[indices]
-            unit = self.network.units.get(array.axes[0]) if array.axes else None
+            unit = self.network.units.get(array.axes[-1]) if array.axes else None
             if unit is not None and unit.s == array and unit.activation == f.activation:
                 return (gate_of(array) if f.derivative else unit.v)[indices]
             return Array(f"{f.activation.name}{f.derivative}_{array.name}", None, array.axes)[indices]
@@ -223,9 +248,18 @@ class Meanings:
         for one in self.passed.values():
             if one.array.role is Role.PARTITION:  # never 0, and what it is a sum of may cancel against it
                 assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)
+                moved = [direction, *(_anywhere(e.array) for e in self.passed.values() if isinstance(e.rhs, Extreme))]
+                scaled = {a: _times(a, one.array) for a in moved}  # as good a direction as any
                 made = {one.array: (one.lhs.indices, one.rhs)}
-                sides = tuple(inline(as_expr(expand(side * one.array[()])), made) for side in sides)  # type: ignore[assignment]
+                sides = tuple(inline(as_expr(expand(inline(side, scaled))), made) for side in sides)  # type: ignore[assignment]
         return self.same(*sides)
+
+    def _gradient(self, theta: Array, equation: Equation) -> bool:
+        """sum dE/dtheta T = what E changes by, to first order, when theta changes by T."""
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        direction = Array("T", theta.layer, theta.axes)
+        claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
+        return self.same(claimed, self._linear(theta, direction, weights=True))
 
     def _update(self, theta: Array, equation: Equation) -> bool:
         """sum (theta - theta') T = eta times what E changes by, to first order, when theta changes by T."""
@@ -236,8 +270,10 @@ class Meanings:
         return self.same(claimed, ETA[()] * self._linear(theta, direction, weights=True))
 
     def updated(self, theta: Array) -> Definition:
-        """theta' = theta - eta delta v, with the gradient read off its linear part."""
+        """theta' = theta - eta delta v, with the gradient read off its linear part; or as the update rule has it."""
         indices = indices_of(theta)
+        if theta.primed in self.made:
+            return indices, theta[indices] + increment_of(theta)[indices]
         direction = Array("T", theta.layer, theta.axes)
         change = self._linear(theta, direction, weights=True)
         return indices, theta[indices] - mul(ETA[()], _coefficient(change, direction, indices))
@@ -282,17 +318,54 @@ class Meanings:
         left, right = inline(inline(equation.rhs, self._norms()), updates), inline(change, updates)
         return self.same(left, right)
 
+    def _solved(self) -> tuple[Array, ...]:
+        """What a p for all samples of a mini-batch is made of, and p."""
+        if not self.network.hidden:
+            return ()
+        vc, logits = frozen_activation(self.network.hidden[-1].v), self.network.logits
+        return lacking(logits), gram_of(vc), inverse_gram_of(vc), multiplier(logits), p_of(self.network.read_out)
+
+    def _solution(self, equation: Equation) -> bool:
+        """K = v^c v^cT, mu = K^-1 w' dv and p = mu v^c: then p v^c = w' dv at every sample, since K^-1 K is 1."""
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        hidden, array = self.network.hidden[-1].v, equation.array
+        lack, gram, inverse_, mu, _ = self._solved()
+        vc, dv, new = frozen_activation(hidden), increment_of(hidden), self.network.read_out.primed
+        j = fresh(hidden.axes[1], equation.lhs.indices)
+        m = fresh(hidden.axes[0], equation.lhs.indices)
+        if array == inverse_:
+            return equation.rhs == Inverse(gram[equation.lhs.indices])
+        if array == lack:
+            n, k = equation.lhs.indices
+            return self.same(equation.rhs, total(j, new[k, j] * dv[n, j]))
+        if array == gram:
+            one, other = equation.lhs.indices
+            return self.same(equation.rhs, total(j, vc[one, j] * vc[other, j]))
+        if array == mu:
+            n, k = equation.lhs.indices
+            return self.same(equation.rhs, total(m, inverse_[n, m] * lack[m, k]))
+        k, j = equation.lhs.indices
+        n = fresh(hidden.axes[0], (m,))
+        solved = {mu: ((n, k), total(m, inverse_[n, m] * lack[m, k]))}
+        left = total(n, mul(gram[m, n], mu[n, k]))  # p v^c at the sample m, with K for the products of v^c
+        made = {gram: ((m, n), total(j, vc[m, j] * vc[n, j]))}
+        applied = total(j, mul(equation.rhs, vc[m, j]))
+        cancelled = as_expr(contract(expand(inline(left, solved)), gram, inverse_))
+        shortest = self.same(equation.rhs, total(n, mu[n, k] * vc[n, j]))  # a combination of what the samples have
+        return shortest and self.same(applied, inline(left, made)) and self.same(cancelled, lack[m, k])
+
     def _identity(self, equation: Equation) -> bool:
         """y' = sum r v^c + b', wherever p v^c = w' dv."""
-        assert isinstance(equation.rhs, Expr)
+        assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
         last = self.network.hidden[-1].v
         output = self.network.logits
         weight = self.network.read_out
-        k, j = Index(output.axes[0], "k"), Index(last.axes[0], "j")
+        k, j = Index(output.axes[-1], "k"), Index(last.axes[-1], "j")
+        sample = equation.lhs.indices[:-1]  # p v^c = w' dv is summed over j there, and only such sums occur
         vc, dv = frozen_activation(last), increment_of(last)
         p = p_of(weight)
         rhs = inline(equation.rhs, self._own("r"))
-        rhs = inline(rhs, {p: ((k, j), weight.primed[k, j] * dv[j] / vc[j])})
+        rhs = inline(rhs, {p: ((k, j), weight.primed[k, j] * dv[(*sample, j)] / vc[(*sample, j)])})
         # expand first, so that v^c cancels, and only then say what it is
         rhs = inline(as_expr(expand(rhs)), {vc: _renamed(vc, last)})
         passed = self.passed[output]
@@ -307,7 +380,7 @@ class Meanings:
     def pieces(self, equation: Equation, branch: Branch) -> tuple[int, int] | None:
         """(piece before, piece after) that the branch's conditions describe; None where they describe none."""
         phi, s = self.unit(equation)
-        indices = tuple(index for index in _indices_of(equation) if index.axis == s.axes[0])
+        indices = tuple(index for index in _indices_of(equation) if index.axis in s.axes)
         for a in range(len(phi.pieces)):
             for b in range(len(phi.pieces)):
                 wanted = (*piece_conditions(phi, a, s[indices]), *piece_conditions(phi, b, s.primed[indices]))
@@ -318,7 +391,7 @@ class Meanings:
     def named(self, equation: Equation, branch: Branch) -> bool:
         """Whether the branch is called what its conditions say, to the letter."""
         phi, s = self.unit(equation)
-        indices = tuple(index for index in _indices_of(equation) if index.axis == s.axes[0])
+        indices = tuple(index for index in _indices_of(equation) if index.axis in s.axes)
         return branch.name == of_unit(phi, s[indices], branch.when)
 
     def defined_by(self, equation: Equation) -> Expr:
@@ -361,7 +434,7 @@ class Meanings:
     def _on_pieces(self, equation: Equation, pieces: tuple[int, int]) -> tuple[Ref, Ref, Expr, Expr]:
         """s, ds, phi(s) and phi(s + ds) - phi(s) for a unit on these pieces."""
         phi, array = self.unit(equation)
-        indices = tuple(index for index in _indices_of(equation) if index.axis == array.axes[0])
+        indices = tuple(index for index in _indices_of(equation) if index.axis in array.axes)
         s, ds = array[indices], increment_of(array)[indices]
         before, after = phi.pieces[pieces[0]], phi.pieces[pieces[1]]
         value = s * before.slope + before.intercept
@@ -496,6 +569,17 @@ def _renamed(old: Array, new: Array) -> Definition:
     """old[...] => new[...]."""
     indices = indices_of(old)
     return indices, new[indices]
+
+
+def _anywhere(extreme: Array) -> Array:
+    """What the least or the greatest of some numbers moves by, which is nobody's concern."""
+    return Array(f"{extreme.name}_moved", None, extreme.axes)
+
+
+def _times(direction: Array, factor: Array) -> Definition:
+    """t[n, k] => Z[n] t[n, k]."""
+    indices = indices_of(direction)
+    return indices, mul(factor[indices[: len(factor.axes)]], direction[indices])
 
 
 def _product_of(symbol: Array, gate: Array, direction: Array) -> Definition:

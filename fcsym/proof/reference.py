@@ -15,23 +15,31 @@ from typing import Any
 
 from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
-from fcsym.language.activation import Activation
+from fcsym.language.activation import Activation, smooth
 from fcsym.language.algebra import as_expr, expand, indices_of, inline, linear_part
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Apply, Array, Expr, Role, arrays_in
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
+from fcsym.networks.rules import UpdateRule
 from fcsym.networks.symbols import (
     ALPHA,
     ERROR,
     ETA,
     adjoint_of,
     bias,
+    coefficient,
+    corrected,
+    count_of_samples,
+    denominator,
     frozen_activation,
     gate_of,
+    gradient_of,
     increment_of,
     kappa,
+    moment,
     norm,
+    powers,
     rho,
 )
 from fcsym.networks.symbols import weight as weight_matrix
@@ -61,13 +69,13 @@ def plus(terms: list[Any]) -> Any:
 
 
 def reference(
-    network: Network, order: Order, leaf: Callable[[Array, tuple[int, ...]], Any], residual: Callable[[int], Any],
-    gates: Gates, number: Callable[[Fraction], Any],
+    network: Network, order: Order, leaf: Callable[[Array, tuple[int, ...]], Any],
+    residual: Callable[[tuple[int, ...]], Any], gates: Gates, number: Callable[[Fraction], Any],
 ) -> dict[Element, Any]:  # fmt: skip
     """Network and numbers => the value of every quantity that has a meaning without a derivation.
 
-    `leaf` gives the weights, x and eta; `residual(k)` gives y_k - y_g,k, from which the target follows: that makes it a
-    free variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the
+    `leaf` gives the weights, x, eta, and what the update rule has; `residual` of a place gives y - y_g there, from which
+    the target follows: that makes it a free variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the
     step, and the changes.
     """
     sizes = network.sizes
@@ -82,7 +90,7 @@ def reference(
 
     def outside(array: Array, position: tuple[int, ...]) -> Any:
         if array == network.target:
-            return before.element(output, position) - residual(position[0])
+            return before.element(output, position) - residual(position)
         return leaf(array, position)
 
     field = Field(number, lambda a, b: a / b, apply, _no_cases, plus, extreme={"max": gates.taken})
@@ -93,6 +101,8 @@ def reference(
 
     eta = leaf(ETA, ())
     known[ETA, ()] = eta
+    known |= {(a, at): leaf(a, at) for a in (*network.memory, *network.rule.values) for at in positions(a, sizes)}
+    training = Training(network.rule, known, gates, number)
     updated: dict[Element, Any] = {}
     for layer in range(len(network.layers), 0, -1):
         through = updated if order == "sequential" else {}
@@ -108,10 +118,10 @@ def reference(
                 slope = _of_the_loss(equations, known, gates, number, (pre, position), network, residual)
             known[adjoint_of(pre), position] = slope
         moved: dict[Element, Any] = {}
-        for theta in (theta for theta in network.trained if theta.axes[0] == pre.axes[0]):
+        for theta in (theta for theta in network.trained if theta.axes[0] == pre.axes[-1]):
             for position in positions(theta, sizes):
                 slope = _directional(equations, sizes, known, {}, gates, number, (theta, position), layer, network)
-                moved[theta, position] = known[theta, position] - eta * slope
+                moved[theta, position] = training.moved(theta, position, eta, slope)
         updated |= moved
     for (theta, position), value in updated.items():
         known[theta.primed, position] = value
@@ -120,9 +130,75 @@ def reference(
     return known
 
 
+@dataclass(slots=True)
+class Training:
+    """The update rules in numbers, one element of a parameter at a time, as the manuals of optimisers have them.
+
+    Written from the formulas of `torch.optim` and not from the equations of `networks.rules`.
+    """
+
+    rule: UpdateRule
+    known: dict[Element, Any]  # what is carried, by its name before the step; everything made is added
+    gates: Gates
+    number: Callable[[Fraction], Any]
+
+    def moved(self, theta: Array, at: tuple[int, ...], eta: Any, slope: Any) -> Any:
+        """An element of a parameter after the step; what it is made of is noted down."""
+        known, value, name = self.known, self.known[theta, at], self.rule.name
+        if self.rule.is_plain:
+            return value - eta * slope
+        one = self.number(Fraction(1))
+        known[gradient_of(theta), at] = slope
+        decay = self._coefficient("lamda", "weight_decay")
+        if name != "adamw" and decay is not None:
+            slope = slope + decay * value
+        lost = eta * decay * value if name == "adamw" and decay is not None else None
+        if name in ("momentum", "nesterov"):
+            beta, buffer = self._coefficient("beta", "beta"), known[moment(theta, 1), at]
+            buffer = slope if beta is None else beta * buffer + slope
+            known[moment(theta, 1).primed, at] = buffer
+            slope = buffer if name == "momentum" else slope + beta * buffer
+        if name == "rmsprop":
+            squares = self._average(theta, 2, at, "alpha", slope * slope, "nu")
+            slope = slope / self._root(theta, moment(theta, 2).primed, at, squares)
+        if name in ("adam", "adamw"):
+            average = self._average(theta, 1, at, "beta1", slope)
+            squares = self._average(theta, 2, at, "beta2", slope * slope)
+            rests = []
+            for kind, grown in enumerate(powers(), 1):
+                beta = self._coefficient(f"beta{kind}", f"beta{kind}")
+                power = self.number(Fraction(0)) if beta is None else beta * known[grown, ()]
+                rests.append(one - power)
+                known[grown.primed, ()], known[denominator(grown), ()] = power, rests[-1]
+            hat = squares / rests[1]
+            known[corrected(theta), at] = hat
+            slope = average / (rests[0] * self._root(theta, corrected(theta), at, hat))
+        change = self.number(Fraction(-1)) * eta * slope
+        change = change if lost is None else change - lost
+        known[increment_of(theta), at] = change
+        return value + change
+
+    def _coefficient(self, symbol: str, name: str) -> Any:
+        return self.known[coefficient(symbol), ()] if self.rule[name] else None
+
+    def _average(
+        self, theta: Array, kind: int, at: tuple[int, ...], name: str, new: Any, symbol: str | None = None
+    ) -> Any:  # fmt: skip
+        beta = self._coefficient(symbol or name, name)
+        share = new if beta is None else (self.number(Fraction(1)) - beta) * new
+        result = share if beta is None else beta * self.known[moment(theta, kind), at] + share
+        self.known[moment(theta, kind).primed, at] = result
+        return result
+
+    def _root(self, theta: Array, of: Array, at: tuple[int, ...], square: Any) -> Any:
+        root, _ = self.gates.term(smooth("sqrt"), (of, at), square)
+        self.known[denominator(theta), at] = root + self.known[coefficient("epsilon"), ()]
+        return self.known[denominator(theta), at]
+
+
 def _is_a_units(network: Network, node: Apply, source: Element) -> bool:
     """Whether a function is the activation of the layer whose pre-activation it reads."""
-    unit = network.units.get(source[0].axes[0]) if source[0].axes else None
+    unit = network.units.get(source[0].axes[-1]) if source[0].axes else None
     return unit is not None and unit.s == source[0].unprimed and unit.activation == node.activation
 
 
@@ -132,7 +208,7 @@ def _no_cases(*_: Any) -> Any:
 
 def _of_the_loss(
     equations: Mapping[Array, Equation], known: Mapping[Element, Any], gates: Gates,
-    number: Callable[[Fraction], Any], seed: Element, network: Network, residual: Callable[[int], Any],
+    number: Callable[[Fraction], Any], seed: Element, network: Network, residual: Callable[[tuple[int, ...]], Any],
 ) -> Any:  # fmt: skip
     """dE/ds_k: what E changes by when one of the logits does, through the output activation and the loss's terms.
 
@@ -145,7 +221,7 @@ def _of_the_loss(
 
     def apply(node: Apply, at: Element, value: Dual) -> Dual:
         if _is_a_units(network, node, at):
-            return Dual(known[network.units[at[0].axes[0]].v, at[1]], gates.slope(at, known[at]) * value.slope)
+            return Dual(known[network.units[at[0].axes[-1]].v, at[1]], gates.slope(at, known[at]) * value.slope)
         found, slope = gates.term(node.activation, at, value.value)
         return Dual(found, slope * value.slope)
 
@@ -162,8 +238,9 @@ def _of_the_loss(
 
 
 def _by_residuals(
-    error: Equation, network: Network, residual: Callable[[int], Any], number: Callable[[Fraction], Any], seed: Element
-) -> Any:
+    error: Equation, network: Network, residual: Callable[[tuple[int, ...]], Any], number: Callable[[Fraction], Any],
+    seed: Element,
+) -> Any:  # fmt: skip
     """The same where E depends on the residuals y - y_g alone: nothing larger is computed; None elsewhere."""
     assert isinstance(error.rhs, Expr)
     indices, axes = indices_of(network.target), network.output.axes
@@ -174,11 +251,13 @@ def _by_residuals(
         moved = linear_part(of_residuals, apart, direction)
     except UnsupportedExpression:  # a function is applied to them
         return None
-    if network.output != network.logits or set(arrays_in(of_residuals)) != {apart}:
+    if network.output != network.logits or set(arrays_in(of_residuals)) - {count_of_samples()} != {apart}:
         return None
 
     def leaf(array: Array, position: tuple[int, ...]) -> Any:
-        return residual(position[0]) if array == apart else number(Fraction((network.output, position) == seed))
+        if array.role is Role.COUNT:
+            return number(Fraction(network.samples))
+        return residual(position) if array == apart else number(Fraction((network.output, position) == seed))
 
     field = Field(number, lambda a, b: a / b, _no_cases, _no_cases, plus)
     return Instance({}, network.sizes, leaf, field).value(moved, {})
@@ -197,7 +276,7 @@ def _directional(
     source = network.passed_on(layer - 1)
 
     def apply(node: Apply, at: Element, value: Dual) -> Dual:
-        return Dual(known[network.units[at[0].axes[0]].v, at[1]], gates.slope(at, known[at]) * value.slope)
+        return Dual(known[network.units[at[0].axes[-1]].v, at[1]], gates.slope(at, known[at]) * value.slope)
 
     def leaf(array: Array, position: tuple[int, ...]) -> Dual:
         element = (array, position)
@@ -243,10 +322,13 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     sizes, depth = network.sizes, len(network.layers)
     for layer in range(depth):
         source = network.passed_on(layer)
-        squares = [known[source, at] * known[source, at] for at in positions(source, sizes)]
         one = [number(Fraction(1))] if bias(layer + 1) in network.trained else []
-        known[norm(source), ()] = plus(squares + one)
-    if depth < 2:
+        for pair in positions(norm(source), sizes):  # of samples, if there are any
+            first, second = pair[:1], pair[1:]
+            units_of = range(sizes[source.axes[-1]])
+            products = [known[source, (*first, i)] * known[source, (*second, i)] for i in units_of]
+            known[norm(source), pair] = plus(products + one)
+    if depth < 2 or network.batch:
         return
     output, hidden = network.logits, network.hidden[-1].v
     weight = network.read_out

@@ -36,14 +36,14 @@ def _small(source: random.Random) -> Fraction:
 
 
 def _activation(network: Network, source: Element) -> Activation:
-    return network.units[source[0].axes[0]].activation
+    return network.units[source[0].axes[-1]].activation
 
 
 def in_network(
     network: Network, order: Order, equation: Equation, given: Mapping[str, Equation]
 ) -> Counterexample | None:
     """A network with small weights in which the right-hand side is not what the left-hand side means."""
-    if any(phi.is_smooth for phi in functions_in(forward(network))):
+    if network.rule.smooth_functions or any(phi.is_smooth for phi in functions_in(forward(network))):
         return None  # tanh of a rational is none: nothing here could be checked by hand
     small = network.reduced()
     gates = Gates(
@@ -72,7 +72,7 @@ def in_network(
                 leaves[array, position] = abs(value) or Fraction(1) if array == ETA else value
             return leaves[array, position]
 
-        errors = [_small(source) for _ in range(small.widths[-1])]
+        errors = {at: _small(source) for at in positions(small.output, small.sizes)}
         truth = reference(small, order, leaf, errors.__getitem__, gates, Fraction)
         instance = Instance(own, small.sizes, lambda a, p, t=truth: t[a, p], exact_field())  # type: ignore[misc]
         target = equation.array if equation.defines else small.logits.primed
@@ -85,14 +85,9 @@ def in_network(
                 continue  # a unit without a compensation: the statement does not apply at this point
             if derived != truth[target, position]:
                 numbers = {_name(*element): value for element, value in leaves.items()}
-                numbers |= {_name(Array("yg", None, target.axes[:0]), (k,)): truth[_yg(small), (k,)]
-                            for k in range(small.widths[-1])}  # fmt: skip
+                numbers |= {_name(small.target, at): truth[small.target, at] for at in errors}
                 return Counterexample(numbers, _name(target, position), derived, truth[target, position])
     return None
-
-
-def _yg(network: Network) -> Array:
-    return Array("yg", None, network.output.axes)
 
 
 def _name(array: Array, position: tuple[int, ...]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fcsym.deriving.forward import forward
-from fcsym.language.algebra import free_in
+from fcsym.language.algebra import free_in, indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status
 from fcsym.language.expression import ZERO, Array, Ref, Role
 from fcsym.networks.network import Network
@@ -19,9 +19,14 @@ from fcsym.networks.symbols import (
     effective,
     frozen_activation,
     gate_of,
+    gradient_of,
+    gram_of,
     increment_of,
     integral_of,
+    inverse_gram_of,
     kappa,
+    lacking,
+    multiplier,
     norm,
     p_of,
     rho,
@@ -41,18 +46,20 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     for array in forward_arrays:
         yield array.name, array, Rule.DEFINITION
     needed = gates_needed(network)
+    if not network.rule.is_plain:
+        yield from ((e.name, e.array, e.rule) for e in network.rule.shared())
     for layer in range(depth, 0, -1):
         s = network.pre_activation(layer)
         if s in needed:
             yield gate_of(s).name, gate_of(s), Rule.DEFINITION
         yield adjoint_of(s).name, adjoint_of(s), Rule.ADJOINT
         for theta in network.trained:
-            if theta.axes[0] == s.axes[0]:
-                yield theta.primed.name, theta.primed, Rule.UPDATE
+            if theta.axes[0] == s.axes[-1]:
+                yield from _training(network, theta)
     for layer in range(1, depth + 1):
         s = network.pre_activation(layer)
         squared = norm(network.passed_on(layer - 1))
-        if weight(layer) in network.trained:
+        if weight(layer) in network.trained and network.rule.is_plain:
             yield squared.name, squared, Rule.DEFINITION
         yield increment_of(s).name, increment_of(s), Rule.INCREMENT
         yield s.primed.name, s.primed, Rule.AFTER
@@ -62,21 +69,32 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
             by_cases = not (phi.is_identity or phi.is_smooth)
             yield increment_of(v).name, increment_of(v), Rule.CASES if by_cases else Rule.INCREMENT
             yield v.primed.name, v.primed, Rule.AFTER
-    if depth == 1:
+    if depth == 1 or (network.batch and network.samples > network.widths[-2]):  # so many samples have no common p
         return
-    matrix = network.read_out
+    matrix, vc = network.read_out, frozen_activation(network.hidden[-1].v)
+    solved = (lacking(network.logits), gram_of(vc), inverse_gram_of(vc), multiplier(network.logits))
     for array, rule in (
-        (frozen_activation(network.hidden[-1].v), Rule.DEFINITION),
+        (vc, Rule.DEFINITION),
+        *((array, Rule.DEFINITION) for array in solved if network.batch),
         (p_of(matrix), Rule.CHOICE),
         (effective(matrix), Rule.DEFINITION),
     ):
         yield array.name, array, rule
     yield COMPENSATION, network.logits.primed, Rule.IDENTITY
+    if not network.rule.is_plain or network.batch:
+        return
     if not network.layers[-2].activation.is_smooth and weight(depth - 1) in network.trained:
         parts = [rho(matrix)] if network.widths[-1] > 1 else []
         parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 else []
         yield from ((array.name, array, Rule.SPLIT) for array in parts)
         yield integral_of(matrix).name, integral_of(matrix), Rule.INTEGRAL
+
+
+def _training(network: Network, theta: Array) -> Iterator[tuple[str, Array, Rule]]:
+    """What the update rule makes of a parameter's gradient, down to the parameter after the step."""
+    if not network.rule.is_plain:
+        yield gradient_of(theta).name, gradient_of(theta), Rule.GRADIENT
+    yield from ((e.name, e.array, e.rule) for e in network.rule.equations(theta, indices_of(theta)))
 
 
 def gates_needed(network: Network) -> frozenset[Array]:
@@ -97,7 +115,7 @@ def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, st
     wanted = {name: (array, rule) for name, array, rule in expected(network)}
     names = {equation.name for equation in equations}
     found = [(name, "is missing") for name in wanted if name not in names]
-    outside = {*network.parameters, network.input, network.target}
+    outside = {*network.parameters, network.input, network.target, *network.memory, *network.rule.values}
     known = {array for name, (array, _) in wanted.items() if name != COMPENSATION} | outside | {ETA}
     own = {array: array for array in known}
     seen: set[str] = set()
@@ -123,7 +141,7 @@ def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, st
         unknown = next((n for n in equation.uses if n not in wanted), None)
         if unknown is not None:
             found.append((name, f"uses {unknown}, which is no equation of this derivation"))
-        if rule in (Rule.CHOICE, Rule.INTEGRAL) and not isinstance(equation.rhs, Cases):
+        if rule in (Rule.CHOICE, Rule.INTEGRAL) and not (isinstance(equation.rhs, Cases) or network.batch):
             found.append((name, "has no cases"))
         found += [(name, said) for said in (*_posing(equation, own), *_loose(equation), *_rows(equation))]
         seen.add(name)
@@ -139,9 +157,9 @@ def flaws_of_scheme(
     `ends_there`: every equation has to lead to a result; statements are there for themselves.
     """
     found: list[tuple[str, str]] = []
-    known, seen = {*given, *constants}, set[str]()
+    known, seen = {*given, *constants, *network.rule.values}, set[str]()
     own = {array.unprimed: array.unprimed for _, array, _ in expected(network)}
-    own |= {array: array for array in (*network.parameters, network.input, network.target, ETA)}
+    own |= {array: array for array in (*network.parameters, *network.memory, network.input, network.target, ETA)}
     names = {equation.name for equation in equations}
     for equation in equations:
         name = equation.name

@@ -134,8 +134,8 @@ class Table:
 def _subjects(equation: Equation, hidden: Hidden) -> dict[Expr, str]:
     """What a condition of a row may speak of, all of the unit that the row is about."""
     assert isinstance(equation.lhs, Ref)
-    unit = equation.lhs.indices[-1:]
     s, v = hidden.s, hidden.v
+    unit = equation.lhs.indices[-len(s.axes) :]
     found: dict[Expr, str] = {s[unit]: "s", s.primed[unit]: "s'", increment_of(v)[unit]: "dv"}
     return found | {v[unit]: "v", frozen_activation(v)[unit]: "v"}
 
