@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["Part", "Scheme", "collapse", "next_input", "scheme"]
 
 
-def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
+def scheme(
+    network: Network, name: str, order: Order = "simultaneous", slope_at_kink: object = None, *, rule: object = None,
+    batch: str | None = None, samples: int | None = None,
+) -> Scheme:  # fmt: skip
     """The scheme of that name for a network.
 
     `backprop`: all weights, the reference. `weights`: the last layer's w + p (technique 1 of the paper's figure 3).
@@ -39,13 +42,13 @@ def scheme(network: Network, name: str, order: Order = "simultaneous", slope_at_
     `basis`: first-layer responses to probe vectors (eq. 5, 32). `collapsed`: a few numbers for a hidden layer of any
     width, one output and one input that stays (beyond the paper).
 
-    `order`, `slope_at_kink`: as for `derive`.
-    Raises ArgumentError for an unknown name or order, and where the scheme does not exist for the network.
+    `order`, `slope_at_kink`, `rule`, `batch`, `samples`: as for `derive`.
+    Raises ArgumentError for an unknown name, order, rule or batch, and where the scheme does not exist for the network.
 
     >>> [array.name for array in scheme(Network.parse("2-2-1"), "states").state]
     ['s1', 'W2', 'c0', 't0', 'key']
     """
-    return Scheme.of(schemes.build(network, name, order, slope_at_kink))
+    return Scheme.of(schemes.build(network, name, order, slope_at_kink, rule, batch, samples))
 
 
 def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:

@@ -102,7 +102,7 @@ def _flaws(part: PartRecord) -> list[tuple[str, str]]:
     first = {"init": network.parameters, **dict.fromkeys(("step", "output", "expand"), scheme.state)}
     if part.given[: len(first.get(part.name, ()))] != first.get(part.name, ()):
         found.append(("arguments", f"of {part.name} have to begin with what it starts from"))
-    known = {e.array for e in scheme.base if e.defines} | set(network.parameters)
+    known = {e.array for e in scheme.base if e.defines} | {*network.parameters, *network.memory}
     for array in scheme.moving:
         if array in known:
             found.append((array.name, "is what backpropagation makes of it, and no scheme's to define"))
@@ -126,6 +126,8 @@ def _rule_of(part: PartRecord, equation: Equation) -> Rule:
         return Rule.IDENTITY
     array = equation.array
     if _is_frozen(array) or array in [e.array for e in (*scheme.frozen, *scheme.measures)]:
+        return Rule.DEFINITION
+    if array in scheme.network.memory:  # before the first step
         return Rule.DEFINITION
     if of_step is not None or array in scheme.network.parameters:
         if part.name == "expand":
@@ -194,6 +196,9 @@ def _examine(part: PartRecord, equation: Equation, index: _Index, runs: _Runs) -
             return whole
         return [_refuted(equation, None, found, "", runs.word)]
     found = runs.refuted.get((part.name, equation.name))
+    if equation.defines and equation.array in part.network.memory:  # what an update rule starts from is its own
+        same = equation.rhs == Number(part.network.memory[equation.array])
+        return [_finding(equation, None, same, found, "")]
     if equation.defines and equation.array in index.definitions:
         return _frozen(part, equation, index, found)
     ran = runs.word if (part.name, equation.name) in runs.compared else ""
@@ -385,7 +390,9 @@ class _Index:
             e.array: e.rhs for e in scheme.base if e.defines and isinstance(e.rhs, Expr) and not e.array.axes
         }
         squared = norm(scheme.network.input)
-        self.held = {SHAPE: ((), mul(squared[()], power(SIZE[()], -2)))}  # a0 = c0 t0 c0
+        self.held: dict[Array, Definition] = {}
+        if not squared.axes:  # a0 = c0 t0 c0, for one input
+            self.held = {SHAPE: ((), mul(squared[()], power(SIZE[()], -2)))}
         self.inverse = [(a, b) for a in constants for b in constants if _are_inverse(constants[a], constants[b])]
 
     def starts_empty(self, array: Array) -> bool:
@@ -450,7 +457,8 @@ class _Index:
 
     def _known(self, array: Array) -> bool:
         """Whether backpropagation has the array."""
-        return array.name in self.base or array in self.scheme.network.parameters
+        network = self.scheme.network
+        return array.name in self.base or array in network.parameters or array in network.memory
 
     def _claims(self, part: PartRecord, equation: Equation, rhs: Expr) -> list[tuple[Expr, Expr]]:
         """What has to be equal for the equation to be right."""
@@ -539,7 +547,7 @@ class _Index:
         for one, other in self.inverse:
             difference = as_expr(contract(expand(difference), one, other))
         cleared = expand(mul(difference, *_denominators(difference)))
-        norm = {e.array: pair(e) for e in (self.base["a0"],)}
+        norm = {e.array: pair(e) for e in self.base.values() if e.name == "a0"}
         squared = expand(inline(inline(inline(as_expr(cleared), self.held), norm), zero))
         result = expand(mul(as_expr(squared), *_denominators(as_expr(squared))), ones=self.ones)
         return not (result and self.pieces.reduced(result) if self.pieces is not None else result)
@@ -630,7 +638,8 @@ class _Runs:
     def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme = scheme
         self.network = scheme.network.reduced()
-        self.smooth = any(phi.is_smooth for phi in functions_in(forward(self.network)))
+        functions = functions_in((*forward(self.network), *scheme.base.equations))  # an update rule has some, too
+        self.smooth = any(phi.is_smooth for phi in functions)
         self.kind = "modulo 2^127 - 1, with arbitrary numbers for phi" if self.smooth else "in rational numbers"
         self.word = "identical at random points" if self.smooth else "identical in exact runs"
         self.refuted: dict[tuple[str, str], Counterexample | str] = {}
@@ -668,20 +677,29 @@ class _Run:
         network, source = self.network, self.source
         self.weights = {(a, p): self._draw(a, p) for a in network.parameters for p in positions(a, network.sizes)}
         self.start = dict(self.weights)
+        memory = network.memory.items()  # an update rule's: what it is before the first step
+        self.weights |= {(a, p): self._number(v) for a, v in memory for p in positions(a, network.sizes)}
+        self.coefficients = {(a, ()): self._number(value) for a, value in network.rule.values.items()}
         inputs = [[_small(source) * (seed != 1) for _ in range(network.inputs)] for _ in range(2)]
         if seed == 0:  # one that is nowhere above the other
             inputs[1] = [value - (n == network.inputs - 1) for n, value in enumerate(inputs[0])]
         if seed == 2:  # XOR's (1, 0) and (0, 1): differences that cancel
             inputs = [[Fraction(n == m) for n in range(network.inputs)] for m in range(2)]
-        self.inputs = [inputs[0]] * _STEPS if self.scheme.single_input else [inputs[0], inputs[1], inputs[0]]
-        self.stored = list(dict.fromkeys(map(tuple, self.inputs)))
+        seen = [inputs[0]] * _STEPS if self.scheme.single_input else [inputs[0], inputs[1], inputs[0]]
+        self.stored = list(dict.fromkeys(map(tuple, seen)))
+        self.inputs = [{(i,): value for i, value in enumerate(row)} for row in seen]
+        if network.batch:  # the same samples, in another order at every other step
+            rows = [inputs if self.scheme.single_input or n % 2 == 0 else inputs[::-1] for n in range(_STEPS)]
+            every = [positions(network.input, network.sizes) for _ in rows]
+            self.inputs = [{at: row[at[0]][at[1]] for at in places} for row, places in zip(rows, every, strict=True)]
         self.sizes = {
             **network.sizes,
             PROBE: network.inputs,
             STORED: len(self.stored),
         }
         self.eta = abs(_small(source)) / 4 or Fraction(1, 4)
-        self.errors = [[_small(source) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
+        places = list(positions(network.output, network.sizes))
+        self.errors = [{at: _small(source) for at in places} for _ in range(_STEPS)]
         z = Array("z", None, network.input.axes)
         self.other: dict[Element, Any] = {(z, (i,)): self._draw(z, (i,)) for i in range(network.inputs)}
         constants = self.scheme.constants_for(network.inputs)
@@ -714,7 +732,7 @@ class _Run:
         return self.tables[key]
 
     def _activate(self, source: Element, s: Any, derivative: int) -> Any:
-        return self._function(self.network.units[source[0].axes[0]].activation, s, derivative)
+        return self._function(self.network.units[source[0].axes[-1]].activation, s, derivative)
 
     def _function(self, phi: Activation, s: Any, derivative: int) -> Any:
         if phi.is_smooth:
@@ -784,7 +802,9 @@ class _Run:
 
         def leaf(array: Array, position: tuple[int, ...]) -> Any:
             if array == x:
-                return self._number(self.inputs[n][position[0]])
+                return self._number(self.inputs[n][position])
+            if array.role is Role.COEFFICIENT:
+                return self.coefficients[array, position]
             return self._number(self.eta) if array == ETA else self.weights[array, position]
 
         gates = Gates(
@@ -795,9 +815,9 @@ class _Run:
             lambda values: values.index(max(values, key=self._order)),
         )
         truth = reference(
-            self.network, self.scheme.order, leaf, lambda k: self._number(self.errors[n][k]), gates, self._number
+            self.network, self.scheme.order, leaf, lambda at: self._number(self.errors[n][at]), gates, self._number
         )
-        return truth | {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[n])}
+        return truth | {(x, at): self._number(value) for at, value in self.inputs[n].items()}
 
     def _after(self, truth: Mapping[Element, Any]) -> dict[Element, Any]:
         """The truth after a step: primed values under their plain names."""
@@ -822,7 +842,7 @@ class _Run:
         """What no step changes, from the first weights on, by the scheme's definitions."""
         x = self.network.input
         known = {(frozen_copy(a), p): value for (a, p), value in self.start.items()}
-        known |= {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[0])}
+        known |= {(x, at): self._number(value) for at, value in self.inputs[0].items()}
         equations = {e.array: e for e in self.scheme.frozen}
         instance = Instance(equations, self.sizes, _missing, self._field, known)
         result = {}
@@ -838,7 +858,7 @@ class _Run:
     def _expand(self, state: Mapping[Element, Any]) -> None:
         frozen = {(frozen_copy(a), p): value for (a, p), value in self.start.items()}
         x = self.network.input
-        given: dict[Element, Any] = {(x, (i,)): self._number(value) for i, value in enumerate(self.inputs[0])}
+        given: dict[Element, Any] = {(x, at): self._number(value) for at, value in self.inputs[0].items()}
         self._evaluate("expand", {**frozen, **state, **given}, self.weights, _STEPS)
 
     def _evaluate(
@@ -846,7 +866,7 @@ class _Run:
     ) -> dict[Element, Any]:
         """A part's equations at the truth of their operands, each compared where its left-hand side has a truth."""
         part = next(part for part in self.scheme.parts if part.name == name)
-        known: dict[Element, Any] = {**self.fixed, **given}
+        known: dict[Element, Any] = {**self.fixed, **self.coefficients, **given}
         made: dict[Element, Any] = {}
 
         def leaf(array: Array, position: tuple[int, ...]) -> Any:
@@ -888,9 +908,9 @@ class _Run:
             return f"{what} differs from backpropagation for some function in place of phi"
         point = dict(self.point) | {"eta": self.eta}
         for m, values in enumerate(self.inputs, 1):
-            point |= {f"x[{i}] at step {m}": v for i, v in enumerate(values, 1)}
+            point |= {f"x{_place(at)} at step {m}": v for at, v in values.items()}
         for m, values in enumerate(self.errors, 1):
-            point |= {f"(y - y_g)[{k}] at step {m}": v for k, v in enumerate(values, 1)}
+            point |= {f"(y - y_g){_place(at)} at step {m}": v for at, v in values.items()}
         return Counterexample(point, what, value, true)
 
     def _meanings(self, part: str, values: Mapping[Element, Any], n: int) -> None:
@@ -899,7 +919,7 @@ class _Run:
         made = next(p for p in self.scheme.parts if p.name == part).equations
         equations = {e.array.unprimed if shared else e.array: e for e in made if e.defines}
         frozen = {(frozen_copy(a), p): value for (a, p), value in self.start.items()}
-        known = {**self.fixed, **frozen, **self.frozen, **values}
+        known = {**self.fixed, **self.coefficients, **frozen, **self.frozen, **values}
         for meaning in self.scheme.meanings:
             arrays = (meaning.array, *meaning.operands)
             blamed = [equations[a] for a in arrays if a in equations and not self._is_known(equations[a].array)]
@@ -933,4 +953,8 @@ def _small(source: random.Random) -> Fraction:
 
 
 def _name(array: Array, position: tuple[int, ...]) -> str:
-    return array.name + (f"[{', '.join(str(p + 1) for p in position)}]" if position else "")
+    return array.name + _place(position)
+
+
+def _place(position: tuple[int, ...]) -> str:
+    return f"[{', '.join(str(p + 1) for p in position)}]" if position else ""

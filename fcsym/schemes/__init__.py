@@ -29,11 +29,14 @@ SCHEMES: Mapping[str, Callable[[Record], SchemeRecord]] = {
 }
 
 
-def build(network: Network, name: str, order: Order = "simultaneous", slope_at_kink: object = None) -> SchemeRecord:
+def build(
+    network: Network, name: str, order: Order = "simultaneous", slope_at_kink: object = None, rule: object = None,
+    batch: object = None, samples: object = None,
+) -> SchemeRecord:  # fmt: skip
     """The record of the scheme of that name; arguments and errors of `fcsym.scheme`."""
     if name not in SCHEMES:
         raise ArgumentError(f"The scheme {str(name)[:40]!r} is not known: choose one of {', '.join(SCHEMES)}.")
-    base = one_step(network, order, slope_at_kink)
+    base = one_step(network, order, slope_at_kink, rule, batch, samples)
     if base.network.fixed and name != "backprop":
         raise ArgumentError(
             f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "

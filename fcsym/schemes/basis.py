@@ -22,6 +22,7 @@ from fcsym.schemes.record import (
     Words,
     cut,
     first_pre_activation,
+    needs_plain_steps,
     target_of,
     without_first_matrix,
 )
@@ -50,6 +51,7 @@ def probes(inputs: int) -> tuple[Matrix, Matrix]:
 def build(base: Record) -> SchemeRecord:
     """Z = W1 B, trained in place of W1."""
     network = base.network
+    needs_plain_steps(network, "basis")
     s, x, y = first_pre_activation(network), network.input, network.output
     j, i, m = Index(s.axes[0], "j"), Index(units(0), "i"), Index(PROBE, "m")
     matrix = network.parameters[0]

@@ -44,6 +44,7 @@ from fcsym.schemes.record import (
     cut,
     expansion,
     frozen_weights,
+    needs_plain_steps,
     needs_smooth_output,
     single_input_words,
 )
@@ -61,6 +62,7 @@ _REFUSAL = Refusal(
 def build(base: Record) -> SchemeRecord:
     """A, B, C, D for each piece with a slope; ArgumentError where the layer has no such form."""
     network = base.network
+    needs_plain_steps(network, "collapsed")
     _refuse(network)
     layer = _Layer.of(base)
     shared, pieces = layer.shared, layer.pieces

@@ -10,7 +10,7 @@ from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
 from fcsym.language.names_of_cases import named_row
 from fcsym.networks.symbols import bias, frozen_activation, increment_of
-from fcsym.schemes.record import SingleInput, needs_smooth_output
+from fcsym.schemes.record import SingleInput, needs_plain_steps, needs_smooth_output
 
 __all__ = ["Frozen"]
 
@@ -40,6 +40,7 @@ class Frozen:
                 f"{name} needs a hidden layer to freeze, and {network} has none: choose another scheme."
             )
         needs_smooth_output(network, name)
+        needs_plain_steps(network, name)
         shared = SingleInput.of(base)
         hidden, y = network.hidden[-1].v, network.logits
         w = network.read_out

@@ -18,6 +18,7 @@ from fcsym.schemes.record import (
     cut,
     first_pre_activation,
     frozen_weights,
+    needs_plain_steps,
     target_of,
     without_first_matrix,
 )
@@ -28,6 +29,7 @@ __all__ = ["build"]
 def build(base: Record) -> SchemeRecord:
     """W1 = W1_c + sum_m C_m x_m^T, never formed."""
     network = base.network
+    needs_plain_steps(network, "history")
     s, x, y = first_pre_activation(network), network.input, network.output
     j, i, m = Index(s.axes[0], "j"), Index(units(0), "i"), Index(STORED, "m")
     matrix = network.parameters[0]

@@ -22,7 +22,18 @@ from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
 from fcsym.language.expression import ONE, ZERO, Array, Axis, Expr, Index, Number, greatest, least, mul, power, total
 from fcsym.language.names_of_cases import named_row
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import ETA, KEY, SHAPE, SIZE, adjoint_of, frozen_copy, frozen_pre_activation, norm, units
+from fcsym.networks.symbols import (
+    ETA,
+    KEY,
+    SHAPE,
+    SIZE,
+    adjoint_of,
+    frozen_copy,
+    frozen_pre_activation,
+    moment,
+    norm,
+    units,
+)
 
 __all__ = [
     "PARTS",
@@ -37,6 +48,7 @@ __all__ = [
     "cut",
     "first_pre_activation",
     "frozen_weights",
+    "needs_plain_steps",
     "needs_smooth_output",
     "single_input_words",
     "target_of",
@@ -222,6 +234,8 @@ class SchemeRecord:
             return defined[array].because, defined[array]
         if array in self.network.parameters:
             return "This is as in the network.", None
+        if array in self.network.memory:
+            return said_of_memory(array), None
         known = self.base.by_name.get(array.name)
         if known is not None:
             return known.because, None
@@ -287,6 +301,14 @@ class PartRecord(Record):
         return f"{self.title[0].upper()}{self.title[1:]}"
 
 
+def said_of_memory(array: Array) -> str:
+    """What an update rule carries from step to step, in a sentence."""
+    if array.of is None:
+        return "This is the coefficient to the number of steps so far."
+    squares = "squares of the " if array == moment(array.of, 2) else ""
+    return f"This is the running average of the {squares}gradients of `{array.of.name}`."
+
+
 def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[Array]) -> tuple[Equation, ...]:
     """The equations on the way from what is given to what is wanted, in their order."""
     defined = {equation.array: equation for equation in equations if equation.defines}
@@ -311,7 +333,7 @@ def first_pre_activation(network: Network) -> Array:
 
 def first_layer(network: Network) -> tuple[Array, ...]:
     """The weights (and bias) of the layer that reads the input: W1, b1."""
-    units_of = first_pre_activation(network).axes[0]
+    units_of = first_pre_activation(network).axes[-1]
     return tuple(theta for theta in network.parameters if theta.axes[0] == units_of)
 
 
@@ -321,6 +343,17 @@ def needs_smooth_output(network: Network, name: str) -> None:
     if phi.kinks:
         raise ArgumentError(
             f"{name} needs an output activation without kinks, and that of {network} is {phi.name}: choose states."
+        )
+
+
+def needs_plain_steps(network: Network, name: str, instead: str = "choose backprop, which trains so") -> None:
+    """ArgumentError where training is not by the gradient step on one sample, which the scheme's formulas are for."""
+    if network.batch:
+        raise ArgumentError(f"{name} trains on one sample at a time, and {network} in mini-batches: {instead}.")
+    if not network.rule.is_plain:
+        raise ArgumentError(
+            f"{name} is made of plain gradient steps, and the update rule of {network} is {network.rule.name}"
+            f"{' with decay' if network.rule.name == 'sgd' else ''}: {instead}."
         )
 
 

@@ -27,7 +27,7 @@ from fcsym.networks.symbols import (
     units,
     weight,
 )
-from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, target_of
+from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, needs_plain_steps, target_of
 
 __all__ = ["collapse", "next_input"]
 
@@ -43,6 +43,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     unknown order.
     """
     base = one_step(network, order, slope_at_kink)
+    needs_plain_steps(network, "collapse", "give the network without them")
     depth = len(network.layers)
     if depth < 2:
         raise ArgumentError(f"{network} has one layer already: collapse needs a hidden layer.")
@@ -143,6 +144,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
     `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for an unknown order.
     """
     base = one_step(network, order, slope_at_kink)
+    needs_plain_steps(network, "next_input", "give the network without them")
     depth = len(network.layers)
     s = first_pre_activation(network)
     x, z = network.input, Array("z", None, (units(0),))

@@ -6,13 +6,14 @@ s1' = s1 - eta delta1 |x|^2        exact for one input, any depth, either order
 from __future__ import annotations
 
 from fcsym.deriving.record import Record
-from fcsym.schemes.record import Routine, SchemeRecord, SingleInput, cut, single_input_words
+from fcsym.schemes.record import Routine, SchemeRecord, SingleInput, cut, needs_plain_steps, single_input_words
 
 __all__ = ["build"]
 
 
 def build(base: Record) -> SchemeRecord:
     """(s1, W2, ..., WL) reproduces backpropagation without W1."""
+    needs_plain_steps(base.network, "states")
     network, shared = base.network, SingleInput.of(base)
     y = network.output
     state = (shared.s, *shared.upper, *shared.input_facts)
