@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import UndefinedContribution
-from fcsym.kernel.arguments import Argument, checked, mode, parameters
+from fcsym.kernel.arguments import Argument, checked, mode, parameters, rate, remembered
 from fcsym.kernel.lower import lower_step, resting_on_p
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
@@ -61,13 +61,16 @@ class Kernel:
         return f"<kernel of one training step: {self.network}, {self.order} order, target {self.target}>"
 
     def step(
-        self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike,
-        undefined: str = "raise",
+        self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike,
+        eta: npt.ArrayLike | None = None, undefined: str = "raise", memory: Sequence[npt.ArrayLike] | None = None,
     ) -> Any:  # fmt: skip
         """One step: a named tuple with every quantity of the derivation but P, by its ASCII name.
 
         `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
         `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...). Leading axes broadcast.
+        In mini-batches `x` is (..., samples, n_0) and `target` (..., samples, n_L), and so is what depends on a sample.
+        `memory`: what the update rule carries, `network.memory` in its order; by default as before the first step. What
+        it is after the step has the same names with `_new`. `eta` may be left out where the rule has one.
         The result is float32 when all arrays are, otherwise float64; what leaves its range is `inf` or `nan`.
 
         Where a last hidden unit with v^c = 0 changes, no p exists. The result's `undefined` is the mask of such units,
@@ -78,18 +81,22 @@ class Kernel:
         Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers.
         """
         marks = mode(undefined)
-        widths = self.network.widths
+        network, widths = self.network, self.network.widths
         arrays = checked(
             [
-                *parameters(self.network, weights),
-                Argument("x", x, widths[:1]),
-                Argument("target", target, widths[-1:]),
-                Argument("eta", eta, ()),
+                *parameters(network, weights),
+                *remembered(network, memory),
+                Argument("x", x, network.lengths(network.input)),
+                Argument("target", target, network.lengths(network.target)),
+                Argument("eta", rate(network, eta), ()),
             ]
         )
         with np.errstate(all="ignore"):  # a product that vanishes is 0, and what leaves the range is seen to be inf
             values = self._step(*arrays)
-        if not self._marks:  # a network without hidden layer has nothing to compensate
+        if network.batch:  # one p for all samples, which is there or is not
+            p = values[self.outputs.index("p")] if "p" in self.outputs else values[0]
+            values = (*values, np.isnan(p).any(axis=(-2, -1)) if "p" in self.outputs else np.zeros((), dtype=bool))
+        elif not self._marks:  # a network without hidden layer has nothing to compensate
             y = values[self.outputs.index("y")]
             values = (*values, np.zeros((*y.shape[:-1], widths[-2]), dtype=bool))
         return (self._partly if not marks and values[-1].any() else self._fields)(*values)
@@ -101,8 +108,8 @@ def _refusing(fields: Any, names: Sequence[str], network: Network) -> Any:
     def refusal(name: str) -> property:
         def get(step: Any) -> None:
             mask = np.asarray(step[-1])
-            wanted = "the rest of the step is there"
-            refuse_undefined(mask, network, f"{name} is undefined, {wanted}: ")
+            what = f"{name} is undefined, the rest of the step is there: "
+            (refuse_dependent if network.batch else refuse_undefined)(mask, network, what)
 
         return property(get, doc=f"{name}, which is undefined for some unit.")
 
@@ -114,6 +121,18 @@ def _refusing(fields: Any, names: Sequence[str], network: Network) -> Any:
         return tuple.__getitem__(step, at)
 
     return type("Step", (fields,), {"__slots__": (), "__getitem__": item} | {name: refusal(name) for name in names})
+
+
+def refuse_dependent(mask: npt.NDArray[Any], network: Network, what: str = "") -> None:
+    """UndefinedContribution for the first mini-batch of a mask, (...), whose samples leave dependent v^c."""
+    if not np.any(mask):
+        return
+    number = tuple(int(n) for n in np.argwhere(mask)[0])
+    raise UndefinedContribution(
+        f"{what}the v^c of the samples{f' of network {number}' if number else ''} are linearly dependent, so that one p "
+        f"for all of them need not exist: give at most {network.widths[-2]} samples, with different live units, or pass "
+        'undefined="nan".'
+    )
 
 
 def refuse_undefined(mask: npt.NDArray[Any], network: Network, what: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError
+from fcsym.language.expression import Array
 from fcsym.networks.network import Network
 
-__all__ = ["Argument", "all_finite", "as_array", "cast", "checked", "mode", "parameters", "rows_of_steps"]
+__all__ = ["Argument", "all_finite", "as_array", "cast", "checked", "mode", "parameters", "rate", "remembered", "rows_of_steps"]
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -26,7 +28,7 @@ class Argument(NamedTuple):  # made for every array of every call: a dataclass t
 
     name: str
     value: Any
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str | None, ...]  # a name is an axis that has the same length in every array
     finite: bool = True  # whether numbers that are not finite are refused
     why_not: str = "give finite ones"
 
@@ -39,6 +41,29 @@ def parameters(network: Network, weights: Any) -> list[Argument]:
         count = len(weights) if hasattr(weights, "__len__") else "no"
         raise ArgumentError(f"weights has {count} arrays and {network} needs {len(arrays)}: {names}.")
     return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, weights, strict=True)]
+
+
+def remembered(network: Network, memory: Any) -> list[Argument]:
+    """What the update rule carries as arguments; without any, what it is before the first step."""
+    arrays = network.memory
+    if memory is None:
+        return [Argument(a.name, float(v) if not a.axes else _at_rest(network, a, v), network.shape(a)) for a, v in arrays.items()]
+    if not hasattr(memory, "__len__") or len(memory) != len(arrays):
+        names = ", ".join(array.name for array in arrays) or "none"
+        count = len(memory) if hasattr(memory, "__len__") else "no"
+        raise ArgumentError(f"memory has {count} arrays and the update rule carries {len(arrays)}: {names}.")
+    return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, memory, strict=True)]
+
+
+def _at_rest(network: Network, array: Array, value: Fraction) -> Any:
+    return np.broadcast_to(float(value), network.shape(array)).tolist()  # of no precision of its own
+
+
+def rate(network: Network, eta: Any) -> Any:
+    """The learning rate: what is given, or the number of the update rule; ArgumentError where there is neither."""
+    if eta is None and network.rule.eta is None:
+        raise ArgumentError("eta is missing: give a learning rate, or a rule that has one, fcsym.rule(name, eta=...).")
+    return float(network.rule.eta) if eta is None and network.rule.eta is not None else eta
 
 
 def rows_of_steps(
@@ -96,6 +121,7 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
     Raises ArgumentError for wrong shapes, leading axes that do not broadcast, and complex or non-finite numbers.
     """
     arrays, kinds = [], set()
+    open_: dict[str, tuple[int, str]] = {}
     ahead = False  # whether one has leading axes
     for argument in arguments:
         array, shape = _real(argument), argument.shape
@@ -106,9 +132,12 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
             continue
         ahead = True
         tail = array.shape[array.ndim - len(shape) :]
-        if len(shape) > array.ndim or any(b is not None and a != b for a, b in zip(tail, shape, strict=True)):
+        if len(shape) > array.ndim or any(isinstance(b, int) and a != b for a, b in zip(tail, shape, strict=True)):
             expected = ", ".join(("...", *("m" if n is None else str(n) for n in shape)))
             raise ArgumentError(f"{argument.name} has shape {array.shape}: it must be ({expected}).")
+        for length, axis in zip(tail, shape, strict=True):
+            if isinstance(axis, str):
+                _same_length(argument.name, axis, length, open_)
     if ahead:
         leads = [array.shape[: array.ndim - len(a.shape)] for array, a in zip(arrays, arguments, strict=True)]
         try:
@@ -121,6 +150,15 @@ def checked(arguments: Sequence[Argument]) -> list[npt.NDArray[Any]]:
         array if array.dtype == real else cast(argument.name, array, real)
         for argument, array in zip(arguments, arrays, strict=True)
     ]
+
+
+def _same_length(name: str, axis: str, length: int, known: dict[str, tuple[int, str]]) -> None:
+    """ArgumentError where an open axis is empty, or has another length than in an array before."""
+    if not length:
+        raise ArgumentError(f"{name} has no {axis}: give at least one.")
+    other, first = known.setdefault(axis, (length, name))
+    if other != length:
+        raise ArgumentError(f"{name} has {length} {axis} and {first} has {other}: give as many.")
 
 
 def cast(name: str, array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.gates import select_by_gates
 from fcsym.language import smooth_functions
+from fcsym.language.algebra import Definition, inline
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
-from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Mul, Number, Pow, Ref, Role, Total
+from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Inverse, Mul, Number, Pow, Ref, Role, Total
 from fcsym.language.formulas import Formula
 from fcsym.networks.symbols import ETA, front_of
 
@@ -44,16 +46,27 @@ def lower_step(derivation: Record) -> n.Function:
 def step_signature(derivation: Record) -> tuple[tuple[Array, ...], dict[str, Equation]]:
     """What a step is given, and the equations of what it returns, by the names of the results."""
     network = derivation.network
-    given = (*network.parameters, network.input, network.target, ETA)
-    equations = [e for e in derivation.equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
+    given = (*network.parameters, *network.memory, network.input, network.target, ETA)
+    equations = [e for e in in_numbers(derivation) if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)]
     return given, {_result(e).name: e for e in equations}
+
+
+def in_numbers(record: Record) -> tuple[Equation, ...]:
+    """The equations with the numbers of the update rule in the place of its coefficients: 1 - beta is one number."""
+    values: dict[Array, Definition] = {a: ((), Number(value)) for a, value in record.network.rule.values.items()}
+    if not values:
+        return record.equations
+    return tuple(
+        replace(e, rhs=inline(e.rhs, values)) if isinstance(e.rhs, Expr) and values.keys() & set(e.operands) else e
+        for e in record.equations
+    )
 
 
 def resting_on_p(derivation: Record) -> tuple[str, ...]:
     """The results of a step that have no value where p has none: p itself, and all that is made of it."""
     lost: dict[str, None] = {}
     for e in derivation.equations:
-        if e.rule not in (Rule.INTEGRAL, Rule.SPLIT) and (_undefined(e) or lost.keys() & {a.name for a in e.operands}):
+        if e.rule not in (Rule.INTEGRAL, Rule.SPLIT) and (_undefined(e) or _inverts(e) or lost.keys() & {a.name for a in e.operands}):
             lost[_result(e).name] = None
     return tuple(lost)
 
@@ -70,7 +83,7 @@ def lower_scheme(scheme: SchemeRecord) -> n.Module:
     for part in scheme.parts:
         marks = any(_undefined(equation) for equation in part.equations)
         title = f"{part.heading}."
-        functions.append(lower(part.name, title, part.given, part.equations, part.results, marks))
+        functions.append(lower(part.name, title, part.given, in_numbers(part), part.results, marks))
     network = scheme.network
     sizes = {
         axis: network.sizes[axis]
@@ -98,6 +111,10 @@ def lower_scheme(scheme: SchemeRecord) -> n.Module:
         refusal=scheme.refusal.said(),
         refused=scheme.refusal.status,
     )
+
+
+def _inverts(equation: Equation) -> bool:
+    return isinstance(equation.rhs, Inverse)
 
 
 def _undefined(equation: Equation) -> bool:
@@ -151,6 +168,8 @@ def _node(node: Expr) -> n.Node:
             return n.Reduce(over, _node(body))
         case Extreme(kind, over, body):
             return n.Extreme(kind, over, (_node(body),))
+        case Inverse(Ref(array, indices)):
+            return n.Inverse(array.name, indices)
         case Apply():
             return _activation(node)
         case _:
@@ -180,7 +199,10 @@ def _never_zero(base: Expr) -> bool:
 
     Likewise what a logarithm in the loss was taken of: where that is 0 the loss is infinite, and so is its slope.
     """
-    return isinstance(base, Ref) and base.array.role in (Role.NORM, Role.TERM, Role.PARTITION, Role.ACTIVATION)
+    return isinstance(base, Ref) and base.array.role in _ABOVE_ZERO
+
+
+_ABOVE_ZERO = (Role.NORM, Role.TERM, Role.PARTITION, Role.ACTIVATION, Role.COUNT, Role.DIVISOR)
 
 
 def _activation(node: Apply) -> n.Node:

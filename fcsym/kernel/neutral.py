@@ -26,6 +26,7 @@ from typing import TypeAlias
 
 from fcsym.language.expression import Array, Axis, Index
 from fcsym.language.formulas import CALLS
+from fcsym.networks.symbols import SAMPLES, STORED
 
 __all__ = [
     "CALLS",
@@ -38,6 +39,7 @@ __all__ = [
     "Function",
     "Guard",
     "Guarded",
+    "Inverse",
     "Load",
     "Mark",
     "Module",
@@ -132,6 +134,14 @@ class Extreme:
 
 
 @dataclass(frozen=True, slots=True)
+class Inverse:
+    """An element of the inverse of a symmetric matrix, at the same place; not-a-number where its rows are dependent."""
+
+    name: str
+    indices: tuple[Index, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Test:
     """left relation bound."""
 
@@ -173,7 +183,7 @@ class Call:
 
 
 Node: TypeAlias = (
-    "Const | Undefined | Load | Sum | Product | Power | Quotient | Reduce | Extreme | Select | Guarded | Call"
+    "Const | Undefined | Load | Sum | Product | Power | Quotient | Reduce | Extreme | Inverse | Select | Guarded | Call"
 )
 
 
@@ -251,7 +261,12 @@ class Module:
     @property
     def stored(self) -> bool:
         """Whether the state grows with the number of distinct inputs."""
-        return any(axis.open for array in self.state for axis in array.axes)
+        return any(axis == STORED for array in self.state for axis in array.axes)
+
+    @property
+    def samples(self) -> bool:
+        """Whether a step is given a mini-batch, of as many samples as there are."""
+        return any(axis == SAMPLES for array in self["step"].given for axis in array.axes)
 
     @property
     def marks(self) -> bool:
@@ -318,6 +333,8 @@ def loads(node: Node | Statement) -> Iterator[Load]:
     match node:
         case Load():
             yield node
+        case Inverse(name, indices):
+            yield Load(name, indices)
         case Define(_, _, value):
             yield from loads(value)
         case Mark(_, guard):

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 from fcsym.kernel import refuse_undefined
-from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rows_of_steps
+from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rate, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
@@ -49,12 +49,16 @@ class SchemeKernel:
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {scheme.name} {self.network}>", "exec"), self._namespace)
         self._marks = self.module.marks
-        widths = self.network.widths
-        self._shapes: dict[str, tuple[int | None, ...]] = {"x": widths[:1], "target": widths[-1:], "eta": ()}
+        network = self.network
+        self._shapes: dict[str, tuple[int | str | None, ...]] = {
+            "x": network.lengths(network.input), "target": network.lengths(network.target), "eta": (),
+        }  # fmt: skip
+        self._stored = self.module.stored
         for array in scheme.state:
-            own = (None if axis.open else self.network.sizes[axis] for axis in array.axes)
-            self._shapes[f"state.{array.name}"] = tuple(own)
-        self._stored = any(axis.open for array in scheme.state for axis in array.axes)
+            own = (None,) * len(array.axes) if self._stored else network.lengths(array)
+            pairs = zip(own, array.axes, strict=True)
+            lengths = tuple(n if axis.open else network.sizes[axis] for n, axis in pairs)
+            self._shapes[f"state.{array.name}"] = lengths
 
     def __repr__(self) -> str:
         return f"<kernel: {self.module.title}, target {self.target}>"
@@ -72,7 +76,7 @@ class SchemeKernel:
         marks = mode(undefined)
         given = parameters(self.network, weights)
         if x is not None:
-            given.append(Argument("x", x, self.network.widths[:1]))
+            given.append(Argument("x", x, self._shapes["x"]))
         elif self.scheme.single_input:
             raise ArgumentError(f"{self.scheme.name} is a scheme for one input: give init that input as well.")
         arrays = checked(given)
@@ -97,19 +101,20 @@ class SchemeKernel:
         state: Sequence[npt.ArrayLike],
         x: npt.ArrayLike,
         target: npt.ArrayLike,
-        eta: npt.ArrayLike,
+        eta: npt.ArrayLike | None = None,
         undefined: str = "raise",
     ) -> Any:
         """The state after one training step.
 
-        `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...).
+        `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...); it may be left
+        out where the update rule has one. In mini-batches `x` is (..., samples, n_0), `target` (..., samples, n_L).
         Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
         UndefinedContribution where a frozen unit with v^c = 0 changes, GateEvent where a unit has left its piece in a
         scheme that holds it there; Diverged when the new state is not finite. With undefined="nan" these are no errors:
         numbers of the networks concerned become `nan` or `inf`.
         """
         marks = mode(undefined)
-        arrays = self._checked(state, marks, self.module.weights, x=x, target=target, eta=eta)
+        arrays = self._checked(state, marks, self.module.weights, x=x, target=target, eta=rate(self.network, eta))
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
         self._same_input(held, x_, self._real(state))
         if self._stored:
@@ -151,7 +156,7 @@ class SchemeKernel:
         start = parameters(self.network, weights)
         needed = self.scheme.expand.given[len(self.scheme.state) :]
         first = [a for a, theta in zip(start, self.network.parameters, strict=True) if _at_init(theta) in needed]
-        arrays = checked([*self._held(state, True), *first, Argument("x", x, self.network.widths[:1])])
+        arrays = checked([*self._held(state, True), *first, Argument("x", x, self._shapes["x"])])
         self._same_input(arrays[: len(self.scheme.state)], arrays[-1], self._real(state))
         return self._cast(self._call("expand", arrays), arrays)
 
@@ -160,10 +165,12 @@ class SchemeKernel:
         state: Sequence[npt.ArrayLike],
         xs: npt.ArrayLike,
         targets: npt.ArrayLike,
-        eta: npt.ArrayLike,
+        eta: npt.ArrayLike | None = None,
         undefined: str = "raise",
     ) -> Any:
         """The state after one step for each row of `xs` (steps, ..., n_0) and `targets` (steps, ..., n_L).
+
+        In mini-batches each row is one, (..., samples, n_0).
 
         Errors as for `step`, with the number of the step, from 1.
         """

@@ -290,6 +290,10 @@ class Network:
         """The lengths of an array's axes in this network."""
         return tuple(self.sizes[axis] for axis in array.axes)
 
+    def lengths(self, array: Array) -> tuple[int | str, ...]:
+        """The lengths of an array's axes, and the name of one whose length is known only when arrays arrive."""
+        return tuple(axis.name if axis.open else self.sizes[axis] for axis in array.axes)
+
     def reduced(self, width: int = 2) -> Network:
         """The same depth, activations and biases, with every width at most `width`."""
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)

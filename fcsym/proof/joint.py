@@ -357,7 +357,7 @@ def _evaluated(
     from fcsym.proof.reference import Gates, reference
 
     def phi(source: Element) -> Activation:
-        return network.units[source[0].axes[0]].activation
+        return network.units[source[0].axes[-1]].activation
 
     leaves = _leaves(network, weights, x, eta)
     y = _output(network, weights, x)
@@ -365,7 +365,7 @@ def _evaluated(
         lambda source, s: phi(source).value_at(s), lambda source, s: phi(source).slope_at(s),
         lambda source, s: phi(source).value_at(s), lambda phi, _, s: (phi.value_at(s), phi.slope_at(s)),
     )  # fmt: skip
-    return reference(network, order, lambda a, p: leaves[a, p], lambda k: y[k] - target[k], gates, lambda value: value)
+    return reference(network, order, lambda a, p: leaves[a, p], lambda at: y[at[0]] - target[at[0]], gates, lambda value: value)
 
 
 def _passed(network: Network, weights: Sequence[Any], x: Sequence[Fraction]) -> list[tuple[Any, Any]]:

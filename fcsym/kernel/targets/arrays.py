@@ -38,6 +38,9 @@ class Dialect:
     scalar_pair: str = "{value}"  # a literal where both sides of a selection are literals; {like}, {value}
     zeros: str = ""  # an array of {shape}, of the type of Wc1
     constant: str = ""  # an array of {values}, of the type of {like}; without it constants belong to the module
+    scalar: str = "{value}"  # the number {value} as an array of the type of {like}
+    turned: str = ""  # the matrix {a} with rows and columns exchanged
+    inverse: str = ""  # the inverse of the matrix {a}, which is symmetric
     less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
     less_outer: str = ""  # {w} - {a} {b}^T, of a matrix and two vectors; without it, as any difference
     capacity: str = ""  # the argument that says how many inputs can be stored; without it rows are added as needed
@@ -123,6 +126,8 @@ class _Writer:
         like = self._like(statement) if isinstance(value, n.Const) else ""
         if isinstance(value, n.Const) and like:
             self.lines.append(f"{name} = {self.dialect.module}.full_like({like}, {literal(value.value)})")
+        elif isinstance(value, n.Const) and not axes:
+            self.lines.append(f"{name} = {self._scalar(literal(value.value))}")
         elif isinstance(value, n.Guarded):
             m = self.dialect.module
             ok = f"{name}_ok"
@@ -192,6 +197,8 @@ class _Writer:
             case n.Extreme(kind, over, (body,)):
                 inner = self._expression(body, (*axes, *over))[0]
                 return f"{self.dialect.extreme.format(kind=kind, text=inner)}", _ATOM
+            case n.Inverse(name, indices) if self.dialect.inverse and indices == axes:
+                return self.dialect.inverse.format(a=name), _ATOM
             case n.Select():
                 return self._select(node, axes), _ATOM
             case n.Call(function, argument):
@@ -238,6 +245,9 @@ class _Writer:
 
     def _contraction(self, over: tuple[Index, ...], body: n.Node, axes: tuple[Index, ...]) -> str:
         """A sum: of products of array elements as a matrix product, of anything else element by element."""
+        if isinstance(body, n.Const):  # how many there are
+            counts = [f"{literal(body.value)}", *(self._length(index) for index in over)]
+            return self._scalar(" * ".join(counts))
         elements: list[n.Load] = []
         for factor in body.factors if isinstance(body, n.Product) else (body,):
             base, exponent = (factor.base, factor.exponent) if isinstance(factor, n.Power) else (factor, 1)
@@ -247,8 +257,38 @@ class _Writer:
             elements += [base] * exponent
         free = tuple(index for load in elements for index in load.indices if index not in over)
         result = tuple(dict.fromkeys(free))
+        across = self._across(elements, over, axes)
+        if across is not None:
+            return across
         summed = self._matrix_product(elements, over) or self._einsum(elements, over, result)
         return summed if result == axes else self._element(summed, result, axes)
+
+    def _scalar(self, text: str) -> str:
+        """A number as an array without axes, of the type of the others."""
+        return self.dialect.scalar.format(value=text, like=self.function.given[0].name)
+
+    def _length(self, index: Index) -> str:
+        """The length of an axis, read off an array at hand."""
+        for name, axes in self.function.axes.items():
+            if name in self.known and index.axis in axes:
+                return f"{name}.shape[{axes.index(index.axis) - len(axes)}]"
+        raise CompileError(f"No array at hand has the axis {index.axis.name}.")
+
+    def _across(self, elements: Sequence[n.Load], over: tuple[Index, ...], axes: tuple[Index, ...]) -> str | None:
+        """A sum of products of two matrices as one product, with the result's axes in their order."""
+        if len(elements) != 2 or len(over) != 1 or len(axes) < 2:
+            return None
+        left, right = elements
+        if not all(len(load.indices) == 2 and over[0] in load.indices for load in elements):
+            return None
+        free = [next(index for index in load.indices if index != over[0]) for load in elements]
+        if sorted(free) != sorted(axes) or free[0] == free[1]:
+            return None
+        if tuple(free) != axes:
+            left, right = right, left
+        rows = left.name if left.indices[1] == over[0] else self.dialect.turned.format(a=left.name)
+        columns = right.name if right.indices[0] == over[0] else self.dialect.turned.format(a=right.name)
+        return f"{self.dialect.module}.matmul({rows}, {columns})"
 
     def _matrix_product(self, elements: Sequence[n.Load], over: tuple[Index, ...]) -> str | None:
         if len(elements) != 2 or len(over) != 1:
@@ -260,8 +300,6 @@ class _Writer:
                     return self.dialect.matvec.format(a=a.name, b=b.name)
                 case ((i, _), (m,)) if i == m == over[0]:
                     return self.dialect.vecmat.format(a=b.name, b=a.name)
-        if len(left.indices) == len(right.indices) == 2 and left.indices[1] == right.indices[0] == over[0]:
-            return f"{self.dialect.module}.matmul({left.name}, {right.name})"
         if left.indices == right.indices == over:
             return self.dialect.vecdot.format(a=left.name, b=right.name)
         return None

@@ -44,6 +44,8 @@ DIALECT = Dialect(
     zeros="jnp.zeros({shape}, dtype=Wc1.dtype)",
     constant="jnp.asarray({values}, dtype={like}.dtype)",
     capacity="capacity",
+    scalar="jnp.asarray({value}, dtype={like}.dtype)",
+    turned="jnp.swapaxes({a}, -1, -2)",
 )
 
 REMEMBER = '''def _remember(X, C, x):

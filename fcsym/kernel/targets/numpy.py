@@ -37,6 +37,9 @@ DIALECT = Dialect(
     extreme="np.{kind}({text}, axis=-1)",
     false="np.zeros({like}.shape, dtype=bool)",
     zeros="np.zeros({shape}, dtype=Wc1.dtype)",
+    scalar="np.asarray({value}, {like}.dtype)",
+    turned="np.swapaxes({a}, -1, -2)",
+    inverse="inverse({a})",
     less="less({a}, {b})",
     less_outer="less_outer({w}, {a}, {b})",
 )
@@ -51,6 +54,16 @@ LESS_OUTER = '''def less_outer(w, a, b):
     one = a.ndim == b.ndim == 1
     c = np.dot(a[:, None], b[None, :]) if one else a[..., :, None] * b[..., None, :]
     return np.subtract(w, c, out=c) if c.shape == w.shape else w - c
+'''
+
+INVERSE = '''def inverse(a):
+    """The inverse of a symmetric matrix without negative eigenvalues; not-a-number where its rows are dependent."""
+    finite = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
+    values, vectors = np.linalg.eigh(np.where(finite, a, 0.0))
+    least = 16 * a.shape[-1] * np.finfo(a.dtype).eps * values[..., -1:]
+    good = (values[..., :1] > least) & finite[..., 0]
+    parts = vectors / np.where(good, values, 1.0)[..., None, :]
+    return np.where(good[..., None], np.matmul(parts, np.swapaxes(vectors, -1, -2)), np.nan)
 '''
 
 SIGMOID = '''def sigmoid(s):
@@ -155,6 +168,7 @@ def helpers(text: str) -> list[str]:
     known = (
         ("less(", LESS),
         ("less_outer(", LESS_OUTER),
+        ("inverse(", INVERSE),
         ("sigmoid(", SIGMOID),
         ("normal_cdf(", NORMAL),
         ("normal_pdf(", NORMAL),
@@ -165,7 +179,7 @@ def helpers(text: str) -> list[str]:
 
 def is_straight(module: n.Module) -> bool:
     """Whether every number is computed on its own."""
-    return not module.stored and n.operations(module["step"], module.sizes) <= STRAIGHT_LIMIT
+    return not (module.stored or module.samples) and n.operations(module["step"], module.sizes) <= STRAIGHT_LIMIT
 
 
 class NumpyTarget:

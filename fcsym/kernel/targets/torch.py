@@ -45,6 +45,8 @@ DIALECT = Dialect(
     zeros="Wc1.new_zeros({shape})",
     constant="{like}.new_tensor({values})",
     capacity="capacity",
+    scalar="{like}.new_tensor({value})",
+    turned="torch.swapaxes({a}, -1, -2)",
 )
 
 REMEMBER = '''def _remember(X, C, x):
