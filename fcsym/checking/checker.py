@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation, bend_of, phi_of, slope_of
-from fcsym.checking.points import MAX_NUMBERS, Points, activate, in_the_loss, lattice, pre_activations
+from fcsym.checking.points import MAX_NUMBERS, Points, activate, in_the_loss, lattice, pre_activations, remembered
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
@@ -26,6 +27,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -34,7 +36,7 @@ from fcsym.language.expression import (
     Total,
 )
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import front_of, increment_of, units
+from fcsym.networks.symbols import front_of, increment_of, lacking, units
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived, Trained
@@ -82,34 +84,71 @@ def check(
             raise ArgumentError(f"target is {str(target)[:40]!r}: a scheme is checked in NumPy, its files on export.")
         return check_scheme(cast("Trained", subject), trials, seed, steps, against, dtype, progress)
     derived = cast("Derived", subject)
-    network, kernel = derived.network, derived.compile(target)
+    full, kernel = derived.network, derived.compile(target)
+    one = _one(full)
+    alone = _OneSample(kernel) if full.batch else kernel
     order: Order = against or derived.order
     tally = _Tally(derived, np.dtype(dtype))
     rng, eps = np.random.default_rng(seed), float(np.finfo(dtype).eps)
-    draws = iter([("given", points)]) if points is not None else _draws(network, rng, trials, eps)
+    draws = iter([("given", points)]) if points is not None else _draws(one, rng, trials, eps)
     for label, batch in draws:
         progress(label)
         assert batch is not None
         tally.compare(kernel, order, batch)
+        if full.batch and points is None and label != _NEAR:  # and as many samples as the halves of the lattice allow
+            tally.compare(kernel, order, batch.in_batches(full.samples or (2 if label == _EXACT else 3)))
     if points is None:
         for attempt in range(_ROUNDS):
             if not tally.missing:
                 break
             progress("cases not reached yet")
-            for batch in _placed(derived, tally, kernel, rng):
+            for batch in _placed(derived, tally, alone, rng):
                 tally.compare(kernel, order, batch)
             if attempt and attempt % 3 == 0:
-                for batch in _aimed(derived, tally.missing, kernel, rng, min(trials, 1000)):
+                for batch in _aimed(derived, tally.missing, alone, rng, min(trials, 1000)):
                     tally.compare(kernel, order, batch)
-                for _, batch in _draws(network, rng, trials, eps):
+                for _, batch in _draws(one, rng, trials, eps):
                     tally.compare(kernel, order, batch)
     return Report(
-        str(network), derived.order, order, trials, seed, str(np.dtype(dtype)),
+        str(full), derived.order, order, trials, seed, str(np.dtype(dtype)),
         tally.rows(demand_all=points is None), tally.left_out,
     )  # fmt: skip
 
 
+def _one(network: Network) -> Network:
+    """The network on one sample, for which points are made, also where it trains in mini-batches."""
+    return replace(network, batch="", samples=0) if network.batch else network
+
+
+class _OneSample:
+    """A kernel for mini-batches at points of one sample each: every quantity without the axis of samples."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._samples = {a.name: (sum(axis.open for axis in a.axes), len(a.axes)) for a in kernel.results}
+
+    def step(self, weights: Any, x: _Array, target: _Array, eta: _Array, **others: Any) -> Any:
+        """The step of `Kernel`, for x (..., n_0) and target (..., n_L)."""
+        points = _alike(self._kernel.network, Points(weights, x, target, eta))
+        made = self._kernel.step(*points[:4], **others)
+        alone = []
+        for name, value in zip(made._fields, tuple(made), strict=True):
+            samples, axes = self._samples.get(name, (0, 0))
+            alone.append(value[(..., *(0,) * samples, *(slice(None),) * (axes - samples))])
+        return type(made)(*alone)
+
+
+def _alike(network: Network, points: Points) -> Points:
+    """Points of one sample as a mini-batch that trains alike: of that sample, as often as there have to be samples."""
+    count = network.samples or 1
+    x, target = (np.repeat(array[..., None, :], count, axis=-2) for array in (points.x, points.target))
+    eta = points.eta / count if network.batch == "sum" else points.eta
+    return points._replace(x=x, target=target, eta=eta)
+
+
 # ------------------------------------------------------------------------------------------------------ points
+
+_RANDOM, _EXACT, _NEAR = "random points", "exact points", "points near kinks"
 
 
 def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
@@ -128,23 +167,25 @@ def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) 
             count -= most
 
     for count in batches(trials):
-        yield "random points", _random(network, rng, count)
+        yield _RANDOM, _random(network, rng, count)
     for count in batches(max(trials // 2, 16)):
-        yield "exact points", lattice(network, rng, count)
+        yield _EXACT, lattice(network, rng, count)
     hidden = len(network.activated)
     if hidden:
         share = max(trials // (4 * hidden), 16)
         for count in batches(share):
             parts = [_near_kink(network, rng, count, layer, eps) for layer in range(hidden)]
             for start in range(0, hidden, max(1, most // count)):
-                yield "points near kinks", _together(parts[start : start + max(1, most // count)])
+                yield _NEAR, _together(parts[start : start + max(1, most // count)])
 
 
 def _together(parts: Sequence[Points]) -> Points:
     """Several batches as one."""
     weights = [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)]
-    rest = (np.concatenate(arrays) for arrays in zip(*(part[1:] for part in parts), strict=True))
-    return Points(weights, *rest)
+    memory = [part.memory for part in parts if part.memory is not None]
+    carried = [np.concatenate(arrays) for arrays in zip(*memory, strict=True)] if memory else None
+    x, target, eta = (np.concatenate(arrays) for arrays in zip(*(part[1:4] for part in parts), strict=True))
+    return Points(weights, x, target, eta, carried)
 
 
 def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
@@ -155,7 +196,8 @@ def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
         scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
         weights.append(rng.normal(size=(count, *shape)) * scale)
     x = rng.normal(size=(count, network.inputs)) * (rng.random((count, network.inputs)) > 0.125)
-    return Points(weights, x, rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count))
+    target, eta = rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count)
+    return Points(weights, x, target, eta, remembered(network, rng, count))
 
 
 def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: int, eps: float) -> Points:
@@ -166,10 +208,10 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
     """
     points, hidden = _random(network, rng, count), network.activated[layer]
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        if array.axes[0] != hidden.s.axes[0]:
+        if array.axes[0] != hidden.s.axes[-1]:
             weight[::2] = np.abs(weight[::2])
     unit = rng.integers(network.widths[layer + 1], size=count)
-    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[0])
+    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[-1])
     s = pre_activations(network, points)[layer]
     source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
     norm = np.sum(source**2, axis=-1)
@@ -190,7 +232,7 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
     neither enlarge nor diminish what they pass on; the unit's own weights are moved until s lies on the piece before,
     close to the side on which the one after is; and the step size is the one that brings it there.
     """
-    network, wanted = derivation.network, tally.missing
+    network, wanted = _one(derivation.network), tally.missing
     size = sum(math.prod(network.shape(array)) for array in network.parameters)
     count = max(1, min(_CANDIDATES, MAX_NUMBERS // size))
     found: list[Points] = []
@@ -198,12 +240,12 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
         layer = network.activated.index(network.units[derivation.by_name[name].array.axes[-1]])
         for points in _candidates(derivation, name, case, layer, kernel, rng, count):
             with np.errstate(over="ignore", invalid="ignore"):
-                result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+                result = points.step(kernel)
             masks = dict(tally.cases(name, result))
             tame = (np.abs(result["y_new"]) < _TAME).all(axis=1)  # a step that runs away tests no case
             hit = np.flatnonzero(masks[case].reshape(len(points.x), -1).any(axis=1) & tame)[:_KEPT]
             if len(hit):
-                found.append(_chosen(points, hit))
+                found.append(points.chosen(hit))
         if sum(len(points.x) for points in found) * size > MAX_NUMBERS:
             yield _together(found)
             found = []
@@ -211,16 +253,11 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
         yield _together(found)
 
 
-def _chosen(points: Points, which: Any) -> Points:
-    weights = [weight[which] for weight in points.weights]
-    return Points(weights, points.x[which], points.target[which], points.eta[which])
-
-
 def _candidates(
     derivation: Derived, name: str, case: str, layer: int, kernel: Any, rng: np.random.Generator, count: int
 ) -> Iterator[Points]:
     """Points at which a case of a hidden layer, from 0, may occur."""
-    network = derivation.network
+    network = _one(derivation.network)
     hidden = network.activated[layer]
     equation = derivation.by_name[name]
     branch = next((branch for branch in cast("Cases", equation.rhs) if branch.name == case), None)
@@ -242,13 +279,13 @@ def _candidates(
     _move(network, points, layer, unit, start)
     for _ in range(2):  # in sequential order ds grows faster than eta: once more from there
         with np.errstate(all="ignore"):
-            result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+            result = points.step(kernel)
             s, ds = (result[array.name][rows, unit] for array in (hidden.s, increment_of(hidden.s)))
             factor = (end - s) / ds
             good = np.isfinite(factor) & (factor > 0) & (points.eta * factor < 1e3)
         if not good.any():
             return
-        points = _chosen(points._replace(eta=np.where(good, points.eta * factor, points.eta)), good)
+        points = points._replace(eta=np.where(good, points.eta * factor, points.eta)).chosen(good)
         unit, end, rows = unit[good], end[good], np.arange(int(good.sum()))
         yield points
 
@@ -268,7 +305,7 @@ def _passing(network: Network, rng: np.random.Generator, count: int) -> Points:
         if weight.ndim == 3:
             weight[...] = np.abs(weight) + 0.1
             weight /= weight.sum(axis=-1).mean(axis=-1)[:, None, None]
-            if network.input.axes[0] in array.axes:  # no unit of the first layer is below 0
+            if network.input.axes[-1] in array.axes:  # no unit of the first layer is below 0
                 weight *= np.where(np.matvec(weight, points.x) < 0, -1.0, 1.0)[..., None]
         else:
             weight *= 0.1
@@ -280,16 +317,16 @@ def _at_rest(network: Network, layer: int, rng: np.random.Generator, count: int)
     for still in (True, False):
         points = lattice(network, rng, count) if len(network.layers) <= 4 else _passing(network, rng, count)
         for array, weight in zip(network.parameters, points.weights, strict=True):
-            if array.axes[0] == network.activated[layer].s.axes[0]:
+            if array.axes[0] == network.activated[layer].s.axes[-1]:
                 weight[:, 0] = 0
-            if still and array.axes[0] == network.output.axes[0]:
+            if still and array.axes[0] == network.output.axes[-1]:
                 weight[...] = 0
         yield points._replace(target=np.zeros_like(points.target)) if still else points
 
 
 def _matrix_of(network: Network, layer: int) -> int:
     """The place of the matrix that a hidden layer, from 0, reads with, among the parameters."""
-    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.activated[layer].s.axes[0])
+    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.activated[layer].s.axes[-1])
 
 
 def _move(network: Network, points: Points, layer: int, unit: _Array, wanted: _Array) -> None:
@@ -310,7 +347,7 @@ def _aimed(
     A step moves s by eta times something that hardly depends on eta; the size that lands on the wanted piece is aimed
     at, and may miss.
     """
-    network = derivation.network
+    network = _one(derivation.network)
     for name, case in missing:
         equation = derivation.by_name[name]
         branches = equation.rhs if isinstance(equation.rhs, Cases) else ()
@@ -320,7 +357,7 @@ def _aimed(
         unit = network.units[equation.array.axes[-1]]
         points = _random(network, rng, count)
         points = _stretched(network, points, network.activated.index(unit) + 1, rng)
-        result = kernel.step(points.weights, *points[1:], undefined="nan")._asdict()
+        result = points.step(kernel)
         s, ds = result[unit.s.name], result[increment_of(unit.s).name]
         (below, above), (lower, upper) = (_range(branch.when, after) for after in (False, True))
         wanted = (
@@ -333,8 +370,7 @@ def _aimed(
         if reached.any():
             eta = points.eta[reached] * factor[reached]
             for share in (1.0, 0.5, 0.25, 2.0, 4.0):  # in sequential order, ds grows faster than eta
-                weights = [w[reached] for w in points.weights]
-                yield Points(weights, points.x[reached], points.target[reached], eta * share)
+                yield points.chosen(reached)._replace(eta=eta * share)
 
 
 def _stretched(network: Network, points: Points, layer: int, rng: np.random.Generator) -> Points:
@@ -369,7 +405,7 @@ class _Tally:
     def __init__(self, derivation: Derived, dtype: np.dtype[Any]) -> None:
         self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
         self.names = [e.name for e in derivation.equations if e.defines] + [front_of(self.network.logits).name]
-        self.after_p = ("p", "r", self.names[-1])  # nan where a unit has no compensation
+        self.after_p = ("p", "r", "Ki", "mu", self.names[-1])  # nan where a unit has no compensation
         self.seen: dict[tuple[str, str], Row] = {}
         self.expected = self._expected()
         self.left_out = 0
@@ -386,7 +422,8 @@ class _Tally:
             if equation.rule is Rule.CASES and isinstance(equation.rhs, Cases):
                 phi = self.network.units[equation.array.axes[-1]].activation
                 kinks = phi.kinks
-                for kink in kinks:
+                plain = self.network.rule.is_plain  # other steps are not exact
+                for kink in kinks if plain else ():
                     if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
                         result[equation.name, f"s = {kink}"] = False
                         result[equation.name, f"s' = {kink}"] = False
@@ -405,14 +442,19 @@ class _Tally:
 
     def compare(self, kernel: Any, order: Order, points: Points) -> None:
         """Run both sides on a batch."""
-        cast = [array.astype(self.dtype) for array in (*points.weights, points.x, points.target, points.eta)]
+        if self.network.batch and points.x.ndim == 2:
+            points = _alike(self.network, points)
+        made = points.astype(self.dtype)
+        carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
         with np.errstate(over="ignore", invalid="ignore"):  # a point that overflows is left out below
-            result = kernel.step(cast[:-3], *cast[-3:], undefined="nan")._asdict()
-            truth = backpropagation(self.network, order, cast[:-3], *cast[-3:])
-            scale = _Magnitude(self.derivation, self._inputs(cast), result, self._bar)
+            result = made.step(kernel)
+            truth = backpropagation(self.network, order, made.weights, *made[1:4], carried)
+            scale = _Magnitude(self.derivation, self._inputs(made), result, self._bar)
+        result = {name: self._with_points(name, value, len(made.x)) for name, value in result.items()}
+        truth = {name: self._with_points(name, value, len(made.x)) for name, value in truth.items()}
         keep = self._clear(result, truth, scale)
         self.left_out += int((~keep).sum())
-        inputs, kept = self._inputs([array[keep] for array in cast]), {name: v[keep] for name, v in result.items()}
+        inputs, kept = self._inputs(made.chosen(keep)), {name: v[keep] for name, v in result.items()}
         for name in (name for name in self.names if name in truth):
             found, true = result[name][keep].astype(np.longdouble), truth[name][keep]
             bound = np.broadcast_to(self._bound(name, result, scale), truth[name].shape)[keep]
@@ -425,9 +467,20 @@ class _Tally:
             for case, mask in self._cases(name, kept, error.shape):
                 self._record(name, case, error, bound, mask, inputs)
 
-    def _inputs(self, arrays: Sequence[_Array]) -> dict[str, _Array]:
-        names = [*(theta.name for theta in self.network.parameters), "x", "yg", "eta"]
-        return dict(zip(names, arrays, strict=True))
+    def _with_points(self, name: str, value: _Array, count: int) -> _Array:
+        """A quantity with the axis of points, which a number does not have that is the same in all of them."""
+        equation = self.derivation.by_name.get(name)
+        axes = len(equation.array.axes) if equation is not None else value.ndim - 1
+        return np.broadcast_to(value, (count, *value.shape)) if value.ndim == axes else value
+
+    def _inputs(self, points: Points) -> dict[str, _Array]:
+        network = self.network
+        found = dict(zip((theta.name for theta in network.parameters), points.weights, strict=True))
+        count = len(points.x)
+        for n, (array, value) in enumerate(network.memory.items()):
+            at_rest = np.full((count, *network.shape(array)), float(value))
+            found[array.name] = at_rest if points.memory is None else points.memory[n]
+        return found | {"x": points.x, "yg": points.target, "eta": points.eta}
 
     @property
     def _bar(self) -> float:
@@ -443,17 +496,20 @@ class _Tally:
                 keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
         for unit in self.network.activated:
             name = unit.s.name
+            every = tuple(range(1, result[name].ndim))
             if unit.activation.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by > 1
-                keep &= (self._bar * scale.of(f"{name}_new") <= 1).all(axis=-1)
+                keep &= (self._bar * scale.of(f"{name}_new") <= 1).all(axis=every)
             s, true = result[name], truth[name]
             for kink in unit.activation.kinks:
                 close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
-                keep &= ~close.any(axis=-1)
-        exact = (result["y"] == truth["y"]).all(axis=-1)
+                keep &= ~close.any(axis=every)
+        exact = (result["y"] == truth["y"]).all(axis=tuple(range(1, result["y"].ndim)))
         for phi, array, _ in in_the_loss(self.network):
             for kink in phi.kinks:
                 away = np.abs(result[array.name] - float(kink))
-                keep &= ~((~exact[:, None] | (away > 0)) & (away <= self._bar * scale.of(array.name))).any(axis=-1)
+                shown = exact.reshape(-1, *(1,) * (away.ndim - 1))
+                near = (~shown | (away > 0)) & (away <= self._bar * scale.of(array.name))
+                keep &= ~near.any(axis=tuple(range(1, away.ndim)))
         return keep
 
     def _bound(self, name: str, result: Mapping[str, _Array], scale: _Magnitude) -> _Array:
@@ -465,7 +521,7 @@ class _Tally:
             bound = bound + self._spread(name[1:], result, scale)
         if name.endswith("_new"):
             bound = bound + self._spread(name.removesuffix("_new"), result, scale)
-        if name in ("p", "r"):
+        if name in ("p", "r") and not self.network.batch:
             last = len(self.network.layers) - 1
             moved = fine * (scale.of(f"v{last}_new") + scale.of(f"v{last}"))
             moved = moved + self._spread(f"v{last}", result, scale)
@@ -491,6 +547,10 @@ class _Tally:
         shape: tuple[int, ...], keep: _Array,
     ) -> _Array:  # fmt: skip
         """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
+        if self.network.batch:  # one inverse for all: where it is nearly none, rounding decides whether there is one
+            values = np.linalg.eigvalsh(np.where(np.isfinite(truth["K"]), truth["K"], 0).astype(np.float64))
+            near = values[..., 0] <= 1e4 * np.finfo(self.dtype).eps * values.shape[-1] * values[..., -1]
+            return np.broadcast_to(near[keep].reshape((-1,) + (1,) * (len(shape) - 1)), shape)
         last = f"dv{len(self.network.layers) - 1}"
         small = np.abs(truth[last]) <= self._bound(last, result, scale)
         unclear = ((result["vc"] == 0) & small & ((result[last] == 0) ^ (truth[last] == 0)))[keep]
@@ -568,13 +628,27 @@ class _Magnitude:
     def __init__(
         self, derivation: Derived, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float
     ) -> None:  # fmt: skip
-        self.derivation, self.values, self.bar = derivation, {**inputs, **values}, bar
+        numbers = {a.name: np.asarray(float(value)) for a, value in derivation.network.rule.values.items()}
+        self.derivation, self.values, self.bar = derivation, {**inputs, **values, **numbers}, bar
         self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
+        self.known |= {name: np.abs(value) / ULPS for name, value in numbers.items()}  # 9/10 is itself rounded
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             for equation in derivation.equations:
                 name = equation.name if equation.defines else front_of(derivation.network.logits).name
                 if name in values:
                     self.known[name] = self._right_side(equation)
+                    if name == lacking(derivation.network.logits).name:
+                        self.known[name] = self.known[name] + self._resolved(derivation.network)
+
+    def _resolved(self, network: Network) -> _Array:
+        """What the oracle, a difference of two passes, can resolve of w' dv; on a kink, rounding chooses a piece."""
+        unit, matrix = network.hidden[-1], np.abs(self.values[network.read_out.primed.name])
+        passed = np.abs(self.values[unit.v.name]) + np.abs(self.values[unit.v.primed.name])
+        off = ULPS * np.finfo(np.longdouble).eps / self.bar * passed
+        after, moved = self.values[unit.s.primed.name], self.known[unit.s.primed.name]
+        for kink in unit.activation.kinks:
+            off = off + np.where(np.abs(after - float(kink)) <= self.bar * moved, moved, 0)
+        return np.asarray(np.einsum("...kj,...nj->...nk", matrix, off))
 
     def of(self, name: str) -> _Array:
         """The magnitude of each element."""
@@ -602,6 +676,14 @@ class _Magnitude:
                 ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
             }[condition.relation](values, float(condition.bound))  # fmt: skip
         return result
+
+    def _inverse(self, name: str) -> tuple[_Array, _Array]:
+        """|A^-1|, and |A^-1| (what A may be off by, and what eigenvalues are off by) |A^-1|."""
+        matrix = np.asarray(self.values[name], np.longdouble)
+        count = matrix.shape[-1]
+        inverse = np.abs(np.asarray(self.values[f"{name}i"], np.longdouble))
+        off = self.known[name] + count * np.abs(matrix).max(axis=(-1, -2), keepdims=True)
+        return inverse, np.einsum("...ab,...bc,...cd->...ad", inverse, off, inverse)
 
     @staticmethod
     def _aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:
@@ -645,6 +727,11 @@ class _Magnitude:
                 size, moved = self._size(base, axes)
                 safe = np.where(size > 0, size, np.inf)
                 return np.asarray(1 / safe), np.asarray(moved / safe**2)
+            case Total(over, Number()):  # how many there are, exactly
+                count = np.asarray(np.longdouble(self.values[self.derivation.network.input.name].shape[-2]))
+                return count, zero
+            case Inverse(Ref(array, _)):
+                return self._inverse(array.name)
             case Total(over, body):
                 size, moved = self._size(body, (*axes, *over))
                 last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
@@ -660,7 +747,13 @@ class _Magnitude:
                     if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
                         large = np.maximum(1, np.abs(slope_of(phi, s)))
                         return np.asarray(large, np.longdouble), np.maximum(1, np.abs(bend_of(phi, s))) * moved
-                    return np.abs(phi_of(phi, s)), np.abs(slope_of(phi, s)) * moved
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        steep = np.abs(slope_of(phi, s))
+                        first = np.where(np.isfinite(steep), steep * moved, 0)
+                    if not np.isfinite(steep).all():  # sqrt at 0: how far it can be off there
+                        far = np.abs(phi_of(phi, np.asarray(self.bar * moved + s))) / self.bar
+                        first = np.where(np.isfinite(steep), first, np.where(moved > 0, far, 0))
+                    return np.abs(phi_of(phi, s)), first
                 piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
                 slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
                 if derivative:

@@ -8,7 +8,7 @@ slope 1/2 at 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -187,11 +187,16 @@ def _exact(value: Any) -> Any:
     return np.longdouble(float(value))
 
 
+def _applied(network: Network, matrix: Any, v: Any) -> Any:
+    """W v, for every sample of a mini-batch."""
+    return anp.einsum("...ij,...j->...i", matrix[..., None, :, :] if network.batch else matrix, v)
+
+
 def _forward(network: Network, parameters: Sequence[Any], x: Any) -> list[Any]:
     """[s1, v1, s2, v2, ..., y], or with an output activation [..., s_L, y]."""
     result, v = [], x
     for n, layer in enumerate(network.layers):
-        s = anp.einsum("...ij,...j->...i", parameters[2 * n], v) + parameters[2 * n + 1]
+        s = _applied(network, parameters[2 * n], v) + parameters[2 * n + 1]
         result.append(s)
         if n + 1 < len(network.layers) or not layer.activation.is_identity:
             v = _phi(layer.activation, s)
@@ -238,7 +243,14 @@ _LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def _loss(network: Network, logits: Any, target: Any) -> Any:
-    """E of the logits, each sample's own."""
+    """E of the logits, each network's own: of a mini-batch the mean or the sum."""
+    each = _of_samples(network, logits, target)
+    if not network.batch:
+        return each
+    return anp.mean(each, axis=-1) if network.batch == "mean" else anp.sum(each, axis=-1)
+
+
+def _of_samples(network: Network, logits: Any, target: Any) -> Any:
     phi = network.layers[-1].activation
     if network.loss == "bce" and phi.name == "sigmoid":  # log(1 - y) has no digits where y is near 1
         return anp.sum(target * _softplus(-logits) + (1 - target) * _softplus(logits), axis=-1)
@@ -246,23 +258,83 @@ def _loss(network: Network, logits: Any, target: Any) -> Any:
     return _LOSSES[network.loss](y, logits, target)
 
 
-def backpropagation(
-    network: Network, order: str, weights: Sequence[_Array], x: _Array, target: _Array, eta: _Array
-) -> dict[str, _Array]:
-    """One SGD step on 1/2 |y - target|^2 => every quantity before and after, by the names that derivations use.
+class _Optimiser:
+    """The update rules as the manuals of `torch.optim` have them, array by array; written for this oracle alone."""
 
-    Arguments as for `Kernel.step`, all with the same leading axes. In sequential order a layer's gradient is taken with
-    upper weights already updated, and with old activations, gates and output error.
+    def __init__(self, network: Network, memory: Mapping[str, _Array] | None, eta: _Array) -> None:
+        self.network, self.rule, self.eta = network, network.rule, eta
+        self.seen: dict[str, _Array] = {}
+        known = memory or {}
+        self.memory = {
+            a.name: np.asarray(known.get(a.name, np.full(network.shape(a), float(v))), np.longdouble)
+            for a, v in network.memory.items()
+        }
+
+    def _own(self, name: str) -> Any:
+        return _exact(self.rule[name])
+
+    def _rest(self, name: str) -> Any:
+        return _exact(1 - self.rule[name])
+
+    def _averaged(self, letter: str, at: str, name: str, new: _Array) -> _Array:
+        result = self._own(name) * self.memory[f"{letter}{at}"] + self._rest(name) * new
+        self.seen[f"{letter}{at}_new"] = result
+        return np.asarray(result)
+
+    def _correction(self, kind: int) -> _Array:
+        power = self._own(f"beta{kind}") * self.memory[f"beta{kind}_t"]
+        self.seen |= {f"beta{kind}_t_new": power, f"h{kind}": 1 - power}
+        return np.asarray(1 - power)
+
+    def moved(self, name: str, value: _Array, gradient: _Array) -> _Array:
+        """A parameter after the step, W2 say; a frozen one as it is."""
+        if name in self.network.fixed:
+            return value
+        eta = self.eta.reshape(self.eta.shape + (1,) * (value.ndim - self.eta.ndim))
+        rule, at, matrix = self.rule.name, name[1:], name[0] == "W"
+        first, second = ("M", "Q") if matrix else ("m", "q")
+        if self.rule.is_plain:
+            return np.asarray(value - eta * gradient)
+        self.seen[f"dE_d{name}"] = gradient
+        decay = self._own("weight_decay")
+        step = gradient + (0 if rule == "adamw" else decay * value)
+        if rule in ("momentum", "nesterov"):
+            beta = self._own("beta")
+            buffer = beta * self.memory[f"{first}{at}"] + step
+            self.seen[f"{first}{at}_new"] = buffer
+            step = step + beta * buffer if rule == "nesterov" else buffer
+        elif rule == "rmsprop":
+            step = step / (np.sqrt(self._averaged(second, at, "alpha", step**2)) + self._own("eps"))
+        elif rule in ("adam", "adamw"):
+            mean, squares = self._averaged(first, at, "beta1", step), self._averaged(second, at, "beta2", step**2)
+            grown = [c.reshape(c.shape + (1,) * (value.ndim - c.ndim)) if c.ndim else c for c in map(self._correction, (1, 2))]
+            step = mean / grown[0] / (np.sqrt(squares / grown[1]) + self._own("eps"))
+        change = -eta * step - (eta * decay * value if rule == "adamw" else 0)
+        self.seen[f"d{name}"] = change
+        return np.asarray(value + change)
+
+
+def backpropagation(
+    network: Network, order: str, weights: Sequence[_Array], x: _Array, target: _Array, eta: _Array,
+    memory: Mapping[str, _Array] | None = None,
+) -> dict[str, _Array]:  # fmt: skip
+    """One step of training => every quantity before and after, by the names that derivations use.
+
+    Arguments as for `Kernel.step`, all with the same leading axes; `memory` by name. In sequential order a layer's
+    gradient is taken with upper weights already updated, and with old activations, gates and output error.
     """
-    lead = x.shape[:-1]
+    lead = x.shape[:-2] if network.batch else x.shape[:-1]
     wide = np.longdouble
     parameters: list[_Array] = []
+    biases: list[_Array] = []
     given = iter(weights)
     for layer in network.layers:
         parameters.append(next(given).astype(wide))
         # a bias that the network lacks is held at 0: its gradient is the adjoint of the pre-activation
-        parameters.append(next(given).astype(wide) if layer.bias else np.zeros((*lead, layer.width), wide))
+        biases.append(next(given).astype(wide) if layer.bias else np.zeros((*lead, layer.width), wide))
+        parameters.append(_each(network, biases[-1], x))
     x, target, eta = x.astype(wide), target.astype(wide), eta.astype(wide)
+    optimiser = _Optimiser(network, memory, eta)
 
     before = _forward(network, parameters, x)
     logits, slopes = before[2 * len(network.layers) - 2], _slopes(network, before)
@@ -270,16 +342,25 @@ def backpropagation(
     if order == "simultaneous":
         gradients = _together(network, parameters, x, target)
     else:
-        gradients = _one_by_one(network, parameters, x, before, error, slopes, eta)
-    after = list(parameters)
+        gradients = _one_by_one(network, parameters, x, before, error, slopes, optimiser)
+    after, moved = list(parameters), list(biases)
     adjoints: dict[int, _Array] = {}
     for n, layer in enumerate(network.layers):
         adjoints[n + 1] = gradients[2 * n + 1]
-        if f"W{n + 1}" not in network.fixed:
-            after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
-        if layer.bias and f"b{n + 1}" not in network.fixed:
-            after[2 * n + 1] = parameters[2 * n + 1] - eta[..., None] * gradients[2 * n + 1]
-    return _named(network, after, before, _forward(network, after, x), slopes, adjoints, target)
+        after[2 * n] = optimiser.moved(f"W{n + 1}", parameters[2 * n], gradients[2 * n])
+        if layer.bias:
+            of_all = gradients[2 * n + 1].sum(axis=-2) if network.batch else gradients[2 * n + 1]
+            moved[n] = optimiser.moved(f"b{n + 1}", biases[n], of_all)
+            after[2 * n + 1] = _each(network, moved[n], x)
+    updated = [array for pair in zip(after[::2], moved, strict=True) for array in pair]
+    return _named(network, updated, before, _forward(network, after, x), slopes, adjoints, target) | optimiser.seen
+
+
+def _each(network: Network, bias: _Array, x: _Array) -> _Array:
+    """A bias for every sample of a mini-batch, so that its gradient is what reaches the sample."""
+    if not network.batch:
+        return bias
+    return np.broadcast_to(bias[..., None, :], (*bias.shape[:-1], x.shape[-2], bias.shape[-1])).copy()
 
 
 def _together(network: Network, parameters: list[_Array], x: _Array, target: _Array) -> list[_Array]:
@@ -293,7 +374,7 @@ def _together(network: Network, parameters: list[_Array], x: _Array, target: _Ar
 
 def _one_by_one(
     network: Network, parameters: list[_Array], x: _Array, before: list[_Array], error: _Array, slopes: list[_Array],
-    eta: _Array,
+    optimiser: _Optimiser,
 ) -> list[_Array]:  # fmt: skip
     """Each layer's gradient with the weights above it already updated."""
     after, gradients = list(parameters), list(parameters)
@@ -302,14 +383,13 @@ def _one_by_one(
         def loss(own: tuple[Any, Any], n: int = n) -> Any:
             # old activations below, old gates, old output error, new weights above
             v = x if n == 0 else before[2 * n - 1]
-            s = anp.einsum("...ij,...j->...i", own[0], v) + own[1]
+            s = _applied(network, own[0], v) + own[1]
             for m in range(n + 1, len(network.layers)):
-                s = anp.einsum("...ij,...j->...i", after[2 * m], slopes[m - 1] * s)
+                s = _applied(network, after[2 * m], slopes[m - 1] * s)
             return anp.sum(error * s)
 
         gradients[2 * n], gradients[2 * n + 1] = grad(loss)((parameters[2 * n], parameters[2 * n + 1]))
-        if f"W{n + 1}" not in network.fixed:
-            after[2 * n] = parameters[2 * n] - eta[..., None, None] * gradients[2 * n]
+        after[2 * n] = optimiser.moved(f"W{n + 1}", parameters[2 * n], gradients[2 * n])
     return gradients
 
 
@@ -332,7 +412,9 @@ def _named(
             result[f"b{n}_new"] = updated[2 * n - 1]
         if not layer.activation.is_identity:
             result[f"g{n}"] = slopes[n - 1]
-    if len(network.layers) > 1:
+    if len(network.layers) > 1 and network.batch:
+        result |= _common(network, updated[2 * depth - 2], before[logits - 1], after[logits - 1], after[logits], linear)
+    elif len(network.layers) > 1:
         frozen, change = before[logits - 1], after[logits - 1] - before[logits - 1]
         weight, lost = updated[2 * len(network.layers) - 2], (frozen == 0) & (change != 0)
         ratio = np.divide(change, frozen, out=np.zeros_like(change), where=frozen != 0)
@@ -341,5 +423,46 @@ def _named(
         result["r"] = weight + result["p"]
         front = "y_front" if linear else f"s{depth}_front"
         result[front] = np.where(lost.any(axis=-1)[..., None], np.nan, after[logits])
-
     return result
+
+
+def _common(
+    network: Network, matrix: _Array, frozen: _Array, moved: _Array, logits: _Array, linear: bool
+) -> dict[str, _Array]:
+    """p for all samples of a mini-batch, of least norm; nothing where there are more samples than units."""
+    if network.samples > network.widths[-2]:
+        return {}
+    lack = _applied(network, matrix, moved - frozen)
+    gram = np.einsum("...nj,...mj->...nm", frozen, frozen)
+    inverse = _inverse(gram)
+    p = np.einsum("...nm,...mk,...nj->...kj", inverse, lack, frozen)
+    lost = np.isnan(inverse).any(axis=(-1, -2))
+    front = "y_front" if linear else f"s{len(network.layers)}_front"
+    return {
+        "vc": frozen, "ell": lack, "K": gram, "Ki": inverse, "p": p, "r": matrix + p,
+        front: np.where(lost[..., None, None], np.nan, logits),
+    }  # fmt: skip
+
+
+def _inverse(gram: _Array) -> _Array:
+    """The inverse by elimination with the largest pivots; not-a-number where the rows are dependent in float64."""
+    count = gram.shape[-1]
+    left, right = gram.copy(), np.broadcast_to(np.eye(count, dtype=np.longdouble), gram.shape).copy()
+    rows: Any = np.indices(gram.shape[:-2], sparse=True)
+    for n in range(count):
+        at = n + np.argmax(np.abs(left[..., n:, n]), axis=-1)
+        for half in (left, right):
+            top, other = half[..., n, :].copy(), half[(*rows, at)].copy()
+            half[(*rows, at)], half[..., n, :] = top, other
+        pivot = left[..., n, n][..., None].copy()
+        with np.errstate(all="ignore"):
+            for half in (left, right):
+                half[..., n, :] /= pivot
+            for m in (m for m in range(count) if m != n):
+                share = left[..., m, n][..., None].copy()
+                for half in (left, right):
+                    half[..., m, :] -= share * half[..., n, :]
+    whole = gram.astype(np.float64)
+    values = np.linalg.eigvalsh(np.where(np.isfinite(whole), whole, 0))
+    lost = ~(values[..., 0] > 16 * count * np.finfo(np.float64).eps * values[..., -1])
+    return np.where(lost[..., None, None], np.nan, right)

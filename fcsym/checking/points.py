@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +16,61 @@ from fcsym.language.activation import Activation
 from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in
 from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import moment
 
-__all__ = ["MAX_NUMBERS", "Points", "activate", "in_the_loss", "lattice", "pre_activations"]
+__all__ = ["MAX_NUMBERS", "Points", "activate", "in_the_loss", "lattice", "pre_activations", "remembered"]
 
 _Array = npt.NDArray[Any]
 MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
 
 
 class Points(NamedTuple):
-    """Networks, inputs, targets and step sizes, with one leading axis."""
+    """Networks, inputs, targets and step sizes, with one leading axis; and what the update rule carries."""
 
     weights: list[_Array]
     x: _Array
     target: _Array
     eta: _Array
+    memory: list[_Array] | None = None  # None: as before the first step
+
+    def step(self, kernel: Any) -> dict[str, _Array]:
+        """Every quantity of a step from here, by name."""
+        made = kernel.step(self.weights, self.x, self.target, self.eta, undefined="nan", memory=self.memory)
+        result: dict[str, _Array] = made._asdict()
+        return result
+
+    def chosen(self, which: Any) -> Points:
+        """Some of them, by their numbers or a mask."""
+        memory = None if self.memory is None else [array[which] for array in self.memory]
+        weights = [weight[which] for weight in self.weights]
+        return Points(weights, self.x[which], self.target[which], self.eta[which], memory)
+
+    def in_batches(self, count: int) -> Points:
+        """Each network with a mini-batch of so many samples: its own and those of the networks beside it."""
+
+        def together(array: _Array) -> _Array:
+            return np.stack([np.roll(array, n, axis=0) for n in range(count)], axis=1)
+
+        return self._replace(x=together(self.x), target=together(self.target))
+
+    def astype(self, dtype: Any) -> Points:
+        """The same in a precision."""
+        memory = None if self.memory is None else [array.astype(dtype) for array in self.memory]
+        weights = [weight.astype(dtype) for weight in self.weights]
+        return Points(weights, *(array.astype(dtype) for array in (self.x, self.target, self.eta)), memory)  # type: ignore[arg-type]
+
+
+def remembered(network: Network, rng: np.random.Generator, count: int) -> list[_Array] | None:
+    """What an update rule may carry after some steps: squares above 0, powers of a number below 1."""
+    if not network.memory:
+        return None
+    found = []
+    for array in network.memory:
+        values = 0.3 * rng.normal(size=(count, *network.shape(array)))
+        if not array.axes:
+            values = 0.9 ** rng.integers(1, 20, size=count)
+        found.append(values**2 if array.axes and array == moment(cast("Array", array.of), 2) else values)
+    return found
 
 
 def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
@@ -40,7 +82,7 @@ def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
         density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
         values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
         values = values * (rng.random((count, *shape)) < density)
-        if network.input.axes[0] in array.axes or array.axes[0] == network.parameters[0].axes[0]:
+        if network.input.axes[-1] in array.axes or array.axes[0] == network.parameters[0].axes[0]:
             values[1::4] /= 2  # halves, for kinks and zeros that are no integers
         weights.append(values)
     x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
@@ -79,7 +121,8 @@ def activate(network: Network, layer: int, s: _Array) -> _Array:
 
 def in_the_loss(network: Network) -> list[tuple[Activation, Array, Callable[[_Array, _Array], _Array]]]:
     """The piecewise functions in the loss, each with what it reads: the array, and a function of y and the target."""
-    equations = {e.array: e for e in loss_equations(network.loss, network.outputs)}
+    one = replace(network, batch="", samples=0) if network.batch else network  # a loss is written for one sample
+    equations = {e.array: e for e in loss_equations(network.loss, one.outputs)}
     nodes = [node for e in equations.values() for side in e.expressions for node in applied_in(side)]
     found = dict.fromkeys((f.activation, f.argument.array) for f in nodes if isinstance(f.argument, Ref))
 
@@ -89,7 +132,7 @@ def in_the_loss(network: Network) -> list[tuple[Activation, Array, Callable[[_Ar
                 case Number(number):
                     return float(number)
                 case Ref(of):
-                    return y if of == network.output else target
+                    return y if of == one.output else target
                 case Add(parts):
                     return sum(value(part, y, target) for part in parts)
                 case Mul(parts):

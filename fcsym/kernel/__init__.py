@@ -44,6 +44,7 @@ class Kernel:
         self.target = target
         made = lower_step(derivation)
         self.source, self._step = written or self._numpy(made)
+        self.results = made.results
         self.outputs = tuple(array.name for array in made.results)
         self._marks = made.marks
         self._fields: Any = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]
@@ -94,8 +95,9 @@ class Kernel:
         with np.errstate(all="ignore"):  # a product that vanishes is 0, and what leaves the range is seen to be inf
             values = self._step(*arrays)
         if network.batch:  # one p for all samples, which is there or is not
-            p = values[self.outputs.index("p")] if "p" in self.outputs else values[0]
-            values = (*values, np.isnan(p).any(axis=(-2, -1)) if "p" in self.outputs else np.zeros((), dtype=bool))
+            named = dict(zip(self.outputs, values, strict=True))
+            lead = np.zeros(named["y"].shape[:-2], dtype=bool)
+            values = (*values, np.isnan(named["p"]).any(axis=(-2, -1)) if "p" in named else lead)
         elif not self._marks:  # a network without hidden layer has nothing to compensate
             y = values[self.outputs.index("y")]
             values = (*values, np.zeros((*y.shape[:-1], widths[-2]), dtype=bool))

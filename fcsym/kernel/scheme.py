@@ -55,9 +55,9 @@ class SchemeKernel:
         }  # fmt: skip
         self._stored = self.module.stored
         for array in scheme.state:
-            own = (None,) * len(array.axes) if self._stored else network.lengths(array)
-            pairs = zip(own, array.axes, strict=True)
-            lengths = tuple(n if axis.open else network.sizes[axis] for n, axis in pairs)
+            lengths = network.lengths(array)
+            if self._stored:  # as many inputs as have been seen, which may differ from state to state
+                lengths = tuple(None if isinstance(n, str) else n for n in lengths)  # type: ignore[misc]
             self._shapes[f"state.{array.name}"] = lengths
 
     def __repr__(self) -> str:

@@ -34,6 +34,7 @@ _LATEX = {
     "db": (r"\mathrm{d}b", ""),
     "dE_dW": (r"(\mathrm{d}E/\mathrm{d}W)", ""),
     "dE_db": (r"(\mathrm{d}E/\mathrm{d}b)", ""),
+    "eps": (r"\varepsilon", ""),
     "lamda": (r"\lambda", ""),  # spelt as in SymPy: in Python the other is a keyword
     "beta1": (r"\beta_1", ""),
     "beta2": (r"\beta_2", ""),

@@ -292,7 +292,8 @@ class Network:
 
     def lengths(self, array: Array) -> tuple[int | str, ...]:
         """The lengths of an array's axes, and the name of one whose length is known only when arrays arrive."""
-        return tuple(axis.name if axis.open else self.sizes[axis] for axis in array.axes)
+        known = self.sizes
+        return tuple(axis.name if axis.open and axis not in known else known[axis] for axis in array.axes)
 
     def reduced(self, width: int = 2) -> Network:
         """The same depth, activations and biases, with every width at most `width`."""
@@ -390,7 +391,7 @@ def _assemble(
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
 _TAKEN = re.compile(
     r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
-    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12](_t)?|h[12]|lamda|nu"
+    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12](_t)?|h[12]|lamda|nu|eps"
     r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
     r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
 )

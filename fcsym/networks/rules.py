@@ -286,7 +286,7 @@ _SYMBOLS = {
     "beta1": coefficient("beta1"),
     "beta2": coefficient("beta2"),
     "alpha": coefficient("nu"),  # the letter alpha is taken by an inner product
-    "eps": coefficient("epsilon"),
+    "eps": coefficient("eps"),
     "weight_decay": coefficient("lamda"),
 }
 PLAIN = UpdateRule("sgd", (("weight_decay", Fraction(0)),))

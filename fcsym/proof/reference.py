@@ -192,7 +192,7 @@ class Training:
 
     def _root(self, theta: Array, of: Array, at: tuple[int, ...], square: Any) -> Any:
         root, _ = self.gates.term(smooth("sqrt"), (of, at), square)
-        self.known[denominator(theta), at] = root + self.known[coefficient("epsilon"), ()]
+        self.known[denominator(theta), at] = root + self.known[coefficient("eps"), ()]
         return self.known[denominator(theta), at]
 
 
