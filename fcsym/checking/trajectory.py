@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ __all__ = ["check_scheme"]
 _Array = npt.NDArray[Any]
 _INPUTS = 4  # different inputs per network, for the schemes that take several
 _ON_KINK = "one step, s on a kink"
+_SAMPLES = 3  # of a mini-batch
 _STRAY = 2  # trajectories with rounded weights
 _BYTES = 400  # for each weight: three trajectories in extended precision, their gradients, and the scheme's own state
 
@@ -125,19 +127,21 @@ class _Comparison:
 
     def on_kinks(self, rng: np.random.Generator, count: int) -> None:
         """One step of networks of small integers, in which a unit sits exactly on a kink: nothing is rounded there."""
-        if not self._kinks:
+        if not self._kinks or self.network.rule.smooth_functions:  # which divides by what may be rounding alone
             return
         network, kernel = self.network, self.kernel
-        points = lattice(network, rng, count)
+        points = lattice(replace(network, batch="", samples=0) if network.batch else network, rng, count)
+        if network.batch:
+            points = points.in_batches(network.samples or 2)
         weights, x, target, eta = (
             [w.astype(self.dtype) for w in points.weights],
-            *(array.astype(self.dtype) for array in points[1:]),
+            *(array.astype(self.dtype) for array in points[1:4]),
         )
         with np.errstate(over="ignore", invalid="ignore"):
             truth = backpropagation(network, self.order, weights, x, target, eta)
         state = kernel.init(weights, x, undefined="nan")
         after = kernel.step(state, x, target, eta, undefined="nan")
-        on_kink = np.any([(truth[f"s{n}"] == float(k)).any(axis=-1) for n, k in self._kinks], axis=0)
+        on_kink = np.any([(truth[f"s{n}"] == float(k)).reshape(count, -1).any(axis=-1) for n, k in self._kinks], axis=0)
         sizes = [np.abs(truth[array.primed.name]).reshape(count, -1).max(axis=1) for array in network.parameters]
         moderate = np.all([size < 1e4 for size in sizes], axis=0)
         if self.scheme.gates:
@@ -154,7 +158,8 @@ class _Comparison:
             bound = np.broadcast_to(ULPS * self.eps * largest, true.shape)
             keep = on_kink & moderate & ~woken
             self._record(f"{array.name} by expand", _ON_KINK, found, true, bound, keep, 1, where)
-        clearly = moderate & woken & ((truth[last] == 0) & (np.abs(truth[f"{last}_new"]) > 1e-3)).any(axis=-1)
+        rose = (truth[last] == 0) & (np.abs(truth[f"{last}_new"]) > 1e-3)
+        clearly = moderate & woken & rose.reshape(count, -1).any(axis=-1)
         if clearly.any():
             self._raises(weights, x, target, eta, int(np.argmax(clearly)), where)
 
@@ -241,18 +246,20 @@ class _Comparison:
             scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
             weights.append((rng.normal(size=(count, *shape)) * scale).astype(self.dtype))
         many = 1 if self.scheme.single_input else _INPUTS
-        inputs = rng.normal(size=(count, many, network.inputs)) * (rng.random((count, many, network.inputs)) > 0.25)
-        inputs *= (rng.random((count, many)) > 0.125)[..., None]
+        samples = (network.samples or _SAMPLES,) if network.batch else ()
+        shape = (count, many, *samples)
+        inputs = rng.normal(size=(*shape, network.inputs)) * (rng.random((*shape, network.inputs)) > 0.25)
+        inputs *= (rng.random(shape) > 0.125)[..., None]
         if many > 1:  # one that is nearly another: to be told apart all the same
             inputs[:, -1] = inputs[:, 0] + 1e-3 * rng.normal(size=inputs[:, 0].shape)
-        targets = rng.normal(size=(count, many, network.widths[-1]))
-        norm = 1 + np.sum(inputs**2, axis=-1).max(axis=-1)
+        targets = rng.normal(size=(*shape, network.widths[-1]))
+        norm = 1 + np.sum(inputs**2, axis=-1).reshape(count, -1).max(axis=-1) * math.prod(samples)
         eta = 10 ** rng.uniform(-2.5, -1, size=count) / norm  # small enough for most runs to stay finite
         return weights, inputs.astype(self.dtype), targets.astype(self.dtype), eta.astype(self.dtype)
 
     def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]], target: _Array) -> _Array:
         """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed."""
-        keep = np.isfinite(exact["y"]).all(axis=-1)
+        keep = np.isfinite(exact["y"]).reshape(len(exact["y"]), -1).all(axis=-1)
         read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in self.network.activated]
         for phi, _, term in in_the_loss(self.network):
             read.append((phi, *(term(exact["y"], target), [term(other["y"], target) for other in others])))
@@ -260,7 +267,8 @@ class _Comparison:
             moved = np.max([np.abs(other - s) for other in strayed], axis=0)
             for kink in phi.kinks:
                 margin = np.abs(s - np.longdouble(float(kink)))
-                keep &= ~((margin <= ULPS * (moved + self.eps * np.abs(s))) & (moved > 0)).any(axis=-1)
+                near = (margin <= ULPS * (moved + self.eps * np.abs(s))) & (moved > 0)
+                keep &= ~near.reshape(len(near), -1).any(axis=-1)
         return np.asarray(keep)
 
     def _terms(self, exact: Mapping[str, _Array], weights: list[_Array]) -> _Array:
@@ -269,6 +277,7 @@ class _Comparison:
         hidden = exact.get(f"v{len(self.network.layers) - 1}")
         if hidden is None:
             return np.asarray(np.abs(exact["y"]) + 1)
+        matrix = matrix[..., None, :, :] if self.network.batch else matrix
         return np.asarray(np.matvec(np.abs(matrix), np.abs(hidden)) + np.abs(exact["y"]))
 
     def _record(
@@ -300,7 +309,7 @@ class _Comparison:
         """What had to be compared first; a row without points, which fails, where nothing could be."""
         wanted = [("y", "every step")]
         wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
-        if self._kinks and not self._refuses_kinks:
+        if self._kinks and not self._refuses_kinks and not self.network.rule.smooth_functions:
             wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
         empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
         return tuple((empty | self.seen).values())
@@ -322,6 +331,10 @@ class _Truth:
     ) -> None:
         self.network, self.order = network, order
         self.weights = [np.stack([array.astype(np.longdouble)] * (1 + _STRAY)) for array in weights]
+        self.memory: dict[str, _Array] = {
+            a.name: np.full((1 + _STRAY, len(weights[0]), *network.shape(a)), float(v), np.longdouble)
+            for a, v in network.memory.items()
+        }
         self.rng, self.eps = rng, eps
         self._round()
 
@@ -329,7 +342,7 @@ class _Truth:
         """Everything about one step, which is not taken yet."""
         x, target, eta = (np.stack([array] * (1 + _STRAY)) for array in (x, target, eta))
         with np.errstate(over="ignore", invalid="ignore"):
-            return backpropagation(self.network, self.order, self.weights, x, target, eta)
+            return backpropagation(self.network, self.order, self.weights, x, target, eta, self.memory)
 
     @staticmethod
     def each(seen: Mapping[str, _Array]) -> list[dict[str, _Array]]:
@@ -339,6 +352,9 @@ class _Truth:
     def move(self, seen: Mapping[str, _Array]) -> None:
         """Take the step."""
         self.weights = [seen[array.primed.name] for array in self.network.parameters]
+        self.memory = {
+            a.name: np.broadcast_to(seen[a.primed.name], self.memory[a.name].shape) for a in self.network.memory
+        }
         self._round()
 
     def _round(self) -> None:

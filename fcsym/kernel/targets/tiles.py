@@ -82,7 +82,7 @@ def tile_function(function: n.Function, sizes: Mapping[Axis, int], constants: Ma
         for pool in (writer.numbers, writer.masks, writer.bits)
         if pool.shapes
     ]
-    arguments = [*(array.name for array in function.given), *used, *results, "undefined", "w", "m", "on", "bits"]
+    arguments = [*(array.name for array in function.given), *used, *results, "undefined", "w", "mask", "on", "bits"]
     head = f"def _{function.name}_tile(\n    {', '.join(arguments)},\n):\n"
     text = f'{head}    """{function.title}"""\n' + "".join(f"    {line}\n" for line in [*lines, *writer.lines])
     shapes = [tuple(tuple(shape) for shape in pool.shapes) for pool in (writer.numbers, writer.masks, writer.bits)]
@@ -142,7 +142,7 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)  # where a defined array is
     numbers: _Pool = field(default_factory=lambda: _Pool("w"))
-    masks: _Pool = field(default_factory=lambda: _Pool("m"))
+    masks: _Pool = field(default_factory=lambda: _Pool("mask"))
     bits: _Pool = field(default_factory=lambda: _Pool("on"))
     tests: Counter[_TestKey] = field(default_factory=Counter)  # selections still to come
     held: dict[_TestKey, str] = field(default_factory=dict)  # masks that one of them will read
