@@ -102,7 +102,7 @@ def _may_write(path: Path, force: bool) -> None:
 
 # ------------------------------------------------------------------------------------------------ against autodiff
 
-_NETWORKS, _STEPS = 32, 3
+_NETWORKS, _STEPS, _SAMPLES = 32, 3, 3
 _FEWEST = 4  # of large ones, each of which compares many numbers
 _MANY = 1 << 22  # numbers of all weights together, from where on there are fewer networks
 _AT_ONCE = 1 << 19  # numbers of weights that are compared at a time: in extended precision these are 8 MiB
@@ -159,16 +159,18 @@ def _group(
     for array in network.parameters:
         shape = network.shape(array)
         weights.append(rng.normal(size=(count, *shape)) / np.sqrt(shape[-1] if len(shape) == 2 else 4))
-    x = rng.normal(size=(count, network.inputs))
+    samples = (network.samples or _SAMPLES,) if network.batch else ()
+    x = rng.normal(size=(count, *samples, network.inputs))
     eta = np.full(count, size)
     state, truth = kernel.init(weights, x), list(weights)
     good, sides = np.ones(count, bool), None
+    memory: dict[str, _Array] | None = None
     worst = 0.0
     for n in range(_STEPS + 1):
         if not scheme.single_input and n:
             x = rng.normal(size=x.shape)
-        goal = rng.normal(size=(count, network.widths[-1]))
-        true = reference(network, scheme.order, truth, x, goal, eta)
+        goal = rng.normal(size=(count, *samples, network.widths[-1]))
+        true = reference(network, scheme.order, truth, x, goal, eta, memory)
         got = np.asarray(kernel.output(state, x))
         if (
             scheme.gates and network.layers[0].activation.kinks
@@ -185,8 +187,10 @@ def _group(
             break
         state = kernel.step(state, x, goal, eta)
         truth = [true[f"{theta.name}_new"] for theta in network.parameters]
-        for array in state:
-            good &= np.isfinite(np.asarray(array).reshape(count, -1)).all(axis=-1)
+        memory = {a.name: true[f"{a.name}_new"] for a in network.memory}
+        for array in map(np.asarray, state):  # a number that is the same for all networks has no axis of them
+            finite = np.isfinite(array)
+            good &= finite.reshape(count, -1).all(axis=-1) if array.ndim else finite
         for array in truth:  # what diverges says nothing
             good &= (np.abs(array).reshape(count, -1) < 1e6).all(axis=-1)
     if good.sum() >= (count + 1) // 2:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fcsym.deriving.record import Record
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["lower_scheme", "lower_step", "resting_on_p", "step_signature"]
+__all__ = ["in_numbers", "lower_scheme", "lower_step", "resting_on_p", "step_signature"]
 
 _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import as_array, parameters
+from fcsym.kernel.arguments import as_array, parameters, rate
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.base import Target
 from fcsym.kernel.targets.jax import JaxTarget
@@ -72,10 +72,15 @@ class PureKernel:
             raise ArgumentError(f"capacity is {capacity}: give a whole number from 1 to 1000000.")
         return self._functions["init"](self._weights(weights), *self._vectors(None, x=x), **room)
 
-    def step(self, state: Any, x: Any, target: Any, eta: Any) -> Any:
-        """The state after one training step."""
+    def step(self, state: Any, x: Any, target: Any, eta: Any = None) -> Any:
+        """The state after one training step; `eta` may be left out where the update rule has one."""
         held = self._held(state)
-        return self._functions["step"](held, *self._vectors(held[0], x=x, target=target), eta)
+        points = self._vectors(held[0], x=x, target=target)
+        if self.network.batch and points[0].shape[-2] != points[1].shape[-2]:
+            raise ArgumentError(
+                f"target has {points[1].shape[-2]} samples and x has {points[0].shape[-2]}: give as many."
+            )
+        return self._functions["step"](held, *points, rate(self.network, eta))
 
     def output(self, state: Any, x: Any) -> Any:
         """The output of the network that the state stands for."""
@@ -105,11 +110,12 @@ class PureKernel:
         return self.State(*self._converted(list(held), None))
 
     def _vectors(self, like: Any, **values: Any) -> list[Any]:
-        widths = {"x": self.network.widths[:1], "target": self.network.widths[-1:]}
+        network = self.network
+        shapes = {"x": network.lengths(network.input), "target": network.lengths(network.target)}
         given = [(name, value) for name, value in values.items() if value is not None]
         arrays = dict(zip((name for name, _ in given), self._converted(given, like), strict=True))
         for name, array in arrays.items():
-            self._fits(name, array, widths[name])
+            self._fits(name, array, shapes[name])
         return [arrays.get(name) for name in values]
 
     def _converted(self, values: Sequence[tuple[str, Any]], like: Any) -> list[Any]:
@@ -120,9 +126,11 @@ class PureKernel:
         return [self._make(other[name].astype(real), like) if name in other else value for name, value in values]
 
     @staticmethod
-    def _fits(name: str, array: Any, shape: tuple[int | None, ...]) -> None:
+    def _fits(name: str, array: Any, shape: tuple[int | str | None, ...]) -> None:
         found = tuple(array.shape)
-        if len(found) < len(shape) or found[len(found) - len(shape) :] != shape:
+        tail = found[len(found) - len(shape) :]
+        wrong = len(found) < len(shape) or any(isinstance(n, int) and n != m for n, m in zip(shape, tail, strict=True))
+        if wrong or 0 in tail:
             raise ArgumentError(f"{name} has shape {found}: it must be ({', '.join(('...', *map(str, shape)))}).")
 
 

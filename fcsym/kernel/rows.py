@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import mpmath
 import numpy as np
 
+from fcsym.kernel.lower import in_numbers
 from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Equation, functions_in
 from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance
-from fcsym.networks.symbols import frozen_copy, units
+from fcsym.networks.symbols import frozen_copy
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import PartRecord, SchemeRecord
@@ -35,6 +36,7 @@ LARGEST = 5000
 
 _DRAWS = 150
 _STEPS = 2
+_SAMPLES = 3  # of a mini-batch
 _RANGE = 1000
 _BITS = 1 << 16
 """Rational numbers with more are no rows: their length is multiplied in every layer, and all that is kept is floats."""
@@ -65,8 +67,8 @@ class Row:
     """One trajectory. Arrays are flat, in row order; `undefined` says that the last step must be refused."""
 
     weights: tuple[tuple[float, ...], ...]
-    x: tuple[tuple[float, ...], ...]  # one per step
-    target: tuple[tuple[float, ...], ...]
+    x: tuple[tuple[Any, ...], ...]  # one per step: numbers, or of a mini-batch the samples' numbers
+    target: tuple[tuple[Any, ...], ...]
     eta: float
     y: tuple[tuple[float, ...], ...]  # the output on each step's input before it, and on the last one after it
     expanded: tuple[tuple[float, ...], ...]  # nothing where undefined
@@ -77,18 +79,19 @@ class Row:
 class Exact:
     """A scheme in exact numbers, with a record of the cases it came through."""
 
-    def __init__(self, scheme: SchemeRecord, rounded: bool = False) -> None:
-        self.rounded = rounded  # every number to single precision: do the same cases come up?
+    def __init__(self, scheme: SchemeRecord, rounded: Callable[[float], Any] | None = None) -> None:
+        self.rounded = rounded  # every number to a precision: do the same cases come up?
         self.scheme, self.network = scheme, scheme.network
         self.smooth = any(phi.is_smooth for phi in functions_in(scheme.base.equations))
         self.reached: set[str] = set()
         self._widths = scheme.network.widths
         self._parts: dict[str, tuple[Mapping[Array, Equation], set[Axis]]] = {}  # equations and axes, by function
+        self.samples = (self.network.samples or _SAMPLES) if self.network.batch else 0
 
     def _field(self) -> Field:
         def number(value: Fraction) -> Any:
             if self.rounded:
-                return np.float32(float(value))
+                return self.rounded(float(value))
             return mpmath.mpf(value.numerator) / value.denominator if self.smooth else value
 
         def apply(node: Apply, where: Element, value: Any) -> Any:
@@ -97,7 +100,7 @@ class Exact:
                 result = smooth_functions.value(
                     phi, node.derivative, mpmath.mpf(float(value)) if self.rounded else value
                 )
-                return np.float32(float(result)) if self.rounded else result
+                return self.rounded(float(result)) if self.rounded else result
             at = _fraction(value)
             kind = "kink" if at in phi.kinks else "piece"
             self.reached.add(f"{where[0].name} on {kind} {phi.piece_at(at) + 1}")
@@ -118,7 +121,7 @@ class Exact:
     def call(self, part: PartRecord, given: Values, rows: int = 0) -> Values:
         """The results of one of the four functions, `rows` inputs being stored."""
         if part.name not in self._parts:
-            own = {e.array: e for e in part.equations if e.defines or e.array not in part.given}
+            own = {e.array: e for e in in_numbers(part) if e.defines or e.array not in part.given}
             self._parts[part.name] = own, _axes(part)
         equations, axes = self._parts[part.name]
         sizes = {axis: self._size(axis, rows) for axis in axes}
@@ -139,18 +142,20 @@ class Exact:
         return result
 
     def _size(self, axis: Axis, rows: int) -> int:
-        return rows if axis.open else self.network.sizes[axis]
+        if axis.open:
+            return self.samples or rows
+        return self.network.sizes[axis]
 
     def init(self, weights: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> Values:
         """The state of a conventional network, by array and position."""
         part = self.scheme.init
-        given = self._arrays(self.network.parameters, weights) | self._arrays([_vector("x")], [x])
+        given = self._arrays(self.network.parameters, weights) | self._arrays([self.network.input], [x])
         return self._state(self.call(part, given))
 
     def _arrays(self, arrays: Sequence[Array], values: Sequence[Sequence[Any]]) -> Values:
         field, result = self._field(), {}
         for array, numbers in zip(arrays, values, strict=True):
-            shape = [self.network.sizes[axis] for axis in array.axes]
+            shape = [self._size(axis, 0) for axis in array.axes]
             where = product(*map(range, shape)) if array.axes else [()]
             result[array.name] = {at: field.number(v) for at, v in zip(where, numbers, strict=True)}
         return result
@@ -184,10 +189,6 @@ class Exact:
         kept = [(a, w) for a, w in zip(named, weights, strict=True) if a in part.given and a not in self.scheme.state]
         given = state | self._inputs(part, x) | self._arrays([a for a, _ in kept], [w for _, w in kept])
         return [list(values.values()) for values in self.call(part, given, _rows(given)).values()]
-
-
-def _vector(name: str) -> Array:
-    return Array(name, None, (units(0),))
 
 
 def _rows(values: Values) -> int:
@@ -261,10 +262,11 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
         share = min(1.0, 4 / network.shape(array)[-1])
         size = prod(network.shape(array))
         weights.append([Fraction(rng.randint(-3, 3), 2) if rng.random() < share else Fraction(0) for _ in range(size)])
-    x = [[Fraction(rng.randint(-2, 2)) for _ in range(network.inputs)] for _ in range(_STEPS)]
+    count = exact.samples or 1
+    x = [[Fraction(rng.randint(-2, 2)) for _ in range(count * network.inputs)] for _ in range(_STEPS)]
     if exact.scheme.single_input:
         x = [x[0]] * _STEPS
-    target = [[Fraction(rng.randint(-2, 2)) for _ in range(network.widths[-1])] for _ in range(_STEPS)]
+    target = [[Fraction(rng.randint(-2, 2)) for _ in range(count * network.widths[-1])] for _ in range(_STEPS)]
     eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
     try:
         done = _train(exact, weights, x, target, eta)
@@ -277,13 +279,28 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
         return None
     if known is not None and exact.reached <= known:
         return None
-    rounded = Exact(exact.scheme, rounded=True)
-    with np.errstate(all="ignore"):
-        other = _train(rounded, weights, x, target, eta)
-    if other is None or other[2] != undefined or rounded.reached != exact.reached:
-        return None
+    noise = random.Random(0)
+
+    def unsteady(value: float) -> Any:
+        """The number in single precision, or one near it: what is divided by less than it was rounded by shows."""
+        return np.float32(value * (1 + noise.choice((-1, 0, 1)) * 2**-20))
+
+    probes: list[tuple[Callable[[float], Any], float]] = [(np.float32, 2e-5), (np.float64, 1e-13)]
+    if exact.network.rule.smooth_functions:
+        probes += [(unsteady, 1e-4)] * 3
+    for precision, bar in probes:
+        rounded = Exact(exact.scheme, precision)
+        with np.errstate(all="ignore"):
+            other = _train(rounded, weights, x, target, eta)
+        if other is None or other[2] != undefined or rounded.reached != exact.reached:
+            return None
+        if not all(_near(own, true, bar) for own, true in zip(other[0] + other[1], outputs + expanded, strict=True)):
+            return None  # on a kink, or where little is divided by less, rounding would decide what is right
     x, target = x[:steps], target[:steps]
-    start = _floats(weights), _floats(x), _floats(target)
+    points, goals = _floats(x), _floats(target)
+    if exact.samples:
+        points, goals = (_by_sample(rows, width) for rows, width in ((points, network.inputs), (goals, network.widths[-1])))
+    start = _floats(weights), points, goals
     return Row(*start, float(eta), _floats(outputs), _floats(expanded), undefined, ())
 
 
@@ -310,6 +327,17 @@ def _train(
     except _Undefined:
         return None
     return outputs, exact.expand(state, weights, x[0]), False, len(x)
+
+
+def _near(rounded: Sequence[Any], true: Sequence[Any], bar: float) -> bool:
+    """Whether numbers are those of exact evaluation, but for rounding."""
+    scale = max(1.0, *(abs(float(value)) for value in true))
+    return all(abs(float(a) - float(b)) <= bar * scale for a, b in zip(rounded, true, strict=True))
+
+
+def _by_sample(steps: Sequence[Sequence[float]], width: int) -> tuple[tuple[Any, ...], ...]:
+    """Numbers of all samples => those of each."""
+    return tuple(tuple(tuple(step[k : k + width]) for k in range(0, len(step), width)) for step in steps)
 
 
 def _floats(rows: Sequence[Sequence[Any]]) -> tuple[tuple[float, ...], ...]:

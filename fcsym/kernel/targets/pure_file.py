@@ -101,6 +101,8 @@ def expand(state: State, weights: Sequence[Any] = (), x: Any = None) -> list[Any
 def pure_file(module: n.Module, language: PureLanguage, stem: str, rows: Sequence[Row]) -> str:
     """A module with a self-test."""
     make, to = language.test_array, language.test_to
+    inputs, outputs = (module.sizes[axis] for axis in (module.weights[0].axes[1], [a for a in module.weights if len(a.axes) == 2][-1].axes[0]))
+    flat_x, flat_target = (f"(-1, {inputs})", f"(-1, {outputs})") if module.samples else ("-1", "-1")
     test = f'''
 
 def selftest() -> str:
@@ -116,12 +118,12 @@ def selftest() -> str:
 
     for number, (flat, xs, targets, eta, outputs, expanded, undefined) in enumerate(ROWS, 1):
         weights = [{make.format(value="values", shape="shape")} for values, shape in zip(flat, _WEIGHTS.values())]
-        points = [{make.format(value="values", shape="-1")} for values in xs]
+        points = [{make.format(value="values", shape=flat_x)} for values in xs]
         state = init(weights, points[0])
         for n, (x, values) in enumerate(zip(points, targets)):
             if n < len(outputs):  # where it is undefined, so is the step
                 compare(output(state, x), outputs[n], f"the output of row {{number}} before step {{n + 1}}")
-            state = step(state, x, {make.format(value="values", shape="-1")}, eta)
+            state = step(state, x, {make.format(value="values", shape=flat_target)}, eta)
         lost = any(bool(np.isnan({to.format(value="array")}).any()) for array in state)
         if lost != undefined:
             wanted = "undefined" if undefined else "defined"

@@ -92,6 +92,7 @@ def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) ->
     x = next(axis for axis in module.weights[0].axes[1:])
     width, outputs = module.sizes[x], module.sizes[[a for a in module.weights if len(a.axes) == 2][-1].axes[0]]
     single = module.single_input
+    point, goal = (f"(None, {n})" if module.samples else f"({n},)" for n in (width, outputs))
     calls = f'''
 class State(NamedTuple):
     """What training carries."""
@@ -120,13 +121,13 @@ def step(
     ValueError for wrong shapes{" and for another input than that of init" if single else ""}; ArithmeticError where
     {module.refused.split(":")[0]}, and where the new state is not finite; undefined="nan" marks both instead.
     """
-    shapes = _STATE | {{"x": ({width},), "target": ({outputs},), "eta": ()}}
+    shapes = _STATE | {{"x": {point}, "target": {goal}, "eta": ()}}
     arrays = _checked([*state, x, target, eta], shapes, _STATE)
 {indent(_step_body(module), "    ")}
 
 def output(state: Sequence[npt.ArrayLike], x: npt.ArrayLike{_undefined(module)}) -> Array:
     """The output (..., {outputs}) of the network that the state stands for."""
-    arrays = _checked([*state, x], _STATE | {{"x": ({width},)}}, _STATE)
+    arrays = _checked([*state, x], _STATE | {{"x": {point}}}, _STATE)
 {"    _same_input(arrays[-4:-1], arrays[-1])" if single else "    pass"}
     with np.errstate(all="ignore"):
         y, *mask = _output(*arrays{"[:-1]" if single else ""})
@@ -171,6 +172,9 @@ Array = npt.NDArray[Any]
 def _step_body(module: n.Module) -> str:
     lines = []
     held = len(module.state)
+    if module.samples:
+        lines.append("if arrays[-3].shape[-2] != arrays[-2].shape[-2] or not arrays[-2].shape[-2]:")
+        lines.append('    raise ValueError("x and target must have as many samples, at least one")')
     if module.single_input:
         lines.append(f"_same_input(arrays[{held - 3}:{held}], arrays[{held}])")
         lines.append(f"inputs = [*arrays[:{held}], *arrays[{held + 1}:]]")
