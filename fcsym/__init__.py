@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from fcsym.language.sympy_bridge import from_sympy as from_sympy
     from fcsym.networks.drawn import draw as draw
     from fcsym.networks.network import Network as Network
+    from fcsym.networks.rules import UpdateRule as UpdateRule
+    from fcsym.networks.rules import rule as rule
     from fcsym.paper import Audit as Audit
     from fcsym.paper import audit as audit
     from fcsym.paper.experiment import Experiment as Experiment
@@ -104,8 +106,10 @@ _WHERE = {
     "piecewise_linear": "language.activation",
     "relu": "language.activation",
     "reproduce": "paper.experiment:run",
+    "rule": "networks.rules",
     "scheme": "training",
     "smooth": "language.activation",
+    "UpdateRule": "networks.rules",
 }
 
 __all__ = ["__version__", *_WHERE]

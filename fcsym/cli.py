@@ -66,6 +66,12 @@ def _losses() -> tuple[str, ...]:
     return tuple(LOSSES)
 
 
+def _rules() -> tuple[str, ...]:
+    from fcsym.networks.rules import RULES
+
+    return tuple(RULES)
+
+
 def _literals(name: str) -> Callable[[], tuple[str, ...]]:
     def known() -> tuple[str, ...]:
         from fcsym.language import equation
@@ -77,7 +83,7 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
 
 _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
     "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
-    "losses": _losses, "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
+    "losses": _losses, "rules": _rules, "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
 }  # fmt: skip
 """What there is to choose from, as help says it."""
 
@@ -323,6 +329,12 @@ def _network_settings(parser: argparse.ArgumentParser, order: bool = True) -> No
     parser.add_argument("--output", default="identity", help="the output activation: {activations}")
     parser.add_argument("--loss", default="squared", help="{losses}")
     parser.add_argument(
+        "--rule", metavar="RULE[,NAME=NUMBER]...",
+        help="the update rule, with its coefficients: {rules}; such as momentum,beta=0.9,weight_decay=0.01",
+    )  # fmt: skip
+    parser.add_argument("--batch", metavar="mean|sum", help="train in mini-batches: the mean or the sum of the loss")
+    parser.add_argument("--samples", type=int, metavar="N", help="how many samples a mini-batch has (default: open)")
+    parser.add_argument(
         "--slope-at-kink", help="the derivative at a kink, such as 0.5 or 1/2 (default: the slope on the left of it)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -344,6 +356,28 @@ def _network(options: argparse.Namespace) -> Network:
 
 
 def _read_network(options: argparse.Namespace) -> Network:
+    network = _layers(options)
+    if options.rule is None and options.batch is None and options.samples is None:
+        return network
+    update = network.rule if options.rule is None else _rule(options.rule)
+    batch = network.batch if options.batch is None else options.batch
+    return network.training(update, batch, (network.samples or None) if options.samples is None else options.samples)
+
+
+def _rule(text: str) -> Any:
+    """ "momentum,beta=0.9" => the update rule."""
+    from fcsym.errors import ArgumentError
+    from fcsym.networks.rules import rule
+
+    name, *parts = text.split(",")
+    pairs = [part.partition("=") for part in parts]
+    wrong = next((part for part, pair in zip(parts, pairs, strict=True) if not (pair[0].isidentifier() and pair[2])), None)
+    if wrong is not None:
+        raise ArgumentError(f"--rule has {wrong[:40]!r}: write a coefficient as NAME=NUMBER, such as beta=0.9.")
+    return rule(name, **{key: value for key, _, value in pairs})
+
+
+def _layers(options: argparse.Namespace) -> Network:
     from fcsym.errors import NetworkError
     from fcsym.networks.network import Network
 

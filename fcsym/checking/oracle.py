@@ -282,8 +282,8 @@ class _Optimiser:
         return np.asarray(result)
 
     def _correction(self, kind: int) -> _Array:
-        power = self._own(f"beta{kind}") * self.memory[f"beta{kind}_t"]
-        self.seen |= {f"beta{kind}_t_new": power, f"h{kind}": 1 - power}
+        power = self._own(f"beta{kind}") * self.memory[f"beta{kind}t"]
+        self.seen |= {f"beta{kind}t_new": power, f"h{kind}": 1 - power}
         return np.asarray(1 - power)
 
     def moved(self, name: str, value: _Array, gradient: _Array) -> _Array:

@@ -54,6 +54,7 @@ def expr(
     >>> expr(fcsym.derive(fcsym.Network.parse("2-2-1")), "y", keep=("v1",))
     v_1*w_5 + v_2*w_6
     """
+    _refuse_batches(d)
     equation = d.by_name[d.resolve(name, layer)]
     position = _position(d, equation, unit, output)
     kept = _kept(d, keep)
@@ -86,6 +87,15 @@ def _branch_value(
     return instance(d, kept, _specialisation(d, equation, position, branch)).branch(equation, branch, position)
 
 
+def _refuse_batches(d: Readable) -> None:
+    """ArgumentError for mini-batches: a closed form is that of one sample."""
+    if d.network.batch:
+        raise ArgumentError(
+            f"Closed forms are those of one sample, and {d.network} trains on mini-batches: derive it without a batch, "
+            "or read the equations in indices, d.sympy(name)."
+        )
+
+
 def cases(
     d: Readable, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
     keep: tuple[str, ...] = (), max_operations: int | None = None,
@@ -94,6 +104,7 @@ def cases(
 
     Arguments and errors are those of `expr`. A case that cannot occur has `possible` False, and its note says why.
     """
+    _refuse_batches(d)
     equation = d.by_name[d.resolve(name, layer)]
     position = _position(d, equation, unit, output)
     kept = _kept(d, keep)

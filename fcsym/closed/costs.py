@@ -11,13 +11,14 @@ within a sum over an index, which is a matrix product.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import sympy
 
 from fcsym.errors import ArgumentError
+from fcsym.language.algebra import Definition, inline
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Equation
 from fcsym.language.expression import (
@@ -60,7 +61,11 @@ class Cost:
 
     def at(self, value: sympy.Expr, inputs: int = 1) -> int:
         """A polynomial at the network's widths and for `inputs` stored inputs."""
-        return int(value.subs({**self.widths, STORED: inputs}))
+        found = value.subs({**self.widths, STORED: inputs})
+        if not found.is_number:
+            left = ", ".join(sorted(map(str, found.free_symbols)))
+            raise ArgumentError(f"The cost depends on {left}: say how many samples a mini-batch has, samples=N.")
+        return int(found)
 
     @cached_property
     def stores_inputs(self) -> bool:
@@ -120,7 +125,9 @@ def _break_even(mine: sympy.Expr, other: sympy.Expr, cost_: Cost) -> int:
 def _part(part: PartRecord) -> Any:
     """Operations of one function."""
     gates = frozenset(e.array for e in part.equations if _is_gate(e.rhs))
-    return sympy.expand(sympy.Add(*(_equation(equation, gates) for equation in part.equations)))
+    values: dict[Array, Definition] = {a: ((), Number(value)) for a, value in part.network.rule.values.items()}
+    plain = (replace(e, rhs=inline(e.rhs, values)) if isinstance(e.rhs, Expr) else e for e in part.equations)
+    return sympy.expand(sympy.Add(*(_equation(equation, gates) for equation in (plain if values else part.equations))))
 
 
 def _is_gate(rhs: Expr | Cases) -> bool:

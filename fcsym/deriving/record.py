@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 from fcsym.errors import ArgumentError
@@ -69,6 +70,25 @@ class Record:
         if self.network.fixed:
             names = " and ".join(f"`{name}`" for name in self.network.fixed)
             result.append(f"Training leaves {names} as {'it is' if len(self.network.fixed) == 1 else 'they are'}.")
+        network = self.network
+        if network.batch:
+            result.append("A mini-batch has `N` samples, the same before and after the step.")
+        if network.rule.values:
+            said = " and ".join(f"`{a.name}` = {_decimal(value)}" for a, value in network.rule.values.items())
+            result.append(f"The update rule is {network.rule.name}, as in PyTorch, with {said}.")
+        if network.hidden and "p" in self.by_name and (network.batch or not network.rule.is_plain):
+            result.append(
+                "There is no closed form of `P`: the ratio of `p` to what the weight moves by is no polynomial in the "
+                "weight but for the gradient step on one sample."
+            )
+        if network.batch and network.hidden:
+            result.append(
+                f"No `p` is derived: {network.samples} samples are more than the {network.widths[-2]} units that the "
+                "last layer reads, and unit by unit no `p` serves them all."
+                if "p" not in self.by_name
+                else "A `p` for all samples exists wherever their `v^c` are linearly independent; where they are not it "
+                "need not exist."
+            )
         if self.order == "sequential":
             result.append(
                 "The order is sequential: the error passes through weights already updated, with old activations, old "
@@ -106,6 +126,11 @@ class Record:
 
     def __str__(self) -> str:
         return "\n".join([self.title, *(f"  {equation}" for equation in self.equations)])
+
+
+def _decimal(value: Fraction) -> str:
+    """0.9, 1e-08: a coefficient as it was given."""
+    return repr(float(value)) if value.denominator != 1 else str(value)
 
 
 class UnknownQuantity(ArgumentError, KeyError):

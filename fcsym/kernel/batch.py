@@ -47,6 +47,11 @@ class Batch(ABC):
             raise ArgumentError(
                 f"{kernel.scheme.name} grows with its inputs: use run, which takes many networks as well."
             )
+        if kernel.module.samples:
+            raise ArgumentError(
+                f"{kernel.scheme.name} in mini-batches has no layout of its own for many networks: use step or run, which "
+                "take them as leading axes."
+            )
         if not hasattr(states, "_fields"):
             states = _stacked(kernel, states)
         self.kernel, self._threads = kernel, threads

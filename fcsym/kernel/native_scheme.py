@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import all_finite, cast, mode, rows_of_steps
+from fcsym.kernel.arguments import all_finite, cast, mode, rate, rows_of_steps
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
@@ -65,7 +65,7 @@ class NativeKernel(SchemeKernel):
         state: Sequence[npt.ArrayLike],
         xs: npt.ArrayLike,
         targets: npt.ArrayLike,
-        eta: npt.ArrayLike,
+        eta: npt.ArrayLike | None = None,
         undefined: str = "raise",
     ) -> Any:
         """The state after one step for each row of `xs` (steps, ..., n_0) and `targets` (steps, ..., n_L), in one call.
@@ -76,7 +76,7 @@ class NativeKernel(SchemeKernel):
         inputs, wanted = rows_of_steps(xs, targets, state)
         if not len(inputs):
             return super().run(state, xs, targets, eta, undefined)
-        first = self._checked(state, marks, x=inputs[0], target=wanted[0], eta=eta)
+        first = self._checked(state, marks, x=inputs[0], target=wanted[0], eta=rate(self.network, eta))
         dtype, held = first[0].dtype, first[: len(self.scheme.state)]
         inputs, wanted = self._rows("x", inputs, dtype), self._rows("target", wanted, dtype)
         if self.scheme.single_input:  # the axis of steps stays in front of all leading ones
@@ -94,7 +94,7 @@ class NativeKernel(SchemeKernel):
 
     def _rows(self, name: str, array: _Array, dtype: np.dtype[Any]) -> _Array:
         width = self.network.inputs if name == "x" else self.network.widths[-1]
-        if array.shape[-1] != width or array.dtype.kind not in "fiu" or not all_finite(array):
+        if array.ndim < 2 + self.module.samples or array.shape[-1] != width or array.dtype.kind not in "fiu" or not all_finite(array):
             raise ArgumentError(f"{name}s must be finite real numbers of shape (steps, ..., {width}).")
         return array if array.dtype == dtype else cast(f"{name}s", array, dtype)
 
@@ -102,6 +102,8 @@ class NativeKernel(SchemeKernel):
         self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike, eta: npt.ArrayLike
     ) -> Bound:
         """One network pinned in memory; see `ArrayKernel.bind`. A stored input's row is added here."""
+        if self.module.samples:
+            raise CompileError(f"{self.scheme.name} in mini-batches has no bound form: use step or run.")
         arrays = self._checked(state, False, x=x, target=target, eta=eta)
         held = arrays[: len(self.scheme.state)]
         self._same_input(held, arrays[-3])
@@ -121,7 +123,7 @@ class NativeKernel(SchemeKernel):
             function = self.module["step"]
             own = len(self.module.state)
             given = dict(zip((array.name for array in function.given), arrays, strict=True))
-            like = np.zeros(given["yg"].shape[-1:], given["yg"].dtype)
+            like = np.zeros(given["yg"].shape[-1 - self.module.samples :], given["yg"].dtype)
             x = given.get("x", like)[None]
             result, status = self._steps(arrays[:own], x, given["yg"][None], given["eta"])
             if self.module.marks:
@@ -160,10 +162,11 @@ class NativeKernel(SchemeKernel):
     def _steps(self, held: Sequence[_Array], xs: _Array, targets: _Array, eta: _Array) -> tuple[list[_Array], int]:
         """The state after all steps, and the status; `xs` and `targets` have an axis of steps in front."""
         state = self.module.state
-        rows = self._rows_of(state, held)
+        own = 2 if self.module.samples else 1  # the last axes of x: of a mini-batch the samples, and the inputs
+        rows = targets.shape[-2] if self.module.samples else self._rows_of(state, held)
         shapes = [self._shape(array, rows) for array in state]
         leads = [a.shape[: a.ndim - len(s)] for a, s in zip(held, shapes, strict=True)]
-        lead = np.broadcast_shapes(*leads, xs.shape[1:-1], targets.shape[1:-1], eta.shape)
+        lead = np.broadcast_shapes(*leads, xs.shape[1:-own], targets.shape[1:-own], eta.shape)
         dtype = np.result_type(*held)
         result = [np.array(np.broadcast_to(a, lead + s), dtype, order="C") for a, s in zip(held, shapes, strict=True)]
         call = Call(self._most)
@@ -172,11 +175,12 @@ class NativeKernel(SchemeKernel):
         for k, (array, shape) in enumerate(zip(result, shapes, strict=True)):
             call.place(k, array, prod(shape))
         for name, rows_ in (("x", xs), ("target", targets)):
-            width = rows_.shape[-1]
-            shared = prod(rows_.shape[1:-1]) == 1
-            ones = (1,) * (len(lead) - (rows_.ndim - 2))  # the axis of steps stays in front
+            point = rows_.shape[-own:]
+            width = prod(point)
+            shared = prod(rows_.shape[1:-own]) == 1
+            ones = (1,) * (len(lead) - (rows_.ndim - 1 - own))  # the axis of steps stays in front
             spread = rows_.reshape(len(rows_), *ones, *rows_.shape[1:])
-            flat = rows_.reshape(len(rows_), width) if shared else np.broadcast_to(spread, (len(rows_), *lead, width))
+            flat = rows_.reshape(len(rows_), width) if shared else np.broadcast_to(spread, (len(rows_), *lead, *point))
             flat = np.ascontiguousarray(flat, dtype)
             call.point(**{name: flat})
             distance = {f"{name}_network": 0 if shared else width}
@@ -188,7 +192,9 @@ class NativeKernel(SchemeKernel):
 
     @staticmethod
     def _rows_of(arrays: Sequence[Array], values: Sequence[_Array]) -> int:
-        return next((v.shape[-2] for a, v in zip(arrays, values, strict=False) if a.name == "X"), 0)
+        """How many inputs are stored, or samples given: the length of the open axis."""
+        given = zip(arrays, values, strict=False)
+        return next((v.shape[-2] for a, v in given if len(a.axes) == 2 and a.axes[0].open), 0)
 
     def _shape(self, array: Array, rows: int) -> tuple[int, ...]:
         sizes = self.module.sizes

@@ -33,6 +33,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -58,8 +59,8 @@ STORED = sympy.Symbol("m", integer=True, nonnegative=True)
 
 
 def length(axis: Axis) -> sympy.Symbol:
-    """The symbol for an axis: n_0 .. n_L, and m for stored inputs."""
-    if axis.open:
+    """The symbol for an axis: n_0 .. n_L, m for stored inputs, N for the samples of a mini-batch."""
+    if axis.like == STORED.name:
         return STORED
     return sympy.Symbol(axis.like or axis.name, integer=True, positive=True)
 
@@ -70,6 +71,17 @@ def symbol(name: str) -> sympy.Symbol:
 
 
 # ------------------------------------------------------------------------------------------- what SymPy has no name for
+
+
+class Inverted(sympy.Function):  # type: ignore[misc]
+    """An element of the inverse of a matrix, at the place of the element that it is given."""
+
+    is_real = True
+    nargs = (1,)
+
+    @classmethod
+    def eval(cls, element: Any) -> None:
+        """It stands as it is."""
 
 
 class _Selected(ExprWithLimits):  # type: ignore[misc]
@@ -242,6 +254,8 @@ class _Writer:
                 return _sum(self.write(body), _limits(over))
             case Extreme(kind, over, body):
                 return (Least if kind == "min" else Greatest)(self.write(body), *_limits(over))
+            case Inverse(element):
+                return Inverted(self.write(element))
             case Apply(phi, argument, derivative):
                 return _applied(phi, derivative, self.write(argument))
         raise UnsupportedExpression(f"{node!r} has no form in SymPy.")
@@ -331,12 +345,14 @@ class _Reader:
 
     known: Mapping[Any, Expr | Array]  # symbols and elements, and bases by themselves
     applied: Mapping[Any, Apply]
+    axes: frozenset[Axis] = frozenset()  # those that are summed over
 
     @classmethod
     def of(cls, equations: Iterable[Equation]) -> _Reader:
         """Everything that occurs in some equations."""
         known: dict[Any, Any] = {}
         applied: dict[Any, Apply] = {}
+        axes: set[Axis] = set()
         writer = _Writer(evaluate=False)
         for equation in equations:
             for node in _nodes((equation.lhs, *equation.expressions)):
@@ -345,7 +361,9 @@ class _Reader:
                         _enter(known, base_of(array), array if array.axes else node)
                     case Apply():
                         applied.setdefault(writer.write(node), node)
-        return cls(known, applied)
+                    case Total(over, _):
+                        axes |= {index.axis for index in over}
+        return cls(known, applied, frozenset(axes))
 
     @property
     def activations(self) -> list[Activation]:
@@ -423,6 +441,11 @@ class _Reader:
                 kind = "min" if isinstance(node, Least) else "max"
                 body = self.read(node.function)
                 return Extreme(kind, self._over(node, body), body)  # type: ignore[arg-type]
+            case Inverted():
+                inner = self.read(node.args[0])
+                if not isinstance(inner, Ref):
+                    raise _refusal(node, "what is inverted is a matrix with a name")
+                return Inverse(inner)
             case sympy.Indexed():
                 return self._element(node)
             case sympy.Symbol() if symbol(node.name) in self.known:
@@ -469,6 +492,8 @@ class _Reader:
         for letter, lower, upper in node.limits:
             name = _letter(letter)
             found = {index for ref in refs_in(body) for index in ref.indices if index.letter == name}
+            if not found:  # of what does not depend on it, the range says which it is
+                found = {Index(axis, name) for axis in self.axes if upper == length(axis) - 1}
             if len(found) != 1 or lower != 0 or upper != length(min(found).axis) - 1:
                 raise _refusal(node, "a sum is over the whole range of an index that occurs in it")
             result += found

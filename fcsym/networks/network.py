@@ -391,7 +391,7 @@ def _assemble(
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
 _TAKEN = re.compile(
     r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
-    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12](_t)?|h[12]|lamda|nu|eps"
+    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12]t?|h[12]|lamda|nu|eps"
     r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
     r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
 )
@@ -483,6 +483,10 @@ def _own_activation(table: Mapping[str, object], n: int) -> Activation:
     return piecewise_linear(name, pieces, [_plain(k) for k in kink] if isinstance(kink, list) else _plain(kink))
 
 
+_TRAINING = ("train", "rule", "batch", "samples")
+"""The keys of a network file that say how it is trained."""
+
+
 def _from_data(data: Mapping[str, object]) -> Network:
     own: list[Activation] = []
     for n, table in enumerate(_tables(data, "activations"), 1):
@@ -491,7 +495,7 @@ def _from_data(data: Mapping[str, object]) -> Network:
             raise NetworkError(f"[[activations]] number {n}: the name {phi.name!r} is given twice.")
         own.append(phi)
     if "layers" in data:
-        _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss", "train"), "The network")
+        _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss", *_TRAINING), "The network")
         if "inputs" not in data:
             raise NetworkError("A network with [[layers]] needs inputs, the number of inputs.")
         tables = _tables(data, "layers")
@@ -513,7 +517,7 @@ def _from_data(data: Mapping[str, object]) -> Network:
         loss = data.get("loss", "squared")
         names = data.get("names", ())
         return _trained(_assemble(widths, activations, biases, own, names, output=output, loss=loss), data)
-    known = ("widths", "activation", "bias", "names", "activations", "output", "loss", "train")
+    known = ("widths", "activation", "bias", "names", "activations", "output", "loss", *_TRAINING)
     _refuse_unknown(data, known, "The network")
     if "widths" not in data:
         raise NetworkError("The network has no widths: write widths = [2, 2, 1], or one [[layers]] table per layer.")
@@ -536,4 +540,18 @@ def _trained(network: Network, data: Mapping[str, object]) -> Network:
     unknown = next((name for name in table if name not in [theta.name for theta in network.parameters]), None)
     if unknown is not None:
         network.frozen(unknown)  # which refuses it by name, also where it is said to be trained
-    return network.frozen(*(name for name, trains in table.items() if not trains))
+    frozen = network.frozen(*(name for name, trains in table.items() if not trains))
+    samples = data.get("samples")
+    try:
+        return frozen.training(_rule_in(data.get("rule")), data.get("batch"), samples)
+    except ArgumentError as problem:
+        raise NetworkError(str(problem)) from None
+
+
+def _rule_in(value: object) -> UpdateRule:
+    """rule = "momentum", or a table: rule = { name = "momentum", beta = 0.9 }."""
+    if value is None or isinstance(value, str):
+        return PLAIN if value is None else rule(value)
+    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        raise NetworkError('rule is no name and no table with one: write rule = { name = "momentum", beta = 0.9 }.')
+    return rule(**{key: _plain(number) for key, number in value.items()})  # type: ignore[arg-type]

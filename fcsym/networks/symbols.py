@@ -55,10 +55,10 @@ __all__ = [
     "weight",
 ]
 
-SAMPLES = Axis("samples", open=True, letters="nm")
+SAMPLES = Axis("samples", open=True, like="N", letters="nm")
 """The samples of a mini-batch: as many as a program is given."""
 
-PROBE, STORED = Axis("probe", like="n_0"), Axis("stored", open=True)
+PROBE, STORED = Axis("probe", like="n_0"), Axis("stored", open=True, like="m")
 """The probe vectors of `basis`, as many as there are inputs; the distinct inputs that `history` has seen."""
 
 SIZE = Array("c", 0, (), role=Role.NORM)
@@ -159,7 +159,7 @@ def moment(theta: Array, kind: int) -> Array:
 
 def powers() -> tuple[Array, ...]:
     """beta1 and beta2 to the number of steps so far, which Adam carries."""
-    return tuple(Array(f"beta{kind}_t", None, (), role=Role.MOMENT) for kind in (1, 2))
+    return tuple(Array(f"beta{kind}t", None, (), role=Role.MOMENT) for kind in (1, 2))
 
 
 def corrected(theta: Array) -> Array:

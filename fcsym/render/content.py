@@ -350,7 +350,7 @@ def _state(document: Shown, invariants: Sequence[Step]) -> tuple[Carried, ...]:
     numbers = {step.equation: step.number for step in invariants}
 
     def shape(array: Array) -> str:
-        lengths = ("m" if axis.open else sizes[axis] for axis in array.axes)
+        lengths = (sizes.get(axis, axis.like) for axis in array.axes)
         return " × ".join(map(str, lengths)) or "1"
 
     return tuple(
@@ -383,7 +383,8 @@ def _arrays(document: Shown) -> dict[str, Array]:
     found = {array.name: array for e in equations for array in e.operands}
     found |= {e.name: e.array for e in equations if e.defines}
     found |= {array.name: array for d in document.lists for arrays in d.signature for array in arrays}
-    return found | {a.name: a for theta in document.lists[0].network.parameters for a in (theta, theta.primed)}
+    network = document.lists[0].network
+    return found | {a.name: a for theta in (*network.parameters, *network.memory) for a in (theta, theta.primed)}
 
 
 def _leading_to(d: Readable, name: str) -> set[str]:
@@ -422,7 +423,8 @@ def _source(document: Shown) -> str:
 
 _DEFINING = (Rule.DEFINITION, Rule.SPLIT)
 _TITLES = {
-    Rule.ADJOINT: "Backpropagation", Rule.UPDATE: "Backpropagation", Rule.INCREMENT: "Front contribution",
+    Rule.ADJOINT: "Backpropagation", Rule.GRADIENT: "Backpropagation", Rule.TRAINING: "Backpropagation",
+    Rule.UPDATE: "Backpropagation", Rule.INCREMENT: "Front contribution",
     Rule.AFTER: "Front contribution", Rule.CASES: "Front contribution", Rule.CHOICE: "The compensation",
     Rule.INTEGRAL: "The integrated compensation", Rule.EXPANSION: "The weights",
 }  # fmt: skip
@@ -473,6 +475,11 @@ def _weights(d: Readable) -> int:
 
 
 def _refuse_many(d: Readable) -> None:
+    if d.network.batch:
+        raise SizeError(
+            f"The paper's flat names are for one sample, and {d.network} trains on mini-batches: choose the indexed "
+            "notation."
+        )
     if _weights(d) > MAX_FLAT:
         raise SizeError(
             f"The paper's flat names are for networks of at most {MAX_FLAT} weights, and {d.network} has "

@@ -19,6 +19,7 @@ from fcsym.language.expression import (
     Array,
     Expr,
     Extreme,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -85,6 +86,9 @@ def _latex(node: Expr) -> tuple[str, int]:
         case Extreme(kind, over, body):
             letters = ",".join(index.letter for index in over)
             return rf"\{kind}_{{{letters}}} {_at(body, _PRODUCT)}", _PRODUCT
+        case Inverse(Ref(array, indices)):
+            lower = "".join(index.letter for index in indices)
+            return rf"\left({latex_array(array)}\right)^{{-1}}_{{{lower}}}", _ATOM
         case Apply(phi, argument, derivative):
             mark = "'" * derivative
             return rf"\operatorname{{{escape(phi.name)}}}{mark}\left({_latex(argument)[0]}\right)", _ATOM
@@ -175,6 +179,8 @@ def width(node: Expr) -> float:
             return 2.5 + width(body)
         case Extreme(_, _, body):
             return 3.5 + width(body)
+        case Inverse():
+            return 5.0
         case Apply(phi, argument, _):
             return len(phi.name) + 2 + width(argument)
     return 1.0

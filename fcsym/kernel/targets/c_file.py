@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 
 from fcsym import __version__
+from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.c import (
@@ -39,6 +40,11 @@ class CTarget:
     def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """stem.h, stem.c, stem_test.c and stem.mk. Raises CompileError for arrays that C cannot count through."""
         refuse_large(module)
+        if module.samples:
+            raise CompileError(
+                f"{module.title} has no C files, since their arrays have fixed lengths and a mini-batch has not: export "
+                'NumPy, JAX or PyTorch, or compile("c") in Python.'
+            )
         return {
             f"{stem}.h": header(module, stem),
             f"{stem}.c": implementation(module, stem),

@@ -95,7 +95,7 @@ int kernel_lane_count(void)
 def native_text(module: n.Module) -> str:
     """The whole translation unit; -DREAL=double -DINTEGER=int64_t, or float and int32_t."""
     refuse_large(module)
-    lanes = not module.stored
+    lanes = not (module.stored or module.samples)
     cores = scalar_text(module)
     for name in ("init", "output", "expand"):
         cores = cores.replace(f"static int {name}_core(", f"static ALONE int {name}_core(")
