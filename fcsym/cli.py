@@ -553,7 +553,7 @@ def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse
     shown = _options_of_terminal(options)
     (names,) = checked(d, **shown)
     parts: list[Any] = [terminal.document(d, **shown)]
-    if "p" in names and options.detail != "summary" and _small_enough(d):
+    if "p" in names and options.detail != "summary" and not d.network.batch and _small_enough(d):
         keep = paper_symbols(d)
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if not d.proof.holds:

@@ -244,6 +244,9 @@ class SchemeKernel:
         """
         if not self.scheme.single_input:
             return
+        if self.network.batch:
+            self._same_samples(held, x, real)
+            return
         size, shape, key = (np.asarray(array, np.float64) for array in held[-3:])
         about = np.finfo(real or held[-1].dtype)
         with np.errstate(all="ignore"):
@@ -266,8 +269,28 @@ class SchemeKernel:
                 "use history or basis for several."
             )
 
+    def _same_samples(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None) -> None:
+        """The scheme for a full batch carries a fixed combination of the entries of each sample."""
+        key = np.asarray(held[-1], np.float64)
+        eps = np.finfo(real or held[-1].dtype).eps
+        if key.shape[-1] != x.shape[-2]:
+            raise ArgumentError(f"x has {x.shape[-2]} samples and init was given {key.shape[-1]}: give the same ones.")
+        with np.errstate(all="ignore"):
+            if np.array_equal(self._key(x), key):  # as it is where nothing has been cast: no copy of x is made
+                return
+            x = x.astype(real or held[-1].dtype).astype(np.float64)
+            rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
+            other = np.abs(self._key(x) - key) > 2 * eps * np.abs(key) + rounding
+        if np.any(other):
+            raise ArgumentError(
+                f"sample {int(np.argwhere(other)[0][-1]) + 1} of x is not the one that init was given, and "
+                f"{self.scheme.name} is a scheme for a full batch that stays: use backprop for mini-batches that change."
+            )
+
     def _refuse_tiny(self, x: _Array) -> None:
         """ArgumentError for an input below the normal numbers, whose inverse is none; a bias is an entry of 1."""
+        if self.network.batch:  # which divides by nothing
+            return
         largest, least = np.abs(x).max(axis=-1), np.finfo(x.dtype).smallest_normal
         lost = (largest < least) & (largest > 0.0)
         if not self.network.layers[0].bias and np.any(lost):
@@ -281,7 +304,8 @@ class SchemeKernel:
     def _key(self, x: _Array) -> _Array:
         """The key of an input in double precision: in single, other inputs would be as near as its rounding."""
         with np.errstate(all="ignore"):
-            return np.asarray(np.vecdot(x.astype(np.float64), self._namespace["h"]))
+            return np.asarray(np.matvec(x.astype(np.float64, copy=False), self._namespace["h"])
+                              if x.ndim == 2 else np.vecdot(x.astype(np.float64), self._namespace["h"]))  # fmt: skip
 
     @staticmethod
     def _real(state: Sequence[npt.ArrayLike]) -> npt.DTypeLike:

@@ -23,6 +23,7 @@ __all__ = [
     "adjoint_of",
     "bias",
     "coefficient",
+    "coefficient_of",
     "corrected",
     "count_of_samples",
     "denominator",
@@ -38,6 +39,8 @@ __all__ = [
     "integral_of",
     "inverse_gram_of",
     "kappa",
+    "kept_share",
+    "key_of",
     "lacking",
     "moment",
     "multiplier",
@@ -140,6 +143,21 @@ def count_of_samples() -> Array:
     return Array("N", None, (), role=Role.COUNT)
 
 
+def coefficient_of(array: Array) -> Array:
+    """C, what the samples have added to a layer: W = W_c + sum_n C_n x_n^T; with the axes of its pre-activations."""
+    return Array("C", array.layer, array.axes, of=array)
+
+
+def kept_share() -> Array:
+    """What decay has left of the first weights."""
+    return Array("kept", None, ())
+
+
+def key_of(source: Array) -> Array:
+    """What tells inputs from others, one number for each."""
+    return Array("key", None, source.axes[:-1], role=Role.FROZEN)
+
+
 def coefficient(symbol: str) -> Array:
     """A number that an update rule brings."""
     return Array(symbol, None, (), role=Role.COEFFICIENT)
@@ -153,6 +171,8 @@ def gradient_of(theta: Array) -> Array:
 def moment(theta: Array, kind: int) -> Array:
     """What an update rule remembers of a parameter's gradients (1) or their squares (2): M and Q, m and q for biases."""
     letter = "mq"[kind - 1]
+    if theta.role is not Role.PARAMETER:  # of what stands for parameters: the velocity of s
+        return Array(f"{letter}{theta.symbol}", theta.layer, theta.axes, role=Role.MOMENT, of=theta)
     symbol = letter.upper() if len(theta.axes) > 1 else letter
     return Array(symbol, theta.layer, theta.axes, role=Role.MOMENT, of=theta)
 

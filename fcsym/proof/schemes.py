@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["merged", "prove_scheme"]
 
 _RUNS, _STEPS = 6, 3
+_ROUNDS = 6  # an update rule has a name for each of its steps: as many are put in, one after another
 
 
 def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Proof]:
@@ -397,7 +398,7 @@ class _Index:
 
     def starts_empty(self, array: Array) -> bool:
         """Whether an array has no entries before the first step, so that `init` says nothing of it."""
-        return any(axis.open for axis in array.axes)
+        return STORED in array.axes
 
     def is_defined_so(self, part: PartRecord, equation: Equation) -> bool:
         """Whether an equation is the scheme's definition of its left-hand side; in `init`, at the first weights."""
@@ -464,16 +465,16 @@ class _Index:
         """What has to be equal for the equation to be right."""
         if not equation.defines:  # a statement about arrays that are known already
             return [(self._truth(equation.lhs), rhs)]
-        if self._known(equation.array):
-            meant = any(m.array == equation.array for m in self.scheme.meanings)
-            return [(equation.lhs if meant else self._truth(equation.lhs), rhs)]
-        if equation.rule is Rule.DEFINITION:  # v^c
-            return [(inline(equation.lhs, self._before_the_first()), rhs)]
         own = {
             e.array: pair(e)
             for e in part.equations
             if e.defines and isinstance(e.rhs, Expr) and not self._known(e.array) and e.rule is not Rule.DEFINITION
         }
+        if self._known(equation.array):
+            meant = any(m.array == equation.array for m in self.scheme.meanings)
+            return [(equation.lhs if meant else self._truth(equation.lhs), inline(rhs, own))]
+        if equation.rule is Rule.DEFINITION:  # v^c
+            return [(inline(equation.lhs, self._before_the_first()), rhs)]
         own[equation.array] = _indices(equation), rhs
         changed = equation.array.unprimed if part.name in ("init", "step") else equation.array
         mentioning = [m for m in self.scheme.meanings if changed in (m.array, *m.operands)]
@@ -513,6 +514,7 @@ class _Index:
         shift[frozen_pre_activation(s)] = indices_of(s), s[indices_of(s)]
         resting = [after.unprimed for after in self.scheme.moving]
         resting += [a for a in self.scheme.state if self.starts_empty(a)]
+        shift |= {a: (indices_of(a), Number(value)) for a, value in network.memory.items()}
         return shift | {a: (indices_of(a), ZERO) for a in resting}
 
     def _after_the_step(self, part: PartRecord) -> dict[Array, Definition]:
@@ -538,9 +540,12 @@ class _Index:
         self, stages: list[dict[Array, Definition]], left: Expr, right: Expr, zero: dict[Array, Definition]
     ) -> bool:
         def opened(node: Expr) -> Expr:
-            for _ in range(3):  # a meaning may mention what another one is about
+            for _ in range(_ROUNDS):  # a meaning may mention what another one is about
+                before = node
                 for stage in stages:
                     node = inline(node, stage)
+                if node == before:
+                    break
             return inline(node, zero)
 
         difference = as_expr(expand(opened(left) - opened(right)))
@@ -572,7 +577,7 @@ class _Index:
         own = [
             e
             for e in part.equations
-            if e.rule is Rule.DEFINITION
+            if (e.rule is Rule.DEFINITION or e.array.role is Role.MOMENT)  # what a change is made of
             and isinstance(e.rhs, Expr)
             and not isinstance(e.rhs, Apply)
             and not self._known(e.array)
@@ -580,7 +585,9 @@ class _Index:
         ]
         first = [self.base[self.scheme.network.pre_activation(1).name]]
         after = [e for e in self.base.values() if e.defines and e.array.after and isinstance(e.rhs, Expr)]
-        moved = [*after, *self.scheme.moving.values()]
+        trained = (Rule.GRADIENT, Rule.TRAINING)
+        made = [e for e in self.base.values() if e.rule in trained and not e.array.after and isinstance(e.rhs, Expr)]
+        moved = [*after, *made, *self.scheme.moving.values()]
         return [{e.array: pair(e) for e in stage} for stage in (own, first, moved, self.scheme.meanings)]
 
 

@@ -36,6 +36,7 @@ from fcsym.networks.symbols import (
 )
 
 __all__ = [
+    "MULTIPLIER",
     "PARTS",
     "Matrix",
     "PartRecord",
@@ -46,6 +47,7 @@ __all__ = [
     "Words",
     "branches",
     "cut",
+    "first_layer",
     "first_pre_activation",
     "frozen_weights",
     "needs_plain_steps",
@@ -56,7 +58,7 @@ __all__ = [
 ]
 
 _INVERSE = Array("ic", 0, ())
-_MULTIPLIER = Array("h", None, (units(0),))
+MULTIPLIER = Array("h", None, (units(0),))
 
 PARTS = ("init", "step", "output", "expand")
 _ABOUT = {
@@ -432,7 +434,7 @@ class SingleInput:
     @staticmethod
     def constants(inputs: int) -> dict[Array, Matrix]:
         """The multipliers of the key: fractional parts of multiples of the golden ratio, to 32 bits."""
-        return {_MULTIPLIER: (tuple(Fraction(n * 0x9E3779B1 % 2**32, 2**32) for n in range(1, inputs + 1)),)}
+        return {MULTIPLIER: (tuple(Fraction(n * 0x9E3779B1 % 2**32, 2**32) for n in range(1, inputs + 1)),)}
 
     @property
     def meanings(self) -> tuple[Equation, ...]:
@@ -474,7 +476,7 @@ class SingleInput:
         i = Index(units(0), "i")
         told = Equation(
             KEY[()],
-            total(i, _MULTIPLIER[i] * self.x[i]),
+            total(i, MULTIPLIER[i] * self.x[i]),
             Rule.DEFINITION,
             "A fixed combination of its entries tells the input from others; no formula reads it.",
         )

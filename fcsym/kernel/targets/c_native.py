@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from math import prod
 
+from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.c import (
     PRELUDE,
@@ -95,6 +96,11 @@ int kernel_lane_count(void)
 def native_text(module: n.Module) -> str:
     """The whole translation unit; -DREAL=double -DINTEGER=int64_t, or float and int32_t."""
     refuse_large(module)
+    if module.samples and module.single_input:
+        raise CompileError(
+            f"{module.title} has no C form, whose arrays are as long as the samples are many, squared: "
+            'compile("numpy"), "jax" or "torch".'
+        )
     lanes = not (module.stored or module.samples)
     cores = scalar_text(module)
     for name in ("init", "output", "expand"):

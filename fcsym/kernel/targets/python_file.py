@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from textwrap import indent
 
 from fcsym import __version__
+from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.language.expression import Array
@@ -85,7 +86,11 @@ def table(arrays: Sequence[Array], module: n.Module) -> str:
 
 
 def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) -> str:
-    """A NumPy module."""
+    """A NumPy module. Raises CompileError for the scheme of a full batch, whose samples it could not tell apart."""
+    if module.samples and module.single_input:
+        raise CompileError(
+            f"{module.title} has no NumPy file yet: export JAX or PyTorch, or use compile() in Python."
+        )
     tiled = "_tiles(" in source
     imports = ["import math\nimport threading\n" if tiled else "import math\n" if "math." in source else ""]
     fields = "".join(f"    {array.name}: Array\n" for array in module.state)
