@@ -242,7 +242,7 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
             with np.errstate(over="ignore", invalid="ignore"):
                 result = points.step(kernel)
             masks = dict(tally.cases(name, result))
-            tame = (np.abs(result["y_new"]) < _TAME).all(axis=1)  # a step that runs away tests no case
+            tame = (np.abs(result[network.logits.primed.name]) < _TAME).all(axis=1)  # a step that runs away tests no case
             hit = np.flatnonzero(masks[case].reshape(len(points.x), -1).any(axis=1) & tame)[:_KEPT]
             if len(hit):
                 found.append(points.chosen(hit))
@@ -723,10 +723,10 @@ class _Magnitude:
                 size, moved = self._size(base, axes)
                 first = exponent * size ** (exponent - 1) * moved
                 return np.asarray(size**exponent), np.asarray(first + (self.bar * moved**2 if exponent == 2 else 0))
-            case Pow(base, -1):
+            case Pow(base, exponent):
                 size, moved = self._size(base, axes)
                 safe = np.where(size > 0, size, np.inf)
-                return np.asarray(1 / safe), np.asarray(moved / safe**2)
+                return np.asarray(safe**exponent), np.asarray(-exponent * moved * safe ** (exponent - 1))
             case Total(over, Number()):  # how many there are, exactly
                 count = np.asarray(np.longdouble(self.values[self.derivation.network.input.name].shape[-2]))
                 return count, zero

@@ -250,7 +250,14 @@ def _loss(network: Network, logits: Any, target: Any) -> Any:
     return anp.mean(each, axis=-1) if network.batch == "mean" else anp.sum(each, axis=-1)
 
 
+def _softmax(s: Any) -> Any:
+    powers = anp.exp(s - np.max(getattr(s, "_value", s), axis=-1, keepdims=True))
+    return powers / anp.sum(powers, axis=-1, keepdims=True)
+
+
 def _of_samples(network: Network, logits: Any, target: Any) -> Any:
+    if network.softmax:
+        return _LOSSES[network.loss](_softmax(logits), logits, target)
     phi = network.layers[-1].activation
     if network.loss == "bce" and phi.name == "sigmoid":  # log(1 - y) has no digits where y is near 1
         return anp.sum(target * _softplus(-logits) + (1 - target) * _softplus(logits), axis=-1)
@@ -400,9 +407,11 @@ def _named(
     depth = len(network.layers)
     logits = 2 * depth - 2
     result = {"E": np.asarray(_loss(network, before[logits], target))}
-    linear = network.layers[-1].activation.is_identity
+    linear = network.layers[-1].activation.is_identity and not network.softmax
     names = [name for n in range(1, depth) for name in (f"s{n}", f"v{n}")]
-    names += ["y"] if linear else [f"s{depth}", "y"]
+    names += ["y"] if linear else [f"s{depth}"] if network.softmax else [f"s{depth}", "y"]
+    if network.softmax:
+        result["y"] = np.asarray(_softmax(before[logits]))
     for name, old, new in zip(names, before, after, strict=True):
         result |= {name: old, f"{name}_new": new, f"d{name}": new - old}
     for n, layer in enumerate(network.layers, 1):

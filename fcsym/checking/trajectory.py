@@ -179,7 +179,7 @@ class _Comparison:
             return np.asarray((np.sign(start["s1"]) != np.sign(now["s1"])).any(axis=-1) & bool(self._all_kinks))
         if last in start and self.scheme.name in ("weights", "compensation"):
             return np.asarray(((start[last] == 0) & (now[last] != 0)).any(axis=-1))
-        return np.zeros(len(now["y"]), dtype=bool)
+        return np.zeros(len(now[self.network.logits.name]), dtype=bool)
 
     @property
     def _refuses_kinks(self) -> bool:

@@ -110,7 +110,9 @@ def reverse(
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
     last = next(array for array in order if named(array))  # the read-out, which the error is made of
-    values: dict[Expr, Expr] = {e.rhs: e.lhs for e in equations if isinstance(e.rhs, Apply)}
+    values: dict[Expr, Expr] = {
+        e.rhs: e.lhs for e in equations if isinstance(e.rhs, Apply) or (isinstance(e.rhs, Mul) and _is_quotient(e.rhs))
+    }
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
         gated = equation.array.role is Role.ACTIVATION
@@ -153,20 +155,54 @@ def _known(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
         case Add(terms):
             return add(*(_known(part, values) for part in terms))
         case Mul(factors):
-            return mul(*(_known(part, values) for part in factors))
+            return _known_quotient(mul(*(_known(part, values) for part in factors)), values)
         case Pow(base, exponent):
             return power(_known(base, values), exponent)
         case Total(over, body):
             return total(over, _known(body, values))
         case Apply(phi, Ref(array, indices), 0):
             for value, name in values.items():
-                assert isinstance(value, Apply) and isinstance(value.argument, Ref) and isinstance(name, Ref)
+                if not isinstance(value, Apply):
+                    continue
+                assert isinstance(value.argument, Ref) and isinstance(name, Ref)
                 if value.activation == phi and value.argument.array == array:
                     renamed = dict(zip(value.argument.indices, indices, strict=True))
                     return rename(name, renamed)
             return node
         case _:
             return node
+
+
+def _is_quotient(node: Mul) -> bool:
+    """Whether it is one array element over another one: psi_k/Z."""
+    return len(node.factors) == 2 and isinstance(node.factors[0], Ref) and _below(node.factors[1]) is not None
+
+
+def _below(node: Expr) -> Ref | None:
+    match node:
+        case Pow(Ref() as base, -1):
+            return base
+    return None
+
+
+def _known_quotient(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """psi_k/Z, where a forward equation calls it y_k, is y_k, among the factors of a product."""
+    for value, name in values.items():
+        if not isinstance(value, Mul) or not isinstance(node, Mul):
+            continue
+        above, below = value.factors[0], _below(value.factors[1])
+        assert isinstance(above, Ref) and below is not None and isinstance(name, Ref)
+        over = next((f for f in node.factors if isinstance(f, Ref) and f.array == above.array), None)
+        under = next((f for f in node.factors if (ref := _below(f)) is not None and ref.array == below.array), None)
+        if over is None or under is None:
+            continue
+        names = dict(zip(above.indices, over.indices, strict=True))
+        ref = _below(under)
+        if ref is None or rename(below, names) != ref:
+            continue
+        rest = [f for f in node.factors if f is not over and f is not under]
+        return mul(*rest, rename(name, names))
+    return node
 
 
 def _listed(names: Sequence[str]) -> str:

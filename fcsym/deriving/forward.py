@@ -12,7 +12,7 @@ from dataclasses import replace
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, Apply, Expr, Index, Role, total
-from fcsym.networks.losses import loss_equations
+from fcsym.networks.losses import loss_equations, softmax_equations
 from fcsym.networks.network import Dense, Network
 from fcsym.networks.symbols import SAMPLES, bias, count_of_samples, over_samples, units, weight
 
@@ -29,7 +29,10 @@ def forward(network: Network) -> tuple[Equation, ...]:
     equations: list[Equation] = []
     for n, layer in enumerate(one.layers, 1):
         equations += _dense(one, n, layer)
-    equations += loss_equations(one.loss, one.outputs)
+    if one.softmax:
+        equations += softmax_equations(one.outputs)
+    known = {equation.array for equation in equations}  # a cross-entropy is made of what the softmax is
+    equations += (equation for equation in loss_equations(one.loss, one.outputs) if equation.array not in known)
     return tuple(_over_samples(equations, network.batch)) if network.batch else tuple(equations)
 
 

@@ -162,8 +162,8 @@ def _node(node: Expr) -> n.Node:
             return product if sign > 0 else n.Sum(((-1, product),))
         case Pow(base, exponent) if exponent > 0:
             return n.Power(_node(base), exponent)
-        case Pow(base, -1) if _never_zero(base):
-            return n.Quotient(_ONE, _node(base))
+        case Pow(base, exponent) if exponent < 0 and _never_zero(base):
+            return n.Quotient(_ONE, _divisor(base, exponent))
         case Total(over, body):
             return n.Reduce(over, _node(body))
         case Extreme(kind, over, body):
@@ -186,12 +186,17 @@ def _signed(term: Expr) -> tuple[int, n.Node]:
     if isinstance(factors[0], Number) and factors[0].value < 0:
         sign, size = -1, -factors[0].value
         factors = [*([Number(size)] if size != 1 else []), *factors[1:]]
-    below = [f.base for f in factors if isinstance(f, Pow) and f.exponent == -1 and _never_zero(f.base)]
-    above = [_node(f) for f in factors if not (isinstance(f, Pow) and f.exponent == -1 and _never_zero(f.base))]
+    below = [f for f in factors if isinstance(f, Pow) and f.exponent < 0 and _never_zero(f.base)]
+    above = [_node(f) for f in factors if f not in below]
     result: n.Node = _ONE if not above else above[0] if len(above) == 1 else n.Product(tuple(above))
-    for base in below:
-        result = n.Quotient(result, _node(base))
+    for factor in below:
+        result = n.Quotient(result, _divisor(factor.base, factor.exponent))
     return sign, result
+
+
+def _divisor(base: Expr, exponent: int) -> n.Node:
+    """What base^-n divides by."""
+    return _node(base) if exponent == -1 else n.Power(_node(base), -exponent)
 
 
 def _never_zero(base: Expr) -> bool:

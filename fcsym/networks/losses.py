@@ -18,7 +18,7 @@ from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, Role, add, greatest, mul, power, total
 from fcsym.networks.symbols import ERROR, term
 
-__all__ = ["LOSSES", "Outputs", "loss_equations", "loss_name", "unsuited"]
+__all__ = ["LOSSES", "Outputs", "loss_equations", "loss_name", "softmax_equations", "unsuited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +108,31 @@ def _cross_entropy(o: Outputs) -> Parts:
     For targets that add up to 1, -sum_k y_g,k log softmax(s)_k.
     """
     k, s = o.k, o.logits
+    *made, partition = _partition(o)
+    tau = made[0].array
+    value = add(tau[()], mul(-1, total(k, mul(o.target[k], s[k]))), Apply(smooth("log"), partition.array[()]))
+    return [*made, partition], value, "the cross-entropy of the softmax of the logits"
+
+
+def _partition(o: Outputs) -> list[Equation]:
+    """psi_k = e^{s_k - tau} with tau the greatest of the logits, and their sum Z."""
+    k, s = o.k, o.logits
     tau, zeta, psi = term("tau"), term("zeta", s.axes), term("psi", s.axes)
     partition = term("Z", role=Role.PARTITION)
-    equations = [
+    return [
         Equation(tau[()], greatest(k, s[k]), Rule.DEFINITION, "This is the greatest of the logits.", (s.name,)),
         Equation(zeta[k], s[k] - tau[()], Rule.DEFINITION, "None of these is above 0.", (s.name, tau.name)),
         Equation(psi[k], Apply(smooth("exp"), zeta[k]), Rule.DEFINITION, "The softmax is `psi/Z`.", (zeta.name,)),
         Equation(partition[()], total(k, psi[k]), Rule.DEFINITION, "This is at least 1.", (psi.name,)),
     ]
-    value = add(tau[()], mul(-1, total(k, mul(o.target[k], s[k]))), Apply(smooth("log"), partition[()]))
-    return equations, value, "the cross-entropy of the softmax of the logits"
+
+
+def softmax_equations(o: Outputs) -> tuple[Equation, ...]:
+    """y = softmax(s), in the form that does not overflow."""
+    *made, psi, partition = _partition(o)
+    value = psi.array[o.k] / partition.array[()]
+    uses = (psi.name, partition.name)
+    return (*made, psi, partition, Equation(o.y[o.k], value, Rule.DEFINITION, "The output is the softmax.", uses))
 
 
 _ABS = piecewise_linear("abs", [Piece(Fraction(0), Fraction(-1)), Piece(None, Fraction(1))], Fraction(0))
@@ -146,7 +161,7 @@ LOSSES: Mapping[str, Callable[[Outputs], Parts]] = {
 """The losses by their names."""
 
 
-_SUITED = {"bce": ("sigmoid",), "hinge": ("identity", "tanh"), "cross_entropy": ("identity",)}
+_SUITED = {"bce": ("sigmoid",), "hinge": ("identity", "tanh"), "cross_entropy": ("identity", "softmax")}
 """Output activations that a loss is meant for, where it has no meaning after others."""
 
 

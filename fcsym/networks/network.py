@@ -78,6 +78,7 @@ class Network:
     rule: UpdateRule = PLAIN
     batch: str = ""  # "mean" or "sum" over a mini-batch; "" for one sample
     samples: int = 0  # how many samples a mini-batch has; 0 where that is open until arrays arrive
+    softmax: bool = False  # whether the outputs are the softmax of the read-out, which has no activation of its own
 
     # ------------------------------------------------------------------------------------------ constructors
 
@@ -89,7 +90,7 @@ class Network:
         """A multilayer perceptron with widths `sizes` = (n_0, ..., n_L).
 
         `activation`: a name or an Activation, or one per hidden layer. `bias`: True or False, or one per layer.
-        `output`: the output activation, y = phi(s^L); "identity" for a linear output.
+        `output`: the output activation, y = phi(s^L), or "softmax"; "identity" for a linear output.
         `loss`: one of `fcsym.networks.losses.LOSSES`, such as "squared", 1/2 sum (y - y_g)^2. Raises NetworkError for
         anything else.
         """
@@ -171,6 +172,7 @@ class Network:
     def output(self) -> Array:
         """y, what the network gives: the logits, or what the output activation makes of them."""
         role = Role.PRE_ACTIVATION if self.output_activation.is_identity else Role.ACTIVATION
+        role = Role.TERM if self.softmax else role
         return self._each(output(len(self.layers), role))
 
     @property
@@ -181,12 +183,14 @@ class Network:
     @cached_property
     def logits(self) -> Array:
         """What the read-out gives, a linear map of the last hidden layer: s^L, or y where the output is linear."""
-        return self.output if self.output_activation.is_identity else self._each(pre_activation(len(self.layers)))
+        linear = self.output_activation.is_identity and not self.softmax
+        return self.output if linear else self._each(pre_activation(len(self.layers)))
 
     @property
     def outputs(self) -> Outputs:
         """What the loss reads."""
-        return Outputs(self.output, self.logits, self.target, self.output_activation.name, self.widths[-1])
+        name = "softmax" if self.softmax else self.output_activation.name
+        return Outputs(self.output, self.logits, self.target, name, self.widths[-1])
 
     @cached_property
     def read_out(self) -> Array:
@@ -218,8 +222,13 @@ class Network:
         return self.logits if layer == len(self.layers) else self.hidden[layer - 1].s
 
     def passed_on(self, layer: int) -> Array:
-        """What a layer passes on, counted from the input: x for 0, y for the last one, v in between."""
-        return self.input if layer == 0 else self.output if layer == len(self.layers) else self.hidden[layer - 1].v
+        """What a layer passes on, counted from the input: x for 0, y for the last one, v in between.
+
+        A softmax is none of the layer's units, and reads what that passes on.
+        """
+        if 0 < layer < len(self.layers):
+            return self.hidden[layer - 1].v
+        return self.input if layer == 0 else self.logits if self.softmax else self.output
 
     @cached_property
     def sizes(self) -> dict[Axis, int]:
@@ -328,8 +337,8 @@ class Network:
             everywhere = all(layer.bias for layer in self.layers)
             marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
             text += f" bias{marks}"
-        if not self.output_activation.is_identity:
-            text += f" output {self.output_activation.name}"
+        if self.softmax or not self.output_activation.is_identity:
+            text += f" output {self.outputs.activation}"
         text = text if self.loss == "squared" else f"{text} loss {self.loss}"
         text = f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
         text = text if self.rule == PLAIN else f"{text} rule {self.rule}"
@@ -371,7 +380,8 @@ def _assemble(
     hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
     if depth == 1 and not isinstance(activations, Sequence):
         activation(activations, own)
-    last = activation(output, own)
+    softmax = output == "softmax" and not any(phi.name == "softmax" for phi in own)
+    last = activation("identity" if softmax else output, own)
     every = [*hidden, last]
     twice = next((a.name for a in every for b in every if a.name == b.name and a.formula != b.formula), None)
     if twice is not None:
@@ -381,8 +391,8 @@ def _assemble(
         if not isinstance(flag, bool):
             raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
     layers = tuple(Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True))
-    network = Network(widths[0], layers, (), loss_name(loss))
-    said = unsuited(network.loss, last.name)
+    network = Network(widths[0], layers, (), loss_name(loss), softmax=softmax)
+    said = unsuited(network.loss, network.outputs.activation)
     if said:
         warnings.warn(said, LossWarning, stacklevel=4)
     return replace(network, names=_names(names, network))

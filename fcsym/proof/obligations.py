@@ -192,12 +192,15 @@ class Meanings:
                 parts.append(inline(inner, {tangent: _renamed(tangent, _anywhere(array))}))
                 continue
             rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
-            moved = self._first_order(rhs, variable, direction)
             if array.role in (Role.TERM, Role.PARTITION):  # a part of the loss passes the direction on
                 tangent = Array("tangent", array.layer, array.axes)
                 inner = self._linear(array, tangent, weights)
+                if inner == ZERO:  # as the softmax does, where the loss goes around it
+                    continue
+                moved = self._first_order(rhs, variable, direction)
                 parts.append(inline(inner, {tangent: (equation.lhs.indices, moved)}))
                 continue
+            moved = self._first_order(rhs, variable, direction)
             adjoint = ONE if array.role is Role.LOSS else adjoint_of(array)[equation.lhs.indices]
             parts.append(total(equation.lhs.indices, mul(adjoint, moved)))
         result: Expr = ZERO
@@ -206,7 +209,17 @@ class Meanings:
         return result
 
     def _first_order(self, node: Expr, variable: Array, direction: Array) -> Expr:
-        """What is linear in the direction, with functions of the variable moved by their slopes."""
+        """What is linear in the direction, with functions of the variable moved by their slopes.
+
+        Of 1/Z, which times Z is 1: what it moves by, times Z, and 1/Z times what Z moves by, add up to 0.
+        """
+        if variable.role is Role.PARTITION and node != (lifted := _inverted(node, variable)):
+            reciprocal, moves = _reciprocal(variable), Array("reciprocal_moves", None, variable.axes)
+            indices = indices_of(variable)
+            moved = mul(-1, power(variable[indices], -2), direction[indices])
+            part = inline(linear_part(lifted, reciprocal, moves), {moves: (indices, moved)})
+            back = {reciprocal: (indices, power(variable[indices], -1))}
+            return inline(part, back) + inline(linear_part(lifted, variable, direction), back)
         found = {f: f.argument for f in applied_in(node) if isinstance(f.argument, Ref)}
         read = dict.fromkeys((f.activation, ref.array) for f, ref in found.items())
         stands = {key: Array(f"{key[0].name}_of_{key[1].name}", None, key[1].axes) for key in read}
@@ -245,6 +258,10 @@ class Meanings:
         direction = Array("t", variable.layer, variable.axes)
         claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
         sides = self._opaque(claimed), self._opaque(self._linear(variable, direction, weights=False))
+        if self.network.softmax:
+            made = self.passed[self.network.output]
+            assert isinstance(made.rhs, Expr) and isinstance(made.lhs, Ref)
+            sides = tuple(inline(side, {made.array: (made.lhs.indices, made.rhs)}) for side in sides)  # type: ignore[assignment]
         for one in self.passed.values():
             if one.array.role is Role.PARTITION:  # never 0, and what it is a sum of may cancel against it
                 assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)
@@ -569,6 +586,26 @@ def _renamed(old: Array, new: Array) -> Definition:
     """old[...] => new[...]."""
     indices = indices_of(old)
     return indices, new[indices]
+
+
+def _reciprocal(partition: Array) -> Array:
+    """1/Z as an element of its own."""
+    return Array(f"{partition.name}_reciprocal", None, partition.axes)
+
+
+def _inverted(node: Expr, partition: Array) -> Expr:
+    """The expression with 1/Z as an element of its own."""
+    match node:
+        case Pow(Ref(array, indices), exponent) if array == partition and exponent < 0:
+            return power(_reciprocal(partition)[indices], -exponent)
+        case Add(terms):
+            return add(*(_inverted(term, partition) for term in terms))
+        case Mul(factors):
+            return mul(*(_inverted(factor, partition) for factor in factors))
+        case Total(over, body):
+            return total(over, _inverted(body, partition))
+        case _:
+            return node
 
 
 def _anywhere(extreme: Array) -> Array:
