@@ -212,7 +212,7 @@ def test_every_node_is_in_the_function():
 
     found = set().union(*(kinds(s.value) for s in module()["output"].statements if isinstance(s, n.Define)))
     every = {getattr(n, name.strip()) for name in n.Node.split("|")}
-    assert found == every and len(every) == 12
+    assert found == every - {n.Inverse} and len(every) == 13  # an inverse is a matter of NumPy alone: test_batches.py
     called = [part for value in EVERY.values() for part in (value, *n.parts(value)) if isinstance(part, n.Call)]
     assert {call.function for call in called} == set(CALLS) == set(n.CALLS) == set(FUNCTIONS) == set(SMOOTH)
     assert set(JAX.smooth) == set(TORCH.smooth) == set(n.CALLS)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import UndefinedContribution
-from fcsym.kernel.arguments import Argument, checked, mode, parameters, rate, remembered
+from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, rate, remembered
 from fcsym.kernel.lower import lower_step, resting_on_p
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
@@ -70,6 +70,7 @@ class Kernel:
         `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
         `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...). Leading axes broadcast.
         In mini-batches `x` is (..., samples, n_0) and `target` (..., samples, n_L), and so is what depends on a sample.
+        With the loss cross_entropy, `target` may be class labels, whole numbers from 0, one for each sample.
         `memory`: what the update rule carries, `network.memory` in its order; by default as before the first step. What
         it is after the step has the same names with `_new`. `eta` may be left out where the rule has one.
         The result is float32 when all arrays are, otherwise float64; what leaves its range is `inf` or `nan`.
@@ -88,7 +89,7 @@ class Kernel:
                 *parameters(network, weights),
                 *remembered(network, memory),
                 Argument("x", x, network.lengths(network.input)),
-                Argument("target", target, network.lengths(network.target)),
+                Argument("target", goal(network, target, x, not marks), network.lengths(network.target)),
                 Argument("eta", rate(network, eta), ()),
             ]
         )

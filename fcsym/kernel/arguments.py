@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError
 from fcsym.language.expression import Array
+from fcsym.networks.losses import needs_of
 from fcsym.networks.network import Network
 
-__all__ = ["Argument", "all_finite", "as_array", "cast", "checked", "mode", "parameters", "rate", "remembered", "rows_of_steps"]
+__all__ = ["Argument", "all_finite", "as_array", "cast", "checked", "goal", "mode", "parameters", "rate", "remembered", "rows_of_steps"]
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -64,6 +65,46 @@ def rate(network: Network, eta: Any) -> Any:
     if eta is None and network.rule.eta is None:
         raise ArgumentError("eta is missing: give a learning rate, or a rule that has one, fcsym.rule(name, eta=...).")
     return float(network.rule.eta) if eta is None and network.rule.eta is not None else eta
+
+
+def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
+    """The target as numbers for each output: class labels, where the loss takes them, become distributions.
+
+    Labels are whole numbers from 0, one for each sample. With `checked_`, ArgumentError for a label out of range, and
+    for targets that are no probabilities where the loss needs them.
+    """
+    needs = needs_of(network.loss)
+    if not needs:
+        return target
+    array, point = as_array("target", target), np.shape(x)
+    if needs == "distribution" and array.dtype.kind in "iu" and array.shape == point[:-1]:
+        classes = network.widths[-1]
+        wrong = (array < 0) | (array >= classes)
+        if wrong.any():
+            raise ArgumentError(
+                f"target has the label {int(array[wrong].flat[0])}: labels of {network} are whole numbers from 0 to "
+                f"{classes - 1}."
+            )
+        dtype = x.dtype if getattr(x, "dtype", None) == _SINGLE else _DOUBLE
+        return np.eye(classes, dtype=dtype)[array]
+    if checked_ and array.dtype.kind in "fiu" and array.shape[-1:] == network.widths[-1:]:
+        _refuse_no_probabilities(network, needs, array)
+    return target
+
+
+def _refuse_no_probabilities(network: Network, needs: str, array: npt.NDArray[Any]) -> None:
+    with np.errstate(all="ignore"):
+        off = 1e-4 if array.dtype == _SINGLE else 1e-8  # of sums that were rounded
+        wrong = ~((array >= 0) & (array <= 1))
+        if needs == "distribution":
+            wrong = wrong.any(axis=-1) | (np.abs(array.sum(axis=-1) - 1) > off * array.shape[-1])
+    if wrong.any():
+        at = tuple(int(k) for k in np.argwhere(wrong)[0])
+        what = "numbers from 0 to 1 that add up to 1, or labels" if needs == "distribution" else "numbers from 0 to 1"
+        raise ArgumentError(
+            f"target{f' at {at}' if at else ''} is no probability, and the loss {network.loss} needs {what}: give such, "
+            'or pass undefined="nan".'
+        )
 
 
 def rows_of_steps(

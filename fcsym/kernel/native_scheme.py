@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import all_finite, cast, mode, rate, rows_of_steps
+from fcsym.kernel.arguments import all_finite, cast, goal, mode, rate, rows_of_steps
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
@@ -73,7 +73,7 @@ class NativeKernel(SchemeKernel):
         Errors as for `step`, with the number of the step, from 1.
         """
         marks = mode(undefined)
-        inputs, wanted = rows_of_steps(xs, targets, state)
+        inputs, wanted = rows_of_steps(xs, goal(self.network, targets, xs, not marks), state)
         if not len(inputs):
             return super().run(state, xs, targets, eta, undefined)
         first = self._checked(state, marks, x=inputs[0], target=wanted[0], eta=rate(self.network, eta))

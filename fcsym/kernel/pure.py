@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import as_array, parameters, rate
+from fcsym.kernel.arguments import as_array, goal, parameters, rate
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.base import Target
 from fcsym.kernel.targets.jax import JaxTarget
@@ -75,6 +75,8 @@ class PureKernel:
     def step(self, state: Any, x: Any, target: Any, eta: Any = None) -> Any:
         """The state after one training step; `eta` may be left out where the update rule has one."""
         held = self._held(state)
+        if not isinstance(target, self._own):
+            target = goal(self.network, target, x, False)
         points = self._vectors(held[0], x=x, target=target)
         if self.network.batch and points[0].shape[-2] != points[1].shape[-2]:
             raise ArgumentError(

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 from fcsym.kernel import refuse_undefined
-from fcsym.kernel.arguments import Argument, all_finite, checked, mode, parameters, rate, rows_of_steps
+from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, rate, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
@@ -107,13 +107,15 @@ class SchemeKernel:
         """The state after one training step.
 
         `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...); it may be left
-        out where the update rule has one. In mini-batches `x` is (..., samples, n_0), `target` (..., samples, n_L).
+        out where the update rule has one. With the loss cross_entropy `target` may be class labels, whole numbers from 0.
+        In mini-batches `x` is (..., samples, n_0), `target` (..., samples, n_L).
         Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
         UndefinedContribution where a frozen unit with v^c = 0 changes, GateEvent where a unit has left its piece in a
         scheme that holds it there; Diverged when the new state is not finite. With undefined="nan" these are no errors:
         numbers of the networks concerned become `nan` or `inf`.
         """
         marks = mode(undefined)
+        target = goal(self.network, target, x, not marks)
         arrays = self._checked(state, marks, self.module.weights, x=x, target=target, eta=rate(self.network, eta))
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
         self._same_input(held, x_, self._real(state))
@@ -175,7 +177,7 @@ class SchemeKernel:
         Errors as for `step`, with the number of the step, from 1.
         """
         mode(undefined)
-        inputs, wanted = rows_of_steps(xs, targets, state)
+        inputs, wanted = rows_of_steps(xs, goal(self.network, targets, xs, False), state)
         if not len(inputs):
             return self.State(*checked(self._held(state, False)))
         for n, (x, target) in enumerate(zip(inputs, wanted, strict=True), 1):

@@ -18,7 +18,7 @@ from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, Role, add, greatest, mul, power, total
 from fcsym.networks.symbols import ERROR, term
 
-__all__ = ["LOSSES", "Outputs", "loss_equations", "loss_name", "softmax_equations", "unsuited"]
+__all__ = ["LOSSES", "Outputs", "loss_equations", "loss_name", "needs_of", "softmax_equations", "unsuited"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +181,14 @@ def unsuited(name: str, activation: str) -> str:
 
 def _or(words: tuple[str, ...]) -> str:
     return " or ".join(f"output={word!r}" for word in words)
+
+
+_NEEDS = {"bce": "probability", "bce_logits": "probability", "cross_entropy": "distribution"}
+
+
+def needs_of(name: str) -> str:
+    """What a loss needs its targets to be: a "probability" each, a "distribution" over the outputs, or "" anything."""
+    return _NEEDS.get(name, "")
 
 
 def loss_name(name: object) -> str:
