@@ -371,7 +371,9 @@ def _rule(text: str) -> Any:
 
     name, *parts = text.split(",")
     pairs = [part.partition("=") for part in parts]
-    wrong = next((part for part, pair in zip(parts, pairs, strict=True) if not (pair[0].isidentifier() and pair[2])), None)
+    wrong = next(
+        (part for part, pair in zip(parts, pairs, strict=True) if not (pair[0].isidentifier() and pair[2])), None
+    )
     if wrong is not None:
         raise ArgumentError(f"--rule has {wrong[:40]!r}: write a coefficient as NAME=NUMBER, such as beta=0.9.")
     return rule(name, **{key: value for key, _, value in pairs})

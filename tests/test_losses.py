@@ -209,6 +209,7 @@ def test_exported_functions_train_with_it(target, tmp_path):
         kernel, reference = s.compile(), fcsym.scheme(net, "backprop", order="sequential").compile()
         rng = np.random.default_rng(0)
         weights, x, t = [rng.normal(size=net.shape(a)) for a in net.parameters], rng.normal(size=2), rng.random(2)
+        t = t / t.sum()  # a distribution, which a cross-entropy needs
         state, other = kernel.init(weights, x), reference.init(weights)
         for _ in range(20):
             state, other = kernel.step(state, x, t, 0.05), reference.step(other, x, t, 0.05)

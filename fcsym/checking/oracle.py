@@ -314,7 +314,10 @@ class _Optimiser:
             step = step / (np.sqrt(self._averaged(second, at, "alpha", step**2)) + self._own("eps"))
         elif rule in ("adam", "adamw"):
             mean, squares = self._averaged(first, at, "beta1", step), self._averaged(second, at, "beta2", step**2)
-            grown = [c.reshape(c.shape + (1,) * (value.ndim - c.ndim)) if c.ndim else c for c in map(self._correction, (1, 2))]
+            grown = [
+                c.reshape(c.shape + (1,) * (value.ndim - c.ndim)) if c.ndim else c
+                for c in map(self._correction, (1, 2))
+            ]
             step = mean / grown[0] / (np.sqrt(squares / grown[1]) + self._own("eps"))
         change = -eta * step - (eta * decay * value if rule == "adamw" else 0)
         self.seen[f"d{name}"] = change

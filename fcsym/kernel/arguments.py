@@ -16,7 +16,19 @@ from fcsym.language.expression import Array
 from fcsym.networks.losses import needs_of
 from fcsym.networks.network import Network
 
-__all__ = ["Argument", "all_finite", "as_array", "cast", "checked", "goal", "mode", "parameters", "rate", "remembered", "rows_of_steps"]
+__all__ = [
+    "Argument",
+    "all_finite",
+    "as_array",
+    "cast",
+    "checked",
+    "goal",
+    "mode",
+    "parameters",
+    "rate",
+    "remembered",
+    "rows_of_steps",
+]
 
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -48,7 +60,10 @@ def remembered(network: Network, memory: Any) -> list[Argument]:
     """What the update rule carries as arguments; without any, what it is before the first step."""
     arrays = network.memory
     if memory is None:
-        return [Argument(a.name, float(v) if not a.axes else _at_rest(network, a, v), network.shape(a)) for a, v in arrays.items()]
+        return [
+            Argument(a.name, float(v) if not a.axes else _at_rest(network, a, v), network.shape(a))
+            for a, v in arrays.items()
+        ]
     if not hasattr(memory, "__len__") or len(memory) != len(arrays):
         names = ", ".join(array.name for array in arrays) or "none"
         count = len(memory) if hasattr(memory, "__len__") else "no"

@@ -21,7 +21,21 @@ from fcsym.language import smooth_functions
 from fcsym.language.algebra import Definition, inline
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
-from fcsym.language.expression import Add, Apply, Array, Expr, Extreme, Index, Inverse, Mul, Number, Pow, Ref, Role, Total
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Expr,
+    Extreme,
+    Index,
+    Inverse,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Role,
+    Total,
+)
 from fcsym.language.formulas import Formula
 from fcsym.networks.symbols import ETA, front_of
 
@@ -66,7 +80,9 @@ def resting_on_p(derivation: Record) -> tuple[str, ...]:
     """The results of a step that have no value where p has none: p itself, and all that is made of it."""
     lost: dict[str, None] = {}
     for e in derivation.equations:
-        if e.rule not in (Rule.INTEGRAL, Rule.SPLIT) and (_undefined(e) or _inverts(e) or lost.keys() & {a.name for a in e.operands}):
+        if e.rule not in (Rule.INTEGRAL, Rule.SPLIT) and (
+            _undefined(e) or _inverts(e) or lost.keys() & {a.name for a in e.operands}
+        ):
             lost[_result(e).name] = None
     return tuple(lost)
 

@@ -94,7 +94,12 @@ class NativeKernel(SchemeKernel):
 
     def _rows(self, name: str, array: _Array, dtype: np.dtype[Any]) -> _Array:
         width = self.network.inputs if name == "x" else self.network.widths[-1]
-        if array.ndim < 2 + self.module.samples or array.shape[-1] != width or array.dtype.kind not in "fiu" or not all_finite(array):
+        if (
+            array.ndim < 2 + self.module.samples
+            or array.shape[-1] != width
+            or array.dtype.kind not in "fiu"
+            or not all_finite(array)
+        ):
             raise ArgumentError(f"{name}s must be finite real numbers of shape (steps, ..., {width}).")
         return array if array.dtype == dtype else cast(f"{name}s", array, dtype)
 

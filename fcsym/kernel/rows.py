@@ -299,7 +299,9 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
     x, target = x[:steps], target[:steps]
     points, goals = _floats(x), _floats(target)
     if exact.samples:
-        points, goals = (_by_sample(rows, width) for rows, width in ((points, network.inputs), (goals, network.widths[-1])))
+        points, goals = (
+            _by_sample(rows, width) for rows, width in ((points, network.inputs), (goals, network.widths[-1]))
+        )
     start = _floats(weights), points, goals
     return Row(*start, float(eta), _floats(outputs), _floats(expanded), undefined, ())
 

@@ -263,7 +263,7 @@ class Network:
         count = 0
         if samples is not None:
             if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MAX_WIDTH:
-                raise ArgumentError(f"samples is {str(samples)[:40]!r}: give a whole number from 1 to {MAX_WIDTH}.")
+                raise ArgumentError(f"samples is {str(samples)[:40]}: give a whole number from 1 to {MAX_WIDTH}.")
             if not batch:
                 raise ArgumentError("samples is given without a batch: choose batch mean or sum.")
             count = int(samples)

@@ -324,7 +324,9 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
         raise ArgumentError(
             f"The update rule {name} has no coefficient {unknown[:40]!r}: its coefficients are {', '.join(known)}."
         )
-    values = tuple((key, _in_range(name, key, given.get(key, default), where)) for key, (default, where) in known.items())
+    values = tuple(
+        (key, _in_range(name, key, given.get(key, default), where)) for key, (default, where) in known.items()
+    )
     rate = None if eta is None else _in_range(name, "eta", eta, _EPS)
     return UpdateRule(name, values, rate)
 
@@ -342,5 +344,3 @@ def _in_range(name: str, key: str, value: object, where: str) -> Fraction:
     if not (low and high):
         raise ArgumentError(f"{key} of the update rule {name} is {str(value)[:40]}: it must lie in {where}.")
     return number
-
-

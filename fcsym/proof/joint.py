@@ -365,7 +365,9 @@ def _evaluated(
         lambda source, s: phi(source).value_at(s), lambda source, s: phi(source).slope_at(s),
         lambda source, s: phi(source).value_at(s), lambda phi, _, s: (phi.value_at(s), phi.slope_at(s)),
     )  # fmt: skip
-    return reference(network, order, lambda a, p: leaves[a, p], lambda at: y[at[0]] - target[at[0]], gates, lambda value: value)
+    return reference(
+        network, order, lambda a, p: leaves[a, p], lambda at: y[at[0]] - target[at[0]], gates, lambda value: value
+    )
 
 
 def _passed(network: Network, weights: Sequence[Any], x: Sequence[Fraction]) -> list[tuple[Any, Any]]:

@@ -126,7 +126,9 @@ class _Batch:
             return known if rule is Rule.STATE else replace(known, rule=rule)
         value = total(self.j, self.x[n, self.j] * self.x[m, self.j])
         value = value + 1 if len(self.first) > 1 else value
-        because = "These are the inner products of the samples" + (" plus 1 for the bias." if len(self.first) > 1 else ".")
+        because = "These are the inner products of the samples" + (
+            " plus 1 for the bias." if len(self.first) > 1 else "."
+        )
         return Equation(self.inner[n, m], value, rule, because)
 
     def _indices(self, array: Array) -> tuple[Index, ...]:
@@ -147,7 +149,9 @@ class _Batch:
         own = increment_of(self.s)
         replaced = not self.network.rule.is_plain
         for equation in self.base.equations:
-            if not (equation.defines and equation.array == self.inner) and not (replaced and equation.defines and equation.array == own):
+            if not (equation.defines and equation.array == self.inner) and not (
+                replaced and equation.defines and equation.array == own
+            ):
                 yield equation
             if equation.defines and equation.array == delta:  # everything that the rule needs is there
                 yield from self._changes(self.shares, delta[self.n, self.i])
@@ -164,18 +168,24 @@ class _Batch:
         for equation in self.network.rule.equations(array, indices):
             assert isinstance(equation.rhs, Expr)
             rule = Rule.STATE if equation.array in results else Rule.DEFINITION
-            yield replace(equation, rhs=inline(equation.rhs, put), rule=rule, because=self._said(array, equation), uses=())
+            yield replace(
+                equation, rhs=inline(equation.rhs, put), rule=rule, because=self._said(array, equation), uses=()
+            )
 
     def _said(self, array: Array, equation: Equation) -> str:
         if equation.array == array.primed:
             return "The change is added."
-        what = {self.s: "first pre-activations", self.shares: "coefficients of the samples"}.get(array, "first weights' share")
+        what = {self.s: "first pre-activations", self.shares: "coefficients of the samples"}.get(
+            array, "first weights' share"
+        )
         return f"The update rule, which is linear, holds for the {what} as for the weights."
 
     def meanings(self) -> Iterator[Equation]:
         """W1 = kept W1_c + sum_n C_n x_n^T, its velocity alike, and the velocity of s1."""
         for theta in self.first:
-            yield self._sum(theta, self.shares, *self.kept, because=f"Every step moved `{theta.name}` along the samples.")
+            yield self._sum(
+                theta, self.shares, *self.kept, because=f"Every step moved `{theta.name}` along the samples."
+            )
         if self.moments:
             velocity, share, *kept = self.moments
             for theta in self.first:

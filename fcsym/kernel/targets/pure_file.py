@@ -101,7 +101,10 @@ def expand(state: State, weights: Sequence[Any] = (), x: Any = None) -> list[Any
 def pure_file(module: n.Module, language: PureLanguage, stem: str, rows: Sequence[Row]) -> str:
     """A module with a self-test."""
     make, to = language.test_array, language.test_to
-    inputs, outputs = (module.sizes[axis] for axis in (module.weights[0].axes[1], [a for a in module.weights if len(a.axes) == 2][-1].axes[0]))
+    inputs, outputs = (
+        module.sizes[axis]
+        for axis in (module.weights[0].axes[1], [a for a in module.weights if len(a.axes) == 2][-1].axes[0])
+    )
     flat_x, flat_target = (f"(-1, {inputs})", f"(-1, {outputs})") if module.samples else ("-1", "-1")
     test = f'''
 

@@ -88,9 +88,7 @@ def table(arrays: Sequence[Array], module: n.Module) -> str:
 def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) -> str:
     """A NumPy module. Raises CompileError for the scheme of a full batch, whose samples it could not tell apart."""
     if module.samples and module.single_input:
-        raise CompileError(
-            f"{module.title} has no NumPy file yet: export JAX or PyTorch, or use compile() in Python."
-        )
+        raise CompileError(f"{module.title} has no NumPy file yet: export JAX or PyTorch, or use compile() in Python.")
     tiled = "_tiles(" in source
     imports = ["import math\nimport threading\n" if tiled else "import math\n" if "math." in source else ""]
     fields = "".join(f"    {array.name}: Array\n" for array in module.state)

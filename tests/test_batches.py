@@ -1,0 +1,394 @@
+"""Mini-batches: derived, proved, and as PyTorch's own layers, losses and optimisers train; one p for all samples."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import few, need, need_package
+from test_rules import torch_network
+
+import fcsym
+from fcsym.cli import main
+from fcsym.language.expression import mul
+from fcsym.networks.rules import rule
+from fcsym.proof import prove
+
+ORDERS = ("simultaneous", "sequential")
+NETWORKS = [
+    fcsym.Network.mlp([2, 4, 2], bias=True),
+    fcsym.Network.mlp([3, 3, 2, 2], activation="tanh", output="sigmoid", loss="bce"),
+    fcsym.Network.mlp([2, 3, 3], loss="cross_entropy", output="softmax", bias=True),
+    fcsym.Network.mlp([2, 1], loss="huber"),
+]
+
+
+def weights_of(net, seed=0, scale=0.5):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=net.shape(a)) * scale for a in net.parameters]
+
+
+@pytest.mark.parametrize("batch", ["mean", "sum"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_every_equation_is_proved_and_agrees_with_autodiff(order, batch):
+    for net in NETWORKS:
+        for update in few([None, "momentum", rule("adam", weight_decay="0.1")], 2, turn=len(net.layers)):
+            d = fcsym.derive(net, order, batch=batch, rule=update)
+            assert d.proof.holds, d.proof
+            assert fcsym.check(d, trials=40).passed
+            s = fcsym.scheme(net, "backprop", order, batch=batch, rule=update)
+            assert s.proof.holds
+            assert fcsym.check(s, trials=10, steps=10).passed
+
+
+def test_a_wrong_equation_is_not_proved():
+    for kind in ({"batch": "mean"}, {"batch": "sum", "rule": "momentum"}):
+        d = fcsym.derive(NETWORKS[0], **kind)
+        for place, equation in enumerate(d.equations):
+            if not hasattr(equation.rhs, "branches") and equation.name != "Ki":
+                wrong = replace(equation, rhs=mul(2, equation.rhs))
+                proof = prove(replace(d, equations=(*d.equations[:place], wrong, *d.equations[place + 1 :])))
+                assert not proof.holds, equation
+
+
+def test_delta_of_a_softmax_is_what_people_write():
+    d = fcsym.derive(fcsym.Network.mlp([2, 3, 3], output="softmax", loss="cross_entropy"))
+    assert str(d["delta2"]) == "delta2[k] = y[k] - yg[k]"
+    assert d.proof.verdict("delta2").verdict.value == "PROVED"
+    of_batch = fcsym.derive(d.network, batch="mean")
+    assert str(of_batch["delta2"]) == "delta2[n, k] = y[n, k]/N - yg[n, k]/N"
+    assert of_batch.proof.verdict("delta2").verdict.value == "PROVED"
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_batch_of_one_sample_is_that_sample(order):
+    net = NETWORKS[0]
+    weights, rng = weights_of(net), np.random.default_rng(1)
+    x, t = rng.normal(size=2), rng.normal(size=2)
+    one = fcsym.derive(net, order).compile().step(weights, x, t, 0.1)
+    for batch in ("mean", "sum"):
+        many = fcsym.derive(net, order, batch=batch).compile().step(weights, x[None], t[None], 0.1)
+        for array in net.parameters:
+            name = array.primed.name
+            np.testing.assert_allclose(getattr(many, name), getattr(one, name), rtol=1e-13)
+    same = fcsym.derive(net, order, batch="mean").compile().step(weights, np.stack([x] * 4), np.stack([t] * 4), 0.1)
+    np.testing.assert_allclose(same.W1_new, one.W1_new, rtol=1e-13)
+
+
+def test_the_step_is_that_of_pytorch():
+    torch = need_package("torch")
+    net = fcsym.Network.mlp([4, 6, 3], activation="tanh", bias=True, loss="cross_entropy")
+    weights, rng = weights_of(net), np.random.default_rng(2)
+    for batch in ("mean", "sum"):
+        theirs = torch_network(torch, net, weights)
+        loss = torch.nn.CrossEntropyLoss(reduction=batch)
+        optimiser = torch.optim.SGD(theirs.parameters(), 0.05, momentum=0.9, weight_decay=0.01)
+        update = rule("momentum", weight_decay=0.01)
+        made = fcsym.scheme(net, "backprop", rule=update, batch=batch)
+        kernels = [made.compile("numpy"), made.compile("c")]
+        states = [kernel.init(weights) for kernel in kernels]
+        for _ in range(30):
+            x, labels = rng.normal(size=(5, 4)), rng.integers(0, 3, size=5)
+            optimiser.zero_grad()
+            loss(theirs(torch.tensor(x)), torch.tensor(labels)).backward()
+            optimiser.step()
+            states = [kernel.step(state, x, labels, 0.05) for kernel, state in zip(kernels, states, strict=True)]
+        for kernel, state in zip(kernels, states, strict=True):
+            for array, parameter in zip(kernel.expand(state), theirs.parameters(), strict=True):
+                np.testing.assert_allclose(array, parameter.detach().numpy(), rtol=1e-11, atol=1e-13)
+
+
+# ------------------------------------------------------------------------------------------- one p for all samples
+
+
+def test_a_batch_has_the_compensation_of_least_norm():
+    net = fcsym.Network.mlp([3, 6, 2], activation="tanh", bias=True)
+    weights, rng = weights_of(net, scale=1), np.random.default_rng(3)
+    x, t = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    for order in ORDERS:
+        d = fcsym.derive(net, order, batch="mean")
+        step = d.compile().step(weights, x, t, 0.3)
+        np.testing.assert_allclose(step.y_front, step.y_new, rtol=1e-9, atol=1e-9)
+        wanted = (np.linalg.pinv(step.vc) @ (step.dv1 @ step.W2_new.T)).T  # NumPy's own least norm
+        np.testing.assert_allclose(step.p, wanted, rtol=1e-6, atol=1e-8)
+        finding = d.proof.verdict("p")
+        assert finding.verdict.value == "CHOSEN" and finding.index == "identical"
+        assert d.proof.verdict("compensation").verdict.value == "PROVED"
+        unit_by_unit = step.W2_new * (step.dv1 / step.vc)[0]  # eq. 22 at the first sample: no p of the others
+        assert np.abs(step.vc @ unit_by_unit.T - step.dv1 @ step.W2_new.T).max() > 1e-3
+
+
+def test_more_samples_than_units_have_none():
+    net = fcsym.Network.mlp([3, 3, 2], activation="tanh")
+    weights, rng = weights_of(net, scale=1), np.random.default_rng(4)
+    x, t = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    step = fcsym.derive(net, batch="mean").compile().step(weights, x, t, 0.3)
+    assert bool(step.undefined)
+    np.testing.assert_allclose(
+        step.W1_new, fcsym.derive(net, batch="mean", samples=5).compile().step(weights, x, t, 0.3).W1_new
+    )
+    for name in ("p", "r", "y_front"):
+        with pytest.raises(fcsym.UndefinedContribution, match="v.c of the samples are linearly dependent"):
+            getattr(step, name)
+    rest = np.linalg.lstsq(step.vc, step.dv1 @ step.W2_new.T, rcond=None)[1]
+    assert rest.max() > 1e-6  # and NumPy finds none
+    known = fcsym.derive(net, batch="mean", samples=5)
+    assert "p" not in known.by_name and known.proof.holds
+    assert any("No `p` is derived: 5 samples are more than the 3 units" in said for said in known.assumptions)
+    assert "p" in fcsym.derive(net, batch="mean", samples=3).by_name
+
+
+def test_dead_units_count_for_nothing():
+    net = fcsym.Network.mlp([2, 3, 1])
+    weights = [np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]), np.ones((1, 3))]
+    x, t = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0]]), np.zeros((3, 1))
+    step = fcsym.derive(net, batch="sum").compile().step(weights, x, t, 0.01)  # two live units, three samples
+    assert bool(step.undefined)
+    marked = fcsym.derive(net, batch="sum").compile().step(weights, x, t, 0.01, undefined="nan")
+    assert np.isnan(marked.p).all() and np.isfinite(marked.W1_new).all()
+    both = (
+        fcsym.derive(net, batch="sum").compile().step(weights, np.stack([x[:2], x[1:]]), np.stack([t[:2], t[1:]]), 0.01)
+    )
+    assert not both.undefined.any() and both.p.shape == (2, 1, 3)
+
+
+# ------------------------------------------------------------------------------------------ states for a full batch
+
+
+@pytest.mark.parametrize(
+    "update", [None, "momentum", rule("nesterov", weight_decay="0.1"), rule("sgd", weight_decay="0.1")]
+)
+@pytest.mark.parametrize("order", ORDERS)
+def test_states_for_a_full_batch(order, update):
+    for net in few(NETWORKS, 2, turn=ORDERS.index(order)):
+        weights, rng = weights_of(net), np.random.default_rng(5)
+        x, t = rng.normal(size=(4, net.inputs)), rng.random((4, net.widths[-1]))
+        t = t / t.sum(axis=-1, keepdims=True)
+        s = fcsym.scheme(net, "states", order, batch="mean", rule=update)
+        assert s.proof.holds, s.proof
+        assert not {"W1", "b1"} & {array.name for array in s.state}
+        reference = fcsym.scheme(net, "backprop", order, batch="mean", rule=update).compile()
+        kernel = s.compile()
+        state, other = kernel.init(weights, x), reference.init(weights)
+        for _ in range(100):
+            state, other = kernel.step(state, x, t, 0.05), reference.step(other, x, t, 0.05)
+        np.testing.assert_allclose(kernel.output(state, x), reference.output(other, x), rtol=1e-9, atol=1e-11)
+        for one, two in zip(kernel.expand(state, weights, x), reference.expand(other), strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-11)
+        assert fcsym.check(s, trials=10, steps=10).passed
+
+
+def test_states_of_a_batch_refuse_by_name():
+    net = NETWORKS[0]
+    with pytest.raises(fcsym.ArgumentError, match="states needs an update rule that is linear in the gradient.*adam"):
+        fcsym.scheme(net, "states", batch="mean", rule="adam")
+    kernel = fcsym.scheme(net, "states", batch="mean").compile()
+    rng = np.random.default_rng(6)
+    x, t = rng.normal(size=(3, 2)), rng.normal(size=(3, 2))
+    state = kernel.init(weights_of(net), x)
+    other = x.copy()
+    other[1, 0] += 1e-6
+    with pytest.raises(fcsym.ArgumentError, match="sample 2 of x is not the one that init was given"):
+        kernel.step(state, other, t, 0.1)
+    with pytest.raises(fcsym.ArgumentError, match="samples"):
+        kernel.step(state, x[:2], t[:2], 0.1)
+    for name in ("weights", "compensation", "history", "basis", "collapsed"):
+        with pytest.raises(fcsym.ArgumentError, match=f"{name} trains on one sample at a time"):
+            fcsym.scheme(fcsym.Network.parse("2-2-1"), name, batch="mean")
+
+
+# -------------------------------------------------------------------------------------------------- networks of users
+
+
+def test_handwritten_digits_as_pytorch():
+    """scikit-learn's digits, 64-32-10, softmax cross-entropy, mini-batches of 32, momentum 0.9, 5 epochs."""
+    torch = need_package("torch")
+    datasets = need_package("sklearn.datasets")
+    images, labels = datasets.load_digits(return_X_y=True)
+    images = images / 16.0
+    net = fcsym.Network.mlp([64, 32, 10], bias=True, output="softmax", loss="cross_entropy")
+    weights = weights_of(net, scale=0.1)
+    theirs = torch_network(torch, net, weights)
+    optimiser = torch.optim.SGD(theirs.parameters(), 0.1, momentum=0.9)
+    loss = torch.nn.CrossEntropyLoss()
+    kernel = fcsym.scheme(net, "backprop", batch="mean", rule=fcsym.rule("momentum", beta=0.9, eta=0.1)).compile()
+    state, rng = kernel.init(weights), np.random.default_rng(7)
+    for _ in range(5):
+        order = rng.permutation(len(images))
+        for start in range(0, len(order), 32):
+            chosen = order[start : start + 32]
+            optimiser.zero_grad()
+            loss(theirs(torch.tensor(images[chosen])), torch.tensor(labels[chosen])).backward()
+            optimiser.step()
+            state = kernel.step(state, images[chosen], labels[chosen])
+    for array, parameter in zip(kernel.expand(state), theirs.parameters(), strict=True):
+        assert np.abs(array - parameter.detach().numpy()).max() < 1e-10
+    answers = kernel.output(state, images)
+    np.testing.assert_allclose(answers.sum(axis=1), 1)
+    said = theirs(torch.tensor(images)).argmax(axis=1).numpy()
+    np.testing.assert_array_equal(answers.argmax(axis=1), said)
+    assert (said == labels).mean() > 0.97
+
+
+def spiral():
+    """Three arms of 100 points, as the course notes that the example is from make them."""
+    rng, points, labels = np.random.default_rng(0), [], []
+    for arm in range(3):
+        radius = np.linspace(0, 1, 100)
+        angle = np.linspace(arm * 4, (arm + 1) * 4, 100) + rng.normal(size=100) * 0.2
+        points.append(np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1))
+        labels += [arm] * 100
+    return np.concatenate(points), np.array(labels)
+
+
+def test_a_spiral_in_one_batch_with_decay_as_pytorch():
+    torch = need_package("torch")
+    x, labels = spiral()
+    net = fcsym.Network.mlp([2, 30, 3], bias=True, output="softmax", loss="cross_entropy")
+    weights = weights_of(net, scale=0.3)
+    theirs = torch_network(torch, net, weights)
+    optimiser = torch.optim.SGD(theirs.parameters(), 1.0, weight_decay=1e-3)
+    loss = torch.nn.CrossEntropyLoss()
+    update = fcsym.rule("sgd", weight_decay=1e-3, eta=1.0)
+    made = [fcsym.scheme(net, name, batch="mean", rule=update).compile() for name in ("backprop", "states")]
+    states = [kernel.init(weights, x) for kernel in made]
+    errors = []
+    for _ in range(200):
+        optimiser.zero_grad()
+        error = loss(theirs(torch.tensor(x)), torch.tensor(labels))
+        error.backward()
+        optimiser.step()
+        errors.append(float(error.detach()))
+        states = [kernel.step(state, x, labels) for kernel, state in zip(made, states, strict=True)]
+    assert errors[-1] < 0.7 * errors[0]
+    for kernel, state in zip(made, states, strict=True):
+        for array, parameter in zip(kernel.expand(state, weights, x), theirs.parameters(), strict=True):
+            np.testing.assert_allclose(array, parameter.detach().numpy(), rtol=1e-8, atol=1e-9)
+
+
+def test_xor_with_tanh_and_binary_cross_entropy_as_pytorch():
+    torch = need_package("torch")
+    x, t = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])
+    net = fcsym.Network.mlp([2, 4, 1], activation="tanh", bias=True, output="sigmoid", loss="bce")
+    weights = weights_of(net, scale=1)
+    theirs = torch_network(torch, net, weights)
+    optimiser, loss = torch.optim.SGD(theirs.parameters(), 0.5), torch.nn.BCEWithLogitsLoss()
+    kernel = fcsym.scheme(net, "backprop", batch="mean").compile()
+    state = kernel.init(weights)
+    for _ in range(500):
+        optimiser.zero_grad()
+        loss(theirs(torch.tensor(x)), torch.tensor(t)).backward()
+        optimiser.step()
+        state = kernel.step(state, x, t, 0.5)
+    for array, parameter in zip(kernel.expand(state), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(array, parameter.detach().numpy(), rtol=1e-9)
+    assert (np.round(kernel.output(state, x)) == t).all()
+
+
+# ------------------------------------------------------------------------------------------------------- bad input
+
+
+def test_bad_batches_are_one_sentence(capsys):
+    net = NETWORKS[0]
+    with pytest.raises(fcsym.ArgumentError, match="batch is 'median': choose mean or sum"):
+        fcsym.derive(net, batch="median")
+    for samples, said in ((0, "samples is 0"), (2.5, "samples is 2.5"), (True, "samples is True")):
+        with pytest.raises(fcsym.ArgumentError, match=said):
+            fcsym.derive(net, batch="mean", samples=samples)
+    with pytest.raises(fcsym.ArgumentError, match="samples is given without a batch"):
+        fcsym.derive(net, samples=3)
+    kernel, state = fcsym.scheme(net, "backprop", batch="mean").compile(), weights_of(net)
+    for x, t, said in (
+        (np.ones((3, 2)), np.ones((2, 2)), "target has 2 samples and x has 3: give as many"),
+        (np.ones((0, 2)), np.ones((0, 2)), "x has no samples: give at least one"),
+        (np.ones(2), np.ones(2), r"x has shape \(2,\): it must be \(..., samples, 2\)"),
+        (np.ones((3, 5)), np.ones((3, 2)), r"x has shape \(3, 5\): it must be \(..., samples, 2\)"),
+    ):
+        with pytest.raises(fcsym.ArgumentError, match=said):
+            kernel.step(state, x, t, 0.1)
+    fixed = fcsym.scheme(net, "backprop", batch="mean", samples=4).compile()
+    with pytest.raises(fcsym.ArgumentError, match=r"x has shape \(3, 2\): it must be \(..., 4, 2\)"):
+        fixed.step(state, np.ones((3, 2)), np.ones((3, 2)), 0.1)
+    assert main(["derive", "2-2-1", "--batch", "median"]) == 2
+    assert main(["derive", "2-2-1", "--samples", "3"]) == 2
+    assert main(["cost", "2-2-1", "--batch", "mean"]) == 2
+    assert "say how many samples a mini-batch has" in capsys.readouterr().err
+    assert main(["cost", "2-2-1", "--batch", "mean", "--samples", "8", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["schemes"]
+    assert set(found) == {"backprop", "states"} and found["states"]["state_value"] > 64  # the inner products
+    with pytest.raises(fcsym.ArgumentError, match="Closed forms are those of one sample"):
+        fcsym.derive(net, batch="mean").expr("p")
+
+
+def test_labels_and_probabilities():
+    net = fcsym.Network.mlp([2, 3, 3], loss="cross_entropy")
+    weights, x = weights_of(net), np.ones((4, 2))
+    kernel = fcsym.scheme(net, "backprop", batch="mean").compile()
+    labels = np.array([0, 2, 1, 1])
+    by_label = kernel.step(weights, x, labels, 0.1)
+    np.testing.assert_array_equal(by_label.W1, kernel.step(weights, x, np.eye(3)[labels], 0.1).W1)
+    for t, said in (
+        ([0, 3, 1, 1], "target has the label 3: labels of .* are whole numbers from 0 to 2"),
+        ([0, -1, 1, 1], "target has the label -1"),
+        (np.full((4, 3), 0.5), "is no probability, and the loss cross_entropy needs"),
+    ):
+        with pytest.raises(fcsym.ArgumentError, match=said):
+            kernel.step(weights, x, t, 0.1)
+    binary = fcsym.scheme(fcsym.Network.mlp([2, 1], loss="bce", output="sigmoid"), "backprop").compile()
+    with pytest.raises(fcsym.ArgumentError, match="needs numbers from 0 to 1"):
+        binary.step([np.ones((1, 2))], [1.0, 2.0], [2.0], 0.1)
+    with pytest.warns(fcsym.LossWarning, match="hinge after the output softmax"):
+        fcsym.Network.mlp([2, 3], loss="hinge", output="softmax")
+
+
+# ------------------------------------------------------------------------------------------------- files, documents
+
+
+@pytest.mark.parametrize("target", ["numpy", "jax", "torch"])
+def test_files_train_on_batches(target, tmp_path):
+    if target != "numpy":
+        need_package(target)
+    update = rule("momentum", weight_decay="0.1")
+    for net in few(NETWORKS, 1, turn=len(target)):
+        s = fcsym.scheme(net, "backprop", batch="mean", rule=update)
+        path = tmp_path / f"update{len(net.layers)}.py"
+        s.export(path, target=target)
+        done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "agree" in done.stdout, done.stderr
+
+
+def test_what_has_no_file_says_so(tmp_path):
+    need("gcc")
+    with pytest.raises(fcsym.CompileError, match="has no C files, since their arrays have fixed lengths"):
+        fcsym.scheme(NETWORKS[0], "backprop", batch="mean").export(tmp_path / "update.c")
+    with pytest.raises(fcsym.CompileError, match="has no NumPy file yet: export JAX or PyTorch"):
+        fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.py")
+    with pytest.raises(fcsym.CompileError, match="has no C form"):
+        fcsym.scheme(NETWORKS[0], "states", batch="mean").compile("c")
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_networks_and_many_steps_in_one_call():
+    net = NETWORKS[0]
+    rng = np.random.default_rng(8)
+    weights = [rng.normal(size=(5, *net.shape(a))) for a in net.parameters]
+    xs, ts = rng.normal(size=(6, 5, 3, 2)), rng.normal(size=(6, 5, 3, 2))
+    s = fcsym.scheme(net, "backprop", batch="mean", rule="nesterov")
+    numpy, c = s.compile("numpy"), s.compile("c")
+    a, b = numpy.run(numpy.init(weights), xs, ts, 0.05), c.run(c.init(weights), xs, ts, 0.05)
+    alone = numpy.run(numpy.init([w[2] for w in weights]), xs[:, 2], ts[:, 2], 0.05)
+    for one, two, three in zip(a, b, alone, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(one[2], three, rtol=1e-11, atol=1e-13)
+
+
+def test_documents_and_sympy_have_the_samples(tmp_path):
+    d = fcsym.derive(NETWORKS[0], batch="mean", rule="momentum")
+    d.save(tmp_path / "batch.tex")
+    text = (tmp_path / "batch.tex").read_text()
+    assert r"s^{(1)}_{ni}" in text and r"K^{-1}_{nm}" in text and r"\sum_{n}" in text
+    for equation in d.equations:
+        if equation.defines:
+            assert fcsym.from_sympy(d.sympy(equation.name)) == equation
