@@ -83,7 +83,8 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
 
 _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
     "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
-    "losses": _losses, "rules": _rules, "orders": _literals("Order"), "notations": _literals("Notation"), "details": _literals("Detail"),
+    "losses": _losses, "rules": _rules, "orders": _literals("Order"), "notations": _literals("Notation"),
+    "details": _literals("Detail"),
 }  # fmt: skip
 """What there is to choose from, as help says it."""
 

@@ -130,7 +130,7 @@ def test_more_samples_than_units_have_none():
         step.W1_new, fcsym.derive(net, batch="mean", samples=5).compile().step(weights, x, t, 0.3).W1_new
     )
     for name in ("p", "r", "y_front"):
-        with pytest.raises(fcsym.UndefinedContribution, match="v.c of the samples are linearly dependent"):
+        with pytest.raises(fcsym.UndefinedContribution, match=r"v\^c of the samples are linearly dependent"):
             getattr(step, name)
     rest = np.linalg.lstsq(step.vc, step.dv1 @ step.W2_new.T, rcond=None)[1]
     assert rest.max() > 1e-6  # and NumPy finds none
@@ -182,7 +182,7 @@ def test_states_for_a_full_batch(order, update):
 
 def test_states_of_a_batch_refuse_by_name():
     net = NETWORKS[0]
-    with pytest.raises(fcsym.ArgumentError, match="states needs an update rule that is linear in the gradient.*adam"):
+    with pytest.raises(fcsym.ArgumentError, match=r"states needs an update rule that is linear in the gradient.*adam"):
         fcsym.scheme(net, "states", batch="mean", rule="adam")
     kernel = fcsym.scheme(net, "states", batch="mean").compile()
     rng = np.random.default_rng(6)

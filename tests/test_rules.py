@@ -4,10 +4,11 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 
-import fcsym
 import numpy as np
 import pytest
 from conftest import few, need_package
+
+import fcsym
 from fcsym.cli import main
 from fcsym.language.equation import Rule
 from fcsym.language.expression import mul

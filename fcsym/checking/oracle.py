@@ -476,5 +476,5 @@ def _inverse(gram: _Array) -> _Array:
                     half[..., m, :] -= share * half[..., n, :]
     whole = gram.astype(np.float64)
     values = np.linalg.eigvalsh(np.where(np.isfinite(whole), whole, 0))
-    lost = ~(values[..., 0] > 16 * count * np.finfo(np.float64).eps * values[..., -1])
-    return np.where(lost[..., None, None], np.nan, right)
+    lost: Any = values[..., :1] <= 16 * count * np.finfo(np.float64).eps * values[..., -1:]
+    return np.where(lost[..., None], np.nan, right)

@@ -57,16 +57,16 @@ class Points(NamedTuple):
         """The same in a precision."""
         memory = None if self.memory is None else [array.astype(dtype) for array in self.memory]
         weights = [weight.astype(dtype) for weight in self.weights]
-        return Points(weights, *(array.astype(dtype) for array in (self.x, self.target, self.eta)), memory)  # type: ignore[arg-type]
+        return Points(weights, self.x.astype(dtype), self.target.astype(dtype), self.eta.astype(dtype), memory)
 
 
 def remembered(network: Network, rng: np.random.Generator, count: int) -> list[_Array] | None:
     """What an update rule may carry after some steps: squares above 0, powers of a number below 1."""
     if not network.memory:
         return None
-    found = []
+    found: list[_Array] = []
     for array in network.memory:
-        values = 0.3 * rng.normal(size=(count, *network.shape(array)))
+        values: _Array = 0.3 * rng.normal(size=(count, *network.shape(array)))
         if not array.axes:
             values = 0.9 ** rng.integers(1, 20, size=count)
         found.append(values**2 if array.axes and array == moment(cast("Array", array.of), 2) else values)

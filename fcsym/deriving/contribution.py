@@ -403,8 +403,8 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
         ),
         Equation(
             inverse_[n, m], Inverse(gram[n, m]), Rule.DEFINITION,
-            "It exists where the `v^c` of the samples are linearly independent, which takes at least as many units that "
-            "are not 0 as samples.", (gram.name,),
+            "It exists where the `v^c` of the samples are linearly independent, which takes at least as many live "
+            "units as samples.", (gram.name,),
         ),
         Equation(
             mu[n, k], total(m, inverse_[n, m] * lack[m, k]), Rule.DEFINITION,

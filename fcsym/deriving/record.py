@@ -86,8 +86,8 @@ class Record:
                 f"No `p` is derived: {network.samples} samples are more than the {network.widths[-2]} units that the "
                 "last layer reads, and unit by unit no `p` serves them all."
                 if "p" not in self.by_name
-                else "A `p` for all samples exists wherever their `v^c` are linearly independent; where they are not it "
-                "need not exist."
+                else "A `p` for all samples exists wherever their `v^c` are linearly independent; elsewhere it need "
+                "not exist."
             )
         if self.order == "sequential":
             result.append(

@@ -132,9 +132,9 @@ def refuse_dependent(mask: npt.NDArray[Any], network: Network, what: str = "") -
         return
     number = tuple(int(n) for n in np.argwhere(mask)[0])
     raise UndefinedContribution(
-        f"{what}the v^c of the samples{f' of network {number}' if number else ''} are linearly dependent, so that one p "
-        f"for all of them need not exist: give at most {network.widths[-2]} samples, with different live units, or pass "
-        'undefined="nan".'
+        f"{what}the v^c of the samples{f' of network {number}' if number else ''} are linearly dependent, so that one "
+        f"p for all of them need not exist: give at most {network.widths[-2]} samples, with different live units, or "
+        'pass undefined="nan".'
     )
 
 

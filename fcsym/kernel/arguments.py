@@ -117,8 +117,8 @@ def _refuse_no_probabilities(network: Network, needs: str, array: npt.NDArray[An
         at = tuple(int(k) for k in np.argwhere(wrong)[0])
         what = "numbers from 0 to 1 that add up to 1, or labels" if needs == "distribution" else "numbers from 0 to 1"
         raise ArgumentError(
-            f"target{f' at {at}' if at else ''} is no probability, and the loss {network.loss} needs {what}: give such, "
-            'or pass undefined="nan".'
+            f"target{f' at {at}' if at else ''} is no probability, and the loss {network.loss} needs {what}: give "
+            'such, or pass undefined="nan".'
         )
 
 

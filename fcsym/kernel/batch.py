@@ -49,8 +49,8 @@ class Batch(ABC):
             )
         if kernel.module.samples:
             raise ArgumentError(
-                f"{kernel.scheme.name} in mini-batches has no layout of its own for many networks: use step or run, which "
-                "take them as leading axes."
+                f"{kernel.scheme.name} in mini-batches has no layout of its own for many networks: use step or run, "
+                "which take them as leading axes."
             )
         if not hasattr(states, "_fields"):
             states = _stacked(kernel, states)

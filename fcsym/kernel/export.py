@@ -188,9 +188,9 @@ def _group(
         state = kernel.step(state, x, goal, eta)
         truth = [true[f"{theta.name}_new"] for theta in network.parameters]
         memory = {a.name: true[f"{a.name}_new"] for a in network.memory}
-        for array in map(np.asarray, state):  # a number that is the same for all networks has no axis of them
-            finite = np.isfinite(array)
-            good &= finite.reshape(count, -1).all(axis=-1) if array.ndim else finite
+        for held in map(np.asarray, state):  # a number that is the same for all networks has no axis of them
+            finite = np.isfinite(held)
+            good &= finite.reshape(count, -1).all(axis=-1) if held.ndim else finite
         for array in truth:  # what diverges says nothing
             good &= (np.abs(array).reshape(count, -1) < 1e6).all(axis=-1)
     if good.sum() >= (count + 1) // 2:

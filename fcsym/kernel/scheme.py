@@ -107,7 +107,7 @@ class SchemeKernel:
         """The state after one training step.
 
         `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...); it may be left
-        out where the update rule has one. With the loss cross_entropy `target` may be class labels, whole numbers from 0.
+        out where the update rule has one. With the loss cross_entropy `target` may be class labels, counted from 0.
         In mini-batches `x` is (..., samples, n_0), `target` (..., samples, n_L).
         Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
         UndefinedContribution where a frozen unit with v^c = 0 changes, GateEvent where a unit has left its piece in a
@@ -286,7 +286,7 @@ class SchemeKernel:
         if np.any(other):
             raise ArgumentError(
                 f"sample {int(np.argwhere(other)[0][-1]) + 1} of x is not the one that init was given, and "
-                f"{self.scheme.name} is a scheme for a full batch that stays: use backprop for mini-batches that change."
+                f"{self.scheme.name} is a scheme for a full batch that stays: use backprop for batches that change."
             )
 
     def _refuse_tiny(self, x: _Array) -> None:

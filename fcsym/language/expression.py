@@ -6,8 +6,8 @@
     phi.of(s1[i])                    an activation applied to an expression
 
 Supported: exact rational numbers, array elements, sums, products, integer powers, sums over indices, the least and the
-greatest value over indices, inverses of matrices, and activations (with their first derivative). Conditions are no expressions: they live
-in `equation.Cases`.
+greatest value over indices, inverses of matrices, and activations (with their first derivative). Conditions are no
+expressions: they live in `equation.Cases`.
 
 Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on indices.
 

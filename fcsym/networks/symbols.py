@@ -169,9 +169,12 @@ def gradient_of(theta: Array) -> Array:
 
 
 def moment(theta: Array, kind: int) -> Array:
-    """What an update rule remembers of a parameter's gradients (1) or their squares (2): M and Q, m and q for biases."""
+    """What an update rule remembers of a parameter's gradients (1) or their squares (2): M and Q, for biases m and q.
+
+    Of what stands for parameters, the velocity of s, say, it is ms.
+    """
     letter = "mq"[kind - 1]
-    if theta.role is not Role.PARAMETER:  # of what stands for parameters: the velocity of s
+    if theta.role is not Role.PARAMETER:
         return Array(f"{letter}{theta.symbol}", theta.layer, theta.axes, role=Role.MOMENT, of=theta)
     symbol = letter.upper() if len(theta.axes) > 1 else letter
     return Array(symbol, theta.layer, theta.axes, role=Role.MOMENT, of=theta)

@@ -159,8 +159,8 @@ class Meanings:
         i = Index(read.axes[-1], "i")
         moved = next(equation for equation in self.readers[read] if not isinstance(equation.rhs, Apply))
         shifted = any(theta in self.network.trained and len(theta.axes) == 1 for theta in moved.operands)
-        n, m = indices or ((), ())  # of a mini-batch the inner products of its samples
-        one, other = ((n, i), (m, i)) if indices else ((i,), (i,))
+        # of a mini-batch the inner products of its samples
+        one, other = (*indices[:1], i), (*indices[1:], i)
         return total(i, read[one] * read[other]) + (1 if shifted else 0)
 
     def _gate(self, equation: Equation, s: Array) -> bool:
@@ -259,9 +259,9 @@ class Meanings:
         claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
         sides = self._opaque(claimed), self._opaque(self._linear(variable, direction, weights=False))
         if self.network.softmax:
-            made = self.passed[self.network.output]
-            assert isinstance(made.rhs, Expr) and isinstance(made.lhs, Ref)
-            sides = tuple(inline(side, {made.array: (made.lhs.indices, made.rhs)}) for side in sides)  # type: ignore[assignment]
+            shown = self.passed[self.network.output]
+            assert isinstance(shown.rhs, Expr) and isinstance(shown.lhs, Ref)
+            sides = tuple(inline(side, {shown.array: (shown.lhs.indices, shown.rhs)}) for side in sides)  # type: ignore[assignment]
         for one in self.passed.values():
             if one.array.role is Role.PARTITION:  # never 0, and what it is a sum of may cancel against it
                 assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)

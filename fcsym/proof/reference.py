@@ -74,9 +74,9 @@ def reference(
 ) -> dict[Element, Any]:  # fmt: skip
     """Network and numbers => the value of every quantity that has a meaning without a derivation.
 
-    `leaf` gives the weights, x, eta, and what the update rule has; `residual` of a place gives y - y_g there, from which
-    the target follows: that makes it a free variable. The result has s, v, y, y_g, E, the gates, the adjoints, the updated weights, everything after the
-    step, and the changes.
+    `leaf` gives the weights, x, eta, and what the update rule has; `residual` of a place gives y - y_g there, from
+    which the target follows: that makes it a free variable. The result has s, v, y, y_g, E, the gates, the adjoints,
+    the updated weights, everything after the step, and the changes.
     """
     sizes = network.sizes
     equations = {equation.array: equation for equation in forward(network)}

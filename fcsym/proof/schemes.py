@@ -504,7 +504,8 @@ class _Index:
     def _before_the_first(self) -> dict[Array, Definition]:
         """Nothing has moved: W_c is W, v^c is v, u is 0, and nothing is stored."""
         network = self.scheme.network
-        shift = {frozen_copy(a): (indices_of(a), a[indices_of(a)]) for a in network.parameters}
+        shift: dict[Array, Definition] = {}
+        shift |= {frozen_copy(a): (indices_of(a), a[indices_of(a)]) for a in network.parameters}
         for layer in range(1, self.depth):
             v = network.passed_on(layer)
             shift[Array("vc", layer, v.axes)] = indices_of(v), v[indices_of(v)]
@@ -686,7 +687,9 @@ class _Run:
         self.start = dict(self.weights)
         memory = network.memory.items()  # an update rule's: what it is before the first step
         self.weights |= {(a, p): self._number(v) for a, v in memory for p in positions(a, network.sizes)}
-        self.coefficients = {(a, ()): self._number(value) for a, value in network.rule.values.items()}
+        self.coefficients: dict[Element, Any] = {
+            (a, ()): self._number(value) for a, value in network.rule.values.items()
+        }
         inputs = [[_small(source) * (seed != 1) for _ in range(network.inputs)] for _ in range(2)]
         if seed == 0:  # one that is nowhere above the other
             inputs[1] = [value - (n == network.inputs - 1) for n, value in enumerate(inputs[0])]
@@ -694,7 +697,7 @@ class _Run:
             inputs = [[Fraction(n == m) for n in range(network.inputs)] for m in range(2)]
         seen = [inputs[0]] * _STEPS if self.scheme.single_input else [inputs[0], inputs[1], inputs[0]]
         self.stored = list(dict.fromkeys(map(tuple, seen)))
-        self.inputs = [{(i,): value for i, value in enumerate(row)} for row in seen]
+        self.inputs: list[dict[tuple[int, ...], Fraction]] = [{(i,): v for i, v in enumerate(row)} for row in seen]
         if network.batch:  # the same samples, in another order at every other step
             rows = [inputs if self.scheme.single_input or n % 2 == 0 else inputs[::-1] for n in range(_STEPS)]
             every = [positions(network.input, network.sizes) for _ in rows]

@@ -1,6 +1,6 @@
 """`states` for a full batch: first pre-activations of all samples in place of the first layer's weights.
 
-W1 = kept W1_c + sum_n C_n x_n^T, since every gradient is such a sum and the update rule is linear in gradients and weights; so
+W1 = kept W1_c + sum_n C_n x_n^T, since every gradient is such a sum and the rule is linear in gradients and weights; so
 
 s1_n' = s1_n - eta sum_m (x_n . x_m + 1) delta_m        and with momentum and decay as the rule has it for W1
 
@@ -50,8 +50,8 @@ def build(base: Record) -> SchemeRecord:
     network = base.network
     if not network.rule.is_linear:
         raise ArgumentError(
-            f"states needs an update rule that is linear in the gradient, and that of {network} is {network.rule.name}: "
-            "choose backprop."
+            f"states needs an update rule that is linear in the gradient, and that of {network} is {network.rule.name}"
+            ": choose backprop."
         )
     made = _Batch(base)
     upper = tuple(theta for theta in network.parameters if theta not in made.first)
@@ -83,7 +83,7 @@ def build(base: Record) -> SchemeRecord:
 
 
 class _Batch:
-    """The arrays of the scheme and its equations; the update rule is applied to s1, to C and to what is kept of W1_c."""
+    """The arrays of the scheme and its equations; the update rule holds for s1, for C and for what is kept of W1_c."""
 
     def __init__(self, base: Record) -> None:
         self.base, self.network = base, base.network
@@ -158,7 +158,7 @@ class _Batch:
                 for share in self.kept:
                     yield from self._changes(share, ZERO)
                 if replaced:
-                    *made, after = self._changes(self.s, reached)
+                    *made, _ = self._changes(self.s, reached)  # the last one is s1' = s1 + ds1, as it is
                     yield from (replace(e, rule=Rule.IDENTITY) if e.array == own else e for e in made)
 
     def _changes(self, array: Array, gradient: Expr) -> Iterator[Equation]:

@@ -42,8 +42,8 @@ class CTarget:
         refuse_large(module)
         if module.samples:
             raise CompileError(
-                f"{module.title} has no C files, since their arrays have fixed lengths and a mini-batch has not: export "
-                'NumPy, JAX or PyTorch, or compile("c") in Python.'
+                f"{module.title} has no C files, since their arrays have fixed lengths and a mini-batch has not: "
+                'export NumPy, JAX or PyTorch, or compile("c") in Python.'
             )
         return {
             f"{stem}.h": header(module, stem),
