@@ -448,7 +448,7 @@ def _common(
     gram = np.einsum("...nj,...mj->...nm", frozen, frozen)
     inverse = _inverse(gram)
     p = np.einsum("...nm,...mk,...nj->...kj", inverse, lack, frozen)
-    lost = np.isnan(inverse).any(axis=(-1, -2))
+    lost: _Array = np.asarray(np.isnan(inverse).any(axis=(-1, -2)))
     front = "y_front" if linear else f"s{len(network.layers)}_front"
     return {
         "vc": frozen, "ell": lack, "K": gram, "Ki": inverse, "p": p, "r": matrix + p,
@@ -476,5 +476,6 @@ def _inverse(gram: _Array) -> _Array:
                     half[..., m, :] -= share * half[..., n, :]
     whole = gram.astype(np.float64)
     values = np.linalg.eigvalsh(np.where(np.isfinite(whole), whole, 0))
-    lost: Any = values[..., :1] <= 16 * count * np.finfo(np.float64).eps * values[..., -1:]
+    least = 16 * count * np.finfo(np.float64).eps * values[..., -1:]
+    lost: _Array = np.less_equal(values[..., :1], least)
     return np.where(lost[..., None], np.nan, right)

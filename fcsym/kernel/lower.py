@@ -35,6 +35,9 @@ from fcsym.language.expression import (
     Ref,
     Role,
     Total,
+    applied_in,
+    arrays_in,
+    refs_in,
 )
 from fcsym.language.formulas import Formula
 from fcsym.networks.symbols import ETA, front_of
@@ -142,13 +145,36 @@ def lower(
 ) -> n.Function:
     """Equations => a function."""
     statements: list[n.Statement] = []
-    for equation in equations:
+    for equation in _together(equations, results):
         statements += _statements(_result(equation).name, equation)
     return select_by_gates(
         n.Function(
             name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks
         )
     )
+
+
+def _together(equations: Sequence[Equation], results: Sequence[Array]) -> list[Equation]:
+    """The steps of an update rule that one other step needs become a part of it: a matrix less to make."""
+    uses: dict[Array, int] = {}
+    for equation in equations:
+        for node in equation.expressions:
+            for ref in refs_in(node):
+                uses[ref.array] = uses.get(ref.array, 0) + 1
+    argued = {a for e in equations for node in e.expressions for f in applied_in(node) for a in arrays_in(f.argument)}
+    put: dict[Array, Definition] = {}
+    made: list[Equation] = []
+    for equation in equations:
+        if put.keys() & set(equation.operands) and isinstance(equation.rhs, Expr):
+            equation = replace(equation, rhs=inline(equation.rhs, put))
+        array = equation.array
+        once = equation.rule in (Rule.TRAINING, Rule.GRADIENT) and uses.get(array) == 1 and array not in results
+        if once and array.role is not Role.DIVISOR and array not in argued and isinstance(equation.lhs, Ref):
+            assert isinstance(equation.rhs, Expr)
+            put[array] = equation.lhs.indices, equation.rhs
+            continue
+        made.append(equation)
+    return made
 
 
 def _statements(name: str, equation: Equation) -> list[n.Statement]:

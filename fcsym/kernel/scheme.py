@@ -26,7 +26,7 @@ from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, pa
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
-from fcsym.networks.symbols import frozen_copy
+from fcsym.networks.symbols import frozen_copy, moment
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
@@ -54,6 +54,8 @@ class SchemeKernel:
             "x": network.lengths(network.input), "target": network.lengths(network.target), "eta": (),
         }  # fmt: skip
         self._stored = self.module.stored
+        # an average of gradients that is not finite is seen in what it is added to
+        self._seen = frozenset(a for a in scheme.state if a.of is not None and a == moment(a.of, 1))
         for array in scheme.state:
             lengths = network.lengths(array)
             if self._stored:  # as many inputs as have been seen, which may differ from state to state
@@ -116,7 +118,9 @@ class SchemeKernel:
         """
         marks = mode(undefined)
         target = goal(self.network, target, x, not marks)
-        arrays = self._checked(state, marks, self.module.weights, x=x, target=target, eta=rate(self.network, eta))
+        # of a mini-batch everything that is carried enters what is carried on, and is seen there if it is not finite
+        late = self.scheme.state if self.network.batch else self.module.weights
+        arrays = self._checked(state, marks, late, x=x, target=target, eta=rate(self.network, eta))
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
         self._same_input(held, x_, self._real(state))
         if self._stored:
@@ -125,7 +129,9 @@ class SchemeKernel:
         result = list(self._call("step", inputs))
         mask = result.pop() if self._marks else None
         after = self._state(result, arrays)
-        if not marks and ((mask is not None and np.any(mask)) or not all(map(all_finite, after))):
+        every = zip(self.scheme.state, after, held, strict=True)
+        made = (new for array, new, old in every if new is not old and array not in self._seen)
+        if not marks and ((mask is not None and np.any(mask)) or not all(map(all_finite, made))):
             checked(self._held(state, False))
             if mask is not None:
                 self._refuse(mask)
@@ -228,7 +234,9 @@ class SchemeKernel:
         So are those that are looked at `late`: weights of which a step subtracts something are finite if the new ones
         are, and wide ones take as long to look at as to multiply with.
         """
-        given = [Argument(name, value, self._shapes[name]) for name, value in others.items()]
+        # the key of samples that stay is compared, and that of others, finite or not, is another one
+        told = self.scheme.single_input and bool(self.network.batch)
+        given = [Argument(name, v, self._shapes[name], not (told and name == "x")) for name, v in others.items()]
         arrays = checked([*self._held(state, marks, late), *given])
         if self._stored:
             x_stored, c_stored = arrays[1], arrays[2]

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.language.expression import Array, Index
+from fcsym.networks.symbols import SAMPLES
 
 __all__ = ["Dialect", "function_text", "literal", "values_text"]
 
@@ -39,6 +41,7 @@ class Dialect:
     zeros: str = ""  # an array of {shape}, of the type of Wc1
     constant: str = ""  # an array of {values}, of the type of {like}; without it constants belong to the module
     scalar: str = "{value}"  # the number {value} as an array of the type of {like}
+    masked: str = ""  # {value} where {test} holds and 0 elsewhere, of finite numbers; without it, as any selection
     turned: str = ""  # the matrix {a} with rows and columns exchanged
     inverse: str = ""  # the inverse of the matrix {a}, which is symmetric
     less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
@@ -115,6 +118,11 @@ class _Writer:
     function: n.Function
     known: set[str]
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def _of_samples(self) -> bool:
+        """Whether the function is one of a mini-batch, whose selections are long and without a pattern."""
+        return any(axis == SAMPLES for array in self.function.given for axis in array.axes)
 
     def statement(self, statement: n.Statement) -> None:
         if isinstance(statement, n.Mark):
@@ -213,6 +221,9 @@ class _Writer:
     def _select(self, node: n.Select, axes: tuple[Index, ...]) -> str:
         test = self._test(node.test, axes)
         then, otherwise = self._expression(node.then, axes)[0], self._expression(node.otherwise, axes)[0]
+        if self.dialect.masked and self._of_samples and node.otherwise == n.Const(Fraction(0)):
+            if not isinstance(node.then, n.Const | n.Undefined):
+                return self.dialect.masked.format(value=then, test=test)
         both = isinstance(node.then, n.Const | n.Undefined) and isinstance(node.otherwise, n.Const | n.Undefined)
         if not both:
             return f"{self.dialect.module}.where({test}, {then}, {otherwise})"

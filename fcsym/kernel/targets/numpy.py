@@ -38,6 +38,7 @@ DIALECT = Dialect(
     false="np.zeros({like}.shape, dtype=bool)",
     zeros="np.zeros({shape}, dtype=Wc1.dtype)",
     scalar="np.asarray({value}, {like}.dtype)",
+    masked="np.multiply({value}, {test})",  # `np.where` guesses for every element, and half the guesses are wrong
     turned="np.swapaxes({a}, -1, -2)",
     inverse="inverse({a})",
     less="less({a}, {b})",
