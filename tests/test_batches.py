@@ -346,23 +346,27 @@ def test_labels_and_probabilities():
 # ------------------------------------------------------------------------------------------------- files, documents
 
 
-@pytest.mark.parametrize("target", ["numpy", "jax", "torch"])
+@pytest.mark.parametrize("target", ["numpy", "c", "jax", "torch"])
 def test_files_train_on_batches(target, tmp_path):
-    if target != "numpy":
+    if target == "c":
+        need("make")
+        need("gcc")
+    elif target != "numpy":
         need_package(target)
     update = rule("momentum", weight_decay="0.1")
     for net in few(NETWORKS, 1, turn=len(target)):
         s = fcsym.scheme(net, "backprop", batch="mean", rule=update)
-        path = tmp_path / f"update{len(net.layers)}.py"
+        path = tmp_path / f"update.{'c' if target == 'c' else 'py'}"
         s.export(path, target=target)
-        done = subprocess.run([sys.executable, path], capture_output=True, text=True, check=False)
+        call = ["make", "-f", "update.mk"] if target == "c" else [sys.executable, path]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0 and "agree" in done.stdout, done.stderr
 
 
 def test_what_has_no_file_says_so(tmp_path):
     need("gcc")
-    with pytest.raises(fcsym.CompileError, match="has no C files, since their arrays have fixed lengths"):
-        fcsym.scheme(NETWORKS[0], "backprop", batch="mean").export(tmp_path / "update.c")
+    with pytest.raises(fcsym.CompileError, match="has no C form"):
+        fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.c")
     with pytest.raises(fcsym.CompileError, match="has no NumPy file yet: export JAX or PyTorch"):
         fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.py")
     with pytest.raises(fcsym.CompileError, match="has no C form"):

@@ -101,7 +101,7 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, b1, W2, b2, W1_, b1_, W2_, b2_, undefined, w, m, on, bits,
+    W1, b1, W2, b2, W1_, b1_, W2_, b2_, undefined, w, mask, on, bits,
 ):
     """Backprop, init: 2-2-2 sigmoid bias output sigmoid frozen b1,b2, sequential order."""
     np.copyto(W1_, W1)
@@ -120,7 +120,7 @@ def _init(W1, b1, W2, b2):
 
 
 def _step_tile(
-    W1, b1, W2, b2, x, yg, eta, W1_new_, b1_, W2_new_, b2_, undefined, w, m, on, bits,
+    W1, b1, W2, b2, x, yg, eta, W1_new_, b1_, W2_new_, b2_, undefined, w, mask, on, bits,
 ):
     """Backprop, step: 2-2-2 sigmoid bias output sigmoid frozen b1,b2, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, = w
@@ -177,7 +177,7 @@ def _step(W1, b1, W2, b2, x, yg, eta):
 
 
 def _output_tile(
-    W1, b1, W2, b2, x, y_, undefined, w, m, on, bits,
+    W1, b1, W2, b2, x, y_, undefined, w, mask, on, bits,
 ):
     """Backprop, output: 2-2-2 sigmoid bias output sigmoid frozen b1,b2, sequential order."""
     w0, w1, w2, = w
@@ -207,7 +207,7 @@ def _output(W1, b1, W2, b2, x):
 
 
 def _expand_tile(
-    W1, b1, W2, b2, W1_, b1_, W2_, b2_, undefined, w, m, on, bits,
+    W1, b1, W2, b2, W1_, b1_, W2_, b2_, undefined, w, mask, on, bits,
 ):
     """Backprop, expand: 2-2-2 sigmoid bias output sigmoid frozen b1,b2, sequential order."""
     np.copyto(W1_, W1)

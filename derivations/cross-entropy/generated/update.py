@@ -130,29 +130,29 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, b1, W2, b2, x, h, s1_, W2_, b2_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, b1, W2, b2, x, h, s1_, W2_, b2_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """States, init: 2-3-1 tanh bias output sigmoid loss bce, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, w7, w8, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(W1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=w1)
     np.add(w1, b1, out=s1_)
-    np.greater(x[1], x[0], out=m0)
-    np.copyto(w2, np.where(m0, x[1], x[0]))  # xh
-    np.less(x[1], x[0], out=m0)
-    np.copyto(w3, np.where(m0, x[1], x[0]))  # xl
+    np.greater(x[1], x[0], out=mask0)
+    np.copyto(w2, np.where(mask0, x[1], x[0]))  # xh
+    np.less(x[1], x[0], out=mask0)
+    np.copyto(w3, np.where(mask0, x[1], x[0]))  # xl
     np.add(w2, w3, out=w4)  # xm
-    np.greater(w4, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(w4, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.negative(w3, out=w5)
     np.bitwise_xor(w2.view(bits), w5.view(bits), out=w6.view(bits))
     np.bitwise_and(w6.view(bits), on0, out=w6.view(bits))
     np.bitwise_xor(w6.view(bits), w5.view(bits), out=w6.view(bits))  # mx
-    np.greater(w6, 1.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(w6, 1.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.copyto(w3, 1.0)
     np.bitwise_xor(w6.view(bits), w3.view(bits), out=c0_.view(bits))
@@ -196,7 +196,7 @@ def _init(W1, b1, W2, b2, x):
 
 
 def _step_tile(
-    s1, W2, b2, c0, t0, key, yg, eta, s1_new_, W2_new_, b2_new_, c0_, t0_, key_, undefined, w, m, on, bits,
+    s1, W2, b2, c0, t0, key, yg, eta, s1_new_, W2_new_, b2_new_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """States, step: 2-3-1 tanh bias output sigmoid loss bce, simultaneous order."""
     w0, w1, w2, w3, w4, = w
@@ -250,7 +250,7 @@ def _step(s1, W2, b2, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    s1, W2, b2, c0, t0, key, y_, undefined, w, m, on, bits,
+    s1, W2, b2, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """States, output: 2-3-1 tanh bias output sigmoid loss bce, simultaneous order."""
     w0, w1, w2, = w
@@ -277,7 +277,7 @@ def _output(s1, W2, b2, c0, t0, key):
 
 
 def _expand_tile(
-    s1, W2, b2, c0, t0, key, Wc1, bc1, x, W1_, b1_, W2_, b2_, undefined, w, m, on, bits,
+    s1, W2, b2, c0, t0, key, Wc1, bc1, x, W1_, b1_, W2_, b2_, undefined, w, mask, on, bits,
 ):
     """States, expand: 2-3-1 tanh bias output sigmoid loss bce, simultaneous order."""
     w0, w1, w2, w3, w4, = w

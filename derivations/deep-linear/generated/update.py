@@ -129,31 +129,31 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, W2, W3, x, h, s1_, W2_, W3_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, W2, W3, x, h, s1_, W2_, W3_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """States, init: 2-2-2-1 identity, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(W1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=s1_)
-    np.greater(x[1], x[0], out=m0)
-    np.copyto(w1, np.where(m0, x[1], x[0]))  # xh
-    np.less(x[1], x[0], out=m0)
-    np.copyto(w2, np.where(m0, x[1], x[0]))  # xl
+    np.greater(x[1], x[0], out=mask0)
+    np.copyto(w1, np.where(mask0, x[1], x[0]))  # xh
+    np.less(x[1], x[0], out=mask0)
+    np.copyto(w2, np.where(mask0, x[1], x[0]))  # xl
     np.add(w1, w2, out=w3)  # xm
-    np.greater(w3, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(w3, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.negative(w2, out=w4)
     np.bitwise_xor(w1.view(bits), w4.view(bits), out=c0_.view(bits))
     np.bitwise_and(c0_.view(bits), on0, out=c0_.view(bits))
     np.bitwise_xor(c0_.view(bits), w4.view(bits), out=c0_.view(bits))
-    np.not_equal(c0_, 0.0, out=m0)
+    np.not_equal(c0_, 0.0, out=mask0)
     np.copyto(w5, 0.0)
-    np.divide(x, c0_, out=w5, where=m0)  # xs_ratio
-    np.not_equal(c0_, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(x, c0_, out=w5, where=mask0)  # xs_ratio
+    np.not_equal(c0_, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w5.view(bits), on0, out=w6.view(bits))  # xs
     np.multiply(w6, w6, out=w5)
@@ -191,7 +191,7 @@ def _init(W1, W2, W3, x):
 
 
 def _step_tile(
-    s1, W2, W3, c0, t0, key, yg, eta, s1_new_, W2_new_, W3_new_, c0_, t0_, key_, undefined, w, m, on, bits,
+    s1, W2, W3, c0, t0, key, yg, eta, s1_new_, W2_new_, W3_new_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """States, step: 2-2-2-1 identity, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, = w
@@ -246,7 +246,7 @@ def _step(s1, W2, W3, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    s1, W2, W3, c0, t0, key, y_, undefined, w, m, on, bits,
+    s1, W2, W3, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """States, output: 2-2-2-1 identity, simultaneous order."""
     w0, w1, w2, w3, = w
@@ -274,29 +274,29 @@ def _output(s1, W2, W3, c0, t0, key):
 
 
 def _expand_tile(
-    s1, W2, W3, c0, t0, key, Wc1, x, W1_, W2_, W3_, undefined, w, m, on, bits,
+    s1, W2, W3, c0, t0, key, Wc1, x, W1_, W2_, W3_, undefined, w, mask, on, bits,
 ):
     """States, expand: 2-2-2-1 identity, simultaneous order."""
     w0, w1, w2, w3, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(Wc1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=w1)  # sc1
     np.subtract(s1, w1, out=w2)  # sd1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w2, c0, out=w1, where=m0)  # su1_ratio
-    np.not_equal(c0, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w2, c0, out=w1, where=mask0)  # su1_ratio
+    np.not_equal(c0, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w1.view(bits), on0, out=w2.view(bits))  # su1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(x, c0, out=w1, where=m0)  # xs_ratio
+    np.divide(x, c0, out=w1, where=mask0)  # xs_ratio
     np.bitwise_and(w1.view(bits), on0, out=w3.view(bits))  # xs
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w3, t0, out=w1, where=m0)  # W1_ratio
+    np.divide(w3, t0, out=w1, where=mask0)  # W1_ratio
     np.multiply(w2[:, None], w1, out=w0)
     np.add(Wc1, w0, out=w0)
     np.bitwise_xor(w0.view(bits), Wc1.view(bits), out=W1_.view(bits))

@@ -142,35 +142,35 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, W2, x, h, Wc2_, P_, dW2_, s1_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, W2, x, h, Wc2_, P_, dW2_, s1_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Compensation, init: 2-2-1, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, w7, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
     np.multiply(W1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=s1_)
-    np.greater(s1_, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1_, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(s1_.view(bits), on0, out=w1.view(bits))  # v1
-    np.greater(x[1], x[0], out=m1)
-    np.copyto(w2, np.where(m1, x[1], x[0]))  # xh
-    np.less(x[1], x[0], out=m1)
-    np.copyto(w3, np.where(m1, x[1], x[0]))  # xl
+    np.greater(x[1], x[0], out=mask1)
+    np.copyto(w2, np.where(mask1, x[1], x[0]))  # xh
+    np.less(x[1], x[0], out=mask1)
+    np.copyto(w3, np.where(mask1, x[1], x[0]))  # xl
     np.add(w2, w3, out=w4)  # xm
-    np.greater(w4, 0.0, out=m1)
-    np.copyto(on1, m1)
+    np.greater(w4, 0.0, out=mask1)
+    np.copyto(on1, mask1)
     np.negative(on1, out=on1)
     np.negative(w3, out=w5)
     np.bitwise_xor(w2.view(bits), w5.view(bits), out=c0_.view(bits))
     np.bitwise_and(c0_.view(bits), on1, out=c0_.view(bits))
     np.bitwise_xor(c0_.view(bits), w5.view(bits), out=c0_.view(bits))
-    np.not_equal(c0_, 0.0, out=m1)
+    np.not_equal(c0_, 0.0, out=mask1)
     np.copyto(w6, 0.0)
-    np.divide(x, c0_, out=w6, where=m1)  # xs_ratio
-    np.not_equal(c0_, 0.0, out=m1)
-    np.copyto(on1, m1)
+    np.divide(x, c0_, out=w6, where=mask1)  # xs_ratio
+    np.not_equal(c0_, 0.0, out=mask1)
+    np.copyto(on1, mask1)
     np.negative(on1, out=on1)
     np.bitwise_and(w6.view(bits), on1, out=w7.view(bits))  # xs
     np.multiply(w7, w7, out=w6)
@@ -215,15 +215,15 @@ def _init(W1, W2, x):
 
 
 def _step_tile(
-    Wc2, P, dW2, s1, vc, c0, t0, key, yg, eta, Wc2_, P_new_, dW2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    Wc2, P, dW2, s1, vc, c0, t0, key, yg, eta, Wc2_, P_new_, dW2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Compensation, step: 2-2-1, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
     np.add(Wc2, dW2, out=w0)  # W2
-    np.greater(s1, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(s1.view(bits), on0, out=w1.view(bits))  # v1
     np.add(Wc2, P, out=w2)
@@ -241,14 +241,14 @@ def _step_tile(
     np.multiply(w6, c0, out=w6)
     np.negative(w6, out=w6)  # ds1
     np.add(s1, w6, out=s1_new_)
-    np.less_equal(s1_new_, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.less_equal(s1_new_, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.add(s1, w6, out=w5)
     np.bitwise_and(w5.view(bits), on1, out=w7.view(bits))
     np.bitwise_xor(w7.view(bits), w5.view(bits), out=w7.view(bits))
-    np.greater(s1_new_, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.greater(s1_new_, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.negative(s1, out=w5)
     np.bitwise_xor(w6.view(bits), w5.view(bits), out=w8.view(bits))
@@ -261,21 +261,21 @@ def _step_tile(
     np.multiply(eta, w4, out=w3)
     np.multiply(w3[:, None], w1, out=w0)
     np.subtract(dW2, w0, out=dW2_new_)
-    np.not_equal(vc, 0.0, out=m0)
+    np.not_equal(vc, 0.0, out=mask0)
     np.copyto(w7, 0.0)
-    np.divide(w8, vc, out=w7, where=m0)  # P_new_ratio1
-    np.not_equal(vc, 0.0, out=m0)
+    np.divide(w8, vc, out=w7, where=mask0)  # P_new_ratio1
+    np.not_equal(vc, 0.0, out=mask0)
     np.copyto(w8, 0.0)
-    np.divide(w1, vc, out=w8, where=m0)  # P_new_ratio2
-    np.equal(vc, 0.0, out=m0)
-    np.not_equal(w6, 0.0, out=m1)
-    np.logical_and(m0, m1, out=m0)
-    np.copyto(undefined[0:2], m0)
-    np.not_equal(vc, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w1, vc, out=w8, where=mask0)  # P_new_ratio2
+    np.equal(vc, 0.0, out=mask0)
+    np.not_equal(w6, 0.0, out=mask1)
+    np.logical_and(mask0, mask1, out=mask0)
+    np.copyto(undefined[0:2], mask0)
+    np.not_equal(vc, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
-    np.equal(w6, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.equal(w6, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.copyto(w9, np.nan)
     np.bitwise_xor(P.view(bits), w9.view(bits), out=w0.view(bits))
@@ -329,7 +329,7 @@ def _step(Wc2, P, dW2, s1, vc, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    Wc2, P, dW2, s1, vc, c0, t0, key, y_, undefined, w, m, on, bits,
+    Wc2, P, dW2, s1, vc, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """Compensation, output: 2-2-1, sequential order."""
     w0, = w
@@ -351,29 +351,29 @@ def _output(Wc2, P, dW2, s1, vc, c0, t0, key):
 
 
 def _expand_tile(
-    Wc2, P, dW2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, m, on, bits,
+    Wc2, P, dW2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, mask, on, bits,
 ):
     """Compensation, expand: 2-2-1, sequential order."""
     w0, w1, w2, w3, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(Wc1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=w1)  # sc1
     np.subtract(s1, w1, out=w2)  # sd1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w2, c0, out=w1, where=m0)  # su1_ratio
-    np.not_equal(c0, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w2, c0, out=w1, where=mask0)  # su1_ratio
+    np.not_equal(c0, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w1.view(bits), on0, out=w2.view(bits))  # su1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(x, c0, out=w1, where=m0)  # xs_ratio
+    np.divide(x, c0, out=w1, where=mask0)  # xs_ratio
     np.bitwise_and(w1.view(bits), on0, out=w3.view(bits))  # xs
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w3, t0, out=w1, where=m0)  # W1_ratio
+    np.divide(w3, t0, out=w1, where=mask0)  # W1_ratio
     np.multiply(w2[:, None], w1, out=w0)
     np.add(Wc1, w0, out=w0)
     np.bitwise_xor(w0.view(bits), Wc1.view(bits), out=W1_.view(bits))

@@ -132,33 +132,33 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, W2, x, h, r_, W2_, s1_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, W2, x, h, r_, W2_, s1_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, init: 1-1-1, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, w7, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
     np.multiply(W1, x, out=w0)
     np.copyto(s1_, w0[:, 0])
-    np.greater(s1_, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1_, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(s1_.view(bits), on0, out=w1.view(bits))  # v1
     np.copyto(w2, x[0])  # xh
     np.copyto(w3, x[0])  # xl
     np.add(w2, w3, out=w4)  # xm
-    np.greater(w4, 0.0, out=m1)
-    np.copyto(on1, m1)
+    np.greater(w4, 0.0, out=mask1)
+    np.copyto(on1, mask1)
     np.negative(on1, out=on1)
     np.negative(w3, out=w5)
     np.bitwise_xor(w2.view(bits), w5.view(bits), out=c0_.view(bits))
     np.bitwise_and(c0_.view(bits), on1, out=c0_.view(bits))
     np.bitwise_xor(c0_.view(bits), w5.view(bits), out=c0_.view(bits))
-    np.not_equal(c0_, 0.0, out=m1)
+    np.not_equal(c0_, 0.0, out=mask1)
     np.copyto(w6, 0.0)
-    np.divide(x, c0_, out=w6, where=m1)  # xs_ratio
-    np.not_equal(c0_, 0.0, out=m1)
-    np.copyto(on1, m1)
+    np.divide(x, c0_, out=w6, where=mask1)  # xs_ratio
+    np.not_equal(c0_, 0.0, out=mask1)
+    np.copyto(on1, mask1)
     np.negative(on1, out=on1)
     np.bitwise_and(w6.view(bits), on1, out=w7.view(bits))  # xs
     np.multiply(w7, w7, out=w6)
@@ -199,14 +199,14 @@ def _init(W1, W2, x):
 
 
 def _step_tile(
-    r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, step: 1-1-1, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
-    np.greater(s1, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(s1.view(bits), on0, out=w0.view(bits))  # v1
     np.multiply(r, vc, out=w1)
@@ -223,14 +223,14 @@ def _step_tile(
     np.multiply(w3, c0, out=w3)
     np.negative(w3, out=w3)  # ds1
     np.add(s1, w3, out=s1_new_)
-    np.less_equal(s1_new_, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.less_equal(s1_new_, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.add(s1, w3, out=w2)
     np.bitwise_and(w2.view(bits), on1, out=w4.view(bits))
     np.bitwise_xor(w4.view(bits), w2.view(bits), out=w4.view(bits))
-    np.greater(s1_new_, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.greater(s1_new_, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.negative(s1, out=w2)
     np.bitwise_xor(w3.view(bits), w2.view(bits), out=w5.view(bits))
@@ -240,18 +240,18 @@ def _step_tile(
     np.bitwise_and(w5.view(bits), on0, out=w5.view(bits))
     np.bitwise_xor(w5.view(bits), w4.view(bits), out=w5.view(bits))  # dv1
     np.add(w0, w5, out=w3)  # v1_new
-    np.not_equal(vc, 0.0, out=m0)
+    np.not_equal(vc, 0.0, out=mask0)
     np.copyto(w5, 0.0)
-    np.divide(w3, vc, out=w5, where=m0)  # r_new_ratio
-    np.equal(vc, 0.0, out=m0)
-    np.not_equal(w3, 0.0, out=m1)
-    np.logical_and(m0, m1, out=m0)
-    np.copyto(undefined[0:1], m0)
-    np.not_equal(vc, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w3, vc, out=w5, where=mask0)  # r_new_ratio
+    np.equal(vc, 0.0, out=mask0)
+    np.not_equal(w3, 0.0, out=mask1)
+    np.logical_and(mask0, mask1, out=mask0)
+    np.copyto(undefined[0:1], mask0)
+    np.not_equal(vc, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
-    np.equal(w3, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.equal(w3, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.copyto(w6, np.nan)
     np.bitwise_xor(W2_new_.view(bits), w6.view(bits), out=w1.view(bits))
@@ -297,7 +297,7 @@ def _step(r, W2, s1, vc, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    r, W2, s1, vc, c0, t0, key, y_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """Weights, output: 1-1-1, sequential order."""
     w0, = w
@@ -318,29 +318,29 @@ def _output(r, W2, s1, vc, c0, t0, key):
 
 
 def _expand_tile(
-    r, W2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, mask, on, bits,
 ):
     """Weights, expand: 1-1-1, sequential order."""
     w0, w1, w2, w3, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(Wc1, x, out=w0)
     np.copyto(w1, w0[:, 0])  # sc1
     np.subtract(s1, w1, out=w2)  # sd1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w2, c0, out=w1, where=m0)  # su1_ratio
-    np.not_equal(c0, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w2, c0, out=w1, where=mask0)  # su1_ratio
+    np.not_equal(c0, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w1.view(bits), on0, out=w2.view(bits))  # su1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(x, c0, out=w1, where=m0)  # xs_ratio
+    np.divide(x, c0, out=w1, where=mask0)  # xs_ratio
     np.bitwise_and(w1.view(bits), on0, out=w3.view(bits))  # xs
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w3, t0, out=w1, where=m0)  # W1_ratio
+    np.divide(w3, t0, out=w1, where=mask0)  # W1_ratio
     np.multiply(w2[:, None], w1, out=w0)
     np.add(Wc1, w0, out=w0)
     np.bitwise_xor(w0.view(bits), Wc1.view(bits), out=W1_.view(bits))

@@ -142,19 +142,19 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, W2, x, h, r_, W2_, s1_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, W2, x, h, r_, W2_, s1_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, init: 2-3-1 hat, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, w7, w8, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, on2, = on
     np.multiply(W1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=s1_)
-    np.greater(s1_, 2.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1_, 2.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
-    np.greater(s1_, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.greater(s1_, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.multiply(-1.0, s1_, out=w1)
     np.bitwise_xor(s1_.view(bits), w1.view(bits), out=w2.view(bits))
@@ -164,23 +164,23 @@ def _init_tile(
     np.bitwise_xor(w1.view(bits), w2.view(bits), out=w1.view(bits))
     np.bitwise_and(w1.view(bits), on0, out=w1.view(bits))
     np.bitwise_xor(w1.view(bits), w2.view(bits), out=w1.view(bits))  # v1
-    np.greater(x[1], x[0], out=m1)
-    np.copyto(w3, np.where(m1, x[1], x[0]))  # xh
-    np.less(x[1], x[0], out=m1)
-    np.copyto(w4, np.where(m1, x[1], x[0]))  # xl
+    np.greater(x[1], x[0], out=mask1)
+    np.copyto(w3, np.where(mask1, x[1], x[0]))  # xh
+    np.less(x[1], x[0], out=mask1)
+    np.copyto(w4, np.where(mask1, x[1], x[0]))  # xl
     np.add(w3, w4, out=w5)  # xm
-    np.greater(w5, 0.0, out=m1)
-    np.copyto(on2, m1)
+    np.greater(w5, 0.0, out=mask1)
+    np.copyto(on2, mask1)
     np.negative(on2, out=on2)
     np.negative(w4, out=w6)
     np.bitwise_xor(w3.view(bits), w6.view(bits), out=c0_.view(bits))
     np.bitwise_and(c0_.view(bits), on2, out=c0_.view(bits))
     np.bitwise_xor(c0_.view(bits), w6.view(bits), out=c0_.view(bits))
-    np.not_equal(c0_, 0.0, out=m1)
+    np.not_equal(c0_, 0.0, out=mask1)
     np.copyto(w7, 0.0)
-    np.divide(x, c0_, out=w7, where=m1)  # xs_ratio
-    np.not_equal(c0_, 0.0, out=m1)
-    np.copyto(on2, m1)
+    np.divide(x, c0_, out=w7, where=mask1)  # xs_ratio
+    np.not_equal(c0_, 0.0, out=mask1)
+    np.copyto(on2, mask1)
     np.negative(on2, out=on2)
     np.bitwise_and(w7.view(bits), on2, out=w8.view(bits))  # xs
     np.multiply(w8, w8, out=w7)
@@ -222,17 +222,17 @@ def _init(W1, W2, x):
 
 
 def _step_tile(
-    r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, step: 2-3-1 hat, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, on2, on3, on4, = on
-    np.greater(s1, 2.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1, 2.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
-    np.greater(s1, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.greater(s1, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.multiply(-1.0, s1, out=w0)
     np.bitwise_xor(s1.view(bits), w0.view(bits), out=w1.view(bits))
@@ -249,11 +249,11 @@ def _step_tile(
     np.multiply(eta, w4, out=w3)
     np.multiply(w3[:, None], w0, out=w2)
     np.subtract(W2, w2, out=W2_new_)
-    np.equal(s1, 2.0, out=m0)
-    np.copyto(on2, m0)
+    np.equal(s1, 2.0, out=mask0)
+    np.copyto(on2, mask0)
     np.negative(on2, out=on2)
-    np.equal(s1, 0.0, out=m0)
-    np.copyto(on3, m0)
+    np.equal(s1, 0.0, out=mask0)
+    np.copyto(on3, mask0)
     np.negative(on3, out=on3)
     np.copyto(w5, -1.0)
     np.copyto(w1, 1.0)
@@ -274,11 +274,11 @@ def _step_tile(
     np.multiply(w5, c0, out=w5)
     np.negative(w5, out=w5)  # ds1
     np.add(s1, w5, out=s1_new_)
-    np.less_equal(s1_new_, 0.0, out=m0)
-    np.copyto(on2, m0)
+    np.less_equal(s1_new_, 0.0, out=mask0)
+    np.copyto(on2, mask0)
     np.negative(on2, out=on2)
-    np.greater(s1_new_, 2.0, out=m0)
-    np.copyto(on3, m0)
+    np.greater(s1_new_, 2.0, out=mask0)
+    np.copyto(on3, mask0)
     np.negative(on3, out=on3)
     np.multiply(2.0, s1, out=w1)
     np.add(w1, w5, out=w1)
@@ -290,14 +290,14 @@ def _step_tile(
     np.bitwise_xor(w1.view(bits), w6.view(bits), out=w1.view(bits))
     np.bitwise_and(w1.view(bits), on2, out=w1.view(bits))
     np.bitwise_xor(w1.view(bits), w6.view(bits), out=w1.view(bits))
-    np.greater(s1_new_, 0.0, out=m0)
-    np.copyto(on2, m0)
+    np.greater(s1_new_, 0.0, out=mask0)
+    np.copyto(on2, mask0)
     np.negative(on2, out=on2)
     np.multiply(2.0, s1, out=w6)
     np.negative(w6, out=w6)
     np.subtract(w6, w5, out=w6)
-    np.less_equal(s1_new_, 2.0, out=m0)
-    np.copyto(on4, m0)
+    np.less_equal(s1_new_, 2.0, out=mask0)
+    np.copyto(on4, mask0)
     np.negative(on4, out=on4)
     np.negative(s1, out=w7)
     np.add(w7, 2.0, out=w7)
@@ -324,18 +324,18 @@ def _step_tile(
     np.bitwise_and(w1.view(bits), on0, out=w1.view(bits))
     np.bitwise_xor(w1.view(bits), w8.view(bits), out=w1.view(bits))  # dv1
     np.add(w0, w1, out=w5)  # v1_new
-    np.not_equal(vc, 0.0, out=m0)
+    np.not_equal(vc, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w5, vc, out=w1, where=m0)  # r_new_ratio
-    np.equal(vc, 0.0, out=m0)
-    np.not_equal(w5, 0.0, out=m1)
-    np.logical_and(m0, m1, out=m0)
-    np.copyto(undefined[0:3], m0)
-    np.not_equal(vc, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w5, vc, out=w1, where=mask0)  # r_new_ratio
+    np.equal(vc, 0.0, out=mask0)
+    np.not_equal(w5, 0.0, out=mask1)
+    np.logical_and(mask0, mask1, out=mask0)
+    np.copyto(undefined[0:3], mask0)
+    np.not_equal(vc, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
-    np.equal(w5, 0.0, out=m0)
-    np.copyto(on3, m0)
+    np.equal(w5, 0.0, out=mask0)
+    np.copyto(on3, mask0)
     np.negative(on3, out=on3)
     np.copyto(w9, np.nan)
     np.bitwise_xor(W2_new_.view(bits), w9.view(bits), out=w2.view(bits))
@@ -386,7 +386,7 @@ def _step(r, W2, s1, vc, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    r, W2, s1, vc, c0, t0, key, y_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """Weights, output: 2-3-1 hat, simultaneous order."""
     w0, = w
@@ -408,29 +408,29 @@ def _output(r, W2, s1, vc, c0, t0, key):
 
 
 def _expand_tile(
-    r, W2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, mask, on, bits,
 ):
     """Weights, expand: 2-3-1 hat, simultaneous order."""
     w0, w1, w2, w3, w4, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(Wc1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=w1)  # sc1
     np.subtract(s1, w1, out=w2)  # sd1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w2, c0, out=w1, where=m0)  # su1_ratio
-    np.not_equal(c0, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w2, c0, out=w1, where=mask0)  # su1_ratio
+    np.not_equal(c0, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w1.view(bits), on0, out=w2.view(bits))  # su1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w3, 0.0)
-    np.divide(x, c0, out=w3, where=m0)  # xs_ratio
+    np.divide(x, c0, out=w3, where=mask0)  # xs_ratio
     np.bitwise_and(w3.view(bits), on0, out=w4.view(bits))  # xs
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w3, 0.0)
-    np.divide(w4, t0, out=w3, where=m0)  # W1_ratio
+    np.divide(w4, t0, out=w3, where=mask0)  # W1_ratio
     np.multiply(w2[:, None], w3, out=w0)
     np.add(Wc1, w0, out=w0)
     np.bitwise_xor(w0.view(bits), Wc1.view(bits), out=W1_.view(bits))

@@ -157,7 +157,7 @@ def _expand(Wc1, X, C, W2):
 
     W1[i, j] = Wc1[i, j] + sum(m: C[m, i]*X[m, j])
     """
-    W1 = Wc1 + np.einsum("...ca,...cb->...ab", C, X)
+    W1 = Wc1 + np.matmul(np.swapaxes(C, -1, -2), X)
     return (
         W1,
         W2,

@@ -133,32 +133,32 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, W2, x, h, r_, W2_, s1_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, W2, x, h, r_, W2_, s1_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, init: 2-3-1 tanh, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, w7, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(W1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=s1_)
     np.copyto(w1, np.tanh(s1_))  # v1
-    np.greater(x[1], x[0], out=m0)
-    np.copyto(w2, np.where(m0, x[1], x[0]))  # xh
-    np.less(x[1], x[0], out=m0)
-    np.copyto(w3, np.where(m0, x[1], x[0]))  # xl
+    np.greater(x[1], x[0], out=mask0)
+    np.copyto(w2, np.where(mask0, x[1], x[0]))  # xh
+    np.less(x[1], x[0], out=mask0)
+    np.copyto(w3, np.where(mask0, x[1], x[0]))  # xl
     np.add(w2, w3, out=w4)  # xm
-    np.greater(w4, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(w4, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.negative(w3, out=w5)
     np.bitwise_xor(w2.view(bits), w5.view(bits), out=c0_.view(bits))
     np.bitwise_and(c0_.view(bits), on0, out=c0_.view(bits))
     np.bitwise_xor(c0_.view(bits), w5.view(bits), out=c0_.view(bits))
-    np.not_equal(c0_, 0.0, out=m0)
+    np.not_equal(c0_, 0.0, out=mask0)
     np.copyto(w6, 0.0)
-    np.divide(x, c0_, out=w6, where=m0)  # xs_ratio
-    np.not_equal(c0_, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(x, c0_, out=w6, where=mask0)  # xs_ratio
+    np.not_equal(c0_, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w6.view(bits), on0, out=w7.view(bits))  # xs
     np.multiply(w7, w7, out=w6)
@@ -200,11 +200,11 @@ def _init(W1, W2, x):
 
 
 def _step_tile(
-    r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, step: 2-3-1 tanh, simultaneous order."""
     w0, w1, w2, w3, w4, w5, w6, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
     np.copyto(w0, np.tanh(s1))  # v1
     np.multiply(r, vc, out=w1)
@@ -228,18 +228,18 @@ def _step_tile(
     np.copyto(w5, np.tanh(s1_new_))
     np.subtract(w5, w0, out=w5)  # dv1
     np.add(w0, w5, out=w4)  # v1_new
-    np.not_equal(vc, 0.0, out=m0)
+    np.not_equal(vc, 0.0, out=mask0)
     np.copyto(w5, 0.0)
-    np.divide(w4, vc, out=w5, where=m0)  # r_new_ratio
-    np.equal(vc, 0.0, out=m0)
-    np.not_equal(w4, 0.0, out=m1)
-    np.logical_and(m0, m1, out=m0)
-    np.copyto(undefined[0:3], m0)
-    np.not_equal(vc, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w4, vc, out=w5, where=mask0)  # r_new_ratio
+    np.equal(vc, 0.0, out=mask0)
+    np.not_equal(w4, 0.0, out=mask1)
+    np.logical_and(mask0, mask1, out=mask0)
+    np.copyto(undefined[0:3], mask0)
+    np.not_equal(vc, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
-    np.equal(w4, 0.0, out=m0)
-    np.copyto(on1, m0)
+    np.equal(w4, 0.0, out=mask0)
+    np.copyto(on1, mask0)
     np.negative(on1, out=on1)
     np.copyto(w6, np.nan)
     np.bitwise_xor(W2_new_.view(bits), w6.view(bits), out=w1.view(bits))
@@ -281,7 +281,7 @@ def _step(r, W2, s1, vc, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    r, W2, s1, vc, c0, t0, key, y_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """Weights, output: 2-3-1 tanh, simultaneous order."""
     w0, = w
@@ -303,29 +303,29 @@ def _output(r, W2, s1, vc, c0, t0, key):
 
 
 def _expand_tile(
-    r, W2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, m, on, bits,
+    r, W2, s1, vc, c0, t0, key, Wc1, x, W1_, W2_, undefined, w, mask, on, bits,
 ):
     """Weights, expand: 2-3-1 tanh, simultaneous order."""
     w0, w1, w2, w3, w4, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(Wc1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=w1)  # sc1
     np.subtract(s1, w1, out=w2)  # sd1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w2, c0, out=w1, where=m0)  # su1_ratio
-    np.not_equal(c0, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w2, c0, out=w1, where=mask0)  # su1_ratio
+    np.not_equal(c0, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w1.view(bits), on0, out=w2.view(bits))  # su1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w3, 0.0)
-    np.divide(x, c0, out=w3, where=m0)  # xs_ratio
+    np.divide(x, c0, out=w3, where=mask0)  # xs_ratio
     np.bitwise_and(w3.view(bits), on0, out=w4.view(bits))  # xs
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w3, 0.0)
-    np.divide(w4, t0, out=w3, where=m0)  # W1_ratio
+    np.divide(w4, t0, out=w3, where=mask0)  # W1_ratio
     np.multiply(w2[:, None], w3, out=w0)
     np.add(Wc1, w0, out=w0)
     np.bitwise_xor(w0.view(bits), Wc1.view(bits), out=W1_.view(bits))

@@ -132,31 +132,31 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 
 
 def _init_tile(
-    W1, W2, W3, x, h, s1_, W2_, W3_, c0_, t0_, key_, undefined, w, m, on, bits,
+    W1, W2, W3, x, h, s1_, W2_, W3_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """States, init: 2-3-2-1, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(W1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=s1_)
-    np.greater(x[1], x[0], out=m0)
-    np.copyto(w1, np.where(m0, x[1], x[0]))  # xh
-    np.less(x[1], x[0], out=m0)
-    np.copyto(w2, np.where(m0, x[1], x[0]))  # xl
+    np.greater(x[1], x[0], out=mask0)
+    np.copyto(w1, np.where(mask0, x[1], x[0]))  # xh
+    np.less(x[1], x[0], out=mask0)
+    np.copyto(w2, np.where(mask0, x[1], x[0]))  # xl
     np.add(w1, w2, out=w3)  # xm
-    np.greater(w3, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(w3, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.negative(w2, out=w4)
     np.bitwise_xor(w1.view(bits), w4.view(bits), out=c0_.view(bits))
     np.bitwise_and(c0_.view(bits), on0, out=c0_.view(bits))
     np.bitwise_xor(c0_.view(bits), w4.view(bits), out=c0_.view(bits))
-    np.not_equal(c0_, 0.0, out=m0)
+    np.not_equal(c0_, 0.0, out=mask0)
     np.copyto(w5, 0.0)
-    np.divide(x, c0_, out=w5, where=m0)  # xs_ratio
-    np.not_equal(c0_, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(x, c0_, out=w5, where=mask0)  # xs_ratio
+    np.not_equal(c0_, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w5.view(bits), on0, out=w6.view(bits))  # xs
     np.multiply(w6, w6, out=w5)
@@ -194,21 +194,21 @@ def _init(W1, W2, W3, x):
 
 
 def _step_tile(
-    s1, W2, W3, c0, t0, key, yg, eta, s1_new_, W2_new_, W3_new_, c0_, t0_, key_, undefined, w, m, on, bits,
+    s1, W2, W3, c0, t0, key, yg, eta, s1_new_, W2_new_, W3_new_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """States, step: 2-3-2-1, sequential order."""
     w0, w1, w2, w3, w4, w5, w6, w7, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
-    np.greater(s1, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(s1.view(bits), on0, out=w0.view(bits))  # v1
     np.multiply(W2, w0, out=w1)
     np.add(w1[:, 0], w1[:, 1], out=w2)
     np.add(w2, w1[:, 2], out=w2)  # s2
-    np.greater(w2, 0.0, out=m1)
-    np.copyto(on1, m1)
+    np.greater(w2, 0.0, out=mask1)
+    np.copyto(on1, mask1)
     np.negative(on1, out=on1)
     np.bitwise_and(w2.view(bits), on1, out=w3.view(bits))  # v2
     np.multiply(W3, w3, out=w4)
@@ -261,21 +261,21 @@ def _step(s1, W2, W3, c0, t0, key, yg, eta):
 
 
 def _output_tile(
-    s1, W2, W3, c0, t0, key, y_, undefined, w, m, on, bits,
+    s1, W2, W3, c0, t0, key, y_, undefined, w, mask, on, bits,
 ):
     """States, output: 2-3-2-1, sequential order."""
     w0, w1, w2, w3, w4, = w
-    m0, m1, = m
+    mask0, mask1, = mask
     on0, on1, = on
-    np.greater(s1, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.greater(s1, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(s1.view(bits), on0, out=w0.view(bits))  # v1
     np.multiply(W2, w0, out=w1)
     np.add(w1[:, 0], w1[:, 1], out=w2)
     np.add(w2, w1[:, 2], out=w2)  # s2
-    np.greater(w2, 0.0, out=m1)
-    np.copyto(on1, m1)
+    np.greater(w2, 0.0, out=mask1)
+    np.copyto(on1, mask1)
     np.negative(on1, out=on1)
     np.bitwise_and(w2.view(bits), on1, out=w3.view(bits))  # v2
     np.multiply(W3, w3, out=w4)
@@ -298,29 +298,29 @@ def _output(s1, W2, W3, c0, t0, key):
 
 
 def _expand_tile(
-    s1, W2, W3, c0, t0, key, Wc1, x, W1_, W2_, W3_, undefined, w, m, on, bits,
+    s1, W2, W3, c0, t0, key, Wc1, x, W1_, W2_, W3_, undefined, w, mask, on, bits,
 ):
     """States, expand: 2-3-2-1, sequential order."""
     w0, w1, w2, w3, w4, = w
-    m0, = m
+    mask0, = mask
     on0, = on
     np.multiply(Wc1, x, out=w0)
     np.add(w0[:, 0], w0[:, 1], out=w1)  # sc1
     np.subtract(s1, w1, out=w2)  # sd1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w1, 0.0)
-    np.divide(w2, c0, out=w1, where=m0)  # su1_ratio
-    np.not_equal(c0, 0.0, out=m0)
-    np.copyto(on0, m0)
+    np.divide(w2, c0, out=w1, where=mask0)  # su1_ratio
+    np.not_equal(c0, 0.0, out=mask0)
+    np.copyto(on0, mask0)
     np.negative(on0, out=on0)
     np.bitwise_and(w1.view(bits), on0, out=w2.view(bits))  # su1
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w3, 0.0)
-    np.divide(x, c0, out=w3, where=m0)  # xs_ratio
+    np.divide(x, c0, out=w3, where=mask0)  # xs_ratio
     np.bitwise_and(w3.view(bits), on0, out=w4.view(bits))  # xs
-    np.not_equal(c0, 0.0, out=m0)
+    np.not_equal(c0, 0.0, out=mask0)
     np.copyto(w3, 0.0)
-    np.divide(w4, t0, out=w3, where=m0)  # W1_ratio
+    np.divide(w4, t0, out=w3, where=mask0)  # W1_ratio
     np.multiply(w2[:, None], w3, out=w0)
     np.add(Wc1, w0, out=w0)
     np.bitwise_xor(w0.view(bits), Wc1.view(bits), out=W1_.view(bits))

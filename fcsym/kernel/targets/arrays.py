@@ -221,9 +221,9 @@ class _Writer:
     def _select(self, node: n.Select, axes: tuple[Index, ...]) -> str:
         test = self._test(node.test, axes)
         then, otherwise = self._expression(node.then, axes)[0], self._expression(node.otherwise, axes)[0]
-        if self.dialect.masked and self._of_samples and node.otherwise == n.Const(Fraction(0)):
-            if not isinstance(node.then, n.Const | n.Undefined):
-                return self.dialect.masked.format(value=then, test=test)
+        alone = node.otherwise == n.Const(Fraction(0)) and not isinstance(node.then, n.Const | n.Undefined)
+        if alone and self.dialect.masked and self._of_samples:
+            return self.dialect.masked.format(value=then, test=test)
         both = isinstance(node.then, n.Const | n.Undefined) and isinstance(node.otherwise, n.Const | n.Undefined)
         if not both:
             return f"{self.dialect.module}.where({test}, {then}, {otherwise})"

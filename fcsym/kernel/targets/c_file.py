@@ -6,6 +6,7 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from fcsym import __version__
 from fcsym.errors import CompileError
@@ -40,10 +41,10 @@ class CTarget:
     def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """stem.h, stem.c, stem_test.c and stem.mk. Raises CompileError for arrays that C cannot count through."""
         refuse_large(module)
-        if module.samples:
+        if module.samples and module.single_input:
             raise CompileError(
-                f"{module.title} has no C files, since their arrays have fixed lengths and a mini-batch has not: "
-                'export NumPy, JAX or PyTorch, or compile("c") in Python.'
+                f"{module.title} has no C files, whose arrays are as long as the samples are many, squared: export JAX "
+                "or PyTorch."
             )
         return {
             f"{stem}.h": header(module, stem),
@@ -78,16 +79,22 @@ def _arguments(name: str, module: n.Module, stem: str) -> list[str]:
     x = [f"const {real} *x"]
     any_input = not module.single_input
     work = [f"{real} *work"] if room_of(module[name], module).work else []
+    samples = ["int samples"] if takes_samples(module, name) else []
     match name:
         case "init":
             return [state, f"const {weights}", *([] if any_input else x), *work]
         case "step":
-            return [state, *(x if any_input else []), f"const {real} *target", f"{real} eta", *work]
+            return [state, *(x if any_input else []), f"const {real} *target", *samples, f"{real} eta", *work]
         case "output":
-            return [f"const {state}", *(x if any_input else []), f"{real} *y", *work]
+            return [f"const {state}", *(x if any_input else []), *samples, f"{real} *y", *work]
         case _:
             start = [] if any_input else [f"const {stem}_weights *start", *x]
             return [f"const {state}", *start, weights, *work]
+
+
+def takes_samples(module: n.Module, name: str) -> bool:
+    """Whether a function is told how many samples it is given."""
+    return module.samples and takes_rows(module[name])
 
 
 def _memory(module: n.Module, stem: str) -> str:
@@ -131,11 +138,13 @@ def header(module: n.Module, stem: str) -> str:
     """Types and declarations."""
     upper, real = stem.upper(), f"{stem}_real"
     inputs, outputs = _width(module, "x"), _width(module, "y")
+    holds = "how many samples a mini-batch may have" if module.samples else "how many distinct inputs fit"
     capacity = (
-        f"\n#ifndef {upper}_CAPACITY\n#define {upper}_CAPACITY 64 /* how many distinct inputs fit */\n#endif\n"
-        if module.stored
+        f"\n#ifndef {upper}_CAPACITY\n#define {upper}_CAPACITY 64 /* {holds} */\n#endif\n"
+        if module.stored or module.samples
         else ""
     )
+    full = "fewer than 1 or more than CAPACITY samples" if module.samples else "no room for another input"
     extra = "    int rows; /* how many inputs are stored */\n" if module.stored else ""
     declarations = []
     for name, what in _WHAT.items():
@@ -162,7 +171,7 @@ enum {{
 enum {{
     {upper}_OK = 0,
     {upper}_UNDEFINED = 1, /* {module.refused} */
-    {upper}_FULL = 2 /* no room for another input: nothing was changed */
+    {upper}_FULL = 2 /* {full}: nothing was changed */
 }};
 
 typedef struct {{
@@ -203,7 +212,7 @@ def implementation(module: n.Module, stem: str) -> str:
     names = ""
     if any(function.marks for function in module.functions):
         names += f"#define UNDEFINED ((int){upper}_UNDEFINED)\n#define NOT_A_NUMBER ((real)0.0 / (real)0.0)\n"
-    if module.stored:
+    if module.stored or module.samples:
         names += f"#define FULL ((int){upper}_FULL)\n"
     return (
         _about(module, f"{stem}.c: C99, or C++; every sum is added from the left, and nothing is contracted.")
@@ -266,7 +275,10 @@ def _wrapper(name: str, module: n.Module, stem: str) -> str:
     room = room_of(function, module)
     if room.per_row and not room.work:
         lines.insert(0, f"real work[{room.per_row} * {upper}_CAPACITY];")
-    arguments += ["state->rows"] * takes_rows(function) + ["work"] * bool(room)
+    if takes_samples(module, name):
+        lines.append(f"if (samples < 1 || samples > {upper}_CAPACITY) {{\n        return FULL;\n    }}")
+    told = "samples" if module.samples else "state->rows"
+    arguments += [told] * takes_rows(function) + ["work"] * bool(room)
     call = f"return {name}_core({', '.join(arguments)});"
     if len(call) > 112:
         call = "return " + f"{name}_core(\n        " + ",\n        ".join(arguments) + ");"
@@ -287,14 +299,16 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     weights = sum(_size(array, module) for array in module.weights)
     work = {name: ", work" if room_of(module[name], module).work else "" for name in _WHAT}
     memory = f"static {stem}_real work[{upper}_WORK];\n" if any(work.values()) else ""
-    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}, y{work['output']})"
-    right = f"differ(y, row->y[n], {_width(module, 'y')})"
+    count = len(row_samples(rows))
+    told = f", {count}" if module.samples else ""
+    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}{told}, y{work['output']})"
+    right = f"differ(y, row->y[n], {_width(module, 'y') * count})"
     refused = "        const int refused = row->undefined && n == row->steps - 1;\n"
     read = f"        if ({said} || {right}) {{\n            return 1;\n        }}\n{refused}"
     if module["output"].marks:  # it is undefined where the step is
         test = f"{said} != (refused ? {upper}_UNDEFINED : {upper}_OK)\n            || (!refused && {right})"
         read = f"{refused}        if ({test}) {{\n            return 1;\n        }}\n"
-    inputs, outputs = _width(module, "x"), _width(module, "y")
+    inputs, outputs = _width(module, "x") * count, _width(module, "y") * count
     text = []
     for k, row in enumerate(rows):
         reached = "; ".join(row.reaches) or "nothing new"
@@ -303,7 +317,7 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     x = ", row->x[n]" if any_input else ""
     last = ", row->x[row->steps - 1]" if any_input else ""
     start = "" if any_input else ", &row->weights, row->x[0]"
-    step = f"{stem}_step(&state{x}, row->target[n], row->eta{work['step']})"
+    step = f"{stem}_step(&state{x}, row->target[n]{told}, row->eta{work['step']})"
     init = "" if any_input else ", row->x[0]"
     if not rows:
         return (
@@ -368,7 +382,7 @@ static int check(const row_type *row)
     if (row->undefined) {{
         return 0;
     }}
-    if ({stem}_output(&state{last}, y{work["output"]}) || differ(y, row->y[row->steps], {outputs})) {{
+    if ({stem}_output(&state{last}{told}, y{work["output"]}) || differ(y, row->y[row->steps], {outputs})) {{
         return 1;
     }}
     return {stem}_expand(&state{start}, &weights{work["expand"]})
@@ -391,6 +405,17 @@ int main(void)
     )
 
 
+def row_samples(rows: Sequence[Row]) -> Sequence[object]:
+    """The samples of a row's mini-batch; one where it is trained on one."""
+    first = rows[0].x[0] if rows else ()
+    return first if first and isinstance(first[0], tuple) else (0,)
+
+
+def _flat(numbers: Sequence[Any]) -> list[float]:
+    """The numbers of all samples, one after another."""
+    return [n for part in numbers for n in (part if isinstance(part, tuple) else (part,))]
+
+
 def _size(array: Array, module: n.Module) -> int:
     result = 1
     for axis in array.axes:
@@ -405,7 +430,7 @@ def _c_row(row: Row, real: str) -> str:
         return repr(value) if exact else f"({real}){value!r}"
 
     def numbers(values: Sequence[float]) -> str:
-        return "{" + ", ".join(map(number, values)) + "}"
+        return "{" + ", ".join(map(number, _flat(values))) + "}"
 
     def group(arrays: Sequence[Sequence[float]]) -> str:
         return "{" + ", ".join(numbers(a) for a in arrays) + "}"
