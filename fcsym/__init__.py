@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fcsym.language.sympy_bridge import from_sympy as from_sympy
     from fcsym.networks.drawn import draw as draw
     from fcsym.networks.network import Network as Network
+    from fcsym.networks.own_loss import loss as loss
     from fcsym.networks.rules import UpdateRule as UpdateRule
     from fcsym.networks.rules import rule as rule
     from fcsym.paper import Audit as Audit
@@ -102,6 +103,7 @@ _WHERE = {
     "from_sympy": "language.sympy_bridge",
     "identity": "language.activation",
     "leaky_relu": "language.activation",
+    "loss": "networks.own_loss",
     "next_input": "training",
     "piecewise_linear": "language.activation",
     "relu": "language.activation",

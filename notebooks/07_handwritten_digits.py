@@ -12,7 +12,8 @@
 # # Handwritten digits
 #
 # A network as people train it: 64-32-10, ReLU units, a softmax, cross-entropy, mini-batches of 32 and momentum. All of
-# it is equations, and they are proved before anything is trained. The images come with scikit-learn (`pip install scikit-learn`).
+# it is equations, and they are proved before anything is trained. The images come with scikit-learn
+# (`pip install scikit-learn`).
 
 # %%
 import fcsym
@@ -48,8 +49,8 @@ for epoch in range(1, 6):
 # %% [markdown]
 # ## All of them in one batch, without the first layer's weights
 #
-# With a batch that stays, the first layer's 2080 weights can be left untouched: `states` carries what its units give for
-# each sample. It is exact, with momentum as well, and worth it where there are fewer samples than inputs.
+# With a batch that stays, the first layer's 2080 weights can be left untouched: `states` carries what its units give
+# for each sample. It is exact, with momentum as well, and worth it where there are fewer samples than inputs.
 
 # %%
 few = slice(0, 40)

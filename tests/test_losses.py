@@ -329,3 +329,71 @@ def test_the_network_that_courses_work_by_hand():
                 state = k.step(state, x, t, 0.5)
             assert np.sum((k.output(state, x) - t) ** 2) / 2 == pytest.approx(3.510187782978859e-05, rel=1e-12)
         assert np.array_equal(state.b1, [0.35, 0.35]) and np.array_equal(state.b2, [0.60, 0.60])
+
+
+OWN = {
+    "logcosh": lambda sympy, y, t: sympy.log(sympy.cosh(y - t)),  # of the residual
+    "logistic": lambda sympy, y, t: sympy.log(1 + sympy.exp(-t * y)),  # of the margin
+    "quartic": lambda sympy, y, t: (y - t) ** 4 / 4,  # a polynomial
+    "poisson": lambda sympy, y, t: sympy.exp(y) - t * y,
+    "mixed": lambda sympy, y, t: y**2 * sympy.tanh(t * y - 1) + sympy.cosh(y) / 3,
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_loss_of_ones_own(name, order):
+    import sympy
+
+    y, t = sympy.symbols("y t", real=True)
+    own = fcsym.loss(name, OWN[name](sympy, y, t))
+    net = fcsym.Network.mlp([2, 3, 2], activation="tanh", bias=True, loss=own)
+    d = fcsym.derive(net, order)
+    assert d.proof.holds and str(d.network) == f"2-3-2 tanh bias loss {name}"
+    assert fcsym.check(d, trials=50).passed
+    s = fcsym.scheme(net, "backprop", order, batch="mean", rule="momentum")
+    assert s.proof.holds and fcsym.check(s, trials=10, steps=10).passed
+    place = next(n for n, e in enumerate(d.equations) if e.name == "E")
+    wrong = replace(d.equations[place], rhs=mul(2, d.equations[place].rhs))
+    assert not prove(replace(d, equations=(*d.equations[:place], wrong, *d.equations[place + 1 :]))).holds
+
+
+def test_own_losses_are_those_of_pytorch():
+    """PoissonNLLLoss, and the slopes of log-cosh and of the soft margin, by its autograd."""
+    torch = need_package("torch")
+    import sympy
+
+    y, t = sympy.symbols("y t", real=True)
+    theirs = {
+        "poisson": lambda a, b: torch.nn.PoissonNLLLoss(reduction="sum")(a, b),
+        "logistic": lambda a, b: torch.nn.SoftMarginLoss(reduction="sum")(a, b),
+        "logcosh": lambda a, b: torch.log(torch.cosh(a - b)).sum(),
+    }
+    for name, error in theirs.items():
+        net = fcsym.Network.mlp([2, 2], loss=fcsym.loss(name, OWN[name](sympy, y, t)))
+        weights, x, goal = np.array([[0.5, -1.0], [1.5, 0.25]]), np.array([1.0, 2.0]), np.array([1.0, -1.0])
+        step = fcsym.derive(net).compile().step([weights], x, goal, 0.1)
+        w = torch.tensor(weights, requires_grad=True)
+        found = error(w @ torch.tensor(x), torch.tensor(goal))
+        found.backward()
+        np.testing.assert_allclose(step.E, found.item(), rtol=1e-13)
+        np.testing.assert_allclose(step.W1_new, weights - 0.1 * w.grad.numpy(), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda y, t, z, sympy: ("squared", (y - t) ** 2), "The name 'squared' is taken by a loss"),
+        (lambda y, t, z, sympy: ("own", y + z), "has the symbol z, which is none of them"),
+        (lambda y, t, z, sympy: ("own", t), "does not depend on y"),
+        (lambda y, t, z, sympy: ("own", sympy.Abs(y - t)), "has a corner at s = 0"),
+        (lambda y, t, z, sympy: ("own", "y - t"), "give a SymPy expression of y and t"),
+        (lambda y, t, z, sympy: ("own", sympy.Max(y, t) ** 2), "is no sum, product, whole power or function"),
+        (lambda y, t, z, sympy: ("a b", y), "a b"),
+    ],
+)
+def test_what_is_no_loss_is_one_sentence(make, said):
+    import sympy
+
+    y, t, z = sympy.symbols("y t z", real=True)
+    with pytest.raises(fcsym.NetworkError, match=said):
+        fcsym.Network.mlp([2, 1], loss=fcsym.loss(*make(y, t, z, sympy)))

@@ -751,7 +751,8 @@ class _Magnitude:
                         return np.asarray(large, np.longdouble), np.maximum(1, np.abs(bend_of(phi, s))) * moved
                     with np.errstate(divide="ignore", invalid="ignore"):
                         steep = np.abs(slope_of(phi, s))
-                        first = np.where(np.isfinite(steep), steep * moved, 0)
+                        curved = self.bar * np.abs(bend_of(phi, s)) * moved**2  # all that is left where the slope is 0
+                        first = np.where(np.isfinite(steep), steep * moved + np.nan_to_num(curved, posinf=0.0), 0)
                     if not np.isfinite(steep).all():  # sqrt at 0: how far it can be off there
                         far = np.abs(phi_of(phi, np.asarray(self.bar * moved + s))) / self.bar
                         first = np.where(np.isfinite(steep), first, np.where(moved > 0, far, 0))

@@ -257,12 +257,58 @@ def _softmax(s: Any) -> Any:
 
 def _of_samples(network: Network, logits: Any, target: Any) -> Any:
     if network.softmax:
-        return _LOSSES[network.loss](_softmax(logits), logits, target)
+        return _loss_of(network)(_softmax(logits), logits, target)
     phi = network.layers[-1].activation
     if network.loss == "bce" and phi.name == "sigmoid":  # log(1 - y) has no digits where y is near 1
         return anp.sum(target * _softplus(-logits) + (1 - target) * _softplus(logits), axis=-1)
     y = logits if phi.is_identity else _phi(phi, logits)
-    return _LOSSES[network.loss](y, logits, target)
+    return _loss_of(network)(y, logits, target)
+
+
+def _loss_of(network: Network) -> Callable[[Any, Any, Any], Any]:
+    """The loss as it is written here, or a reader's own as it was given."""
+    if isinstance(network.loss, str):
+        return _LOSSES[network.loss]
+    function = _own_loss(network.loss.expression)
+    return lambda y, _, t: anp.sum(function(y, t), axis=-1)
+
+
+def _in_all_digits(network: Network, logits: _Array, target: _Array) -> _Array:
+    """E by a reader's own loss in many digits: as it is written, log(1 + e^-80) has none in extended precision."""
+    assert not isinstance(network.loss, str)
+    phi = network.layers[-1].activation
+    y = _softmax(logits) if network.softmax else logits if phi.is_identity else _phi(phi, logits)
+    function = _digits_of(network.loss.expression)
+    found = np.zeros(np.broadcast_shapes(y.shape, target.shape), np.longdouble)
+    pairs = zip(*(np.broadcast_to(a, found.shape).ravel() for a in (y, target)), strict=True)
+    with mpmath.workdps(60):
+        for n, (one, other) in enumerate(pairs):
+            value = (
+                function(mpmath.mpf(str(one)), mpmath.mpf(str(other))) if np.isfinite([one, other]).all() else math.nan
+            )
+            found.ravel()[n] = np.longdouble(mpmath.nstr(mpmath.re(value), 25))
+    each = found.sum(axis=-1)
+    if not network.batch:
+        return np.asarray(each)
+    return np.asarray(each.mean(axis=-1) if network.batch == "mean" else each.sum(axis=-1))
+
+
+@cache
+def _digits_of(expression: Any) -> Callable[[Any, Any], Any]:
+    import sympy
+
+    made: Callable[[Any, Any], Any] = sympy.lambdify([sympy.Symbol(n, real=True) for n in "yt"], expression, "mpmath")
+    return made
+
+
+@cache
+def _own_loss(expression: Any) -> Callable[[Any, Any], Any]:
+    import sympy
+
+    symbols = [sympy.Symbol(letter, real=True) for letter in "yt"]
+    named: dict[str, Any] = {"Abs": anp.abs, "atan": anp.arctan, "erf": _erf, "erfc": _erfc}
+    made: Callable[[Any, Any], Any] = sympy.lambdify(symbols, expression, modules=[named, anp])
+    return made
 
 
 class _Optimiser:
@@ -410,6 +456,8 @@ def _named(
     depth = len(network.layers)
     logits = 2 * depth - 2
     result = {"E": np.asarray(_loss(network, before[logits], target))}
+    if not isinstance(network.loss, str):
+        result["E"] = _in_all_digits(network, before[logits], target)
     linear = network.layers[-1].activation.is_identity and not network.softmax
     names = [name for n in range(1, depth) for name in (f"s{n}", f"v{n}")]
     names += ["y"] if linear else [f"s{depth}"] if network.softmax else [f"s{depth}", "y"]

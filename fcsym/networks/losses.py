@@ -16,6 +16,7 @@ from fcsym.errors import NetworkError
 from fcsym.language.activation import Piece, piecewise_linear, smooth
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, Role, add, greatest, mul, power, total
+from fcsym.networks.own_loss import OwnLoss
 from fcsym.networks.symbols import ERROR, term
 
 __all__ = ["LOSSES", "Outputs", "loss_equations", "loss_name", "needs_of", "softmax_equations", "unsuited"]
@@ -165,9 +166,9 @@ _SUITED = {"bce": ("sigmoid",), "hinge": ("identity", "tanh"), "cross_entropy": 
 """Output activations that a loss is meant for, where it has no meaning after others."""
 
 
-def unsuited(name: str, activation: str) -> str:
+def unsuited(name: str | OwnLoss, activation: str) -> str:
     """What makes a loss meaningless after an output activation, in a sentence; "" where nothing does."""
-    if activation in _SUITED.get(name, (activation,)):
+    if isinstance(name, OwnLoss) or activation in _SUITED.get(name, (activation,)):
         return ""
     reason = {
         "bce": "its logarithms need outputs between 0 and 1",
@@ -186,21 +187,28 @@ def _or(words: tuple[str, ...]) -> str:
 _NEEDS = {"bce": "probability", "bce_logits": "probability", "cross_entropy": "distribution"}
 
 
-def needs_of(name: str) -> str:
+def needs_of(name: str | OwnLoss) -> str:
     """What a loss needs its targets to be: a "probability" each, a "distribution" over the outputs, or "" anything."""
-    return _NEEDS.get(name, "")
+    return "" if isinstance(name, OwnLoss) else _NEEDS.get(name, "")
 
 
-def loss_name(name: object) -> str:
-    """A loss as it is asked for => its name. Raises NetworkError for one that is not known."""
+def loss_name(name: object) -> str | OwnLoss:
+    """A loss as it is asked for: its name, or one's own. Raises NetworkError for one that is not known."""
+    if isinstance(name, OwnLoss):
+        if name.name in LOSSES:
+            raise NetworkError(f"The name {name.name!r} is taken by a loss that is built in: choose another.")
+        return name
     if not isinstance(name, str) or name not in LOSSES:
         raise NetworkError(f"The loss {str(name)[:40]!r} is not known: choose one of {', '.join(LOSSES)}.")
     return name
 
 
-def loss_equations(name: str, outputs: Outputs) -> tuple[Equation, ...]:
+def loss_equations(name: str | OwnLoss, outputs: Outputs) -> tuple[Equation, ...]:
     """The equations of a loss; the last one defines E (eq. 12 for the squared error)."""
-    equations, value, what = LOSSES[name](outputs)
+    if isinstance(name, OwnLoss):
+        equations, value, what = name.equations(outputs.y, outputs.target, outputs.k, term)
+    else:
+        equations, value, what = LOSSES[name](outputs)
     uses = tuple(dict.fromkeys(a.name for a in (outputs.y, outputs.logits)))
     cite = "eq. 12" if name == "squared" else ""
     return (*equations, Equation(ERROR[()], value, Rule.DEFINITION, f"This is {what}.", uses[:1], cite))

@@ -22,6 +22,7 @@ from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, e
 from fcsym.language.expression import Array, Axis, Role
 from fcsym.language.spelling import check_name
 from fcsym.networks.losses import Outputs, loss_name, unsuited
+from fcsym.networks.own_loss import OwnLoss
 from fcsym.networks.rules import PLAIN, UpdateRule, rule
 from fcsym.networks.symbols import (
     PROBE,
@@ -73,7 +74,7 @@ class Network:
     inputs: int
     layers: tuple[Dense, ...]
     names: tuple[str, ...] = ()
-    loss: str = "squared"
+    loss: str | OwnLoss = "squared"
     fixed: tuple[str, ...] = ()  # the parameters that training leaves alone
     rule: UpdateRule = PLAIN
     batch: str = ""  # "mean" or "sum" over a mini-batch; "" for one sample
@@ -91,7 +92,8 @@ class Network:
 
         `activation`: a name or an Activation, or one per hidden layer. `bias`: True or False, or one per layer.
         `output`: the output activation, y = phi(s^L), or "softmax"; "identity" for a linear output.
-        `loss`: one of `fcsym.networks.losses.LOSSES`, such as "squared", 1/2 sum (y - y_g)^2. Raises NetworkError for
+        `loss`: one of `fcsym.networks.losses.LOSSES`, such as "squared", 1/2 sum (y - y_g)^2, or one's own from
+        `fcsym.loss`. Raises NetworkError for
         anything else.
         """
         if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
