@@ -24,7 +24,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from benchmarks import native
+from benchmarks import batches, native
 from fcsym.derivation import derive
 from fcsym.kernel.native import compiler
 from fcsym.networks.network import Network
@@ -145,6 +145,7 @@ def rows() -> list[dict[str, Any]]:
     works: dict[str, Callable[[], object]] = {}
     for text in ("2-2-1", "2-2-2-1", "8-16-16-1", "64-64-64-10"):
         works[f"derive {text}|fcsym"] = lambda text=text: derive(Network.parse(text), "sequential")  # type: ignore[misc]
+    works |= batches.derivations()
     works["closed forms of one 4-8-8-1 unit|fcsym"] = closed_forms("4-8-8-1")
     skipped = []
     try:
@@ -160,13 +161,15 @@ def rows() -> list[dict[str, Any]]:
     for (one, other), target in {
         (("derive 64-64-64-10", "fcsym"), ("derive 2-2-2-1", "fcsym")): "at most 1.5",
         (("derive 8-16-16-1", "fcsym"), ("derive 8-16-16-1", "CasADi SX")): "at most 1",
+        (("derive 8-16-16-1", "fcsym, batch, cross-entropy, Adam"), ("derive 8-16-16-1", "fcsym")): "at most 2",
+        (("derive 2-2-2-1", "fcsym"), ("derive 2-2-2-1", "CasADi SX")): "at most 1.5",
         (("derive 2-2-2-1", "plain SymPy"), ("derive 2-2-2-1", "fcsym")): "at least 1000",
     }.items():
         if one in best and other in best:
             ratio = f"{' '.join(one)} / {' '.join(other)}"
             result.append({"ratio": ratio, "value": best[one] / best[other], "target": target})
     result += [{"skipped": name} for name in skipped]
-    return result + native.rows()
+    return result + native.rows() + list(batches.rows())
 
 
 def lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
