@@ -112,11 +112,11 @@ def _stepped(
     eta: Any,
     make: Any,
 ) -> _State:
-    if network.fixed:
+    if not network.is_plain:
         raise UnsupportedExpression(
-            f"The exact trajectory needs every parameter trained, and {network} has frozen ones."
+            f"The exact trajectory needs every parameter trained by the gradient step on one sample, and got {network}."
         )
-    if network.loss != "squared":
+    if network.loss != "squared" or network.softmax:
         raise UnsupportedExpression(f"The exact trajectory needs the squared error, not {network.loss}.")
     slopes = [_phi(network.layers[-1].activation, value, make)[1] for value in s[-1]]
     delta = [g * (y - make(float(t))) for g, y, t in zip(slopes, v[-1], target, strict=True)]

@@ -69,6 +69,8 @@ def flips(d: Readable, unit: int, layer: int | None = None) -> Flip:
 
     if depth < 2 or not 1 <= layer < depth:
         return none("there is no such hidden layer.")
+    if not d.network.rule.is_plain:
+        return none("intervals of eta are for the gradient step.")
     if any(layer.activation.name != "relu" for layer in d.network.layers[:-1]):
         return none("intervals of eta are for ReLU units.")
     if layer != 1 or (d.order == "sequential" and depth > 2):

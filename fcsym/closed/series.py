@@ -66,8 +66,10 @@ def flow(derivation: Readable, terms: int = 3) -> Flow:
     network = derivation.network
     if len(network.layers) != 2 or network.widths[-1] != 1 or network.layers[0].bias:
         raise ArgumentError(f"flow needs two layers, one output and no bias in the first, and got {network}.")
-    if network.loss != "squared" or network.output != network.logits or network.fixed:
-        raise ArgumentError(f"flow needs the squared error of a linear output, all of it trained, and got {network}.")
+    if network.loss != "squared" or network.output != network.logits or not network.is_plain:
+        raise ArgumentError(
+            f"flow needs the squared error of a linear output, all of it trained by gradient steps, and got {network}."
+        )
     if network.layers[1].bias or network.layers[0].activation.name != "relu":
         raise ArgumentError(f"flow needs relu units and no bias, and got {network}.")
     if isinstance(terms, bool) or not isinstance(terms, int) or not 1 <= terms <= 50:

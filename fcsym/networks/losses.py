@@ -162,7 +162,7 @@ LOSSES: Mapping[str, Callable[[Outputs], Parts]] = {
 """The losses by their names."""
 
 
-_SUITED = {"bce": ("sigmoid",), "hinge": ("identity", "tanh"), "cross_entropy": ("identity", "softmax")}
+_SUITED = {"bce": ("sigmoid", "softmax"), "hinge": ("identity", "tanh"), "cross_entropy": ("identity", "softmax")}
 """Output activations that a loss is meant for, where it has no meaning after others."""
 
 

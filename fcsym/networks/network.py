@@ -253,6 +253,11 @@ class Network:
         """What the update rule carries from step to step beside the parameters, and what it is before the first one."""
         return self.rule.memory(self.trained)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is trained as in the paper: by the gradient step on one sample, with every parameter."""
+        return self.rule.is_plain and not self.batch and not self.fixed
+
     def training(self, update: object = None, batch: object = None, samples: object = None) -> Network:
         """The same network, trained by an update rule and in mini-batches.
 
@@ -382,6 +387,8 @@ def _assemble(
     hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
     if depth == 1 and not isinstance(activations, Sequence):
         activation(activations, own)
+    if output == "softmax" and widths[-1] == 1:
+        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
     softmax = output == "softmax" and not any(phi.name == "softmax" for phi in own)
     last = activation("identity" if softmax else output, own)
     every = [*hidden, last]

@@ -120,10 +120,10 @@ def joint(
         raise ArgumentError(f"{network} has units with {smooth}, which has no pieces: joint patterns need some.")
     if order not in get_args(Order) or inputs not in (1, 2):
         raise ArgumentError(f"order and inputs are {order!r} and {inputs!r}: simultaneous or sequential, and 1 or 2.")
-    if network.fixed or network.loss != "squared" or network.output != network.logits:
+    if not network.is_plain or network.loss != "squared" or network.output != network.logits:
         raise ArgumentError(
             f"{network} is no network of which joint patterns are known: they are decided for the squared error of a "
-            "linear output, with every parameter trained."
+            "linear output, with every parameter trained by the gradient step on one sample."
         )
     count = 1
     for phi in units:
