@@ -1,4 +1,4 @@
-"""Mini-batches against peers: the step of PyTorch's own layers, loss and optimiser, of JAX, and `states` beside backprop."""
+"""Mini-batches against peers: PyTorch's own layers, loss and optimiser, JAX compiled, and `states` beside backprop."""
 
 from __future__ import annotations
 

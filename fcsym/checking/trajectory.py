@@ -127,7 +127,7 @@ class _Comparison:
 
     def on_kinks(self, rng: np.random.Generator, count: int) -> None:
         """One step of networks of small integers, in which a unit sits exactly on a kink: nothing is rounded there."""
-        if not self._kinks or self.network.rule.smooth_functions:  # which divides by what may be rounding alone
+        if not self._kinks or self.network.rule.divides:  # which divides by what may be rounding alone
             return
         network, kernel = self.network, self.kernel
         points = lattice(replace(network, batch="", samples=0) if network.batch else network, rng, count)
@@ -309,7 +309,7 @@ class _Comparison:
         """What had to be compared first; a row without points, which fails, where nothing could be."""
         wanted = [("y", "every step")]
         wanted += [(f"{array.name} by expand", f"after {self.steps} steps") for array in self.network.parameters]
-        if self._kinks and not self._refuses_kinks and not self.network.rule.smooth_functions:
+        if self._kinks and not self._refuses_kinks and not self.network.rule.divides:
             wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
         empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
         return tuple((empty | self.seen).values())

@@ -286,7 +286,7 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
         return np.float32(value * (1 + noise.choice((-1, 0, 1)) * 2**-20))
 
     probes: list[tuple[Callable[[float], Any], float]] = [(np.float32, 2e-5), (np.float64, 1e-13)]
-    if exact.network.rule.smooth_functions:
+    if exact.network.rule.divides:
         probes += [(unsteady, 1e-4)] * 3
     for precision, bar in probes:
         rounded = Exact(exact.scheme, precision)

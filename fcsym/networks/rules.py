@@ -40,7 +40,7 @@ class UpdateRule:
     @property
     def is_linear(self) -> bool:
         """Whether a step is linear in the gradients and parameters: what is true of z = W x then trains like W."""
-        return self.name in ("sgd", "momentum", "nesterov")
+        return not self.divides
 
     def __getitem__(self, name: str) -> Fraction:
         return dict(self.coefficients)[name]
@@ -55,9 +55,9 @@ class UpdateRule:
         return _SYMBOLS[name][()] if self[name] else ZERO
 
     @property
-    def smooth_functions(self) -> bool:
-        """Whether a smooth function is applied."""
-        return RULES[self.name].second
+    def divides(self) -> bool:
+        """Whether a step divides by the root of an average of squares."""
+        return 2 in RULES[self.name].moments
 
     def shared(self) -> tuple[Equation, ...]:
         """What the rule makes once in a step, for all parameters."""
@@ -89,11 +89,6 @@ class UpdateRule:
         for theta in parameters:
             found |= {moment(theta, kind): Fraction(0) for kind in entry.moments}
         return found
-
-    @property
-    def carried_said(self) -> Mapping[int, str]:
-        """What a moment is, in a sentence, by its kind."""
-        return {1: "The velocity: an average of past gradients.", 2: "The average of the squares of past gradients."}
 
     def __str__(self) -> str:
         shown = [f"{name} {float(value):g}" for name, value in self.coefficients if value]
@@ -234,11 +229,6 @@ class Entry:
     shared: Callable[[UpdateRule], Iterator[Equation]] = _none
     moments: tuple[int, ...] = ()
     powers: tuple[Array, ...] = field(default=())
-
-    @property
-    def second(self) -> bool:
-        """Whether squares of gradients are averaged, and roots of them divided by."""
-        return 2 in self.moments
 
 
 _DECAY, _SHARE, _EPS = "[0, inf)", "[0, 1)", "(0, inf)"

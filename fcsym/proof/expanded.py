@@ -123,7 +123,7 @@ def _at(position: tuple[int, ...]) -> str:
 
 def _divides(network: Network) -> bool:
     """Whether the loss, the slope of a function in it or the update rule has something below a line."""
-    if network.batch == "mean" or network.rule.smooth_functions:
+    if network.batch == "mean" or network.rule.divides:
         return True
     terms = [e for e in forward(network) if e.array.role in (Role.LOSS, Role.TERM, Role.PARTITION)]
     slopes = (smooth_functions.slope_among_entries(phi) for phi in functions_in(terms) if phi.is_smooth)
@@ -153,7 +153,7 @@ class Expansion:
         if self.in_full:
             return "expanded in full"
         if _divides(self.network):
-            what = "update rule" if self.network.rule.smooth_functions else "loss"
+            what = "update rule" if self.network.rule.divides else "loss"
             return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the {what} has a quotient"
         return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the expansion is too large"
 
