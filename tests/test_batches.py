@@ -365,7 +365,7 @@ def test_files_train_on_batches(target, tmp_path):
 
 def test_what_has_no_file_says_so(tmp_path):
     need("gcc")
-    with pytest.raises(fcsym.CompileError, match="has no C form"):
+    with pytest.raises(fcsym.CompileError, match="has no C fi"):
         fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.c")
     with pytest.raises(fcsym.CompileError, match="has no NumPy file yet: export JAX or PyTorch"):
         fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.py")
