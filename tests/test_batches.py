@@ -46,7 +46,7 @@ def test_every_equation_is_proved_and_agrees_with_autodiff(order, batch):
 def test_a_wrong_equation_is_not_proved():
     for kind in ({"batch": "mean"}, {"batch": "sum", "rule": "momentum"}):
         d = fcsym.derive(NETWORKS[0], **kind)
-        for place, equation in enumerate(d.equations):
+        for place, equation in few(enumerate(d.equations), 16, turn=len(d.equations)):
             if not hasattr(equation.rhs, "branches") and equation.name != "Ki":
                 wrong = replace(equation, rhs=mul(2, equation.rhs))
                 proof = prove(replace(d, equations=(*d.equations[:place], wrong, *d.equations[place + 1 :])))
