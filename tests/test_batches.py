@@ -205,8 +205,10 @@ def test_states_of_a_batch_refuse_by_name():
 def test_handwritten_digits_as_pytorch():
     """scikit-learn's digits, 64-32-10, softmax cross-entropy, mini-batches of 32, momentum 0.9, 5 epochs."""
     torch = need_package("torch")
-    datasets = need_package("sklearn.datasets")
-    images, labels = datasets.load_digits(return_X_y=True)
+    need_package("sklearn")
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
     images = images / 16.0
     net = fcsym.Network.mlp([64, 32, 10], bias=True, output="softmax", loss="cross_entropy")
     weights = weights_of(net, scale=0.1)

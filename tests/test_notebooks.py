@@ -102,6 +102,8 @@ def _jupyter_at_home(tmp_path_factory):
 def test_every_notebook_runs(path, tmp_path):
     for package in ("ipykernel", "ipywidgets", "nbclient"):
         need_package(package)
+    if "sklearn" in path.read_text(encoding="utf-8"):
+        need_package("sklearn")
     start = time.monotonic()
     # in a process of its own: what Jupyter leaves open there is no other test's warning
     command = [sys.executable, "-c", RUN, path, tmp_path / path.name]
