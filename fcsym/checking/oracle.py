@@ -335,9 +335,9 @@ class _Optimiser:
         return np.asarray(result)
 
     def _correction(self, kind: int) -> _Array:
-        power = self._own(f"beta{kind}") * self.memory[f"beta{kind}t"]
-        self.seen |= {f"beta{kind}t_new": power, f"h{kind}": 1 - power}
-        return np.asarray(1 - power)
+        rest = self._own(f"beta{kind}") * self.memory[f"h{kind}"] + self._rest(f"beta{kind}")
+        self.seen[f"h{kind}_new"] = rest
+        return np.asarray(rest)
 
     def moved(self, name: str, value: _Array, gradient: _Array) -> _Array:
         """A parameter after the step, W2 say; a frozen one as it is."""

@@ -68,7 +68,7 @@ def remembered(network: Network, rng: np.random.Generator, count: int) -> list[_
     for array in network.memory:
         values: _Array = 0.3 * rng.normal(size=(count, *network.shape(array)))
         if not array.axes:
-            values = 0.9 ** rng.integers(1, 20, size=count)
+            values = 1 - 0.9 ** rng.integers(1, 20, size=count)
         found.append(values**2 if array.axes and array == moment(cast("Array", array.of), 2) else values)
     return found
 

@@ -38,8 +38,6 @@ _LATEX = {
     "lamda": (r"\lambda", ""),  # spelt as in SymPy: in Python the other is a keyword
     "beta1": (r"\beta_1", ""),
     "beta2": (r"\beta_2", ""),
-    "beta1t": (r"\beta_1", "t"),
-    "beta2t": (r"\beta_2", "t"),
     "h1": ("h_1", ""),
     "h2": ("h_2", ""),
     "Qt": (r"\hat Q", ""),

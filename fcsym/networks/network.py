@@ -79,6 +79,7 @@ class Network:
     rule: UpdateRule = PLAIN
     batch: str = ""  # "mean" or "sum" over a mini-batch; "" for one sample
     samples: int = 0  # how many samples a mini-batch has; 0 where that is open until arrays arrive
+    counted: int = 0  # in a smaller instance, how many outputs the network has: what a mean over them divides by
     softmax: bool = False  # whether the outputs are the softmax of the read-out, which has no activation of its own
 
     # ------------------------------------------------------------------------------------------ constructors
@@ -192,7 +193,7 @@ class Network:
     def outputs(self) -> Outputs:
         """What the loss reads."""
         name = "softmax" if self.softmax else self.output_activation.name
-        return Outputs(self.output, self.logits, self.target, name, self.widths[-1])
+        return Outputs(self.output, self.logits, self.target, name, self.counted or self.widths[-1])
 
     @cached_property
     def read_out(self) -> Array:
@@ -315,7 +316,9 @@ class Network:
         """The same depth, activations and biases, with every width at most `width`."""
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
         samples = min(self.samples or width, width) if self.batch else 0
-        return replace(self, inputs=min(self.inputs, width), layers=layers, names=(), samples=samples)
+        counted = self.counted or (self.widths[-1] if self.widths[-1] > width else 0)
+        smaller = replace(self, inputs=min(self.inputs, width), layers=layers, names=())
+        return replace(smaller, samples=samples, counted=counted)
 
     @property
     def hidden_activations(self) -> tuple[Activation, ...]:
@@ -410,7 +413,7 @@ def _assemble(
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
 _TAKEN = re.compile(
     r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
-    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12]t?|h[12]|lamda|nu|eps"
+    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12]|h[12]|lamda|nu|eps"
     r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
     r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
 )

@@ -16,7 +16,16 @@ from fcsym.errors import ArgumentError
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Index, Ref, add, mul, power
-from fcsym.networks.symbols import ETA, coefficient, corrected, denominator, gradient_of, increment_of, moment, powers
+from fcsym.networks.symbols import (
+    ETA,
+    averages_of_one,
+    coefficient,
+    corrected,
+    denominator,
+    gradient_of,
+    increment_of,
+    moment,
+)
 
 __all__ = ["PLAIN", "RULES", "UpdateRule", "rule"]
 
@@ -85,7 +94,7 @@ class UpdateRule:
     def memory(self, parameters: tuple[Array, ...]) -> Mapping[Array, Fraction]:
         """What is carried from step to step beside the parameters, and what it is before the first one."""
         entry = RULES[self.name]
-        found = {power_: Fraction(1) for power_ in entry.powers}
+        found = {average: Fraction(0) for average in entry.averages}
         for theta in parameters:
             found |= {moment(theta, kind): Fraction(0) for kind in entry.moments}
         return found
@@ -178,7 +187,7 @@ def _adam(at: _Place, decay: bool = True) -> Iterator[Equation]:
     yield first
     yield second
     hat = corrected(at.theta)[at.indices]
-    correction = [rest for _, rest in _corrections(at.rule)]
+    correction = [average.primed[()] for average in averages_of_one()]
     yield Equation(
         hat, mul(q, power(correction[1], -1)), Rule.TRAINING, "The average without the zero that it started from."
     )
@@ -196,23 +205,15 @@ def _adamw(at: _Place) -> Iterator[Equation]:
     return _adam(at, decay=False)
 
 
-def _corrections(rule_: UpdateRule) -> Iterator[tuple[Equation, Ref]]:
-    """beta^t, carried from step to step, and 1 - beta^t, which is above 0."""
-    for kind, grown in enumerate(powers(), 1):
-        yield (
-            Equation(
-                grown.primed[()], mul(rule_.of(f"beta{kind}"), grown[()]), Rule.TRAINING,
-                f"This is `beta{kind}` to the number of steps.",
-            ),
-            denominator(grown)[()],
-        )  # fmt: skip
-
-
 def _bias_corrections(rule_: UpdateRule) -> Iterator[Equation]:
-    for equation, rest in _corrections(rule_):
-        yield equation
-        value = add(ONE, mul(-1, equation.array[()]))
-        yield Equation(rest, value, Rule.TRAINING, "How much of the average is gradients; it is above 0.")
+    """h' = beta h + (1 - beta), which is 1 - beta^t: added up, nothing cancels."""
+    for kind, average in enumerate(averages_of_one(), 1):
+        beta = rule_.of(f"beta{kind}")
+        value = add(mul(beta, average[()]), ONE, mul(-1, beta))
+        yield Equation(
+            average.primed[()], value, Rule.TRAINING,
+            f"This is 1 less `beta{kind}` to the number of steps: how much of the average is gradients, above 0.",
+        )  # fmt: skip
 
 
 def _none(_: UpdateRule) -> Iterator[Equation]:
@@ -228,7 +229,7 @@ class Entry:
     of: Callable[[_Place], Iterator[Equation]]
     shared: Callable[[UpdateRule], Iterator[Equation]] = _none
     moments: tuple[int, ...] = ()
-    powers: tuple[Array, ...] = field(default=())
+    averages: tuple[Array, ...] = field(default=())
 
 
 _DECAY, _SHARE, _EPS = "[0, inf)", "[0, 1)", "(0, inf)"
@@ -258,7 +259,7 @@ RULES: Mapping[str, Entry] = {
         _adam,
         _bias_corrections,
         (1, 2),
-        powers(),
+        averages_of_one(),
     ),
     "adamw": Entry(
         "AdamW",
@@ -266,7 +267,7 @@ RULES: Mapping[str, Entry] = {
         _adamw,
         _bias_corrections,
         (1, 2),
-        powers(),
+        averages_of_one(),
     ),
 }
 """The update rules by their names, with the formulas of `torch.optim`; "momentum" and "nesterov" are its SGD."""

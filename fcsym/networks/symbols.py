@@ -21,6 +21,7 @@ __all__ = [
     "STORED",
     "activation",
     "adjoint_of",
+    "averages_of_one",
     "bias",
     "coefficient",
     "coefficient_of",
@@ -48,7 +49,6 @@ __all__ = [
     "output",
     "over_samples",
     "p_of",
-    "powers",
     "pre_activation",
     "rho",
     "seen_by",
@@ -180,9 +180,9 @@ def moment(theta: Array, kind: int) -> Array:
     return Array(symbol, theta.layer, theta.axes, role=Role.MOMENT, of=theta)
 
 
-def powers() -> tuple[Array, ...]:
-    """beta1 and beta2 to the number of steps so far, which Adam carries."""
-    return tuple(Array(f"beta{kind}t", None, (), role=Role.MOMENT) for kind in (1, 2))
+def averages_of_one() -> tuple[Array, ...]:
+    """h1 and h2, 1 less beta1 and beta2 to the number of steps so far: how much of Adam's averages is gradients."""
+    return tuple(Array(f"h{kind}", None, (), role=Role.DIVISOR) for kind in (1, 2))
 
 
 def corrected(theta: Array) -> Array:
@@ -191,9 +191,7 @@ def corrected(theta: Array) -> Array:
 
 
 def denominator(whose: Array) -> Array:
-    """What a step is divided by, D, d for biases; and what Adam's averages are, h1 and h2."""
-    if not whose.axes:
-        return Array(f"h{powers().index(whose.unprimed) + 1}", None, (), role=Role.DIVISOR)
+    """What a step is divided by, D, d for biases."""
     return Array("D" if len(whose.axes) > 1 else "d", whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
 
 

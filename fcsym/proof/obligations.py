@@ -93,7 +93,7 @@ class Meanings:
             for array in equation.operands:
                 readers.setdefault(array, []).append(equation)
         seen = {} if order == "simultaneous" else {a: _renamed(a, a.primed) for a in network.trained}
-        ones = frozenset(axis for axis, size in network.sizes.items() if size == 1)
+        ones = frozenset(axis for axis, size in network.sizes.items() if size == 1 and not axis.open)
         belongs: dict[Array, Array] = {}
         for array in (equation.array for equation in passed):
             of_unit = (gate_of, adjoint_of) if array.role is Role.PRE_ACTIVATION else ()
@@ -213,7 +213,7 @@ class Meanings:
 
         Of 1/Z, which times Z is 1: what it moves by, times Z, and 1/Z times what Z moves by, add up to 0.
         """
-        if variable.role is Role.PARTITION and node != (lifted := _inverted(node, variable)):
+        if variable.role in (Role.PARTITION, Role.TERM) and node != (lifted := _inverted(node, variable)):
             reciprocal, moves = _reciprocal(variable), Array("reciprocal_moves", None, variable.axes)
             indices = indices_of(variable)
             moved = mul(-1, power(variable[indices], -2), direction[indices])
@@ -266,7 +266,9 @@ class Meanings:
             if one.array.role is Role.PARTITION:  # never 0, and what it is a sum of may cancel against it
                 assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)
                 moved = [direction, *(_anywhere(e.array) for e in self.passed.values() if isinstance(e.rhs, Extreme))]
-                scaled = {a: _times(a, one.array) for a in moved}  # as good a direction as any
+                most = max((-e for side in sides for m in expand(side) for ref, e in m.factors if ref.array == one.array),
+                           default=0)  # fmt: skip
+                scaled = {a: _times(a, one.array, most) for a in moved}  # as good a direction as any
                 made = {one.array: (one.lhs.indices, one.rhs)}
                 sides = tuple(inline(as_expr(expand(inline(side, scaled))), made) for side in sides)  # type: ignore[assignment]
         return self.same(*sides)
@@ -613,10 +615,10 @@ def _anywhere(extreme: Array) -> Array:
     return Array(f"{extreme.name}_moved", None, extreme.axes)
 
 
-def _times(direction: Array, factor: Array) -> Definition:
-    """t[n, k] => Z[n] t[n, k]."""
+def _times(direction: Array, factor: Array, exponent: int) -> Definition:
+    """t[n, k] => Z[n]^e t[n, k]."""
     indices = indices_of(direction)
-    return indices, mul(factor[indices[: len(factor.axes)]], direction[indices])
+    return indices, mul(power(factor[indices[: len(factor.axes)]], max(exponent, 0)), direction[indices])
 
 
 def _product_of(symbol: Array, gate: Array, direction: Array) -> Definition:

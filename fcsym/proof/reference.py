@@ -27,6 +27,7 @@ from fcsym.networks.symbols import (
     ERROR,
     ETA,
     adjoint_of,
+    averages_of_one,
     bias,
     coefficient,
     corrected,
@@ -39,7 +40,6 @@ from fcsym.networks.symbols import (
     kappa,
     moment,
     norm,
-    powers,
     rho,
 )
 from fcsym.networks.symbols import weight as weight_matrix
@@ -165,11 +165,10 @@ class Training:
             average = self._average(theta, 1, at, "beta1", slope)
             squares = self._average(theta, 2, at, "beta2", slope * slope)
             rests = []
-            for kind, grown in enumerate(powers(), 1):
+            for kind, seen in enumerate(averages_of_one(), 1):
                 beta = self._coefficient(f"beta{kind}", f"beta{kind}")
-                power = self.number(Fraction(0)) if beta is None else beta * known[grown, ()]
-                rests.append(one - power)
-                known[grown.primed, ()], known[denominator(grown), ()] = power, rests[-1]
+                rests.append(one if beta is None else one - beta * (one - known[seen, ()]))
+                known[seen.primed, ()] = rests[-1]
             hat = squares / rests[1]
             known[corrected(theta), at] = hat
             slope = average / (rests[0] * self._root(theta, corrected(theta), at, hat))

@@ -383,7 +383,7 @@ class _Index:
     def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme, self.base = scheme, backpropagation_of(scheme)
         self.depth = len(scheme.network.layers)
-        self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1)
+        self.ones = frozenset(axis for axis, size in scheme.network.sizes.items() if size == 1 and not axis.open)
         constants = scheme.constants
         self.definitions = {e.array: e for e in (*scheme.frozen, *scheme.measures)}
         self.pieces = Pieces(scheme) if scheme.gates else None

@@ -306,7 +306,7 @@ class PartRecord(Record):
 def said_of_memory(array: Array) -> str:
     """What an update rule carries from step to step, in a sentence."""
     if array.of is None:
-        return "This is the coefficient to the number of steps so far."
+        return "This is 1 less the coefficient to the number of steps so far."
     squares = "squares of the " if array == moment(array.of, 2) else ""
     return f"This is the running average of the {squares}gradients of `{array.of.name}`."
 
