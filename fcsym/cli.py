@@ -377,6 +377,9 @@ def _rule(text: str) -> Any:
     )
     if wrong is not None:
         raise ArgumentError(f"--rule has {wrong[:40]!r}: write a coefficient as NAME=NUMBER, such as beta=0.9.")
+    twice = next((key for n, (key, *_) in enumerate(pairs) if key in [other for other, *_ in pairs[:n]]), None)
+    if twice is not None:
+        raise ArgumentError(f"--rule gives {twice} twice: give it once.")
     return rule(name, **{key: value for key, _, value in pairs})
 
 

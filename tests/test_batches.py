@@ -77,6 +77,22 @@ def test_a_batch_of_one_sample_is_that_sample(order):
     np.testing.assert_allclose(same.W1_new, one.W1_new, rtol=1e-13)
 
 
+def test_instances_that_are_smaller_mean_the_same():
+    """Means over three outputs, a batch of one, and softmax with other losses: the proof's instance has two of each."""
+    for net, kind in (
+        (fcsym.Network.mlp([2, 2, 3], loss="mse"), {}),
+        (fcsym.Network.mlp([2, 3, 4], output="sigmoid", loss="half_mse"), {"batch": "mean"}),
+        (fcsym.Network.mlp([2, 2, 1]), {"batch": "mean", "samples": 1}),
+        (fcsym.Network.mlp([2, 2, 3], output="softmax"), {"batch": "mean"}),
+        (fcsym.Network.mlp([2, 3], output="softmax", loss="huber"), {"batch": "sum", "rule": "adam"}),
+    ):
+        d = fcsym.derive(net, **kind)
+        assert d.proof.holds, d.proof
+        assert fcsym.check(d, trials=20).passed
+        assert fcsym.scheme(net, "backprop", **kind).proof.holds
+    assert fcsym.scheme(net, "states", batch="mean", samples=1).proof.holds
+
+
 def test_the_step_is_that_of_pytorch():
     torch = need_package("torch")
     net = fcsym.Network.mlp([4, 6, 3], activation="tanh", bias=True, loss="cross_entropy")
@@ -138,6 +154,18 @@ def test_more_samples_than_units_have_none():
     assert "p" not in known.by_name and known.proof.holds
     assert any("No `p` is derived: 5 samples are more than the 3 units" in said for said in known.assumptions)
     assert "p" in fcsym.derive(net, batch="mean", samples=3).by_name
+
+
+def test_a_batch_has_six_digits_of_p_or_none():
+    net = fcsym.Network.mlp([2, 4, 2], activation="identity")
+    weights, rng = weights_of(net, scale=1), np.random.default_rng(10)
+    kernel, seen = fcsym.derive(net, batch="mean").compile(), set()
+    for apart in 10.0 ** -np.arange(1, 9):
+        x = np.array([[1.0, 2.0], [1.0 + apart, 2.0]])
+        step = kernel.step(weights, x, rng.normal(size=(2, 2)), 0.1, undefined="nan")
+        seen.add(bool(step.undefined))
+        assert step.undefined or np.abs(step.y_front - step.y_new).max() < 1e-5
+    assert seen == {True, False}
 
 
 def test_dead_units_count_for_nothing():
@@ -322,6 +350,12 @@ def test_bad_batches_are_one_sentence(capsys):
     assert set(found) == {"backprop", "states"} and found["states"]["state_value"] > 64  # the inner products
     with pytest.raises(fcsym.ArgumentError, match="Closed forms are those of one sample"):
         fcsym.derive(net, batch="mean").expr("p")
+    with pytest.raises(fcsym.CompileError, match="lambdify is for the gradient step on one sample"):
+        fcsym.derive(net, batch="mean").compile("lambdify")
+    with pytest.raises(fcsym.ArgumentError, match="does not say how many samples"):
+        fcsym.cost_chart(net.training(batch="mean"))
+    with pytest.raises(fcsym.ArgumentError, match="a full batch: give init its samples"):
+        fcsym.scheme(net, "states", batch="mean").compile().init(weights_of(net))
 
 
 def test_labels_and_probabilities():
@@ -335,9 +369,15 @@ def test_labels_and_probabilities():
         ([0, 3, 1, 1], "target has the label 3: labels of .* are whole numbers from 0 to 2"),
         ([0, -1, 1, 1], "target has the label -1"),
         (np.full((4, 3), 0.5), "is no probability, and the loss cross_entropy needs"),
+        ([0, 1], r"target has shape \(2,\) and dtype int64: give labels, whole numbers of shape \(4,\)"),
+        ([0.0, 1.0, 1.0, 0.0], "and dtype float64: give labels, whole numbers of shape"),
     ):
         with pytest.raises(fcsym.ArgumentError, match=said):
             kernel.step(weights, x, t, 0.1)
+    one = fcsym.scheme(net, "backprop").compile()
+    with pytest.raises(fcsym.ArgumentError, match="may be 3 labels or one distribution over 3 classes"):
+        one.step(weights, np.ones((3, 2)), [0, 1, 0], 0.1)
+    assert one.step(weights, np.ones((3, 2)), [0, 1, 2], 0.1).W1.shape == (3, 3, 2)
     binary = fcsym.scheme(fcsym.Network.mlp([2, 1], loss="bce", output="sigmoid"), "backprop").compile()
     with pytest.raises(fcsym.ArgumentError, match="needs numbers from 0 to 1"):
         binary.step([np.ones((1, 2))], [1.0, 2.0], [2.0], 0.1)

@@ -551,7 +551,7 @@ class _Tally:
         """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
         if self.network.batch:  # one inverse for all: where it is nearly none, rounding decides whether there is one
             values = np.linalg.eigvalsh(np.where(np.isfinite(truth["K"]), truth["K"], 0).astype(np.float64))
-            near = values[..., 0] <= 1e4 * np.finfo(self.dtype).eps * values.shape[-1] * values[..., -1]
+            near = values[..., 0] <= 4 * np.finfo(self.dtype).eps ** 0.6 * values[..., -1]
             return np.broadcast_to(near[keep].reshape((-1,) + (1,) * (len(shape) - 1)), shape)
         last = f"dv{len(self.network.layers) - 1}"
         small = np.abs(truth[last]) <= self._bound(last, result, scale)

@@ -283,9 +283,11 @@ def _in_all_digits(network: Network, logits: _Array, target: _Array) -> _Array:
     pairs = zip(*(np.broadcast_to(a, found.shape).ravel() for a in (y, target)), strict=True)
     with mpmath.workdps(60):
         for n, (one, other) in enumerate(pairs):
-            value = (
-                function(mpmath.mpf(str(one)), mpmath.mpf(str(other))) if np.isfinite([one, other]).all() else math.nan
-            )
+            try:
+                known = np.isfinite([one, other]).all()
+                value = function(mpmath.mpf(str(one)), mpmath.mpf(str(other))) if known else mpmath.nan
+            except ZeroDivisionError:  # y/t at t = 0 is no number of the loss
+                value = mpmath.nan
             found.ravel()[n] = np.longdouble(mpmath.nstr(mpmath.re(value), 25))
     each = found.sum(axis=-1)
     if not network.batch:

@@ -64,7 +64,9 @@ class Cost:
         found = value.subs({**self.widths, STORED: inputs})
         if not found.is_number:
             left = ", ".join(sorted(map(str, found.free_symbols)))
-            raise ArgumentError(f"The cost depends on {left}: say how many samples a mini-batch has, samples=N.")
+            raise ArgumentError(
+                f"The cost depends on {left}: say how many samples a mini-batch has, samples=N or --samples N."
+            )
         return int(found)
 
     @cached_property

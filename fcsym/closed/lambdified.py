@@ -18,7 +18,7 @@ from sympy.codegen.cfunctions import log1p
 
 from fcsym.closed.closed_form import instance, nested, operations
 from fcsym.closed.sharing import cse
-from fcsym.errors import SizeError
+from fcsym.errors import CompileError, SizeError
 from fcsym.language.activation import Activation
 from fcsym.language.decision import decide
 from fcsym.language.equation import Cases, Equation, Status
@@ -43,6 +43,11 @@ def lambdified(
     Where one of them may be undefined, the mask of the units without a value comes last. Leading axes broadcast.
     Raises SizeError where the step has more than MAX_OPERATIONS operations, or more layers than SymPy can nest.
     """
+    if d.network.batch or not d.network.rule.is_plain:
+        raise CompileError(
+            f"The target lambdify is for the gradient step on one sample, and {d.network} trains otherwise: compile "
+            "for numpy."
+        )
     _refuse_too_large(d, quantities)
     try:
         return _written(d, given, quantities)

@@ -92,6 +92,8 @@ def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
     if not needs:
         return target
     array, point = as_array("target", target), np.shape(x)
+    if needs == "distribution":
+        _refuse_no_labels(network, array, point)
     if needs == "distribution" and array.dtype.kind in "iu" and array.shape == point[:-1]:
         classes = network.widths[-1]
         wrong = (array < 0) | (array >= classes)
@@ -105,6 +107,27 @@ def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
     if checked_ and array.dtype.kind in "fiu" and array.shape[-1:] == network.widths[-1:]:
         _refuse_no_probabilities(network, needs, array)
     return target
+
+
+def _refuse_no_labels(network: Network, array: npt.NDArray[Any], point: tuple[int, ...]) -> None:
+    """ArgumentError for what can only be meant as labels and is none, and for what may be labels or a distribution."""
+    classes, labels = network.widths[-1], point[:-1]
+    if (
+        array.ndim == len(labels)
+        and array.shape[-1:] != (classes,)
+        and (array.shape != labels or array.dtype.kind == "f")
+    ):
+        wanted = f"({', '.join(map(str, labels))}{',' if len(labels) == 1 else ''})"
+        raise ArgumentError(
+            f"target has shape {array.shape} and dtype {array.dtype}: give labels, whole numbers of shape {wanted}, or "
+            f"distributions over {classes} classes, (..., {classes})."
+        )
+    one_hot = array.dtype.kind in "iu" and array.shape == labels and array.shape[-1:] == (classes,)
+    if one_hot and ((array == 0) | (array == 1)).all() and (array.sum(axis=-1) == 1).all() and not network.batch:
+        raise ArgumentError(
+            f"target may be {classes} labels or one distribution over {classes} classes: give a distribution as floats, "
+            "and labels for networks one by one."
+        )
 
 
 def _refuse_no_probabilities(network: Network, needs: str, array: npt.NDArray[Any]) -> None:

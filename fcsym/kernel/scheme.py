@@ -80,7 +80,8 @@ class SchemeKernel:
         if x is not None:
             given.append(Argument("x", x, self._shapes["x"]))
         elif self.scheme.single_input:
-            raise ArgumentError(f"{self.scheme.name} is a scheme for one input: give init that input as well.")
+            held = "a full batch: give init its samples" if self.network.batch else "one input: give init that input"
+            raise ArgumentError(f"{self.scheme.name} is a scheme for {held} as well.")
         arrays = checked(given)
         if self.scheme.single_input:
             self._refuse_tiny(arrays[-1])

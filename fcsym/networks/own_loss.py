@@ -91,7 +91,7 @@ def loss(name: str, expression: Any) -> OwnLoss:
         alone = sympy.simplify(expression.subs(y, instead))
         if alone.free_symbols == {s}:
             reader = _Reader(where, name, y, t)
-            return OwnLoss(name, (reader.read(part),), Apply(smooth(name, alone), _part(1)[()]), expression)
+            return OwnLoss(name, (reader.read(part),), Apply(reader.function(name, alone), _part(1)[()]), expression)
     reader = _Reader(where, name, y, t)
     value = reader.read(expression)
     return OwnLoss(name, tuple(reader.parts), value, expression)
@@ -113,6 +113,8 @@ class _Reader:
                 return Number(Fraction(int(node.p), int(node.q)))
             case sympy.Float():
                 return Number(Fraction(str(node)))
+            case sympy.NumberSymbol():
+                raise NetworkError(f"{self.where} has the number {node}, which is no fraction: write its decimals.")
             case sympy.Symbol():
                 return (_Y if node == self.y else _T)[()]
             case sympy.Add():
@@ -142,4 +144,15 @@ class _Reader:
         called = type(node).__name__
         if called in smooth_functions.ENTRIES:
             return smooth(called)
-        return smooth(f"{self.name}_{called}", node.func(sympy.Symbol("s", real=True)))
+        return self.function(f"{self.name}_{called}", node.func(sympy.Symbol("s", real=True)))
+
+    def function(self, name: str, expression: Any) -> Activation:
+        """A smooth function of one number; NetworkError, about the loss, where it is none."""
+        try:
+            return smooth(name, expression)
+        except NetworkError as problem:
+            said = str(problem).partition(" has ")[2] or str(problem)
+            raise NetworkError(
+                f"{self.where} has, as a function of its residual, margin or a part of it, {said.split(': ')[0]}: "
+                "write one with a slope everywhere, or take a loss in pieces that is built in, l1, huber or hinge."
+            ) from None

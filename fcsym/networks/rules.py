@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from numbers import Rational, Real
 
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import smooth
@@ -232,7 +233,7 @@ class Entry:
     averages: tuple[Array, ...] = field(default=())
 
 
-_DECAY, _SHARE, _EPS = "[0, inf)", "[0, 1)", "(0, inf)"
+_DECAY, _SHARE, _EPS, _ABOVE = "[0, inf)", "[0, 1)", "(1e-30, inf)", "(0, inf)"
 RULES: Mapping[str, Entry] = {
     "sgd": Entry("gradient descent", {"weight_decay": ("0", _DECAY)}, _sgd),
     "momentum": Entry(
@@ -304,6 +305,8 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
         raise ArgumentError(f"The update rule {str(name)[:40]!r} is not known: choose one of {', '.join(RULES)}.")
     known = RULES[name].coefficients
     given = dict(coefficients)
+    if betas is not None and {"beta1", "beta2"} & given.keys():
+        raise ArgumentError(f"The update rule {name} is given betas and beta1 or beta2: give one of them.")
     if betas is not None:
         if "beta1" not in known:
             raise ArgumentError(f"The update rule {name} has no betas: its coefficients are {', '.join(known)}.")
@@ -318,19 +321,21 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
     values = tuple(
         (key, _in_range(name, key, given.get(key, default), where)) for key, (default, where) in known.items()
     )
-    rate = None if eta is None else _in_range(name, "eta", eta, _EPS)
+    rate = None if eta is None else _in_range(name, "eta", eta, _ABOVE)
     return UpdateRule(name, values, rate)
 
 
 def _in_range(name: str, key: str, value: object, where: str) -> Fraction:
     """A coefficient as an exact number: 0.9 is nine tenths, as it is written."""
     try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction | Decimal):
+        if isinstance(value, bool) or not isinstance(value, Real | str | Decimal):
             raise ValueError
-        number = Fraction(str(value)) if isinstance(value, float) else Fraction(value)
+        exact = isinstance(value, str | Decimal | Rational)
+        number = Fraction(value) if exact else Fraction(str(value))  # type: ignore[arg-type]
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ArgumentError(f"{key} of the update rule {name} is {str(value)[:40]!r}: give a number.") from None
-    low = number > 0 if where.startswith("(") else number >= 0
+    least = Fraction(1, 10**30) if where == _EPS else 0  # less would be 0 in single precision
+    low = number > least if where.startswith("(") else number >= 0
     high = number < 1 if where.endswith("1)") else number < 10**300
     if not (low and high):
         raise ArgumentError(f"{key} of the update rule {name} is {str(value)[:40]}: it must lie in {where}.")

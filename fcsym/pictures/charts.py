@@ -68,6 +68,8 @@ def cost_chart(
         raise ArgumentError(f"cost_chart got {type(network).__name__}: make a network with Network.parse('2-2-1').")
     if len(network.layers) < 2:
         raise ArgumentError(f"{network} has no hidden layer: there is no width to vary.")
+    if network.batch and not network.samples:
+        raise ArgumentError(f"{network} does not say how many samples a mini-batch has: give it samples=N.")
     if what not in ("operations", "state"):
         raise ArgumentError(f"what is {str(what)[:40]!r}: choose operations or state.")
     if not isinstance(widths, Sequence) or any(isinstance(w, bool) or not isinstance(w, int) for w in widths):

@@ -142,8 +142,11 @@ def table_of(d: Readable, layer: int | None) -> Equation:
 
 def numbers_of(d: Readable) -> Scalars:
     """Every number that enters a step, by its name."""
-    if d.network.batch:
-        raise ArgumentError(f"A map is that of one sample, and {d.network} trains on mini-batches: derive it without.")
+    if d.network.batch or not d.network.rule.is_plain:
+        raise ArgumentError(
+            f"A map is that of a gradient step on one sample, and {d.network} trains otherwise: derive it without a "
+            "rule and a batch."
+        )
     defined = {e.array for e in d.equations if e.defines}
     operands = dict.fromkeys(array for e in d.equations for array in e.operands)
     arrays = [*d.network.parameters, *(a for a in operands if a not in defined and a not in d.network.parameters)]

@@ -170,13 +170,18 @@ class _Examiner:
         )
         return [whole, *rows]
 
+    @property
+    def _moved_from_elsewhere(self) -> bool:
+        """Whether a velocity, a decay or another sample may move a unit."""
+        return not self.network.rule.is_plain or bool(self.network.batch and self.network.samples != 1)
+
     def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether a unit with a closed gate stays where it is.
 
         In the first trained layer s moves only through the unit's own weights. In a layer of one unit, what reaches the
         layers below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
         """
-        if not self.network.rule.is_plain or self.network.batch:  # a velocity, a decay, another sample moves it
+        if self._moved_from_elsewhere:
             return False
         place = self.network.activated.index(unit)
         stays = not place or self._still(self.network.activated[place - 1])
@@ -189,7 +194,7 @@ class _Examiner:
 
     def _only_unit_below(self, unit: Hidden) -> Activation | None:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
-        if not self.network.rule.is_plain or self.network.batch:
+        if self._moved_from_elsewhere:
             return None
         place = self.network.activated.index(unit)
         fed = [theta for theta in self.network.parameters if theta.axes[0] == unit.s.axes[-1]]

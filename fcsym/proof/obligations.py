@@ -266,8 +266,8 @@ class Meanings:
             if one.array.role is Role.PARTITION:  # never 0, and what it is a sum of may cancel against it
                 assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)
                 moved = [direction, *(_anywhere(e.array) for e in self.passed.values() if isinstance(e.rhs, Extreme))]
-                most = max((-e for side in sides for m in expand(side) for ref, e in m.factors if ref.array == one.array),
-                           default=0)  # fmt: skip
+                below = (f for side in sides for monomial in expand(side) for f in monomial.factors)
+                most = max((-exponent for ref, exponent in below if ref.array == one.array), default=0)
                 scaled = {a: _times(a, one.array, most) for a in moved}  # as good a direction as any
                 made = {one.array: (one.lhs.indices, one.rhs)}
                 sides = tuple(inline(as_expr(expand(inline(side, scaled))), made) for side in sides)  # type: ignore[assignment]

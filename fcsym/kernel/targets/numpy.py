@@ -58,10 +58,13 @@ LESS_OUTER = '''def less_outer(w, a, b):
 '''
 
 INVERSE = '''def inverse(a):
-    """The inverse of a symmetric matrix without negative eigenvalues; not-a-number where its rows are dependent."""
+    """The inverse of a symmetric matrix without negative eigenvalues; not-a-number where its rows are dependent.
+
+    They are called so where fewer than four in ten of the digits would be left.
+    """
     finite = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
     values, vectors = np.linalg.eigh(np.where(finite, a, 0.0))
-    least = 16 * a.shape[-1] * np.finfo(a.dtype).eps * values[..., -1:]
+    least = np.finfo(a.dtype).eps ** 0.6 * values[..., -1:]
     good = (values[..., :1] > least) & finite[..., 0]
     parts = vectors / np.where(good, values, 1.0)[..., None, :]
     return np.where(good[..., None], np.matmul(parts, np.swapaxes(vectors, -1, -2)), np.nan)
