@@ -125,8 +125,8 @@ def _refuse_no_labels(network: Network, array: npt.NDArray[Any], point: tuple[in
     one_hot = array.dtype.kind in "iu" and array.shape == labels and array.shape[-1:] == (classes,)
     if one_hot and ((array == 0) | (array == 1)).all() and (array.sum(axis=-1) == 1).all() and not network.batch:
         raise ArgumentError(
-            f"target may be {classes} labels or one distribution over {classes} classes: give a distribution as floats, "
-            "and labels for networks one by one."
+            f"target may be {classes} labels or one distribution over {classes} classes: give a distribution as "
+            "floats, and labels for networks one by one."
         )
 
 
