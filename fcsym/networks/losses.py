@@ -206,7 +206,7 @@ def loss_name(name: object) -> str | OwnLoss:
 def loss_equations(name: str | OwnLoss, outputs: Outputs) -> tuple[Equation, ...]:
     """The equations of a loss; the last one defines E (eq. 12 for the squared error)."""
     if isinstance(name, OwnLoss):
-        equations, value, what = name.equations(outputs.y, outputs.target, outputs.k, term)
+        equations, value, what = name.equations(outputs.y, outputs.target, outputs.k)
     else:
         equations, value, what = LOSSES[name](outputs)
     uses = tuple(dict.fromkeys(a.name for a in (outputs.y, outputs.logits)))

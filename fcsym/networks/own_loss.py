@@ -5,7 +5,6 @@ Nothing is evaluated but the expression, which is an object already; a network f
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,10 +16,11 @@ from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, Number, Ref, add, mul, power, total
 from fcsym.language.spelling import check_name
+from fcsym.networks.symbols import term
 
 __all__ = ["OwnLoss", "loss"]
 
-_Y, _T = Array("y", None, ()), Array("t", None, ())
+_Y, _T = term("y"), term("t")
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,7 @@ class OwnLoss:
     value: Expr
     expression: Any  # as it was given, for those who compute it by themselves
 
-    def equations(
-        self, y: Array, target: Array, k: Index, term: Callable[..., Array]
-    ) -> tuple[list[Equation], Expr, str]:
+    def equations(self, y: Array, target: Array, k: Index) -> tuple[list[Equation], Expr, str]:
         """The equations of the parts, E, and what it is called, with k over the outputs."""
         made = {_Y: y, _T: target}
         result = []
@@ -56,7 +54,7 @@ def _at(node: Expr, made: dict[Array, Array], k: Index) -> Expr:
 
 
 def _part(number: int) -> Array:
-    return Array("u", number, ())
+    return term(f"u{number}")
 
 
 def loss(name: str, expression: Any) -> OwnLoss:
