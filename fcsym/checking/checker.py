@@ -242,9 +242,8 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
             with np.errstate(over="ignore", invalid="ignore"):
                 result = points.step(kernel)
             masks = dict(tally.cases(name, result))
-            tame = (np.abs(result[network.logits.primed.name]) < _TAME).all(
-                axis=1
-            )  # a step that runs away tests no case
+            after = result[network.logits.primed.name]
+            tame = (np.abs(after) < _TAME).all(axis=1)  # a step that runs away tests no case
             hit = np.flatnonzero(masks[case].reshape(len(points.x), -1).any(axis=1) & tame)[:_KEPT]
             if len(hit):
                 found.append(points.chosen(hit))

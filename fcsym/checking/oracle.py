@@ -299,6 +299,7 @@ def _in_all_digits(network: Network, logits: _Array, target: _Array) -> _Array:
 def _digits_of(expression: Any) -> Callable[[Any, Any], Any]:
     import sympy
 
+    # the SymPy expression that `fcsym.loss` has read, never text: its symbols are y and t, its functions known ones
     made: Callable[[Any, Any], Any] = sympy.lambdify([sympy.Symbol(n, real=True) for n in "yt"], expression, "mpmath")
     return made
 
@@ -309,6 +310,7 @@ def _own_loss(expression: Any) -> Callable[[Any, Any], Any]:
 
     symbols = [sympy.Symbol(letter, real=True) for letter in "yt"]
     named: dict[str, Any] = {"Abs": anp.abs, "atan": anp.arctan, "erf": _erf, "erfc": _erfc}
+    # as above, never text; autograd differentiates it, so that no derivative of fcsym's is in the comparison
     made: Callable[[Any, Any], Any] = sympy.lambdify(symbols, expression, modules=[named, anp])
     return made
 

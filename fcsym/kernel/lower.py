@@ -244,7 +244,8 @@ def _divisor(base: Expr, exponent: int) -> n.Node:
 def _never_zero(base: Expr) -> bool:
     """A squared norm, or what it is held by, which are divided by without a case only where a bias adds 1.
 
-    Likewise what a logarithm in the loss was taken of: where that is 0 the loss is infinite, and so is its slope.
+    Likewise what a logarithm in the loss was taken of: where that is 0 the loss is infinite, and so is its slope;
+    the number of samples; and what an update rule divides by, which its epsilon keeps above 0.
     """
     return isinstance(base, Ref) and base.array.role in _ABOVE_ZERO
 

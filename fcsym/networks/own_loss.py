@@ -86,6 +86,7 @@ def loss(name: str, expression: Any) -> OwnLoss:
         return OwnLoss(name, tuple(reader.parts), reader.read(expression), expression)
     s = sympy.Symbol("s", real=True)
     for part, instead in ((y - t, s + t), (t * y, s / t)):  # a function of the residual, or of the margin
+        # simplified, as only then t is seen to drop out: once per loss, on an expression of one output, never text
         alone = sympy.simplify(expression.subs(y, instead))
         if alone.free_symbols == {s}:
             reader = _Reader(where, name, y, t)
