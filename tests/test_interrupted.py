@@ -11,7 +11,6 @@ import threading
 import pytest
 import z3
 
-from fcsym import cli
 from fcsym.cli import main
 from fcsym.files import write_bytes
 from fcsym.language import smt
@@ -69,7 +68,7 @@ def test_an_interruption_is_one_line_and_130(monkeypatch, capsys, json):
         Dying()
         threading.Event().wait(20)
 
-    monkeypatch.setattr(cli, "_cost", work)
+    monkeypatch.setattr("fcsym.commands.cost.run", work)
     assert main(["cost", "2-2-1", *["--json"] * json]) == 130
     out, err = capsys.readouterr()
     assert (out or err) == ('{"error": "Interrupted."}\n' if json else "fcsym: Interrupted.\n")

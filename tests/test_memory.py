@@ -48,6 +48,6 @@ def test_memory_that_runs_out_all_the_same_is_a_sentence(monkeypatch, capsys):
     def exhausted(*_):
         raise MemoryError
 
-    monkeypatch.setattr("fcsym.cli._cost", exhausted)
+    monkeypatch.setattr("fcsym.commands.cost.run", exhausted)
     assert main(["cost", "2-2-1"]) == 2
     assert "memory" in capsys.readouterr().err

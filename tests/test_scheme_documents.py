@@ -219,7 +219,7 @@ def test_the_command_line_writes_it(tmp_path, capsys, monkeypatch):
     assert report["scheme"] == "states"
     assert {row["function"] for row in report["equations"]} == {"init", "step", "output", "expand"}
     assert (tmp_path / "s.tex").read_text() == s.latex(only="step", detail="summary")
-    monkeypatch.setattr("fcsym.cli._trained", None)  # what is wrong is said before the work
+    monkeypatch.setattr("fcsym.commands.derive.trained", None)  # what is wrong is said before the work
     for wrong in (["--only", "zz"], ["--detail", "more"], ["--notation", "paper"], ["-o", "t.docx"]):
         assert main([*command, *wrong]) == 2
         assert capsys.readouterr().err.count("\n") == 1

@@ -40,6 +40,7 @@ MAY = {
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"files"},
     "gallery": LISTS | FACES | READINGS | {"files"},
+    "commands": LISTS | FACES | READINGS | {"files", "paper"},
 }
 ABOVE_ALL = {"__init__", "__main__", "cli"}
 

@@ -1,0 +1,9 @@
+"""The commands of the command line, one file each: `add` declares its options, `run` does it.
+
+Everything that needs algebra is imported by the command that needs it.
+"""
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = ("derive", "cases", "audit", "check", "cost", "claims", "reproduce", "export")
+"""In the order of the help; each is the module of that name in this folder."""

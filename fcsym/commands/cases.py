@@ -1,0 +1,97 @@
+"""`fcsym cases`: the case table of one unit."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fcsym.commands.options import Commands, derivation_of, network_options
+from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
+
+if TYPE_CHECKING:
+    from fcsym.derivation import Derivation
+    from fcsym.proof.joint import Joint
+
+
+_MAX_PRINTED = 200_000  # operations; a thousand pages are no table
+
+
+def add(commands: Commands) -> None:
+    """The command and its options."""
+    parser = commands.add_parser("cases", help="the case table of one unit, in closed form")
+    network_options(parser)
+    parser.add_argument("--unit", type=int, default=1, help="which unit, from 1 (default 1)")
+    parser.add_argument("--layer", type=int, help="which hidden layer (default: the last)")
+    parser.add_argument("--quantity", default="p", help="p, P, dv, ... (default p)")
+    parser.add_argument("--raw", action="store_true", help="in raw weights and inputs only")
+    parser.add_argument("--max-operations", type=int, help="allow closed forms of this size")
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--joint", action="store_true", help="which gate patterns of all hidden units together can occur"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; the exit status."""
+    from fcsym.closed.closed_form import paper_symbols
+    from fcsym.closed.flip import flips
+    from fcsym.render import terminal
+
+    d = derivation_of(options)
+    keep = () if options.raw else tuple(n for n in paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
+    rows = d.cases(
+        options.quantity,
+        options.unit,
+        layer=options.layer,
+        keep=keep,
+        max_operations=_MAX_PRINTED if options.max_operations is None else options.max_operations,
+    )
+    flip = flips(d, options.unit, options.layer)
+    patterns = _joint(options, d)
+    if options.json:
+        put(json.dumps({
+            "network": str(d.network), "order": d.order, "unit": options.unit,
+            "quantity": d.resolve(options.quantity, options.layer),
+            "cases": [
+                {
+                    "name": row.name, "when": row.condition,
+                    "value": "undefined" if row.value is None else str(row.value),
+                    "verdict": row.verdict.value, "status": row.status.value, "possible": row.possible,
+                    "note": terminal.plain(row.note),
+                }
+                for row in rows
+            ],
+            "flip": flip.as_dict(), **_joint_document(patterns),
+        }))  # fmt: skip
+    else:
+        name = d.resolve(options.quantity, options.layer)
+        show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
+        say(f"flip: {flip}")
+        if patterns:
+            show(*map(terminal.joint, patterns))
+    open_questions = any(found.unknown for found in patterns)
+    return DONE if not d.proof.refuted and not open_questions else FAILED
+
+
+def _joint(options: argparse.Namespace, d: Derivation) -> list[Joint]:
+    """The joint patterns with one input and with two, where they are asked for."""
+    if not options.joint:
+        return []
+    from fcsym.proof.joint import joint
+
+    with progress() as step:
+        return [joint(d.network, d.order, inputs, step) for inputs in (1, 2)]
+
+
+def _joint_document(patterns: Sequence[Joint]) -> dict[str, Any]:
+    if not patterns:
+        return {"joint": None}
+    one, two = patterns
+    return {
+        "joint": len(one.reachable), "joint_two_inputs": len(two.reachable),
+        "joint_impossible": len(one.impossible), "joint_unknown": len(one.unknown) + len(two.unknown),
+        "joint_patterns": [{"pattern": one.named(p), "witness": str(w)} for p, w in one.reachable.items()],
+        "joint_patterns_two_inputs": [{"pattern": two.named(p), "witness": str(w)} for p, w in two.reachable.items()],
+    }  # fmt: skip

@@ -1,0 +1,57 @@
+"""`fcsym export`: files that stand alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from fcsym.commands.options import Commands, network_of, network_options
+from fcsym.commands.streams import DONE, FAILED, complain, progress, put, say
+
+
+def add(commands: Commands) -> None:
+    """The command and its options."""
+    parser = commands.add_parser("export", help="write a scheme's four functions as files that stand alone")
+    network_options(parser)
+    parser.add_argument("--scheme", default="backprop", help="{schemes}")
+    parser.add_argument("--target", default="numpy", help="{targets}")
+    parser.add_argument("-o", "--save", metavar="DIR", default=".", help="the folder to write to (default: this one)")
+    parser.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
+    parser.add_argument("--force", action="store_true", help="replace files that fcsym did not write")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; the exit status."""
+    from fcsym.errors import ArgumentError, CompileError, ExportError
+    from fcsym.files import file_name
+    from fcsym.kernel.export import TARGETS, export
+    from fcsym.language.spelling import check_name
+    from fcsym.training import scheme
+
+    if options.target not in TARGETS:
+        raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+    name = check_name(options.name, "--name")
+    folder = file_name(options.save)
+    made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ArgumentError(f"The folder {folder} cannot be made ({problem.strerror}): choose another.") from None
+    try:
+        with progress() as step:
+            step(f"comparing {made.name} of {made.network} with automatic differentiation")
+            files = export(made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force)
+    except ExportError as problem:
+        if options.json:
+            put(json.dumps({"files": [], "checked": False, "error": str(problem)}))
+        else:
+            return complain(str(problem), False, FAILED)
+        return FAILED
+    if options.json:
+        put(json.dumps({"files": [str(file) for file in files], "checked": True}))
+    else:
+        for file in files:
+            say(f"written: {file}")
+        say(f"{made.name} of {made.network}, {made.order}: agrees with backpropagation by autograd.")
+    return DONE

@@ -1,0 +1,210 @@
+"""The options that commands share, and what they ask for: a network, a rule, a derivation."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fcsym.derivation import Derivation
+    from fcsym.deriving.record import Record
+    from fcsym.networks.network import Network
+
+
+_MAX_UNASKED = 2_500_000  # weights; larger networks are checked only where --trials says so
+
+
+def _schemes() -> tuple[str, ...]:
+    from fcsym.schemes import SCHEMES
+
+    return tuple(SCHEMES)
+
+
+def _targets() -> tuple[str, ...]:
+    from fcsym.kernel.export import TARGETS
+
+    return tuple(TARGETS)
+
+
+def _step_targets() -> tuple[str, ...]:
+    from fcsym.derivation import TARGETS
+
+    return tuple(TARGETS)
+
+
+def _activations() -> tuple[str, ...]:
+    from fcsym.language.activation import BUILT_IN
+
+    return BUILT_IN
+
+
+def _losses() -> tuple[str, ...]:
+    from fcsym.networks.losses import LOSSES
+
+    return tuple(LOSSES)
+
+
+def _rules() -> tuple[str, ...]:
+    from fcsym.networks.rules import RULES
+
+    return tuple(RULES)
+
+
+def _literals(name: str) -> Callable[[], tuple[str, ...]]:
+    def known() -> tuple[str, ...]:
+        from fcsym.language import equation
+
+        return get_args(getattr(equation, name))
+
+    return known
+
+
+_KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
+    "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
+    "losses": _losses, "rules": _rules, "orders": _literals("Order"), "notations": _literals("Notation"),
+    "details": _literals("Detail"),
+}  # fmt: skip
+"""What there is to choose from, as help says it."""
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+"""Where a command adds itself."""
+
+
+class Usage(Exception):
+    """The command line itself is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises Usage, takes no abbreviations and reads what there is to choose from when asked."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**(settings | {"allow_abbrev": False}))  # --jso is no --json
+
+    def format_help(self) -> str:
+        """The help, with what there is to choose from as the registries have it: they are read when it is printed."""
+        for action in self._actions:
+            for key, known in _KNOWN.items():
+                if action.help and f"{{{key}}}" in action.help:
+                    default = (f"{action.default} (default)",) if isinstance(action.default, str) else ()
+                    names = (*default, *(name for name in known() if name != action.default))
+                    action.help = action.help.replace(f"{{{key}}}", f"{', '.join(names[:-1])} or {names[-1]}")
+        return super().format_help()
+
+    def error(self, message: str) -> NoReturn:
+        """What is wrong, as a sentence."""
+        raise Usage(f"{message}; run '{self.prog} --help' to see what is possible.")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)  # argparse's own drops what cannot be written
+
+
+def network_options(parser: argparse.ArgumentParser) -> None:
+    """A network, and its settings."""
+    parser.add_argument("network", help="widths from input to output, such as 2-2-1, or a network file (.toml)")
+    network_settings(parser)
+
+
+def network_settings(parser: argparse.ArgumentParser, order: bool = True) -> None:
+    """What is said of a network beside its widths."""
+    if order:
+        parser.add_argument("--order", default="simultaneous", help="{orders}; sequential is the paper's")
+    parser.add_argument("--activation", default="relu", help="{activations}")
+    parser.add_argument("--bias", action="store_true", help="a bias in every layer")
+    parser.add_argument("--output", default="identity", help="the output activation: {activations}")
+    parser.add_argument("--loss", default="squared", help="{losses}")
+    parser.add_argument(
+        "--rule", metavar="RULE[,NAME=NUMBER]...",
+        help="the update rule, with its coefficients: {rules}; such as momentum,beta=0.9,weight_decay=0.01",
+    )  # fmt: skip
+    parser.add_argument("--batch", metavar="mean|sum", help="train in mini-batches: the mean or the sum of the loss")
+    parser.add_argument("--samples", type=int, metavar="N", help="how many samples a mini-batch has (default: open)")
+    parser.add_argument(
+        "--slope-at-kink", help="the derivative at a kink, such as 0.5 or 1/2 (default: the slope on the left of it)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def check_options(parser: argparse.ArgumentParser) -> None:
+    """How much is compared with autodiff."""
+    parser.add_argument("--trials", type=int, help="random points to check (default 1000, fewer for large networks)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random points (default 0)")
+
+
+def network_of(options: argparse.Namespace) -> Network:
+    """The network that is asked for; what is odd about it is said on standard error, where no JSON goes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        network = _read_network(options)
+    for warning in said:
+        print(f"fcsym: {warning.message}", file=sys.stderr)
+    return network
+
+
+def _read_network(options: argparse.Namespace) -> Network:
+    network = _layers(options)
+    if options.rule is None and options.batch is None and options.samples is None:
+        return network
+    update = network.rule if options.rule is None else _rule(options.rule)
+    batch = network.batch if options.batch is None else options.batch
+    return network.training(update, batch, (network.samples or None) if options.samples is None else options.samples)
+
+
+def _rule(text: str) -> Any:
+    """ "momentum,beta=0.9" => the update rule."""
+    from fcsym.errors import ArgumentError
+    from fcsym.networks.rules import rule
+
+    name, *parts = text.split(",")
+    pairs = [part.partition("=") for part in parts]
+    wrong = next(
+        (part for part, pair in zip(parts, pairs, strict=True) if not (pair[0].isidentifier() and pair[2])), None
+    )
+    if wrong is not None:
+        raise ArgumentError(f"--rule has {wrong[:40]!r}: write a coefficient as NAME=NUMBER, such as beta=0.9.")
+    twice = next((key for n, (key, *_) in enumerate(pairs) if key in [other for other, *_ in pairs[:n]]), None)
+    if twice is not None:
+        raise ArgumentError(f"--rule gives {twice} twice: give it once.")
+    return rule(name, **{key: value for key, _, value in pairs})
+
+
+def _layers(options: argparse.Namespace) -> Network:
+    from fcsym.errors import NetworkError
+    from fcsym.networks.network import Network
+
+    text = options.network
+    if text.endswith(".toml") or os.sep in text:
+        if (options.activation, options.output, options.loss) != ("relu", "identity", "squared") or options.bias:
+            raise NetworkError(
+                f"{text} says itself which activations, biases and loss it has: leave --activation, --output, --loss "
+                "and --bias out."
+            )
+        return Network.load(text)
+    return Network.parse(text, options.activation, options.bias, output=options.output, loss=options.loss)
+
+
+def derivation_of(options: argparse.Namespace) -> Derivation:
+    """The derivation of the network that is asked for."""
+    from fcsym.derivation import derive
+
+    return derive(network_of(options), options.order, options.slope_at_kink)
+
+
+def trials_of(options: argparse.Namespace, d: Record) -> int:
+    """1000 points, or as many as a large network can be checked on in a few seconds."""
+    if options.trials is not None:
+        return int(options.trials)
+    size = sum(math.prod(d.network.shape(array)) for array in d.network.parameters)
+    if size > _MAX_UNASKED:
+        from fcsym.errors import SizeError
+
+        raise SizeError(
+            f"{d.network} has {size} weights, and its comparison with autodiff would take about {size // 600_000} "
+            "minutes: allow it with --trials 50, or take a narrower network, the equations are the same."
+        )
+    return max(50, min(1000, 10_000_000 // size))

@@ -1,0 +1,121 @@
+"""What commands say of a derivation or a scheme: a line for the terminal, a document for JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fcsym.commands.options import trials_of
+from fcsym.commands.streams import progress
+
+if TYPE_CHECKING:
+    from fcsym.checking.report import Report
+    from fcsym.derivation import Derivation
+    from fcsym.language.findings import Proof
+    from fcsym.training import Scheme
+
+
+def prove(d: Derivation) -> None:
+    """Prove, and say what is being proved."""
+    with progress(len(d)) as step:
+        d.prove(lambda name: step(f"proving {name}"))
+
+
+def trained(
+    s: Scheme, options: argparse.Namespace, steps: int = 100, target: str = "numpy"
+) -> tuple[Report, bool]:  # fmt: skip
+    """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
+    from fcsym.checking.checker import check
+
+    trials = options.trials if options.trials is not None else max(20, trials_of(options, s.base) // 5)
+    with progress() as step:
+        step(f"proving {s.name}")
+        proof = s.proof
+        report = check(s, trials, options.seed, steps=steps, target=target, progress=step)
+    return report, report.passed and proof.holds
+
+
+def conclusion(d: Derivation, reports: Sequence[Report]) -> str:
+    """One line: what was proved and what was measured."""
+    from fcsym.language.equation import OPEN, Verdict
+
+    proof = d.proof
+    shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED, *(v for v in OPEN if proof.count(v))]
+    proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
+    main = reports[0]
+    measured = f"measured {main.points} numbers on random, exact and near-zero points"
+    if len(reports) > 1:
+        measured += f" and {reports[1].points} on the four XOR samples"
+    elif d.network.inputs != 2 or d.network.widths[-1] != 1:
+        measured += " (XOR needs two inputs and one output)"
+    worst = max((report.worst for report in reports), key=lambda row: (not row.passed, row.ratio))
+    if not worst.passed and not worst.points:
+        outcome = f"NO POINT reached the case {worst.case} of {worst.quantity}; try more --trials"
+    else:
+        verdict = "agrees" if all(reports) else "DISAGREES"
+        bar = f"worst error {worst.ratio:.2g} of its bound ({worst.quantity}, {worst.case})"
+        outcome = f"the kernel {verdict} with autodiff, {bar}"
+    return f"{d.network}, {d.order}: {proved}; {measured}: {outcome}."
+
+
+def summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
+    """What is found about a derivation, for JSON."""
+    return {
+        "network": str(d.network), "order": d.order, **counts(d.proof),
+        "passed": d.proof.holds and all(reports),
+        "checks": [row_of(row, sample) for report, sample in zip(reports, ("random", "xor"), strict=False)
+                   for row in report.rows],
+    }  # fmt: skip
+
+
+def counts(proof: Proof) -> dict[str, int]:
+    """How many statements have each verdict."""
+    from fcsym.language.equation import COUNTED
+
+    return {verdict.value.lower(): proof.count(verdict) for verdict in COUNTED}
+
+
+def row_of(row: Any, sample: str) -> dict[str, Any]:
+    """A row of a report; numbers that JSON cannot hold become null."""
+    return {
+        "quantity": row.quantity, "case": row.case, "points": row.points,
+        "worst": row.worst if row.worst < float("inf") else None, "bound": row.bound, "passed": row.passed,
+        "impossible": row.impossible, "sample": sample, "where": row.where,
+    }  # fmt: skip
+
+
+def equation_of(d: Derivation, name: str) -> dict[str, Any]:
+    """An equation with its reason and verdict, for JSON."""
+    from fcsym.render import terminal
+
+    equation, finding = d.by_name[name], d.proof.verdict(name)
+    return {
+        "name": name, "equation": str(equation), "rule": equation.rule.value, "because": equation.because,
+        "uses": list(equation.uses), "paper": equation.cite, "verdict": finding.verdict.value,
+        "index": finding.index, "expanded": finding.expanded, "note": terminal.plain(finding.note),
+        "where": [str(condition) for condition in finding.where],
+    }  # fmt: skip
+
+
+def scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
+    """What is found about a scheme, for JSON."""
+    return {
+        "network": str(s.network), "order": s.order, "scheme": s.name, "steps": report.steps,
+        **counts(s.proof), "passed": passed,
+        "checks": [row_of(row, "random") for row in report.rows], "left_out": report.left_out,
+    }  # fmt: skip
+
+
+def scheme_conclusion(s: Scheme, report: Report) -> str:
+    """One line: what was proved of a scheme, and how training by it went."""
+    from fcsym.language.equation import OPEN, Verdict
+
+    worst = report.worst
+    shown = [Verdict.PROVED, Verdict.REFUTED, *(v for v in OPEN if s.proof.count(v))]
+    proved = ", ".join(f"{verdict.value.lower()} {s.proof.count(verdict)}" for verdict in shown)
+    return (
+        f"{s.title.replace(' order', '')}: {proved}; {report.trials} networks trained for {report.steps} steps: "
+        f"{'agrees' if report.passed else 'DISAGREES'} with autodiff, worst error {worst.ratio:.2g} of its bound "
+        f"({worst.quantity})."
+    )
