@@ -17,7 +17,7 @@ ROOT = Path(fcsym.__file__).parent
 LANGUAGE = {"errors", "language"}
 NETWORKS = LANGUAGE | {"networks"}
 LISTS = NETWORKS | {"deriving", "schemes"}
-READINGS = {"proof", "render", "kernel", "closed", "pictures", "checking"}
+READINGS = {"proof", "render", "kernel", "closed", "pictures", "checking", "values"}
 FACES = {"derivation", "document", "training"}
 MAY = {
     "errors": set(),
@@ -27,13 +27,14 @@ MAY = {
     "drawing": LANGUAGE | {"files"},
     "networks": LANGUAGE | {"drawing"},
     "deriving": NETWORKS | {"drawing"},
+    "values": NETWORKS | {"deriving", "files"},
     "schemes": NETWORKS | {"deriving", "memory"},
     "closed": LISTS,
     "proof": LISTS,
     "render": LISTS | {"drawing", "files"},
     "pictures": LISTS | {"closed", "drawing"},
     "checking": NETWORKS | {"memory"},
-    "kernel": LISTS | {"checking", "files", "memory"},
+    "kernel": LISTS | {"checking", "files", "memory", "values"},
     "document": {"deriving", "drawing", "errors", "language", "render"},
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
     "training": LISTS | {"derivation", "document", "drawing"} | READINGS,

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import UndefinedContribution
+from fcsym.errors import ArgumentError, UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, rate, remembered
 from fcsym.kernel.lower import lower_step, resting_on_p
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
+from fcsym.values import exact_step, values_of
 
 if TYPE_CHECKING:
     from fcsym.deriving.record import Record
@@ -39,6 +40,7 @@ class Kernel:
         self, derivation: Record, target: str = "numpy", written: tuple[str, Callable[..., Any]] | None = None
     ) -> None:  # fmt: skip
         """`written`: the source and the function for a target other than `numpy`, which takes and returns the same."""
+        self._list = derivation
         self.network = derivation.network
         self.order = derivation.order
         self.target = target
@@ -103,6 +105,45 @@ class Kernel:
             y = values[self.outputs.index("y")]
             values = (*values, np.zeros((*y.shape[:-1], widths[-2]), dtype=bool))
         return (self._partly if not marks and values[-1].any() else self._fields)(*values)
+
+    def exact(
+        self, weights: Any, x: Any, target: Any, eta: Any = None, memory: Any = None
+    ) -> Any:  # fmt: skip
+        """One step for one network in exact numbers: the named tuple of `step`, without `undefined`.
+
+        Arguments as for `step`, with no leading axes; numbers may be int, Fraction, Decimal, text such as "1/3", and
+        floats, which mean the shortest decimal that gives them. The result's arrays have dtype object: fractions, balls
+        (`fcsym.values.ball.Ball`) where a smooth function enters, and None where a quantity has no value. What the step
+        gives is exact: it comes from the equations, not from the source of the kernel.
+        Raises ArgumentError as `step` does.
+
+        >>> k = derive(Network.parse("1-1")).compile()
+        >>> k.exact([[["1/3"]]], [1], [1], "1/2").W1_new
+        array([[Fraction(2, 3)]], dtype=object)
+        """
+        given = {"weights": weights, "x": x, "target": target, **({} if eta is None else {"eta": eta})}
+        if memory is not None:
+            arrays = self.network.memory
+            if not hasattr(memory, "__len__") or len(memory) != len(arrays):
+                raise ArgumentError(f"memory is no list of {len(arrays)} arrays: {', '.join(a.name for a in arrays)}.")
+            given |= {array.name: value for array, value in zip(arrays, memory, strict=True)}
+        values = values_of(self.network, given)
+        found = exact_step(self._list, values)
+        fields = namedtuple("Exact", self.outputs)  # type: ignore[misc]
+        return fields(*(_of_objects(found[a.name], values.network.shape(a)) for a in self.results))
+
+
+def _of_objects(value: Any, shape: tuple[int, ...]) -> Any:
+    """Nested tuples as an array of objects; a single one as it is."""
+    if not shape:
+        return value
+    array = np.empty(shape, dtype=object)
+    for place in np.ndindex(shape):
+        part = value
+        for n in place:
+            part = part[n]
+        array[place] = part
+    return array
 
 
 def _refusing(fields: Any, names: Sequence[str], network: Network) -> Any:

@@ -15,7 +15,21 @@ from typing import Any, TypeAlias
 
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.equation import Branch, Cases, Equation
-from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Extreme,
+    Index,
+    Inverse,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+)
 
 __all__ = ["Element", "Field", "Instance", "Plans", "positions"]
 
@@ -47,6 +61,7 @@ class Field:
     extreme: Mapping[str, Callable[[list[Any]], Any]] = dataclasses.field(
         default_factory=lambda: {"min": min, "max": max}
     )
+    inverse: Callable[[list[list[Any]]], list[list[Any]] | None] | None = None  # None where there is none
 
 
 class _PutOff(Exception):
@@ -67,6 +82,7 @@ class Instance:
     field: Field
     known: dict[Element, Any] = dataclasses.field(default_factory=dict)
     plans: Plans | None = None  # shared by many instances, each of which would look up the same indices
+    inverses: dict[Array, list[list[Any]] | None] = dataclasses.field(default_factory=dict)
     _nested: int = 0
 
     def element(self, array: Array, position: tuple[int, ...]) -> Any:
@@ -151,6 +167,8 @@ class Instance:
             case Apply(_, Ref(array, indices), _):
                 source = array, tuple(binding[index] for index in indices)
                 return self.field.apply(node, source, self.element(*source))
+            case Inverse(Ref(array, indices)):
+                return self.inverse(array, tuple(binding[index] for index in indices))
             case _:
                 raise UnsupportedExpression(f"{node!r} cannot be evaluated.")
 
@@ -162,6 +180,16 @@ class Instance:
         for value in values[1:]:
             result = result * value
         return result
+
+    def inverse(self, array: Array, position: tuple[int, ...]) -> Any:
+        """An element of the inverse of a matrix, which is computed once; None where there is none."""
+        if self.field.inverse is None:
+            raise UnsupportedExpression(f"The inverse of {array.name} cannot be evaluated here.")
+        if array not in self.inverses:
+            rows, columns = (range(self.sizes[axis]) for axis in array.axes)
+            self.inverses[array] = self.field.inverse([[self.element(array, (n, m)) for m in columns] for n in rows])
+        found = self.inverses[array]
+        return None if found is None else found[position[0]][position[1]]
 
     def fill(self) -> None:
         """Compute every element in the order of the list, so that no value waits for a long chain of others."""
@@ -227,6 +255,9 @@ def _planned(node: Expr, binding: Binding, sizes: Mapping[Axis, int]) -> Callabl
         case Apply(_, Ref(array, indices), _):
             source = array, tuple(binding[index] for index in indices)
             return lambda i: i.field.apply(node, source, i.element(*source))
+        case Inverse(Ref(array, indices)):
+            at = tuple(binding[index] for index in indices)
+            return lambda i: i.inverse(array, at)
         case _:
             raise UnsupportedExpression(f"{node!r} cannot be evaluated.")
 

@@ -21,6 +21,7 @@ __all__ = [
     "ENTRIES",
     "Entry",
     "Smooth",
+    "as_formula",
     "bound",
     "derivative",
     "expression",
@@ -234,6 +235,11 @@ def _nth(name: str, own: Formula, order: int) -> Formula:
     for _ in range(order):
         found = slope_of(found)
     return from_sympy(found)
+
+
+def as_formula(phi: Smooth, order: int) -> Formula:
+    """The n-th derivative of phi as a formula, term by term as its expression has it."""
+    return _nth(phi.name, phi.formula, order)
 
 
 def value(phi: Smooth, order: int, s: Any) -> Any:

@@ -1,0 +1,165 @@
+"""Training steps in exact numbers: fractions, and balls from where a smooth function enters.
+
+The list of equations is evaluated as it stands, by the interpreter that proofs use, and knows no floating point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from fcsym.deriving.forward import forward
+from fcsym.language.equation import Cases, Equation
+from fcsym.language.expression import Apply, Expr
+from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.language.smooth_functions import as_formula
+from fcsym.networks.symbols import ETA, front_of
+from fcsym.values.ball import Ball, ball_of, smooth_at
+from fcsym.values.given import Nested, Values
+
+__all__ = ["MAX_BITS", "Trained", "exact_step", "trained"]
+
+MAX_BITS = 20_000
+"""The length of a fraction from which on it is carried as a ball: while a network trains it doubles and more, step by
+step."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training step in exact numbers. `before` has every quantity of the derivation, by name, `None` where it has
+    no value; `after` is the forward pass with the new weights, `values` what the next step is given.
+    """
+
+    before: dict[str, Nested]
+    after: dict[str, Nested]
+    values: Values
+
+
+def trained(derivation: Iterable[Equation], values: Values, steps: int = 1) -> Iterator[Trained]:
+    """Step after step, each as it is asked for."""
+    equations, forward_list = tuple(derivation), forward(values.network)
+    for _ in range(steps):
+        before = exact_step(equations, values)
+        network = values.network
+        names = [f"{theta.name}_new" if theta in network.trained else theta.name for theta in network.parameters]
+        values = replace(
+            values,
+            weights=tuple(_short(before[name]) for name in names),
+            memory=tuple(_short(before[f"{array.name}_new"]) for array in network.memory),
+        )
+        yield Trained(before, _evaluated(forward_list, values), values)
+
+
+def exact_step(derivation: Iterable[Equation], values: Values) -> dict[str, Nested]:
+    """Every quantity of a derivation by name, given and derived, as nested tuples; None where it has no value.
+
+    A statement about the frozen network gives its right-hand side, by the name that kernels have for it (y_front).
+    """
+    return _evaluated(tuple(derivation), values)
+
+
+def _evaluated(equations: Sequence[Equation], values: Values) -> dict[str, Nested]:
+    network = values.network
+    leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
+    leaves |= {(a, at): v for a, v in network.rule.values.items() for at in positions(a, network.sizes)}
+    given = {array for array, _ in leaves}
+    defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
+    run = Instance(defined, network.sizes, lambda array, place: leaves[array, place], _field())
+    run.fill()
+    return {array.name: _nested(network.shape(array), partial(run.element, array)) for array in [*given, *defined]}
+
+
+def _nested(shape: tuple[int, ...], at: Callable[[tuple[int, ...]], Any], place: tuple[int, ...] = ()) -> Nested:
+    return tuple(_nested(shape[1:], at, (*place, n)) for n in range(shape[0])) if shape else at(place)
+
+
+def _field() -> Field:
+    """Fractions and balls; what rests on something without a value has none."""
+
+    def apply(node: Apply, _: Element, value: Any) -> Any:
+        phi = node.activation
+        if value is None:
+            return None
+        if phi.is_smooth:
+            return smooth_at(as_formula(phi, int(node.derivative)), value)
+        if isinstance(value, Ball):  # which piece it is on is certain, or is said not to be
+            at = sum(value > kink for kink in phi.kinks)
+            piece = phi.pieces[at]
+            return ball_of(piece.slope) if node.derivative else value * piece.slope + piece.intercept
+        return phi.slope_at(value) if node.derivative else phi.value_at(value)
+
+    def choose(cases: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
+        try:
+            return first_that_holds(cases, where, value)
+        except TypeError:  # a condition about something without a value
+            return None
+
+    return Field(
+        number=lambda value: value, divide=_divided, apply=apply, choose=choose, add=_sum, mul=_product,
+        extreme={"max": _greatest, "min": lambda every: -_greatest([-one for one in every])}, inverse=_inverse,
+    )  # fmt: skip
+
+
+def _divided(a: Any, b: Any) -> Any:
+    return None if a is None or b is None or (not isinstance(b, Ball) and b == 0) else a / b
+
+
+def _sum(terms: list[Any]) -> Any:
+    if any(term is None for term in terms):
+        return None
+    result = Fraction(0)
+    for term in terms:
+        result = result + term
+    return result
+
+
+def _product(factors: list[Any]) -> Any:
+    if any(factor is None for factor in factors):
+        return None
+    if any(not isinstance(factor, Ball) and factor == 0 for factor in factors):
+        return Fraction(0)
+    result = Fraction(1)
+    for factor in factors:
+        result = result * factor
+    return result
+
+
+def _greatest(every: list[Any]) -> Any:
+    """The greatest; of balls, that which is known of it."""
+    if any(one is None for one in every):
+        return None
+    if not any(isinstance(one, Ball) for one in every):
+        return max(every)
+    return Ball.greatest([ball_of(one) for one in every])
+
+
+def _inverse(matrix: list[list[Any]]) -> list[list[Any]] | None:
+    """By elimination; None where the matrix is singular, or the digits do not say that it is not."""
+    size = len(matrix)
+    rows = [[*row, *(Fraction(int(n == m)) for m in range(size))] for n, row in enumerate(matrix)]
+    if any(entry is None for row in matrix for entry in row):
+        return None
+    for n in range(size):
+        pivot = max(range(n, size), key=lambda m: abs(float(rows[m][n])))
+        rows[n], rows[pivot] = rows[pivot], rows[n]
+        head = rows[n][n]
+        if head.holds_zero if isinstance(head, Ball) else head == 0:
+            return None
+        rows[n] = [entry / head for entry in rows[n]]
+        for m in range(size):
+            if m != n:
+                factor = rows[m][n]
+                rows[m] = [a - factor * b for a, b in zip(rows[m], rows[n], strict=True)]
+    return [row[size:] for row in rows]
+
+
+def _short(value: Nested) -> Nested:
+    """Numbers with at most MAX_BITS."""
+    if isinstance(value, tuple):
+        return tuple(_short(part) for part in value)
+    if isinstance(value, Fraction) and value.denominator.bit_length() > MAX_BITS:
+        return ball_of(value)
+    return value
