@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from fcsym.training import collapse as collapse
     from fcsym.training import next_input as next_input
     from fcsym.training import scheme as scheme
+    from fcsym.worked import AuditedExample as AuditedExample
+    from fcsym.worked import audit_example as audit_example
 
 __version__ = "0.1.0"
 
@@ -91,7 +93,9 @@ _WHERE = {
     "LossWarning": "errors",
     "UndefinedContribution": "errors",
     "Verdict": "language.equation",
+    "AuditedExample": "worked",
     "audit": "paper",
+    "audit_example": "worked",
     "check": "checking.checker",
     "collapse": "training",
     "cost": "closed.costs",

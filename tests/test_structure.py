@@ -40,8 +40,9 @@ MAY = {
     "training": LISTS | {"derivation", "document", "drawing"} | READINGS,
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"files"},
+    "worked": LISTS | {"files", "kernel", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
-    "commands": LISTS | FACES | READINGS | {"files", "paper"},
+    "commands": LISTS | FACES | READINGS | {"files", "paper", "worked"},
 }
 ABOVE_ALL = {"__init__", "__main__", "cli"}
 

@@ -20,7 +20,7 @@ from fcsym.networks.symbols import ETA, front_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
 from fcsym.values.given import Nested, Values
 
-__all__ = ["MAX_BITS", "Trained", "exact_step", "trained"]
+__all__ = ["MAX_BITS", "Trained", "evaluated", "exact_step", "trained"]
 
 MAX_BITS = 20_000
 """The length of a fraction from which on it is carried as a ball: while a network trains it doubles and more, step by
@@ -50,7 +50,7 @@ def trained(derivation: Iterable[Equation], values: Values, steps: int = 1) -> I
             weights=tuple(_short(before[name]) for name in names),
             memory=tuple(_short(before[f"{array.name}_new"]) for array in network.memory),
         )
-        yield Trained(before, _evaluated(forward_list, values), values)
+        yield Trained(before, evaluated(forward_list, values), values)
 
 
 def exact_step(derivation: Iterable[Equation], values: Values) -> dict[str, Nested]:
@@ -58,16 +58,19 @@ def exact_step(derivation: Iterable[Equation], values: Values) -> dict[str, Nest
 
     A statement about the frozen network gives its right-hand side, by the name that kernels have for it (y_front).
     """
-    return _evaluated(tuple(derivation), values)
+    return evaluated(tuple(derivation), values)
 
 
-def _evaluated(equations: Sequence[Equation], values: Values) -> dict[str, Nested]:
+def evaluated(
+    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
+) -> dict[str, Nested]:
+    """The same in another field, or with another interpreter."""
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
     leaves |= {(a, at): v for a, v in network.rule.values.items() for at in positions(a, network.sizes)}
     given = {array for array, _ in leaves}
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
-    run = Instance(defined, network.sizes, lambda array, place: leaves[array, place], _field())
+    run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or _field())
     run.fill()
     return {array.name: _nested(network.shape(array), partial(run.element, array)) for array in [*given, *defined]}
 
