@@ -132,6 +132,7 @@ class _Audit:
             self.readers.append(self._reader(claim, f"claim {n}"))
         self.size = sum(prod(example.network.shape(a)) for a in example.network.parameters)
         self._kept: dict[int, dict[int, Snapshot]] = {}
+        self.tried = 0
         self._readings: list[Reading] = []  # kept alive, since what is kept is kept by identity
 
     def _reader(self, claim: Claim, where: str) -> Reader | None:
@@ -214,7 +215,6 @@ class _Audit:
         """For each claim that holds under no convention, the slips that explain all its digits."""
         open_ones = [(n, c, r) for n, c, r in self.numbers if not self.under_conventions[n]]
         result: dict[int, list[_Match]] = {n: [] for n, _, _ in open_ones}
-        self.tried = 0
         if not open_ones:
             return result
         moments = sorted({after for _, claim, _ in open_ones for after, _ in self.times(claim)})
@@ -276,15 +276,14 @@ class _Audit:
         value = self._value(self.base, due, reader)
         convention = self._convention(_Match(self.base, due))
         if match is None:
-            tried = f"{getattr(self, 'tried', 0)} slips"
-            return self._row(claim, REFUTED, convention, value, f"No convention and none of {tried} explains it.")
+            what = f"No convention and none of {self.tried} slips explains it."
+            return self._row(claim, REFUTED, convention, value, what)
         digits = sum(number.digits for number in claim.printed)
         what = f"With {match.said}, it comes out as printed: {digits} digit{'s' * (digits > 1)} explained."
         more = list(dict.fromkeys(o.said for o in others if o.cost == match.cost and o.said != match.said))
         if more:
             rest = f" and {len(more) - 2} more" if len(more) > 2 else ""
             what += f" So it does with {'; or '.join(more[:2])}{rest}."
-        what += f" ({self.tried} slips were tried.)"
         return self._row(claim, REFUTED, convention, value, what)
 
     def _row(self, claim: Claim, verdict: str, convention: str, value: Sequence[Any], explanation: str) -> Row:
@@ -339,11 +338,13 @@ class _Audit:
         for said, which in shared.items():
             if len(which) > 1:
                 sentences.append(f"One slip explains {_numbered(which)}: {said}.")
+        if self.tried:
+            sentences.append(f"{self.tried} slips were tried.")
         return " ".join(sentences)
 
 
 _SAID = ((HOLDS, "hold to all their digits"), (REFUTED, "refuted"), (UNDECIDED, "undecided"))
-_CUT = "digits cut off, not rounded"
+_CUT = "digits cut off and not rounded"
 
 
 def _numbered(which: Sequence[int]) -> str:

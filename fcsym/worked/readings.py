@@ -212,7 +212,7 @@ def conventions(base: Reading) -> Iterator[Reading]:
         now = {slope for unit in network.activated for slope in unit.activation.kink_slopes}
         slopes = [slope for slope in (Fraction(0), Fraction(1, 2), Fraction(1)) if {slope} != now]
         options.append([None, *(_at_kink(slope) for slope in slopes)])
-    biases = [theta.name for theta in network.parameters if theta.symbol == "b"]
+    biases = [theta.name for theta in network.parameters if len(theta.axes) < 2]
     if biases:
         if any(name not in network.fixed for name in biases):
             options.append([None, lambda r: r.with_("biases not trained", network=r.network.frozen(*biases))])
@@ -237,11 +237,22 @@ def _at_kink(slope: Fraction) -> Callable[[Reading], Reading]:
 
 def slips(base: Reading, long: bool = False) -> Iterator[Reading]:
     """Every slip on the list, made in one reading; `long` leaves out those of which there are many."""
+    if not long:
+        _refuse_too_many(base)
     yield from _in_equations(base)
     yield from _in_training(base)
     if not long:
         yield from _rounding(base)
         yield from _in_numbers(base)
+
+
+def _refuse_too_many(base: Reading) -> None:
+    count = sum(1 for _ in _places(base.network, base.values))
+    if count**2 > MAX_READINGS:
+        raise ArgumentError(
+            f"The search for numbers taken for one another would try {count**2} readings of {count} numbers, and at most "
+            f"{MAX_READINGS} are tried: claim something about a smaller network."
+        )
 
 
 def _in_equations(base: Reading) -> Iterator[Reading]:
@@ -330,7 +341,7 @@ def _in_numbers(base: Reading) -> Iterator[Reading]:
             turned = _by_columns(values.weights[n], shape)
             what = "transposed" if shape[0] == shape[1] else "read column by column"
             yield base.with_(f"{array.name} {what}", values=_replaced(values, {n: turned}))
-        if array.symbol == "b":
+        if len(shape) < 2:
             yield base.with_(
                 f"without {array.name}",
                 values=_replaced(values, {n: _mapped(values.weights[n], lambda _: Fraction(0))}),
@@ -345,12 +356,6 @@ def _in_numbers(base: Reading) -> Iterator[Reading]:
                 values=replace(values, network=one, x=(values.x[n],), target=(values.target[n],)),
             )  # fmt: skip
     places = list(_places(network, values))
-    size = len(places) ** 2
-    if size > MAX_READINGS:
-        raise ArgumentError(
-            f"The search for numbers taken for one another would try {size} readings of {len(places)} numbers, and at "
-            f"most {MAX_READINGS} are tried: claim something about a smaller network."
-        )
     for (name, get, put), (other, theirs, put_other) in combinations(places, 2):
         a, b = get(values), theirs(values)
         if a != b:
@@ -387,7 +392,7 @@ def _places(network: Network, values: Values) -> Iterator[_Place]:
             yield f"{part}[{','.join(str(n + 1) for n in place)}]", *of(part, None, place)
     for index, theta in enumerate(network.parameters):
         shape = network.shape(theta)
-        uniform = theta.symbol == "b" and len({*values.weights[index]}) == 1
+        uniform = len(theta.axes) < 2 and len({*values.weights[index]}) == 1
         if uniform:  # one bias for all units of a layer
             yield theta.name, *_whole(index, prod(shape))
             continue
