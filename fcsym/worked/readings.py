@@ -250,8 +250,8 @@ def _refuse_too_many(base: Reading) -> None:
     count = sum(1 for _ in _places(base.network, base.values))
     if count**2 > MAX_READINGS:
         raise ArgumentError(
-            f"The search for numbers taken for one another would try {count**2} readings of {count} numbers, and at most "
-            f"{MAX_READINGS} are tried: claim something about a smaller network."
+            f"The search for numbers taken for one another would try {count**2} readings of {count} numbers, and at "
+            f"most {MAX_READINGS} are tried: claim something about a smaller network."
         )
 
 
