@@ -2,7 +2,7 @@
 # make gallery: everything that is generated under derivations/.   make notebooks: the notebooks from their text forms.
 # make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show.
 # make reliability: the test suite in its long form, with every one of many alike where `make test` takes a few.
-# make bench: benchmarks against peers, which it installs; python -m benchmarks --into README.md puts them there.
+# make bench: benchmarks against peers, which it installs; python -m benchmarks --into docs/benchmarks.md puts them there.
 PYTHON ?= python3
 BIN := .venv/bin
 

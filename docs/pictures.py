@@ -5,6 +5,7 @@ that page, so that a test sees when the page has changed.
 """
 
 import hashlib
+import re
 import struct
 import sys
 import tempfile
@@ -12,6 +13,8 @@ import zlib
 from pathlib import Path
 
 import fcsym
+from fcsym.drawing.chart import bars
+from fcsym.drawing.picture import Picture
 
 FOLDER = Path(__file__).parent / "pictures"
 KEY = b"digest of the page"
@@ -21,10 +24,35 @@ def drawn() -> dict[str, str]:
     """File name => SVG."""
     net = fcsym.Network.parse("2-2-1")
     return {
+        "speed.svg": speed().svg + "\n",
         "network.svg": fcsym.draw(net).svg + "\n",
         "cases.svg": fcsym.derive(net, "sequential").case_map(("eta", "w_5")).svg + "\n",
         "cost.svg": fcsym.cost_chart(fcsym.Network.parse("8-4-4-2")).svg + "\n",
     }
+
+
+NO_PEERS = ("fcsym", "states", "collapsed", "backprop", "memcpy")
+"""What the rows of the table begin with that are no others' work."""
+
+
+def speed() -> Picture:
+    """What the best peer takes in units of the best of fcsym, for every work in the table that has a peer."""
+    text = (FOLDER.parent / "benchmarks.md").read_text().split("minimum    median     ratio\n")[1]
+    best: dict[str, dict[bool, tuple[float, str]]] = {}
+    for line in text.splitlines():
+        work, peer, ratio = line[4:38].strip(), line[38:72].strip(), (line.split() or [""])[-1]
+        if not peer or not re.fullmatch(r"[\d.e+-]+", ratio):
+            continue
+        ours = peer.startswith(NO_PEERS)
+        if peer.startswith(NO_PEERS[1:]):
+            continue
+        kept = best.setdefault(work, {})
+        kept[ours] = min(kept.get(ours, (float("inf"), "")), (float(ratio), peer))
+    rows = [(w, b[False][0] / b[True][0], b[False][1]) for w, b in best.items() if len(b) == 2]
+    rows = [(work, value, f"{value:.2g}  {peer}") for work, value, peer in rows]
+    title = "What the best peer takes, in units of what fcsym takes"
+    words = f"{title}: " + "; ".join(f"{work}, {beside}" for work, _, beside in rows) + "."
+    return bars(title, words, rows, f"{title} (above 1: fcsym is faster)")
 
 
 def page() -> str:

@@ -10,11 +10,16 @@ from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.networks.network import Network
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+FILES = (ROOT / "docs" / "files.md").read_text()
+PAGES = [README, *(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
 def shown(command):
-    (text,) = re.findall(rf"<!-- generated: {re.escape(command)} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    """What the README or a page shows of a command; where several do, it is the same."""
+    mark = rf"<!-- generated: {re.escape(command)} -->\n(.*?)<!-- end -->"
+    (text,) = {text for page in PAGES for text in re.findall(mark, page, re.DOTALL)}
     return [line.strip() for line in text.strip().splitlines()]
 
 
@@ -54,5 +59,22 @@ def test_the_two_formulas_for_p():
 
 
 def test_the_network_file(tmp_path):
-    (tmp_path / "net.toml").write_text(re.search(r"```toml\n(.*?)```", README, re.DOTALL)[1])
+    (tmp_path / "net.toml").write_text(re.search(r"```toml\n(.*?)```", FILES, re.DOTALL)[1])
     assert Network.load(tmp_path / "net.toml").widths == (2, 3, 1)
+
+
+def test_the_worked_example(capsys):
+    command = "fcsym audit derivations/examples/sigmoid-2-2-2.toml"
+    assert main(["audit", str(ROOT / command.split()[-1])]) == 0
+    assert shown(command) == [capsys.readouterr().out.strip().splitlines()[-1]]
+
+
+def test_the_worked_example_of_the_documentation(tmp_path, capsys):
+    text = (ROOT / "docs" / "audit.md").read_text()
+    (tmp_path / "example.toml").write_text(re.search(r"```toml\n(.*?)```", text, re.DOTALL)[1])
+    assert main(["audit", str(tmp_path / "example.toml")]) == 0
+    assert "3 claims: 3 hold" in capsys.readouterr().out
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 180

@@ -9,7 +9,7 @@ from math import floor, isfinite, log10
 
 from fcsym.drawing.picture import Picture, framed, label, rounded
 
-__all__ = ["Line", "Panel", "chart"]
+__all__ = ["Line", "Panel", "bars", "chart"]
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _GAP, _KEY = 520, 62, 26, 52, 40, 22
 _STYLE = """<style>
@@ -75,6 +75,35 @@ def chart(
         yield "</g>"
 
     return framed(_LEFT + _WIDTH + _RIGHT, bottom + 14 + _KEY * rows, title, words, body())
+
+
+def bars(title: str, words: str, rows: Sequence[tuple[str, float, str]], across: str) -> Picture:
+    """Numbers around 1 as bars on a logarithmic axis: (name, number, what stands beside it), above 1 to the right."""
+    left, width, step = 250, 330, 20
+    ends = min(0.1, *(value for _, value, _ in rows)), max(10.0, *(value for _, value, _ in rows))
+
+    def place(value: float) -> float:
+        return left + width * _share(value, ends, True)
+
+    def body() -> Iterator[str]:
+        yield _STYLE
+        yield '<g class="fc-chart">'
+        bottom = _TOP + step * len(rows)
+        for tick in _round_numbers(ends, True):
+            kind = "fc-frame" if tick == 1 else "fc-rule"
+            yield f'<path class="{kind}" d="M{rounded(place(tick))} {_TOP - 12}V{rounded(bottom)}"/>'
+            yield label(place(tick), bottom + 18, _plain(tick), "fc-soft")
+        for n, (name, value, beside) in enumerate(rows):
+            y = _TOP + step * n
+            colour = 0 if value >= 1 else 1
+            yield label(left - 14, y + 4, escape(name), "fc-soft fc-end")
+            across_bar = f"M{rounded(place(1))} {y}H{rounded(place(value))}"
+            yield f'<path d="{across_bar}" stroke="var(--fc-l{colour})" stroke-width="9"/>'
+            yield label(place(max(value, 1)) + 8, y + 4, escape(beside), "fc-soft fc-left")
+        yield label(_LEFT, 18, escape(across), "fc-soft fc-left")
+        yield "</g>"
+
+    return framed(left + width + 200, _TOP + step * len(rows) + 34, title, words, body())
 
 
 def _stroke(line: Line) -> str:

@@ -331,7 +331,7 @@ class _Audit:
             sentences.append(f"No one convention serves all of them: {'; '.join(parts)}.")
         odd = [n + 1 for n, match in chosen.items() if "steps" in match.note or "step" in match.note]
         if odd:
-            sentences.append(f"{_numbered(odd)}: the count of steps is not the one that is claimed.")
+            sentences.append(f"In {_numbered(odd)} the count of steps is another than the one that is claimed.")
         shared: dict[str, list[int]] = {}
         for n, match in slipped.items():
             shared.setdefault(match.said, []).append(n + 1)
@@ -348,7 +348,15 @@ _CUT = "digits cut off and not rounded"
 
 
 def _numbered(which: Sequence[int]) -> str:
-    return f"claim{'s' * (len(which) > 1)} {', '.join(map(str, which))}"
+    """1, 2, 3, 5 => claims 1-3, 5."""
+    runs: list[list[int]] = []
+    for n in which:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    said = [str(run[0]) if len(run) == 1 else f"{run[0]}{'-' if len(run) > 2 else ', '}{run[-1]}" for run in runs]
+    return f"claim{'s' * (len(which) > 1)} {', '.join(said)}"
 
 
 def _together(found: Mapping[int, Sequence[_Match]]) -> dict[int, _Match]:
