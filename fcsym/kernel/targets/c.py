@@ -11,25 +11,28 @@ statements are moved down where this makes it possible. The same text serves sin
 process, as many networks as a vector register has lanes (`vec`), with selections by mask instead of branches.
 
 Temporaries stand on the stack as long as they are few (`STACK` numbers). A function that needs more has all of its
-arrays in memory that its caller gives it, so that no stack grows with a width.
+arrays in memory that its caller gives it, so that no stack grows with a width. Products of matrices are computed by
+tiles (`c_products`), or by CBLAS where a file is compiled so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from math import prod
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
+from fcsym.kernel.targets.c_products import COLUMNS, ROWS, STRIP, TILE, Matrices, matrices_of, stride_of
 from fcsym.language.expression import Axis, Index
 
 __all__ = [
     "PRELUDE",
     "SMOOTH",
     "STACK",
+    "Amount",
     "Room",
     "core_text",
     "lanes_functions",
@@ -115,35 +118,76 @@ def _plan(function: n.Function) -> _Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What the temporaries of a function take: so many numbers, and so many for every stored row."""
+class Amount:
+    """How many numbers: so many, and so many for every row that is stored or sample that is given, and every pair."""
 
-    numbers: int
-    per_row: int
+    fixed: int = 0
+    per_row: int = 0
+    per_pair: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(*map(sum, zip(self.parts, other.parts, strict=True)))
+
+    @property
+    def parts(self) -> tuple[int, int, int]:
+        """For none, one and two axes of open length."""
+        return self.fixed, self.per_row, self.per_pair
+
+    def __bool__(self) -> bool:
+        return any(self.parts)
+
+    def at(self, rows: int) -> int:
+        """The number itself."""
+        return self.fixed + (self.per_row + self.per_pair * rows) * rows
+
+    def most(self, other: Amount) -> Amount:
+        """Enough for either."""
+        return Amount(*map(max, zip(self.parts, other.parts, strict=True)))
+
+    def behind(self, place: str) -> str:
+        """place + 12 + 3 * rows, as C text."""
+        numbers = (f"{part}{' * rows' * degree}" for degree, part in enumerate(self.parts) if part)
+        return " + ".join([place, *numbers])
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the temporaries of a function take, and how much more the strips of products by CBLAS take."""
+
+    numbers: Amount
+    strips: Amount
+
+    @property
+    def outside(self) -> bool:
+        """Whether the caller gives memory for the arrays, which are too many for a stack."""
+        return self.numbers.fixed > STACK or bool(self.numbers.per_pair or self.strips)
 
     @property
     def stack(self) -> int:
-        """How many numbers stand on the stack."""
-        return self.numbers if self.numbers <= STACK else 0
+        """How many numbers, besides those of the rows, stand on the stack."""
+        return 0 if self.outside else self.numbers.fixed
 
     @property
-    def work(self) -> int:
-        """How many numbers, besides those of the rows, the caller gives memory for."""
-        return self.numbers - self.stack
+    def by_rows(self) -> Amount:
+        """What depends on the number of rows."""
+        return replace(self.numbers, fixed=0)
+
+    @property
+    def given(self) -> Amount:
+        """All that a function is given by its caller, or by what calls it in the same file."""
+        return self.numbers if self.outside else self.by_rows
 
     def __bool__(self) -> bool:
         """Whether the function takes work memory."""
-        return bool(self.work or self.per_row)
+        return bool(self.given)
 
 
 def room_of(function: n.Function, module: n.Module, lanes: bool = False) -> Room:
     """What a function needs besides its arguments."""
     writer = _Writer(module, function, lanes, {})
-    numbers, per_row = writer.columns_at_most(), 0
-    for name in _temporaries(function, module):
-        size, stored = writer.amount(function.axes[name])
-        numbers, per_row = (numbers, per_row + size) if stored else (numbers + size, per_row)
-    return Room(numbers, per_row)
+    shared, strips = writer.shared()
+    local = [writer.amount(function.axes[name]) for name in _temporaries(function, module)]
+    return Room(sum((*shared.values(), *local), Amount()), strips)
 
 
 def _temporaries(function: n.Function, module: n.Module) -> list[str]:
@@ -184,6 +228,7 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     depth: int = 1
     numbers: count[int] = field(default_factory=lambda: count(1))
+    cblas: bool = False  # whether products by CBLAS are printed as well
 
     @property
     def type(self) -> str:
@@ -196,6 +241,9 @@ class _Writer:
 
     def define(self, statement: n.Define) -> None:
         """Every element of one array."""
+        if products := self.products(statement):
+            self._define_by_products(statement, products)
+            return
         name, indices = statement.name, statement.indices
         sums: dict[n.Node, str] = {}
         columns: dict[n.Reduce, str] = {}
@@ -246,13 +294,15 @@ class _Writer:
 
     def size(self, axes: tuple[Axis, ...]) -> str:
         """How many numbers an array has, as C text."""
-        known, stored = self.amount(axes)
-        return str(known) if not stored else "rows" if known == 1 else f"rows * {known}"
-
-    def amount(self, axes: tuple[Axis, ...]) -> tuple[int, bool]:
-        """How many numbers an array has, and whether it has so many for every stored row."""
         known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
-        return known, any(axis.open for axis in axes)
+        factors = ["rows"] * sum(axis.open for axis in axes) + [str(known)] * (known != 1)
+        return " * ".join(factors) or "1"
+
+    def amount(self, axes: tuple[Axis, ...]) -> Amount:
+        """How many numbers an array has."""
+        known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
+        degree = sum(axis.open for axis in axes)
+        return Amount(*(known if k == degree else 0 for k in range(3)))
 
     def _open(self, indices: tuple[Index, ...]) -> None:
         for index in indices:
@@ -279,7 +329,7 @@ class _Writer:
         matrices = [load for load in n.loads(reduce.body) if len(load.indices) == 2]
         return any(load.indices == (reduce.over[0], indices[0]) for load in matrices)
 
-    def columns_at_most(self) -> int:
+    def _columns_at_most(self) -> int:
         """How many numbers all sums along columns of one statement need at once, at most."""
         most = 0
         for s in self.function.statements:
@@ -287,6 +337,21 @@ class _Writer:
                 mine = [r for r in _reduces(s.value) if isinstance(r, n.Reduce) and self._along_columns(r, s.indices)]
                 most = max(most, sum(self.module.sizes[s.indices[0].axis] for _ in mine))
         return most
+
+    def shared(self) -> tuple[dict[str, Amount], Amount]:
+        """Memory that statements use one after another, by name; and that of the strips of products by CBLAS."""
+        tiles, panels, strips = Amount(), {"panel": Amount(), "row_panel": Amount()}, Amount()
+        for s in self.function.statements:
+            products = self.products(s) if isinstance(s, n.Define) else {}
+            own = {name: Amount() for name in panels}
+            for product in products.values():
+                name, amount = self._panel(product)
+                own[name] += amount
+            panels = {name: amount.most(own[name]) for name, amount in panels.items()}
+            tiles = tiles.most(Amount(len(products) * ROWS * COLUMNS))
+            strips = strips.most(sum(map(self._strip, self._by_cblas(products)), Amount()))
+        every = {**panels, "tiles": tiles, "sums": Amount(self._columns_at_most())}
+        return {name: amount for name, amount in every.items() if amount}, strips
 
     def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...], at: int) -> None:
         (index,), (over,) = indices, reduce.over
@@ -338,6 +403,135 @@ class _Writer:
         self.line(f"    {own} = {self._select(f'(mask)({test})' if self.lanes else test, 'next', own)};")
         self.line("}")
 
+    # --------------------------------------------------------------------------------------------- products
+
+    def products(self, statement: n.Define) -> dict[n.Reduce, Matrices]:
+        """The sums of a statement that are products of matrices, all with the same rows and columns of a result."""
+        found: dict[n.Reduce, Matrices] = {}
+        for reduce in _reduces(statement.value) if not self.lanes else ():
+            ways = matrices_of(reduce, statement.indices, self.module.sizes) if isinstance(reduce, n.Reduce) else []
+            first = next(iter(found.values()), None)
+            fits = [w for w in ways if first is None or (w.rows, w.columns) == (first.rows, first.columns)]
+            if fits and isinstance(reduce, n.Reduce):
+                found[reduce] = fits[0]
+        return found
+
+    def _panel(self, product: Matrices) -> tuple[str, Amount]:
+        """Which memory the panel of a product has, and how much."""
+        terms = self.amount((product.over.axis,))
+        name = "row_panel" if product.over.axis.open else "panel"
+        return name, Amount(*(COLUMNS * part for part in terms.parts))
+
+    def _strip(self, product: Matrices) -> Amount:
+        """The memory of some rows of a product."""
+        return Amount(*(STRIP * part for part in self.amount((product.columns.axis,)).parts))
+
+    @staticmethod
+    def _by_cblas(products: Mapping[n.Reduce, Matrices]) -> list[Matrices]:
+        """The products of a statement if CBLAS can do all of them."""
+        return list(products.values()) if all(product.both for product in products.values()) else []
+
+    def _define_by_products(self, statement: n.Define, products: Mapping[n.Reduce, Matrices]) -> None:
+        first = next(iter(products.values()))
+        rest = [r for r in _reduces(statement.value) if r not in products]
+        names: dict[n.Node, str] = {node: f"sum{next(self.numbers)}" for node in (*products, *rest)}
+        by_cblas = self.cblas and self._by_cblas(products)
+        if by_cblas:
+            self.lines.append("#if defined(FCSYM_CBLAS)")
+            self._define_by_cblas(statement, products, names)
+            self.lines.append("#else")
+        outer = [index for index in statement.indices if index not in (first.rows, first.columns)]
+        where = {index: self._letter(index) for index in (*statement.indices, *(p.over for p in products.values()))}
+        row, column = where[first.rows], where[first.columns]
+        self._open(tuple(outer))
+        end = self._blocks(first.columns, "TILE_COLUMNS")
+        used = {"panel": Amount(), "row_panel": Amount()}
+        places = {}
+        for product in products.values():
+            name, amount = self._panel(product)
+            places[product] = used[name].behind(name)
+            used[name] += amount
+            at = f"({places[product]})" if "+" in places[product] else name
+            element = f"{at}[{where[product.over]} * TILE_COLUMNS + {column} - {column}_at]"
+            self._open((product.over,))
+            self.line(f"for (int {column} = {column}_at; {column} < {end}; {column}++) {{")
+            self.line(f"    {element} = {self.text(product.panel, where, {})[0]};")
+            self.line("}")
+            self.line(f"for (int {column} = {end}; {column} < {column}_at + TILE_COLUMNS; {column}++) {{")
+            self.line(f"    {element} = (real)0.0;")
+            self.line("}")
+            self._close((product.over,))
+        last = self._blocks(first.rows, "TILE_ROWS")
+        for k, (reduce, product) in enumerate(products.items()):
+            start = self.element(product.single.name, product.single.indices,
+                                 where | {first.rows: f"{row}_at", product.over: "0"})  # fmt: skip
+            strides = [stride_of(product.single, index, self.size) for index in (product.rows, product.over)]
+            zero = "(real)0.0" if product.over.axis.open else "-(real)0.0"  # a sum that starts with its first term
+            self.line(f"real *const {names[reduce]} = {Amount(k * ROWS * COLUMNS).behind('tiles')};")
+            terms = self.size((product.over.axis,))
+            self.line(f"tile({names[reduce]}, &{start}, {', '.join(strides)}, {places[product]}, {terms}, "
+                      f"{last} - {row}_at, {zero});")  # fmt: skip
+        place = f"[({row} - {row}_at) * TILE_COLUMNS + {column} - {column}_at]"
+        self._elements(statement, first, {r: names[r] + place for r in products}, {r: names[r] for r in rest})
+        self._close((first.rows, first.columns, *outer))
+        if by_cblas:
+            self.lines.append("#endif")
+
+    def _define_by_cblas(
+        self, statement: n.Define, products: Mapping[n.Reduce, Matrices], names: Mapping[n.Node, str]
+    ) -> None:
+        """The same with strips of rows in place of tiles."""
+        first = next(iter(products.values()))
+        where = {index: self._letter(index) for index in statement.indices}
+        row, width = where[first.rows], self.size((first.columns.axis,))
+        last = self._blocks(first.rows, str(STRIP))
+        used = Amount()
+        for reduce, product in products.items():
+            assert product.both is not None
+            left, right = product.both
+            zeros = {first.rows: f"{row}_at", first.columns: "0", product.over: "0"}
+            a, b = (f"&{self.element(load.name, load.indices, zeros)}" for load in (left, right))
+            turned = [load.indices != order for load, order in
+                      ((left, (product.rows, product.over)), (right, (product.over, product.columns)))]  # fmt: skip
+            how = ", ".join("CblasTrans" if t else "CblasNoTrans" for t in turned)
+            lengths = [self.size((load.indices[1].axis,)) for load in (left, right)]
+            self.line(f"real *const {names[reduce]} = {used.behind('strip')};")
+            used += self._strip(product)
+            size = f"{last} - {row}_at, {width}, {self.size((product.over.axis,))}"
+            given = f"(real)1.0, {a}, {lengths[0]}, {b}, {lengths[1]}, (real)0.0"
+            self.line(f"GEMM(CblasRowMajor, {how}, {size}, {given}, {names[reduce]}, {width});")
+        rest: dict[n.Node, str] = {r: names[r] for r in _reduces(statement.value) if r not in products}
+        place = f"[({row} - {row}_at) * {width} + {where[first.columns]}]"
+        self._elements(statement, first, {r: names[r] + place for r in products}, rest, whole=True)
+        self._close((first.rows,))
+
+    def _blocks(self, index: Index, length: str) -> str:
+        """A loop over blocks of an axis; the name of the end of a block."""
+        letter, size = self._letter(index), self.size((index.axis,))
+        self.line(f"for (int {letter}_at = 0; {letter}_at < {size}; {letter}_at += {length}) {{")
+        self.depth += 1
+        block = f"{letter}_at + {length}"
+        self.line(f"const int {letter}_end = {block} < {size} ? {block} : {size};")
+        return f"{letter}_end"
+
+    def _elements(
+        self, statement: n.Define, product: Matrices, known: dict[n.Node, str], rest: dict[n.Node, str],
+        whole: bool = False,
+    ) -> None:  # fmt: skip
+        """The equation for the elements of a block; of whole rows where that is said."""
+        where = {index: self._letter(index) for index in statement.indices}
+        row, column = where[product.rows], where[product.columns]
+        self.line(f"for (int {row} = {row}_at; {row} < {row}_end; {row}++) {{")
+        self.depth += 1
+        first, last = ("0", self.size((product.columns.axis,))) if whole else (f"{column}_at", f"{column}_end")
+        self.line(f"for (int {column} = {first}; {column} < {last}; {column}++) {{")
+        self.depth += 1
+        for node, own in rest.items():
+            (self._extreme if isinstance(node, n.Extreme) else self._sum)(node, own, where)  # type: ignore[arg-type]
+        value = self.text(statement.value, where, known | rest)[0]
+        self.line(f"{self.element(statement.name, statement.indices, where)} = {value};")
+        self._close((product.rows, product.columns))
+
     # ------------------------------------------------------------------------------------------ expressions
 
     def element(self, name: str, indices: tuple[Index, ...], where: Mapping[Index, str]) -> str:
@@ -348,11 +542,10 @@ class _Writer:
         text = "0"
         for index in indices:
             at, size = where[index], self.size((index.axis,))
-            text = (
-                at
-                if text == "0" or (size == "1" and not text)
-                else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
-            )
+            if text == "0" or (size == "1" and not text):
+                text = at
+            else:
+                text = (f"({text})" if "+" in text else text) + f" * {size}" + (f" + {at}" if at != "0" else "")
         return f"{place}[{text}]"
 
     def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]:
@@ -434,9 +627,9 @@ def _reduces(node: n.Node) -> list[n.Reduce | n.Extreme]:
     return list(dict.fromkeys(reduce for part in n.parts(node) for reduce in _reduces(part)))
 
 
-def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = False) -> str:
+def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = False, cblas: bool = False) -> str:
     """static int name(arrays): the function on one network, or on as many as there are lanes."""
-    writer = _Writer(module, function, lanes, {})
+    writer = _Writer(module, function, lanes, {}, cblas=cblas)
     step = function.name == "step"
     plan = _plan(function) if step else _Plan(function.statements, {}, ())
     parameters = parameters_of(function, module)
@@ -451,20 +644,25 @@ def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = F
         arguments.append(f"{writer.type} *RESTRICT work")
     if lanes and function.marks:
         arguments.append("mask *RESTRICT undefined_lanes")
-    at, at_row = 0, 0
-    sizes = {local: writer.amount(function.axes[local]) for local in _temporaries(function, module)}
-    if columns := writer.columns_at_most():
-        sizes["sums"] = columns, False
-    for local, (size, by_row) in sizes.items():
-        if by_row:
-            place = " + ".join([*([str(room.work)] if room.work else []), *([f"{at_row} * rows"] if at_row else [])])
-            at_row += size
-        elif room.work:
-            place, at = str(at) if at else "", at + size
-        else:
-            writer.line(f"{writer.type} {local}[{size}];")
+    shared, strips = writer.shared()
+    sizes = shared | {local: writer.amount(function.axes[local]) for local in _temporaries(function, module)}
+    before = [Amount(room.given.fixed), Amount(room.given.fixed, room.given.per_row)]
+    used = Amount()
+    for local, amount in sizes.items():
+        if amount.fixed and not room.outside:
+            writer.line(f"{writer.type} {local}[{amount.fixed}];")
             continue
-        writer.line(f"{writer.type} *RESTRICT const {local} = work{f' + {place}' if place else ''};")
+        degree = 0 if amount.fixed else 1 if amount.per_row else 2
+        own = Amount(*(part if k == degree else 0 for k, part in enumerate(used.parts)))
+        place = own + before[degree - 1] if degree else own
+        writer.line(f"{writer.type} *RESTRICT const {local} = {place.behind('work')};")
+        used += amount
+    if strips and cblas:
+        writer.lines.append("#if defined(FCSYM_CBLAS)")
+        writer.line(f"{writer.type} *RESTRICT const strip = {room.given.behind('work')};")
+        for local in shared:
+            writer.line(f"(void){local};")
+        writer.lines.append("#endif")
     for local in (s.name for s in function.statements if isinstance(s, n.Define)):
         if local not in taken and local not in plan.alias and not function.axes[local]:
             writer.line(f"{writer.type} {local};")
@@ -621,10 +819,14 @@ def remember_text(module: n.Module) -> str:
     return REMEMBER.format(inputs=module.sizes[inputs], units=module.sizes[units])
 
 
-def scalar_text(module: n.Module) -> str:
-    """The four functions on one network."""
+def scalar_text(module: n.Module, cblas: bool = False) -> str:
+    """The four functions on one network; with `cblas`, as text that is for CBLAS where it is compiled so."""
     text = [remember_text(module)] if module.stored else []
-    return "\n".join([*text, *(core_text(f, module, f"{f.name}_core") for f in module.functions)])
+    cores = "\n".join([*text, *(core_text(f, module, f"{f.name}_core", cblas=cblas) for f in module.functions)])
+    tiles, calls = cores.count(" tile("), cores.count(" GEMM(")
+    if not tiles:
+        return cores
+    return f"#if !defined(FCSYM_CBLAS)\n{TILE}#endif\n\n{cores}" if tiles == calls else f"{TILE}\n{cores}"
 
 
 def lanes_functions(module: n.Module) -> list[str]:
