@@ -16,8 +16,9 @@ import fcsym
 from fcsym.kernel import neutral as n
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets import c_products
-from fcsym.kernel.targets.c import PRELUDE, core_text, room_of
+from fcsym.kernel.targets.c import core_text, room_of
 from fcsym.kernel.targets.c_products import TILE
+from fcsym.kernel.targets.c_words import PRELUDE
 from fcsym.language.expression import Array, Axis, Index
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (3, 1, 2), (8, 16, 4), (9, 17, 5), (7, 33, 1), (70, 15, 3), (2, 3, 40)]

@@ -12,18 +12,10 @@ from typing import Any
 from fcsym import __version__
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
-from fcsym.kernel.targets.c import (
-    PRELUDE,
-    SMOOTH,
-    Amount,
-    parameters_of,
-    refuse_large,
-    room_of,
-    scalar_text,
-    smooth_functions,
-    takes_rows,
-)
+from fcsym.kernel.targets.c import parameters_of, refuse_large, room_of, scalar_text, takes_rows
+from fcsym.kernel.targets.c_memory import Amount
 from fcsym.kernel.targets.c_native import native_text
+from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, smooth_functions
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy
 

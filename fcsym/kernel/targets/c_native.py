@@ -14,19 +14,9 @@ from functools import reduce
 from math import prod
 
 from fcsym.kernel import neutral as n
-from fcsym.kernel.targets.c import (
-    PRELUDE,
-    SMOOTH,
-    Amount,
-    core_text,
-    lanes_functions,
-    parameters_of,
-    refuse_large,
-    room_of,
-    scalar_text,
-    smooth_functions,
-    takes_rows,
-)
+from fcsym.kernel.targets.c import core_text, parameters_of, refuse_large, room_of, scalar_text, takes_rows
+from fcsym.kernel.targets.c_memory import Amount
+from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, lanes_functions, smooth_functions
 
 __all__ = ["lanes_of_text", "native_text", "work_of"]
 
