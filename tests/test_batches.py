@@ -462,6 +462,32 @@ def test_a_c_file_for_a_full_batch_takes_as_many_samples_as_fit(tmp_path):
     assert subprocess.run(["./main"], cwd=tmp_path, check=False).returncode == 0
 
 
+@pytest.mark.parametrize("target", ["numpy", "c"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_a_scheme_holds_may_be_left_out(target, dtype):
+    if target == "c":
+        need("gcc")
+    rng = np.random.default_rng(4)
+    net = NETWORKS[2]
+    weights = [rng.normal(size=(3, *net.shape(a))).astype(dtype) for a in net.parameters]
+    for batch, points in (("mean", (3, 5)), (None, (3,)), ("mean", (5,))):
+        x = rng.normal(size=(*points, net.inputs)).astype(dtype)
+        k = fcsym.scheme(net, "states", batch=batch).compile(target)
+        state = k.init(weights, x)
+        for goal in (rng.integers(0, 3, size=points), rng.dirichlet(np.ones(3), size=points).astype(dtype)):
+            for one, two in zip(k.step(state, x, goal, 0.1), k.step(state, None, goal, 0.1), strict=True):
+                assert one.dtype == two.dtype == dtype
+                np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(k.output(state, x), k.output(state, None))
+        with pytest.raises(fcsym.ArgumentError, match="state has 2 arrays"):
+            k.step(state[:2], None, goal, 0.1)
+        with pytest.raises(fcsym.ArgumentError):
+            k.step(state, None, goal[..., :2, :], 0.1)
+    other = fcsym.scheme(net, "backprop", batch="mean").compile(target)
+    with pytest.raises(fcsym.ArgumentError, match="x has dtype object"):
+        other.step(other.init(weights), None, goal, 0.1)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_states_of_a_full_batch_in_machine_code(order):
     need("gcc")
