@@ -60,11 +60,16 @@ def _ways(reduce: n.Reduce, indices: Sequence[Index], sizes: Mapping[Axis, int])
     def length(index: Index) -> int:
         return sizes.get(index.axis, _OPEN)
 
-    def rank(made: Matrices) -> tuple[int, bool]:
-        """Columns that fill a tile; then those that follow each other in memory."""
-        return min(length(made.columns), COLUMNS), made.columns == indices[-1]
+    def cost(made: Matrices) -> int:
+        """About how many operations: the sums of whole tiles, the panels, and what is stored, along rows or not."""
+        rows, columns, terms = map(length, (made.rows, made.columns, over))
+        ends = [load.indices[-1] for load in n.loads(made.panel) if made.columns in load.indices]
+        fill = 1 if all(index == made.columns for index in ends) else 2
+        store = 1 if made.columns == indices[-1] else 3
+        tiles = -(-columns // COLUMNS) * -(-rows // ROWS)
+        return terms * (tiles * COLUMNS + columns * fill) + rows * columns * store
 
-    return sorted((m for m in found if prod(map(length, (over, m.rows, m.columns))) >= _WORTH), key=rank, reverse=True)
+    return sorted((m for m in found if prod(map(length, (over, m.rows, m.columns))) >= _WORTH), key=cost)
 
 
 def _matrices(over: Index, others: Sequence[n.Node], single: n.Node, indices: Sequence[Index]) -> Matrices | None:
