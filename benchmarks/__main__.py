@@ -123,6 +123,45 @@ def casadi_sx(text: str) -> Callable[[], object]:
     return work
 
 
+def tensorgrad(text: str) -> Callable[[], object]:
+    """tensorgrad: gradients, update and compensation, simplified; widths are symbols there, and only the depth counts.
+
+    It computes with named tensors of torch below 2.13, and derives without them.
+    """
+    import sympy as sp
+    import tensorgrad.functions as functions
+    from tensorgrad import Derivative, Variable, frobenius2
+
+    depth = text.count("-")
+
+    def work() -> object:
+        edges = [f"d{n}" for n in range(depth + 1)]
+        widths = dict(zip(edges, sp.symbols(" ".join(f"n{n}" for n in range(depth + 1))), strict=True))
+        weights = [Variable(f"W{n}", **{e: widths[e] for e in pair}) for n, pair in enumerate(pairwise(edges), 1)]
+        x, target = (Variable(name, **{e: widths[e]}) for name, e in (("x", edges[0]), ("t", edges[-1])))
+        eta = Variable("eta")
+
+        def output(w: list[Any]) -> tuple[Any, Any]:
+            v = x
+            for n, layer in enumerate(w):
+                s = layer @ v
+                if n == len(w) - 1:
+                    return s, v
+                v = functions.relu(s)
+            raise AssertionError
+
+        y, before = output(weights)
+        error = frobenius2(y - target) / 2
+        new = []
+        for w in weights:
+            slope = Derivative(error, w, {e: f"g{e}" for e in w.edges}).full_simplify()
+            new.append(w - eta * slope.rename(**{f"g{e}": e for e in w.edges}))
+        _, after = output(new)
+        return (new[-1] * ((after - before) / before)).full_simplify()
+
+    return work
+
+
 def with_timeout(text: str) -> float | None:
     """Plain SymPy in a process of its own: the seconds it took, or None."""
     context = multiprocessing.get_context("fork")
@@ -153,7 +192,14 @@ def rows() -> list[dict[str, Any]]:
             works[f"derive {text}|CasADi SX"] = casadi_sx(text)
     except ImportError:
         skipped.append("CasADi")
+    slow: dict[str, Callable[[], object]] = {}
+    try:
+        slow["derive 8-16-16-1|tensorgrad"] = tensorgrad("8-16-16-1")
+    except ImportError:
+        skipped.append("tensorgrad")
     result = [native.row(*name.split("|"), [1e9 * t for t in times]) for name, times in interleaved(works).items()]
+    for name, work in slow.items():
+        result.append(native.row(*name.split("|"), [1e9 * seconds(work) for _ in range(3)]))
     for text in ("2-2-1", "2-2-2-1", "4-8-8-1"):
         took = with_timeout(text)
         result.append(native.row(f"derive {text}", "plain SymPy", [inf if took is None else 1e9 * took]))

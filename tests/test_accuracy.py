@@ -154,7 +154,7 @@ def by_c(dtype):
     call.set(networks=1)
     for place, array in enumerate([AT.astype(dtype), *results]):
         call.place(place, array, 0)
-    call.point(work=np.empty(work_of(module, 0) + 1, dtype))
+    call.point(work=np.empty(work_of(module).at(0) + 1, dtype))
     assert library.function("output")(call.address) == 0
     return results
 

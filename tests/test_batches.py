@@ -1,9 +1,11 @@
 """Mini-batches: derived, proved, and as PyTorch's own layers, losses and optimisers train; one p for all samples."""
 
 import json
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -405,15 +407,112 @@ def test_files_train_on_batches(target, tmp_path):
         assert done.returncode == 0 and "agree" in done.stdout, done.stderr
 
 
-def test_what_has_no_file_says_so(tmp_path):
+@pytest.mark.parametrize("target", ["numpy", "c"])
+def test_files_hold_the_states_of_a_full_batch(target, tmp_path):
+    if target == "c":
+        need("make")
+        need("gcc")
+    name = f"update.{'c' if target == 'c' else 'py'}"
+    update, net = rule("momentum", weight_decay="0.1"), fcsym.Network.mlp([2, 2, 1], bias=target == "c")
+    fcsym.scheme(net, "states", batch="mean", rule=update, samples=2).export(tmp_path / name, target=target)
+    call = ["make", "-f", "update.mk", "test", "cpp"] if target == "c" else [sys.executable, name]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "agree" in done.stdout, done.stderr
+
+
+def test_a_file_for_a_full_batch_knows_its_samples(tmp_path):
+    s = fcsym.scheme(NETWORKS[3], "states", batch="sum")
+    s.export(tmp_path / "update.py")
+    space = runpy.run_path(str(tmp_path / "update.py"))
+    rng = np.random.default_rng(0)
+    weights, x, goal = [rng.normal(size=(3, 1, 2))], rng.normal(size=(4, 2)), rng.normal(size=(4, 1))
+    state = space["init"](weights, x)
+    after = space["step"](state, x, goal, 0.1)
+    kernel = s.compile()
+    wanted = kernel.step(kernel.init(weights, x), x, goal, 0.1)
+    for one, two in zip(after, wanted, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-13)
+    single = [np.float32(a) for a in (*weights, x, goal)]
+    assert space["step"](space["init"](single[:1], single[1]), *single[1:], 0.1)[0].dtype == np.float32
+    for other in (x[::-1], x[:3], x + 1e-9):
+        with pytest.raises(ValueError, match=r"samples and init was given 4|a sample that init"):
+            space["step"](state, other, goal[: len(other)], 0.1)
+        with pytest.raises(ValueError, match=r"samples and init was given 4|a sample that init"):
+            space["output"](state, other)
+    with pytest.raises(ValueError, match="as many samples"):
+        space["step"](state, x, goal[:3], 0.1)
+    with pytest.raises(ValueError, match="a full batch: give init its samples"):
+        space["init"](weights)
+
+
+def test_a_c_file_for_a_full_batch_takes_as_many_samples_as_fit(tmp_path):
+    compiler = need("gcc")
+    s = fcsym.scheme(NETWORKS[3], "states", batch="sum")
+    s.export(tmp_path / "update.c")
+    (tmp_path / "main.c").write_text(
+        '#include "update.h"\nstatic update_state s;\nstatic update_weights w;\n\nint main(void)\n{\n'
+        "    const double x[8] = {1, 2, 3, 4, 5, 6, 7, 8};\n    double y[4];\n"
+        "    if (update_init(&s, &w, x, 5) != UPDATE_FULL || update_init(&s, &w, x, 0) != UPDATE_FULL) {\n"
+        "        return 1;\n    }\n"
+        "    return update_init(&s, &w, x, 4) || s.samples != 4 || update_step(&s, x, 0.01) || update_output(&s, y)\n"
+        "        || !(y[0] > 0);\n}\n"
+    )
+    command = [compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", "-DUPDATE_CAPACITY=4"]
+    subprocess.run([*command, "-o", "main", "main.c", "update.c"], cwd=tmp_path, check=True)
+    assert subprocess.run(["./main"], cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("target", ["numpy", "c"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_a_scheme_holds_may_be_left_out(target, dtype):
+    if target == "c":
+        need("gcc")
+    rng = np.random.default_rng(4)
+    net = NETWORKS[2]
+    weights = [rng.normal(size=(3, *net.shape(a))).astype(dtype) for a in net.parameters]
+    for batch, points in (("mean", (3, 5)), (None, (3,)), ("mean", (5,))):
+        x = rng.normal(size=(*points, net.inputs)).astype(dtype)
+        k = fcsym.scheme(net, "states", batch=batch).compile(target)
+        state = k.init(weights, x)
+        for goal in (rng.integers(0, 3, size=points), rng.dirichlet(np.ones(3), size=points).astype(dtype)):
+            for one, two in zip(k.step(state, x, goal, 0.1), k.step(state, None, goal, 0.1), strict=True):
+                assert one.dtype == two.dtype == dtype
+                np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(k.output(state, x), k.output(state, None))
+        with pytest.raises(fcsym.ArgumentError, match="state has 2 arrays"):
+            k.step(state[:2], None, goal, 0.1)
+        with pytest.raises(fcsym.ArgumentError):
+            k.step(state, None, goal[..., :2, :], 0.1)
+    other = fcsym.scheme(net, "backprop", batch="mean").compile(target)
+    with pytest.raises(fcsym.ArgumentError, match="x has dtype object"):
+        other.step(other.init(weights), None, goal, 0.1)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_states_of_a_full_batch_in_machine_code(order):
     need("gcc")
-    with pytest.raises(fcsym.CompileError, match="has no C fi"):
-        fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.c")
-    with pytest.raises(fcsym.CompileError, match="has no NumPy file yet: export JAX or PyTorch"):
-        fcsym.scheme(NETWORKS[0], "states", batch="mean").export(tmp_path / "update.py")
-    with pytest.raises(fcsym.CompileError, match="has no C form"):
-        fcsym.scheme(NETWORKS[0], "states", batch="mean").compile("c")
-    assert not list(tmp_path.iterdir())
+    rng = np.random.default_rng(3)
+    for net, update in few(list(product(NETWORKS[:3], [None, "nesterov", rule("momentum", weight_decay="0.1")])), 3):
+        s = fcsym.scheme(net, "states", order, batch="mean", rule=update)
+        numpy, c = s.compile("numpy"), s.compile("c")
+        for lead in ((), (3,)):
+            weights = [rng.normal(size=(*lead, *net.shape(a))) / 2 for a in net.parameters]
+            x = rng.normal(size=(*lead, 5, net.inputs))
+            goal = rng.dirichlet(np.ones(net.widths[-1]), size=(*lead, 5))
+            states = [kernel.init(weights, x) for kernel in (numpy, c)]
+            for _ in range(3):
+                states = [k.step(state, x, goal, 0.1) for k, state in zip((numpy, c), states, strict=True)]
+            for one, two in zip(*states, strict=True):
+                np.testing.assert_allclose(np.broadcast_to(one, two.shape), two, rtol=1e-10, atol=1e-12)
+            expanded = [k.expand(state, weights, x) for k, state in zip((numpy, c), states, strict=True)]
+            for one, two in zip(*expanded, strict=True):
+                np.testing.assert_allclose(one, two, rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(numpy.output(states[0], x), c.output(states[1], x), rtol=1e-10)
+            ran = c.run(c.init(weights, x), np.stack([x] * 3), np.stack([goal] * 3), 0.1)
+            for one, two in zip(ran, states[1], strict=True):
+                np.testing.assert_array_equal(one, two)
+        with pytest.raises(fcsym.ArgumentError, match="sample 1 of x is not the one"):
+            c.run(c.init(weights, x), np.stack([x, x + 1]), np.stack([goal] * 2), 0.1)
 
 
 def test_many_networks_and_many_steps_in_one_call():

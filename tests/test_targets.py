@@ -18,8 +18,8 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.native import Call, load
 from fcsym.kernel.targets.arrays import function_text
-from fcsym.kernel.targets.c import SMOOTH
 from fcsym.kernel.targets.c_native import native_text
+from fcsym.kernel.targets.c_words import SMOOTH
 from fcsym.kernel.targets.jax import DIALECT as JAX
 from fcsym.kernel.targets.numpy import DIALECT as NUMPY
 from fcsym.kernel.targets.numpy import TILES, _straight, helpers

@@ -14,7 +14,6 @@ from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite, as_array, cast
 from fcsym.kernel.native import NOT_FINITE, Call, Library
-from fcsym.kernel.targets.c_native import work_of
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 
 if TYPE_CHECKING:
@@ -90,7 +89,8 @@ class Bound(_Pinned):
             rows=rows,
             error=id(ArgumentError if kernel.module.stored else kernel.scheme.refusal.error),
         )
-        call.point(x=x, target=target, eta=eta, work=np.zeros(work_of(kernel.module, rows) + 1, x.dtype))
+        work = kernel.work.at(rows)  # type: ignore[attr-defined]
+        call.point(x=x, target=target, eta=eta, work=np.zeros(work + 1, x.dtype))
         for k, array in enumerate(self._held):
             call.place(k, array, 0)
         self.step = _callable(library.address("bound"), call, library)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -28,6 +29,7 @@ __all__ = ["LaneBatch", "NativeKernel", "native_kernel"]
 
 _Array = npt.NDArray[Any]
 _UNDEFINED = 1
+_KEPT = 1 << 18  # numbers of work memory that are kept from one call to the next, at most
 
 
 def native_kernel(scheme: SchemeRecord) -> SchemeKernel:
@@ -51,6 +53,8 @@ class NativeKernel(SchemeKernel):
         self._numpy_step = self._namespace["step"]
         self.source = native_text(self.module)
         self._libraries: dict[np.dtype[Any], Library] = {}
+        self.work = work_of(self.module)  # numbers that a call needs besides its arrays
+        self._kept = threading.local()
         self._most = max(len(parameters_of(function, self.module)) for function in self.module.functions)
 
     def library(self, dtype: npt.DTypeLike) -> Library:
@@ -80,8 +84,8 @@ class NativeKernel(SchemeKernel):
         dtype, held = first[0].dtype, first[: len(self.scheme.state)]
         inputs, wanted = self._rows("x", inputs, dtype), self._rows("target", wanted, dtype)
         if self.scheme.single_input:  # the axis of steps stays in front of all leading ones
-            most = max(array.ndim for array in held[-3:])
-            ones = (1,) * max(0, most - (inputs.ndim - 2))
+            most = held[-1].ndim - 1 if self.module.samples else max(array.ndim for array in held[-3:])
+            ones = (1,) * max(0, most - (inputs.ndim - 2 - self.module.samples))
             self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
         if self._stored:
             distinct = np.unique(inputs, axis=0) if inputs.ndim == 2 else inputs
@@ -149,7 +153,7 @@ class NativeKernel(SchemeKernel):
         dtype = np.result_type(*arrays)
         call = Call(self._most)
         call.set(networks=prod(lead), rows=rows)
-        call.point(work=np.empty(work_of(self.module, rows) + 1, dtype))
+        call.point(work=self._memory(rows, np.dtype(dtype)))
         results = [np.empty(lead + shape, dtype) for shape in shapes[len(arrays) :]]
         for k, (array, shape) in enumerate(zip(arrays, shapes, strict=False)):
             call.place(k, *_spread(array.astype(dtype, copy=False), shape, lead))
@@ -176,7 +180,7 @@ class NativeKernel(SchemeKernel):
         result = [np.array(np.broadcast_to(a, lead + s), dtype, order="C") for a, s in zip(held, shapes, strict=True)]
         call = Call(self._most)
         call.set(networks=prod(lead), steps=len(xs), rows=rows)
-        call.point(work=np.empty(work_of(self.module, rows) + 1, dtype))
+        call.point(work=self._memory(rows, np.dtype(dtype)))
         for k, (array, shape) in enumerate(zip(result, shapes, strict=True)):
             call.place(k, array, prod(shape))
         for name, rows_ in (("x", xs), ("target", targets)):
@@ -194,6 +198,16 @@ class NativeKernel(SchemeKernel):
         call.point(eta=flat_eta)
         call.set(eta_network=distance_eta)
         return result, int(self.library(dtype).function("run")(call.address))
+
+    def _memory(self, rows: int, dtype: np.dtype[Any]) -> _Array:
+        """Work memory for a call; what is not large is kept, for each thread, since fresh memory costs time."""
+        size = self.work.at(rows) + 1
+        kept: dict[Any, _Array] = self._kept.__dict__
+        if size > _KEPT:
+            return _aligned((size,), dtype)
+        if dtype not in kept or len(kept[dtype]) != size:
+            kept[dtype] = _aligned((size,), dtype)
+        return kept[dtype]
 
     @staticmethod
     def _rows_of(arrays: Sequence[Array], values: Sequence[_Array]) -> int:
@@ -244,11 +258,11 @@ class LaneBatch(Batch):
     def _prepared(self) -> list[Call]:
         """A call for each thread, over its share of the blocks."""
         share = -(-self._blocks // self._threads)
-        calls = []
+        calls, work = [], work_of(self.kernel.module, self.lanes).fixed
         for start in range(0, self._blocks, share):
             call = Call(self.kernel._most)
             call.set(networks=min(share, self._blocks - start), steps=1)
-            call.point(work=_aligned((work_of(self.kernel.module, 0, self.lanes),), self.dtype))
+            call.point(work=_aligned((work,), self.dtype))
             for k, memory in enumerate(self._memory):
                 call.place(k, memory[start:], memory.shape[1])
             calls.append(call)

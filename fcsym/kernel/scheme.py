@@ -102,14 +102,15 @@ class SchemeKernel:
     def step(
         self,
         state: Sequence[npt.ArrayLike],
-        x: npt.ArrayLike,
+        x: npt.ArrayLike | None,
         target: npt.ArrayLike,
         eta: npt.ArrayLike | None = None,
         undefined: str = "raise",
     ) -> Any:
         """The state after one training step.
 
-        `state`: from `init` or `step`. `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...); it may be left
+        `state`: from `init` or `step`. `x`: (..., n_0); a scheme that holds its input reads nothing of it and compares
+        it with that of `init`, unless it is None. `target`: (..., n_L). `eta`: a number, or (...); it may be left
         out where the update rule has one. With the loss cross_entropy `target` may be class labels, counted from 0.
         In mini-batches `x` is (..., samples, n_0), `target` (..., samples, n_L).
         Raises ArgumentError for wrong shapes, and for another input than that of `init` where the scheme holds one;
@@ -118,12 +119,14 @@ class SchemeKernel:
         numbers of the networks concerned become `nan` or `inf`.
         """
         marks = mode(undefined)
+        x, compared = self._input(state, x)
         target = goal(self.network, target, x, not marks)
         # of a mini-batch everything that is carried enters what is carried on, and is seen there if it is not finite
         late = self.scheme.state if self.network.batch else self.module.weights
         arrays = self._checked(state, marks, late, x=x, target=target, eta=rate(self.network, eta))
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
-        self._same_input(held, x_, self._real(state))
+        if compared:
+            self._same_input(held, x_, self._real(state))
         if self._stored:
             held = self._remember(held, x_)
         inputs = [*held, *rest] if self.scheme.single_input else [*held, x_, *rest]
@@ -139,12 +142,14 @@ class SchemeKernel:
             self._refuse_infinite(after)
         return after
 
-    def output(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike, undefined: str = "raise") -> _Array:
+    def output(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike | None, undefined: str = "raise") -> _Array:
         """The output (..., n_L) of the network that the state stands for; errors as for `step`."""
         marks = mode(undefined)
+        x, compared = self._input(state, x)
         arrays = self._checked(state, True, x=x)
         held, x_ = arrays[:-1], arrays[-1]
-        self._same_input(held, x_, self._real(state))
+        if compared:
+            self._same_input(held, x_, self._real(state))
         y, *mask = self._call("output", held if self.scheme.single_input else [*held, x_])
         if mask and not marks:
             self._refuse(mask[0])
@@ -246,6 +251,14 @@ class SchemeKernel:
                     f"state.X has {x_stored.shape[-2]} inputs and state.C {c_stored.shape[-2]} rows: use init and step."
                 )
         return arrays
+
+    def _input(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike | None) -> tuple[Any, bool]:
+        """x, and whether it is to be compared; where a scheme holds its input and x is None, zeros of its shape."""
+        if x is not None or not self.scheme.single_input:
+            return x, True
+        key = self._held(state, True)[-1].value
+        precision = np.float32 if getattr(key, "dtype", None) == np.float32 else np.float64
+        return np.broadcast_to(np.zeros((), precision), (*np.shape(key), self.network.inputs)), False
 
     def _same_input(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None = None) -> None:
         """The schemes for one input carry three numbers about it: its size, its norm in units of that, and a fixed

@@ -11,7 +11,8 @@ statements are moved down where this makes it possible. The same text serves sin
 process, as many networks as a vector register has lanes (`vec`), with selections by mask instead of branches.
 
 Temporaries stand on the stack as long as they are few (`STACK` numbers). A function that needs more has all of its
-arrays in memory that its caller gives it, so that no stack grows with a width.
+arrays in memory that its caller gives it, so that no stack grows with a width. Products of matrices are computed by
+tiles (`c_products`), or by CBLAS where a file is compiled so.
 """
 
 from __future__ import annotations
@@ -24,25 +25,12 @@ from math import prod
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
+from fcsym.kernel.targets.c_memory import Amount, Room
+from fcsym.kernel.targets.c_products import TILE, Products, reduces
+from fcsym.kernel.targets.c_words import remember_text
 from fcsym.language.expression import Axis, Index
 
-__all__ = [
-    "PRELUDE",
-    "SMOOTH",
-    "STACK",
-    "Room",
-    "core_text",
-    "lanes_functions",
-    "parameters_of",
-    "refuse_large",
-    "room_of",
-    "scalar_text",
-    "smooth_functions",
-    "takes_rows",
-]
-
-STACK = 256
-"""How many numbers the temporaries of a function may have on the stack: 2 KiB in double precision."""
+__all__ = ["core_text", "parameters_of", "refuse_large", "room_of", "scalar_text", "takes_rows"]
 
 _SUM, _PRODUCT, _ATOM = range(3)
 _LARGEST = 2**31 - 1  # an int counts the numbers of an array
@@ -114,36 +102,12 @@ def _plan(function: n.Function) -> _Plan:
 # ------------------------------------------------------------------------------------------------------ memory
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What the temporaries of a function take: so many numbers, and so many for every stored row."""
-
-    numbers: int
-    per_row: int
-
-    @property
-    def stack(self) -> int:
-        """How many numbers stand on the stack."""
-        return self.numbers if self.numbers <= STACK else 0
-
-    @property
-    def work(self) -> int:
-        """How many numbers, besides those of the rows, the caller gives memory for."""
-        return self.numbers - self.stack
-
-    def __bool__(self) -> bool:
-        """Whether the function takes work memory."""
-        return bool(self.work or self.per_row)
-
-
 def room_of(function: n.Function, module: n.Module, lanes: bool = False) -> Room:
     """What a function needs besides its arguments."""
     writer = _Writer(module, function, lanes, {})
-    numbers, per_row = writer.columns_at_most(), 0
-    for name in _temporaries(function, module):
-        size, stored = writer.amount(function.axes[name])
-        numbers, per_row = (numbers, per_row + size) if stored else (numbers + size, per_row)
-    return Room(numbers, per_row)
+    shared, strips = writer.shared()
+    local = [writer.amount(function.axes[name]) for name in _temporaries(function, module)]
+    return Room(sum((*shared.values(), *local), Amount()), strips)
 
 
 def _temporaries(function: n.Function, module: n.Module) -> list[str]:
@@ -184,10 +148,15 @@ class _Writer:
     lines: list[str] = field(default_factory=list)
     depth: int = 1
     numbers: count[int] = field(default_factory=lambda: count(1))
+    cblas: bool = False  # whether products by CBLAS are printed as well
 
     @property
     def type(self) -> str:
         return "vec" if self.lanes else "real"
+
+    @property
+    def products(self) -> Products:
+        return Products(self)
 
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
@@ -196,10 +165,13 @@ class _Writer:
 
     def define(self, statement: n.Define) -> None:
         """Every element of one array."""
+        if products := self.products.of(statement):
+            self.products.define(statement, products)
+            return
         name, indices = statement.name, statement.indices
         sums: dict[n.Node, str] = {}
         columns: dict[n.Reduce, str] = {}
-        for reduce in _reduces(statement.value):
+        for reduce in reduces(statement.value):
             own = f"sum{next(self.numbers)}"
             if isinstance(reduce, n.Reduce) and self._along_columns(reduce, indices):
                 columns[reduce] = own
@@ -209,30 +181,30 @@ class _Writer:
         for reduce, own in columns.items():
             self._sum_along_columns(reduce, own, indices, at)
             at += self.module.sizes[indices[0].axis]
-        where = {index: self._letter(index) for index in indices}
-        self._open(indices)
+        where = {index: self.letter(index) for index in indices}
+        self.open(indices)
         for node, own in sums.items():
             if isinstance(node, n.Extreme):
-                self._extreme(node, own, where)
+                self.extreme(node, own, where)
             elif isinstance(node, n.Reduce):
-                self._sum(node, own, where)
+                self.sum(node, own, where)
         known: dict[n.Node, str] = dict(sums)
         known |= {r: f"{own}[{where[indices[-1]]}]" for r, own in columns.items()}
         value = self.text(statement.value, where, known)[0]
         if self.lanes and isinstance(statement.value, n.Const | n.Undefined):
             value = f"all({value})"
         self.line(f"{self.element(name, indices, where)} = {value};")
-        self._close(indices)
+        self.close(indices)
 
     def mark(self, statement: n.Mark) -> None:
         """The status says that something is undefined."""
         if not statement.guard:
             return
-        where = {index: self._letter(index) for index in statement.indices}
-        self._open(statement.indices)
+        where = {index: self.letter(index) for index in statement.indices}
+        self.open(statement.indices)
         guard = self.guard(statement.guard, where)
         self.line(f"undefined |= {guard};" if self.lanes else f"status |= {guard} ? UNDEFINED : 0;")
-        self._close(statement.indices)
+        self.close(statement.indices)
 
     def copy(self, target: str, source: str, axes: tuple[Axis, ...]) -> None:
         """target = source, element by element."""
@@ -246,26 +218,28 @@ class _Writer:
 
     def size(self, axes: tuple[Axis, ...]) -> str:
         """How many numbers an array has, as C text."""
-        known, stored = self.amount(axes)
-        return str(known) if not stored else "rows" if known == 1 else f"rows * {known}"
-
-    def amount(self, axes: tuple[Axis, ...]) -> tuple[int, bool]:
-        """How many numbers an array has, and whether it has so many for every stored row."""
         known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
-        return known, any(axis.open for axis in axes)
+        factors = ["rows"] * sum(axis.open for axis in axes) + [str(known)] * (known != 1)
+        return " * ".join(factors) or "1"
 
-    def _open(self, indices: tuple[Index, ...]) -> None:
+    def amount(self, axes: tuple[Axis, ...]) -> Amount:
+        """How many numbers an array has."""
+        known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
+        degree = sum(axis.open for axis in axes)
+        return Amount(*(known if k == degree else 0 for k in range(3)))
+
+    def open(self, indices: tuple[Index, ...]) -> None:
         for index in indices:
-            letter = self._letter(index)
+            letter = self.letter(index)
             self.line(f"for (int {letter} = 0; {letter} < {self.size((index.axis,))}; {letter}++) {{")
             self.depth += 1
 
-    def _close(self, indices: tuple[Index, ...]) -> None:
+    def close(self, indices: tuple[Index, ...]) -> None:
         for _ in indices:
             self.depth -= 1
             self.line("}")
 
-    def _letter(self, index: Index) -> str:
+    def letter(self, index: Index) -> str:
         return f"{index.letter}_" if index.letter in self.function.axes else index.letter
 
     # ------------------------------------------------------------------------------------------------- sums
@@ -279,42 +253,48 @@ class _Writer:
         matrices = [load for load in n.loads(reduce.body) if len(load.indices) == 2]
         return any(load.indices == (reduce.over[0], indices[0]) for load in matrices)
 
-    def columns_at_most(self) -> int:
+    def _columns_at_most(self) -> int:
         """How many numbers all sums along columns of one statement need at once, at most."""
         most = 0
         for s in self.function.statements:
             if isinstance(s, n.Define):
-                mine = [r for r in _reduces(s.value) if isinstance(r, n.Reduce) and self._along_columns(r, s.indices)]
+                mine = [r for r in reduces(s.value) if isinstance(r, n.Reduce) and self._along_columns(r, s.indices)]
                 most = max(most, sum(self.module.sizes[s.indices[0].axis] for _ in mine))
         return most
 
+    def shared(self) -> tuple[dict[str, Amount], Amount]:
+        """Memory that statements use one after another, by name; and that of the strips of products by CBLAS."""
+        memory, strips = self.products.memory(self.function)
+        every = {**memory, "sums": Amount(self._columns_at_most())}
+        return {name: amount for name, amount in every.items() if amount}, strips
+
     def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...], at: int) -> None:
         (index,), (over,) = indices, reduce.over
-        letter = self._letter(over)
+        letter = self.letter(over)
         self.line(f"real *const {own} = sums{f' + {at}' if at else ''};")
         stored = over.axis.open
-        where = {index: self._letter(index)}
-        self._open(indices)
+        where = {index: self.letter(index)}
+        self.open(indices)
         first = "(real)0.0" if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
         self.line(f"{own}[{where[index]}] = {first};")
-        self._close(indices)
+        self.close(indices)
         start, end = int(not stored), self.size((over.axis,))
         if end == "1":
             return
         self.line(f"for (int {letter} = {start}; {letter} < {end}; {letter}++) {{")
         self.depth += 1
-        self._open(indices)
+        self.open(indices)
         self.line(f"{own}[{where[index]}] += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
-        self._close(indices)
+        self.close(indices)
         self.depth -= 1
         self.line("}")
 
-    def _sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
+    def sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum as a variable, for one element."""
         if len(reduce.over) != 1:
             raise CompileError("A sum over two indices at once has no C form.")
         over = reduce.over[0]
-        letter, end = self._letter(over), self.size((over.axis,))
+        letter, end = self.letter(over), self.size((over.axis,))
         stored = over.axis.open
         zero = "all((real)0.0)" if self.lanes else "(real)0.0"
         first = zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
@@ -325,10 +305,10 @@ class _Writer:
         self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
         self.line("}")
 
-    def _extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
+    def extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
         """The least or greatest term as a variable, for one element."""
         (over,), (body,) = node.over, node.terms
-        letter, end = self._letter(over), self.size((over.axis,))
+        letter, end = self.letter(over), self.size((over.axis,))
         self.line(f"{self.type} {own} = {self.text(body, {**where, over: '0'}, {})[0]};")
         if end == "1":
             return
@@ -348,11 +328,10 @@ class _Writer:
         text = "0"
         for index in indices:
             at, size = where[index], self.size((index.axis,))
-            text = (
-                at
-                if text == "0" or (size == "1" and not text)
-                else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
-            )
+            if text == "0" or (size == "1" and not text):
+                text = at
+            else:
+                text = (f"({text})" if "+" in text else text) + f" * {size}" + (f" + {at}" if at != "0" else "")
         return f"{place}[{text}]"
 
     def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]:
@@ -427,16 +406,9 @@ class _Writer:
         return f"({rows[0] if len(rows) == 1 else either.join(f'({row})' for row in rows)})"
 
 
-def _reduces(node: n.Node) -> list[n.Reduce | n.Extreme]:
-    """The sums and extremes in an expression, the outermost ones, each once."""
-    if isinstance(node, n.Reduce | n.Extreme):
-        return [node]
-    return list(dict.fromkeys(reduce for part in n.parts(node) for reduce in _reduces(part)))
-
-
-def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = False) -> str:
+def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = False, cblas: bool = False) -> str:
     """static int name(arrays): the function on one network, or on as many as there are lanes."""
-    writer = _Writer(module, function, lanes, {})
+    writer = _Writer(module, function, lanes, {}, cblas=cblas)
     step = function.name == "step"
     plan = _plan(function) if step else _Plan(function.statements, {}, ())
     parameters = parameters_of(function, module)
@@ -451,20 +423,25 @@ def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = F
         arguments.append(f"{writer.type} *RESTRICT work")
     if lanes and function.marks:
         arguments.append("mask *RESTRICT undefined_lanes")
-    at, at_row = 0, 0
-    sizes = {local: writer.amount(function.axes[local]) for local in _temporaries(function, module)}
-    if columns := writer.columns_at_most():
-        sizes["sums"] = columns, False
-    for local, (size, by_row) in sizes.items():
-        if by_row:
-            place = " + ".join([*([str(room.work)] if room.work else []), *([f"{at_row} * rows"] if at_row else [])])
-            at_row += size
-        elif room.work:
-            place, at = str(at) if at else "", at + size
-        else:
-            writer.line(f"{writer.type} {local}[{size}];")
+    shared, strips = writer.shared()
+    sizes = shared | {local: writer.amount(function.axes[local]) for local in _temporaries(function, module)}
+    before = [Amount(room.given.fixed), Amount(room.given.fixed, room.given.per_row)]
+    used = Amount()
+    for local, amount in sizes.items():
+        if amount.fixed and not room.outside:
+            writer.line(f"{writer.type} {local}[{amount.fixed}];")
             continue
-        writer.line(f"{writer.type} *RESTRICT const {local} = work{f' + {place}' if place else ''};")
+        degree = 0 if amount.fixed else 1 if amount.per_row else 2
+        own = Amount(*(part if k == degree else 0 for k, part in enumerate(used.parts)))
+        place = own + before[degree - 1] if degree else own
+        writer.line(f"{writer.type} *RESTRICT const {local} = {place.behind('work')};")
+        used += amount
+    if strips and cblas:
+        writer.lines.append("#if defined(FCSYM_CBLAS)")
+        writer.line(f"{writer.type} *RESTRICT const strip = {room.given.behind('work')};")
+        for local in shared:
+            writer.line(f"(void){local};")
+        writer.lines.append("#endif")
     for local in (s.name for s in function.statements if isinstance(s, n.Define)):
         if local not in taken and local not in plan.alias and not function.axes[local]:
             writer.line(f"{writer.type} {local};")
@@ -523,143 +500,11 @@ def _wrapped(signature: str) -> str:
     return "\n".join([head, *lines, line])
 
 
-SMOOTH = {
-    "tanh": """static real tanh_of(real s)
-{
-    return TANH(s);
-}
-""",
-    "sigmoid": """/* 1 / (1 + exp(-s)), without overflow on either side */
-static real sigmoid_of(real s)
-{
-    const real small = EXP(s > (real)0.0 ? -s : s);
-    return (s > (real)0.0 ? (real)1.0 : small) / ((real)1.0 + small);
-}
-""",
-    "softplus": """/* log(1 + exp(s)), without overflow */
-static real softplus_of(real s)
-{
-    return (s > (real)0.0 ? s : (real)0.0) + LOG1P(EXP(s > (real)0.0 ? -s : s));
-}
-""",
-    "normal_cdf": """/* of the normal distribution, as accurate below 0 as above */
-static real normal_cdf_of(real s)
-{
-    return (real)0.5 * ERFC(-s * (real)0.70710678118654752440);
-}
-""",
-    "normal_pdf": """static real normal_pdf_of(real s)
-{
-    return EXP((real)-0.5 * s * s) * (real)0.39894228040143267794;
-}
-""",
-    **{
-        name: f"static real {name}_of(real s)\n{{\n    return {name.upper()}(s);\n}}\n"
-        for name in ("exp", "expm1", "log", "log1p", "sqrt", "erf", "atan", "sin", "cos")
-    },
-    "Abs": "static real Abs_of(real s)\n{\n    return FABS(s);\n}\n",
-}
-"""The functions of `neutral.CALLS`; what is called in capitals is the function of <math.h> in the precision at hand."""
-
-
-def smooth_functions(module: n.Module) -> list[str]:
-    """The smooth functions that a module calls."""
-
-    def within(node: n.Node) -> set[str]:
-        own = {node.function} if isinstance(node, n.Call) else set()
-        return own.union(*(within(part) for part in n.parts(node)))
-
-    found: set[str] = set()
-    for function in module.functions:
-        for statement in function.statements:
-            if isinstance(statement, n.Define):
-                found |= within(statement.value)
-    return [name for name in SMOOTH if name in found]
-
-
-REMEMBER = """/* a row for x among the stored inputs: the one that is x, or a free one (of zeros), made 0 */
-static int remember(real *RESTRICT X, real *RESTRICT C, const real *RESTRICT x, int rows)
-{{
-    int free_row = -1, any = 0;
-    for (int i = 0; i < {inputs}; i++) {{
-        any |= x[i] != (real)0.0;
-    }}
-    for (int m = 0; m < rows; m++) {{
-        int used = 0, other = 0;
-        for (int i = 0; i < {inputs}; i++) {{
-            other |= X[m * {inputs} + i] != x[i];
-            used |= X[m * {inputs} + i] != (real)0.0;
-        }}
-        if (!other) {{
-            return 0;
-        }}
-        if (!used && free_row < 0) {{
-            free_row = m;
-        }}
-    }}
-    if (!any) {{
-        return 0;
-    }}
-    if (free_row < 0) {{
-        return FULL;
-    }}
-    for (int i = 0; i < {inputs}; i++) {{
-        X[free_row * {inputs} + i] = x[i];
-    }}
-    for (int j = 0; j < {units}; j++) {{
-        C[free_row * {units} + j] = (real)0.0;
-    }}
-    return 0;
-}}
-"""
-
-
-def remember_text(module: n.Module) -> str:
-    """The C function that finds or makes a row for an input."""
-    units = next(array for array in module.state if array.name == "C").axes[-1]
-    inputs = next(array for array in module.state if array.name == "X").axes[-1]
-    return REMEMBER.format(inputs=module.sizes[inputs], units=module.sizes[units])
-
-
-def scalar_text(module: n.Module) -> str:
-    """The four functions on one network."""
+def scalar_text(module: n.Module, cblas: bool = False) -> str:
+    """The four functions on one network; with `cblas`, as text that is for CBLAS where it is compiled so."""
     text = [remember_text(module)] if module.stored else []
-    return "\n".join([*text, *(core_text(f, module, f"{f.name}_core") for f in module.functions)])
-
-
-def lanes_functions(module: n.Module) -> list[str]:
-    """The smooth functions on as many numbers as there are lanes."""
-    return [
-        f"static vec {name}_lanes(vec s)\n{{\n    vec result;\n    for (int l = 0; l < LANES; l++) {{\n"
-        f"        result[l] = {name}_of(s[l]);\n    }}\n    return result;\n}}\n"
-        for name in smooth_functions(module)
-    ]
-
-
-PRELUDE = """#if !defined(__cplusplus)
-#define RESTRICT restrict
-#elif defined(__GNUC__) || defined(_MSC_VER)
-#define RESTRICT __restrict
-#else
-#define RESTRICT
-#endif
-
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "-ffast-math changes what the operations mean: compile without it"
-#endif
-#if defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
-#error "-funsafe-math-optimizations changes what the operations mean: compile without it"
-#endif
-
-/* a * b + c is two operations, each rounded; nothing is put in another order */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#if __clang_major__ >= 14
-#pragma clang fp contract(off) reassociate(off)
-#endif
-#elif !defined(__GNUC__)
-#pragma STDC FP_CONTRACT OFF
-#else
-#pragma GCC optimize("fp-contract=off", "no-associative-math", "no-reciprocal-math", "no-unsafe-math-optimizations")
-#endif
-"""
+    cores = "\n".join([*text, *(core_text(f, module, f"{f.name}_core", cblas=cblas) for f in module.functions)])
+    tiles, calls = cores.count(" tile("), cores.count(" GEMM(")
+    if not tiles:
+        return cores
+    return f"#if !defined(FCSYM_CBLAS)\n{TILE}#endif\n\n{cores}" if tiles == calls else f"{TILE}\n{cores}"

@@ -6,23 +6,16 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from fcsym import __version__
-from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
-from fcsym.kernel.targets.c import (
-    PRELUDE,
-    SMOOTH,
-    parameters_of,
-    refuse_large,
-    room_of,
-    scalar_text,
-    smooth_functions,
-    takes_rows,
-)
+from fcsym.kernel.targets.c import parameters_of, refuse_large, room_of, scalar_text, takes_rows
+from fcsym.kernel.targets.c_memory import Amount
 from fcsym.kernel.targets.c_native import native_text
+from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, smooth_functions
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy
 
@@ -41,11 +34,6 @@ class CTarget:
     def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """stem.h, stem.c, stem_test.c and stem.mk. Raises CompileError for arrays that C cannot count through."""
         refuse_large(module)
-        if module.samples and module.single_input:
-            raise CompileError(
-                f"{module.title} has no C files, whose arrays are as long as the samples are many, squared: export JAX "
-                "or PyTorch."
-            )
         return {
             f"{stem}.h": header(module, stem),
             f"{stem}.c": implementation(module, stem),
@@ -78,11 +66,11 @@ def _arguments(name: str, module: n.Module, stem: str) -> list[str]:
     state, weights = f"{stem}_state *state", f"{stem}_weights *weights"
     x = [f"const {real} *x"]
     any_input = not module.single_input
-    work = [f"{real} *work"] if room_of(module[name], module).work else []
+    work = [f"{real} *work"] if room_of(module[name], module).outside else []
     samples = ["int samples"] if takes_samples(module, name) else []
     match name:
         case "init":
-            return [state, f"const {weights}", *([] if any_input else x), *work]
+            return [state, f"const {weights}", *([] if any_input else x), *samples, *work]
         case "step":
             return [state, *(x if any_input else []), f"const {real} *target", *samples, f"{real} eta", *work]
         case "output":
@@ -93,37 +81,41 @@ def _arguments(name: str, module: n.Module, stem: str) -> list[str]:
 
 
 def takes_samples(module: n.Module, name: str) -> bool:
-    """Whether a function is told how many samples it is given."""
-    return module.samples and takes_rows(module[name])
+    """Whether a function is told how many samples it is given: where a state holds them, only the first one is."""
+    return module.samples and takes_rows(module[name]) and (name == "init" or not module.single_input)
 
 
 def _memory(module: n.Module, stem: str) -> str:
     """How much stack and work memory the functions take."""
     upper = stem.upper()
     rooms = {name: room_of(module[name], module) for name in _WHAT}
-    takers = [name for name, room in rooms.items() if room.work]
+    takers = [room for room in rooms.values() if room.outside]
 
-    def numbers(fixed: Iterable[int], rows: Iterable[int]) -> str:
-        own, per_row = max(fixed, default=0), max(rows, default=0)
-        return f"({own} + {per_row} * {upper}_CAPACITY)" if per_row else str(own)
+    def numbers(amounts: Iterable[Amount]) -> str:
+        most, capacity = reduce(Amount.most, amounts, Amount()), f"{upper}_CAPACITY"
+        pairs = f" + {most.per_pair} * {capacity} * {capacity}" if most.per_pair else ""
+        return f"({most.fixed} + {most.per_row} * {capacity}{pairs})" if most.per_row or pairs else str(most.fixed)
 
-    stack = numbers((r.stack for r in rooms.values()), (r.per_row for r in rooms.values() if not r.work))
+    own = (Amount(r.stack) if r.outside else Amount(r.stack) + r.by_rows for r in rooms.values())
     text = f"""/* Stack: the arrays of a call have at most so many numbers of type {stem}_real; single numbers and what
    a call saves take less than 1 KiB more where the compiler optimizes. */
-#define {upper}_STACK {stack}
+#define {upper}_STACK {numbers(own)}
 """
-    if takers:
-        names = ", ".join(f"{stem}_{name}" for name in takers)
-        size = numbers((rooms[name].work for name in takers), (rooms[name].per_row for name in takers))
-        text += f"""
+    if not takers:
+        return f"{text}#define {upper}_WORK 0 /* no function takes work memory */\n"
+    names = ", ".join(f"{stem}_{name}" for name, room in rooms.items() if room.outside)
+    size = f"#define {upper}_WORK {numbers(room.given for room in takers)}\n"
+    if any(room.strips for room in takers):
+        more = numbers(room.given + room.strips for room in takers)
+        size = f"#if defined(FCSYM_CBLAS)\n#define {upper}_WORK {more}\n#else\n{size}#endif\n"
+    return (
+        text
+        + f"""
 /* The arrays in between are too large for a stack: work is memory for {upper}_WORK numbers, which may hold anything
    before and after a call; calls at the same time need one each.
    Taken by {names}. */
-#define {upper}_WORK {size}
-"""
-    else:
-        text += f"#define {upper}_WORK 0 /* no function takes work memory */\n"
-    return text
+{size}"""
+    )
 
 
 _WHAT = {
@@ -146,6 +138,8 @@ def header(module: n.Module, stem: str) -> str:
     )
     full = "fewer than 1 or more than CAPACITY samples" if module.samples else "no room for another input"
     extra = "    int rows; /* how many inputs are stored */\n" if module.stored else ""
+    if module.samples and module.single_input:
+        extra = "    int samples; /* how many samples init was given */\n"
     declarations = []
     for name, what in _WHAT.items():
         text = what if name != "expand" or module.single_input else f"{what.split(';')[0]}."
@@ -208,7 +202,7 @@ def mathematics(module: n.Module, single: str) -> str:
 
 def implementation(module: n.Module, stem: str) -> str:
     """The functions."""
-    upper = stem.upper()
+    upper, cores = stem.upper(), scalar_text(module, cblas=True)
     names = ""
     if any(function.marks for function in module.functions):
         names += f"#define UNDEFINED ((int){upper}_UNDEFINED)\n#define NOT_A_NUMBER ((real)0.0 / (real)0.0)\n"
@@ -218,15 +212,30 @@ def implementation(module: n.Module, stem: str) -> str:
         _about(module, f"{stem}.c: C99, or C++; every sum is added from the left, and nothing is contracted.")
         + f'#include "{stem}.h"\n\n'
         + mathematics(module, f"{upper}_SINGLE")
+        + (_CBLAS.replace("SINGLE", f"{upper}_SINGLE") if "GEMM(" in cores else "")
         + PRELUDE
         + f"\ntypedef {stem}_real real;\n"
         + names
         + "\n"
         + "".join(f"{SMOOTH[name]}\n" for name in smooth_functions(module))
-        + scalar_text(module)
+        + cores
         + "\n"
         + "\n".join(_wrapper(name, module, stem) for name in _WHAT)
     )
+
+
+_CBLAS = """/* FCSYM_CBLAS: products of matrices by the platform's CBLAS, which adds in an order of its own. Define it
+   for every file that includes the header, since work is longer then. */
+#if defined(FCSYM_CBLAS)
+#include <cblas.h>
+#if defined(SINGLE)
+#define GEMM cblas_sgemm
+#else
+#define GEMM cblas_dgemm
+#endif
+#endif
+
+"""
 
 
 def _wrapper(name: str, module: n.Module, stem: str) -> str:
@@ -273,11 +282,13 @@ def _wrapper(name: str, module: n.Module, stem: str) -> str:
                 "}",
             ]
     room = room_of(function, module)
-    if room.per_row and not room.work:
-        lines.insert(0, f"real work[{room.per_row} * {upper}_CAPACITY];")
+    if room and not room.outside:
+        lines.insert(0, f"real work[{room.by_rows.per_row} * {upper}_CAPACITY];")
     if takes_samples(module, name):
         lines.append(f"if (samples < 1 || samples > {upper}_CAPACITY) {{\n        return FULL;\n    }}")
-    told = "samples" if module.samples else "state->rows"
+        if module.single_input:
+            lines.append("state->samples = samples;")
+    told = "state->rows" if not module.samples else "state->samples" if module.single_input else "samples"
     arguments += [told] * takes_rows(function) + ["work"] * bool(room)
     call = f"return {name}_core({', '.join(arguments)});"
     if len(call) > 112:
@@ -297,11 +308,11 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     """A program that trains on frozen rows of exact evaluation, and says whether the results agree."""
     upper = stem.upper()
     weights = sum(_size(array, module) for array in module.weights)
-    work = {name: ", work" if room_of(module[name], module).work else "" for name in _WHAT}
+    work = {name: ", work" if room_of(module[name], module).outside else "" for name in _WHAT}
     memory = f"static {stem}_real work[{upper}_WORK];\n" if any(work.values()) else ""
     count = len(row_samples(rows))
-    told = f", {count}" if module.samples else ""
-    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}{told}, y{work['output']})"
+    told = {name: f", {count}" if takes_samples(module, name) else "" for name in _WHAT}
+    said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}{told['output']}, y{work['output']})"
     right = f"differ(y, row->y[n], {_width(module, 'y') * count})"
     refused = "        const int refused = row->undefined && n == row->steps - 1;\n"
     read = f"        if ({said} || {right}) {{\n            return 1;\n        }}\n{refused}"
@@ -317,8 +328,8 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     x = ", row->x[n]" if any_input else ""
     last = ", row->x[row->steps - 1]" if any_input else ""
     start = "" if any_input else ", &row->weights, row->x[0]"
-    step = f"{stem}_step(&state{x}, row->target[n]{told}, row->eta{work['step']})"
-    init = "" if any_input else ", row->x[0]"
+    step = f"{stem}_step(&state{x}, row->target[n]{told['step']}, row->eta{work['step']})"
+    init = "" if any_input else f", row->x[0]{told['init']}"
     if not rows:
         return (
             _about(module, f"{stem}_test.c: the network is too large for frozen rows; this only sees that it links.")
@@ -327,7 +338,8 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
             + (memory if work["init"] else "")
             + (f"static {stem}_real x[{inputs}];\n" if not any_input else "")
             + "\nint main(void)\n{\n"
-            + f"    const int status = {stem}_init(&state, &weights{', x' if not any_input else ''}{work['init']});\n"
+            + f"    const int status = {stem}_init(&state, &weights{', x' if not any_input else ''}{told['init']}"
+            + f"{work['init']});\n"
             + f'    printf("{stem}: no rows of exact evaluation: '
             + f'they come with networks of at most {LARGEST} weights\\n");\n    return status;\n}}\n'
         )
@@ -382,7 +394,7 @@ static int check(const row_type *row)
     if (row->undefined) {{
         return 0;
     }}
-    if ({stem}_output(&state{last}{told}, y{work["output"]}) || differ(y, row->y[row->steps], {outputs})) {{
+    if ({stem}_output(&state{last}{told["output"]}, y{work["output"]}) || differ(y, row->y[row->steps], {outputs})) {{
         return 1;
     }}
     return {stem}_expand(&state{start}, &weights{work["expand"]})

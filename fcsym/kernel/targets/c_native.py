@@ -10,22 +10,13 @@ kernel_bound                                 one step on pinned buffers, as a fu
 from __future__ import annotations
 
 import re
+from functools import reduce
 from math import prod
 
-from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
-from fcsym.kernel.targets.c import (
-    PRELUDE,
-    SMOOTH,
-    core_text,
-    lanes_functions,
-    parameters_of,
-    refuse_large,
-    room_of,
-    scalar_text,
-    smooth_functions,
-    takes_rows,
-)
+from fcsym.kernel.targets.c import core_text, parameters_of, refuse_large, room_of, scalar_text, takes_rows
+from fcsym.kernel.targets.c_memory import Amount
+from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, lanes_functions, smooth_functions
 
 __all__ = ["lanes_of_text", "native_text", "work_of"]
 
@@ -96,11 +87,6 @@ int kernel_lane_count(void)
 def native_text(module: n.Module) -> str:
     """The whole translation unit; -DREAL=double -DINTEGER=int64_t, or float and int32_t."""
     refuse_large(module)
-    if module.samples and module.single_input:
-        raise CompileError(
-            f"{module.title} has no C form, whose arrays are as long as the samples are many, squared: "
-            'compile("numpy"), "jax" or "torch".'
-        )
     lanes = not (module.stored or module.samples)
     cores = scalar_text(module)
     for name in ("init", "output", "expand"):
@@ -112,12 +98,12 @@ def native_text(module: n.Module) -> str:
     return "\n".join([*text, _BOUND.replace("REFUSAL", module.refusal)])
 
 
-def work_of(module: n.Module, rows: int, lanes: int = 0) -> int:
-    """How many numbers of work memory a call needs at most; with lanes, one that goes through `kernel_lanes`."""
+def work_of(module: n.Module, lanes: int = 0) -> Amount:
+    """How many numbers of work memory any call needs; with lanes, one that goes through `kernel_lanes`."""
     if lanes:
-        return lanes * room_of(module["step"], module, lanes=True).work
+        return Amount(lanes * room_of(module["step"], module, lanes=True).given.fixed)
     rooms = [room_of(function, module) for function in module.functions]
-    return max(room.work + room.per_row * rows for room in rooms)
+    return reduce(Amount.most, (room.given for room in rooms))
 
 
 def _head(module: n.Module) -> str:
@@ -170,7 +156,8 @@ def _step_arguments(module: n.Module, base: str) -> list[str]:
 
 def _run(module: n.Module) -> str:
     """Steps in place; a small state is copied out of memory first, so that it stays in registers from step to step."""
-    sizes = [] if module.stored else [prod(n.shape(array.axes, module.sizes)) for array in module.state]
+    held = any(axis.open for array in module.state for axis in array.axes)
+    sizes = [] if held else [prod(n.shape(array.axes, module.sizes)) for array in module.state]
     copied = module.state if 0 < sum(sizes) <= _IN_REGISTERS else ()
     arguments = _step_arguments(module, "own{k}" if copied else "a{k}") + _tail("step", module)
     rows = [f"real *a{k} = c->array[{k}] + n * c->network[{k}];" for k in range(len(module.state))]

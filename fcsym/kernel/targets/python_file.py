@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from textwrap import indent
 
 from fcsym import __version__
-from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.language.expression import Array
@@ -86,9 +85,7 @@ def table(arrays: Sequence[Array], module: n.Module) -> str:
 
 
 def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) -> str:
-    """A NumPy module. Raises CompileError for the scheme of a full batch, whose samples it could not tell apart."""
-    if module.samples and module.single_input:
-        raise CompileError(f"{module.title} has no NumPy file yet: export JAX or PyTorch, or use compile() in Python.")
+    """A NumPy module."""
     tiled = "_tiles(" in source
     imports = ["import math\nimport threading\n" if tiled else "import math\n" if "math." in source else ""]
     fields = "".join(f"    {array.name}: Array\n" for array in module.state)
@@ -141,12 +138,14 @@ def expand(
     state: Sequence[npt.ArrayLike], weights: Sequence[npt.ArrayLike] = (), x: npt.ArrayLike | None = None
 ) -> list[Array]:
     """[W1, ...]: the weights that backpropagation has after the same steps; weights and x are those given to init."""
-{_EXPAND_SINGLE.format(width=width) if single else _EXPAND_ANY}
+{_EXPAND_SINGLE.format(x=point) if single else _EXPAND_ANY}
     with np.errstate(all="ignore"):
         return [np.asarray(array, arrays[0].dtype) for array in _expand(*arrays)]
 
 '''.replace("    pass\n", "")
-    if single:
+    if single and module.samples:
+        calls += _SAME_SAMPLES
+    elif single:
         calls += _SAME_INPUT.format(bias="1.0" if module.first_bias else "0.0")
     return (
         head(module, stem, "Training steps", "NumPy 2.2 or later")
@@ -222,9 +221,14 @@ def _output_refused(module: n.Module) -> str:
 
 
 def _init_single(module: n.Module) -> str:
-    text = _INIT_SINGLE.replace("TINY_MATTERS and ", "")
-    if module.first_bias:  # which is an entry of 1
+    text = _INIT_SINGLE
+    if module.first_bias or module.samples:  # a bias is an entry of 1, and a batch divides by no norm
         text = "\n".join(line for line in _INIT_SINGLE.split("\n") if "least" not in line)
+    if module.samples:
+        width = module.sizes[module.weights[0].axes[1]]
+        text = text.replace('_WEIGHTS["W1"][-1:]', f"(None, {width})").replace(
+            "one input: give init that input", "a full batch: give init its samples"
+        )
     if not module["init"].marks:
         return text
     check = f'    if result[-1].any():\n        raise ArithmeticError("{module.refused.split(":")[0]}")\n'
@@ -235,7 +239,7 @@ _INIT_SINGLE = """    if x is None:
         raise ValueError("this is a scheme for one input: give init that input as well")
     arrays = _checked([*given.values(), x], _WEIGHTS | {"x": _WEIGHTS["W1"][-1:]})
     largest, least = np.abs(arrays[-1]).max(axis=-1), np.finfo(arrays[-1].dtype).smallest_normal
-    if TINY_MATTERS and np.any((largest < least) & (largest > 0.0)):
+    if np.any((largest < least) & (largest > 0.0)):
         raise ValueError(f"x is below {least:.3g}, the smallest normal number of its type: scale it up")
     with np.errstate(all="ignore"):
         result = _init(*arrays)
@@ -252,7 +256,7 @@ _EXPAND_SINGLE = """    if x is None:
         raise ValueError("expand needs the weights and the input that init was given")
     given = _named(weights)
     first = {{name: given[name] for name in _START}}
-    shapes = _STATE | {{name + "_start": _WEIGHTS[name] for name in first}} | {{"x": ({width},)}}
+    shapes = _STATE | {{name + "_start": _WEIGHTS[name] for name in first}} | {{"x": {x}}}
     arrays = _checked([*state, *first.values(), x], shapes, _STATE)
     _same_input(arrays[len(_STATE) - 3 : len(_STATE)], arrays[-1])"""
 
@@ -275,6 +279,22 @@ def _same_input(held: Sequence[Array], x: Array) -> None:
         same &= np.abs(largest - size) <= bar * largest
     if not np.all(same):
         raise ValueError("x is not the input that init was given, and this is a scheme for one input")
+
+'''
+
+_SAME_SAMPLES = '''
+def _same_input(held: Sequence[Array], x: Array) -> None:
+    """ValueError for other samples than those of init, each of which the state knows by a key."""
+    key = held[-1]
+    if key.shape[-1] != x.shape[-2]:
+        raise ValueError(f"x has {x.shape[-2]} samples and init was given {key.shape[-1]}")
+    about = np.finfo(x.dtype)
+    bar = max(64, x.shape[-1]) * about.eps
+    with np.errstate(all="ignore"):
+        least = 4 * x.shape[-1] * about.smallest_subnormal
+        same = np.abs(np.vecdot(x, h) - key) <= bar * np.vecdot(np.abs(x), h) + least
+    if not np.all(same):
+        raise ValueError("x has a sample that init was not given, and this is a scheme for a full batch that stays")
 
 '''
 
