@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy
 from conftest import LONG, ORDERS, few, need, need_package
 
 import fcsym
@@ -401,3 +402,16 @@ def test_what_is_no_loss_is_one_sentence(make, said):
     y, t, z = sympy.symbols("y t z", real=True)
     with pytest.raises(fcsym.NetworkError, match=said):
         fcsym.Network.mlp([2, 1], loss=fcsym.loss(*make(y, t, z, sympy)))
+
+
+def test_a_loss_of_ones_own_is_simplified_only_where_that_leads_somewhere(monkeypatch):
+    """What depends on y and t in earnest is read as it stands: simplifying it may take minutes."""
+    y, t = sympy.symbols("y t", real=True)
+
+    def refused(*_, **__):
+        raise AssertionError("simplified")
+
+    monkeypatch.setattr(sympy, "simplify", refused)
+    assert fcsym.loss("own", sympy.exp(y) * (y - t) ** 2 + sympy.log(1 + y**2 * t**2)).parts
+    with pytest.raises(AssertionError, match="simplified"):
+        fcsym.loss("other", sympy.log(sympy.cosh(y - t)))

@@ -40,7 +40,7 @@ MAY = {
     "training": LISTS | {"derivation", "document", "drawing"} | READINGS,
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"files"},
-    "worked": LISTS | {"files", "kernel", "values"},
+    "worked": LISTS | {"files", "kernel", "proof", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
     "commands": LISTS | FACES | READINGS | {"files", "paper", "worked"},
 }

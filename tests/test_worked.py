@@ -13,10 +13,12 @@ from autograd import grad
 
 import fcsym
 from fcsym.cli import main
+from fcsym.deriving.pipeline import one_step
 from fcsym.errors import ArgumentError, FcsymError
 from fcsym.worked import audit_example
 from fcsym.worked.grammar import equation
 from fcsym.worked.report import document
+from fcsym.worked.statement import is_proved
 
 EXAMPLES = Path(__file__).parents[1] / "derivations" / "examples"
 PLANTED = {
@@ -257,6 +259,31 @@ def test_a_formula(formula, verdict):
     assert row.verdict == verdict
     if verdict == "REFUTED":
         assert "on the left" in row.explanation
+
+
+@pytest.mark.parametrize(
+    ("formula", "proved"),
+    [
+        ("E = (1/2)*sum(k: (y[k] - y_g[k])**2)", True),
+        ("delta1[a] = g1[a]*sum(b: delta2[b]*W2[b,a])", True),
+        ("W1'[i,j] = W1[i,j] - eta*delta1[i]*x[j]", True),
+        ("W1'[i,j] = W1[i,j] - eta*x[j]*g1[i]*W2[1,i]*delta2[1]", False),  # a position: true, and not at every width
+        ("y[1] = w5*v1[1] + w6*v1[2]", False),
+    ],
+)
+def test_an_equation_in_indices_is_proved_and_others_are_evidence(formula, proved):
+    (row,) = audit_example(example([formula]))
+    assert row.verdict == "HOLDS"
+    assert row.explanation.startswith("Proved in index notation" if proved else "Both sides agree at")
+
+
+def test_a_wrong_equation_is_not_called_proved():
+    """A wrong equation is not proved, although a right one of the same form is."""
+    record = one_step(fcsym.Network.parse("2-2-1"))
+    arrays = {equation.array.name: equation.array for equation in record.equations if equation.defines}
+    arrays |= {array.name: array for array in record.network.parameters}
+    for text, proved in (("delta1[i] = g1[i]*sum(k: W2[k,i]*delta2[k])", True), ("delta1[i] = sum(k: W2[k,i])", False)):
+        assert is_proved(record, *equation(text), arrays) is proved
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from fcsym.worked import grammar
 from fcsym.worked.claims import Claim, Example, Printed, read_example
 from fcsym.worked.quantities import Quantities, Reader
 from fcsym.worked.readings import LONG, Reading, Snapshot, conventions, exactly, slips, states
+from fcsym.worked.statement import is_proved
 
 __all__ = ["AuditedExample", "Row", "audit_example"]
 
@@ -454,7 +455,11 @@ class _Formula:
                     place = "".join(f", {letter} = {k + 1}" for letter, k in at.items())
                     told = f"{where}{place}: {_decimal(a, 12)} on the left, {_decimal(b, 12)} on the right."
                     return Row(self.claim.text, "", REFUTED, convention, _decimal(a, 12), told[0].upper() + told[1:])
-        said = f"Both sides agree at {tried} points, in fractions or in balls; this is evidence and no proof."
+        record = one_step(self.example.network, self.example.order)
+        if tried and is_proved(record, self.left, self.right, self.names.arrays):
+            said = f"Proved in index notation, at every width; both sides agree at {tried} points."
+        else:
+            said = f"Both sides agree at {tried} points, in fractions or in balls; this is evidence and no proof."
         return Row(self.claim.text, "", HOLDS if tried else UNDECIDED, convention, "", said)
 
     def _measure(self, side: grammar.Formula) -> None:
