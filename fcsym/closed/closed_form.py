@@ -17,7 +17,7 @@ from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
-from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Mul, Number, Pow, Ref, Total
+from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Indicator, Mul, Number, Pow, Ref, Total
 from fcsym.language.instance import Element, Field, Instance
 from fcsym.language.names_of_cases import branch_name
 from fcsym.language.piecewise import Piecewise
@@ -311,7 +311,7 @@ def _count_tree(d: Readable, tree: Tree, counts: Mapping[Array, int]) -> int:
 
 def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
     match node:
-        case Number():
+        case Number() | Indicator():
             return 0
         case Ref(array, _):
             return counts.get(array, 0)

@@ -15,7 +15,21 @@ from typing import Any, TypeAlias
 
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.equation import Branch, Cases, Equation
-from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Index, Mul, Number, Pow, Ref, Total
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Extreme,
+    Index,
+    Indicator,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+)
 
 __all__ = ["Element", "Field", "Instance", "Plans", "positions"]
 
@@ -133,6 +147,10 @@ class Instance:
                 return self.element(array, tuple(binding[index] for index in indices))
             case Add(terms):
                 return self.field.add([self.value(term, binding) for term in terms])
+            case Indicator():
+                return self.field.number(Fraction(node.at(binding)))
+            case Mul(factors) if _absent(factors, binding):
+                return self.field.number(Fraction(0))
             case Mul(factors):
                 return self.product([self.value(factor, binding) for factor in factors])
             case Pow(base, exponent):
@@ -168,6 +186,11 @@ class Instance:
         for array, equation in self.equations.items():
             for position in positions(equation.array, self.sizes):
                 self.element(array, position)
+
+
+def _absent(factors: Iterable[Expr], binding: Binding) -> bool:
+    """Whether an indicator says that a product is 0, so that nothing else in it has to be known."""
+    return any(isinstance(factor, Indicator) and not factor.at(binding) for factor in factors)
 
 
 def _plan(equation: Equation, position: tuple[int, ...], sizes: Mapping[Axis, int]) -> Callable[[Instance], Any]:
@@ -209,6 +232,10 @@ def _planned(node: Expr, binding: Binding, sizes: Mapping[Axis, int]) -> Callabl
         case Add(terms):
             parts = [_planned(term, binding, sizes) for term in terms]
             return lambda i: i.field.add([part(i) for part in parts])
+        case Indicator():
+            return _planned(Number(Fraction(node.at(binding))), binding, sizes)
+        case Mul(factors) if _absent(factors, binding):
+            return lambda i: i.field.number(Fraction(0))
         case Mul(factors):
             parts = [_planned(factor, binding, sizes) for factor in factors]
             return lambda i: i.product([part(i) for part in parts])

@@ -24,7 +24,7 @@ from math import prod
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
-from fcsym.language.expression import Axis, Index
+from fcsym.language.expression import Axis, Index, IndexForm
 
 __all__ = [
     "PRELUDE",
@@ -254,9 +254,9 @@ class _Writer:
         known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
         return known, any(axis.open for axis in axes)
 
-    def _open(self, indices: tuple[Index, ...]) -> None:
+    def _open(self, indices: tuple[Index, ...], names: Mapping[Index, str] | None = None) -> None:
         for index in indices:
-            letter = self._letter(index)
+            letter = names[index] if names else self._letter(index)
             self.line(f"for (int {letter} = 0; {letter} < {self.size((index.axis,))}; {letter}++) {{")
             self.depth += 1
 
@@ -272,6 +272,8 @@ class _Writer:
 
     def _along_columns(self, reduce: n.Reduce, indices: tuple[Index, ...]) -> bool:
         """Whether the free index, and not the summed one, runs along the rows of a matrix."""
+        if n.without_indicators(reduce.body)[0] or _reduces(reduce.body):
+            return False
         if self.lanes or len(indices) != 1 or len(reduce.over) != 1 or self.size((indices[0].axis,)) == "rows":
             return False
         if self.module.sizes[indices[0].axis] < _COLUMNS:
@@ -311,19 +313,70 @@ class _Writer:
 
     def _sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum as a variable, for one element."""
-        if len(reduce.over) != 1:
-            raise CompileError("A sum over two indices at once has no C form.")
+        if len(reduce.over) != 1 or _reduces(reduce.body) or n.without_indicators(reduce.body)[0]:
+            self._nested_sum(reduce, own, where)
+            return
         over = reduce.over[0]
         letter, end = self._letter(over), self.size((over.axis,))
         stored = over.axis.open
-        zero = "all((real)0.0)" if self.lanes else "(real)0.0"
-        first = zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
+        first = self._zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
         self.line(f"{self.type} {own} = {first};")
         if end == "1":
             return
         self.line(f"for (int {letter} = {int(not stored)}; {letter} < {end}; {letter}++) {{")
         self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
         self.line("}")
+
+    def _nested_sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
+        """The sum over several indices, or of terms with sums in them; what an indicator fixes is no loop."""
+        indicators, body = n.without_indicators(reduce.body)
+        inner = dict(where)
+        for index in reduce.over:
+            letter = self._letter(index)
+            while letter in inner.values():
+                letter += "_"
+            inner[index] = letter
+        fixed: dict[Index, IndexForm] = {}
+        tests = []
+        for one in indicators:
+            used = {index for form in fixed.values() for index, _ in form.terms}
+            for index in reduce.over:
+                form = one.solved(index)
+                if form is not None and index not in {*fixed, *used} and fixed.keys().isdisjoint(one.indices):
+                    fixed[index] = form
+                    break
+            else:
+                tests.append(self._holds(one, inner))
+        self.line(f"{self.type} {own} = {self._zero};")
+        depth = self.depth
+        self._open(tuple(index for index in reduce.over if index not in fixed), inner)
+        for index, form in fixed.items():
+            letter = inner[index]
+            self.line(f"const int {letter} = {form.spelt(' * ', inner)};")
+            tests.append(f"{letter} >= 0 && {letter} < {self.size((index.axis,))}")
+        if tests:
+            self.line(f"if ({' && '.join(tests)}) {{")
+            self.depth += 1
+        known: dict[n.Node, str] = {}
+        for node in _reduces(body):
+            known[node] = f"sum{next(self.numbers)}"
+            if isinstance(node, n.Extreme):
+                self._extreme(node, known[node], inner)
+            else:
+                self._sum(node, known[node], inner)
+        term = self.at(body, inner, known, _PRODUCT)
+        self.line(f"{own} += {f'all({term})' if self.lanes and isinstance(body, n.Const) else term};")
+        while self.depth > depth:
+            self.depth -= 1
+            self.line("}")
+
+    @property
+    def _zero(self) -> str:
+        return "all((real)0.0)" if self.lanes else "(real)0.0"
+
+    @staticmethod
+    def _holds(node: n.Indicator, where: Mapping[Index, str]) -> str:
+        return f"{where[node.index]} == {node.form.spelt(' * ', where)}"
 
     def _extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
         """The least or greatest term as a variable, for one element."""
@@ -377,6 +430,9 @@ class _Writer:
                 return " * ".join([self.at(base, where, known, _ATOM)] * exponent), _PRODUCT
             case n.Quotient(above, below):
                 return f"{self.at(above, where, known, _PRODUCT)} / {self.at(below, where, known, _ATOM)}", _PRODUCT
+            case n.Indicator():
+                test = f"(real)({self._holds(node, where)})"
+                return (f"all({test})" if self.lanes else test), _ATOM
             case n.Reduce():
                 return known[node], _ATOM
             case n.Extreme():
