@@ -240,10 +240,7 @@ def _shift(over: tuple[Index, ...], body: Expr) -> Expr | None:
     """sum_u [u = 2t + k] v_u => v_tk: one term, not as many as u has positions; None where no index is fixed."""
     factors = body.factors if isinstance(body, Mul) else (body,)
     for one in (f for f in factors if isinstance(f, Indicator)):
-        for index in over:
-            form = one.solved(index)
-            if form is None:
-                continue
+        for index, form in one.fixes(over):
             others = tuple(i for i, _ in form.terms)
 
             def read(ref: Ref, index: Index = index, others: tuple[Index, ...] = others) -> Expr:

@@ -316,6 +316,13 @@ class Indicator(Expr):
             return None
         return (self.index - self.form + own * index) * own
 
+    def fixes(self, over: Iterable[Index]) -> Iterator[tuple[Index, IndexForm]]:
+        """Which of these indices it fixes, and at what: the one on the left first."""
+        for index in sorted(over, key=lambda index: index != self.index):
+            form = self.solved(index)
+            if form is not None:
+                yield index, form
+
     def renamed(self, names: Mapping[Index, Index]) -> Expr:
         """The same of other indices; a number where nothing is left to compare."""
         form = IndexForm((), self.form.constant)

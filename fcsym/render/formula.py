@@ -110,9 +110,8 @@ def _moved(node: Total) -> Expr | None:
     factors = node.body.factors if isinstance(node.body, Mul) else ()
     for one in (f for f in factors if isinstance(f, Indicator)):
         rest = mul(*(f for f in factors if f is not one))
-        for index in node.over:
-            form = one.solved(index)
-            if form is None or index not in free_in(rest) or any(index in i.indices for i in _indicators(rest)):
+        for index, form in one.fixes(node.over):
+            if index not in free_in(rest) or any(index in i.indices for i in _indicators(rest)):
                 continue
             left = tuple(i for i in node.over if i != index)
             return total(left, replaced(rest, partial(_shifted, index=index, form=form.spelt())))

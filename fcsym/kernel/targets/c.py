@@ -340,9 +340,8 @@ class _Writer:
         tests = []
         for one in indicators:
             used = {index for form in fixed.values() for index, _ in form.terms}
-            for index in reduce.over:
-                form = one.solved(index)
-                if form is not None and index not in {*fixed, *used} and fixed.keys().isdisjoint(one.indices):
+            for index, form in one.fixes(reduce.over):
+                if index not in {*fixed, *used} and fixed.keys().isdisjoint(one.indices):
                     fixed[index] = form
                     break
             else:
@@ -401,6 +400,7 @@ class _Writer:
         text = "0"
         for index in indices:
             at, size = where[index], self.size((index.axis,))
+            text = f"({text})" if " " in text else text
             text = (
                 at
                 if text == "0" or (size == "1" and not text)
