@@ -7,15 +7,18 @@ import threading
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sympy
 from conftest import few, need, need_package
 
+from fcsym.checking.checker import _Magnitude
 from fcsym.closed.costs import _count
+from fcsym.deriving.contribution import _Change, _difference
 from fcsym.deriving.differentiate import reverse
-from fcsym.errors import UnsupportedExpression
+from fcsym.errors import FcsymError, UnsupportedExpression
 from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.lower import lower
@@ -27,25 +30,41 @@ from fcsym.kernel.targets.numpy import DIALECT as NUMPY
 from fcsym.kernel.targets.numpy import TILES, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.kernel.targets.torch import DIALECT as TORCH
-from fcsym.language.algebra import as_expr, equal, expand, inline, linear_part, rename
+from fcsym.language.activation import smooth
+from fcsym.language.algebra import as_expr, equal, expand, free_in, inline, linear_part, rename
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import (
     ONE,
     ZERO,
+    Add,
+    Apply,
     Array,
     Axis,
+    Expr,
+    Extreme,
     Index,
     IndexForm,
     Indicator,
+    Inverse,
+    Mul,
+    Number,
+    Pow,
+    Ref,
     Role,
+    Total,
+    Written,
+    children,
+    greatest,
     indicator,
+    indices_in,
     number,
     power,
     total,
 )
 from fcsym.language.instance import Instance, exact_field
 from fcsym.language.sympy_bridge import from_sympy, length, to_sympy
-from fcsym.render.formula import expression
+from fcsym.render.flat import written_out
+from fcsym.render.formula import expression, width
 
 OUT, IN, TIME, TAPS, PLACES = (Axis(name) for name in ("channels_out", "channels_in", "steps", "taps", "places"))
 o, c, t, k, u = (Index(a, x) for a, x in zip((OUT, IN, TIME, TAPS, PLACES), "octku", strict=True))
@@ -388,6 +407,69 @@ def test_the_linear_part_is_the_gradient():
     gradient = inline(inline(gradient, {adjoint.array: (adjoint.lhs.indices, adjoint.rhs)}), {S: ((o, t), forward.rhs)})
     assert equal(change, total((a, b), gradient * D[a, b]))
     assert not equal(change, total((a, b), 2 * gradient * D[a, b]))
+
+
+def test_the_increment_of_a_shift_is_the_shift_of_the_increment():
+    kernel = Array("h", None, (TAPS,))
+
+    def change(ref):
+        after, before = ref.array.primed[ref.indices], ref
+        return _Change(after, after - before)
+
+    node = total((k, u), kernel[k] * indicator(u, t + k) * X[u])
+    moved = inline(node, {a: (i, a.primed[i]) for a, i in ((kernel, (k,)), (X, (u,)))})
+    assert equal(_difference(node, change), moved - node)
+
+
+EXAMPLES = {
+    Number: number(Fraction(1, 2)), Ref: Y[t], Indicator: indicator(u, 2 * t), Add: Y[t] + 1, Mul: Y[t] * 2,
+    Pow: Y[t] ** 2, Total: total(u, X[u] * Y[t]), Extreme: greatest(u, X[u] * Y[t]),
+    Inverse: Inverse(Array("M", None, (PLACES, TIME))[u, t]), Apply: Apply(smooth("tanh"), Y[t]),
+    Written: Written("w", 1, "w"),
+}  # fmt: skip
+"""Every node there is; all but two have t as a free index."""
+
+
+def test_no_node_falls_through_a_reader():
+    assert {kind.__name__ for kind in EXAMPLES} == {kind.__name__ for kind in Expr.__subclasses__()}
+    for kind, node in EXAMPLES.items():
+        free = set() if kind in (Number, Written) else {t}
+        assert free <= free_in(node) and t not in free_in(rename(node, {t: t2})) and free <= set(indices_in(node))
+        assert "object at" not in repr(node) and "object at" not in str(children(node))
+        assert expression(node) and width(node) > 0
+        if kind is not Written:
+            to_sympy(Equation(Y[t], node, Rule.DEFINITION, "", ()))
+            lower("f", "", (), [Equation(Y[t], node, Rule.DEFINITION, "", ())], [], False)
+        if kind not in (Written, Inverse):
+            _count(node)
+
+    class Unknown(Expr):
+        __slots__ = ()
+
+    for reader in (children, expression, _count, lambda node: to_sympy(Equation(Y[t], node, Rule.DEFINITION, "", ()))):
+        with pytest.raises((TypeError, FcsymError)):
+            reader(Unknown())
+
+
+def test_written_out_an_indicator_is_decided():
+    def name(array, place):
+        return Written(f"{array.name}_{place}", 1, f"{array.name}_{''.join(map(str, place))}")
+
+    item = Equation(Y[t], total(u, indicator(u, 2 * t - 1) * X[u]) + 1, Rule.DEFINITION, "", ())
+    assert [repr(line.rhs) for line in written_out(item, SIZES, name)] == ["1", "x_1 + 1", "x_3 + 1"]
+
+
+def test_a_check_measures_what_an_indicator_selects():
+    values = {"x": np.array([1.0, -2, 3, -4, 5])}
+    network = SimpleNamespace(sizes=SIZES)
+    magnitude = _Magnitude.__new__(_Magnitude)
+    for field, value in {
+        "derivation": SimpleNamespace(network=network), "values": values, "known": {"x": np.asarray(0.0)},
+        "bar": 1.0,
+    }.items():  # fmt: skip
+        object.__setattr__(magnitude, field, value)
+    size, _ = magnitude._size(total(u, indicator(u, 2 * t - 1) * X[u]), (t,))
+    np.testing.assert_array_equal(size, [0, 2, 4])
 
 
 def test_typeset_as_a_shift():

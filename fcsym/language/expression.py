@@ -511,8 +511,10 @@ def children(node: Expr) -> tuple[Expr, ...]:
             return factors
         case Pow(base, _) | Total(_, base) | Extreme(_, _, base) | Apply(_, base, _) | Inverse(base):
             return (base,)
-        case _:  # Number, Ref, Indicator, Written
+        case Number() | Ref() | Indicator() | Written():
             return ()
+        case _:
+            raise TypeError(f"{type(node).__name__} is no node of the language.")
 
 
 def refs_in(node: Expr) -> Iterator[Ref]:
