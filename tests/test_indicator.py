@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -57,6 +58,7 @@ from fcsym.language.expression import (
     greatest,
     indicator,
     indices_in,
+    mul,
     number,
     power,
     total,
@@ -375,6 +377,29 @@ def test_different_things_stay_different(left, right):
     free, sizes = (t, k, w, u), {**SIZES, TIME: 6}
     bindings = [dict(zip(free, at, strict=True)) for at in product(*(range(sizes[i.axis]) for i in free))]
     assert any(meaning(left, b, sizes) != meaning(right, b, sizes) for b in bindings)
+
+
+def test_random_products_keep_their_value_and_one_form():
+    rng, matrix = random.Random(1), Array("m", None, (TIME, TAPS))
+    for _ in range(150):
+        letters = [Index(rng.choice((TIME, TAPS)), letter) for letter in "abcd"]
+        factors = []
+        for _ in range(rng.randint(1, 3)):
+            first, *others = rng.sample(letters, rng.randint(2, 3))
+            form = sum((rng.choice((1, 1, -1, 2)) * i for i in others[1:]), others[0] + 0)
+            factors.append(indicator(first, form + rng.choice((0, 0, 1, -1))))
+        pair = [next((i for i in rng.sample(letters, 4) if i.axis == axis), None) for axis in matrix.axes]
+        factors += [matrix[tuple(pair)]] if None not in pair else []
+        bound = [i for i in letters if rng.random() < 0.5]
+        free = [i for i in letters if i not in bound]
+        node = total(bound, mul(*factors))
+        settled = as_expr(expand(node))
+        for at in product(*(range(SIZES[i.axis]) for i in free)):
+            where = dict(zip(free, at, strict=True))
+            assert meaning(node, where, SIZES) == meaning(settled, where, SIZES), node
+        other = {i: Index(i.axis, f"{i.letter}9") for i in bound}
+        turned = mul(*(rename(factor, other) for factor in reversed(factors)))
+        assert equal(node, total(reversed(list(other.values())), turned)), node
 
 
 def test_axes_of_length_one_decide():

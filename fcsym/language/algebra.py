@@ -366,7 +366,7 @@ def _normal(node: Indicator) -> Indicator:
 def _settled(
     factors: Factors, bound: frozenset[Index], ones: frozenset[Axis]
 ) -> tuple[Factors, frozenset[Index]] | None:
-    """sum_u [u = t] a_u => a_t over one axis, where u is bound; an indicator of axes of length one is decided.
+    """sum_u [u = t] a_u => a_t over one axis, and [u = t] a_u => [u = t] a_t; axes of length one decide indicators.
 
     None where one is 0. A sum over an index that is a shift of others is left as it is: where the shift leaves the axis
     the sum is 0, and an element outside an array is nothing that can be written.
@@ -379,25 +379,55 @@ def _settled(
                 if isinstance(made, Indicator):
                     return _settled(rest | {_normal(made): 1}, bound, ones)
                 return None if made == ZERO else _settled(rest, bound, ones)
-        other = node.form.terms[0][0] if len(node.form.terms) == 1 else node.index
-        if node.form.constant or other.axis != node.index.axis or node.form != other * 1:
-            continue
-        gone, stays = (other, node.index) if other in bound else (node.index, other)
-        if gone not in bound or any(isinstance(f, Ref) and {gone, stays} <= set(f.indices) for f in factors):
-            continue
-        changed: Factors = {}
-        for factor, exponent in factors.items():
-            if factor == node:
-                continue
-            value = rename(factor, {gone: stays})
-            if value == ZERO:
-                return None
-            if isinstance(value, Indicator):
-                changed[_normal(value)] = 1
-            elif isinstance(value, Ref):
-                changed[value] = changed.get(value, 0) + exponent
-        return _settled({f: e for f, e in changed.items() if e}, bound - {gone}, ones)
+    for same in _classes(factors):
+        merged = _merged(factors, bound, same)
+        if merged is None:
+            return None
+        if merged != (factors, bound):
+            return _settled(*merged, ones)
     return factors, bound
+
+
+def _classes(factors: Factors) -> list[set[Index]]:
+    """The indices over one axis that indicators such as [u = t] say to be equal."""
+    classes: list[set[Index]] = []
+    for node in factors:
+        if isinstance(node, Indicator) and _is_plain(node):
+            pair = set(node.indices)
+            met = [same for same in classes if same & pair]
+            classes = [same for same in classes if same not in met] + [pair.union(*met)]
+    return classes
+
+
+def _is_plain(node: Indicator) -> bool:
+    """Whether it is [u = t] over one axis."""
+    return len(node.indices) == 2 and node.form == node.indices[1] * 1 and node.index.axis == node.indices[1].axis
+
+
+def _merged(factors: Factors, bound: frozenset[Index], same: set[Index]) -> tuple[Factors, frozenset[Index]] | None:
+    """The term with one index in the place of equal ones, which is a free one where there is any; None where it is 0.
+
+    It stays as it is where that would need an element with one index twice.
+    """
+    free = sorted(same - bound)
+    kept = free[0] if free else min(same)
+    names, twice = dict.fromkeys(same - {kept}, kept), False
+    changed: Factors = {_normal(Indicator(kept, other * 1)): 1 for other in free[1:]}
+    for factor, exponent in factors.items():
+        if isinstance(factor, Indicator) and _is_plain(factor) and factor.index in same:
+            continue
+        try:
+            value = rename(factor, names)
+        except TypeError:
+            twice = True
+            continue
+        if value == ZERO:
+            return None
+        if isinstance(value, Indicator):
+            changed[_normal(value)] = 1
+        elif isinstance(value, Ref):
+            changed[value] = changed.get(value, 0) + exponent
+    return (factors, bound) if twice else ({f: e for f, e in changed.items() if e}, bound - (same - {kept}))
 
 
 def _at_first(node: Indicator, ones: frozenset[Axis]) -> Expr:
