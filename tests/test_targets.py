@@ -30,7 +30,7 @@ from fcsym.language.expression import Array, Index
 from fcsym.networks.symbols import units
 
 ROWS, COLUMNS = units(1), units(0)
-i, j, k = Index(ROWS, "i"), Index(COLUMNS, "j"), Index(COLUMNS, "k")
+i, j, k, m = Index(ROWS, "i"), Index(COLUMNS, "j"), Index(COLUMNS, "k"), Index(ROWS, "m")
 SIZES = {ROWS: 9, COLUMNS: 3}  # nine: sums over rows run along the columns in C
 
 A, B = Array("A", 1, (ROWS, COLUMNS)), Array("B", 2, (ROWS, COLUMNS))
@@ -99,6 +99,17 @@ def module():
         n.Define("outer", (i, j), signed(("+", at(A, i, j)), ("-", n.Product((at(S), u, v))))),
         n.Define("matrix", (i, j), n.Product((c(0), at(B, i, j)))),
         n.Define("constant", (i,), c(Fraction(1, 3))),
+        n.Define("placed", (i, j), n.Product((at(A, i, j), n.Indicator(i, 3 * j - 1)))),
+        n.Define("spread", (i,), n.Reduce((j,), n.Product((c(HALF), n.Indicator(i, 2 * j + 1), v)))),
+        n.Define("moved", (j,), n.Reduce((i,), n.Product((n.Indicator(i, 4 * j - 1), u)))),
+        n.Define("window", (j,), n.Reduce((m, i), n.Product((at(A, m, j), n.Indicator(i, 3 - m + j), u)))),
+        n.Define("both", (j,), n.Reduce((m, i), n.Product((n.Indicator(i, 2 * m), n.Indicator(m, j + 3), u)))),
+        n.Define("count", (i,), n.Reduce((m,), n.Indicator(m, i - 4))),
+        n.Define(
+            "sum_of_sums",
+            (i,),
+            n.Reduce((j,), n.Product((at(A, i, j), n.Reduce((m,), n.Product((at(B, m, j), at(U, m))))))),
+        ),
         n.Mark((i,), ((n.Test(u, "==", Fraction(0)), n.Test(u, "<=", HALF)),)),
     ]
     state = (A, B, V, U, S)
@@ -137,6 +148,8 @@ def exact(node, where, values):
     match node:
         case n.Const(value):
             return value
+        case n.Indicator(left, right):
+            return int(where[left] == sum(times * where[one] for one, times in right.terms) + right.constant)
         case n.Undefined():
             return None
         case n.Load(name, indices):
@@ -212,7 +225,7 @@ def test_every_node_is_in_the_function():
 
     found = set().union(*(kinds(s.value) for s in module()["output"].statements if isinstance(s, n.Define)))
     every = {getattr(n, name.strip()) for name in n.Node.split("|")}
-    assert found == every - {n.Inverse} and len(every) == 13  # an inverse is a matter of NumPy alone: test_batches.py
+    assert found == every - {n.Inverse} and len(every) == 14  # an inverse: test_batches.py
     called = [part for value in EVERY.values() for part in (value, *n.parts(value)) if isinstance(part, n.Call)]
     assert {call.function for call in called} == set(CALLS) == set(n.CALLS) == set(FUNCTIONS) == set(SMOOTH)
     assert set(JAX.smooth) == set(TORCH.smooth) == set(n.CALLS)

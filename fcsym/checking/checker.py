@@ -27,6 +27,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Inverse,
     Mul,
     Number,
@@ -707,6 +708,11 @@ class _Magnitude:
                 actual = np.abs(self._aligned(self.values[node.array.name], node, axes)).astype(np.longdouble)
                 known = self.known[node.array.name]
                 return actual, known if known.ndim == 0 else self._aligned(known, node, axes)
+            case Indicator():
+                sizes = self.derivation.network.sizes
+                places = np.ix_(*(np.arange(sizes[i.axis]) if i in node.indices else np.zeros(1, int) for i in axes))
+                at: dict[Index, Any] = dict(zip(axes, places, strict=True))
+                return np.asarray(at[node.index] == node.form.at(at), np.longdouble), zero
             case Add(terms):
                 size, moved = zero, zero
                 for term in terms:

@@ -13,11 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from fcsym.errors import ArgumentError, SizeError
+from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
-from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Extreme, Mul, Number, Pow, Ref, Total
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Expr,
+    Extreme,
+    Indicator,
+    Inverse,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+)
 from fcsym.language.instance import Element, Field, Instance
 from fcsym.language.names_of_cases import branch_name
 from fcsym.language.piecewise import Piecewise
@@ -311,7 +325,7 @@ def _count_tree(d: Readable, tree: Tree, counts: Mapping[Array, int]) -> int:
 
 def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
     match node:
-        case Number():
+        case Number() | Indicator() | Inverse():
             return 0
         case Ref(array, _):
             return counts.get(array, 0)
@@ -326,7 +340,7 @@ def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
             if phi.is_smooth:
                 return 4 + 3 * inner
             return 2 * (len(phi.pieces) - 1) * (1 + inner) or inner
-    return 0
+    raise UnsupportedExpression(f"{node!r} has no closed form.")
 
 
 def _refuse_too_large(d: Readable, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:

@@ -4,8 +4,9 @@ The rules of the count are those of the generated code. Factors are multiplied f
 as large as the indices seen so far: eta delta_i is n operations, eta delta_i x_j is n + n m. A sum over m terms is
 m - 1 additions. Every case of a table is computed for every unit, and a quotient that several cases share once.
 Additions, subtractions, multiplications and divisions count 1, an evaluation of a smooth function 1; changes of sign,
-comparisons and selections are not arithmetic and count 0. A factor that is a gate of 0 and 1 is a selection too, but
-within a sum over an index, which is a matrix product.
+comparisons and selections are not arithmetic and count 0. A sum over an index that an indicator fixes has one term,
+also where that lies outside of the array. A factor that is a gate of 0 and 1 is a selection too, but within a sum over
+an index, which is a matrix product.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from fcsym.errors import ArgumentError
-from fcsym.language.algebra import Definition, inline
+from fcsym.language.algebra import Definition, inline, replaced
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Cases, Equation
 from fcsym.language.expression import (
@@ -31,11 +32,14 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Mul,
     Number,
     Pow,
     Ref,
     Total,
+    mul,
+    total,
 )
 from fcsym.language.sympy_bridge import STORED, length
 
@@ -203,10 +207,12 @@ def _count(node: Expr, gates: frozenset[Array] = frozenset(), cases: bool = Fals
             return zero, ()
         case Ref(_, indices):
             return zero, indices
+        case Indicator():
+            return zero, node.indices
         case Add(terms):
             return _chain(terms, gates, cases)
         case Mul(factors):
-            chosen = [f for f in factors if isinstance(f, Ref) and f.array in gates]
+            chosen = [f for f in factors if isinstance(f, Indicator) or (isinstance(f, Ref) and f.array in gates)]
             rest = [f for f in _without_sign(_divided(node, factors, cases)) if f not in chosen]
             operations, indices = _chain(rest, gates, cases)
             return operations, tuple(dict.fromkeys((*indices, *(index for gate in chosen for index in gate.indices))))
@@ -216,6 +222,8 @@ def _count(node: Expr, gates: frozenset[Array] = frozenset(), cases: bool = Fals
         case Pow(base, exponent):
             inner, indices = _count(base, cases=cases)
             return inner + (exponent - 1) * _room(indices), indices
+        case Total(over, body) if (shift := _shift(over, body)) is not None:
+            return _count(shift, cases=cases)
         case Total(over, body):
             inner, indices = _count(body, cases=cases)
             left = tuple(index for index in indices if index not in over)
@@ -226,6 +234,24 @@ def _count(node: Expr, gates: frozenset[Array] = frozenset(), cases: bool = Fals
         case Apply(phi, Ref(_, indices), derivative):
             return _room(indices) * _activation(phi, derivative), indices
     raise ArgumentError(f"{node!r} cannot be counted.")
+
+
+def _shift(over: tuple[Index, ...], body: Expr) -> Expr | None:
+    """sum_u [u = 2t + k] v_u => v_tk: one term, not as many as u has positions; None where no index is fixed."""
+    factors = body.factors if isinstance(body, Mul) else (body,)
+    for one in (f for f in factors if isinstance(f, Indicator)):
+        for index, form in one.fixes(over):
+            others = tuple(i for i, _ in form.terms)
+
+            def read(ref: Ref, index: Index = index, others: tuple[Index, ...] = others) -> Expr:
+                if index not in ref.indices:
+                    return ref
+                seen = tuple(dict.fromkeys(j for i in ref.indices for j in (others if i == index else (i,))))
+                return Ref(Array("shifted", None, tuple(i.axis for i in seen)), seen)
+
+            rest = [replaced(f, read) for f in factors if f is not one]
+            return total((i for i in over if i != index), mul(*rest))
+    return None
 
 
 def _activation(phi: Any, derivative: int) -> int:

@@ -37,6 +37,7 @@ from fcsym.language.expression import (
     Array,
     Expr,
     Index,
+    Indicator,
     Inverse,
     Mul,
     Number,
@@ -189,9 +190,9 @@ def _along(
 def _apart(learned: Polynomial, delta: Array, at: tuple[Index, ...]) -> Iterator[tuple[Expr, Expr]]:
     """Each monomial -eta delta_mi v_mj v_nj => (what delta at `at` is multiplied by and summed over, -eta)."""
     for monomial, coefficient in learned.items():
-        target = next(ref for ref, _ in monomial.factors if ref.array == delta)
+        target = next(ref for ref, _ in monomial.factors if isinstance(ref, Ref) and ref.array == delta)
         names = dict(zip(target.indices, at, strict=True))
-        outer = [ref for ref, _ in monomial.factors if ref.array == ETA]
+        outer = [ref for ref, _ in monomial.factors if isinstance(ref, Ref) and ref.array == ETA]
         inner = (power(ref, exponent) for ref, exponent in monomial.factors if ref != target and ref not in outer)
         left = tuple(index for index in monomial.bound if index not in target.indices)
         yield rename(total(left, mul(*inner)), names), mul(coefficient, *outer)
@@ -217,7 +218,7 @@ def _difference(node: Expr, change: object) -> Expr:
     """f(after) - f(before); for products the rule  AB => A' dB + dA B."""
     assert callable(change)
     match node:
-        case Number():
+        case Number() | Indicator():
             return ZERO
         case Ref():
             return change(node).increment  # type: ignore[no-any-return]
@@ -228,7 +229,7 @@ def _difference(node: Expr, change: object) -> Expr:
         case Mul(factors):
             parts = []
             for n, factor in enumerate(factors):
-                before = [f if isinstance(f, Number) else change(f).after for f in factors[:n]]
+                before = [f if isinstance(f, Number | Indicator) else change(f).after for f in factors[:n]]
                 parts.append(mul(*before, _difference(factor, change), *factors[n + 1 :]))
             return add(*parts)
         case _:
@@ -576,7 +577,9 @@ def _held_constant(
                 {update.array: (update.lhs.indices, update.rhs)},
             )
         )
-        mine = {m: c for m, c in opened.items() if any(ref.array == delta for ref, _ in m.factors)}
+        mine = {
+            m: c for m, c in opened.items() if any(isinstance(ref, Ref) and ref.array == delta for ref, _ in m.factors)
+        }
         others = {m: c for m, c in opened.items() if m not in mine}
         factor, alpha_value = common_factor(mine)
         kappa = kappa_of(last.s.array)[last.j]

@@ -22,6 +22,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Mul,
     Number,
     Pow,
@@ -30,9 +31,9 @@ from fcsym.language.expression import (
     Total,
     add,
     arrays_in,
+    indices_in,
     mul,
     power,
-    refs_in,
     total,
 )
 from fcsym.networks.symbols import adjoint_of, gate_of
@@ -73,7 +74,9 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
                 yield ref, slope, over + bound
         case Apply(phi, Ref(array, indices) as argument, 0):
             yield argument, gate_of(array)[indices] if gated else slope_of(phi, argument), ()
-        case Number() | Extreme():  # what an extreme of the logits is taken from may not depend on it: the proof sees
+        case (
+            Number() | Indicator() | Extreme()
+        ):  # what an extreme of the logits is taken from may not depend on it: the proof sees
             return
         case _:
             raise UnsupportedExpression(
@@ -245,7 +248,7 @@ def _pull(node: Expr) -> Expr:
     if not isinstance(node, Total) or not isinstance(node.body, Mul):
         return node
     inside = set(node.over)
-    outer = [f for f in node.body.factors if not any(inside & set(ref.indices) for ref in refs_in(f))]
+    outer = [f for f in node.body.factors if inside.isdisjoint(indices_in(f))]
     inner = [f for f in node.body.factors if f not in outer]
     return in_order(*outer, total(node.over, mul(*inner)))
 

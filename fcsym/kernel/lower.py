@@ -28,6 +28,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Inverse,
     Mul,
     Number,
@@ -197,6 +198,8 @@ def _node(node: Expr) -> n.Node:
             return n.Const(value)
         case Ref(array, indices):
             return n.Load(array.name, indices)
+        case Indicator():
+            return node
         case Add(terms):
             return n.Sum(tuple(_signed(term) for term in terms))
         case Mul():

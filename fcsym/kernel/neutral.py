@@ -10,7 +10,9 @@ A module has functions; a function has statements in order, each of which define
 The meaning is exact down to the rounding: sums and products associate from the left, a `Reduce` adds its terms in row
 order starting with the first (with 0 over a range that may be empty), an `Extreme` goes through them in that order and
 takes a later one only where it is beyond the one it has, `Power` multiplies from the left, and nothing is
-contracted. Two targets that keep to this agree in every bit; those that call a matrix product agree to rounding.
+contracted. An `Indicator`, the one of the language, is 1 or 0 by positions alone; terms that it makes 0 may be left
+out, which makes no difference among finite numbers. Two targets that keep to this agree in every bit; those that call a
+matrix product agree to rounding.
 
 Not supported, and refused where a derivation is lowered: activations of anything but an array element, one element with
 the same index twice, quotients that no case guards (but for a squared norm plus 1), conditions between two unknowns,
@@ -24,7 +26,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from fcsym.language.expression import Array, Axis, Index
+from fcsym.language.expression import Array, Axis, Index, Indicator
 from fcsym.language.formulas import CALLS
 from fcsym.networks.symbols import SAMPLES, STORED
 
@@ -39,6 +41,7 @@ __all__ = [
     "Function",
     "Guard",
     "Guarded",
+    "Indicator",
     "Inverse",
     "Load",
     "Mark",
@@ -60,6 +63,7 @@ __all__ = [
     "parts",
     "rebuilt",
     "shape",
+    "without_indicators",
 ]
 
 
@@ -183,7 +187,8 @@ class Call:
 
 
 Node: TypeAlias = (
-    "Const | Undefined | Load | Sum | Product | Power | Quotient | Reduce | Extreme | Inverse | Select | Guarded | Call"
+    "Const | Undefined | Load | Indicator | Sum | Product | Power | Quotient | Reduce | Extreme | Inverse | Select | "
+    "Guarded | Call"
 )
 
 
@@ -302,6 +307,16 @@ def parts(node: Node) -> tuple[Node, ...]:
 Change: TypeAlias = "Callable[[Node], Node]"
 
 
+def without_indicators(node: Node) -> tuple[tuple[Indicator, ...], Node]:
+    """D1 D2 a b => (D1, D2), a b: the indicators among the factors, and the rest."""
+    factors = node.factors if isinstance(node, Product) else (node,)
+    found = tuple(f for f in factors if isinstance(f, Indicator))
+    rest = tuple(f for f in factors if not isinstance(f, Indicator))
+    if not found:
+        return (), node
+    return found, Const(Fraction(1)) if not rest else rest[0] if len(rest) == 1 else Product(rest)
+
+
 def rebuilt(node: Node, change: Change) -> Node:
     """The node with every direct part changed."""
     match node:
@@ -361,7 +376,7 @@ def operations(function: Function, sizes: Mapping[Axis, int]) -> int:
 
     def within(node: Node) -> int:
         own = {Sum: len(parts(node)) - 1, Product: len(parts(node)) - 1}.get(type(node), 1)
-        if isinstance(node, Load | Const | Undefined):
+        if isinstance(node, Load | Const | Undefined | Indicator):
             own = 0
         inner = sum(within(part) for part in parts(node))
         if isinstance(node, Reduce):

@@ -213,9 +213,9 @@ def _axes(part: PartRecord) -> set[Axis]:
 
 
 def _indices(node: Expr) -> set[Any]:
-    from fcsym.language.expression import refs_in
+    from fcsym.language.expression import indices_in
 
-    return {index for ref in refs_in(node) for index in ref.indices}
+    return set(indices_in(node))
 
 
 def _fraction(value: Any) -> Fraction:

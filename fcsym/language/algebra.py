@@ -7,8 +7,8 @@ are equal as polynomials in the array elements, for every width, exactly when th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations, product
 from math import factorial, prod
@@ -26,6 +26,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Inverse,
     Mul,
     Number,
@@ -35,16 +36,28 @@ from fcsym.language.expression import (
     Total,
     add,
     children,
+    indices_in,
     mul,
     number,
     power,
-    refs_in,
     total,
 )
 
-__all__ = ["Monomial", "Polynomial", "coefficients", "equal", "expand", "fresh", "inline", "linear_part", "rename"]
+__all__ = [
+    "Factor",
+    "Monomial",
+    "Polynomial",
+    "coefficients",
+    "equal",
+    "expand",
+    "fresh",
+    "inline",
+    "linear_part",
+    "rename",
+]
 
-Factors: TypeAlias = "dict[Ref, int]"
+Factor: TypeAlias = "Ref | Indicator"
+Factors: TypeAlias = "dict[Factor, int]"
 _LETTERS = ("i", "j", "k", "m", "n", "q", "r", "t", "u", "z")
 
 
@@ -52,7 +65,7 @@ _LETTERS = ("i", "j", "k", "m", "n", "q", "r", "t", "u", "z")
 class Monomial:
     """Sorted factors with their exponents, summed over the bound indices."""
 
-    factors: tuple[tuple[Ref, int], ...]
+    factors: tuple[tuple[Factor, int], ...]  # an indicator only once
     bound: tuple[Index, ...]
 
     def expr(self, coefficient: Fraction = Fraction(1)) -> Expr:
@@ -110,8 +123,10 @@ def rename(node: Expr, names: Mapping[Index, Index]) -> Expr:
     match node:
         case Ref(array, indices):
             return node if names.keys().isdisjoint(indices) else Ref(array, tuple(names.get(i, i) for i in indices))
+        case Indicator():
+            return node if names.keys().isdisjoint(node.indices) else node.renamed(names)
         case Total(over, body) | Extreme(_, over, body):
-            taken = set(names.values()) | set(names) | {index for ref in refs_in(body) for index in ref.indices}
+            taken = set(names.values()) | set(names) | set(indices_in(body))
             inner = {old: new for old, new in names.items() if old not in over}
             moved = []
             for index in over:
@@ -131,7 +146,7 @@ def apart(node: Expr) -> Expr:
 
 def free_in(node: Expr) -> set[Index]:
     """The indices that no sum in the expression binds."""
-    if isinstance(node, Ref):
+    if isinstance(node, Ref | Indicator):
         return set(node.indices)
     inside = set().union(*(free_in(child) for child in children(node)))
     return inside - set(node.over) if isinstance(node, Total | Extreme) else inside
@@ -174,7 +189,7 @@ def _rebuild(node: Expr, visit: Callable[[Expr], Expr]) -> Expr:
             return Inverse(inner)
         case Apply(activation, argument, derivative, value):
             return Apply(activation, visit(argument), derivative, None if value is None else visit(value))
-        case _:
+        case _:  # leaves: Number, Ref, Indicator, Written
             return node
 
 
@@ -241,7 +256,10 @@ def expand(node: Expr, *, ones: frozenset[Axis] = frozenset()) -> Polynomial:
     """
     result: Polynomial = {}
     for coefficient, factors, bound in _terms(node):
-        monomial = _canonical(factors, bound, ones)
+        settled = _settled(factors, bound, ones) if any(isinstance(f, Indicator) for f in factors) else (factors, bound)
+        if settled is None:
+            continue
+        monomial = _canonical(*settled, ones)
         value = result[monomial] + coefficient if monomial in result else coefficient
         if value:
             result[monomial] = value
@@ -260,6 +278,8 @@ def _terms(node: Expr) -> list[_Term]:
             return [(value, {}, frozenset())] if value else []
         case Ref():
             return [(_ONE, {node: 1}, frozenset())]
+        case Indicator():
+            return [(_ONE, {_normal(node): 1}, frozenset())]
         case Add(terms):
             return [term for part in terms for term in _terms(part)]
         case Mul(factors):
@@ -277,6 +297,8 @@ def _terms(node: Expr) -> list[_Term]:
                         f"1/({base!r}) divides by a sum: name the denominator by an equation of its own."
                     )
                 coefficient, factors_, _ = inner[0]
+                if any(isinstance(factor, Indicator) for factor in factors_):
+                    raise UnsupportedExpression(f"1/({base!r}) divides by an indicator, which is 0 somewhere.")
                 inner = [(1 / coefficient, {ref: -e for ref, e in factors_.items()}, frozenset())]
             result = inner
             for _ in range(abs(exponent) - 1):
@@ -301,7 +323,7 @@ def _apart(over: tuple[Index, ...]) -> Callable[[_Term], _Term]:
         for index in sorted(clash):
             names[index] = fresh(index.axis, taken)
             taken.add(names[index])
-        renamed = {Ref(r.array, tuple(names.get(i, i) for i in r.indices)): e for r, e in factors.items()}
+        renamed = {_renamed(factor, names): e for factor, e in factors.items()}
         return coefficient, renamed, frozenset(names.get(i, i) for i in bound)
 
     return move
@@ -317,15 +339,129 @@ def _times(left: _Term, right: _Term) -> _Term:
     for ref, exponent in right[1].items():
         value = factors.get(ref, 0) + exponent
         if value:
-            factors[ref] = value
+            factors[ref] = 1 if isinstance(ref, Indicator) else value  # 1 and 0 are their own squares
         else:
             del factors[ref]
     coefficient = left[0] if right[0] is _ONE else right[0] if left[0] is _ONE else left[0] * right[0]
     return coefficient, factors, left[2] | right[2]
 
 
-def _key(factors: Iterable[tuple[Ref, int]]) -> list[tuple[str, tuple[Index, ...], int]]:
-    return sorted((ref.array.name, ref.indices, exponent) for ref, exponent in factors)
+def _renamed(factor: Factor, names: Mapping[Index, Index]) -> Factor:
+    """The factor with names in the place of indices that stay apart."""
+    if isinstance(factor, Ref):
+        return Ref(factor.array, tuple(names.get(i, i) for i in factor.indices))
+    made = factor.renamed(names)
+    assert isinstance(made, Indicator)  # what is different by its indices stays so under other names
+    return _normal(made)
+
+
+def _normal(node: Indicator) -> Indicator:
+    """[t = u] and [u = t] are one: the first index that can be solved for stands on the left, the others are sorted."""
+    first = min(index for index in node.indices if node.solved(index) is not None)
+    form = node.solved(first)
+    assert form is not None
+    return Indicator(first, replace(form, terms=tuple(sorted(form.terms))))
+
+
+def _settled(
+    factors: Factors, bound: frozenset[Index], ones: frozenset[Axis]
+) -> tuple[Factors, frozenset[Index]] | None:
+    """sum_u [u = t] a_u => a_t over one axis, and [u = t] a_u => [u = t] a_t; axes of length one decide indicators.
+
+    None where one is 0. A sum over an index that is a shift of others is left as it is: where the shift leaves the axis
+    the sum is 0, and an element outside an array is nothing that can be written.
+    """
+    for node in [factor for factor in factors if isinstance(factor, Indicator)]:
+        if ones and any(index.axis in ones for index in node.indices):
+            made = _at_first(node, ones)
+            if made != node:
+                rest: Factors = {factor: e for factor, e in factors.items() if factor != node}
+                if isinstance(made, Indicator):
+                    return _settled(rest | {_normal(made): 1}, bound, ones)
+                return None if made == ZERO else _settled(rest, bound, ones)
+    for same in _classes(factors):
+        merged = _merged(factors, bound, same)
+        if merged is None:
+            return None
+        if merged != (factors, bound):
+            return _settled(*merged, ones)
+    return factors, bound
+
+
+def _classes(factors: Factors) -> list[set[Index]]:
+    """The indices over one axis that indicators such as [u = t] say to be equal."""
+    classes: list[set[Index]] = []
+    for node in factors:
+        if isinstance(node, Indicator) and _is_plain(node):
+            pair = set(node.indices)
+            met = [same for same in classes if same & pair]
+            classes = [same for same in classes if same not in met] + [pair.union(*met)]
+    return classes
+
+
+def _is_plain(node: Indicator) -> bool:
+    """Whether it is [u = t] over one axis."""
+    return len(node.indices) == 2 and node.form == node.indices[1] * 1 and node.index.axis == node.indices[1].axis
+
+
+def _merged(factors: Factors, bound: frozenset[Index], same: set[Index]) -> tuple[Factors, frozenset[Index]] | None:
+    """The term with one index in the place of equal ones, which is a free one where there is any; None where it is 0.
+
+    It stays as it is where that would need an element with one index twice.
+    """
+    free = sorted(same - bound)
+    kept = free[0] if free else min(same)
+    names, twice = dict.fromkeys(same - {kept}, kept), False
+    changed: Factors = {_normal(Indicator(kept, other * 1)): 1 for other in free[1:]}
+    for factor, exponent in factors.items():
+        if isinstance(factor, Indicator) and _is_plain(factor) and factor.index in same:
+            continue
+        try:
+            value = rename(factor, names)
+        except TypeError:
+            twice = True
+            continue
+        if value == ZERO:
+            return None
+        if isinstance(value, Indicator):
+            changed[_normal(value)] = 1
+        elif isinstance(value, Ref):
+            changed[value] = changed.get(value, 0) + exponent
+    return (factors, bound) if twice else ({f: e for f, e in changed.items() if e}, bound - (same - {kept}))
+
+
+def _at_first(node: Indicator, ones: frozenset[Axis]) -> Expr:
+    """The indicator with 0 in the place of every position on an axis of length one."""
+    form = replace(node.form, terms=tuple((i, c) for i, c in node.form.terms if i.axis not in ones))
+    if node.index.axis not in ones:
+        return Indicator(node.index, form)
+    only = Index(node.index.axis, "1")
+    if not form.terms:
+        return ZERO if form.constant else ONE
+    other = next((i for i, c in form.terms if c in (1, -1)), None)
+    if other is None:
+        return Indicator(only, form)
+    own = dict(form.terms)[other]
+    return Indicator(other, (form - own * other) * -own)
+
+
+def _identity(factor: Factor) -> tuple[str, tuple[Index, ...]]:
+    """What tells a factor from others, and sorts it: its name and its indices."""
+    if isinstance(factor, Ref):
+        return factor.array.name, factor.indices
+    return f"[{[c for _, c in factor.form.terms]} {factor.form.constant}]", factor.indices
+
+
+def _role(factor: Factor, index: Index) -> Iterator[tuple[str, int]]:
+    """The places of an index in a factor, said so that no name of an index matters."""
+    if isinstance(factor, Ref):
+        yield from ((factor.array.name, place) for place, other in enumerate(factor.indices) if other == index)
+    elif index in factor.indices:
+        yield "[=]", abs(dict(factor.form.terms).get(index, 1))
+
+
+def _key(factors: Iterable[tuple[Factor, int]]) -> list[tuple[str, tuple[Index, ...], int]]:
+    return sorted((*_identity(factor), exponent) for factor, exponent in factors)
 
 
 def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis]) -> Monomial:
@@ -333,25 +469,21 @@ def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis])
     if ones and any(index.axis in ones for ref in factors for index in ref.indices):
         merged: Factors = {}
         for ref, exponent in factors.items():
+            if isinstance(ref, Indicator):  # settled already
+                merged[ref] = 1
+                continue
             only = Ref(ref.array, tuple(Index(i.axis, "1") if i.axis in ones else i for i in ref.indices))
             merged[only] = merged.get(only, 0) + exponent
         factors = {ref: exponent for ref, exponent in merged.items() if exponent}
     bound = frozenset(index for index in bound if index.axis not in ones)
     items = list(factors.items())
     if not bound:
-        return Monomial(tuple(sorted(items, key=lambda f: (f[0].array.name, f[0].indices, f[1]))), ())
+        return Monomial(tuple(sorted(items, key=lambda f: (*_identity(f[0]), f[1]))), ())
 
     # Indices that occur in different roles cannot be exchanged: only those with equal roles are permuted.
     roles: dict[tuple[Axis, tuple[tuple[str, int, int], ...]], list[Index]] = {}
     for index in sorted(bound):
-        role = tuple(
-            sorted(
-                (ref.array.name, position, exponent)
-                for ref, exponent in items
-                for position, other in enumerate(ref.indices)
-                if other == index
-            )
-        )
+        role = tuple(sorted((*place, exponent) for factor, exponent in items for place in _role(factor, index)))
         roles.setdefault((index.axis, role), []).append(index)
     groups = [roles[key] for key in sorted(roles)]
     if prod(factorial(len(group)) for group in groups) > 40_320:
@@ -363,15 +495,15 @@ def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis])
         for index in group:
             names.append(fresh(index.axis, taken))
             taken.add(names[-1])
-    best: tuple[list[tuple[str, tuple[Index, ...], int]], list[tuple[Ref, int]]] | None = None
+    best: tuple[list[tuple[str, tuple[Index, ...], int]], list[tuple[Factor, int]]] | None = None
     for choice in product(*(permutations(group) for group in groups)):
         table = dict(zip((index for group in choice for index in group), names, strict=True))
-        renamed = [(Ref(r.array, tuple(table.get(i, i) for i in r.indices)), e) for r, e in items]
+        renamed = [(_renamed(factor, table), e) for factor, e in items]
         key = _key(renamed)
         if best is None or key < best[0]:
             best = key, renamed
     assert best is not None
-    ordered = sorted(best[1], key=lambda f: (f[0].array.name, f[0].indices, f[1]))
+    ordered = sorted(best[1], key=lambda f: (*_identity(f[0]), f[1]))
     return Monomial(tuple(ordered), tuple(names))
 
 
@@ -408,7 +540,7 @@ def linear_part(node: Expr, variable: Array, direction: Array) -> Expr:
     shifted = inline(node, {variable: (indices, variable[indices] + direction[indices])})
     chosen: Polynomial = {}
     for monomial, coefficient in expand(shifted).items():
-        if sum(exponent for ref, exponent in monomial.factors if ref.array == direction) == 1:
+        if sum(exponent for ref, exponent in monomial.factors if isinstance(ref, Ref) and ref.array == direction) == 1:
             chosen[monomial] = coefficient
     return as_expr(chosen)
 
@@ -425,7 +557,9 @@ def contract(polynomial: Polynomial, left: Array, right: Array) -> Polynomial:
 def _contracted(monomial: Monomial, left: Array, right: Array) -> Monomial:
     for one, a in monomial.factors:
         for other, b in monomial.factors:
-            if one.array != left or other.array != right or a != 1 or b != 1 or one.indices[1] != other.indices[0]:
+            if not (isinstance(one, Ref) and isinstance(other, Ref) and one.array == left and other.array == right):
+                continue
+            if a != 1 or b != 1 or one.indices[1] != other.indices[0]:
                 continue
             (i, m), j = one.indices, other.indices[1]
             rest = [(ref, exponent) for ref, exponent in monomial.factors if ref not in (one, other)]
@@ -434,10 +568,7 @@ def _contracted(monomial: Monomial, left: Array, right: Array) -> Monomial:
             gone, stays = (j, i) if j in monomial.bound else (i, j)
             if gone not in monomial.bound:
                 continue
-            factors = tuple(
-                (Ref(ref.array, tuple(stays if index == gone else index for index in ref.indices)), exponent)
-                for ref, exponent in rest
-            )
+            factors = tuple((_renamed(factor, {gone: stays}), exponent) for factor, exponent in rest)
             bound = tuple(index for index in monomial.bound if index not in (m, gone))
             return _contracted(Monomial(factors, bound), left, right)
     return monomial

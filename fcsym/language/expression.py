@@ -4,12 +4,14 @@
     total(j, W1[i, j] * x[j])        the sum over j
     least(j, q[j]), greatest(j, q[j])
     phi.of(s1[i])                    an activation applied to an expression
+    indicator(u, 2 * t + k - 1)      1 where the position u is 2 t + k - 1, else 0
 
-Supported: exact rational numbers, array elements, sums, products, integer powers, sums over indices, the least and the
-greatest value over indices, inverses of matrices, and activations (with their first derivative). Conditions are no
-expressions: they live in `equation.Cases`.
+Supported: exact rational numbers, array elements, indicators, sums, products, integer powers, sums over indices, the
+least and the greatest value over indices, inverses of matrices, and activations (with their first derivative).
+Conditions are no expressions: they live in `equation.Cases`.
 
-Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on indices.
+Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on the indices of an
+element: a shifted element is a sum with an indicator, sum(u: [u = 2t + k - 1]*v[u]), which is 0 outside the array.
 
 Nodes are immutable and know no printer, no algebra and no arithmetic. The operators build nodes and fold
 what is trivial (0, 1, nested sums and products); nothing is ever expanded or reordered here, so that an
@@ -18,7 +20,7 @@ equation keeps the form in which it was derived.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -38,6 +40,8 @@ __all__ = [
     "Expr",
     "Extreme",
     "Index",
+    "IndexForm",
+    "Indicator",
     "Inverse",
     "Mul",
     "Number",
@@ -50,6 +54,8 @@ __all__ = [
     "applied_in",
     "arrays_in",
     "greatest",
+    "indicator",
+    "indices_in",
     "least",
     "mul",
     "number",
@@ -84,6 +90,75 @@ class Index:
 
     def __hash__(self) -> int:  # one hash of plain values in place of one of an axis within it
         return hash((self.axis.name, self.letter))
+
+    def __add__(self, other: Index | IndexForm | int) -> IndexForm:
+        return _form(self) + other
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Index | IndexForm | int) -> IndexForm:
+        return _form(self) - other
+
+    def __rsub__(self, other: int) -> IndexForm:
+        return _form(other) - self
+
+    def __mul__(self, factor: int) -> IndexForm:
+        return _form(self) * factor
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True, slots=True)
+class IndexForm:
+    """A linear form in positions: whole multiples of indices, and a whole number. Positions count from 0."""
+
+    terms: tuple[tuple[Index, int], ...]  # each index once, in the author's order; no coefficient is 0
+    constant: int = 0
+
+    def __add__(self, other: IndexForm | Index | int) -> IndexForm:
+        right = _form(other)
+        sums = dict(self.terms)
+        for index, coefficient in right.terms:
+            sums[index] = sums.get(index, 0) + coefficient
+        return IndexForm(tuple((i, c) for i, c in sums.items() if c), self.constant + right.constant)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: IndexForm | Index | int) -> IndexForm:
+        return self + _form(other) * -1
+
+    def __rsub__(self, other: Index | int) -> IndexForm:
+        return _form(other) - self
+
+    def __mul__(self, factor: int) -> IndexForm:
+        if isinstance(factor, bool) or not isinstance(factor, int):
+            raise TypeError(f"An index is multiplied by {factor!r}: give a whole number.")
+        return IndexForm(tuple((i, c * factor) for i, c in self.terms if factor), self.constant * factor)
+
+    __rmul__ = __mul__
+
+    def at(self, positions: Mapping[Index, int]) -> int:
+        """The value where its indices have these positions."""
+        return sum(coefficient * positions[index] for index, coefficient in self.terms) + self.constant
+
+    def spelt(self, times: str = "", names: Mapping[Index, str] | None = None) -> str:
+        """2t + k - 1, with `times` between a number and a letter; `names` in the place of letters."""
+        parts = [(c, (names[i] if names else i.letter)) for i, c in self.terms]
+        texts = [(c < 0, f"{'' if abs(c) == 1 else f'{abs(c)}{times}'}{name}") for c, name in parts]
+        if self.constant or not texts:
+            texts.append((self.constant < 0, str(abs(self.constant))))
+        (minus, first), *others = texts
+        return f"{'-' * minus}{first}" + "".join(f" {'-' if negative else '+'} {text}" for negative, text in others)
+
+
+def _form(value: IndexForm | Index | int) -> IndexForm:
+    if isinstance(value, IndexForm):
+        return value
+    if isinstance(value, Index):
+        return IndexForm(((value, 1),))
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"A position is compared with {value!r}: give whole multiples of indices and whole numbers.")
+    return IndexForm((), value)
 
 
 class Expr:
@@ -207,6 +282,53 @@ class Ref(Expr):
             raise TypeError(f"{self.array.name} has axes {self.array.axes}, not those of {self.indices}.")
         if len(set(self.indices)) != len(self.indices):
             raise TypeError(f"{self.array.name} is given one index twice; diagonals are not supported.")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Indicator(Expr):
+    """1 where the position `index` is what a linear form in other indices says, else 0: [u = 2t + k - 1].
+
+    It is a number of its own and depends on no array.
+    """
+
+    index: Index
+    form: IndexForm
+
+    def __post_init__(self) -> None:
+        if any(index == self.index for index, _ in self.form.terms):
+            raise TypeError(f"{self.index.letter} is on both sides of an indicator: solve for it first.")
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Every index in it, the one on the left first."""
+        return (self.index, *(index for index, _ in self.form.terms))
+
+    def at(self, positions: Mapping[Index, int]) -> int:
+        """1 or 0, where its indices have these positions."""
+        return int(positions[self.index] == self.form.at(positions))
+
+    def solved(self, index: Index) -> IndexForm | None:
+        """What the index is where this is 1; None where that need not be a whole number."""
+        if index == self.index:
+            return self.form
+        own = dict(self.form.terms).get(index)
+        if own not in (1, -1):
+            return None
+        return (self.index - self.form + own * index) * own
+
+    def fixes(self, over: Iterable[Index]) -> Iterator[tuple[Index, IndexForm]]:
+        """Which of these indices it fixes, and at what: the one on the left first."""
+        for index in sorted(over, key=lambda index: index != self.index):
+            form = self.solved(index)
+            if form is not None:
+                yield index, form
+
+    def renamed(self, names: Mapping[Index, Index]) -> Expr:
+        """The same of other indices; a number where nothing is left to compare."""
+        form = IndexForm((), self.form.constant)
+        for index, coefficient in self.form.terms:
+            form = form + coefficient * names.get(index, index)
+        return indicator(names.get(self.index, self.index), form)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -344,6 +466,32 @@ def total(over: Index | Iterable[Index], body: Expr | Numeric) -> Expr:
     return Total(indices, node)
 
 
+def indicator(index: Index, form: IndexForm | Index | int) -> Expr:
+    """[index = form]: 1 where the position is what the form says, else 0.
+
+    `form`: whole multiples of other indices and a whole number, `stride * t + dilation * k - padding`; positions count
+    from 0. A sum over `index` of a product with it is a shift, 0 where the form leaves the axis. Raises TypeError for a
+    form with other numbers, and where the index is in the form so that nothing can be solved for a position.
+
+    >>> t, k, u = (Index(Axis(name), letter) for name, letter in (("T", "t"), ("K", "k"), ("U", "u")))
+    >>> indicator(u, 2 * t + k - 1)
+    [u = 2t + k - 1]
+    """
+    rest = _form(form) - index  # 0 where it holds
+    own = dict(rest.terms).get(index, 0)
+    if own in (1, -1):
+        return Indicator(index, (rest - own * index) * -own)
+    if own:
+        raise TypeError(f"{index.letter} is on both sides of an indicator: solve for it first.")
+    if not rest.terms:
+        return ONE if rest.constant == 0 else ZERO
+    other = next((i for i, c in rest.terms if c in (1, -1)), None)
+    if other is None:
+        raise TypeError(f"{index.letter} cancels in an indicator, and nothing else in it is fixed.")
+    own = dict(rest.terms)[other]
+    return Indicator(other, (rest - own * other) * -own)
+
+
 def least(over: Index, body: Expr) -> Expr:
     """The least value of the body over an index."""
     return Extreme("min", (over,), body)
@@ -363,8 +511,10 @@ def children(node: Expr) -> tuple[Expr, ...]:
             return factors
         case Pow(base, _) | Total(_, base) | Extreme(_, _, base) | Apply(_, base, _) | Inverse(base):
             return (base,)
-        case _:
+        case Number() | Ref() | Indicator() | Written():
             return ()
+        case _:
+            raise TypeError(f"{type(node).__name__} is no node of the language.")
 
 
 def refs_in(node: Expr) -> Iterator[Ref]:
@@ -373,6 +523,14 @@ def refs_in(node: Expr) -> Iterator[Ref]:
         yield node
     for child in children(node):
         yield from refs_in(child)
+
+
+def indices_in(node: Expr) -> Iterator[Index]:
+    """Every index of an array element or an indicator, bound or free, repeated ones too."""
+    if isinstance(node, Ref | Indicator):
+        yield from node.indices
+    for child in children(node):
+        yield from indices_in(child)
 
 
 def applied_in(node: Expr) -> Iterator[Apply]:
@@ -413,6 +571,8 @@ def _text(node: Expr) -> tuple[str, int]:
             return text, _ATOM
         case Ref(array, indices):
             return array.name + (f"[{', '.join(i.letter for i in indices)}]" if indices else ""), _ATOM
+        case Indicator(index, form):
+            return f"[{index.letter} = {form.spelt()}]", _ATOM
         case Add(terms):
             return " + ".join(_at(term, _SUM) for term in terms).replace("+ -", "- "), _SUM
         case Mul(factors):

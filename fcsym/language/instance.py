@@ -23,6 +23,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Inverse,
     Mul,
     Number,
@@ -149,6 +150,10 @@ class Instance:
                 return self.element(array, tuple(binding[index] for index in indices))
             case Add(terms):
                 return self.field.add([self.value(term, binding) for term in terms])
+            case Indicator():
+                return self.field.number(Fraction(node.at(binding)))
+            case Mul(factors) if _absent(factors, binding):
+                return self.field.number(Fraction(0))
             case Mul(factors):
                 return self.product([self.value(factor, binding) for factor in factors])
             case Pow(base, exponent):
@@ -198,6 +203,11 @@ class Instance:
                 self.element(array, position)
 
 
+def _absent(factors: Iterable[Expr], binding: Binding) -> bool:
+    """Whether an indicator says that a product is 0, so that nothing else in it has to be known."""
+    return any(isinstance(factor, Indicator) and not factor.at(binding) for factor in factors)
+
+
 def _plan(equation: Equation, position: tuple[int, ...], sizes: Mapping[Axis, int]) -> Callable[[Instance], Any]:
     """The right-hand side at one position as a function of the instance."""
     assert isinstance(equation.lhs, Ref)
@@ -237,6 +247,10 @@ def _planned(node: Expr, binding: Binding, sizes: Mapping[Axis, int]) -> Callabl
         case Add(terms):
             parts = [_planned(term, binding, sizes) for term in terms]
             return lambda i: i.field.add([part(i) for part in parts])
+        case Indicator():
+            return _planned(Number(Fraction(node.at(binding))), binding, sizes)
+        case Mul(factors) if _absent(factors, binding):
+            return lambda i: i.field.number(Fraction(0))
         case Mul(factors):
             parts = [_planned(factor, binding, sizes) for factor in factors]
             return lambda i: i.product([part(i) for part in parts])

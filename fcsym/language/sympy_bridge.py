@@ -33,6 +33,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Inverse,
     Mul,
     Number,
@@ -41,10 +42,10 @@ from fcsym.language.expression import (
     Total,
     add,
     children,
+    indices_in,
     mul,
     number,
     power,
-    refs_in,
     total,
 )  # fmt: skip
 from fcsym.language.piecewise import Piecewise
@@ -244,6 +245,9 @@ class _Writer:
                 return number_of(value)
             case Ref(array, indices):
                 return base_of(array)[tuple(map(index_of, indices))] if indices else base_of(array)
+            case Indicator(index, form):
+                other = sum((c * index_of(i) for i, c in form.terms), sympy.Integer(form.constant))
+                return sympy.KroneckerDelta(index_of(index), other)
             case Add(terms):
                 return sympy.Add(*map(self.write, terms), evaluate=self.evaluate)
             case Mul(factors):
@@ -359,6 +363,8 @@ class _Reader:
                 match node:
                     case Ref(array, _):
                         _enter(known, base_of(array), array if array.axes else node)
+                    case Indicator():
+                        _enter(known, writer.write(node), node)
                     case Apply():
                         applied.setdefault(writer.write(node), node)
                     case Total(over, _):
@@ -454,6 +460,8 @@ class _Reader:
                 raise _refusal(node, "nothing says what the symbol stands for; give it in names")
             case sympy.Piecewise():
                 raise _refusal(node, "cases within an expression must be those of an activation of the equations")
+            case sympy.KroneckerDelta():
+                raise _refusal(node, "an indicator is known by the equations that have it; give a derivation in names")
             case sympy.Function():
                 return self._function(type(node).__name__, node.args[0], node)
         raise _refusal(node, "an expression is made of rational numbers, symbols, sums, products and integer powers")
@@ -491,7 +499,7 @@ class _Reader:
         result: list[Index] = []
         for letter, lower, upper in node.limits:
             name = _letter(letter)
-            found = {index for ref in refs_in(body) for index in ref.indices if index.letter == name}
+            found = {index for index in indices_in(body) if index.letter == name}
             if not found:  # of what does not depend on it, the range says which it is
                 found = {Index(axis, name) for axis in self.axes if upper == length(axis) - 1}
             if len(found) != 1 or lower != 0 or upper != length(min(found).axis) - 1:

@@ -267,7 +267,9 @@ class Meanings:
                 assert isinstance(one.rhs, Expr) and isinstance(one.lhs, Ref)
                 moved = [direction, *(_anywhere(e.array) for e in self.passed.values() if isinstance(e.rhs, Extreme))]
                 below = (f for side in sides for monomial in expand(side) for f in monomial.factors)
-                most = max((-exponent for ref, exponent in below if ref.array == one.array), default=0)
+                most = max(
+                    (-exponent for ref, exponent in below if isinstance(ref, Ref) and ref.array == one.array), default=0
+                )
                 scaled = {a: _times(a, one.array, most) for a in moved}  # as good a direction as any
                 made = {one.array: (one.lhs.indices, one.rhs)}
                 sides = tuple(inline(as_expr(expand(inline(side, scaled))), made) for side in sides)  # type: ignore[assignment]
@@ -571,9 +573,9 @@ def _coefficient(change: Expr, direction: Array, indices: tuple[Index, ...]) -> 
     """sum_ij c_ij T_ij => c_ij: T's indices get the free names, and T is dropped."""
     result: Expr = ZERO
     for monomial, coefficient in expand(change).items():
-        target = next(ref for ref, _ in monomial.factors if ref.array == direction)
+        target = next(ref for ref, _ in monomial.factors if isinstance(ref, Ref) and ref.array == direction)
         names = dict(zip(target.indices, indices, strict=True))
-        body = mul(*(power(ref, exponent) for ref, exponent in monomial.factors if ref.array != direction))
+        body = mul(*(power(factor, exponent) for factor, exponent in monomial.factors if factor != target))
         left = tuple(index for index in monomial.bound if index not in target.indices)
         result = result + mul(coefficient, rename(total(left, body), names))
     return result

@@ -83,12 +83,13 @@ class Pieces:
         indicators, slopes = self.indicators, self._slopes
         result: Polynomial = {}
         for monomial, coefficient in polynomial.items():
-            present = [ref for ref, exponent in monomial.factors if ref.array in indicators and exponent > 0]
+            refs = [(ref, exponent) for ref, exponent in monomial.factors if isinstance(ref, Ref)]
+            present = [ref for ref, exponent in refs if ref.array in indicators and exponent > 0]
             if any(self._exclusive(a, b) for a in present for b in present):
                 continue
             factors: list[Expr] = []
             for ref, exponent in monomial.factors:
-                slope = slopes.get(ref.array)
+                slope = slopes.get(ref.array) if isinstance(ref, Ref) else None
                 if ref in present:
                     factors.append(ref)
                 elif slope is not None and exponent > 0 and slope[0] in [e.array for e in present]:

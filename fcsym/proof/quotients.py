@@ -19,6 +19,7 @@ from fcsym.language.expression import (
     Axis,
     Expr,
     Index,
+    Indicator,
     Mul,
     Number,
     Pow,
@@ -83,6 +84,8 @@ def _sign(node: Expr, definitions: Mapping[Array, Expr]) -> int:
     match node:
         case Number(value):
             return 2 if value > 0 else 1 if not value else 0
+        case Indicator():
+            return 1
         case Apply(phi, _, 0) if phi.name == "exp" and not phi.formula:
             return 2
         case Ref(array, _) if isinstance(definitions.get(array), Apply):
@@ -128,7 +131,7 @@ def equal_where_defined(left: Expr, right: Expr, ones: frozenset[Axis]) -> bool:
         below: dict[Ref, int] = {}
         for monomial in polynomial:
             for ref, exponent in monomial.factors:
-                if ref.array in definitions:
+                if isinstance(ref, Ref) and ref.array in definitions:
                     if exponent < 0 and set(ref.indices) & set(monomial.bound):
                         raise UnsupportedExpression("A sum below the line depends on an index that is summed over.")
                     below[ref] = max(below.get(ref, 0), -exponent)
@@ -159,7 +162,7 @@ def _named(node: Expr, names: dict[Expr, Ref]) -> Expr:
             if inside not in names:
                 names[inside] = Array(_SYMBOL, len(names), tuple(index.axis for index in indices))[indices]
             return power(names[inside], exponent)
-        case _:
+        case _:  # leaves, and what stands for itself
             return node
 
 

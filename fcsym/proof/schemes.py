@@ -632,7 +632,7 @@ def _denominators(node: Expr) -> list[Expr]:
     result: dict[Ref, int] = {}
     for monomial in expand(node):
         for ref, exponent in monomial.factors:
-            if exponent < 0 and not ref.indices:
+            if isinstance(ref, Ref) and exponent < 0 and not ref.indices:
                 result[ref] = max(result.get(ref, 0), -exponent)
     return [power(ref, exponent) for ref, exponent in result.items()]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from typing import TypeAlias
 
@@ -20,6 +21,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    Indicator,
     Mul,
     Number,
     Pow,
@@ -64,6 +66,8 @@ def _element(node: Expr, binding: Binding, sizes: Mapping[Axis, int], name: Name
     match node:
         case Number() | Written():
             return node
+        case Indicator():
+            return Number(Fraction(node.at(binding)))
         case Ref(array, indices):
             return name(array, tuple(binding[index] for index in indices))
         case Add(terms):

@@ -38,6 +38,7 @@ class _NotSaid(Exception):
 def is_proved(record: Record, left: Formula, right: Formula, arrays: Mapping[str, Array]) -> bool:
     """Whether the derivation, with this equation in the place of its own, is proved in it.
 
+    A definition of the network, such as that of E, counts where it is identical.
     False where that cannot be said, too: for single numbers by name, and for what the derivation has no equation of.
     """
     try:
@@ -51,7 +52,7 @@ def is_proved(record: Record, left: Formula, right: Formula, arrays: Mapping[str
         finding = prove(Record(record.network, record.order, changed)).verdict(own.name)
     except (_NotSaid, FcsymError, TypeError, KeyError):  # TypeError: a diagonal
         return False
-    return finding.verdict is Verdict.PROVED and not finding.where
+    return finding.verdict in (Verdict.PROVED, Verdict.DEFINITION) and not finding.where
 
 
 def _element(node: Formula, arrays: Mapping[str, Array], bound: Mapping[str, Index]) -> Expr:

@@ -16,10 +16,10 @@ from fractions import Fraction
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
-from fcsym.language.expression import Array, Index
+from fcsym.language.expression import Array, Axis, Index
 from fcsym.networks.symbols import SAMPLES
 
-__all__ = ["Dialect", "function_text", "literal", "values_text"]
+__all__ = ["Dialect", "function_text", "literal", "positions_test", "values_text"]
 
 _SUM, _PRODUCT, _ATOM = range(3)
 
@@ -46,6 +46,9 @@ class Dialect:
     inverse: str = ""  # the inverse of the matrix {a}, which is symmetric
     less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
     less_outer: str = ""  # {w} - {a} {b}^T, of a matrix and two vectors; without it, as any difference
+    arange: str = ""  # the whole numbers below {n}, on the device of {like}
+    as_numbers: str = ""  # the mask {test} as numbers of the type of {like}
+    many: str = ""  # what einsum is told where more than two arrays are multiplied
     capacity: str = ""  # the argument that says how many inputs can be stored; without it rows are added as needed
 
 
@@ -54,11 +57,24 @@ def literal(value: object) -> str:
     return repr(float(value))  # type: ignore[arg-type]
 
 
+def positions_test(node: n.Indicator, axes: tuple[Index, ...], lengths: Sequence[object], arange: str) -> str:
+    """The comparison of an indicator's positions as the text of a mask with these axes; `arange` has {n}."""
+
+    def positions(index: Index) -> str:
+        place = axes.index(index)
+        after = ", None" * (len(axes) - 1 - place)
+        return arange.replace("{n}", str(lengths[place])) + (f"[:{after}]" if after else "")
+
+    names = {index: positions(index) for index in node.indices}
+    return f"{names[node.index]} == {node.form.spelt(' * ', names)}"
+
+
 def function_text(
-    function: n.Function, dialect: Dialect, name: str = "", constants: Mapping[str, n.Values] | None = None
-) -> str:
+    function: n.Function, dialect: Dialect, name: str = "", constants: Mapping[str, n.Values] | None = None,
+    sizes: Mapping[Axis, int] | None = None,
+) -> str:  # fmt: skip
     """def name(given): one line per statement; returns the results, and the mask where the function marks."""
-    writer = _Writer(dialect, function, {array.name for array in function.given})
+    writer = _Writer(dialect, function, {array.name for array in function.given}, sizes=sizes or {})
     used = {load.name for statement in function.statements for load in n.loads(statement)}
     for constant, matrix in (constants or {}).items():
         if constant in used:
@@ -118,6 +134,8 @@ class _Writer:
     function: n.Function
     known: set[str]
     lines: list[str] = field(default_factory=list)
+    sizes: Mapping[Axis, int] = field(default_factory=dict)  # those that are known before the program runs
+    shifts: dict[n.Indicator, str] = field(default_factory=dict)  # the indicators that have an array
 
     @property
     def _of_samples(self) -> bool:
@@ -188,6 +206,8 @@ class _Writer:
                 return f"{m}.nan", _ATOM
             case n.Load(name, indices):
                 return self._element(name, indices, axes), _ATOM
+            case n.Indicator():
+                return self._element(self._shift(node), node.indices, axes), _ATOM
             case n.Sum(terms):
                 text = ""
                 for sign, term in terms:
@@ -260,12 +280,25 @@ class _Writer:
             counts = [f"{literal(body.value)}", *(self._length(index) for index in over)]
             return self._scalar(" * ".join(counts))
         elements: list[n.Load] = []
-        for factor in body.factors if isinstance(body, n.Product) else (body,):
+        shifts, rest = n.without_indicators(body)
+        factors = rest.factors if isinstance(rest, n.Product) else (rest,)
+        numbers = [f for f in factors if isinstance(f, n.Const)] if shifts else []
+        for factor in factors:
+            if factor in numbers:
+                continue
             base, exponent = (factor.base, factor.exponent) if isinstance(factor, n.Power) else (factor, 1)
             if not isinstance(base, n.Load):
                 inner = self._expression(body, (*axes, *over))[0]
                 return f"{self.dialect.module}.sum({inner}, {self.dialect.axis}={tuple(range(-len(over), 0))})"
             elements += [base] * exponent
+        if shifts:
+            elements += [n.Load(self._shift(one), one.indices) for one in shifts]
+            present = {index for load in elements for index in load.indices}
+            missing = [index for index in over if index not in present]
+            ordered = tuple(index for index in axes if index in present)
+            text = self._element(self._einsum(elements, tuple(i for i in over if i in present), ordered), ordered, axes)
+            counts = [literal(f.value) for f in numbers if f.value != 1] + [self._length(i) for i in missing]
+            return f"({' * '.join([*counts, text])})" if counts else text
         free = tuple(index for load in elements for index in load.indices if index not in over)
         result = tuple(dict.fromkeys(free))
         across = self._across(elements, over, axes)
@@ -278,11 +311,24 @@ class _Writer:
         """A number as an array without axes, of the type of the others."""
         return self.dialect.scalar.format(value=text, like=self.function.given[0].name)
 
+    def _shift(self, node: n.Indicator) -> str:
+        """The array of an indicator, 1 and 0 with its indices as axes, by its name."""
+        if node not in self.shifts:
+            like, indices = self.function.given[0].name, node.indices
+            arange = self.dialect.arange.replace("{like}", like)
+            test = positions_test(node, indices, [self._length(index) for index in indices], arange)
+            name = f"shift{len(self.shifts) + 1}"
+            self.lines.append(f"{name} = {self.dialect.as_numbers.format(test=test, like=like)}")
+            self.shifts[node] = name
+        return self.shifts[node]
+
     def _length(self, index: Index) -> str:
-        """The length of an axis, read off an array at hand."""
+        """The length of an axis, read off an array at hand, or the number that the module has for it."""
         for name, axes in self.function.axes.items():
             if name in self.known and index.axis in axes:
                 return f"{name}.shape[{axes.index(index.axis) - len(axes)}]"
+        if index.axis in self.sizes:
+            return str(self.sizes[index.axis])
         raise CompileError(f"No array at hand has the axis {index.axis.name}.")
 
     def _across(self, elements: Sequence[n.Load], over: tuple[Index, ...], axes: tuple[Index, ...]) -> str | None:
@@ -319,4 +365,6 @@ class _Writer:
         letters = {index: "abcdefghijklmnop"[k] for k, index in enumerate(dict.fromkeys((*result, *over)))}
         inputs = ",".join("..." + "".join(letters[i] for i in load.indices) for load in elements)
         outputs = "..." + "".join(letters[i] for i in result)
-        return f'{self.dialect.module}.einsum("{inputs}->{outputs}", {", ".join(load.name for load in elements)})'
+        names = ", ".join(load.name for load in elements)
+        many = self.dialect.many if len(elements) > 2 and self.shifts else ""
+        return f'{self.dialect.module}.einsum("{inputs}->{outputs}", {names}{many})'

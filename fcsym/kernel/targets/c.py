@@ -25,10 +25,14 @@ from math import prod
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
+<<<<<<< HEAD
 from fcsym.kernel.targets.c_memory import Amount, Room
 from fcsym.kernel.targets.c_products import TILE, Products, reduces
 from fcsym.kernel.targets.c_words import remember_text
 from fcsym.language.expression import Axis, Index
+=======
+from fcsym.language.expression import Axis, Index, IndexForm
+>>>>>>> h2
 
 __all__ = ["core_text", "parameters_of", "refuse_large", "room_of", "scalar_text", "takes_rows"]
 
@@ -222,6 +226,7 @@ class _Writer:
         factors = ["rows"] * sum(axis.open for axis in axes) + [str(known)] * (known != 1)
         return " * ".join(factors) or "1"
 
+<<<<<<< HEAD
     def amount(self, axes: tuple[Axis, ...]) -> Amount:
         """How many numbers an array has."""
         known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
@@ -231,6 +236,11 @@ class _Writer:
     def open(self, indices: tuple[Index, ...]) -> None:
         for index in indices:
             letter = self.letter(index)
+=======
+    def _open(self, indices: tuple[Index, ...], names: Mapping[Index, str] | None = None) -> None:
+        for index in indices:
+            letter = names[index] if names else self._letter(index)
+>>>>>>> h2
             self.line(f"for (int {letter} = 0; {letter} < {self.size((index.axis,))}; {letter}++) {{")
             self.depth += 1
 
@@ -246,6 +256,8 @@ class _Writer:
 
     def _along_columns(self, reduce: n.Reduce, indices: tuple[Index, ...]) -> bool:
         """Whether the free index, and not the summed one, runs along the rows of a matrix."""
+        if n.without_indicators(reduce.body)[0] or _reduces(reduce.body):
+            return False
         if self.lanes or len(indices) != 1 or len(reduce.over) != 1 or self.size((indices[0].axis,)) == "rows":
             return False
         if self.module.sizes[indices[0].axis] < _COLUMNS:
@@ -291,13 +303,13 @@ class _Writer:
 
     def sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum as a variable, for one element."""
-        if len(reduce.over) != 1:
-            raise CompileError("A sum over two indices at once has no C form.")
+        if len(reduce.over) != 1 or _reduces(reduce.body) or n.without_indicators(reduce.body)[0]:
+            self._nested_sum(reduce, own, where)
+            return
         over = reduce.over[0]
         letter, end = self.letter(over), self.size((over.axis,))
         stored = over.axis.open
-        zero = "all((real)0.0)" if self.lanes else "(real)0.0"
-        first = zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
+        first = self._zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
         self.line(f"{self.type} {own} = {first};")
         if end == "1":
             return
@@ -305,7 +317,61 @@ class _Writer:
         self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
         self.line("}")
 
+<<<<<<< HEAD
     def extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
+=======
+    def _nested_sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
+        """The sum over several indices, or of terms with sums in them; what an indicator fixes is no loop."""
+        indicators, body = n.without_indicators(reduce.body)
+        inner = dict(where)
+        for index in reduce.over:
+            letter = self._letter(index)
+            while letter in inner.values():
+                letter += "_"
+            inner[index] = letter
+        fixed: dict[Index, IndexForm] = {}
+        tests = []
+        for one in indicators:
+            used = {index for form in fixed.values() for index, _ in form.terms}
+            for index, form in one.fixes(reduce.over):
+                if index not in {*fixed, *used} and fixed.keys().isdisjoint(one.indices):
+                    fixed[index] = form
+                    break
+            else:
+                tests.append(self._holds(one, inner))
+        self.line(f"{self.type} {own} = {self._zero};")
+        depth = self.depth
+        self._open(tuple(index for index in reduce.over if index not in fixed), inner)
+        for index, form in fixed.items():
+            letter = inner[index]
+            self.line(f"const int {letter} = {form.spelt(' * ', inner)};")
+            tests.append(f"{letter} >= 0 && {letter} < {self.size((index.axis,))}")
+        if tests:
+            self.line(f"if ({' && '.join(tests)}) {{")
+            self.depth += 1
+        known: dict[n.Node, str] = {}
+        for node in _reduces(body):
+            known[node] = f"sum{next(self.numbers)}"
+            if isinstance(node, n.Extreme):
+                self._extreme(node, known[node], inner)
+            else:
+                self._sum(node, known[node], inner)
+        term = self.at(body, inner, known, _PRODUCT)
+        self.line(f"{own} += {f'all({term})' if self.lanes and isinstance(body, n.Const) else term};")
+        while self.depth > depth:
+            self.depth -= 1
+            self.line("}")
+
+    @property
+    def _zero(self) -> str:
+        return "all((real)0.0)" if self.lanes else "(real)0.0"
+
+    @staticmethod
+    def _holds(node: n.Indicator, where: Mapping[Index, str]) -> str:
+        return f"{where[node.index]} == {node.form.spelt(' * ', where)}"
+
+    def _extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
+>>>>>>> h2
         """The least or greatest term as a variable, for one element."""
         (over,), (body,) = node.over, node.terms
         letter, end = self.letter(over), self.size((over.axis,))
@@ -328,10 +394,19 @@ class _Writer:
         text = "0"
         for index in indices:
             at, size = where[index], self.size((index.axis,))
+<<<<<<< HEAD
             if text == "0" or (size == "1" and not text):
                 text = at
             else:
                 text = (f"({text})" if "+" in text else text) + f" * {size}" + (f" + {at}" if at != "0" else "")
+=======
+            text = f"({text})" if " " in text else text
+            text = (
+                at
+                if text == "0" or (size == "1" and not text)
+                else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
+            )
+>>>>>>> h2
         return f"{place}[{text}]"
 
     def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]:
@@ -356,6 +431,9 @@ class _Writer:
                 return " * ".join([self.at(base, where, known, _ATOM)] * exponent), _PRODUCT
             case n.Quotient(above, below):
                 return f"{self.at(above, where, known, _PRODUCT)} / {self.at(below, where, known, _ATOM)}", _PRODUCT
+            case n.Indicator():
+                test = f"(real)({self._holds(node, where)})"
+                return (f"all({test})" if self.lanes else test), _ATOM
             case n.Reduce():
                 return known[node], _ATOM
             case n.Extreme():

@@ -43,6 +43,8 @@ DIALECT = Dialect(
     false="jnp.zeros({like}.shape, dtype=bool)",
     zeros="jnp.zeros({shape}, dtype=Wc1.dtype)",
     constant="jnp.asarray({values}, dtype={like}.dtype)",
+    arange="jnp.arange({n})",
+    as_numbers="({test}).astype({like}.dtype)",
     capacity="capacity",
     scalar="jnp.asarray({value}, dtype={like}.dtype)",
     turned="jnp.swapaxes({a}, -1, -2)",

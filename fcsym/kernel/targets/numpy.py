@@ -41,6 +41,9 @@ DIALECT = Dialect(
     masked="np.multiply({value}, {test})",  # `np.where` guesses for every element, and half the guesses are wrong
     turned="np.swapaxes({a}, -1, -2)",
     inverse="inverse({a})",
+    arange="np.arange({n})",
+    as_numbers="({test}).astype({like}.dtype)",
+    many=", optimize=True",
     less="less({a}, {b})",
     less_outer="less_outer({w}, {a}, {b})",
 )
@@ -216,8 +219,8 @@ class NumpyTarget:
         return {f"{stem}.py": numpy_file(module, self.source(module, "_"), stem, rows)}
 
 
-def _arrays(function: n.Function, _: n.Module, name: str) -> str:
-    return function_text(function, DIALECT, name)
+def _arrays(function: n.Function, module: n.Module, name: str) -> str:
+    return function_text(function, DIALECT, name, sizes=module.sizes)
 
 
 def _straight(function: n.Function, module: n.Module, name: str) -> str:

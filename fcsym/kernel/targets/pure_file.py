@@ -33,7 +33,7 @@ class PureLanguage:
 def pure_source(module: n.Module, language: PureLanguage) -> str:
     """State, init, step, output and expand, and the functions that they call."""
     dialect, array = language.dialect, language.array
-    functions = [function_text(f, dialect, f"_{f.name}", module.constants) for f in module.functions]
+    functions = [function_text(f, dialect, f"_{f.name}", module.constants, module.sizes) for f in module.functions]
     fields = "".join(f"    {a.name}: {array}\n" for a in module.state)
     held = {a.name for a in module.state}
     given = {a.name for a in module["expand"].given} - held

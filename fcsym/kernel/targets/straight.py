@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -69,20 +70,26 @@ def _unroll(
             return n.Const(number)
         case n.Load(name, indices):
             return n.Load(_element(name, tuple(where[index] for index in indices)), ())
+        case n.Indicator():
+            return n.Const(Fraction(node.at(where)))
+        case n.Product() if (split := n.without_indicators(node))[0]:
+            return again(split[1]) if all(one.at(where) for one in split[0]) else n.Const(Fraction(0))
         case n.Reduce(over, body):
             ranges = [range(sizes[index.axis]) for index in over]
-            inner = [
-                _unroll(body, {**where, **dict(zip(over, at, strict=True))}, sizes, constants)
-                for at in product(*ranges)
-            ]
+            tests = n.without_indicators(body)[0]
+            every = [{**where, **dict(zip(over, at, strict=True))} for at in product(*ranges)]
+            present = [at for at in every if all(one.at(at) for one in tests)]
+            inner = [_unroll(body, at, sizes, constants) for at in present]
+            if not inner:
+                return n.Const(Fraction(0))
             return inner[0] if len(inner) == 1 else n.Sum(tuple((1, term) for term in inner))
         case n.Extreme(kind, over, (body,)):
             ranges = [range(sizes[index.axis]) for index in over]
-            every = [
+            terms = [
                 _unroll(body, {**where, **dict(zip(over, at, strict=True))}, sizes, constants)
                 for at in product(*ranges)
             ]
-            return every[0] if len(every) == 1 else n.Extreme(kind, (), tuple(every))
+            return terms[0] if len(terms) == 1 else n.Extreme(kind, (), tuple(terms))
         case _:
             return n.rebuilt(node, again)
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
-from fcsym.kernel.targets.arrays import literal
+from fcsym.kernel.targets.arrays import literal, positions_test
 from fcsym.language.expression import Axis, Index
 
 __all__ = ["CALLS", "Tile", "tile_function"]
@@ -237,6 +237,11 @@ class _Writer:
                 return _Operand("np.nan")
             case n.Load(name, indices):
                 return _Operand(self.places.get(name, name), indices)
+            case n.Indicator():
+                indices = _union(loop, node.indices)
+                return _Operand(
+                    f"({positions_test(node, indices, self._shape(indices), 'np.arange({n})')})[..., None]", indices
+                )
             case n.Sum(terms):
                 return self._sum(terms, loop, out)
             case n.Product(factors):
@@ -306,7 +311,7 @@ class _Writer:
 
     def _reduce(self, ufunc: str, over: _Indices, body: n.Node, loop: _Indices, out: _Operand | None) -> _Operand:
         """The terms of all elements at once, and then added or compared one after another."""
-        natural = max((load.indices for load in n.loads(body)), key=len)
+        natural: _Indices = max((load.indices for load in n.loads(body)), key=len, default=())
         terms = self._value(body, tuple(dict.fromkeys((*natural, *loop, *over))))
         if any(index not in terms.indices for index in over):
             raise CompileError("A sum or extreme of terms without its index has no form over tiles of networks.")

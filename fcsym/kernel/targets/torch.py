@@ -44,6 +44,8 @@ DIALECT = Dialect(
     scalar_pair="torch.full_like({like}, {value})",
     zeros="Wc1.new_zeros({shape})",
     constant="{like}.new_tensor({values})",
+    arange="torch.arange({n}, device={like}.device)",
+    as_numbers="({test}).to({like}.dtype)",
     capacity="capacity",
     scalar="{like}.new_tensor({value})",
     turned="torch.swapaxes({a}, -1, -2)",
