@@ -25,14 +25,10 @@ from math import prod
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
-<<<<<<< HEAD
 from fcsym.kernel.targets.c_memory import Amount, Room
 from fcsym.kernel.targets.c_products import TILE, Products, reduces
 from fcsym.kernel.targets.c_words import remember_text
-from fcsym.language.expression import Axis, Index
-=======
 from fcsym.language.expression import Axis, Index, IndexForm
->>>>>>> h2
 
 __all__ = ["core_text", "parameters_of", "refuse_large", "room_of", "scalar_text", "takes_rows"]
 
@@ -226,21 +222,15 @@ class _Writer:
         factors = ["rows"] * sum(axis.open for axis in axes) + [str(known)] * (known != 1)
         return " * ".join(factors) or "1"
 
-<<<<<<< HEAD
     def amount(self, axes: tuple[Axis, ...]) -> Amount:
         """How many numbers an array has."""
         known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
         degree = sum(axis.open for axis in axes)
         return Amount(*(known if k == degree else 0 for k in range(3)))
 
-    def open(self, indices: tuple[Index, ...]) -> None:
+    def open(self, indices: tuple[Index, ...], names: Mapping[Index, str] | None = None) -> None:
         for index in indices:
-            letter = self.letter(index)
-=======
-    def _open(self, indices: tuple[Index, ...], names: Mapping[Index, str] | None = None) -> None:
-        for index in indices:
-            letter = names[index] if names else self._letter(index)
->>>>>>> h2
+            letter = names[index] if names else self.letter(index)
             self.line(f"for (int {letter} = 0; {letter} < {self.size((index.axis,))}; {letter}++) {{")
             self.depth += 1
 
@@ -256,7 +246,7 @@ class _Writer:
 
     def _along_columns(self, reduce: n.Reduce, indices: tuple[Index, ...]) -> bool:
         """Whether the free index, and not the summed one, runs along the rows of a matrix."""
-        if n.without_indicators(reduce.body)[0] or _reduces(reduce.body):
+        if n.without_indicators(reduce.body)[0] or reduces(reduce.body):
             return False
         if self.lanes or len(indices) != 1 or len(reduce.over) != 1 or self.size((indices[0].axis,)) == "rows":
             return False
@@ -303,7 +293,7 @@ class _Writer:
 
     def sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum as a variable, for one element."""
-        if len(reduce.over) != 1 or _reduces(reduce.body) or n.without_indicators(reduce.body)[0]:
+        if len(reduce.over) != 1 or reduces(reduce.body) or n.without_indicators(reduce.body)[0]:
             self._nested_sum(reduce, own, where)
             return
         over = reduce.over[0]
@@ -317,15 +307,12 @@ class _Writer:
         self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
         self.line("}")
 
-<<<<<<< HEAD
-    def extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
-=======
     def _nested_sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum over several indices, or of terms with sums in them; what an indicator fixes is no loop."""
         indicators, body = n.without_indicators(reduce.body)
         inner = dict(where)
         for index in reduce.over:
-            letter = self._letter(index)
+            letter = self.letter(index)
             while letter in inner.values():
                 letter += "_"
             inner[index] = letter
@@ -341,7 +328,7 @@ class _Writer:
                 tests.append(self._holds(one, inner))
         self.line(f"{self.type} {own} = {self._zero};")
         depth = self.depth
-        self._open(tuple(index for index in reduce.over if index not in fixed), inner)
+        self.open(tuple(index for index in reduce.over if index not in fixed), inner)
         for index, form in fixed.items():
             letter = inner[index]
             self.line(f"const int {letter} = {form.spelt(' * ', inner)};")
@@ -350,12 +337,12 @@ class _Writer:
             self.line(f"if ({' && '.join(tests)}) {{")
             self.depth += 1
         known: dict[n.Node, str] = {}
-        for node in _reduces(body):
+        for node in reduces(body):
             known[node] = f"sum{next(self.numbers)}"
             if isinstance(node, n.Extreme):
-                self._extreme(node, known[node], inner)
+                self.extreme(node, known[node], inner)
             else:
-                self._sum(node, known[node], inner)
+                self.sum(node, known[node], inner)
         term = self.at(body, inner, known, _PRODUCT)
         self.line(f"{own} += {f'all({term})' if self.lanes and isinstance(body, n.Const) else term};")
         while self.depth > depth:
@@ -370,8 +357,7 @@ class _Writer:
     def _holds(node: n.Indicator, where: Mapping[Index, str]) -> str:
         return f"{where[node.index]} == {node.form.spelt(' * ', where)}"
 
-    def _extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
->>>>>>> h2
+    def extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
         """The least or greatest term as a variable, for one element."""
         (over,), (body,) = node.over, node.terms
         letter, end = self.letter(over), self.size((over.axis,))
@@ -394,19 +380,12 @@ class _Writer:
         text = "0"
         for index in indices:
             at, size = where[index], self.size((index.axis,))
-<<<<<<< HEAD
-            if text == "0" or (size == "1" and not text):
-                text = at
-            else:
-                text = (f"({text})" if "+" in text else text) + f" * {size}" + (f" + {at}" if at != "0" else "")
-=======
             text = f"({text})" if " " in text else text
             text = (
                 at
                 if text == "0" or (size == "1" and not text)
                 else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
             )
->>>>>>> h2
         return f"{place}[{text}]"
 
     def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]:

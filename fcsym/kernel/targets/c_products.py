@@ -86,7 +86,7 @@ def _matrices(over: Index, others: Sequence[n.Node], single: n.Node, indices: Se
 
 
 def _is_plain(node: n.Node) -> bool:
-    return not isinstance(node, n.Reduce | n.Extreme) and all(map(_is_plain, n.parts(node)))
+    return not isinstance(node, n.Reduce | n.Extreme | n.Indicator) and all(map(_is_plain, n.parts(node)))
 
 
 def _stride(load: n.Load, index: Index, size: Callable[[tuple[Axis, ...]], str]) -> str:
