@@ -635,12 +635,13 @@ def element(
     """
     equation = d.by_name[d.resolve(name)]
     shape = d.network.shape(equation.array)
+    place = {"unit": unit} | ({"output": output} if len(shape) == 2 else {})
     names = _scalar_names(d)
     position = (output - 1, unit - 1)[2 - len(shape) :]
     lhs = names[scalar_name(d.network, equation.array, position)]
     for kept in (keep, tuple(dict.fromkeys((*keep, *(e.name for e in d if e.defines and isinstance(e.rhs, Apply)))))):
         try:
-            value = d.expr(equation.name, unit, output=output, case=case, keep=kept)
+            value = d.expr(equation.name, **place, case=case, keep=kept)
             if value.count_ops() > _MAX_OPERATIONS:
                 continue
             return Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
