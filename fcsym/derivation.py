@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
-from fcsym.document import Document
+from fcsym.document import Document, TypesetEquation, typeset
 from fcsym.errors import CompileError
 from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
@@ -51,6 +51,20 @@ def derive(
 @dataclass(frozen=True, repr=False)
 class Derivation(Record, Document):
     """The equations of one step, each after those it uses, and every reading of them."""
+
+    def __post_init__(self) -> None:
+        """The equations are the record's; those of a face can typeset themselves."""
+        object.__setattr__(self, "equations", typeset(self.equations))
+
+    def __getitem__(self, name: str) -> TypesetEquation:
+        """The equation of that name: d["p"], d["ds1"], d["W2'"]. A name without a layer means the last hidden one.
+
+        >>> print(derive(Network.parse("2-2-1"))["s1"].latex())
+        s^{(1)}_{i} = \\sum_{j} W^{(1)}_{ij} \\, x_{j}
+        """
+        found = super().__getitem__(name)
+        assert isinstance(found, TypesetEquation)
+        return found
 
     @cached_property
     def proof(self) -> Proof:

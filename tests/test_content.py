@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+import fcsym
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.equation import Cases, Equation, Rule, Verdict
@@ -151,3 +152,42 @@ def test_backpropagation_is_cited_only_where_the_paper_treats_it(name, kind):
         assert not found
         for text in (made.latex(), made.html()):
             assert "eq. " not in re.sub("id=.eq.|#eq", "", text) and "Mishra" not in text
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [
+        {"output": "softmax", "loss": "cross_entropy"}, {"output": "sigmoid"}, {"loss": "mse"},
+        {"rule": "adam"}, {"rule": "momentum"}, {"rule": fcsym.rule("sgd", weight_decay="1/100")},
+        {"batch": "mean"}, {"frozen": ("W1",)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_paper_is_not_cited_where_training_is_another(trained):
+    """The same ReLU network is cited when it is trained as in the paper, in documents, pages and the terminal."""
+    of_step = {key: value for key, value in trained.items() if key in ("rule", "batch")}
+    of_network = {key: value for key, value in trained.items() if key in ("output", "loss")}
+    network = Network.parse("2-3-2", **of_network).frozen(*trained.get("frozen", ()))
+    plain, other = derive(Network.parse("2-3-2")), derive(network, **of_step)
+    assert numbers(plain) >= TEXTBOOK | {"22", "4", "21"}
+    assert not any(e.cite for e in other)
+    for text in (latex(other), html(other), str(terminal_of(other))):
+        assert "Mishra" not in text and not re.search(r"eq\. \d|claim v", text)
+    assert "Mishra" in latex(plain) and "eq. 22" in str(terminal_of(plain))
+    for name in SCHEMES:
+        try:
+            made = scheme(network, name, **of_step)
+        except ArgumentError:
+            continue
+        assert not any(e.cite for part in made.parts for e in part)
+        assert not any(e.cite for e in made.invariants)
+
+
+def terminal_of(d):
+    from io import StringIO
+
+    from rich.console import Console
+
+    console = Console(width=140, file=StringIO(), record=True)
+    console.print(d)
+    return console.export_text()

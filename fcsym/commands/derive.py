@@ -28,6 +28,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--only", metavar="NAME", help="show this quantity and what leads to it, or this function of a scheme"
     )
+    parser.add_argument(
+        "--fragment", action="store_true", help="the file has equations without preamble, to \\input into a document"
+    )
     parser.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
     parser.set_defaults(run=run)
 
@@ -70,12 +73,14 @@ def _options_of_file(options: argparse.Namespace, document: Document) -> dict[st
         if options.save is None:
             raise Usage("--notation says how a file is written: name the file with -o.")
         found["notation"] = options.notation
+    if options.fragment and options.save is None:
+        raise Usage("--fragment says how a file is written: name the file with -o.")
     if options.save is not None:
         from fcsym.render.save import writable
 
-        writable(options.save)
+        writable(options.save, options.fragment)
     checked(document, **found)
-    return found
+    return found | {"fragment": options.fragment}
 
 
 def _options_of_terminal(options: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
     from fcsym.language.equation import Detail, Notation
 
-__all__ = ["document", "equation", "expression", "fragment"]
+__all__ = ["document", "equation", "expression", "fragment", "listing"]
 
 _ROWS_PER_TABLE = 18
 _PAGE = 22
@@ -287,6 +287,26 @@ def _citations(page: Content) -> Iterator[str]:
     yield _PAPER
     yield ""
     yield "; ".join(f"{escape(cite)}: {_references(numbers)}" for cite, numbers in page.citations.items()) + "."
+
+
+def listing(d: Shown, *, notation: Notation = "indexed", only: str | None = None) -> str:
+    """The equations in displays with labels, one after the other; of a scheme, under the names of its functions."""
+    page = content(d, notation, "summary", only)
+    lines = [line for step in page.invariants for line in _labelled(step, "invariant:")]
+    for chapter in page.chapters:
+        if chapter.title:
+            lines += [rf"\par\noindent\textbf{{{escape(chapter.title)}}}\par"]
+        lines += [line for step in chapter.steps for line in _labelled(step, f"{chapter.title}:" * bool(chapter.title))]
+    return "\n".join([*lines, ""])
+
+
+def _labelled(step: Step, place: str) -> Iterator[str]:
+    """One equation with a number of the document's own; what does not fit on a page goes on without one."""
+    for n, display in enumerate(_displays(step)):
+        kind = "equation*" if n else "equation"
+        yield rf"\begin{{{kind}}}" + ("" if n else rf" \label{{fcsym:{place}{step.equation.name}}}")
+        yield display
+        yield rf"\end{{{kind}}}"
 
 
 def fragment(d: Shown) -> str:
