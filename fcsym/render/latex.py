@@ -89,6 +89,8 @@ def _sentences(page: Content) -> Iterator[str]:
     for sentence in (*page.about, page.remark if page.flat else ""):
         if sentence:
             yield rf"{{\color{{soft}}{prose(sentence, page.arrays)}\par}}"
+    for function in page.functions:
+        yield rf"{{\color{{soft}}Here {', '.join(f'${part}$' for part in function.latex)}.\par}}"
     if page.legend:
         legend = "".join(f"${part}$" if is_math else part for is_math, part in page.legend)
         yield rf"{{\color{{soft}}{legend}\par}}"

@@ -149,6 +149,7 @@ def document(d: Shown, *, detail: Detail = "full", only: str | None = None) -> R
     for chapter in page.chapters:
         title = f"{chapter.title}: {plain(chapter.about)}" if chapter.title else d.lists[0].title
         parts.append(_Equations(title, tuple(chapter.steps), full))
+    parts += [Text(f"here: {function.text}") for function in page.functions]
     if page.assumptions:
         parts.append(Text("\n".join(f"assumed: {plain(sentence)}" for sentence in page.assumptions)))
     return Group(*parts)
