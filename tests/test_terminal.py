@@ -13,6 +13,8 @@ from conftest import need, need_package
 from rich.console import Console
 
 import fcsym
+from fcsym import commands as fcsym_commands
+from fcsym import paper
 from fcsym.cli import main
 from fcsym.kernel import by_target as kernels
 from fcsym.kernel.export import TARGETS
@@ -41,6 +43,42 @@ def test_nothing_is_wider_than_the_window(command, width, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width
     assert max(map(len, lines)) > width - 25  # and it is made use of
+
+
+MORE = [
+    "derive 2-2-2 --activation sigmoid --output softmax --loss cross_entropy --rule adam --batch mean --trials 3",
+    "derive 2-2-1 --bias yes,no --slope-at-kink 1/3 --order sequential --trials 3 --only ds --detail summary",
+    "derive 2-2-1 --scheme states --trials 3 --only step",
+    "cases 2-2-1 --activation sigmoid", "cases 2-2-2-1 --quantity dv --layer 1 --activation leaky_relu --row 1",
+    "check 2-3-2 --loss bce --output sigmoid --trials 3", "cost 2-3-2 --rule adamw --batch mean --samples 4",
+    "export 2-2-1 --scheme states --name u", "claims 1-1-1", "audit", "reproduce --steps 2 --no-figure --eta 1/10",
+    "derive 2-2-1 --activation nothing", "derive 2-2-1 --only nothing", "derive none.toml", "derive 2-2-1 --wat",
+    "cases 2-2-1 --joint --activation tanh", "cases 64-64-64-10 --raw", "derive 2-2-1 --loss bce --trials 3",
+    "cost 2-3-2 --rule adam --batch mean", "cases 2-2-1 --quantity W1' --unit 2", "derive 2-2-1 --bias yes,maybe",
+    *(f"{command} --help" for command in fcsym_commands.COMMANDS),
+]  # fmt: skip
+"""Settings, tables, warnings, errors and help that the commands above do not have."""
+
+
+@pytest.mark.parametrize("command", MORE)
+def test_no_line_of_any_command_is_wider_than_80_columns(command, capsys, monkeypatch, tmp_path):
+    """Results and what is said on standard error."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fcsym.paper.audit.__defaults__", (paper.Limits(), paper.ROWS[::20], lambda _: None))
+    monkeypatch.setattr("fcsym.paper.experiment.divergences", lambda **_: ())
+    monkeypatch.setattr("fcsym.paper.experiment.measure", lambda **_: ())
+    try:
+        main(command.split())
+    except SystemExit as done:  # after --help
+        assert done.code == 0
+    lines = [line for stream in capsys.readouterr() for line in stream.splitlines()]
+    assert lines and max(map(len, lines)) <= 80
+
+
+def test_every_command_is_among_them():
+    tried = {command.split()[0] for command in (*COMMANDS, *MORE) if "--help" not in command}
+    assert tried == set(fcsym_commands.COMMANDS)
 
 
 def test_without_a_window_there_are_140_columns_and_sentences_are_one_line(capsys, monkeypatch):
@@ -83,8 +121,18 @@ def test_the_terminal_shows_what_was_asked_for(capsys, monkeypatch, tmp_path):
     assert shown(capsys, "--only", "ds1", "-o", str(tmp_path / "d.tex")).startswith(
         only.split("2-2-1, simultaneous order,")[0]
     )
+    assert re.search(r"│ ds1 +│ all", only) and not re.search(r"│ (p|r|E|dy) +│", only)  # nor in the comparison
+    assert re.search(r"│ r +│ all", whole) and "against autodiff" not in summary
     step = shown(capsys, "--scheme", "states", "--only", "step")
     assert "step: The state after one training step" in step and "init: A conventional" not in step
+
+
+def test_what_failed_is_shown_whatever_was_asked_for(capsys, monkeypatch):
+    import fcsym.checking.checker as checker
+
+    monkeypatch.setattr(checker, "ULPS", 1e-6)
+    assert main(["derive", "2-2-1", "--trials", "20", "--only", "s1", "--detail", "summary"]) == 1
+    assert re.search(r"│ W1_new +│ all .*FAILED", capsys.readouterr().out)
 
 
 def test_what_a_kernel_is_stands_in_its_repr():

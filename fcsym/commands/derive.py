@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fcsym.commands.options import Commands, Usage, check_options, derivation_of, network_of, network_options, trials_of
@@ -110,7 +110,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     from fcsym.render import terminal
 
     open_ones = [] if s.proof.holds else [terminal.refutations(s.proof)]
-    show(terminal.document(s, **_options_of_terminal(options)), *open_ones, terminal.checks(report))
+    show(terminal.document(s, **_options_of_terminal(options)), *open_ones, _checks(report, options))
     if written is not None:
         say(f"written: {written}")
     say(scheme_conclusion(s, report))
@@ -130,7 +130,19 @@ def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if not d.proof.holds:
         parts.append(terminal.refutations(d.proof))
-    show(*parts, terminal.checks(reports[0]))
+    show(*parts, _checks(reports[0], options, names))
+
+
+def _checks(report: Report, options: argparse.Namespace, names: Collection[str] | None = None) -> Any:
+    """The comparison with autodiff: of the quantities that are shown, of none for a summary, of what failed always."""
+    from fcsym.render import terminal
+
+    shown = [
+        row
+        for row in report.rows
+        if not row.passed or (options.detail != "summary" and (names is None or row.quantity in names))
+    ]
+    return terminal.checks(report, shown)
 
 
 def _small_enough(d: Derivation) -> bool:

@@ -10,6 +10,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, get_args
 
+from fcsym.commands.streams import remark
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -171,7 +173,7 @@ def network_of(options: argparse.Namespace) -> Network:
         warnings.simplefilter("always")
         network = _read_network(options)
     for warning in said:
-        print(f"fcsym: {warning.message}", file=sys.stderr)
+        remark(warning.message)
     return network
 
 

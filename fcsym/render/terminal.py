@@ -193,11 +193,11 @@ def refutations(proof: Proof) -> RenderableType:
     return Text("\n".join(plain(f"{f.verdict.value} {f.name}: {f.note}") for f in wrong))
 
 
-def checks(report: Any) -> RenderableType:
-    """`checking.report.Report` as a table: a row per quantity and case."""
+def checks(report: Any, shown: Sequence[Any] | None = None) -> RenderableType:
+    """`checking.report.Report` as a table: a row per quantity and case; `shown`: these of its rows, by default all."""
     title = f"{report.network}, {report.order} order, against autodiff in {report.against} order, {report.dtype}"
     rows: list[Sequence[str | Text]] = []
-    for row in report.rows:
+    for row in report.rows if shown is None else shown:
         mark = Text("ok", "green") if row.passed else Text("FAILED", "bold red")
         if row.impossible and not row.points:
             mark = Text("cannot occur", "dim")
