@@ -136,24 +136,39 @@ def test_what_failed_is_shown_whatever_was_asked_for(capsys, monkeypatch):
 
 
 def test_what_a_kernel_is_stands_in_its_repr():
-    """Network, scheme, order and target, and never an address."""
-    net = fcsym.Network.parse("2-2-1")
+    """Network, scheme, order, target and shapes, and never an address."""
+    net = fcsym.Network.parse("2-3-1")
     d, s = fcsym.derive(net), scheme(net, "states", "sequential")
-    weights, x = [np.ones((2, 2)), np.ones((1, 2))], np.ones(2)
-    assert repr(d.compile()) == "<kernel of one training step: 2-2-1, simultaneous order, target numpy>"
+    weights, x = [np.ones((3, 2)), np.ones((1, 3))], np.ones(2)
+    what = "2-3-1, simultaneous order, target numpy"
+    assert repr(d.compile()) == f"<kernel of one training step: {what}; weights W1 (3, 2), W2 (1, 3)>"
+    after = repr(d.compile().step(weights, x, [1.0], 0.1))
+    assert after.startswith(f"<training step: {what}; s1 (3,), v1 (3,), y (1,), E (), ") and after.endswith(
+        ", float64>"
+    )
     for target in TARGETS:
         if target == "c":
             need("gcc")
         elif target != "numpy":
             need_package(target)
         kernel = s.compile(target)
-        what = f"states of 2-2-1, sequential order, target {target}"
-        assert repr(kernel) == f"<kernel: {what}>"
+        what = f"states of 2-3-1, sequential order, target {target}"
+        held = "s1 (3,), W2 (1, 3), c0 (), t0 (), key ()"
+        assert repr(kernel) == f"<kernel: {what}; state {held}>"
+        state = kernel.init(weights, x)
+        assert repr(state) == f"<state: {what}; {held}, float64>".replace("float64", str(state.s1.dtype))
+        assert repr(kernel.step(state, x, np.ones(1), 0.1)) == repr(state)
         if target in ("numpy", "c"):
-            state = kernel.init(weights, x)
-            assert repr(state).startswith("State(s1=array(")
-            assert repr(kernel.bind(state, x, [1.0], 0.1)) == f"<bound step: {what}>"
-            assert repr(kernel.batch([state, state])) == f"<batch of 2 networks: {what}, float64>"
+            assert repr(kernel.bind(state, x, [1.0], 0.1)) == f"<bound step: {what}; state {held}>"
+            two = "s1 (2, 3), W2 (2, 1, 3), c0 (2,), t0 (2,), key (2,)"
+            batch = kernel.batch([state, state])
+            assert repr(batch) == f"<batch of 2 networks: {what}; state {two}, float64>"
+            assert repr(batch.state) == f"<state: {what}; {two}, float64>"
+    backprop = scheme(fcsym.Network.parse("-".join(["2"] * 16)), "backprop").compile()
+    assert "W12 (2, 2), and 3 more>" in repr(backprop)
+    lost = fcsym.derive(fcsym.Network.parse("1-1-1", "tanh", True)).compile()
+    found = lost.step([[[1.0]], [0.0], [[1.0]], [0.0]], [0.0], [1.0], 0.1)  # p is undefined, which is no one's business
+    assert found[-1].any() and repr(found).startswith("<training step: 1-1-1 tanh bias, ")
     for thing in (
         d,
         s,

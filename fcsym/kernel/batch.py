@@ -23,6 +23,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite, as_array, cast, mode, rows_of_steps
+from fcsym.kernel.said import shapes
 from fcsym.kernel.targets.tiles import tile_function
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Batch(ABC):
 
     def __repr__(self) -> str:
         kernel, count = self.kernel, "1 network" if self.networks == 1 else f"{self.networks} networks"
-        return f"<batch of {count}: {kernel.module.title}, target {kernel.target}, {self.dtype}>"
+        held = shapes((name, self._lead + own) for name, own in zip(kernel.State._fields, self._shapes, strict=True))
+        return f"<batch of {count}: {kernel.module.title}, target {kernel.target}; state {held}, {self.dtype}>"
 
     # -------------------------------------------------------------------------------------------- the layout
 
