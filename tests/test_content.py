@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
 import sympy
+from conftest import few
 
 import fcsym
 import fcsym.proof.joint
@@ -184,6 +186,49 @@ def test_the_paper_is_not_cited_where_training_is_another(trained):
             continue
         assert not any(e.cite for part in made.parts for e in part)
         assert not any(e.cite for e in made.invariants)
+
+
+def nothing_in(tex, page):
+    """Headings, lists and tables without anything in them, and links to what is not there."""
+    lines = [line for line in tex.split(r"\begin{document}")[1].splitlines() if line.strip()]
+    heads = [re.match(r"\\(sub)?section\*?\{", line) for line in lines]
+    found = [
+        line
+        for line, own, after, end in zip(lines, heads, heads[1:], lines[1:], strict=False)
+        if own and (end == r"\end{document}" or (after and (own.group(1) or not after.group(1))))
+    ]
+    found += [title for _, title in re.findall(r"<h(\d)[^>]*>([^<]*)</h\1>\s*</section>", page)]
+    found += re.findall(r"<(ul|ol|table|tbody|p|figure|nav)\b[^>]*>\s*</\1>", page)
+    there = set(re.findall(r'id="([^"]+)"', page))
+    return found + [link for link in re.findall(r'href="#([^"]+)"', page) if link not in there]
+
+
+@pytest.mark.parametrize("settings", [{}, {"rule": "momentum"}, {"batch": "mean"}], ids=str)
+@pytest.mark.parametrize("widths", ["2-1", "1-2-1"])
+def test_no_section_is_empty(widths, settings):
+    """Whatever is shown of it: parts of derivations and schemes have less to say than the whole."""
+    network = Network.parse(widths)
+    documents = [derive(network, **settings)]
+    for name in few(SCHEMES, 3):
+        with suppress(ArgumentError):
+            documents.append(scheme(network, name, **settings))
+    for d in documents:
+        for only in (None, "y", *(part.function for part in d.lists if part.function in ("init", "expand"))):
+            for detail in ("full", "summary"):
+                with suppress(ArgumentError):
+                    assert not nothing_in(latex(d, detail=detail, only=only), html(d, detail=detail, only=only))
+
+
+def test_an_empty_section_would_be_found():
+    d = derive(Network.parse("2-1"))
+    tex, page = latex(d), html(d)
+    assert not nothing_in(tex, page)
+    assert nothing_in(tex.replace(r"\end{document}", "\\section{Nothing}\n\\end{document}"), page) == [
+        r"\section{Nothing}"
+    ]
+    assert nothing_in(tex.replace(r"\section{Verdicts}", "\\subsection{No}\n\\section{Verdicts}"), page)
+    assert nothing_in(tex, page.replace("</main>", "<section><h2>Nothing</h2></section></main>")) == ["Nothing"]
+    assert nothing_in(tex, page + '<a href="#nowhere">') == ["nowhere"]
 
 
 SMOOTH_NETWORKS = {

@@ -103,6 +103,16 @@ def test_a_table_breaks_no_word_and_loses_none(width):
     assert console.export_text().strip() == ""
 
 
+def test_a_column_with_nothing_in_it_is_left_out():
+    for width in (30, 80):
+        console = Console(width=width, record=True, file=StringIO())
+        console.print(Grid("a title", ("case", "when", "value"), [("a", "", "1"), ("b", "", "2")]))
+        said = console.export_text()
+        assert "value" in said and "when" not in said
+    console.print(Grid("a title", ("case", "when"), [("a", ""), ("b", "x > 0")]))
+    assert "when" in console.export_text()
+
+
 def shown(capsys, *options):
     assert main(["derive", "2-2-1", "--trials", "5", *options]) == 0
     return capsys.readouterr().out

@@ -213,7 +213,9 @@ def _references(numbers: Iterable[int]) -> str:
 
 def _case_table(rows: Sequence[Row], arrays: Mapping[str, Array]) -> Iterator[str]:
     body = [(_case_name(row.branch.name), _verdict(row.verdict), prose(row.note, arrays)) for row in rows]
-    yield from _tables(("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), body)
+    columns = 3 if any(remark for _, _, remark in body) else 2
+    head, widths = ("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm")
+    yield from _tables(head[:columns], widths[:columns], [row[:columns] for row in body])
 
 
 def _case_name(name: str) -> str:
