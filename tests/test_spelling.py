@@ -165,6 +165,14 @@ def test_pictures_and_the_experiment_read_fractions(tmp_path, capsys):
     assert "eta is -0.5: give a positive number" in capsys.readouterr().err
 
 
+def test_a_time_limit_is_a_number():
+    from fcsym.paper import Limits
+
+    assert Limits(seconds="1/2") == Limits(seconds=0.5)
+    with pytest.raises(fcsym.ArgumentError, match="the time limit is 'soon': give a number"):
+        Limits(seconds="soon")
+
+
 def test_an_option_takes_a_fraction(capsys):
     from fcsym.commands.options import number
 
