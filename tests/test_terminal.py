@@ -132,7 +132,7 @@ def test_the_terminal_shows_what_was_asked_for(capsys, monkeypatch, tmp_path):
         only.split("2-2-1, simultaneous order,")[0]
     )
     assert re.search(r"│ ds1 +│ all", only) and not re.search(r"│ (p|r|E|dy) +│", only)  # nor in the comparison
-    assert re.search(r"│ r +│ all", whole) and "against autodiff" not in summary
+    assert re.search(r"│ r +│ all", whole) and "y_front" in whole and "against autodiff" not in summary
     step = shown(capsys, "--scheme", "states", "--only", "step")
     assert "step: The state after one training step" in step and "init: A conventional" not in step
 

@@ -130,7 +130,7 @@ def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if not d.proof.holds:
         parts.append(terminal.refutations(d.proof))
-    show(*parts, _checks(reports[0], options, names))
+    show(*parts, _checks(reports[0], options, names if options.only is not None else None))
 
 
 def _checks(report: Report, options: argparse.Namespace, names: Collection[str] | None = None) -> Any:
