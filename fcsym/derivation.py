@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
-from fcsym.document import Document
+from fcsym.document import Document, TypesetEquation, typeset
 from fcsym.errors import CompileError
 from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
@@ -52,6 +52,20 @@ def derive(
 class Derivation(Record, Document):
     """The equations of one step, each after those it uses, and every reading of them."""
 
+    def __post_init__(self) -> None:
+        """The equations are the record's; those of a face can typeset themselves."""
+        object.__setattr__(self, "equations", typeset(self.equations))
+
+    def __getitem__(self, name: str) -> TypesetEquation:
+        """The equation of that name: d["p"], d["ds1"], d["W2'"]. A name without a layer means the last hidden one.
+
+        >>> print(derive(Network.parse("2-2-1"))["s1"].latex())
+        s^{(1)}_{i} = \\sum_{j} W^{(1)}_{ij} \\, x_{j}
+        """
+        found = super().__getitem__(name)
+        assert isinstance(found, TypesetEquation)
+        return found
+
     @cached_property
     def proof(self) -> Proof:
         """The verdict on every equation and every case."""
@@ -78,22 +92,30 @@ class Derivation(Record, Document):
         return self.compile().source
 
     def expr(
-        self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
-        keep: tuple[str, ...] = (), max_operations: int | None = None,
+        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+        column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
+        max_operations: int | None = None,
     ) -> SymPyExpr:  # fmt: skip
-        """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
+        """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`.
+
+        >>> print(derive(Network.parse("2-2-1")).expr("W1'", row=2, column=1, keep=("delta1",)))
+        -delta_2*eta*x_1 + w_3
+        """
         from fcsym.closed.closed_form import expr
 
-        return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
+        at = {"unit": unit, "output": output, "row": row, "column": column}
+        return expr(self, name, **at, layer=layer, case=case, keep=keep, max_operations=max_operations)
 
     def cases(
-        self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
-        keep: tuple[str, ...] = (), max_operations: int | None = None,
+        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+        column: int | None = None, layer: int | None = None, keep: tuple[str, ...] = (),
+        max_operations: int | None = None,
     ) -> list[Case]:  # fmt: skip
         """The case table of one unit, in raw weights and inputs; arguments as for `fcsym.closed.closed_form.cases`."""
         from fcsym.closed.closed_form import cases
 
-        return cases(self, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
+        at = {"unit": unit, "output": output, "row": row, "column": column}
+        return cases(self, name, **at, layer=layer, keep=keep, max_operations=max_operations)
 
     def sympy(self, name: str, evaluate: bool = False) -> Symbolic:
         """An equation as two SymPy expressions, `lhs` and `rhs`, in indices; `fcsym.from_sympy` reads it back.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,33 @@ if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
     from fcsym.drawing.picture import Picture
 
-__all__ = ["Document"]
+__all__ = ["Document", "TypesetEquation", "typeset"]
+
+
+class TypesetEquation(Equation):
+    """An equation as people are given it: the record, which can typeset itself."""
+
+    __slots__ = ()
+
+    def latex(self) -> str:
+        """The equation as LaTeX without number and surroundings, for a display: \\[ \\input{p} \\].
+
+        It needs amsmath. Equations with their displays are `Derivation.latex_fragment`.
+        """
+        from fcsym.render.formula import equation
+
+        return equation(self)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+
+def typeset(equations: Iterable[Equation]) -> tuple[Equation, ...]:
+    """The same equations, each able to typeset itself; one that is stays the same object."""
+    return tuple(
+        e if isinstance(e, TypesetEquation) else TypesetEquation(*(getattr(e, field.name) for field in fields(e)))
+        for e in equations
+    )
 
 
 class Document(ABC):
@@ -70,6 +98,16 @@ class Document(ABC):
 
         return document(self, notation=notation, detail=detail, only=only)
 
+    def latex_fragment(self, *, notation: Notation = "indexed", only: str | None = None) -> str:
+        """The equations as LaTeX to \\input into a document of one's own, which needs amsmath and nothing else.
+
+        Each is an `equation` with a label, `fcsym:p`, and the number that the document gives it; of a scheme, function
+        by function, `fcsym:step:W2_new`. Options and errors as for `latex`.
+        """
+        from fcsym.render.latex import listing
+
+        return listing(self, notation=notation, only=only)
+
     def html(self, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None) -> str:
         """One self-contained HTML page: formulas in MathML, steps that unfold, no script. Options as for `latex`.
 
@@ -80,16 +118,18 @@ class Document(ABC):
         return document(self, notation=notation, detail=detail, only=only)
 
     def save(
-        self, path: str | Path, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None
-    ) -> Path:
+        self, path: str | Path, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None,
+        fragment: bool = False,
+    ) -> Path:  # fmt: skip
         """Write it to a file that ends in .tex, .html or .pdf, and return the path. Options as for `latex`.
 
+        With `fragment`, a file that ends in .tex has what `latex_fragment` gives.
         Raises ArgumentError for another ending and a place that cannot be written, MissingTool without latex2mathml
         (.html) or a LaTeX engine (.pdf), CompileError where the engine fails, and what `latex` raises.
         """
         from fcsym.render.save import save
 
-        return save(self, path, notation=notation, detail=detail, only=only)
+        return save(self, path, notation=notation, detail=detail, only=only, fragment=fragment)
 
     def _repr_latex_(self) -> str:
         from fcsym.render.latex import fragment

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym import schemes
 from fcsym.derivation import Derivation
-from fcsym.document import Document
+from fcsym.document import Document, typeset
 from fcsym.errors import CompileError
-from fcsym.language.equation import Order
+from fcsym.language.equation import Equation, Order
 from fcsym.networks.network import Network
 from fcsym.schemes import statements
 from fcsym.schemes.record import PartRecord, SchemeRecord
@@ -102,6 +102,11 @@ class Scheme(SchemeRecord, Document):
     def lists(self) -> tuple[Derivation, ...]:
         """The lists of equations that a document shows: one for each function."""
         return self.parts
+
+    @cached_property
+    def invariants(self) -> tuple[Equation, ...]:
+        """What the state stands for, with the index letters of the four derivations."""
+        return typeset(super().invariants)
 
     def kernel_source(self) -> str:
         """The source of the four functions over NumPy arrays; raises CompileError for a statement."""

@@ -137,6 +137,53 @@ def test_bad_arguments_are_refused(arguments):
     assert "\n" not in str(caught.value)
 
 
+def test_row_and_column_are_those_of_the_matrix(order):
+    """Every element of the updated weights, by the numbers that the kernel has for it."""
+    d = derive(Network.parse("3-2-2", bias=True), order)
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=d.network.shape(theta)) for theta in d.network.parameters]
+    x, target, eta = rng.normal(size=3), rng.normal(size=2), 0.25
+    after = d.compile().step(weights, x, target, eta, undefined="nan")._asdict()
+    numbers = (
+        {"eta": eta} | {f"x_{n}": v for n, v in enumerate(x, 1)} | {f"y_g_{n}": v for n, v in enumerate(target, 1)}
+    )
+    for theta, array in zip(d.network.parameters, weights, strict=True):
+        numbers |= {
+            f"{theta.name}_{'_'.join(str(k + 1) for k in place)}": array[place] for place in np.ndindex(array.shape)
+        }
+    values = {sympy.Symbol(name, real=True): value for name, value in numbers.items()}
+    for name in ("W1", "W2", "b1", "b2"):
+        for place in np.ndindex(after[f"{name}_new"].shape):
+            at = dict(zip(("row", "column"), (k + 1 for k in place), strict=False))
+            assert float(d.expr(f"{name}'", **at).subs(values)) == pytest.approx(after[f"{name}_new"][place], rel=1e-12)
+
+
+def test_unit_says_which_it_means_or_is_refused():
+    d = derive(Network.parse("2-3-2"))
+    assert d.expr("W1'", row=3, column=2) == d.expr("W1'", 2, output=3) == d.expr("W1'", row=3, unit=2)
+    assert d.expr("W1'", row=3, column=2) != d.expr("W1'", row=2, column=1)
+    assert d.expr("W1'") == d.expr("W1'", 1) == d.expr("W1'", row=1, column=1)
+    assert d.expr("p", row=2, column=3) == d.expr("p", 3, output=2) != d.expr("p", 3)  # units are the columns of p
+    assert d.expr("W2'", 3) == d.expr("W2'", row=1, column=3)
+    assert d.expr("s1", 3) == d.expr("s1", row=3)
+    assert d.expr("y", output=2) == d.expr("y", 2) == d.expr("y", row=2)
+    assert d.cases("p", row=2, column=3) == d.cases("p", 3, output=2)
+    for name, at, said in (
+        ("W1'", {"unit": 2}, "Unit 2 of W1_new may be its row or its column"),
+        ("W1'", {"row": 4}, "W1_new has no row 4: it runs from 1 to 3"),
+        ("W1'", {"column": 3}, "W1_new has no column 3: it runs from 1 to 2"),
+        ("W1'", {"row": 1, "output": 1}, "row and column, or output and unit"),
+        ("W1'", {"unit": 1, "column": 1}, "row and column, or output and unit"),
+        ("s1", {"column": 1}, "has one axis: give unit or row"),
+        ("s1", {"output": 2}, "has one axis: give unit or row"),
+        ("E", {"row": 1}, "is one number and needs none"),
+    ):
+        for ask in (d.expr, d.cases):
+            with pytest.raises(ArgumentError) as caught:
+                ask(name, **at)
+            assert said in str(caught.value).replace("output and row", "row and output")
+
+
 def test_what_would_be_too_large_is_refused_with_its_size_and_the_way_out():
     d = derive(Network.parse("64-64-64-10"))
     with pytest.raises(SizeError, match=r"operations.*max_operations=\d+"):

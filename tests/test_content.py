@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
+import sympy
+from conftest import few
 
+import fcsym
+import fcsym.proof.joint
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, SizeError
+from fcsym.language.activation import SMOOTH
 from fcsym.language.equation import Cases, Equation, Rule, Verdict
 from fcsym.language.expression import Apply, Array, Index, total
 from fcsym.networks.network import Network
@@ -151,3 +157,148 @@ def test_backpropagation_is_cited_only_where_the_paper_treats_it(name, kind):
         assert not found
         for text in (made.latex(), made.html()):
             assert "eq. " not in re.sub("id=.eq.|#eq", "", text) and "Mishra" not in text
+
+
+@pytest.mark.parametrize(
+    "trained",
+    [
+        {"output": "softmax", "loss": "cross_entropy"}, {"output": "sigmoid"}, {"loss": "mse"},
+        {"rule": "adam"}, {"rule": "momentum"}, {"rule": fcsym.rule("sgd", weight_decay="1/100")},
+        {"batch": "mean"}, {"frozen": ("W1",)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_paper_is_not_cited_where_training_is_another(trained):
+    """The same ReLU network is cited when it is trained as in the paper, in documents, pages and the terminal."""
+    of_step = {key: value for key, value in trained.items() if key in ("rule", "batch")}
+    of_network = {key: value for key, value in trained.items() if key in ("output", "loss")}
+    network = Network.parse("2-2-2", **of_network).frozen(*trained.get("frozen", ()))
+    plain, other = derive(Network.parse("2-2-2")), derive(network, **of_step)
+    assert numbers(plain) >= TEXTBOOK | {"22", "4", "21"}
+    assert not any(e.cite for e in other)
+    for text in (latex(other), terminal_of(other)):
+        assert "Mishra" not in text and not re.search(r"eq\. \d|claim v", text)
+    assert "Mishra" in latex(plain) and "eq. 22" in terminal_of(plain)
+    for name in SCHEMES:
+        try:
+            made = scheme(network, name, **of_step)
+        except ArgumentError:
+            continue
+        assert not any(e.cite for part in made.parts for e in part)
+        assert not any(e.cite for e in made.invariants)
+
+
+def nothing_in(tex, page):
+    """Headings, lists and tables without anything in them, and links to what is not there."""
+    lines = [line for line in tex.split(r"\begin{document}")[1].splitlines() if line.strip()]
+    heads = [re.match(r"\\(sub)?section\*?\{", line) for line in lines]
+    found = [
+        line
+        for line, own, after, end in zip(lines, heads, heads[1:], lines[1:], strict=False)
+        if own and (end == r"\end{document}" or (after and (own.group(1) or not after.group(1))))
+    ]
+    found += [title for _, title in re.findall(r"<h(\d)[^>]*>([^<]*)</h\1>\s*</section>", page)]
+    found += re.findall(r"<(ul|ol|table|tbody|p|figure|nav)\b[^>]*>\s*</\1>", page)
+    there = set(re.findall(r'id="([^"]+)"', page))
+    return found + [link for link in re.findall(r'href="#([^"]+)"', page) if link not in there]
+
+
+@pytest.mark.parametrize("settings", [{}, {"rule": "momentum"}, {"batch": "mean"}], ids=str)
+@pytest.mark.parametrize("widths", ["2-1", "1-2-1"])
+def test_no_section_is_empty(widths, settings):
+    """Whatever is shown of it: parts of derivations and schemes have less to say than the whole."""
+    network = Network.parse(widths)
+    documents = [derive(network, **settings)]
+    for name in few(SCHEMES, 3):
+        with suppress(ArgumentError):
+            documents.append(scheme(network, name, **settings))
+    for d in documents:
+        for only in (None, "y", *(part.function for part in d.lists if part.function in ("init", "expand"))):
+            for detail in ("full", "summary"):
+                with suppress(ArgumentError):
+                    assert not nothing_in(latex(d, detail=detail, only=only), html(d, detail=detail, only=only))
+
+
+def test_an_empty_section_would_be_found():
+    d = derive(Network.parse("2-1"))
+    tex, page = latex(d), html(d)
+    assert not nothing_in(tex, page)
+    assert nothing_in(tex.replace(r"\end{document}", "\\section{Nothing}\n\\end{document}"), page) == [
+        r"\section{Nothing}"
+    ]
+    assert nothing_in(tex.replace(r"\section{Verdicts}", "\\subsection{No}\n\\section{Verdicts}"), page)
+    assert nothing_in(tex, page.replace("</main>", "<section><h2>Nothing</h2></section></main>")) == ["Nothing"]
+    assert nothing_in(tex, page + '<a href="#nowhere">') == ["nowhere"]
+
+
+SMOOTH_NETWORKS = {
+    "sigmoid": (Network.parse("2-2-1", "sigmoid", True), {}),
+    "tanh, softmax, batch": (
+        Network.parse("2-2-2", "tanh", output="softmax", loss="cross_entropy"),
+        {"batch": "mean"},
+    ),
+    "softplus, sigmoid output": (Network.parse("2-2-2", "softplus", output="sigmoid"), {}),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH_NETWORKS)
+def test_a_smooth_unit_has_no_kinks_and_no_pieces(name):
+    """In no document, page or table, of no scheme, and in no error about one."""
+    network, settings = SMOOTH_NETWORKS[name]
+    said = []
+    made = [derive(network, **settings)]
+    for scheme_ in SCHEMES:
+        try:
+            made.append(scheme(network, scheme_, **settings))
+        except ArgumentError as problem:
+            said.append(str(problem))
+    for one in made:
+        said += [latex(one), re.sub("<[^>]*>", " ", html(one)), terminal_of(one), str(one)]
+        said += ["\n".join(one.assumptions), one.kernel_source()]
+    with pytest.raises(ArgumentError) as problem:
+        fcsym.proof.joint.joint(network)
+    said.append(str(problem.value))
+    words = r"\b(kinks?|piece\w*|gates?|dead|active|wakes?|woke)\b"
+    for text in said:
+        assert not re.search(words, text, re.IGNORECASE), re.search(f".*{words}.*", text, re.IGNORECASE)
+    assert re.search(words, latex(derive(Network.parse("2-2-1"))))  # where there are some, they are found
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("only", [None, "p", "dv"])
+def test_a_smooth_function_is_defined_where_it_is_used(name, only):
+    """By its formula and that of its derivative, which are true in numbers."""
+    d = derive(Network.parse("2-2-1", name))
+    page = content(d, only=only)
+    (said,) = page.functions
+    assert said.text.startswith(f"{name}(s) = ") and f"{name}'(s) = " in said.text
+    for text in (latex(d, only=only), html(d, only=only)):
+        assert "Here " in text
+    assert f"here: {said.text}" in " ".join(terminal_of(d).split())
+    value, slope = (
+        sympy.lambdify(list("sv"), said.text.split(mark)[1].split(", ")[0]) for mark in ("(s) = ", "'(s) = ")
+    )
+    for s in (-1.5, 0.25, 2.0):
+        h, v = 1e-6, value(s, 0)
+        assert slope(s, v) == pytest.approx((value(s + h, 0) - value(s - h, 0)) / (2 * h), rel=1e-6)
+    if name == "sigmoid":
+        assert said.text == "sigmoid(s) = 1/(1 + exp(-s)), sigmoid'(s) = v*(1 - v), v = sigmoid(s)"
+
+
+def test_functions_that_are_what_they_are_called_are_not_defined():
+    assert content(derive(Network.parse("2-2-1"))).functions == ()
+    adam = derive(Network.parse("2-3-2", output="softmax", loss="cross_entropy"), rule="adam")  # exp, log and sqrt
+    assert content(adam).functions == ()
+    two = content(derive(Network.mlp([2, 2, 2, 1], ["tanh", "silu"]))).functions
+    assert [function.name for function in two] == ["tanh", "silu"]
+    assert content(derive(Network.parse("2-2-1", "tanh")), only="s1").functions == ()
+
+
+def terminal_of(d):
+    from io import StringIO
+
+    from rich.console import Console
+
+    console = Console(width=140, file=StringIO(), record=True)
+    console.print(d)
+    return console.export_text()

@@ -114,7 +114,7 @@ def test_other_networks_at_random_places(name, order):
         ((fcsym.Network.mlp([2, 2, 1], "tanh"),), {}), ((fcsym.Network.parse("8-8-1"),), {}),
         ((fcsym.Network.parse("2-2-1"),), {"plane": ("eta", "q")}),
         ((fcsym.Network.parse("2-2-1"),), {"at": {"w_1": 5.0}}),
-        ((fcsym.Network.parse("2-2-1"),), {"at": [1, 2]}), ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": "0.1"}}),
+        ((fcsym.Network.parse("2-2-1"),), {"at": [1, 2]}), ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": "half"}}),
         ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": None}}),
         ((fcsym.Network.parse("2-2-1"),), {"at": {"eta": 5.0}}), ((fcsym.Network.parse("2-2-1"),), {"at": {"q": 5.0}}),
     ],

@@ -17,6 +17,7 @@ from fcsym.networks.network import Network
 from fcsym.render import formula
 from fcsym.render.content import content
 from fcsym.render.latex import document
+from fcsym.training import scheme
 
 DOCUMENTS = {
     "2-2-1": Network.parse("2-2-1"),
@@ -315,6 +316,115 @@ def test_a_formula_that_is_too_wide_is_broken_everywhere_it_can_be():
         formula.value(form.equation.rhs, 62).split(r"\\")
     )
     assert formula.equation(form.equation).startswith(r"\begin{aligned}")
+
+
+# ---------------------------------------------------------------------------------------------------- fragments
+
+
+_MINIMAL = r"""\documentclass{article}
+\usepackage{amsmath}
+\begin{document}
+BODY
+\end{document}
+"""
+
+
+def errors_of(body, folder):
+    """What pdflatex complains of, but for widths, in a document that has amsmath and nothing else."""
+    said = said_of(_MINIMAL.replace("BODY", body), folder)
+    return [line for line in said if not re.match("(Over|Under)full|LaTeX Warning: Label.* may have", line)]
+
+
+FRAGMENTS = {
+    "2-2-1": lambda: derive(Network.parse("2-2-1"), "sequential"),
+    "sigmoids": lambda: derive(Network.parse("2-2-2", "sigmoid", True, output="sigmoid")),
+    "a batch with Adam": lambda: derive(Network.parse("2-3-2", "tanh"), rule="adam", batch="mean"),
+    "leaky": lambda: derive(Network.parse("3-4-4-2", "leaky_relu", True)),
+    "states": lambda: scheme(Network.parse("2-3-1"), "states"),
+    "collapsed": lambda: scheme(Network.parse("2-3-1"), "collapsed"),
+}
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_a_fragment_stands_in_any_document_with_amsmath(name, tmp_path):
+    made = FRAGMENTS[name]()
+    text = made.latex_fragment()
+    (tmp_path / "some.tex").write_text(text)
+    assert not errors_of(r"Before. \input{some} After.", tmp_path)
+    shown = [e for e in made.invariants] + [e for part in made.lists for e in part]
+    assert text.count(r"\begin{equation} \label{fcsym:") == len(shown)
+    labels = re.findall(r"\\label\{fcsym:(.*?)\}", text)
+    assert len(set(labels)) == len(labels)
+    assert [label.split(":")[-1] for label in labels] == [e.name for e in shown]
+    for equation in shown:
+        if not isinstance(equation.rhs, Cases):  # a long case table goes over several displays
+            assert equation.latex() in text
+
+
+def test_what_a_minimal_document_says_of_a_broken_fragment_is_heard(tmp_path):
+    with pytest.raises(subprocess.CalledProcessError):
+        errors_of(r"\[ \nothing \]", tmp_path)
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_one_equation_typesets_itself(name, tmp_path):
+    """Every equation of every list, each by itself in a file that a display takes in."""
+    made = FRAGMENTS[name]()
+    every = [*made.invariants, *(e for part in made.lists for e in part)]
+    for n, equation in enumerate(every):
+        (tmp_path / f"e{n}.tex").write_text(equation.latex() + "\n")
+        assert equation._repr_latex_() == rf"$\displaystyle {equation.latex()}$"
+    assert not errors_of("\n".join(rf"\[ \input{{e{n}}} \]" for n in range(len(every))), tmp_path)
+
+
+def test_an_equation_is_the_one_of_the_list(order):
+    """The record has no printer; what a derivation gives out is the same equation, and the same object each time."""
+    from fcsym.deriving.pipeline import one_step
+    from fcsym.language.equation import Equation
+
+    net = Network.parse("2-3-2", "tanh")
+    d, record = derive(net, order), one_step(net, order)
+    assert d["p"].latex().startswith("p_{kj} = ")
+    assert d["p"] is d.by_name["p"] is next(e for e in d if e.name == "p")
+    assert d.equations == record.equations and record.equations == d.equations
+    assert [hash(e) for e in d] == [hash(e) for e in record]
+    assert d["p"] != d["r"] and d["p"] != "p"
+    assert not hasattr(Equation, "latex") and not hasattr(record["p"], "latex")
+    assert derive(net, order) == d
+
+
+def test_a_fragment_has_what_leads_to_one_quantity(order):
+    d = derive(Network.parse("2-2-1"), order)
+    text = d.latex_fragment(only="ds")
+    names = re.findall(r"\\label\{fcsym:(.*?)\}", text)
+    assert names == [step.equation.name for step in content(d, only="ds").steps] and "p" not in names
+    assert r"\documentclass" not in text and r"\tag" not in text and r"\eqn" not in text
+    assert r"w_{5}" in d.latex_fragment(notation="paper", only="p")
+    s = scheme(Network.parse("2-2-1"), "states", order)
+    assert re.findall(r"\\textbf\{(\w+)\}", s.latex_fragment()) == ["init", "step", "output", "expand"]
+    step = re.findall(r"\\label\{fcsym:(.*?)\}", s.latex_fragment(only="step"))
+    assert step and all(label.startswith("step:") for label in step)
+    with pytest.raises(ArgumentError):
+        d.latex_fragment(only="nothing")
+
+
+def test_a_fragment_is_written_by_command(tmp_path, capsys):
+    from fcsym.cli import main
+
+    file = tmp_path / "x.tex"
+    job = ["derive", "2-2-1", "--trials", "5", "--only", "ds"]
+    assert main([*job, "-o", str(file), "--fragment"]) == 0
+    assert file.read_text() == derive(Network.parse("2-2-1")).latex_fragment(only="ds")
+    assert main([*job[:4], "-o", str(file), "--fragment", "--scheme", "states", "--notation", "paper"]) == 0
+    assert file.read_text() == scheme(Network.parse("2-2-1"), "states").latex_fragment(notation="paper")
+    capsys.readouterr()
+    for wrong, said in (
+        (["--fragment"], "name the file with -o"),
+        (["--fragment", "-o", str(tmp_path / "y.html")], "is no LaTeX file"),
+    ):
+        assert main([*job, *wrong]) == 2
+        assert said in capsys.readouterr().err
+    assert [made.name for made in tmp_path.iterdir()] == ["x.tex"]
 
 
 # ---------------------------------------------------------------------------------------------------------- PDF

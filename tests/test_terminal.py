@@ -13,6 +13,8 @@ from conftest import need, need_package
 from rich.console import Console
 
 import fcsym
+from fcsym import commands as fcsym_commands
+from fcsym import paper
 from fcsym.cli import main
 from fcsym.kernel import by_target as kernels
 from fcsym.kernel.export import TARGETS
@@ -43,6 +45,42 @@ def test_nothing_is_wider_than_the_window(command, width, capsys, monkeypatch):
     assert max(map(len, lines)) > width - 25  # and it is made use of
 
 
+MORE = [
+    "derive 2-2-2 --activation sigmoid --output softmax --loss cross_entropy --rule adam --batch mean --trials 3",
+    "derive 2-2-1 --bias yes,no --slope-at-kink 1/3 --order sequential --trials 3 --only ds --detail summary",
+    "derive 2-2-1 --scheme states --trials 3 --only step",
+    "cases 2-2-1 --activation sigmoid", "cases 2-2-2-1 --quantity dv --layer 1 --activation leaky_relu --row 1",
+    "check 2-3-2 --loss bce --output sigmoid --trials 3", "cost 2-3-2 --rule adamw --batch mean --samples 4",
+    "export 2-2-1 --scheme states --name u", "claims 1-1-1", "audit", "reproduce --steps 2 --no-figure --eta 1/10",
+    "derive 2-2-1 --activation nothing", "derive 2-2-1 --only nothing", "derive none.toml", "derive 2-2-1 --wat",
+    "cases 2-2-1 --joint --activation tanh", "cases 64-64-64-10 --raw", "derive 2-2-1 --loss bce --trials 3",
+    "cost 2-3-2 --rule adam --batch mean", "cases 2-2-1 --quantity W1' --unit 2", "derive 2-2-1 --bias yes,maybe",
+    *(f"{command} --help" for command in fcsym_commands.COMMANDS),
+]  # fmt: skip
+"""Settings, tables, warnings, errors and help that the commands above do not have."""
+
+
+@pytest.mark.parametrize("command", MORE)
+def test_no_line_of_any_command_is_wider_than_80_columns(command, capsys, monkeypatch, tmp_path):
+    """Results and what is said on standard error."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fcsym.paper.audit.__defaults__", (paper.Limits(), paper.ROWS[::20], lambda _: None))
+    monkeypatch.setattr("fcsym.paper.experiment.divergences", lambda **_: ())
+    monkeypatch.setattr("fcsym.paper.experiment.measure", lambda **_: ())
+    try:
+        main(command.split())
+    except SystemExit as done:  # after --help
+        assert done.code == 0
+    lines = [line for stream in capsys.readouterr() for line in stream.splitlines()]
+    assert lines and max(map(len, lines)) <= 80
+
+
+def test_every_command_is_among_them():
+    tried = {command.split()[0] for command in (*COMMANDS, *MORE) if "--help" not in command}
+    assert tried == set(fcsym_commands.COMMANDS)
+
+
 def test_without_a_window_there_are_140_columns_and_sentences_are_one_line(capsys, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
     assert main(["derive", "2-2-1", "--trials", "5"]) == 0
@@ -65,6 +103,16 @@ def test_a_table_breaks_no_word_and_loses_none(width):
     assert console.export_text().strip() == ""
 
 
+def test_a_column_with_nothing_in_it_is_left_out():
+    for width in (30, 80):
+        console = Console(width=width, record=True, file=StringIO())
+        console.print(Grid("a title", ("case", "when", "value"), [("a", "", "1"), ("b", "", "2")]))
+        said = console.export_text()
+        assert "value" in said and "when" not in said
+    console.print(Grid("a title", ("case", "when"), [("a", ""), ("b", "x > 0")]))
+    assert "when" in console.export_text()
+
+
 def shown(capsys, *options):
     assert main(["derive", "2-2-1", "--trials", "5", *options]) == 0
     return capsys.readouterr().out
@@ -83,29 +131,54 @@ def test_the_terminal_shows_what_was_asked_for(capsys, monkeypatch, tmp_path):
     assert shown(capsys, "--only", "ds1", "-o", str(tmp_path / "d.tex")).startswith(
         only.split("2-2-1, simultaneous order,")[0]
     )
+    assert re.search(r"│ ds1 +│ all", only) and not re.search(r"│ (p|r|E|dy) +│", only)  # nor in the comparison
+    assert re.search(r"│ r +│ all", whole) and "y_front" in whole and "against autodiff" not in summary
     step = shown(capsys, "--scheme", "states", "--only", "step")
     assert "step: The state after one training step" in step and "init: A conventional" not in step
 
 
+def test_what_failed_is_shown_whatever_was_asked_for(capsys, monkeypatch):
+    import fcsym.checking.checker as checker
+
+    monkeypatch.setattr(checker, "ULPS", 1e-6)
+    assert main(["derive", "2-2-1", "--trials", "20", "--only", "s1", "--detail", "summary"]) == 1
+    assert re.search(r"│ W1_new +│ all .*FAILED", capsys.readouterr().out)
+
+
 def test_what_a_kernel_is_stands_in_its_repr():
-    """Network, scheme, order and target, and never an address."""
-    net = fcsym.Network.parse("2-2-1")
+    """Network, scheme, order, target and shapes, and never an address."""
+    net = fcsym.Network.parse("2-3-1")
     d, s = fcsym.derive(net), scheme(net, "states", "sequential")
-    weights, x = [np.ones((2, 2)), np.ones((1, 2))], np.ones(2)
-    assert repr(d.compile()) == "<kernel of one training step: 2-2-1, simultaneous order, target numpy>"
+    weights, x = [np.ones((3, 2)), np.ones((1, 3))], np.ones(2)
+    what = "2-3-1, simultaneous order, target numpy"
+    assert repr(d.compile()) == f"<kernel of one training step: {what}; weights W1 (3, 2), W2 (1, 3)>"
+    after = repr(d.compile().step(weights, x, [1.0], 0.1))
+    assert after.startswith(f"<training step: {what}; s1 (3,), v1 (3,), y (1,), E (), ") and after.endswith(
+        ", float64>"
+    )
     for target in TARGETS:
         if target == "c":
             need("gcc")
         elif target != "numpy":
             need_package(target)
         kernel = s.compile(target)
-        what = f"states of 2-2-1, sequential order, target {target}"
-        assert repr(kernel) == f"<kernel: {what}>"
+        what = f"states of 2-3-1, sequential order, target {target}"
+        held = "s1 (3,), W2 (1, 3), c0 (), t0 (), key ()"
+        assert repr(kernel) == f"<kernel: {what}; state {held}>"
+        state = kernel.init(weights, x)
+        assert repr(state) == f"<state: {what}; {held}, float64>".replace("float64", str(state.s1.dtype))
+        assert repr(kernel.step(state, x, np.ones(1), 0.1)) == repr(state)
         if target in ("numpy", "c"):
-            state = kernel.init(weights, x)
-            assert repr(state).startswith("State(s1=array(")
-            assert repr(kernel.bind(state, x, [1.0], 0.1)) == f"<bound step: {what}>"
-            assert repr(kernel.batch([state, state])) == f"<batch of 2 networks: {what}, float64>"
+            assert repr(kernel.bind(state, x, [1.0], 0.1)) == f"<bound step: {what}; state {held}>"
+            two = "s1 (2, 3), W2 (2, 1, 3), c0 (2,), t0 (2,), key (2,)"
+            batch = kernel.batch([state, state])
+            assert repr(batch) == f"<batch of 2 networks: {what}; state {two}, float64>"
+            assert repr(batch.state) == f"<state: {what}; {two}, float64>"
+    backprop = scheme(fcsym.Network.parse("-".join(["2"] * 16)), "backprop").compile()
+    assert "W12 (2, 2), and 3 more>" in repr(backprop)
+    lost = fcsym.derive(fcsym.Network.parse("1-1-1", "tanh", True)).compile()
+    found = lost.step([[[1.0]], [0.0], [[1.0]], [0.0]], [0.0], [1.0], 0.1)  # p is undefined, which is no one's business
+    assert found[-1].any() and repr(found).startswith("<training step: 1-1-1 tanh bias, ")
     for thing in (
         d,
         s,

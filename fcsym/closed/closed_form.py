@@ -50,14 +50,18 @@ parts are shared; but SymPy walks it as if it were written out."""
 
 
 def expr(
-    d: Readable, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
-    keep: tuple[str, ...] = (), max_operations: int | None = None,
+    d: Readable, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+    column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
+    max_operations: int | None = None,
 ) -> sympy.Expr:  # fmt: skip
     """The closed form of one element of `name`.
 
-    `unit` counts from 1: the unit of a hidden layer, or the output for y; for a weight matrix and for p it is the
-    column, and `output` the row. `case`: the unit's case, such as "active -> active"; without it, the result is a
-    `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what they stand for.
+    `row` and `column` of a matrix count from 1, as those of W1; `row` alone is the place in what has one axis. For what
+    there is one of per hidden unit, `unit` is the unit, and the output for y. In p and in the weights of the output
+    layer it is the column, with `output` as the row; of other matrices their rows are units as well, and which of the
+    two is meant has to be said. What is not given is 1. `case`: the unit's case, such as "active -> active"; without
+    it, the result is a `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what
+    they stand for.
 
     Symbols are real SymPy symbols, `sympy.Symbol("eta", real=True)`: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the
     paper's names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
@@ -70,7 +74,7 @@ def expr(
     """
     _refuse_batches(d)
     equation = d.by_name[d.resolve(name, layer)]
-    position = _position(d, equation, unit, output)
+    position = _position(d, equation, unit, output, row, column)
     kept = _kept(d, keep)
     chosen = None if case is None else _find(d, equation, case)
     _refuse_too_large(d, equation, kept, max_operations)
@@ -111,8 +115,8 @@ def _refuse_batches(d: Readable) -> None:
 
 
 def cases(
-    d: Readable, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,
-    keep: tuple[str, ...] = (), max_operations: int | None = None,
+    d: Readable, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+    column: int | None = None, layer: int | None = None, keep: tuple[str, ...] = (), max_operations: int | None = None,
 ) -> list[Case]:  # fmt: skip
     """The case table of one unit: for each case its conditions, its value and the verdict on it.
 
@@ -120,11 +124,12 @@ def cases(
     """
     _refuse_batches(d)
     equation = d.by_name[d.resolve(name, layer)]
-    position = _position(d, equation, unit, output)
+    position = _position(d, equation, unit, output, row, column)
     kept = _kept(d, keep)
     _refuse_too_large(d, equation, kept, max_operations)
     if not isinstance(equation.rhs, Cases):
-        value = expr(d, name, unit, output=output, layer=layer, keep=keep, max_operations=max_operations)
+        at: dict[str, Any] = {"unit": unit, "output": output, "row": row, "column": column}
+        value = expr(d, name, **at, layer=layer, keep=keep, max_operations=max_operations)
         label = "always"
         if equation.rule is Rule.CASES:  # the change of a linear unit
             label = branch_name(d.network.units[equation.array.axes[-1]].activation, 0, 0)
@@ -168,15 +173,44 @@ def paper_symbols(d: Readable) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------------- arguments
 
 
-def _position(d: Readable, equation: Equation, unit: object, output: object) -> tuple[int, ...]:
+def _position(
+    d: Readable, equation: Equation, unit: object, output: object, row: object, column: object
+) -> tuple[int, ...]:
+    """The place of one element, from 0; ArgumentError where none is, and where it is not clear which one is meant."""
     if not equation.defines:
         raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
-    shape = d.network.shape(equation.array)
-    numbers = {0: [], 1: [unit], 2: [output, unit]}[len(shape)]
-    for value, length, what in zip(numbers, shape, ["output", "unit"][2 - len(shape) :], strict=True):
+    shape, given = d.network.shape(equation.array), {"unit": unit, "output": output, "row": row, "column": column}
+    wanted = [name for name, number in given.items() if number is not None]
+    match len(shape):
+        case 0:
+            allowed = [{"unit", "output"}]  # it has neither, and a table of several quantities may give both
+        case 1:
+            allowed = [{"unit", "output"} if _of_outputs(d, equation) else {"unit"}, {"row"}]
+        case _:
+            allowed = [{"output", "unit"}, {"row", "column"}, {"row", "unit"}]
+    if not any(set(wanted) <= names for names in allowed):
+        what = {0: "is one number and needs none", 1: "has one axis: give unit or row"}
+        raise ArgumentError(
+            f"{equation.name} is asked for by {' and '.join(wanted)}: it "
+            f"{what.get(len(shape), 'is a matrix: give row and column, or output and unit')}."
+        )
+    if len(shape) == 2 and wanted == ["unit"] and unit != 1 and shape[0] != 1 and not _of_outputs(d, equation):
+        raise ArgumentError(
+            f"Unit {str(unit)[:40]} of {equation.name} may be its row or its column: give both, as in row=1, column=2."
+        )
+    names = [("row", "output"), ("column", "unit")] if len(shape) == 2 else [("unit", "output", "row")] * len(shape)
+    place = []
+    for options, length in zip(names, shape, strict=True):
+        what_, value = next(((n, given[n]) for n in options if given[n] is not None), (options[-1], 1))
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= length:
-            raise ArgumentError(f"{equation.name} has no {what} {str(value)[:40]}: it runs from 1 to {length}.")
-    return tuple(int(value) - 1 for value in numbers)  # type: ignore[call-overload]
+            raise ArgumentError(f"{equation.name} has no {what_} {str(value)[:40]}: it runs from 1 to {length}.")
+        place.append(value - 1)
+    return tuple(place)
+
+
+def _of_outputs(d: Readable, equation: Equation) -> bool:
+    """Whether the first axis counts the outputs of the network."""
+    return equation.array.axes[0] == d.network.output.axes[-1]
 
 
 def _kept(d: Readable, keep: tuple[str, ...]) -> frozenset[Array]:

@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("cases", help="the case table of one unit, in closed form")
     network_options(parser)
     parser.add_argument("--unit", type=int, default=1, help="which unit, from 1 (default 1)")
+    parser.add_argument("--row", type=int, help="of a matrix, which row, such as the output of p (default 1)")
     parser.add_argument("--layer", type=int, help="which hidden layer (default: the last)")
     parser.add_argument("--quantity", default="p", help="p, P, dv, ... (default p)")
     parser.add_argument("--raw", action="store_true", help="in raw weights and inputs only")
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     rows = d.cases(
         options.quantity,
         options.unit,
+        row=options.row,
         layer=options.layer,
         keep=keep,
         max_operations=_MAX_PRINTED if options.max_operations is None else options.max_operations,

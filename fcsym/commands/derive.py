@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fcsym.commands.options import Commands, Usage, check_options, derivation_of, network_of, network_options, trials_of
@@ -27,6 +27,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--detail", help="{details}, which is equations and verdicts without reasons (default full)")
     parser.add_argument(
         "--only", metavar="NAME", help="show this quantity and what leads to it, or this function of a scheme"
+    )
+    parser.add_argument(
+        "--fragment", action="store_true", help="the file has equations without preamble, to \\input into a document"
     )
     parser.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
     parser.set_defaults(run=run)
@@ -70,12 +73,14 @@ def _options_of_file(options: argparse.Namespace, document: Document) -> dict[st
         if options.save is None:
             raise Usage("--notation says how a file is written: name the file with -o.")
         found["notation"] = options.notation
+    if options.fragment and options.save is None:
+        raise Usage("--fragment says how a file is written: name the file with -o.")
     if options.save is not None:
         from fcsym.render.save import writable
 
-        writable(options.save)
+        writable(options.save, options.fragment)
     checked(document, **found)
-    return found
+    return found | {"fragment": options.fragment}
 
 
 def _options_of_terminal(options: argparse.Namespace) -> dict[str, Any]:
@@ -105,7 +110,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     from fcsym.render import terminal
 
     open_ones = [] if s.proof.holds else [terminal.refutations(s.proof)]
-    show(terminal.document(s, **_options_of_terminal(options)), *open_ones, terminal.checks(report))
+    show(terminal.document(s, **_options_of_terminal(options)), *open_ones, _checks(report, options))
     if written is not None:
         say(f"written: {written}")
     say(scheme_conclusion(s, report))
@@ -125,7 +130,19 @@ def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse
         parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
     if not d.proof.holds:
         parts.append(terminal.refutations(d.proof))
-    show(*parts, terminal.checks(reports[0]))
+    show(*parts, _checks(reports[0], options, names if options.only is not None else None))
+
+
+def _checks(report: Report, options: argparse.Namespace, names: Collection[str] | None = None) -> Any:
+    """The comparison with autodiff: of the quantities that are shown, of none for a summary, of what failed always."""
+    from fcsym.render import terminal
+
+    shown = [
+        row
+        for row in report.rows
+        if not row.passed or (options.detail != "summary" and (names is None or row.quantity in names))
+    ]
+    return terminal.checks(report, shown)
 
 
 def _small_enough(d: Derivation) -> bool:

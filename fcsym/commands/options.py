@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, get_args
+
+from fcsym.commands.streams import remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +75,9 @@ _KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
 }  # fmt: skip
 """What there is to choose from, as help says it."""
 
+_NEGATIVE = re.compile(r"-(\d+(/\d+)?|\d*\.\d+)$", re.ASCII)  # -1/2 is no option, as little as -0.5
+_LETTERS = re.compile(r"[A-Za-z]+(,[A-Za-z]*)*", re.ASCII)  # what is given to --bias: a network has a digit or a dot
+
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 """Where a command adds itself."""
 
@@ -85,6 +91,15 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**(settings | {"allow_abbrev": False}))  # --jso is no --json
+        self._negative_number_matcher = _NEGATIVE
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The same as argparse's; --bias may stand alone, in front of a network too, and takes a word like yes,no."""
+        words = list(sys.argv[1:] if args is None else args)
+        for n, word in enumerate(words):
+            if word == "--bias" and not _LETTERS.fullmatch("".join(words[n + 1 : n + 2])):
+                words[n] = "--bias=yes"
+        return super().parse_known_args(words, namespace)
 
     def format_help(self) -> str:
         """The help, with what there is to choose from as the registries have it: they are read when it is printed."""
@@ -114,8 +129,13 @@ def network_settings(parser: argparse.ArgumentParser, order: bool = True) -> Non
     """What is said of a network beside its widths."""
     if order:
         parser.add_argument("--order", default="simultaneous", help="{orders}; sequential is the paper's")
-    parser.add_argument("--activation", default="relu", help="{activations}")
-    parser.add_argument("--bias", action="store_true", help="a bias in every layer")
+    parser.add_argument(
+        "--activation", default="relu", metavar="NAME[,NAME]...",
+        help="{activations}; or one for each hidden layer, such as relu,tanh",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bias", metavar="yes|no[,yes|no]...", help="a bias in every layer; or one word for each, such as yes,no"
+    )
     parser.add_argument("--output", default="identity", help="the output activation: {activations}")
     parser.add_argument("--loss", default="squared", help="{losses}")
     parser.add_argument(
@@ -130,6 +150,17 @@ def network_settings(parser: argparse.ArgumentParser, order: bool = True) -> Non
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
 
+def number(text: str) -> float:
+    """A number as people write it, 0.5 or 1/2: the type of an option."""
+    from fcsym.errors import FcsymError
+    from fcsym.language.spelling import exact
+
+    try:
+        return float(exact(text, "it"))
+    except FcsymError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number: write one such as 0.5 or 1/2") from None
+
+
 def check_options(parser: argparse.ArgumentParser) -> None:
     """How much is compared with autodiff."""
     parser.add_argument("--trials", type=int, help="random points to check (default 1000, fewer for large networks)")
@@ -142,7 +173,7 @@ def network_of(options: argparse.Namespace) -> Network:
         warnings.simplefilter("always")
         network = _read_network(options)
     for warning in said:
-        print(f"fcsym: {warning.message}", file=sys.stderr)
+        remark(warning.message)
     return network
 
 
@@ -179,13 +210,31 @@ def _layers(options: argparse.Namespace) -> Network:
 
     text = options.network
     if text.endswith(".toml") or os.sep in text:
-        if (options.activation, options.output, options.loss) != ("relu", "identity", "squared") or options.bias:
+        if (options.activation, options.output, options.loss) != (
+            "relu",
+            "identity",
+            "squared",
+        ) or options.bias is not None:
             raise NetworkError(
                 f"{text} says itself which activations, biases and loss it has: leave --activation, --output, --loss "
                 "and --bias out."
             )
         return Network.load(text)
-    return Network.parse(text, options.activation, options.bias, output=options.output, loss=options.loss)
+    activation, bias = _one_each(options.activation), _one_each(options.bias or "no", _flag)
+    return Network.parse(text, activation, bias, output=options.output, loss=options.loss)
+
+
+def _one_each(text: str, read: Callable[[str], Any] = str) -> Any:
+    """ "relu" => what it says of all layers; "relu,tanh" => a list, one for each."""
+    words = [read(word.strip()) for word in text.split(",")]
+    return words if len(words) > 1 else words[0]
+
+
+def _flag(word: str) -> bool:
+    known = {"yes": True, "no": False, "true": True, "false": False}
+    if word.lower() not in known:
+        raise Usage(f"--bias has {word[:40]!r}: write yes or no, or one of them for each layer, such as yes,no.")
+    return known[word.lower()]
 
 
 def derivation_of(options: argparse.Namespace) -> Derivation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from fcsym.commands.options import Commands
+from fcsym.commands.options import Commands, number
 from fcsym.commands.streams import DONE, progress, put, say, show
 
 
@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("reproduce", help="the paper's XOR experiment and figure 3")
     parser.add_argument("-o", "--save", metavar="DIR", default="reproduction", help="where to write the files")
     parser.add_argument("--steps", type=int, default=1000, help="training steps (default 1000)")
-    parser.add_argument("--eta", type=float, default=0.1, help="step size (default 0.1)")
+    parser.add_argument("--eta", type=number, default=0.1, help="step size, such as 0.5 or 1/2 (default 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default 0)")
     parser.add_argument("--no-figure", action="store_true", help="write CSV and JSON only")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")

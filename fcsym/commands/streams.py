@@ -26,7 +26,8 @@ def complain(sentence: str, as_json: bool, status: int = WRONG_INPUT) -> int:
     stream = sys.stdout if as_json else sys.stderr
     try:
         if stream is not None:
-            print(json.dumps({"error": sentence}) if as_json else f"fcsym: {sentence}", file=stream, flush=True)
+            said = json.dumps({"error": sentence}) if as_json else _broken(f"fcsym: {sentence}", _window(stream))
+            print(said, file=stream, flush=True)
     except (OSError, ValueError):
         into_nothing(stream)
     return status
@@ -98,30 +99,37 @@ def progress(total: int | None = None) -> Iterator[Callable[[str], None]]:
         yield step
 
 
-def _window() -> int | None:
+def _window(stream: Any) -> int | None:
     """The columns of the window: as COLUMNS says, or as the terminal does; None where neither is there to say it."""
     told = os.environ.get("COLUMNS", "")
     if told.isdecimal() and int(told):
         return int(told)
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None
+    return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+
+
+def _broken(sentence: str, width: int | None) -> str:
+    """The sentence in lines where there is a window; a path or a formula in it is never broken."""
+    if width is None:
+        return sentence
+    return textwrap.fill(sentence, width, break_long_words=False, break_on_hyphens=False)
+
+
+def remark(sentence: object) -> None:
+    """A sentence on standard error, beside what the command is asked for."""
+    if sys.stderr is not None:
+        print(_broken(f"fcsym: {sentence}", _window(sys.stderr)), file=sys.stderr)
 
 
 def show(*parts: Any) -> None:
     """Tables and documents on standard output, as wide as the window."""
     from rich.console import Console
 
-    console = Console(width=_window() or 140)
+    console = Console(width=_window(sys.stdout) or 140)
     with writing():
         for part in parts:
             console.print(part)
 
 
 def say(sentence: object) -> None:
-    """A sentence, in lines where there is a window; a path or a formula in it is never broken."""
-    width = _window()
-    broken = (
-        str(sentence)
-        if width is None
-        else textwrap.fill(str(sentence), width, break_long_words=False, break_on_hyphens=False)
-    )
-    put(broken)
+    """A sentence, in lines where there is a window."""
+    put(_broken(str(sentence), _window(sys.stdout)))

@@ -56,7 +56,8 @@ class Readable(Shown, Protocol):
     def __iter__(self) -> Iterator[Equation]: ...
     def __getitem__(self, name: str) -> Equation: ...
     def expr(
-        self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None, case: str | None = None,
-        keep: tuple[str, ...] = (), max_operations: int | None = None,
+        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+        column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
+        max_operations: int | None = None,
     ) -> Any: ...  # fmt: skip
     def compile(self, target: str = "numpy") -> Any: ...

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, rate, remembered
 from fcsym.kernel.lower import lower_step, resting_on_p
+from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
 from fcsym.values import exact_step, values_of
@@ -49,7 +50,8 @@ class Kernel:
         self.results = made.results
         self.outputs = tuple(array.name for array in made.results)
         self._marks = made.marks
-        self._fields: Any = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]
+        fields = namedtuple("Step", (*self.outputs, "undefined"))  # type: ignore[misc]
+        self._fields: Any = say_shapes(fields, "training step", self._what)
         self._partly = _refusing(self._fields, resting_on_p(derivation), self.network)
 
     def _numpy(self, made: Function) -> tuple[str, Callable[..., Any]]:
@@ -60,8 +62,13 @@ class Kernel:
         exec(compile(source, f"<fcsym kernel {self.network}>", "exec"), namespace)
         return source, namespace["step"]
 
+    @property
+    def _what(self) -> str:
+        return f"{self.network}, {self.order} order, target {self.target}"
+
     def __repr__(self) -> str:
-        return f"<kernel of one training step: {self.network}, {self.order} order, target {self.target}>"
+        given = shapes((theta.name, self.network.lengths(theta)) for theta in self.network.parameters)
+        return f"<kernel of one training step: {self._what}; weights {given}>"
 
     def step(
         self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike, target: npt.ArrayLike,

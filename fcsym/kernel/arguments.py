@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError
 from fcsym.language.expression import Array
+from fcsym.language.spelling import exact
 from fcsym.networks.losses import needs_of
 from fcsym.networks.network import Network
 
@@ -79,7 +80,9 @@ def rate(network: Network, eta: Any) -> Any:
     """The learning rate: what is given, or the number of the update rule; ArgumentError where there is neither."""
     if eta is None and network.rule.eta is None:
         raise ArgumentError("eta is missing: give a learning rate, or a rule that has one, fcsym.rule(name, eta=...).")
-    return float(network.rule.eta) if eta is None and network.rule.eta is not None else eta
+    if eta is None and network.rule.eta is not None:
+        return float(network.rule.eta)
+    return float(exact(eta, "eta", ArgumentError)) if isinstance(eta, str) else eta
 
 
 def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
@@ -274,9 +277,20 @@ def as_array(name: str, value: Any) -> npt.NDArray[Any]:
             f"{name} is a {type(value).__name__} that is no array ({said}): give NumPy arrays, numbers or lists, of a "
             "tensor its value .detach().cpu().numpy()."
         ) from None
+    if array.dtype.kind in "OU":
+        return _written(name, array)
     if array.dtype.kind not in "fiu":
         raise ArgumentError(f"{name} has dtype {array.dtype}: give real numbers.")
     return array
+
+
+def _written(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Fractions, decimals and texts such as "1/2" => the nearest floats."""
+    for value in array.flat:
+        if value is None or isinstance(value, bool | complex):
+            raise ArgumentError(f"{name} has dtype {array.dtype}: give real numbers.")
+    numbers = [float(exact(value, f"a number of {name}", ArgumentError)) for value in array.flat]
+    return np.array(numbers, _DOUBLE).reshape(array.shape)
 
 
 def _real(argument: Argument) -> npt.NDArray[Any]:

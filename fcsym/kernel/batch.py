@@ -22,7 +22,8 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite, cast, mode, rows_of_steps
+from fcsym.kernel.arguments import all_finite, as_array, cast, mode, rows_of_steps
+from fcsym.kernel.said import shapes
 from fcsym.kernel.targets.tiles import tile_function
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Batch(ABC):
 
     def __repr__(self) -> str:
         kernel, count = self.kernel, "1 network" if self.networks == 1 else f"{self.networks} networks"
-        return f"<batch of {count}: {kernel.module.title}, target {kernel.target}, {self.dtype}>"
+        held = shapes((name, self._lead + own) for name, own in zip(kernel.State._fields, self._shapes, strict=True))
+        return f"<batch of {count}: {kernel.module.title}, target {kernel.target}; state {held}, {self.dtype}>"
 
     # -------------------------------------------------------------------------------------------- the layout
 
@@ -163,7 +165,7 @@ class Batch(ABC):
         """(steps, networks or 1, width), in the batch's precision."""
         width = {"x": self.kernel.network.inputs, "target": self.kernel.network.widths[-1], "eta": 1}[name]
         rows = value[..., None] if name == "eta" else value
-        bad = rows.ndim < 2 or rows.dtype.kind not in "fiu" or rows.shape[-1] != width or not all_finite(rows)
+        bad = rows.ndim < 2 or rows.shape[-1] != width or not all_finite(rows)
         lead = rows.shape[1:-1]
         if bad or (prod(lead) != 1 and lead != self._lead):
             raise ArgumentError(
@@ -210,15 +212,8 @@ def _stacked(kernel: SchemeKernel, states: Any) -> Any:
 
 
 def _given(**values: npt.ArrayLike | None) -> dict[str, _Array]:
-    """What is not None, with an axis of one step in front; ArgumentError for what is not rectangular."""
-    result = {}
-    for name, value in values.items():
-        if value is not None:
-            try:
-                result[name] = np.asarray(value)[None]
-            except ValueError:
-                raise ArgumentError(f"{name} is not rectangular: its rows must have equal lengths.") from None
-    return result
+    """What is not None, with an axis of one step in front; ArgumentError for what is no array of real numbers."""
+    return {name: as_array(name, value)[None] for name, value in values.items() if value is not None}
 
 
 def _spans(total: int, count: int) -> list[tuple[int, int]]:

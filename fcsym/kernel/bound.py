@@ -14,6 +14,7 @@ from fcsym.errors import ArgumentError, Diverged
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite, as_array, cast
 from fcsym.kernel.native import NOT_FINITE, Call, Library
+from fcsym.kernel.said import shapes
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class _Pinned:
         self._inputs = dict(zip(("x", "target", "eta"), (np.array(a, order="C") for a in arrays[-3:]), strict=True))
 
     def __repr__(self) -> str:
-        return f"<bound step: {self._kernel.module.title}, target {self._kernel.target}>"
+        held = shapes(zip(self._kernel.State._fields, (array.shape for array in self._held), strict=True))
+        return f"<bound step: {self._kernel.module.title}, target {self._kernel.target}; state {held}>"
 
     def _numbers(self, name: str, value: npt.ArrayLike) -> _Array:
         given = as_array(name, value)

@@ -13,6 +13,7 @@ import numpy as np
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel.arguments import as_array, goal, parameters, rate
 from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.base import Target
 from fcsym.kernel.targets.jax import JaxTarget
 from fcsym.kernel.targets.torch import TorchTarget
@@ -53,12 +54,13 @@ class PureKernel:
         namespace = vars(made)
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym {target.name} {scheme.name}>", "exec"), namespace)
-        self.State = namespace["State"]
+        self.State = say_shapes(namespace["State"], "state", f"{self.module.title}, target {self.target}")
         self._functions = {name: namespace[name] for name in ("init", "step", "output", "expand")}
         self._own, self._make = _library(target.name)
 
     def __repr__(self) -> str:
-        return f"<kernel: {self.module.title}, target {self.target}>"
+        held = shapes((array.name, self.network.lengths(array)) for array in self.scheme.state)
+        return f"<kernel: {self.module.title}, target {self.target}; state {held}>"
 
     def init(self, weights: Sequence[Any], x: Any = None, capacity: int | None = None) -> Any:
         """The state of a conventional network; `capacity`: how many inputs `history` has room for (64).

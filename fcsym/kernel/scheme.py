@@ -24,6 +24,7 @@ from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContributi
 from fcsym.kernel import refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, rate, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy, moment
@@ -44,7 +45,8 @@ class SchemeKernel:
     def __init__(self, scheme: SchemeRecord) -> None:
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.source = NumpyTarget().source(self.module)
-        self.State: Any = namedtuple("State", [array.name for array in scheme.state])  # type: ignore[misc]
+        fields = namedtuple("State", [array.name for array in scheme.state])  # type: ignore[misc]
+        self.State: Any = say_shapes(fields, "state", f"{self.module.title}, target {self.target}")
         self._namespace: dict[str, Any] = {"np": np, "math": math, "threading": threading}
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {scheme.name} {self.network}>", "exec"), self._namespace)
@@ -63,7 +65,8 @@ class SchemeKernel:
             self._shapes[f"state.{array.name}"] = lengths
 
     def __repr__(self) -> str:
-        return f"<kernel: {self.module.title}, target {self.target}>"
+        held = shapes((array.name, self._shapes[f"state.{array.name}"]) for array in self.scheme.state)
+        return f"<kernel: {self.module.title}, target {self.target}; state {held}>"
 
     # ------------------------------------------------------------------------------------------ the four functions
 

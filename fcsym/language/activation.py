@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -28,9 +27,10 @@ from fcsym.errors import NetworkError
 from fcsym.language import smooth_functions
 from fcsym.language.formulas import Formula
 from fcsym.language.own_functions import accepted
-from fcsym.language.spelling import check_name
+from fcsym.language.spelling import check_name, exact
 
 __all__ = [
+    "ALIASES",
     "BUILT_IN",
     "SMOOTH",
     "Activation",
@@ -41,6 +41,7 @@ __all__ = [
     "piecewise_linear",
     "relu",
     "smooth",
+    "spelt",
 ]
 
 SMOOTH = ("tanh", "sigmoid", "softplus", "silu", "gelu")
@@ -159,12 +160,6 @@ class Activation:
         return replace(self, kink_slopes=tuple(exact(value, "slope_at_kink") for value in values))
 
 
-_WRITTEN = re.compile(
-    r"[+-]?(\d{1,40}/\d{1,40}|(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?)", re.ASCII | re.IGNORECASE
-)
-_LARGEST = 10**300
-
-
 def said_of_gates(activations: Sequence[Activation]) -> tuple[str, ...]:
     """What is taken for granted of the slopes of these activations, in sentences; nothing where all are straight."""
     kinked, bent = (
@@ -184,22 +179,6 @@ def said_of_gates(activations: Sequence[Activation]) -> tuple[str, ...]:
 
 def _and(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def exact(value: object, what: str) -> Fraction:
-    """A finite number, or a fraction or decimal as a text => what was written, exactly (0.01 is 1/100, "1/3" too)."""
-    given = value.strip() if isinstance(value, str) else value
-    if isinstance(given, bool) or not isinstance(given, int | float | Decimal | Rational | str):
-        raise NetworkError(f"{what} is {str(value)[:40]!r}: give a number.")
-    try:
-        if isinstance(given, str) and not _WRITTEN.fullmatch(given):
-            raise ValueError
-        result = Fraction(str(given)) if isinstance(given, float | str) else Fraction(given)
-    except (ValueError, OverflowError, ZeroDivisionError):
-        raise NetworkError(f"{what} is {str(value)[:40]!r}: give a finite number, such as 0.5 or 1/2.") from None
-    if abs(result) > _LARGEST:
-        raise NetworkError(f"{what} is {str(value)[:40]!r}: give a number of ordinary size.")
-    return result
 
 
 def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object = None) -> Activation:
@@ -282,12 +261,13 @@ def smooth(name: str, expression: Any = None) -> Activation:
     """
     entries = smooth_functions.ENTRIES
     if expression is None:
-        if not isinstance(name, str) or name not in entries:
-            known = ", ".join(entries)
+        known = spelt(name)
+        if known not in entries:
             raise NetworkError(
-                f"The smooth activation {str(name)[:60]!r} is not known: choose one of {known}, or give an expression."
+                f"The smooth activation {str(name)[:60]!r} is not known: choose one of {', '.join(entries)}, or give "
+                "an expression."
             )
-        return Activation(name, (), ())
+        return Activation(known, (), ())
     check_name(name, "an activation")
     if name in entries or name in BUILT_IN:
         raise NetworkError(f"The name {name!r} is taken by a built-in activation: choose another.")
@@ -303,9 +283,26 @@ _BY_NAME: dict[str, Callable[[], Activation]] = {
 
 BUILT_IN = tuple(_BY_NAME)
 
+ALIASES = {"linear": "identity", "leakyrelu": "leaky_relu", "logistic": "sigmoid", "expit": "sigmoid", "swish": "silu"}
+"""Other names under which built-in activations are known, in small letters."""
+
+
+def spelt(name: object) -> str:
+    """The name of an activation as fcsym spells it: "ReLU" => "relu", "swish" => "silu"; "" for what is no text.
+
+    Large and small letters are alike in names that are known; another name stays as it is.
+    """
+    if not isinstance(name, str):
+        return ""
+    known = ALIASES.get(name.lower(), name.lower())
+    return known if known in _BY_NAME or known in smooth_functions.ENTRIES else name
+
 
 def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
-    """The activation of that name: one of `own`, a built-in piecewise-linear one, or a smooth one."""
+    """The activation of that name: one of `own`, a built-in piecewise-linear one, or a smooth one.
+
+    Built-in ones have other names as well (`ALIASES`), and large and small letters are alike in all of them.
+    """
     if isinstance(name, Activation):
         entry = smooth_functions.ENTRIES.get(name.name) if name.is_smooth and not name.formula else None
         if entry is not None and not entry.everywhere:
@@ -314,9 +311,10 @@ def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
     for candidate in own:
         if candidate.name == name:
             return candidate
-    if isinstance(name, str) and name not in _BY_NAME and name in smooth_functions.ENTRIES:
-        return activation(smooth(name))
-    if not isinstance(name, str) or name not in _BY_NAME:
-        known = ", ".join([*_BY_NAME, *(candidate.name for candidate in own)])
-        raise NetworkError(f"The activation {str(name)[:60]!r} is not known: choose one of {known}.")
-    return _BY_NAME[name]()
+    known = spelt(name)
+    if known in _BY_NAME:
+        return _BY_NAME[known]()
+    if known in smooth_functions.ENTRIES:
+        return activation(smooth(known))
+    there = ", ".join([*_BY_NAME, *(candidate.name for candidate in own)])
+    raise NetworkError(f"The activation {str(name)[:60]!r} is not known: choose one of {there}.")

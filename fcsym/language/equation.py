@@ -143,6 +143,12 @@ class Equation:
     cite: str = ""  # the paper's equation number
     label: str = ""  # the name, where `lhs` is no symbol
 
+    def __eq__(self, other: object) -> bool:
+        """The same statement for the same reason, also where one of them can do more with itself."""
+        if not isinstance(other, Equation):
+            return NotImplemented
+        return all(getattr(self, field.name) == getattr(other, field.name) for field in fields(Equation))
+
     @property
     def array(self) -> Array:
         """The array that the equation defines."""

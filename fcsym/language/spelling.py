@@ -1,13 +1,16 @@
-"""Names that people choose, checked before anything is made of them: no text from a user is ever evaluated."""
+"""Names and numbers that people write, checked before anything is made of them: no text is ever evaluated."""
 
 from __future__ import annotations
 
 import keyword
 import re
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Rational, Real
 
-from fcsym.errors import NetworkError
+from fcsym.errors import FcsymError, NetworkError
 
-__all__ = ["check_name"]
+__all__ = ["check_name", "exact"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 
@@ -31,3 +34,27 @@ _C_KEYWORDS = frozenset(
     | {"long", "register", "restrict", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union"}
     | {"unsigned", "void", "volatile", "main"}
 )
+
+_WRITTEN = re.compile(
+    r"[+-]?(\d{1,40}/\d{1,40}|(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?)", re.ASCII | re.IGNORECASE
+)
+_LARGEST = 10**300
+
+
+def exact(value: object, what: str, error: type[FcsymError] = NetworkError) -> Fraction:
+    """A finite number, or a fraction or decimal as a text => what was written, exactly (0.01 is 1/100, "1/3" too).
+
+    `error` for anything else, with `what` as its subject.
+    """
+    given = value.strip() if isinstance(value, str) else value
+    if isinstance(given, bool) or not isinstance(given, Real | Decimal | str):
+        raise error(f"{what} is {str(value)[:40]!r}: give a number.")
+    try:
+        if isinstance(given, str) and not _WRITTEN.fullmatch(given):
+            raise ValueError
+        result = Fraction(given) if isinstance(given, Rational | Decimal) else Fraction(str(given))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        raise error(f"{what} is {str(value)[:40]!r}: give a number, such as 0.5 or 1/2.") from None
+    if abs(result) > _LARGEST:
+        raise error(f"{what} is {str(value)[:40]!r}: give a number of ordinary size.")
+    return result

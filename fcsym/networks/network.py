@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
-from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, exact, piecewise_linear
+from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
 from fcsym.language.expression import Array, Axis, Role
-from fcsym.language.spelling import check_name
+from fcsym.language.spelling import check_name, exact
 from fcsym.networks.losses import Outputs, loss_name, unsuited
 from fcsym.networks.own_loss import OwnLoss
 from fcsym.networks.rules import PLAIN, UpdateRule, rule
@@ -91,7 +91,8 @@ class Network:
     ) -> Network:  # fmt: skip
         """A multilayer perceptron with widths `sizes` = (n_0, ..., n_L).
 
-        `activation`: a name or an Activation, or one per hidden layer. `bias`: True or False, or one per layer.
+        `activation`: a name or an Activation, or one per hidden layer; "ReLU", "swish" and other usual names
+        are known (`fcsym.language.activation.ALIASES`). `bias`: True or False, or one per layer.
         `output`: the output activation, y = phi(s^L), or "softmax"; "identity" for a linear output.
         `loss`: one of `fcsym.networks.losses.LOSSES`, such as "squared", 1/2 sum (y - y_g)^2, or one's own from
         `fcsym.loss`. Raises NetworkError for
@@ -374,7 +375,8 @@ def _listed(value: object, count: int, what: str) -> list[Any]:
     if isinstance(value, str | bool | Activation) or not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
-        raise NetworkError(f"{what} has {len(value)} entries and the network needs {count}: give one, or {count}.")
+        give = "give one" if count == 1 else f"give one, or {count}"
+        raise NetworkError(f"{what} has {len(value)} entries and the network needs {count}: {give}.")
     return list(value)
 
 
@@ -388,11 +390,11 @@ def _assemble(
     if depth > MAX_LAYERS:
         raise NetworkError(f"The network has {depth} layers: at most {MAX_LAYERS} are supported.")
     hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
-    if depth == 1 and not isinstance(activations, Sequence):
+    if depth == 1 and (isinstance(activations, str) or not isinstance(activations, Sequence)):
         activation(activations, own)
-    if output == "softmax" and widths[-1] == 1:
+    softmax = isinstance(output, str) and output.lower() == "softmax" and all(phi.name != output for phi in own)
+    if softmax and widths[-1] == 1:
         raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
-    softmax = output == "softmax" and not any(phi.name == "softmax" for phi in own)
     last = activation("identity" if softmax else output, own)
     every = [*hidden, last]
     twice = next((a.name for a in every for b in every if a.name == b.name and a.formula != b.formula), None)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
-from numbers import Rational, Real
 
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Index, Ref, add, mul, power
+from fcsym.language.spelling import exact
 from fcsym.networks.symbols import (
     ETA,
     averages_of_one,
@@ -327,13 +326,7 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
 
 def _in_range(name: str, key: str, value: object, where: str) -> Fraction:
     """A coefficient as an exact number: 0.9 is nine tenths, as it is written."""
-    try:
-        if isinstance(value, bool) or not isinstance(value, Real | str | Decimal):
-            raise ValueError
-        exact = isinstance(value, str | Decimal | Rational)
-        number = Fraction(value) if exact else Fraction(str(value))  # type: ignore[arg-type]
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise ArgumentError(f"{key} of the update rule {name} is {str(value)[:40]!r}: give a number.") from None
+    number = exact(value, f"{key} of the update rule {name}", ArgumentError)
     least = Fraction(1, 10**30) if where == _EPS else 0  # less would be 0 in single precision
     low = number > least if where.startswith("(") else number >= 0
     high = number < 1 if where.endswith("1)") else number < 10**300

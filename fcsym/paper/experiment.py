@@ -28,6 +28,7 @@ from fcsym.files import file_name, write_files
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
 from fcsym.language.smt import check
+from fcsym.language.spelling import exact
 from fcsym.networks.network import Network
 from fcsym.paper.r_formula import Distance, measure
 from fcsym.training import scheme
@@ -136,7 +137,7 @@ class Experiment:
 
 
 def run(
-    steps: int = 1000, eta: float = 0.1, seed: int = 0, progress: Callable[[str], None] = lambda _: None
+    steps: int = 1000, eta: float | str = 0.1, seed: int = 0, progress: Callable[[str], None] = lambda _: None
 ) -> Experiment:
     """The paper's XOR experiment (section 4, figure 3): front contribution beside backpropagation and exact numbers.
 
@@ -148,8 +149,9 @@ def run(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1_000_000:
         raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1 to 1000000.")
-    if isinstance(eta, bool) or not isinstance(eta, int | float) or not 0 < eta < float("inf"):
-        raise ArgumentError(f"eta is {str(eta)[:40]}: give a positive number.")
+    eta = float(exact(eta, "eta", ArgumentError))
+    if not eta > 0:
+        raise ArgumentError(f"eta is {eta:g}: give a positive number.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
     network = Network.parse("2-2-1")
@@ -164,11 +166,11 @@ def run(
             single = technique in TECHNIQUES
             front, back = (_train(k, weights, single, steps, eta) for k in (kernel, reference))
             for n, sample in enumerate(_names() if single else [ALL_FOUR]):
-                exact = truth[sample]
+                true = truth[sample]
                 runs.append(
                     Run(
                         technique, order, sample, back[:, n], front[:, n],
-                        _distances(back[:, n], exact), _distances(front[:, n], exact),
+                        _distances(back[:, n], true), _distances(front[:, n], true),
                     )
                 )  # fmt: skip
     progress("r after 1, 10, 100 steps")

@@ -21,7 +21,9 @@ from functools import cache
 from itertools import combinations
 from typing import Any
 
+from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order
+from fcsym.language.spelling import exact
 from fcsym.paper.formula import Claim, Condition, Node, S, nodes, num, plain, plain_condition, series
 from fcsym.paper.model import Key, Undefined, Unknown, World
 from fcsym.paper.numbers import Fork, Point, Polynomials, Terms, compare, remainder
@@ -51,7 +53,11 @@ class Limits:
     """How long z3 may take for one question: by its own count, so that every machine says the same, and in seconds."""
 
     steps: int = 3_000_000
-    seconds: float = 20.0
+    seconds: float = 20.0  # a number, or a text such as "1/2"
+
+    def __post_init__(self) -> None:
+        """Seconds become a float; ArgumentError for what is no number."""
+        object.__setattr__(self, "seconds", float(exact(self.seconds, "the time limit", ArgumentError)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ crossing on each side of the cell is found by bisection, so that borders are as 
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
@@ -21,6 +20,7 @@ from fcsym.drawing.picture import Picture, Region, region_map
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import Array, Ref, Role
+from fcsym.language.spelling import exact
 from fcsym.networks.names import flat_latex, flat_names, scalar_name
 
 if TYPE_CHECKING:
@@ -184,17 +184,14 @@ def values_given(
         raise ArgumentError(f"at is {str(at)[:40]!r}: give values by their names, such as {{'w_1': 0.5}}.")
     also = flat_names(d.network)
     at = {also.get(name, name): value for name, value in at.items()}
-    for name, value in at.items():
+    for name in at:
         if name not in scalars or name in names:
             raise ArgumentError(f"at has {str(name)[:40]!r}, which is no number that is held: leave it out.")
-        _real(value, f"at[{name!r}]")
-    return {name: float(value) for name, value in at.items()}
+    return {name: _real(value, f"at[{name!r}]") for name, value in at.items()}
 
 
 def _real(value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        raise ArgumentError(f"{what} is {str(value)[:40]!r}: give a finite number.")
-    return float(value)
+    return float(exact(value, what, ArgumentError))
 
 
 def value_ends(ends: Sequence[Sequence[float]] | None, names: Sequence[str]) -> tuple[Point, Point]:

@@ -117,7 +117,10 @@ def joint(
         raise ArgumentError(f"{network} has no hidden units: joint patterns need at least one hidden layer.")
     smooth = next((phi.name for phi in units if phi.is_smooth), None)
     if smooth is not None:
-        raise ArgumentError(f"{network} has units with {smooth}, which has no pieces: joint patterns need some.")
+        raise ArgumentError(
+            f"{network} has units with {smooth}, a smooth function without cases: joint patterns are of units with "
+            "some."
+        )
     if order not in get_args(Order) or inputs not in (1, 2):
         raise ArgumentError(f"order and inputs are {order!r} and {inputs!r}: simultaneous or sequential, and 1 or 2.")
     if not network.is_plain or network.loss != "squared" or network.output != network.logits:

@@ -6,7 +6,7 @@ Everything is read off the list of equations: sections follow from the rules, nu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -15,6 +15,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, get_args
 
 from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
+from fcsym.language import smooth_functions
 from fcsym.language.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
 from fcsym.language.expression import (
     Apply,
@@ -26,6 +27,7 @@ from fcsym.language.expression import (
     Pow,
     Written,
     add,
+    applied_in,
     arrays_in,
     mul,
     number,
@@ -33,6 +35,7 @@ from fcsym.language.expression import (
 )
 from fcsym.networks.names import flat_latex, own_names, scalar_name
 from fcsym.render.flat import written_out
+from fcsym.render.formula import escape
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable, Shown
@@ -44,6 +47,7 @@ __all__ = [
     "Chapter",
     "ClosedForm",
     "Content",
+    "Function",
     "Row",
     "Section",
     "Step",
@@ -130,6 +134,15 @@ class ClosedForm:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """What a smooth function is that the equations apply, and its derivative where they have that."""
+
+    name: str
+    text: str  # sigmoid(s) = 1/(1 + exp(-s)), sigmoid'(s) = v*(1 - v), v = sigmoid(s)
+    latex: tuple[str, ...]  # formula by formula, between which a line may be broken
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """A document, before it has a format."""
 
@@ -140,6 +153,7 @@ class Content:
     remark: str  # how such names are to be read, in a sentence
     legend: tuple[tuple[bool, str], ...]  # the reader's names of weights: parts of a sentence, True for LaTeX
     full: bool
+    functions: tuple[Function, ...]  # the smooth functions of what is shown, which their names alone do not say
     assumptions: tuple[str, ...]
     state: tuple[Carried, ...]  # what a scheme carries from step to step
     invariants: tuple[Step, ...]  # what that stands for
@@ -263,6 +277,9 @@ def content(
         remark=_remark(document),
         legend=_legend(first.network),
         full=full,
+        functions=_functions_in(
+            e for d, names in zip(document.lists, shown, strict=True) for e in d if e.name in names
+        ),
         assumptions=assumptions,
         state=_state(document, invariants) if only is None else (),
         invariants=invariants if only is None else (),
@@ -279,6 +296,26 @@ def content(
         source=_source(document) if full and only is None else "",
         arrays=_arrays(document),
     )
+
+
+def _functions_in(equations: Iterable[Equation]) -> tuple[Function, ...]:
+    applied = [node for e in equations for side in e.expressions for node in applied_in(side)]
+    functions = []
+    for phi in dict.fromkeys(node.activation for node in applied if node.activation.is_smooth):
+        name = phi.name
+        plain, typeset = [f"{name}(s)"], [rf"\operatorname{{{escape(name)}}}(s)"]
+        plain[0] += f" = {smooth_functions.text(phi, 0, 's', 'v')}"
+        typeset[0] += f" = {smooth_functions.latex(phi, 0, 's', 'v')}"
+        if plain[0] == f"{name}(s) = {name}(s)":  # exp, log and sqrt are what they are called
+            continue
+        if any(node.derivative and node.activation == phi for node in applied):
+            plain.append(f"{name}'(s) = {smooth_functions.text(phi, 1, 's', 'v')}")
+            typeset.append(rf"\operatorname{{{escape(name)}}}'(s) = {smooth_functions.latex(phi, 1, 's', 'v')}")
+            if "v" in {symbol.name for symbol in smooth_functions.shown(phi, 1).free_symbols}:
+                plain.append(f"v = {name}(s)")
+                typeset.append(rf"v = \operatorname{{{escape(name)}}}(s)")
+        functions.append(Function(name, ", ".join(plain), tuple(typeset)))
+    return tuple(functions)
 
 
 def _is_decided(finding: Finding) -> bool:
@@ -635,12 +672,13 @@ def element(
     """
     equation = d.by_name[d.resolve(name)]
     shape = d.network.shape(equation.array)
+    place = {"unit": unit} | ({"output": output} if len(shape) == 2 else {})
     names = _scalar_names(d)
     position = (output - 1, unit - 1)[2 - len(shape) :]
     lhs = names[scalar_name(d.network, equation.array, position)]
     for kept in (keep, tuple(dict.fromkeys((*keep, *(e.name for e in d if e.defines and isinstance(e.rhs, Apply)))))):
         try:
-            value = d.expr(equation.name, unit, output=output, case=case, keep=kept)
+            value = d.expr(equation.name, **place, case=case, keep=kept)
             if value.count_ops() > _MAX_OPERATIONS:
                 continue
             return Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)

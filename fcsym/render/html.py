@@ -108,6 +108,9 @@ def _header(page: Content, network: Network) -> Iterator[str]:
     for said in (*page.about, page.remark if page.flat else ""):
         if said:
             yield f'<p class="soft">{_prose(said, page)}</p>'
+    for function in page.functions:
+        shown = mathml(", ".join(function.latex), function.text, "inline")
+        yield f'<p class="soft scroll">Here {shown}.</p>'
     if page.legend:
         yield f'<p class="soft">{sentence(page.legend)}</p>'
     if page.counts:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
     from fcsym.language.equation import Detail, Notation
 
-__all__ = ["document", "equation", "expression", "fragment"]
+__all__ = ["document", "equation", "expression", "fragment", "listing"]
 
 _ROWS_PER_TABLE = 18
 _PAGE = 22
@@ -89,6 +89,8 @@ def _sentences(page: Content) -> Iterator[str]:
     for sentence in (*page.about, page.remark if page.flat else ""):
         if sentence:
             yield rf"{{\color{{soft}}{prose(sentence, page.arrays)}\par}}"
+    for function in page.functions:
+        yield rf"{{\color{{soft}}Here {', '.join(f'${part}$' for part in function.latex)}.\par}}"
     if page.legend:
         legend = "".join(f"${part}$" if is_math else part for is_math, part in page.legend)
         yield rf"{{\color{{soft}}{legend}\par}}"
@@ -211,7 +213,9 @@ def _references(numbers: Iterable[int]) -> str:
 
 def _case_table(rows: Sequence[Row], arrays: Mapping[str, Array]) -> Iterator[str]:
     body = [(_case_name(row.branch.name), _verdict(row.verdict), prose(row.note, arrays)) for row in rows]
-    yield from _tables(("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm"), body)
+    columns = 3 if any(remark for _, _, remark in body) else 2
+    head, widths = ("case", "verdict", "remark"), ("4.2cm", "2.4cm", "8cm")
+    yield from _tables(head[:columns], widths[:columns], [row[:columns] for row in body])
 
 
 def _case_name(name: str) -> str:
@@ -287,6 +291,26 @@ def _citations(page: Content) -> Iterator[str]:
     yield _PAPER
     yield ""
     yield "; ".join(f"{escape(cite)}: {_references(numbers)}" for cite, numbers in page.citations.items()) + "."
+
+
+def listing(d: Shown, *, notation: Notation = "indexed", only: str | None = None) -> str:
+    """The equations in displays with labels, one after the other; of a scheme, under the names of its functions."""
+    page = content(d, notation, "summary", only)
+    lines = [line for step in page.invariants for line in _labelled(step, "invariant:")]
+    for chapter in page.chapters:
+        if chapter.title:
+            lines += [rf"\par\noindent\textbf{{{escape(chapter.title)}}}\par"]
+        lines += [line for step in chapter.steps for line in _labelled(step, f"{chapter.title}:" * bool(chapter.title))]
+    return "\n".join([*lines, ""])
+
+
+def _labelled(step: Step, place: str) -> Iterator[str]:
+    """One equation with a number of the document's own; what does not fit on a page goes on without one."""
+    for n, display in enumerate(_displays(step)):
+        kind = "equation*" if n else "equation"
+        yield rf"\begin{{{kind}}}" + ("" if n else rf" \label{{fcsym:{place}{step.equation.name}}}")
+        yield display
+        yield rf"\end{{{kind}}}"
 
 
 def fragment(d: Shown) -> str:

@@ -29,9 +29,11 @@ def _need_engine() -> None:
 _NEEDS: dict[str, Callable[[], None]] = {".html": need_mathml, ".pdf": _need_engine}
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
+def writable(path: str | os.PathLike[str], fragment: bool = False) -> Path:
     """The path, if such a file can be written there and what it needs is installed; ArgumentError or MissingTool."""
     where = file_name(path)
+    if fragment and where.suffix != ".tex":
+        raise ArgumentError(f"{where} is no LaTeX file, and only that has a fragment: choose a name that ends in .tex.")
     if where.suffix not in ENDINGS:
         raise ArgumentError(
             f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}."
@@ -44,20 +46,22 @@ def writable(path: str | os.PathLike[str]) -> Path:
 
 def save(
     document: Shown, path: str | os.PathLike[str], *,
-    notation: Notation = "indexed", detail: Detail = "full", only: str | None = None,
+    notation: Notation = "indexed", detail: Detail = "full", only: str | None = None, fragment: bool = False,
 ) -> Path:  # fmt: skip
-    """Write a derivation or a scheme.
+    """Write a derivation or a scheme; with `fragment`, its equations alone, to \\input.
 
     ArgumentError for an ending that is not supported and a place that cannot be written; MissingTool where a program or
     a package is not installed.
     """
-    where = writable(path)
+    where = writable(path, fragment)
     if where.suffix == ".html":
         from fcsym.render import html
 
         return write_text(where, html.document(document, notation=notation, detail=detail, only=only))
     from fcsym.render import latex
 
+    if fragment:
+        return write_text(where, latex.listing(document, notation=notation, only=only))
     source = latex.document(document, notation=notation, detail=detail, only=only)
     if where.suffix == ".tex":
         return write_text(where, source)

@@ -41,7 +41,10 @@ def _verdict(verdict: Verdict) -> Text:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows under heads: a table where no word has to be broken for it, otherwise one row below the other."""
+    """Rows under heads: a table where no word has to be broken for it, otherwise one row below the other.
+
+    A column with nothing in it is left out.
+    """
 
     title: str
     head: Sequence[str]
@@ -53,12 +56,14 @@ class Grid:
         if not self.rows:
             return
         rows = [[Text(plain(cell)) if isinstance(cell, str) else cell for cell in row] for row in self.rows]
-        widths = self._widths(rows, options.max_width)
-        yield self._below(rows) if widths is None else self._beside(rows, widths)
+        filled = [n for n in range(len(self.head)) if any(row[n].plain for row in rows)]
+        head, rows = [self.head[n] for n in filled], [[row[n] for n in filled] for row in rows]
+        widths = self._widths(head, rows, options.max_width)
+        yield self._below(head, rows) if widths is None else self._beside(head, rows, widths)
 
-    def _widths(self, rows: Sequence[Sequence[Text]], window: int) -> list[int] | None:
+    def _widths(self, head: Sequence[str], rows: Sequence[Sequence[Text]], window: int) -> list[int] | None:
         """The width of each column: its longest word, and a share of what the window has left; None without room."""
-        columns = list(zip(self.head, *([cell.plain for cell in row] for row in rows), strict=True))
+        columns = list(zip(head, *([cell.plain for cell in row] for row in rows), strict=True))
         words = [max(cell_len(word) for cell in column for word in [*cell.split(), ""]) for column in columns]
         lines = [max(cell_len(line) for cell in column for line in [*cell.splitlines(), ""]) for column in columns]
         left = window - sum(words) - 3 * len(columns) - 1
@@ -71,21 +76,21 @@ class Grid:
             left -= share
         return words
 
-    def _beside(self, rows: Sequence[Sequence[Text]], widths: Sequence[int]) -> RenderableType:
+    def _beside(self, head: Sequence[str], rows: Sequence[Sequence[Text]], widths: Sequence[int]) -> RenderableType:
         result = Table(title=Text(self.title), title_justify="left", show_lines=self.lines)
-        for name, width in zip(self.head, widths, strict=True):
+        for name, width in zip(head, widths, strict=True):
             side: JustifyMethod = "right" if name in self.right else "left"
             result.add_column(name, justify=side, overflow="fold", width=width)
         for row in rows:
             result.add_row(*row)
         return result
 
-    def _below(self, rows: Sequence[Sequence[Text]]) -> RenderableType:
+    def _below(self, head: Sequence[str], rows: Sequence[Sequence[Text]]) -> RenderableType:
         result = Table(title=Text(self.title), title_justify="left", show_header=False)
         result.add_column(style="dim", overflow="fold", max_width=20)
         result.add_column(overflow="fold", ratio=1)
         for row in rows:
-            for name, cell in zip(self.head, row, strict=True):
+            for name, cell in zip(head, row, strict=True):
                 if cell.plain:
                     result.add_row(name, cell)
             result.add_section()
@@ -149,6 +154,7 @@ def document(d: Shown, *, detail: Detail = "full", only: str | None = None) -> R
     for chapter in page.chapters:
         title = f"{chapter.title}: {plain(chapter.about)}" if chapter.title else d.lists[0].title
         parts.append(_Equations(title, tuple(chapter.steps), full))
+    parts += [Text(f"here: {function.text}") for function in page.functions]
     if page.assumptions:
         parts.append(Text("\n".join(f"assumed: {plain(sentence)}" for sentence in page.assumptions)))
     return Group(*parts)
@@ -192,11 +198,11 @@ def refutations(proof: Proof) -> RenderableType:
     return Text("\n".join(plain(f"{f.verdict.value} {f.name}: {f.note}") for f in wrong))
 
 
-def checks(report: Any) -> RenderableType:
-    """`checking.report.Report` as a table: a row per quantity and case."""
+def checks(report: Any, shown: Sequence[Any] | None = None) -> RenderableType:
+    """`checking.report.Report` as a table: a row per quantity and case; `shown`: these of its rows, by default all."""
     title = f"{report.network}, {report.order} order, against autodiff in {report.against} order, {report.dtype}"
     rows: list[Sequence[str | Text]] = []
-    for row in report.rows:
+    for row in report.rows if shown is None else shown:
         mark = Text("ok", "green") if row.passed else Text("FAILED", "bold red")
         if row.impossible and not row.points:
             mark = Text("cannot occur", "dim")
