@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fcsym.deriving.gradient import named_gradient
 from fcsym.deriving.pipeline import one_step
-from fcsym.deriving.record import Record
+from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.document import Document
 from fcsym.errors import CompileError
-from fcsym.language.equation import Case, Order
+from fcsym.language.equation import Case, Equation, Order
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
@@ -51,6 +52,19 @@ def derive(
 @dataclass(frozen=True, repr=False)
 class Derivation(Record, Document):
     """The equations of one step, each after those it uses, and every reading of them."""
+
+    def __getitem__(self, name: str) -> Equation:
+        """The equation of that name: d["p"], d["ds1"], d["W2'"]; also a derivative that the list has no equation for.
+
+        d["dE_dW1"], d["dE/dx"], d["dy_dW1"] and d["grad W1"] are derived when they are asked for.
+        """
+        try:
+            return super().__getitem__(name)
+        except UnknownQuantity:
+            found = named_gradient(self, name)
+            if found is None:
+                raise
+            return found
 
     @cached_property
     def proof(self) -> Proof:
