@@ -126,6 +126,8 @@ def named_gradient(record: Record, name: object) -> Equation | None:
         return None
     root, arrays = wanted(network, *pair)
     name_of = derivative_of(root, arrays[0]).name
+    if name_of in record.by_name:
+        return record.by_name[name_of]
     return next(e for e in _needed(network, root, arrays, record.order) if e.name == name_of)
 
 
