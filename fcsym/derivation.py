@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fcsym.deriving.gradient import named_gradient
+from fcsym.deriving.gradient import with_gradient
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.document import Document
@@ -58,13 +58,18 @@ class Derivation(Record, Document):
 
         d["dE_dW1"], d["dE/dx"], d["dy_dW1"] and d["grad W1"] are derived when they are asked for.
         """
+        known, own = self._knowing(name)
+        return known.by_name[own]
+
+    def _knowing(self, name: str, layer: int | None = None) -> tuple[Derivation, str]:
+        """The list, or the list with what a derivative of that name needs beside it; and the name there."""
         try:
-            return super().__getitem__(name)
+            return self, self.resolve(name, layer)
         except UnknownQuantity:
-            found = named_gradient(self, name)
+            found = None if layer is not None else with_gradient(self, name)
             if found is None:
                 raise
-            return found
+            return replace(self, equations=found[0]), found[1]
 
     @cached_property
     def proof(self) -> Proof:
@@ -98,7 +103,8 @@ class Derivation(Record, Document):
         """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`."""
         from fcsym.closed.closed_form import expr
 
-        return expr(self, name, unit, output=output, layer=layer, case=case, keep=keep, max_operations=max_operations)
+        d, own = self._knowing(name, layer)
+        return expr(d, own, unit, output=output, case=case, keep=keep, max_operations=max_operations)
 
     def cases(
         self, name: str, unit: int = 1, *, output: int = 1, layer: int | None = None,

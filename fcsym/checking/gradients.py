@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,10 @@ import numpy.typing as npt
 
 from fcsym.checking.magnitude import Magnitude
 from fcsym.checking.oracle import derivatives
-from fcsym.checking.points import EXACT, NEAR, Points, draws, in_the_loss
+from fcsym.checking.points import EXACT, MAX_NUMBERS, NEAR, Points, draws, in_the_loss
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.subject import Differentiated
+from fcsym.errors import SizeError
 from fcsym.language.expression import Role
 
 __all__ = ["check_gradient"]
@@ -35,7 +37,8 @@ def check_gradient(
         progress(label)
         if network.batch and batch.x.ndim == 2:
             batch = batch.in_batches(network.samples or (2 if label == EXACT else 1 if label == NEAR else 3))
-        tally.compare(batch.astype(real))
+        for start in range(0, len(batch.x), tally.most):
+            tally.compare(batch.chosen(slice(start, start + tally.most)).astype(real))
     rows = tuple(tally.seen.values())
     return Report(str(network), "simultaneous", "simultaneous", trials, seed, str(real), rows, tally.left_out)
 
@@ -45,6 +48,14 @@ class _Tally:
 
     def __init__(self, subject: Differentiated, dtype: np.dtype[Any]) -> None:
         self.subject, self.network = subject, subject.network
+        sizes = self.network.sizes
+        size = max(math.prod(sizes.get(axis, 3) for axis in e.array.axes) for e in subject.results)
+        if size > 10 * MAX_NUMBERS:
+            raise SizeError(
+                f"A derivative of {self.network} has {size:.2g} numbers, more than {10 * MAX_NUMBERS} at a single "
+                "point: check a narrower network, the equations are the same."
+            )
+        self.most = max(1, MAX_NUMBERS // (2 * size))  # points at once: the oracle has twice the digits
         self.kernel = subject.compile()
         self.bar = ULPS * float(np.finfo(dtype).eps)
         self.seen: dict[tuple[str, str], Row] = {}

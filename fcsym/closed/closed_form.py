@@ -195,7 +195,9 @@ def _position(d: Readable, equation: Equation, unit: object, output: object) -> 
         raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
     shape = d.network.shape(equation.array)
     if len(shape) > 2:
-        raise ArgumentError(f"{equation.name} has {len(shape)} indices: say which element, at=(1, 1, 1).")
+        raise ArgumentError(
+            f"{equation.name} has {len(shape)} indices: ask fcsym.gradient for an element, g.expr(name, at=(1, 1, 1))."
+        )
     numbers = {0: [], 1: [unit], 2: [output, unit]}[len(shape)]
     for value, length, what in zip(numbers, shape, ["output", "unit"][2 - len(shape) :], strict=True):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= length:

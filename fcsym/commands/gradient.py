@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
         writable(options.save)
     g = gradient(network_of(options), options.of, options.by, options.slope_at_kink)
     trials = trials_of(options, g)
+    if options.trials is None and g.of != "E":  # as many numbers, which there are for every output
+        trials = max(20, trials // g.network.widths[-1])
     prove(g)
     with progress() as step:
         report = check(g, trials, options.seed, progress=step)

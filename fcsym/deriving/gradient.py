@@ -24,7 +24,7 @@ from fcsym.language.expression import Array, Expr, Index, Ref, Role, arrays_in
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ERROR, SAMPLES, derivative_of, one_sample, over_samples
 
-__all__ = ["GradientRecord", "named_gradient", "of_one_sample", "wanted"]
+__all__ = ["GradientRecord", "of_one_sample", "wanted", "with_gradient"]
 
 Wanted: TypeAlias = "tuple[Array, tuple[Array, ...]]"
 """What is differentiated, and by which arrays."""
@@ -115,20 +115,18 @@ def wanted(network: Network, of: object, by: object) -> Wanted:
     return roots[of.strip()], tuple(known[name] for name in names)
 
 
-def named_gradient(record: Record, name: object) -> Equation | None:
-    """The derivative of that name for a step's list, in the symbols of the list; None for what is no such name.
+def with_gradient(record: Record, name: object) -> tuple[tuple[Equation, ...], str] | None:
+    """A step's list with what a derivative needs beside it, and the derivative's name there; None for no such name.
 
     In sequential order the error comes through the updated weights, as everywhere in such a list.
     """
     pair = parsed(name)
-    network = record.network
     if pair is None:
         return None
-    root, arrays = wanted(network, *pair)
-    name_of = derivative_of(root, arrays[0]).name
-    if name_of in record.by_name:
-        return record.by_name[name_of]
-    return next(e for e in _needed(network, root, arrays, record.order) if e.name == name_of)
+    root, arrays = wanted(record.network, *pair)
+    made = _needed(record.network, root, arrays, record.order)
+    more = tuple(equation for equation in made if equation.name not in record.by_name)
+    return (*record.equations, *more), derivative_of(root, arrays[0]).name
 
 
 def _needed(network: Network, root: Array, by: Sequence[Array], order: Order) -> tuple[Equation, ...]:
