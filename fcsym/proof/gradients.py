@@ -217,6 +217,10 @@ class _Examiner:
         return None
 
 
+_AFTER = (Role.LOSS, Role.TERM, Role.PARTITION, Role.COUNT)
+"""What follows on the last linear map, beside its activation."""
+
+
 @dataclass
 class _World:
     """One evaluation of the forward equations, and what anything in them moves the root by."""
@@ -231,23 +235,31 @@ class _World:
     def __post_init__(self) -> None:
         network = self.examiner.small
         self.sizes, self.equations = network.sizes, {e.array: e for e in forward(network)}
-        self.known: dict[Element, Any] = {}
-        base = self._carried({})
+        zero = self.number(Fraction(0))
+
+        def free(array: Array, position: tuple[int, ...]) -> Dual:
+            where = f"[{', '.join(str(p + 1) for p in position)}]" if position else ""
+            return Dual(self.variable(f"{array.name}{where}"), zero)
+
+        base = self._carried(self.equations, free, {})
         base.fill()
-        self.known = {element: dual.value for element, dual in base.known.items()}
+        self.known: dict[Element, Any] = {element: dual.value for element, dual in base.known.items()}
         self.slopes: dict[Element, Mapping[tuple[int, ...], Any]] = {}
+        for layer in range(len(network.layers), 0, -1):  # each rests on the layer above
+            s = network.pre_activation(layer)
+            for at in positions(s, self.sizes) if s in self.examiner.passed else ():
+                self._moves(s, at)
 
     def _function(self, node: Apply, at: Element, s: Any) -> tuple[Any, Any]:
         unit = self.examiner.small.units.get(at[0].axes[-1]) if at[0].axes else None
         own = unit is not None and unit.s == at[0] and unit.activation == node.activation
         return (self.of_unit if own else self.of_term)(node.activation, at, s)
 
-    def _carried(self, moved: dict[Element, Dual]) -> Instance:
+    def _carried(
+        self, equations: Mapping[Array, Equation], leaf: Callable[[Array, tuple[int, ...]], Dual],
+        moved: dict[Element, Dual],
+    ) -> Instance:  # fmt: skip
         zero = self.number(Fraction(0))
-
-        def leaf(array: Array, position: tuple[int, ...]) -> Dual:
-            where = f"[{', '.join(str(p + 1) for p in position)}]" if position else ""
-            return Dual(self.variable(f"{array.name}{where}"), zero)
 
         def apply(node: Apply, at: Element, s: Dual) -> Dual:
             value, slope = self._function(node, at, s.value)
@@ -260,17 +272,38 @@ class _World:
         field = Field(
             lambda v: Dual(self.number(v), zero), lambda a, b: a / b, apply, _no_cases, plus, extreme={"max": greatest}
         )  # fmt: skip
-        return Instance(self.equations, self.sizes, leaf, field, dict(moved))
+        return Instance(equations, self.sizes, leaf, field, moved)
 
     def _moves(self, array: Array, at: tuple[int, ...]) -> Mapping[tuple[int, ...], Any]:
-        """What the root moves by, element by element, when an element of an array does."""
+        """What the root moves by, element by element, when an element of an array does.
+
+        It is carried through one layer, where it meets what the root moves by with that layer; the last one carries it
+        to the root.
+        """
         if (array, at) not in self.slopes:
-            if (array, at) not in self.known:  # a parameter that nothing reads
-                raise KeyError(array.name)
-            moved = self._carried({(array, at): Dual(self.known[array, at], self.number(Fraction(1)))})
-            root = self.examiner.root
-            self.slopes[array, at] = {k: moved.element(root, k).slope for k in positions(root, self.sizes)}
+            zero, network, root = self.number(Fraction(0)), self.examiner.small, self.examiner.root
+            layers = range(1, len(network.layers) + 1)
+            inner = next((n for n in layers if network.pre_activation(n) == array), 0)
+            reads = inner + 1 if inner else next(n for n in layers if array in self._map_of(n).operands)
+            if reads in layers:
+                wanted, through = network.pre_activation(reads), [network.passed_on(inner)] if inner else []
+                carried = {a: self.equations[a] for a in (wanted, *through)}
+            else:
+                wanted = root
+                carried = {a: e for a, e in self.equations.items() if a.role in _AFTER or a == network.output != array}
+            seed = {(array, at): Dual(self.known[array, at], self.number(Fraction(1)))}
+            moved = self._carried(carried, lambda a, p: Dual(self.known[a, p], zero), seed)
+            if wanted == root:
+                found = {k: moved.element(root, k).slope for k in positions(root, self.sizes)}
+            else:
+                met = [(moved.element(wanted, p).slope, self._moves(wanted, p)) for p in positions(wanted, self.sizes)]
+                found = {k: plus([slope * more[k] for slope, more in met]) for k in positions(root, self.sizes)}
+            self.slopes[array, at] = found
         return self.slopes[array, at]
+
+    def _map_of(self, layer: int) -> Equation:
+        """The linear map of a layer."""
+        return self.equations[self.examiner.small.pre_activation(layer)]
 
     def _true(self, array: Array, at: tuple[int, ...]) -> Any:
         examiner = self.examiner
