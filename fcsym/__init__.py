@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fcsym.closed.costs import cost as cost
     from fcsym.derivation import Derivation as Derivation
     from fcsym.derivation import derive as derive
+    from fcsym.derivatives import Gradient as Gradient
+    from fcsym.derivatives import gradient as gradient
     from fcsym.drawing.picture import Picture as Picture
     from fcsym.errors import ArgumentError as ArgumentError
     from fcsym.errors import CompileError as CompileError
@@ -80,6 +82,7 @@ _WHERE = {
     "Experiment": "paper.experiment",
     "Explorer": "explorer",
     "FcsymError": "errors",
+    "Gradient": "derivatives",
     "Network": "networks.network",
     "MissingTool": "errors",
     "NetworkError": "errors",
@@ -105,6 +108,7 @@ _WHERE = {
     "error_chart": "pictures.charts",
     "explore": "explorer",
     "from_sympy": "language.sympy_bridge",
+    "gradient": "derivatives",
     "identity": "language.activation",
     "leaky_relu": "language.activation",
     "loss": "networks.own_loss",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fcsym.deriving.gradient import with_gradient
 from fcsym.deriving.pipeline import one_step
-from fcsym.deriving.record import Record
+from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.document import Document, TypesetEquation, typeset
 from fcsym.errors import CompileError
 from fcsym.language.equation import Case, Order
@@ -57,14 +58,27 @@ class Derivation(Record, Document):
         object.__setattr__(self, "equations", typeset(self.equations))
 
     def __getitem__(self, name: str) -> TypesetEquation:
-        """The equation of that name: d["p"], d["ds1"], d["W2'"]. A name without a layer means the last hidden one.
+        """The equation of that name: d["p"], d["ds1"], d["W2'"]; also a derivative that the list has no equation for.
+
+        d["dE_dW1"], d["dE/dx"], d["dy_dW1"] and d["grad W1"] are derived when they are asked for.
 
         >>> print(derive(Network.parse("2-2-1"))["s1"].latex())
         s^{(1)}_{i} = \\sum_{j} W^{(1)}_{ij} \\, x_{j}
         """
-        found = super().__getitem__(name)
+        known, own = self._knowing(name)
+        found = known.by_name[own]
         assert isinstance(found, TypesetEquation)
         return found
+
+    def _knowing(self, name: str, layer: int | None = None) -> tuple[Derivation, str]:
+        """The list, or the list with what a derivative of that name needs beside it; and the name there."""
+        try:
+            return self, self.resolve(name, layer)
+        except UnknownQuantity:
+            found = None if layer is not None else with_gradient(self, name)
+            if found is None:
+                raise
+            return replace(self, equations=found[0]), found[1]
 
     @cached_property
     def proof(self) -> Proof:
@@ -103,8 +117,9 @@ class Derivation(Record, Document):
         """
         from fcsym.closed.closed_form import expr
 
+        d, own = self._knowing(name, layer)
         at = {"unit": unit, "output": output, "row": row, "column": column}
-        return expr(self, name, **at, layer=layer, case=case, keep=keep, max_operations=max_operations)
+        return expr(d, own, **at, case=case, keep=keep, max_operations=max_operations)
 
     def cases(
         self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,

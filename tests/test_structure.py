@@ -18,7 +18,7 @@ LANGUAGE = {"errors", "language"}
 NETWORKS = LANGUAGE | {"networks"}
 LISTS = NETWORKS | {"deriving", "schemes"}
 READINGS = {"proof", "render", "kernel", "closed", "pictures", "checking", "values"}
-FACES = {"derivation", "document", "training"}
+FACES = {"derivation", "derivatives", "document", "training"}
 MAY = {
     "errors": set(),
     "files": {"errors"},
@@ -37,6 +37,7 @@ MAY = {
     "kernel": LISTS | {"checking", "files", "memory", "values"},
     "document": {"deriving", "drawing", "errors", "language", "render"},
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
+    "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
     "training": LISTS | {"derivation", "document", "drawing"} | READINGS,
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"files"},

@@ -16,31 +16,33 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.oracle import backpropagation, bend_of, phi_of, slope_of
-from fcsym.checking.points import MAX_NUMBERS, Points, activate, in_the_loss, lattice, pre_activations, remembered
+from fcsym.checking.magnitude import Magnitude
+from fcsym.checking.oracle import backpropagation
+from fcsym.checking.points import (
+    EXACT,
+    MAX_NUMBERS,
+    NEAR,
+    Points,
+    activate,
+    draws,
+    in_the_loss,
+    lattice,
+    pre_activations,
+    random_points,
+    together,
+)
 from fcsym.checking.report import ULPS, Report, Row
-from fcsym.errors import ArgumentError, SizeError
-from fcsym.language.equation import Cases, Condition, Equation, Order, Rule
+from fcsym.errors import ArgumentError
+from fcsym.language.equation import Cases, Condition, Order, Rule
 from fcsym.language.expression import (
-    Add,
-    Apply,
-    Expr,
-    Extreme,
-    Index,
-    Indicator,
-    Inverse,
-    Mul,
-    Number,
-    Pow,
     Ref,
     Role,
-    Total,
 )
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import front_of, increment_of, lacking, units
+from fcsym.networks.symbols import front_of, increment_of, units
 
 if TYPE_CHECKING:
-    from fcsym.checking.subject import Derived, Trained
+    from fcsym.checking.subject import Derived, Differentiated, Trained
 
 __all__ = ["Report", "Row", "check", "lattice"]
 
@@ -52,7 +54,7 @@ _ROUNDS = 20  # how often points are drawn anew for a case that none has reached
 
 
 def check(
-    subject: Derived | Trained, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
+    subject: Derived | Trained | Differentiated, trials: int = 1000, seed: int = 0, *, against: Order | None = None,
     dtype: npt.DTypeLike = np.float64, points: Points | None = None, steps: int = 100, target: str = "numpy",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:  # fmt: skip
@@ -61,6 +63,7 @@ def check(
     `trials`: how many random points, drawn from `seed`; exact ones and ones with v^c near 0 come on top. `against`: the
     order of the oracle, by default the derivation's own; the other one must fail. `points`: compare on these instead.
     `steps`: how long a scheme is trained (see `fcsym.checking.trajectory`); derivations are about one step.
+    Derivatives (`fcsym.gradient`) are compared with autodiff's, Jacobians output by output.
     `target`: what a derivation is compiled for, as for `Derivation.compile`; schemes are checked in NumPy.
     Raises ArgumentError when trials or steps is not a positive number, CompileError for what has no kernel.
     """
@@ -75,9 +78,15 @@ def check(
     ) not in (np.float32, np.float64):
         raise ArgumentError(f"dtype is {str(dtype)[:40]!r}: choose float32 or float64.")
     if not hasattr(subject, "network"):
-        raise ArgumentError(f"check got {type(subject).__name__}: give a derivation or a scheme.")
+        raise ArgumentError(f"check got {type(subject).__name__}: give a derivation, derivatives or a scheme.")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1.")
+    if hasattr(subject, "by"):
+        from fcsym.checking.gradients import check_gradient
+
+        if (against, target) not in ((None, "numpy"), ("simultaneous", "numpy")):
+            raise ArgumentError("Derivatives are checked in NumPy and have no order: leave against and target out.")
+        return check_gradient(cast("Differentiated", subject), trials, seed, dtype, points, progress)
     if hasattr(subject, "parts"):
         from fcsym.checking.trajectory import check_scheme
 
@@ -91,13 +100,13 @@ def check(
     order: Order = against or derived.order
     tally = _Tally(derived, np.dtype(dtype))
     rng, eps = np.random.default_rng(seed), float(np.finfo(dtype).eps)
-    draws = iter([("given", points)]) if points is not None else _draws(one, rng, trials, eps)
-    for label, batch in draws:
+    drawn = iter([("given", points)]) if points is not None else draws(one, rng, trials, eps)
+    for label, batch in drawn:
         progress(label)
         assert batch is not None
         tally.compare(kernel, order, batch)
-        if full.batch and points is None and label != _NEAR:  # and as many samples as the halves of the lattice allow
-            tally.compare(kernel, order, batch.in_batches(full.samples or (2 if label == _EXACT else 3)))
+        if full.batch and points is None and label != NEAR:  # and as many samples as the halves of the lattice allow
+            tally.compare(kernel, order, batch.in_batches(full.samples or (2 if label == EXACT else 3)))
     if points is None:
         for attempt in range(_ROUNDS):
             if not tally.missing:
@@ -108,7 +117,7 @@ def check(
             if attempt and attempt % 3 == 0:
                 for batch in _aimed(derived, tally.missing, alone, rng, min(trials, 1000)):
                     tally.compare(kernel, order, batch)
-                for _, batch in _draws(one, rng, trials, eps):
+                for _, batch in draws(one, rng, trials, eps):
                     tally.compare(kernel, order, batch)
     return Report(
         str(full), derived.order, order, trials, seed, str(np.dtype(dtype)),
@@ -149,82 +158,6 @@ def _alike(network: Network, points: Points) -> Points:
 
 # ------------------------------------------------------------------------------------------------------ points
 
-_RANDOM, _EXACT, _NEAR = "random points", "exact points", "points near kinks"
-
-
-def _draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
-    """Batches of points of every kind."""
-    size = sum(math.prod(network.shape(array)) for array in network.parameters)
-    if size > 10 * MAX_NUMBERS:
-        raise SizeError(
-            f"A check of {network} needs {size:.2g} weights for a single point, more than {10 * MAX_NUMBERS}: "
-            "check a narrower network, the equations are the same."
-        )
-    most = max(1, MAX_NUMBERS // size)
-
-    def batches(count: int) -> Iterator[int]:
-        while count > 0:
-            yield min(count, most)
-            count -= most
-
-    for count in batches(trials):
-        yield _RANDOM, _random(network, rng, count)
-    for count in batches(max(trials // 2, 16)):
-        yield _EXACT, lattice(network, rng, count)
-    hidden = len(network.activated)
-    if hidden:
-        share = max(trials // (4 * hidden), 16)
-        for count in batches(share):
-            parts = [_near_kink(network, rng, count, layer, eps) for layer in range(hidden)]
-            for start in range(0, hidden, max(1, most // count)):
-                yield _NEAR, _together(parts[start : start + max(1, most // count)])
-
-
-def _together(parts: Sequence[Points]) -> Points:
-    """Several batches as one."""
-    weights = [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)]
-    memory = [part.memory for part in parts if part.memory is not None]
-    carried = [np.concatenate(arrays) for arrays in zip(*memory, strict=True)] if memory else None
-    x, target, eta = (np.concatenate(arrays) for arrays in zip(*(part[1:4] for part in parts), strict=True))
-    return Points(weights, x, target, eta, carried)
-
-
-def _random(network: Network, rng: np.random.Generator, count: int) -> Points:
-    """Ordinary networks, one input in eight with a zero entry, eta from 0.001 to 1."""
-    weights = []
-    for array in network.parameters:
-        shape = network.shape(array)
-        scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
-        weights.append(rng.normal(size=(count, *shape)) * scale)
-    x = rng.normal(size=(count, network.inputs)) * (rng.random((count, network.inputs)) > 0.125)
-    target, eta = rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count)
-    return Points(weights, x, target, eta, remembered(network, rng, count))
-
-
-def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: int, eps: float) -> Points:
-    """Random networks in which one unit of a hidden layer is near a kink, down to where rounding would decide its gate.
-
-    In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
-    wake up that in a random network would rarely do.
-    """
-    points, hidden = _random(network, rng, count), network.activated[layer]
-    for array, weight in zip(network.parameters, points.weights, strict=True):
-        if array.axes[0] != hidden.s.axes[-1]:
-            weight[::2] = np.abs(weight[::2])
-    unit = rng.integers(network.widths[layer + 1], size=count)
-    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[-1])
-    s = pre_activations(network, points)[layer]
-    source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
-    norm = np.sum(source**2, axis=-1)
-    kinks = [float(kink) for kink in network.layers[layer].activation.kinks] or [0.0]
-    near = 10 ** rng.uniform(np.log10(eps) + 3.5, -2, size=count) * rng.choice([-1.0, 1.0], size=count)
-    corner = rng.choice(kinks, size=count)
-    wanted = corner + near * np.maximum(np.abs(corner), 1)
-    rows = np.arange(count)
-    shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
-    points.weights[position][rows, unit] += shift[:, None] * source
-    return points
-
 
 def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Generator) -> Iterator[Points]:
     """For each case that none has reached: networks made so that it occurs, and only those in which it does.
@@ -249,10 +182,10 @@ def _placed(derivation: Derived, tally: _Tally, kernel: Any, rng: np.random.Gene
             if len(hit):
                 found.append(points.chosen(hit))
         if sum(len(points.x) for points in found) * size > MAX_NUMBERS:
-            yield _together(found)
+            yield together(found)
             found = []
     if found:
-        yield _together(found)
+        yield together(found)
 
 
 def _candidates(
@@ -302,7 +235,7 @@ def _inside(lower: float, upper: float, near: _Array, from_above: bool) -> _Arra
 
 def _passing(network: Network, rng: np.random.Generator, count: int) -> Points:
     """Positive networks whose layers pass on as much as they are given."""
-    points = _random(network, rng, count)
+    points = random_points(network, rng, count)
     for array, weight in zip(network.parameters, points.weights, strict=True):
         if weight.ndim == 3:
             weight[...] = np.abs(weight) + 0.1
@@ -357,7 +290,7 @@ def _aimed(
         if branch is None:
             continue
         unit = network.units[equation.array.axes[-1]]
-        points = _random(network, rng, count)
+        points = random_points(network, rng, count)
         points = _stretched(network, points, network.activated.index(unit) + 1, rng)
         result = points.step(kernel)
         s, ds = result[unit.s.name], result[increment_of(unit.s).name]
@@ -451,7 +384,7 @@ class _Tally:
         with np.errstate(over="ignore", invalid="ignore"):  # a point that overflows is left out below
             result = made.step(kernel)
             truth = backpropagation(self.network, order, made.weights, *made[1:4], carried)
-            scale = _Magnitude(self.derivation, self._inputs(made), result, self._bar)
+            scale = Magnitude(self.derivation, self._inputs(made), result, self._bar)
         result = {name: self._with_points(name, value, len(made.x)) for name, value in result.items()}
         truth = {name: self._with_points(name, value, len(made.x)) for name, value in truth.items()}
         keep = self._clear(result, truth, scale)
@@ -488,7 +421,7 @@ class _Tally:
     def _bar(self) -> float:
         return ULPS * float(np.finfo(self.dtype).eps)
 
-    def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude) -> _Array:
+    def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude) -> _Array:
         """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
         keep = np.ones(len(result["y"]), dtype=bool)
         for name, value in result.items():
@@ -514,7 +447,7 @@ class _Tally:
                 keep &= ~near.any(axis=tuple(range(1, away.ndim)))
         return keep
 
-    def _bound(self, name: str, result: Mapping[str, _Array], scale: _Magnitude) -> _Array:
+    def _bound(self, name: str, result: Mapping[str, _Array], scale: Magnitude) -> _Array:
         """16 eps times the absolute terms; and what the oracle, a difference of two passes, can itself resolve."""
         bound = self._bar * scale.of(name)
         fine = ULPS * np.finfo(np.longdouble).eps
@@ -532,7 +465,7 @@ class _Tally:
             bound = bound + scale.of(f"W{last + 1}_new") * ratio[..., None, :]
         return np.asarray(bound)
 
-    def _spread(self, value: str, result: Mapping[str, _Array], scale: _Magnitude) -> Any:
+    def _spread(self, value: str, result: Mapping[str, _Array], scale: Magnitude) -> Any:
         """What may separate two neighbouring cases of v, or y, where rounding of s' decides which one is taken."""
         unit = next((unit for unit in self.network.activated if unit.v.name == value), None)
         spread: Any = 0
@@ -545,7 +478,7 @@ class _Tally:
         return spread
 
     def _unclear_change(
-        self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: _Magnitude,
+        self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude,
         shape: tuple[int, ...], keep: _Array,
     ) -> _Array:  # fmt: skip
         """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
@@ -617,156 +550,3 @@ class _Tally:
             ]
             rows += [*found, *lacking]
         return tuple(rows)
-
-
-class _Magnitude:
-    """The sum of the absolute terms of a quantity, with the operands' own sums carried through to first order.
-
-    Each equation is read as a pair: the sum of the absolute values of its terms, and what rounding in its operands can
-    move it by, sum |d lhs / d operand| * magnitude(operand). Actual values are used, not bounds on them, since those
-    grow like the square of the layer above in sequential order.
-    """
-
-    def __init__(
-        self, derivation: Derived, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float
-    ) -> None:  # fmt: skip
-        numbers = {a.name: np.asarray(float(value)) for a, value in derivation.network.rule.values.items()}
-        self.derivation, self.values, self.bar = derivation, {**inputs, **values, **numbers}, bar
-        self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
-        self.known |= {name: np.abs(value) / ULPS for name, value in numbers.items()}  # 9/10 is itself rounded
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            for equation in derivation.equations:
-                name = equation.name if equation.defines else front_of(derivation.network.logits).name
-                if name in values:
-                    self.known[name] = self._right_side(equation)
-                    if name == lacking(derivation.network.logits).name:
-                        self.known[name] = self.known[name] + self._resolved(derivation.network)
-
-    def _resolved(self, network: Network) -> _Array:
-        """What the oracle, a difference of two passes, can resolve of w' dv; on a kink, rounding chooses a piece."""
-        unit, matrix = network.hidden[-1], np.abs(self.values[network.read_out.primed.name])
-        passed = np.abs(self.values[unit.v.name]) + np.abs(self.values[unit.v.primed.name])
-        off = ULPS * np.finfo(np.longdouble).eps / self.bar * passed
-        after, moved = self.values[unit.s.primed.name], self.known[unit.s.primed.name]
-        for kink in unit.activation.kinks:
-            off = off + np.where(np.abs(after - float(kink)) <= self.bar * moved, moved, 0)
-        return np.asarray(np.einsum("...kj,...nj->...nk", matrix, off))
-
-    def of(self, name: str) -> _Array:
-        """The magnitude of each element."""
-        return self.known[name]
-
-    def _right_side(self, equation: Equation) -> _Array:
-        assert isinstance(equation.lhs, Ref)
-        axes = equation.lhs.indices
-        if not isinstance(equation.rhs, Cases):
-            size, moved = self._size(equation.rhs, axes)
-            return np.asarray(size + moved)
-        result = np.zeros(())
-        for branch in equation.rhs:
-            if branch.value is not None:
-                size, moved = self._size(branch.value, axes)
-                result = result + np.where(self._holds(branch.when, axes), size + moved, 0)
-        return result
-
-    def _holds(self, when: Sequence[Any], axes: tuple[Index, ...]) -> Any:
-        result: Any = True
-        for condition in when:
-            assert isinstance(condition.subject, Ref)
-            values = self._aligned(self.values[condition.subject.array.name], condition.subject, axes)
-            result = result & {
-                ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
-            }[condition.relation](values, float(condition.bound))  # fmt: skip
-        return result
-
-    def _inverse(self, name: str) -> tuple[_Array, _Array]:
-        """|A^-1|, and |A^-1| (what A may be off by, and what eigenvalues are off by) |A^-1|."""
-        matrix = np.asarray(self.values[name], np.longdouble)
-        count = matrix.shape[-1]
-        inverse = np.abs(np.asarray(self.values[f"{name}i"], np.longdouble))
-        off = self.known[name] + count * np.abs(matrix).max(axis=(-1, -2), keepdims=True)
-        return inverse, np.einsum("...ab,...bc,...cd->...ad", inverse, off, inverse)
-
-    @staticmethod
-    def _aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:
-        """The array with one axis per index of the left-hand side."""
-        order = sorted(range(len(ref.indices)), key=lambda n: axes.index(ref.indices[n]))
-        lead = value.ndim - len(ref.indices)
-        moved = np.transpose(value, (*range(lead), *(lead + n for n in order)))
-        present = {index for index in ref.indices}
-        selector: list[Any] = [slice(None) if index in present else None for index in axes]
-        return moved[(..., *selector)]
-
-    def _size(self, node: Expr, axes: tuple[Index, ...]) -> tuple[_Array, _Array]:
-        """(sum of absolute terms, movement by the operands' rounding), aligned with the left-hand side."""
-        zero = np.zeros((), np.longdouble)
-        match node:
-            case Number(value):
-                constant = np.asarray(abs(np.longdouble(float(value))))
-                return constant, constant / ULPS  # 1/100 is itself rounded
-            case Ref():
-                actual = np.abs(self._aligned(self.values[node.array.name], node, axes)).astype(np.longdouble)
-                known = self.known[node.array.name]
-                return actual, known if known.ndim == 0 else self._aligned(known, node, axes)
-            case Indicator():
-                sizes = self.derivation.network.sizes
-                places = np.ix_(*(np.arange(sizes[i.axis]) if i in node.indices else np.zeros(1, int) for i in axes))
-                at: dict[Index, Any] = dict(zip(axes, places, strict=True))
-                return np.asarray(at[node.index] == node.form.at(at), np.longdouble), zero
-            case Add(terms):
-                size, moved = zero, zero
-                for term in terms:
-                    more, shift = self._size(term, axes)
-                    size, moved = size + more, moved + shift
-                return size, moved
-            case Mul(factors):
-                size, moved = np.ones((), np.longdouble), zero
-                for factor in factors:
-                    more, shift = self._size(factor, axes)
-                    both = self.bar * moved * shift  # all that is left where both factors are 0 up to rounding
-                    size, moved = size * more, moved * more + size * shift + both
-                return size, moved
-            case Pow(base, exponent) if exponent > 0:
-                size, moved = self._size(base, axes)
-                first = exponent * size ** (exponent - 1) * moved
-                return np.asarray(size**exponent), np.asarray(first + (self.bar * moved**2 if exponent == 2 else 0))
-            case Pow(base, exponent):
-                size, moved = self._size(base, axes)
-                safe = np.where(size > 0, size, np.inf)
-                return np.asarray(safe**exponent), np.asarray(-exponent * moved * safe ** (exponent - 1))
-            case Total(over, Number()):  # how many there are, exactly
-                count = np.asarray(np.longdouble(self.values[self.derivation.network.input.name].shape[-2]))
-                return count, zero
-            case Inverse(Ref(array, _)):
-                return self._inverse(array.name)
-            case Total(over, body):
-                size, moved = self._size(body, (*axes, *over))
-                last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
-                return size.sum(axis=last), np.broadcast_to(moved, shape).sum(axis=last)
-            case Extreme(_, over, body):
-                size, moved = self._size(body, (*axes, *over))
-                last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
-                return size.max(axis=last), np.broadcast_to(moved, shape).max(axis=last)
-            case Apply(phi, Ref() as argument, derivative):
-                s = self._aligned(self.values[argument.array.name], argument, axes)
-                if phi.is_smooth:
-                    _, moved = self._size(argument, axes)
-                    if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
-                        large = np.maximum(1, np.abs(slope_of(phi, s)))
-                        return np.asarray(large, np.longdouble), np.maximum(1, np.abs(bend_of(phi, s))) * moved
-                    with np.errstate(divide="ignore", invalid="ignore"):
-                        steep = np.abs(slope_of(phi, s))
-                        curved = self.bar * np.abs(bend_of(phi, s)) * moved**2  # all that is left where the slope is 0
-                        first = np.where(np.isfinite(steep), steep * moved + np.nan_to_num(curved, posinf=0.0), 0)
-                    if not np.isfinite(steep).all():  # sqrt at 0: how far it can be off there
-                        far = np.abs(phi_of(phi, np.asarray(self.bar * moved + s))) / self.bar
-                        first = np.where(np.isfinite(steep), first, np.where(moved > 0, far, 0))
-                    return np.abs(phi_of(phi, s)), first
-                piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
-                slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]
-                if derivative:
-                    return slopes, zero  # exact, wherever rounding does not decide the gate
-                size, moved = self._size(argument, axes)
-                intercepts = np.array([abs(float(p.intercept)) for p in phi.pieces])[piece]
-                return np.asarray(slopes * size + intercepts), np.asarray(slopes * (moved + size / ULPS))
-        raise ArgumentError(f"{node!r} cannot be measured.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -23,7 +24,7 @@ from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
 from fcsym.networks.network import Network
 
-__all__ = ["backpropagation", "bend_of", "phi_of", "slope_of"]
+__all__ = ["backpropagation", "bend_of", "derivatives", "phi_of", "slope_of"]
 
 _Array = npt.NDArray[Any]
 
@@ -414,6 +415,49 @@ def backpropagation(
             after[2 * n + 1] = _each(network, moved[n], x)
     updated = [array for pair in zip(after[::2], moved, strict=True) for array in pair]
     return _named(network, updated, before, _forward(network, after, x), slopes, adjoints, target) | optimiser.seen
+
+
+def derivatives(
+    network: Network, of: str, by: Sequence[str], weights: Sequence[_Array], x: _Array, target: _Array
+) -> tuple[dict[str, _Array], list[_Array]]:
+    """dE/d each array by its name, or dy/d with the outputs ahead; and [s1, ..., sL, y] of the forward pass.
+
+    Arrays have an axis of points in front. In a mini-batch an output is differentiated by what its own sample has.
+    """
+    if network.batch and of != "E":
+        count, samples = x.shape[:2]
+        one = replace(network, batch="", samples=0)
+        repeated = [np.repeat(array, samples, axis=0) for array in weights]
+        alone = (array.reshape(count * samples, -1) for array in (x, target))
+        found, passed = derivatives(one, of, by, repeated, *alone)
+        apart = {name: array.reshape(count, samples, *array.shape[1:]) for name, array in found.items()}
+        return apart, [array.reshape(count, samples, -1) for array in passed]
+    wide, given = np.longdouble, iter(weights)
+    x, target = x.astype(wide), target.astype(wide)
+    parameters: list[_Array] = []
+    for layer in network.layers:
+        matrix = next(given).astype(wide)
+        shift = next(given).astype(wide) if layer.bias else np.zeros(matrix.shape[:-1], wide)
+        parameters += [matrix, _each(network, shift, x)]
+    last = 2 * len(network.layers) - 2
+
+    def value(own: tuple[list[Any], Any], output: int) -> Any:
+        passed = _forward(network, own[0], own[1])
+        if of == "E":
+            return anp.sum(_loss(network, passed[last], target))
+        return anp.sum((_softmax(passed[last]) if network.softmax else passed[-1])[..., output])
+
+    found = {}
+    outputs = range(1 if of == "E" else network.widths[-1])
+    slopes = [grad(value)((parameters, x), output) for output in outputs]
+    for name in by:
+        place = 2 * int(name[1:]) - 2 if name != "x" else 0
+        each = [s[1] if name == "x" else s[0][place if name[0] == "W" else place + 1] for s in slopes]
+        if name[0] == "b" and network.batch:  # a shift for every sample: what reaches s there
+            each = [array.sum(axis=-2) for array in each]
+        found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
+    passed = _forward(network, parameters, x)
+    return found, [*passed[: last + 1 : 2], np.asarray(_softmax(passed[last]) if network.softmax else passed[-1])]
 
 
 def _each(network: Network, bias: _Array, x: _Array) -> _Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import phi_of
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
 from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in
 from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import moment
 
-__all__ = ["MAX_NUMBERS", "Points", "activate", "in_the_loss", "lattice", "pre_activations", "remembered"]
+__all__ = [
+    "EXACT", "MAX_NUMBERS", "NEAR", "Points", "activate", "draws", "in_the_loss", "lattice", "near_kink",
+    "pre_activations", "random_points", "remembered", "together",
+]  # fmt: skip
 
 _Array = npt.NDArray[Any]
 MAX_NUMBERS = 4_000_000  # weights in one batch of points; a larger check runs in several
@@ -103,6 +106,83 @@ def pre_activations(network: Network, points: Points) -> list[_Array]:
         result.append(s)
         v = activate(network, n, s)
     return result
+
+
+RANDOM, EXACT, NEAR = "random points", "exact points", "points near kinks"
+
+
+def draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
+    """Batches of points of every kind."""
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    if size > 10 * MAX_NUMBERS:
+        raise SizeError(
+            f"A check of {network} needs {size:.2g} weights for a single point, more than {10 * MAX_NUMBERS}: "
+            "check a narrower network, the equations are the same."
+        )
+    most = max(1, MAX_NUMBERS // size)
+
+    def batches(count: int) -> Iterator[int]:
+        while count > 0:
+            yield min(count, most)
+            count -= most
+
+    for count in batches(trials):
+        yield RANDOM, random_points(network, rng, count)
+    for count in batches(max(trials // 2, 16)):
+        yield EXACT, lattice(network, rng, count)
+    hidden = len(network.activated)
+    if hidden:
+        share = max(trials // (4 * hidden), 16)
+        for count in batches(share):
+            parts = [near_kink(network, rng, count, layer, eps) for layer in range(hidden)]
+            for start in range(0, hidden, max(1, most // count)):
+                yield NEAR, together(parts[start : start + max(1, most // count)])
+
+
+def together(parts: Sequence[Points]) -> Points:
+    """Several batches as one."""
+    weights = [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)]
+    memory = [part.memory for part in parts if part.memory is not None]
+    carried = [np.concatenate(arrays) for arrays in zip(*memory, strict=True)] if memory else None
+    x, target, eta = (np.concatenate(arrays) for arrays in zip(*(part[1:4] for part in parts), strict=True))
+    return Points(weights, x, target, eta, carried)
+
+
+def random_points(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Ordinary networks, one input in eight with a zero entry, eta from 0.001 to 1."""
+    weights = []
+    for array in network.parameters:
+        shape = network.shape(array)
+        scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+        weights.append(rng.normal(size=(count, *shape)) * scale)
+    x = rng.normal(size=(count, network.inputs)) * (rng.random((count, network.inputs)) > 0.125)
+    target, eta = rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count)
+    return Points(weights, x, target, eta, remembered(network, rng, count))
+
+
+def near_kink(network: Network, rng: np.random.Generator, count: int, layer: int, eps: float) -> Points:
+    """Random networks in which one unit of a hidden layer is near a kink, down to where rounding would decide its gate.
+
+    In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
+    wake up that in a random network would rarely do.
+    """
+    points, hidden = random_points(network, rng, count), network.activated[layer]
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        if array.axes[0] != hidden.s.axes[-1]:
+            weight[::2] = np.abs(weight[::2])
+    unit = rng.integers(network.widths[layer + 1], size=count)
+    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[-1])
+    s = pre_activations(network, points)[layer]
+    source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
+    norm = np.sum(source**2, axis=-1)
+    kinks = [float(kink) for kink in network.layers[layer].activation.kinks] or [0.0]
+    near = 10 ** rng.uniform(np.log10(eps) + 3.5, -2, size=count) * rng.choice([-1.0, 1.0], size=count)
+    corner = rng.choice(kinks, size=count)
+    wanted = corner + near * np.maximum(np.abs(corner), 1)
+    rows = np.arange(count)
+    shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
+    points.weights[position][rows, unit] += shift[:, None] * source
+    return points
 
 
 # ------------------------------------------------------------------------------------------------ comparison

@@ -9,7 +9,7 @@ from fcsym.language.equation import Equation, Order
 from fcsym.language.findings import Proof
 from fcsym.networks.network import Network
 
-__all__ = ["Derived", "Trained"]
+__all__ = ["Derived", "Differentiated", "Trained"]
 
 
 class Derived(Protocol):
@@ -26,6 +26,17 @@ class Derived(Protocol):
     @property
     def proof(self) -> Proof: ...
     def compile(self, target: str = "numpy") -> Any: ...
+
+
+class Differentiated(Derived, Protocol):
+    """Derivatives: of what, by what, and the equations that give them, in the same order."""
+
+    @property
+    def of(self) -> str: ...
+    @property
+    def by(self) -> tuple[str, ...]: ...
+    @property
+    def results(self) -> tuple[Equation, ...]: ...
 
 
 class Trained(Protocol):

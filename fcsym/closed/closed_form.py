@@ -30,6 +30,7 @@ from fcsym.language.expression import (
     Number,
     Pow,
     Ref,
+    Role,
     Total,
 )
 from fcsym.language.instance import Element, Field, Instance
@@ -42,7 +43,17 @@ from fcsym.networks.symbols import increment_of
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
 
-__all__ = ["MAX_OPERATIONS", "cases", "expr", "instance", "nested", "operations", "paper_symbols", "symbol_name"]
+__all__ = [
+    "MAX_OPERATIONS",
+    "at_place",
+    "cases",
+    "expr",
+    "instance",
+    "nested",
+    "operations",
+    "paper_symbols",
+    "symbol_name",
+]
 
 MAX_OPERATIONS = 20_000_000
 """How many operations a closed form may have when it is written out. As an object it is far smaller, since equal
@@ -93,6 +104,32 @@ def expr(
             lambda branch: _branch_value(d, equation, position, kept, branch),
             lambda node: plain.value(node, binding),
         )
+    return sympy.sympify(value, strict=True)  # strict: numbers only, never text
+
+
+def at_place(
+    d: Readable, name: str, at: object, *, keep: tuple[str, ...] = (), max_operations: int | None = None
+) -> sympy.Expr:
+    """The closed form of the element of `name` that has these numbers, each from 1: dy_dW1 at (output, row, column).
+
+    Raises ArgumentError for a name or an element that is not there, SizeError as `expr` does.
+    """
+    _refuse_batches(d)
+    equation = d.by_name[d.resolve(name)]
+    shape = d.network.shape(equation.array)
+    place = tuple(at) if isinstance(at, Sequence) and not isinstance(at, str) else (at,)
+    fits = len(place) == len(shape) and all(
+        not isinstance(n, bool) and isinstance(n, int) and 1 <= n <= length
+        for n, length in zip(place, shape, strict=True)
+    )
+    if not fits:
+        raise ArgumentError(
+            f"{equation.name} has no element {str(at)[:40]}: give {len(shape)} numbers from 1 to "
+            f"{', '.join(map(str, shape)) or 'none'}."
+        )
+    kept = _kept(d, keep)
+    _refuse_too_large(d, equation, kept, max_operations)
+    value = instance(d, kept).right_side(equation, tuple(int(n) - 1 for n in place))
     return sympy.sympify(value, strict=True)  # strict: numbers only, never text
 
 
@@ -180,6 +217,10 @@ def _position(
     if not equation.defines:
         raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
     shape, given = d.network.shape(equation.array), {"unit": unit, "output": output, "row": row, "column": column}
+    if len(shape) > 2:
+        raise ArgumentError(
+            f"{equation.name} has {len(shape)} indices: ask fcsym.gradient for an element, g.expr(name, at=(1, 1, 1))."
+        )
     wanted = [name for name, number in given.items() if number is not None]
     match len(shape):
         case 0:
@@ -282,6 +323,8 @@ def instance(
     names: dict[str, sympy.Symbol] = {}
 
     def leaf(array: Array, position: tuple[int, ...]) -> sympy.Symbol:
+        if array.role is Role.UNIT:
+            return sympy.Integer(int(position[0] == position[1]))
         own = called(d, array, position)
         return names.setdefault(own, symbol(own))
 

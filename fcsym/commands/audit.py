@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from fcsym.commands.options import Commands, Usage
+from fcsym.commands.options import Commands, Usage, number
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
 
 _SECONDS = 20.0
@@ -17,7 +17,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("example", nargs="?", help="a worked example (.toml); without it, the paper")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("-o", "--save", metavar="FOLDER", help="write report.tex and report.json there as well")
-    parser.add_argument("--time-limit", type=float, help=f"seconds for one question to z3 (default {_SECONDS:g})")
+    parser.add_argument("--time-limit", type=number, help=f"seconds for one question to z3 (default {_SECONDS:g})")
     parser.set_defaults(run=run)
 
 

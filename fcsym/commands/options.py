@@ -119,10 +119,10 @@ class Parser(argparse.ArgumentParser):
         (file or sys.stderr).write(message)  # argparse's own drops what cannot be written
 
 
-def network_options(parser: argparse.ArgumentParser) -> None:
+def network_options(parser: argparse.ArgumentParser, order: bool = True) -> None:
     """A network, and its settings."""
     parser.add_argument("network", help="widths from input to output, such as 2-2-1, or a network file (.toml)")
-    network_settings(parser)
+    network_settings(parser, order)
 
 
 def network_settings(parser: argparse.ArgumentParser, order: bool = True) -> None:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation, smooth
-from fcsym.language.algebra import Definition, apart, in_order, indices_of, inline, rename
+from fcsym.language.algebra import Definition, apart, contracted, in_order, indices_of, inline, rename
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import (
     ONE,
@@ -34,9 +34,10 @@ from fcsym.language.expression import (
     indices_in,
     mul,
     power,
+    refs_in,
     total,
 )
-from fcsym.networks.symbols import adjoint_of, gate_of
+from fcsym.networks.symbols import adjoint_of, gate_of, unit_matrix
 
 __all__ = ["occurrences", "reverse"]
 
@@ -97,18 +98,21 @@ def slope_of(phi: Activation, argument: Ref) -> Expr:
 
 
 def reverse(
-    equations: Sequence[Equation], named: Callable[[Array], bool], seen: Mapping[Array, Array]
-) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:
-    """The adjoint equations of a list whose last equation defines the error.
+    equations: Sequence[Equation], named: Callable[[Array], bool], seen: Mapping[Array, Array],
+    adjoint: Callable[[Array], Array] = adjoint_of,
+) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:  # fmt: skip
+    """The adjoint equations of a list whose last equation defines what is differentiated: the error, or an array.
 
     `named`: which arrays get an adjoint equation of their own; the others' adjoints are put in where they are used.
     `seen`: which array the backward pass sees in place of another; this is where the order of the update enters.
+    `adjoint`: what holds the derivative by an array; where an array is differentiated, its axes come first.
 
     Returns the equations, each gate before its first use, and the adjoint of every array that nothing defines
     (weights and inputs) as an expression.
     """
     defined = {equation.array: equation for equation in equations}
-    adjoints: dict[Array, Definition] = {equations[-1].array: ((), ONE)}
+    root = equations[-1].array
+    own, adjoints = _seed(root)
     result: list[Equation] = []
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
@@ -130,26 +134,33 @@ def reverse(
         if not named(array):
             adjoints[array] = indices, value
             continue
-        symbol = adjoint_of(array)
+        symbol = adjoint(array)
         gate = gate_of(array)
         if gate in arrays_in(value):
             result.append(_gate_equation(array, equations))
         result.append(
             Equation(
-                symbol[indices],
+                symbol[(*own, *indices)],
                 value,
                 Rule.ADJOINT,
                 "This is `dE/dy`, the output error."
                 if array == last and array.layer is None
-                else f"By the chain rule, `{array.name}` acts on `E` only through {_listed(uses)}.",
+                else f"By the chain rule, `{array.name}` acts on `{root.name}` only through {_listed(uses)}.",
                 tuple(
                     a.name for a in arrays_in(value) if a in defined or a.role in (Role.ADJOINT, Role.GATE) or a.after
                 ),
-                "eq. 16" if array == last else "",
+                "eq. 16" if array == last and not own else "",
             )
         )
-        adjoints[array] = indices, symbol[indices]
+        adjoints[array] = indices, symbol[(*own, *indices)]
     return tuple(result), {array: value for array, value in adjoints.items() if array not in defined}
+
+
+def _seed(root: Array) -> tuple[tuple[Index, ...], dict[Array, Definition]]:
+    """dE/dE = 1, and dy_k/dy_m = delta_km: the free indices that all derivatives of it have, and its own one."""
+    own = tuple(Index(axis, f"of{n}") for n, axis in enumerate(root.axes))
+    indices = indices_of(root)
+    return own, {root: (indices, mul(*(unit_matrix(i.axis)[i, m] for i, m in zip(own, indices, strict=True))))}
 
 
 def _known(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
@@ -188,6 +199,14 @@ def _below(node: Expr) -> Ref | None:
     return None
 
 
+def _divided(node: Expr) -> Ref | None:
+    """What a factor divides by, once or more."""
+    match node:
+        case Pow(Ref() as base, exponent) if exponent < 0:
+            return base
+    return None
+
+
 def _known_quotient(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
     """psi_k/Z, where a forward equation calls it y_k, is y_k, among the factors of a product."""
     for value, name in values.items():
@@ -196,15 +215,17 @@ def _known_quotient(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
         above, below = value.factors[0], _below(value.factors[1])
         assert isinstance(above, Ref) and below is not None and isinstance(name, Ref)
         over = next((f for f in node.factors if isinstance(f, Ref) and f.array == above.array), None)
-        under = next((f for f in node.factors if (ref := _below(f)) is not None and ref.array == below.array), None)
+        under = next((f for f in node.factors if (ref := _divided(f)) is not None and ref.array == below.array), None)
         if over is None or under is None:
             continue
         names = dict(zip(above.indices, over.indices, strict=True))
-        ref = _below(under)
+        ref = _divided(under)
         if ref is None or rename(below, names) != ref:
             continue
         rest = [f for f in node.factors if f is not over and f is not under]
-        return mul(*rest, rename(name, names))
+        assert isinstance(under, Pow)
+        left = mul(*rest, power(ref, under.exponent + 1), rename(name, names))
+        return _known_quotient(left, values) if under.exponent < -1 else left
     return node
 
 
@@ -231,7 +252,8 @@ def _collect(
         parameters, value = adjoints[equation.array]
         outer = rename(value, dict(zip(parameters, equation.lhs.indices, strict=True)))
         over = tuple(i for i in (*equation.lhs.indices, *bound) if i not in ref.indices)
-        part = _pull(total(over, in_order(slope, outer)))
+        terms = outer.terms if isinstance(outer, Add) and _has_units(outer) else (outer,)
+        part = add(*(_pull(contracted(total(over, in_order(slope, term)))) for term in terms))
         if indices is None:
             indices = ref.indices
         else:
@@ -241,6 +263,10 @@ def _collect(
     if indices is None:
         return indices_of(array), mul(0, ONE), uses
     return indices, add(*parts), uses
+
+
+def _has_units(node: Expr) -> bool:
+    return any(ref.array.role is Role.UNIT for ref in refs_in(node))
 
 
 def _pull(node: Expr) -> Expr:

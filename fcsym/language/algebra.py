@@ -40,6 +40,7 @@ from fcsym.language.expression import (
     mul,
     number,
     power,
+    refs_in,
     total,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "Monomial",
     "Polynomial",
     "coefficients",
+    "contracted",
     "equal",
     "expand",
     "fresh",
@@ -211,6 +213,29 @@ def inline(node: Expr, definitions: Mapping[Array, Definition]) -> Expr:
 def replaced(node: Expr, change: Callable[[Ref], Expr]) -> Expr:
     """The expression with something else in the place of every array element, bound indices and all."""
     return change(node) if isinstance(node, Ref) else _rebuild(node, lambda child: replaced(child, change))
+
+
+def contracted(node: Expr) -> Expr:
+    """sum_i I_ki f_i => f_k, wherever the sum is over one factor I and others."""
+    if isinstance(node, Add):
+        return add(*map(contracted, node.terms))
+    if not isinstance(node, Total):
+        return node
+    factors = node.body.factors if isinstance(node.body, Mul) else (node.body,)
+    for unit in factors:
+        if not isinstance(unit, Ref) or unit.array.role is not Role.UNIT:
+            continue
+        for index, other in (unit.indices, unit.indices[::-1]):
+            rest = [factor for factor in factors if factor is not unit]
+            if index in node.over and not _on_diagonal(rest, index, other):
+                left = tuple(i for i in node.over if i != index)
+                return contracted(total(left, rename(mul(*rest), {index: other})))
+    return node
+
+
+def _on_diagonal(factors: Sequence[Expr], one: Index, other: Index) -> bool:
+    """Whether an element has both indices, so that one cannot be put in the place of the other."""
+    return any({one, other} <= set(ref.indices) for factor in factors for ref in refs_in(factor))
 
 
 def tidy(free: Sequence[Index], output: Axis) -> dict[Index, Index]:

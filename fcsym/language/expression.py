@@ -225,6 +225,7 @@ class Role(Enum):
     ADJOINT = "adjoint"
     INCREMENT = "increment"
     NORM = "norm"  # what a step moves a pre-activation by, in units of -eta times its adjoint
+    UNIT = "unit matrix"  # 1 where its two indices are equal, 0 elsewhere
     FROZEN = "frozen"  # a parameter or an activation, as it was at the start
     OTHER = "other"  # what one derivation or one scheme has for itself
 

@@ -32,8 +32,6 @@ _LATEX = {
     "sc": ("s", r"\mathrm{c}"),
     "dW": (r"\mathrm{d}W", ""),
     "db": (r"\mathrm{d}b", ""),
-    "dE_dW": (r"(\mathrm{d}E/\mathrm{d}W)", ""),
-    "dE_db": (r"(\mathrm{d}E/\mathrm{d}b)", ""),
     "eps": (r"\varepsilon", ""),
     "lamda": (r"\lambda", ""),  # spelt as in SymPy: in Python the other is a keyword
     "beta1": (r"\beta_1", ""),
@@ -94,11 +92,19 @@ _LATEX = {
 
 def latex_array(array: Array, indices: Sequence[str] = ()) -> str:
     r"""`W2_new` => W^{(2)\prime}_{ij}; the prime and the layer share one superscript."""
-    base, mark = _LATEX.get(array.symbol, (rf"\{array.symbol}" if array.symbol in GREEK else array.symbol, ""))
+    base, mark = _LATEX.get(array.symbol, (_quotient(array.symbol), ""))
     upper = f"({array.layer})" if array.layer is not None else ""
     upper += mark + (r"\prime" if array.after else "")
     lower = "".join(indices) if all(len(i) == 1 for i in indices) else ",".join(indices)
     return base + (f"^{{{upper}}}" if upper else "") + (f"_{{{lower}}}" if lower else "")
+
+
+def _quotient(symbol: str) -> str:
+    r"""dE_dW => (\mathrm{d}E/\mathrm{d}W); what is no derivative stays what it is, a Greek letter as LaTeX has it."""
+    of, _, by = symbol.partition("_d")
+    if by and of.startswith("d"):
+        return rf"(\mathrm{{d}}{of[1:]}/\mathrm{{d}}{by})"
+    return rf"\{symbol}" if symbol in GREEK else symbol
 
 
 def element_name(array: Array, position: Sequence[int], shape: Sequence[int], single_layer: bool = False) -> str:

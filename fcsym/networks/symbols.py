@@ -28,6 +28,7 @@ __all__ = [
     "corrected",
     "count_of_samples",
     "denominator",
+    "derivative_of",
     "effective",
     "front_of",
     "frozen_activation",
@@ -46,6 +47,7 @@ __all__ = [
     "moment",
     "multiplier",
     "norm",
+    "one_sample",
     "output",
     "over_samples",
     "p_of",
@@ -54,6 +56,7 @@ __all__ = [
     "seen_by",
     "target",
     "term",
+    "unit_matrix",
     "units",
     "weight",
 ]
@@ -138,6 +141,13 @@ def over_samples(array: Array) -> Array:
     return Array(array.symbol, array.layer, (SAMPLES, *array.axes), array.after, array.role, of)
 
 
+def one_sample(array: Array) -> Array:
+    """The same quantity for one sample, the way back from `over_samples`."""
+    of = None if array.of is None else one_sample(array.of)
+    axes = tuple(axis for axis in array.axes if axis != SAMPLES)
+    return Array(array.symbol, array.layer, axes, array.after, array.role, of)
+
+
 def count_of_samples() -> Array:
     """N, the number of samples."""
     return Array("N", None, (), role=Role.COUNT)
@@ -166,6 +176,21 @@ def coefficient(symbol: str) -> Array:
 def gradient_of(theta: Array) -> Array:
     """dE/dtheta, with the axes of the parameter."""
     return Array(f"dE_d{theta.symbol}", theta.layer, theta.axes, role=Role.GRADIENT, of=theta)
+
+
+def derivative_of(root: Array, array: Array) -> Array:
+    """d root/d array, with the axes of what is differentiated first; of E by a pre-activation the paper's delta."""
+    if array.role is Role.PRE_ACTIVATION and root == ERROR:
+        return adjoint_of(array)
+    role = Role.ADJOINT if array.role is Role.PRE_ACTIVATION else Role.GRADIENT
+    axes = (*root.axes, *array.axes)
+    return Array(f"d{root.symbol}_d{array.symbol}", array.layer, axes, role=role, of=array)
+
+
+@cache
+def unit_matrix(axis: Axis) -> Array:
+    """I, 1 on the diagonal: what a unit, or an output, is differentiated by itself."""
+    return Array("I", _number(axis), (axis, axis), role=Role.UNIT)
 
 
 def moment(theta: Array, kind: int) -> Array:
@@ -283,4 +308,9 @@ def frozen_activation(hidden: Array) -> Array:
 
 def _layer_of(array: Array) -> int | None:
     """The number in the name of the axis of units, which counts layers in the names of what belongs to it."""
-    return int(array.axes[-1].name.removeprefix("n_")) if array.axes else None
+    return _number(array.axes[-1]) if array.axes else None
+
+
+def _number(axis: Axis) -> int:
+    """The layer whose units an axis counts."""
+    return int(axis.name.removeprefix("n_"))

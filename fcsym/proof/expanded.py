@@ -40,7 +40,7 @@ from fcsym.proof.numbers import Dual, Quotient, Residue, TermCount, digest, draw
 from fcsym.proof.quotients import divides
 from fcsym.proof.reference import Gates, plus, reference
 
-__all__ = ["Expansion"]
+__all__ = ["Arithmetic", "Expansion", "random_points"]
 
 MAX_TERMS, MAX_TERMS_DEEP = 1_000_000_000, 2_000
 """Terms before like ones are collected. Up to three layers this bound overshoots a thousandfold, and what it admits is
@@ -49,7 +49,7 @@ _POINTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Arithmetic:
+class Arithmetic:
     """Numbers for one evaluation: where free variables come from, and what a quotient is."""
 
     units: frozenset[tuple[Array, str]]  # pre-activations, and the activation that reads each
@@ -80,17 +80,17 @@ class _Arithmetic:
 _Units: TypeAlias = "frozenset[tuple[Array, str]]"
 
 
-def _polynomials(units: _Units, names: list[str]) -> _Arithmetic:
+def _polynomials(units: _Units, names: list[str]) -> Arithmetic:
     from sympy import QQ, ring
 
     made, *generators = ring(names, QQ)
     table = dict(zip(names, generators, strict=True))
-    return _Arithmetic(
+    return Arithmetic(
         units, table.__getitem__, lambda v: made(QQ(v.numerator, v.denominator)), lambda value: Quotient(value, made(1))
     )
 
 
-def _residues(units: _Units, seed: str) -> _Arithmetic:
+def _residues(units: _Units, seed: str) -> Arithmetic:
     table: dict[str, Residue] = {}
 
     def variable(name: str) -> Residue:
@@ -98,14 +98,15 @@ def _residues(units: _Units, seed: str) -> _Arithmetic:
             table[name] = Residue(drawn(seed, name))
         return table[name]
 
-    return _Arithmetic(units, variable, Residue.of, lambda value: value)
+    return Arithmetic(units, variable, Residue.of, lambda value: value)
 
 
-def _random_points(units: _Units, seed: str) -> list[_Arithmetic]:
+def random_points(units: _Units, seed: str) -> list[Arithmetic]:
+    """The points of a digest, each with numbers of its own."""
     return [_residues(units, f"{seed} {n}") for n in range(_POINTS)]
 
 
-def _counting(units: _Units, names: list[str]) -> _Arithmetic:
+def _counting(units: _Units, names: list[str]) -> Arithmetic:
     """Arithmetic that counts terms and writes down which variables were asked for."""
 
     def variable(name: str) -> TermCount:
@@ -113,7 +114,7 @@ def _counting(units: _Units, names: list[str]) -> _Arithmetic:
             names.append(name)
         return TermCount(1)
 
-    return _Arithmetic(units, variable, lambda v: TermCount(int(v != 0)), lambda value: Quotient(value, TermCount(1)))
+    return Arithmetic(units, variable, lambda v: TermCount(int(v != 0)), lambda value: Quotient(value, TermCount(1)))
 
 
 def _at(position: tuple[int, ...]) -> str:
@@ -144,8 +145,8 @@ class Expansion:
         self._arithmetics = [_polynomials(self.units, names)] if self.in_full else self._points()
         self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
 
-    def _points(self) -> list[_Arithmetic]:
-        return _random_points(self.units, self.seed)
+    def _points(self) -> list[Arithmetic]:
+        return random_points(self.units, self.seed)
 
     @property
     def method(self) -> str:
@@ -157,7 +158,7 @@ class Expansion:
             return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the {what} has a quotient"
         return f"evaluated exactly at {_POINTS} random points modulo 2^127 - 1, since the expansion is too large"
 
-    def _truth(self, arithmetic: _Arithmetic, fixed: tuple[int, int] | None = None) -> dict[Element, Any]:
+    def _truth(self, arithmetic: Arithmetic, fixed: tuple[int, int] | None = None) -> dict[Element, Any]:
         """The reference values; `fixed` puts the first unit of the last hidden layer on a pair of pieces."""
         network = self.network
 
@@ -264,7 +265,7 @@ class Expansion:
         return bool(max(side.numerator.terms for pair in sides for side in pair) <= MAX_TERMS)
 
     def _integral(
-        self, arithmetic: _Arithmetic, equation: Equation, branch: Branch, pieces: tuple[int, int]
+        self, arithmetic: Arithmetic, equation: Equation, branch: Branch, pieces: tuple[int, int]
     ) -> list[tuple[Any, Any]]:
         world = _World(self, arithmetic, self._truth(arithmetic, pieces))
         return world.integral_sides(equation, branch)
@@ -273,7 +274,7 @@ class Expansion:
 class _World:
     """One evaluation: the truth, and the derivation's right-hand sides at it."""
 
-    def __init__(self, expansion: Expansion, arithmetic: _Arithmetic, truth: dict[Element, Any]) -> None:
+    def __init__(self, expansion: Expansion, arithmetic: Arithmetic, truth: dict[Element, Any]) -> None:
         self.network, self.given, self.arithmetic = expansion.network, expansion.given, arithmetic
         self.truth, self.sizes = truth, expansion.network.sizes
         own = [norm(self.network.passed_on(n)) for n in range(len(self.network.layers))]

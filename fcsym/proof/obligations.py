@@ -18,6 +18,7 @@ from fcsym.language.algebra import (
     Definition,
     as_expr,
     contract,
+    contracted,
     expand,
     fresh,
     indices_of,
@@ -53,8 +54,10 @@ from fcsym.language.expression import (
 from fcsym.language.names_of_cases import of_unit, piece_conditions, remark
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
+    ERROR,
     ETA,
     adjoint_of,
+    derivative_of,
     frozen_activation,
     gate_of,
     gram_of,
@@ -64,6 +67,7 @@ from fcsym.networks.symbols import (
     multiplier,
     norm,
     p_of,
+    unit_matrix,
 )
 from fcsym.proof.quotients import equal_where_defined
 
@@ -83,6 +87,8 @@ class Meanings:
     belongs: Mapping[Array, Array]  # gates, adjoints, increments and norms, and whose they are
     made: Mapping[Array, Equation]  # what the update rule makes of gradients, made anew from the rule
     ones: frozenset[Axis]  # axes of length one in this network: a sum over such an axis is its single term
+    root: Array = ERROR  # what is differentiated
+    at: tuple[Index, ...] = ()  # which element of it
 
     @classmethod
     def of(cls, network: Network, order: Order, given: Mapping[str, Equation]) -> Meanings:
@@ -111,6 +117,8 @@ class Meanings:
 
     def same(self, left: Expr, right: Expr) -> bool:
         """left = right at the network's own widths, wherever no denominator is 0."""
+        if self.at:  # of the unit matrices only sums occur
+            left, right = (contracted(as_expr(expand(side))) for side in (left, right))
         return equal_where_defined(left, right, self.ones)
 
     # ------------------------------------------------------------------------------- equations without cases
@@ -128,7 +136,7 @@ class Meanings:
                 meant = inline(array[indices], {array: (expected.lhs.indices, expected.rhs)})
                 return meant == equation.rhs or self._same_form(meant, equation.rhs)
             if array.role is Role.GRADIENT:
-                return array.of is not None and self._gradient(array.of, equation)
+                return array.of is not None and self.gradient(array.of, equation)
             if self.network.batch and array in self._solved():
                 return self._solution(equation)
             if array.after and array.unprimed in self.network.trained:
@@ -140,7 +148,7 @@ class Meanings:
             if whose is not None and array == gate_of(whose):
                 return self._gate(equation, whose)
             if whose is not None and array == adjoint_of(whose):
-                return self._adjoint(whose, equation)
+                return self.adjoint(whose, equation)
             if whose is not None and array == increment_of(whose):
                 return self._increment(equation, whose)
             if whose is not None:
@@ -171,6 +179,8 @@ class Meanings:
 
     def _linear(self, variable: Array, direction: Array, weights: bool) -> Expr:
         """sum over the equations that read `variable`: adjoint * what is linear in the direction."""
+        if variable == self.root and self.at:
+            return direction[self.at]
         parts: list[Expr] = []
         for equation in self.readers.get(variable, ()):
             array = equation.array
@@ -201,12 +211,17 @@ class Meanings:
                 parts.append(inline(inner, {tangent: (equation.lhs.indices, moved)}))
                 continue
             moved = self._first_order(rhs, variable, direction)
-            adjoint = ONE if array.role is Role.LOSS else adjoint_of(array)[equation.lhs.indices]
-            parts.append(total(equation.lhs.indices, mul(adjoint, moved)))
+            parts.append(total(equation.lhs.indices, mul(self._reaching(array, equation.lhs.indices), moved)))
         result: Expr = ZERO
         for part in parts:
             result = result + part
         return result
+
+    def _reaching(self, array: Array, indices: tuple[Index, ...]) -> Expr:
+        """What is differentiated, by an element: its own derivative is 1, or a unit matrix."""
+        if array != self.root:
+            return derivative_of(self.root, array)[(*self.at, *indices)]
+        return mul(*(unit_matrix(i.axis)[i, m] for i, m in zip(self.at, indices, strict=True)))
 
     def _first_order(self, node: Expr, variable: Array, direction: Array) -> Expr:
         """What is linear in the direction, with functions of the variable moved by their slopes.
@@ -252,11 +267,12 @@ class Meanings:
 
         return _replaced(node, {f: element(f) for f in applied_in(node)})
 
-    def _adjoint(self, variable: Array, equation: Equation) -> bool:
+    def adjoint(self, variable: Array, equation: Equation) -> bool:
         """sum_j delta_j t_j = what E changes by, to first order, when s changes by t."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         direction = Array("t", variable.layer, variable.axes)
-        claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
+        own = equation.lhs.indices[len(self.at) :]
+        claimed = total(own, equation.rhs * direction[own])
         sides = self._opaque(claimed), self._opaque(self._linear(variable, direction, weights=False))
         if self.network.softmax:
             shown = self.passed[self.network.output]
@@ -275,11 +291,12 @@ class Meanings:
                 sides = tuple(inline(as_expr(expand(inline(side, scaled))), made) for side in sides)  # type: ignore[assignment]
         return self.same(*sides)
 
-    def _gradient(self, theta: Array, equation: Equation) -> bool:
+    def gradient(self, theta: Array, equation: Equation) -> bool:
         """sum dE/dtheta T = what E changes by, to first order, when theta changes by T."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         direction = Array("T", theta.layer, theta.axes)
-        claimed = total(equation.lhs.indices, equation.rhs * direction[equation.lhs.indices])
+        own = equation.lhs.indices[len(self.at) :]
+        claimed = total(own, equation.rhs * direction[own])
         return self.same(claimed, self._linear(theta, direction, weights=True))
 
     def _update(self, theta: Array, equation: Equation) -> bool:

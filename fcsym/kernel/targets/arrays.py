@@ -259,14 +259,16 @@ class _Writer:
         rows = [" & ".join(f"({self._test(test, axes)})" for test in row) for row in guard]
         return rows[0] if len(rows) == 1 else " | ".join(f"({row})" for row in rows)
 
-    @staticmethod
-    def _element(name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:
+    def _element(self, name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:
         """An array with its axes lined up with those of the left-hand side."""
         if len(set(indices)) != len(indices):
             raise CompileError(f"{name} is given one index twice, which has no array form.")
         places = [axes.index(index) for index in indices]
         if places != sorted(places):
-            raise CompileError(f"{name} has its axes in another order than the left-hand side.")
+            letters = dict(zip(indices, "abcdefghijklmnop", strict=False))
+            indices = tuple(sorted(indices, key=axes.index))
+            inside, outside = ("".join(letters[i] for i in order) for order in (letters, indices))
+            name, places = f'{self.dialect.module}.einsum("...{inside}->...{outside}", {name})', sorted(places)
         if len(places) == len(axes):
             return name
         marks = [":" if n in places else "None" for n in range(len(axes))]
@@ -300,7 +302,7 @@ class _Writer:
             counts = [literal(f.value) for f in numbers if f.value != 1] + [self._length(i) for i in missing]
             return f"({' * '.join([*counts, text])})" if counts else text
         free = tuple(index for load in elements for index in load.indices if index not in over)
-        result = tuple(dict.fromkeys(free))
+        result = tuple(index for index in axes if index in free)
         across = self._across(elements, over, axes)
         if across is not None:
             return across

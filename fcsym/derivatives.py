@@ -1,0 +1,95 @@
+"""Derivatives by name, as people use them: dE/dW, dE/dx, dy/dW, with their proof, documents and kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fcsym.derivation import Derivation
+from fcsym.deriving.gradient import GradientRecord
+from fcsym.errors import CompileError
+from fcsym.networks.network import Network
+
+if TYPE_CHECKING:
+    from sympy import Expr as SymPyExpr
+
+    from fcsym.drawing.picture import Picture
+    from fcsym.kernel.gradient import GradientKernel
+    from fcsym.language.findings import Proof
+
+__all__ = ["Gradient", "gradient"]
+
+
+def gradient(
+    network: Network, of: str = "E", by: str | Sequence[str] = "W1", slope_at_kink: object = None, *,
+    batch: str | None = None, samples: int | None = None,
+) -> Gradient:  # fmt: skip
+    """The derivatives of the error, or of the outputs, by parameters or inputs: the equations that they need.
+
+    `of`: "E", or "y" for the Jacobian, whose first axis is that of the outputs. `by`: a parameter ("W1", "b1") or the
+    input, "x"; several in a list, or with commas. `slope_at_kink`, `batch` and `samples` as for `fcsym.derive`. In a
+    mini-batch dE_dx has a row for each sample, and dy_dW1 is each sample's own: (samples, n_L, n_1, n_0).
+    Raises ArgumentError, a KeyError too, for a name that is not there.
+
+    >>> g = gradient(Network.parse("2-2-1"), of="E", by="W1,x")
+    >>> print(g["dE_dx"])
+    dE_dx[i] = sum(j: W1[j, i]*delta1[j])
+    """
+    if isinstance(network, Network):
+        if slope_at_kink is not None:
+            network = network.with_slope_at_kink(slope_at_kink)
+        if (batch, samples) != (None, None):
+            network = network.training(
+                network.rule, network.batch if batch is None else batch, network.samples or None if samples is None
+                else samples,
+            )  # fmt: skip
+    found = GradientRecord.derived(network, of, by)
+    return Gradient(found.network, found.order, found.equations, found.of, found.by)
+
+
+@dataclass(frozen=True, repr=False)
+class Gradient(GradientRecord, Derivation):
+    """The equations of some derivatives, and every reading of them."""
+
+    def _examine(self, progress: Callable[[str], None]) -> Proof:
+        from fcsym.proof.gradients import prove_gradient
+
+        return prove_gradient(self, progress)
+
+    @property
+    def lists(self) -> tuple[Derivation, ...]:
+        """The lists of equations that a document shows: this one."""
+        return (self,)
+
+    def expr(
+        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+        column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
+        max_operations: int | None = None, at: Sequence[int] | None = None,
+    ) -> SymPyExpr:  # fmt: skip
+        """The closed form of one element, in weights and inputs, of a small network.
+
+        `at`: the element, each number from 1: g.expr("dy_dW1", at=(output, row, column)). Otherwise arguments and
+        errors are those of `Derivation.expr`.
+        """
+        from fcsym.closed.closed_form import at_place, expr
+
+        if at is not None:
+            return at_place(self, name, at, keep=keep, max_operations=max_operations)
+        place = {"unit": unit, "output": output, "row": row, "column": column}
+        return expr(self, name, **place, layer=layer, case=case, keep=keep, max_operations=max_operations)
+
+    def compile(self, target: str = "numpy") -> GradientKernel:  # type: ignore[override]  # it computes no step
+        """The derivatives as a function of arrays, `kernel.gradient(weights, x, target)`; see `fcsym.kernel.gradient`.
+
+        Raises CompileError for another target than numpy.
+        """
+        from fcsym.kernel.gradient import GradientKernel
+
+        if target != "numpy":
+            raise CompileError(f"The target {str(target)[:40]!r} is no target for derivatives: choose numpy.")
+        return GradientKernel(self)
+
+    def case_maps(self) -> tuple[Picture, ...]:
+        """The pictures that a document shows: none."""
+        return ()
