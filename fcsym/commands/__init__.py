@@ -5,5 +5,5 @@ Everything that needs algebra is imported by the command that needs it.
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = ("derive", "cases", "audit", "check", "cost", "claims", "reproduce", "export")
+COMMANDS = ("derive", "step", "cases", "audit", "check", "cost", "claims", "reproduce", "export")
 """In the order of the help; each is the module of that name in this folder."""

@@ -65,7 +65,7 @@ def _evaluated(equations: Sequence[Equation], values: Values) -> dict[str, Neste
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
     leaves |= {(a, at): v for a, v in network.rule.values.items() for at in positions(a, network.sizes)}
-    given = {array for array, _ in leaves}
+    given = dict.fromkeys(array for array, _ in leaves)
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
     run = Instance(defined, network.sizes, lambda array, place: leaves[array, place], _field())
     run.fill()

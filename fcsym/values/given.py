@@ -65,14 +65,15 @@ class Values:
             for place in product(*map(range, network.shape(array)))
         }
 
-    def floats(self, dtype: Any = float) -> tuple[list[Any], Any, Any, Any]:
-        """(weights, x, target, eta) as arrays of NumPy, for kernels."""
+    def floats(self, dtype: Any = float) -> tuple[list[Any], Any, Any, Any, list[Any]]:
+        """(weights, x, target, eta, memory) as arrays of NumPy, for kernels."""
         import numpy as np
 
         def array(value: Nested) -> Any:
             return np.array(_mapped(value, float), dtype=dtype)
 
-        return [array(w) for w in self.weights], array(self.x), array(self.target), np.dtype(dtype).type(self.eta)
+        weights, memory = ([array(value) for value in values] for values in (self.weights, self.memory))
+        return weights, array(self.x), array(self.target), np.dtype(dtype).type(float(self.eta)), memory
 
 
 def read_values(network: Network, path: str | Path) -> Values:
