@@ -15,6 +15,8 @@ from conftest import need_package
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool, UnsupportedExpression
 from fcsym.networks.network import Network
+from fcsym.schemes import SCHEMES
+from fcsym.training import scheme
 from fcsym.values import exact_step, read_values, trained, values_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
 from fcsym.values.shown import certain, decimal, fractional
@@ -262,3 +264,53 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, content, said):
         read_values(NET, tmp_path / name)
     with pytest.raises(ArgumentError, match="is not there"):
         read_values(NET, tmp_path / "none.toml")
+
+
+# ------------------------------------------------------------------------------------------------------ schemes
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_backpropagation_as_a_scheme_is_the_step_by_hand(order):
+    kernel, values = scheme(NET, "backprop", order).compile(), values_of(NET, GIVEN)
+    state = kernel.exact(values.weights, values.x, values.target, "0.1")
+    state = kernel.exact(state, values.x, values.target, "0.1")
+    once = by_hand(values, order)
+    again = exact.step(NET.widths, once.w, values.x, values.target, values.eta, order, biases=once.b)
+    for layer in (1, 2):
+        assert getattr(state, f"W{layer}").tolist() == again.w[layer - 1]
+        assert getattr(state, f"b{layer}").tolist() == again.b[layer - 1]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_step_of_every_scheme_is_what_its_kernel_gives(name, activation):
+    if name == "collapsed" and activation == "tanh":
+        pytest.skip("collapsed is for activations in pieces")
+    network = Network.mlp([2, 3, 1], activation=activation)
+    kernel = scheme(network, name).compile()
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=network.shape(theta)) for theta in network.parameters]
+    x, target = np.array([0.5, -1.25]), np.array([0.75])
+    state = kernel.init(weights, x)
+    found, near = state, state
+    for _ in range(2):
+        found, near = kernel.exact(found, x, target, "1/16"), kernel.step(near, x, target, 0.0625)
+    for own, true in zip(near, found, strict=True):
+        np.testing.assert_allclose(own, np.array(true, dtype=float), rtol=1e-9, atol=1e-12)
+    if kernel.scheme.single_input:
+        with pytest.raises(ArgumentError, match="is not the input that init was given"):
+            kernel.exact(found, x + 1, target, "1/16")
+
+
+def test_wrong_arguments_of_an_exact_step_are_refused():
+    kernel = scheme(NET, "backprop").compile()
+    weights = values_of(NET, GIVEN).weights
+    for arguments, said in (
+        ((weights[:2], [1, 2], [1, 2], 1), "state has 2 arrays"),
+        ((weights, [1, 2, 3], [1, 2], 1), r"x has the shape \(3,\) and needs \(2,\)"),
+        ((weights, [1, 2], [1], 1), r"target has the shape \(1,\)"),
+        ((weights, [1, 2], [1, 2]), "eta is missing"),
+        ((weights, [1, 2], [1, "two"], 1), "target is 'two'"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            kernel.exact(*arguments)
