@@ -118,8 +118,8 @@ class Derivation(Record, Document):
         numbers to be written out.
 
         >>> d = derive(Network.parse("1-1")).with_values({"x": [2], "target": 1, "W1": [["1/2"]], "eta": 0.1})
-        >>> "0.5 \\cdot 2" in d.latex()
-        True
+        >>> d.numbers.text["W1_new", (0, 0)]
+        '0.5'
         """
         from pathlib import Path
 

@@ -150,6 +150,14 @@ def test_several_samples_and_a_rule_that_remembers(capsys, tmp_path):
     np.testing.assert_allclose(found["W2_new"], weights[1], rtol=1e-12)
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_nothing_is_wider_than_the_window(capsys, values, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    for more in ((), ("--exact",), ("--order", "both", "--steps", "2")):
+        _, out, _ = run(capsys, "2-2-1", "--values", values, *more)
+        assert max(map(len, out.splitlines())) <= width
+
+
 def test_long_arrays_are_shown_where_they_are_asked_for(capsys, tmp_path):
     given = {"x": [0.1] * 9, "target": [1.0], "eta": 0.1, "W1": [[0.01] * 9] * 8, "W2": [[0.1] * 8]}
     (tmp_path / "v.json").write_text(json.dumps(given))

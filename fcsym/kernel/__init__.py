@@ -117,7 +117,8 @@ class Kernel:
         gives is exact: it comes from the equations, not from the source of the kernel.
         Raises ArgumentError as `step` does.
 
-        >>> k = derive(Network.parse("1-1")).compile()
+        >>> import fcsym
+        >>> k = fcsym.derive(fcsym.Network.parse("1-1")).compile()
         >>> k.exact([[["1/3"]]], [1], [1], "1/2").W1_new
         array([[Fraction(2, 3)]], dtype=object)
         """

@@ -145,7 +145,9 @@ def _safetensors(where: Path) -> dict[str, Any]:
     try:
         from safetensors.numpy import load_file  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
-        raise MissingTool("Reading .safetensors needs the package of that name: pip install safetensors.") from None
+        raise MissingTool(
+            "Reading .safetensors needs the package of that name: pip install 'fcsym[safetensors]'."
+        ) from None
     try:
         return dict(load_file(where))
     except Exception as problem:  # a type of the package's own, made in Rust
