@@ -11,19 +11,20 @@ from fcsym.deriving.gradient import with_gradient
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.document import Document, TypesetEquation, typeset
-from fcsym.errors import CompileError
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
     from sympy import Expr as SymPyExpr
 
+    from fcsym.deriving.numbers import Numbers
     from fcsym.drawing.picture import Picture
     from fcsym.kernel import Kernel
     from fcsym.language.findings import Proof
     from fcsym.language.sympy_bridge import Symbolic
 
-__all__ = ["TARGETS", "Derivation", "derive"]
+__all__ = ["TARGETS", "Derivation", "WithValues", "derive"]
 
 
 def derive(
@@ -144,6 +145,33 @@ class Derivation(Record, Document):
 
         return to_sympy(self[name], evaluate)
 
+    def with_values(self, values: Any, digits: int = 6) -> WithValues:
+        """The same derivation with the numbers of one step beside every equation, wherever it is shown.
+
+        Each element then reads formula = the numbers put in = value, and what is defined by cases says which holds.
+        `values`: the path of a values file, or names with numbers, as `fcsym.values` takes them. `digits`: how
+        many significant ones are shown; the step itself is exact.
+        Raises ArgumentError for values that do not fit and for digits below 1, SizeError where an array has too many
+        numbers to be written out.
+
+        >>> d = derive(Network.parse("1-1")).with_values({"x": [2], "target": 1, "W1": [["1/2"]], "eta": 0.1})
+        >>> d.numbers.text["W1_new", (0, 0)]
+        '0.5'
+        """
+        from pathlib import Path
+
+        from fcsym.values import Values, numbers, read_values, values_of
+
+        if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
+            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+        if isinstance(values, str | Path):
+            values = read_values(self.network, values)
+        given = values if isinstance(values, Values) else values_of(self.network, values)
+        made = WithValues(self.network, self.order, self.equations, numbers(self.equations, given, digits))
+        if "proof" in self.__dict__:
+            made.__dict__["proof"] = self.proof
+        return made
+
     def compile(self, target: str = "numpy") -> Kernel:
         """The step as a function of arrays: `kernel.step(weights, x, target, eta)`, for shapes see `fcsym.kernel`.
 
@@ -177,6 +205,18 @@ class Derivation(Record, Document):
         from fcsym.render.terminal import document
 
         return document(self)
+
+
+@dataclass(frozen=True, repr=False)
+class WithValues(Derivation):
+    """A derivation with the numbers of one step beside its equations."""
+
+    at_values: Numbers
+
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers that stand beside the equations."""
+        return self.at_values
 
 
 def _numpy(d: Derivation) -> Kernel:

@@ -12,6 +12,7 @@ from fcsym.language.equation import Detail, Equation, Notation
 from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
+    from fcsym.deriving.numbers import Numbers
     from fcsym.deriving.readable import Readable
     from fcsym.drawing.picture import Picture
 
@@ -80,6 +81,11 @@ class Document(ABC):
     def invariants(self) -> tuple[Equation, ...]:
         """Of a scheme: what the state stands for, at every step."""
         return ()
+
+    @property
+    def numbers(self) -> Numbers | None:
+        """The numbers that stand beside the equations, if any do."""
+        return None
 
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows beside the equations."""

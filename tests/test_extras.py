@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("latex2mathml", "ipywidgets", "matplotlib", "jax", "torch", "jupytext", "nbformat", "myst_parser")
+PACKAGES = (
+    "latex2mathml",
+    "ipywidgets",
+    "matplotlib",
+    "jax",
+    "torch",
+    "jupytext",
+    "nbformat",
+    "myst_parser",
+    "safetensors",
+)
 NEEDS = {
     "d.html()": "html",
     "d.save('x.html')": "html",
@@ -20,6 +30,7 @@ NEEDS = {
     "main(['derive', '2-2-1', '-o', 'x.html'])": "html",
     "s.compile('jax')": "jax",
     "s.compile('torch')": "torch",
+    "main(['step', '2-2-1', '--values', 'v.safetensors'])": "safetensors",
 }
 WITHOUT = (
     "d.latex()", "d.save('x.tex')", "s.save('x.tex')", "s.compile()", "net._repr_svg_()", "fcsym.cost_chart(net)",
@@ -51,6 +62,7 @@ def run(program, *arguments, cwd):
 
 
 def test_one_sentence_says_what_to_install(tmp_path):
+    (tmp_path / "v.safetensors").touch()
     done = run(PROGRAM, *NEEDS, *WITHOUT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = dict(line.split(" -> ", 1) for line in done.stdout.splitlines())
@@ -60,7 +72,7 @@ def test_one_sentence_says_what_to_install(tmp_path):
         assert f"pip install 'fcsym[{extra}]'" in sentence, line
     assert next(complaints, None) is None
     assert {said[line] for line in WITHOUT} == {"done"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["update_jax.py", "x.tex"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["update_jax.py", "v.safetensors", "x.tex"]
 
 
 @pytest.mark.parametrize(

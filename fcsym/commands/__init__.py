@@ -5,5 +5,7 @@ Everything that needs algebra is imported by the command that needs it.
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = ("derive", "gradient", "cases", "audit", "check", "cost", "claims", "reproduce", "export")
+COMMANDS = (
+    "derive", "step", "gradient", "cases", "audit", "check", "cost", "claims", "reproduce", "export",
+)  # fmt: skip
 """In the order of the help; each is the module of that name in this folder."""

@@ -7,7 +7,16 @@ import json
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fcsym.commands.options import Commands, Usage, check_options, derivation_of, network_of, network_options, trials_of
+from fcsym.commands.options import (
+    Commands,
+    Usage,
+    check_options,
+    derivation_of,
+    digits_of,
+    network_of,
+    network_options,
+    trials_of,
+)
 from fcsym.commands.reports import conclusion, equation_of, prove, scheme_conclusion, scheme_summary, summary, trained
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
 
@@ -31,6 +40,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--fragment", action="store_true", help="the file has equations without preamble, to \\input into a document"
     )
+    parser.add_argument(
+        "--values", metavar="FILE", help="put the numbers of a values file in: formula = numbers = value"
+    )
+    parser.add_argument("--digits", type=int, metavar="D", help="significant digits of them (default 6)")
     parser.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
     parser.set_defaults(run=run)
 
@@ -42,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.scheme is not None:
         return _derive_scheme(options)
-    d = derivation_of(options)
+    d = _with_values(derivation_of(options), options)
     of_file, trials = _options_of_file(options, d), trials_of(options, d)
     prove(d)
     with progress() as step:
@@ -62,6 +75,15 @@ def run(options: argparse.Namespace) -> int:
         say(f"written: {written}")
     say(conclusion(d, reports))
     return DONE if passed else FAILED
+
+
+def _with_values(d: Derivation, options: argparse.Namespace) -> Derivation:
+    """The derivation with the numbers that are given, if any are."""
+    if options.values is None:
+        if options.digits is not None:
+            raise Usage("--digits says how numbers are shown: give them with --values.")
+        return d
+    return d.with_values(options.values, 6 if options.digits is None else digits_of(options))
 
 
 def _options_of_file(options: argparse.Namespace, document: Document) -> dict[str, Any]:
@@ -93,6 +115,8 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     """The same for a scheme: its four derivations, and training beside autodiff."""
     from fcsym.training import scheme
 
+    if options.values is not None or options.digits is not None:
+        raise Usage("--values is for a derivation: leave --scheme out.")
     s = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     of_file = _options_of_file(options, s)
     report, passed = trained(s, options)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fcsym.networks.network import Network
 
 
+MAX_DIGITS = 1000
 _MAX_UNASKED = 2_500_000  # weights; larger networks are checked only where --trials says so
 
 
@@ -165,6 +166,15 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     """How much is compared with autodiff."""
     parser.add_argument("--trials", type=int, help="random points to check (default 1000, fewer for large networks)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random points (default 0)")
+
+
+def digits_of(options: argparse.Namespace) -> int:
+    """How many significant digits are shown."""
+    from fcsym.errors import ArgumentError
+
+    if not 1 <= options.digits <= MAX_DIGITS:
+        raise ArgumentError(f"--digits is {options.digits}: give a whole number from 1 to {MAX_DIGITS}.")
+    return int(options.digits)
 
 
 def network_of(options: argparse.Namespace) -> Network:

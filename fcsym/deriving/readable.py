@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from fcsym.deriving.numbers import Numbers
 from fcsym.drawing.picture import Picture
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
@@ -29,6 +30,8 @@ class Shown(Protocol):
     def carried(self) -> tuple[tuple[Array, str, Equation | None], ...]: ...
     @property
     def invariants(self) -> tuple[Equation, ...]: ...
+    @property
+    def numbers(self) -> Numbers | None: ...
     def kernel_source(self) -> str: ...
     def case_maps(self) -> tuple[Picture, ...]: ...
 

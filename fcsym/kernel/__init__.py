@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fcsym.kernel.neutral import Function
     from fcsym.networks.network import Network
 
-__all__ = ["Kernel", "refuse_undefined"]
+__all__ = ["Kernel", "of_objects", "refuse_undefined"]
 
 
 class Kernel:
@@ -146,10 +146,10 @@ class Kernel:
         values = values_of(self.network, given)
         found = exact_step(self._list, values)
         fields = namedtuple("Exact", self.outputs)  # type: ignore[misc]
-        return fields(*(_of_objects(found[a.name], values.network.shape(a)) for a in self.results))
+        return fields(*(of_objects(found[a.name], values.network.shape(a)) for a in self.results))
 
 
-def _of_objects(value: Any, shape: tuple[int, ...]) -> Any:
+def of_objects(value: Any, shape: tuple[int, ...]) -> Any:
     """Nested tuples as an array of objects; a single one as it is."""
     if not shape:
         return value

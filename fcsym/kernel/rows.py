@@ -79,7 +79,10 @@ class Row:
 class Exact:
     """A scheme in exact numbers, with a record of the cases it came through."""
 
-    def __init__(self, scheme: SchemeRecord, rounded: Callable[[float], Any] | None = None) -> None:
+    def __init__(
+        self, scheme: SchemeRecord, rounded: Callable[[float], Any] | None = None, field: Field | None = None
+    ) -> None:  # fmt: skip
+        self._own = field  # instead of the field that records cases
         self.rounded = rounded  # every number to a precision: do the same cases come up?
         self.scheme, self.network = scheme, scheme.network
         self.smooth = any(phi.is_smooth for phi in functions_in(scheme.base.equations))
@@ -89,6 +92,9 @@ class Exact:
         self.samples = (self.network.samples or _SAMPLES) if self.network.batch else 0
 
     def _field(self) -> Field:
+        if self._own is not None:
+            return self._own
+
         def number(value: Fraction) -> Any:
             if self.rounded:
                 return self.rounded(float(value))
@@ -124,7 +130,7 @@ class Exact:
             own = {e.array: e for e in in_numbers(part) if e.defines or e.array not in part.given}
             self._parts[part.name] = own, _axes(part)
         equations, axes = self._parts[part.name]
-        sizes = {axis: self._size(axis, rows) for axis in axes}
+        sizes = {axis: self.size(axis, rows) for axis in axes}
         field, scheme = self._field(), self.scheme
         constants = {array.name: (array, matrix) for array, matrix in scheme.constants.items()}
 
@@ -141,7 +147,8 @@ class Exact:
             result[array.name] = {at: instance.element(array, at) for at in product(*ranges)}
         return result
 
-    def _size(self, axis: Axis, rows: int) -> int:
+    def size(self, axis: Axis, rows: int) -> int:
+        """How long an axis is, where `rows` inputs are stored."""
         if axis.open:
             return self.samples or rows
         return self.network.sizes[axis]
@@ -155,7 +162,7 @@ class Exact:
     def _arrays(self, arrays: Sequence[Array], values: Sequence[Sequence[Any]]) -> Values:
         field, result = self._field(), {}
         for array, numbers in zip(arrays, values, strict=True):
-            shape = [self._size(axis, 0) for axis in array.axes]
+            shape = [self.size(axis, 0) for axis in array.axes]
             where = product(*map(range, shape)) if array.axes else [()]
             result[array.name] = {at: field.number(v) for at, v in zip(where, numbers, strict=True)}
         return result

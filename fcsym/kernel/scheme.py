@@ -15,19 +15,24 @@ import math
 import threading
 from collections import namedtuple
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
-from fcsym.kernel import refuse_undefined
+from fcsym.kernel import of_objects, refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, rate, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.rows import Exact
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy, moment
+from fcsym.values.exact import exact_field
+from fcsym.values.given import fraction, numbers_in, shaped, target_of
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
@@ -176,6 +181,54 @@ class SchemeKernel:
         arrays = checked([*self._held(state, True), *first, Argument("x", x, self._shapes["x"])])
         self._same_input(arrays[: len(self.scheme.state)], arrays[-1], self._real(state))
         return self._cast(self._call("expand", arrays), arrays)
+
+    def exact(self, state: Any, x: Any, target: Any, eta: Any = None) -> Any:
+        """The state after one step of one network in exact numbers: arguments as for `step`, with no leading axes.
+
+        Numbers may be int, Fraction, Decimal, text such as "1/3", floats, which mean the shortest decimal that gives
+        them, and what an earlier step gave. The arrays of the result have dtype object: fractions, balls
+        (`fcsym.values.ball.Ball`) where a smooth function enters, and None where a number has no value. The equations
+        are evaluated, not the source of the kernel; what `init` has rounded stays as it was rounded.
+        Raises ArgumentError as `step` does.
+
+        >>> import fcsym
+        >>> k = fcsym.scheme(fcsym.Network.parse("1-1"), "backprop").compile()
+        >>> k.exact([[["1/3"]]], [1], [1], "1/2").W1
+        array([[Fraction(2, 3)]], dtype=object)
+        """
+        self._held(state, True)  # as many arrays as there are
+        rows = len(state[self.State._fields.index("X")]) if self._stored else 0
+        machine = Exact(self.scheme, field=exact_field())
+        network = self.network
+        if network.batch:
+            machine.samples = network.samples or (len(x) if hasattr(x, "__len__") else 0)
+            network = replace(network, samples=machine.samples)
+
+        def given(array: Array, value: Any, name: str) -> dict[tuple[int, ...], Any]:
+            shape = tuple(machine.size(axis, rows) for axis in array.axes)
+            if 0 in shape:  # no inputs are stored yet
+                return {}
+            return dict(zip(np.ndindex(*shape), numbers_in(shaped(value, shape, name)), strict=True))
+
+        held = {a.name: given(a, v, f"state.{a.name}") for a, v in zip(self.scheme.state, state, strict=True)}
+        point = list(given(network.input, x, "x").values())
+        if self.scheme.single_input:
+            floats = [
+                np.array([*map(float, v.values())]).reshape(np.shape(s))
+                for v, s in zip(held.values(), state, strict=True)
+            ]
+            self._same_input(floats, np.array([*map(float, point)]).reshape(network.shape(network.input)))
+        step_size = network.rule.eta if eta is None else fraction(eta, "eta")
+        if step_size is None:
+            raise ArgumentError("eta is missing: give the learning rate.")
+        after = machine.step(held, point, list(numbers_in(target_of(network, target))), step_size)
+        sizes = [tuple(max(axis) + 1 for axis in zip(*after[a.name], strict=True)) for a in self.scheme.state]
+        return self.State(
+            *(
+                of_objects(list(after[a.name].values()), (prod(size),)).reshape(size) if size else after[a.name][()]
+                for a, size in zip(self.scheme.state, sizes, strict=True)
+            )
+        )
 
     def run(
         self,

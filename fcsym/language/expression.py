@@ -552,7 +552,7 @@ def arrays_in(node: Expr) -> tuple[Array, ...]:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Written(Expr):
-    """A leaf that is written already: the name of one number, w_5."""
+    """A leaf that is written already: the name of one number, w_5, or its digits, -0.5."""
 
     latex: str
     width: float  # in ordinary letters
@@ -569,7 +569,7 @@ def _text(node: Expr) -> tuple[str, int]:
         case Number(value):
             return str(value), _SUM if value < 0 else _PRODUCT if value.denominator != 1 else _ATOM
         case Written(_, _, text):
-            return text, _ATOM
+            return text, _SUM if text.startswith("-") else _ATOM
         case Ref(array, indices):
             return array.name + (f"[{', '.join(i.letter for i in indices)}]" if indices else ""), _ATOM
         case Indicator(index, form):
@@ -579,7 +579,8 @@ def _text(node: Expr) -> tuple[str, int]:
         case Mul(factors):
             if isinstance(factors[0], Number) and factors[0].value < 0:
                 lead = () if factors[0].value == -1 else (Number(-factors[0].value),)
-                return "-" + _product((*lead, *factors[1:])), _SUM
+                rest = (*lead, *factors[1:])
+                return "-" + (_at(rest[0], _PRODUCT) if len(rest) == 1 else _product(rest)), _SUM
             return _product(factors), _PRODUCT
         case Pow(base, exponent):
             return (f"1/{_at(base, _POWER)}" if exponent == -1 else f"{_at(base, _ATOM)}**{exponent}"), _PRODUCT

@@ -136,6 +136,18 @@ class Instance:
             return self.field.choose(equation.rhs, where, lambda node: self.value(node, binding))
         return self.value(equation.rhs, binding)
 
+    def branch_at(self, equation: Equation, position: tuple[int, ...]) -> Branch | None:
+        """The branch that holds at one position; None where a condition is about something without a value."""
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Cases)
+        binding = dict(zip(equation.lhs.indices, position, strict=True))
+        for branch in equation.rhs:
+            subjects = [self.value(condition.subject, binding) for condition in branch.when]
+            if any(value is None for value in subjects):
+                return None
+            if all(c.holds(value) for c, value in zip(branch.when, subjects, strict=True)):
+                return branch
+        return None
+
     def branch(self, equation: Equation, branch: Branch, position: tuple[int, ...]) -> Any:
         """The value of one branch at one position, whether or not its conditions hold."""
         assert isinstance(equation.lhs, Ref) and branch.value is not None

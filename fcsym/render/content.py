@@ -7,6 +7,7 @@ Everything is read off the list of equations: sections follow from the rules, nu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -14,9 +15,9 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, get_args
 
-from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError
+from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError, UnsupportedExpression
 from fcsym.language import smooth_functions
-from fcsym.language.equation import Branch, Cases, Detail, Equation, Notation, Rule, Verdict
+from fcsym.language.equation import Branch, Cases, Condition, Detail, Equation, Notation, Rule, Verdict
 from fcsym.language.expression import (
     Apply,
     Array,
@@ -25,6 +26,7 @@ from fcsym.language.expression import (
     Mul,
     Number,
     Pow,
+    Ref,
     Written,
     add,
     applied_in,
@@ -33,8 +35,10 @@ from fcsym.language.expression import (
     number,
     power,
 )
+from fcsym.language.names import latex_array
 from fcsym.networks.names import flat_latex, own_names, scalar_name
-from fcsym.render.flat import written_out
+from fcsym.networks.symbols import front_of
+from fcsym.render.flat import element_of, written_out
 from fcsym.render.formula import escape
 
 if TYPE_CHECKING:
@@ -51,10 +55,12 @@ __all__ = [
     "Row",
     "Section",
     "Step",
+    "Worked",
     "checked",
     "content",
     "counted",
     "element",
+    "worked",
 ]
 
 MAX_FLAT = 24
@@ -74,6 +80,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """One element in numbers: its name = the formula = the numbers put in = its value, and the case that holds."""
+
+    chain: tuple[Expr, ...]
+    case: str = ""
+    when: tuple[Condition, ...] = ()  # with the numbers put in
+
+    def __str__(self) -> str:
+        said = f"   as {' and '.join(map(str, self.when))}" if self.when else ""
+        return " = ".join(map(repr, self.chain)) + said + (f"   ({self.case})" if self.case else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One equation with its reason; in flat notation, that equation for every element."""
 
@@ -84,6 +103,7 @@ class Step:
     verdict: Verdict | None  # None for an invariant: the verdicts on what makes and keeps it are elsewhere
     note: str
     rows: tuple[tuple[Row, ...], ...]  # the case table of each written equation; empty where there are no cases
+    worked: tuple[Worked, ...] = ()  # every element in numbers, where the document has them
 
     @property
     def has_cases(self) -> bool:
@@ -336,6 +356,7 @@ def _chapter(d: Readable, names: set[str], numbers: Mapping[str, int], flat: boo
             tuple(numbers[name] for name in equation.uses if name in names),
             Verdict.UNDECIDED if finding is None else finding.verdict, "" if finding is None else finding.note,
             tuple(_rows(equation.name, one, findings) for one in written if isinstance(one.rhs, Cases)),
+            tuple(worked(d, equation, flat)),
         )  # fmt: skip
 
     sections: list[Section] = []
@@ -352,6 +373,58 @@ def _written(d: Readable, equation: Equation, flat: bool) -> tuple[Equation, ...
     return tuple(written_out(equation, d.network.sizes, _flat_name(d))) if flat else (equation,)
 
 
+def worked(d: Readable, equation: Equation, flat: bool = False) -> Iterator[Worked]:
+    """The equation at every element: its formula, the numbers put in, and its value; nothing without numbers."""
+    numbers = d.numbers
+    if numbers is None:
+        return
+    name = _flat_name(d) if flat else _element_name
+
+    def digits(array: Array, position: tuple[int, ...]) -> Written:
+        return _digits(numbers.text[array.name, position])
+
+    assert isinstance(equation.lhs, Ref)
+    lhs, own = equation.lhs, equation.array.name if equation.defines else front_of(equation.array.unprimed).name
+    for position in product(*(range(numbers.sizes[index.axis]) for index in lhs.indices)):
+        text, case = numbers.text[own, position], numbers.holds.get((own, position), "")
+        value, holds = _digits(text), None
+        if isinstance(equation.rhs, Cases):
+            holds = next((branch for branch in equation.rhs if branch.name == case), None)
+            side = None if holds is None else holds.value
+        else:
+            side = equation.rhs
+        left = name(lhs.array, position)
+        links: list[Expr] = []
+        if side is not None:
+            with suppress(UnsupportedExpression):  # the inverse of a matrix is not written out
+                links = [element_of(side, lhs, position, numbers.sizes, each) for each in (name, digits)]
+        if not text:  # the formula stands, and what it rests on has no value
+            links = links[:1]
+        when = tuple(
+            Condition(element_of(c.subject, lhs, position, numbers.sizes, digits), c.relation, c.bound)
+            for c in (holds.when if holds is not None else ())
+        )
+        chain = {repr(link): link for link in (*links, value)}  # what is a number already is not said twice
+        yield Worked((left, *chain.values()), case, when)
+
+
+def _element_name(array: Array, position: tuple[int, ...]) -> Written:
+    """W^{(1)}_{12}, in plain text W1[1,2]."""
+    latex = latex_array(array, [str(n + 1) for n in position])
+    return Written(
+        latex, _letters(latex), array.name + (f"[{','.join(str(n + 1) for n in position)}]" * bool(position))
+    )
+
+
+def _digits(text: str) -> Written:
+    """A number as it is printed; what has no value is said to have none."""
+    if not text:
+        return Written(r"\text{undefined}", 8, "undefined")
+    figures, _, exponent = text.partition("e")
+    latex = rf"{figures} \cdot 10^{{{int(exponent)}}}" if exponent else figures
+    return Written(latex, 0.8 * len(text) + bool(exponent), text, not exponent)
+
+
 def _signature(d: Readable) -> str:
     """What a function does, is given and returns."""
     if not d.function:
@@ -361,7 +434,11 @@ def _signature(d: Readable) -> str:
 
 
 def _about(document: Shown, only: str | None, wanted: str | None) -> tuple[str, ...]:
-    sentences = (document.summary,) if document is not document.lists[0] else ()
+    sentences: tuple[str, ...] = (document.summary,) if document is not document.lists[0] else ()
+    if document.numbers is not None:
+        count = document.numbers.digits
+        digits = f"{count} significant digit{'s' if count > 1 else ''}"
+        sentences += (f"Beside every equation stand the numbers of one step, computed exactly and shown to {digits}.",)
     if only is None:
         return sentences
     shown = f"{wanted} and the equations that lead to it" if wanted else f"the equations of the function {only}"

@@ -34,7 +34,7 @@ from fcsym.language.expression import (
 )
 from fcsym.render.formula import expression, width
 
-__all__ = ["written_out"]
+__all__ = ["element_of", "written_out"]
 
 Name: TypeAlias = "Callable[[Array, tuple[int, ...]], Written]"
 Binding: TypeAlias = "Mapping[Index, int]"
@@ -54,6 +54,11 @@ def written_out(equation: Equation, sizes: Mapping[Axis, int], name: Name) -> It
         else:
             rhs = at(equation.rhs)
         yield replace(equation, lhs=at(equation.lhs), rhs=rhs)
+
+
+def element_of(side: Expr, lhs: Ref, position: tuple[int, ...], sizes: Mapping[Axis, int], name: Name) -> Expr:
+    """A right-hand side, or a condition's subject, at one position of the left-hand side."""
+    return _element(side, dict(zip(lhs.indices, position, strict=True)), sizes, name)
 
 
 def _branch(branch: Branch, at: Callable[[Expr], Expr]) -> Branch:

@@ -46,6 +46,7 @@ __all__ = [
     "equation",
     "escape",
     "expression",
+    "in_numbers",
     "prose",
     "sentence",
     "stacked",
@@ -73,7 +74,7 @@ def _latex(node: Expr) -> tuple[str, int]:
         case Number(value):
             return _number(value), _SUM if value < 0 else _ATOM
         case Written(latex, _, _, atom):
-            return latex, _ATOM if atom else _PRODUCT
+            return latex, _SUM if latex.startswith("-") else _ATOM if atom else _PRODUCT
         case Ref(array, indices):
             return latex_array(array, [index.letter for index in indices]), _ATOM
         case Indicator(index, form):
@@ -169,7 +170,7 @@ def _product(factors: Sequence[Expr]) -> tuple[str, int]:
         beside = [f for f in above if isinstance(f, Add)]
         text = _fraction([f for f in above if f not in beside], below) + "".join(f" {_at(f, _PRODUCT)}" for f in beside)
     else:
-        text = _times(above)
+        text = _at(above[0], _PRODUCT) if sign and len(above) == 1 else _times(above)
     return sign + text, _SUM if sign else _PRODUCT
 
 
@@ -187,7 +188,16 @@ def _fraction(above: Sequence[Expr], below: Sequence[Expr]) -> str:
 def _times(factors: Sequence[Expr]) -> str:
     """Sums over indices come last: everything after a sum sign reads as its body."""
     ordered = sorted(factors, key=lambda f: isinstance(f, Total))
-    return r" \, ".join(_at(f, _PRODUCT if len(ordered) > 1 else _SUM) for f in ordered)
+    parts = [_at(f, _PRODUCT if len(ordered) > 1 else _SUM) for f in ordered]
+    return "".join(part if n == 0 else _glue(part) + part for n, part in enumerate(parts))
+
+
+def _glue(part: str) -> str:
+    """What stands before a further factor: a dot before the digits of a number, which would join others."""
+    return r" \cdot " if _DIGITS.match(part) else _THIN
+
+
+_DIGITS = re.compile(r"\d|\\left\(-[\d.]+(?: \\cdot 10\^\{-?\d+\})?\\right\)")
 
 
 # -------------------------------------------------------------------------------------------------- equations
@@ -401,6 +411,21 @@ def stacked(items: Sequence[Equation], line: float = LINE) -> str:
     if len(rows) == 1:
         return "".join(rows[0])
     return r"\begin{aligned} " + r" \\ ".join(f"{left}&{right}" for left, right in rows) + r" \end{aligned}"
+
+
+def in_numbers(items: Sequence[Sequence[Expr]], line: float = LINE) -> str:
+    """Chains a = b = c below each other, each link on its own line where the chain is too long for one."""
+    rows: list[str] = []
+    for left, *links in items:
+        short = sum(width(link) + 3 for link in (left, *links)) <= line
+        texts = [_lines(link, line - width(left) - 3) for link in links]
+        if short:
+            rows.append(rf"{expression(left)} &= {' = '.join(text for (text,) in texts)}")
+            continue
+        for n, (first, *others) in enumerate(texts):
+            rows.append(rf"{expression(left) if n == 0 else ''} &= {first}")
+            rows += [rf" &\quad {text}" for text in others]
+    return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
 
 
 # ------------------------------------------------------------------------------------------------------ prose

@@ -238,9 +238,21 @@ def _step(step: Step, page: Content, level: int) -> Iterator[str]:
     yield f"{'' if step.verdict is None else _mark(step.verdict)}</div>"
     for written, rows in zip((w for w in step.written if isinstance(w.rhs, Cases)), step.rows, strict=True):
         yield from _case_table(written, rows, page)
+    yield from _in_numbers(step)
     if page.full:
         yield from _reason(step, page)
     yield "</article>"
+
+
+def _in_numbers(step: Step) -> Iterator[str]:
+    """Every element in numbers, those by cases each with the case that holds."""
+    groups = [[item] for item in step.worked] if step.has_cases else [list(step.worked)]
+    for items in groups:
+        if items:
+            yield _box(formula.in_numbers([item.chain for item in items]), "; ".join(map(str, items)))
+        if step.has_cases and items[0].case:
+            when = mathml(formula.conditions(items[0].when), " and ".join(map(str, items[0].when)), "inline")
+            yield f'<p class="small soft">{sentence(formula.case_name(items[0].case))}, as {when}</p>'
 
 
 def _spoken(written: Sequence[Equation], left: bool = False) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from fcsym.language.equation import Branch, Cases, Equation, Verdict
 from fcsym.language.expression import Apply, Array
 from fcsym.language.names import latex_array
-from fcsym.render.content import Chapter, Content, Row, Step, content, counted
-from fcsym.render.formula import case_name, equation, escape, expression, prose, stacked
+from fcsym.render.content import Chapter, Content, Row, Step, Worked, content, counted
+from fcsym.render.formula import case_name, conditions, equation, escape, expression, in_numbers, prose, stacked
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -186,6 +186,7 @@ def _step(step: Step, page: Content) -> Iterator[str]:
         yield rf"\begin{{equation*}}{target}"
         yield f"{display} \\tag{{{tag}}}"
         yield r"\end{equation*}"
+    yield from _in_numbers(step)
     mark = "" if step.verdict is None else rf"{_verdict(step.verdict)}."
     if not page.full:
         if mark:
@@ -205,6 +206,20 @@ def _step(step: Step, page: Content) -> Iterator[str]:
     if step.has_cases:
         yield from _case_table(step.rows[0], page.arrays)
     yield ""
+
+
+def _in_numbers(step: Step) -> Iterator[str]:
+    """Every element in numbers, those by cases each with the case that holds."""
+
+    def show(items: Sequence[Worked]) -> str:
+        return in_numbers([item.chain for item in items])
+
+    by_cases = [[item] for item in step.worked] if step.has_cases else [list(step.worked)]
+    for items in by_cases:
+        for display in _fitting(items, show):
+            yield rf"\begin{{equation*}}{display}\end{{equation*}}"
+        if step.has_cases and items[0].case:
+            yield rf"\reason{{{_case_name(items[0].case)}, as ${conditions(items[0].when)}$.}}"
 
 
 def _references(numbers: Iterable[int]) -> str:

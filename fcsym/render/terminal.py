@@ -121,7 +121,7 @@ class _Equations:
         if judged:
             result.add_column("verdict")
         for step in self.steps:
-            shown, why = Text(str(step.equation)), self._why(step)
+            shown, why = Text("\n".join((str(step.equation), *map(str, step.worked)))), self._why(step)
             if self.reasons and not beside:
                 cite = f" Paper: {step.equation.cite}." if step.equation.cite else ""
                 shown = Text.assemble(shown, "\n", (f"{why}{cite}", "dim"))

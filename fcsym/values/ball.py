@@ -17,7 +17,7 @@ from mpmath.ctx_iv import MPIntervalContext
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.formulas import NUMBER, Formula, evaluate
 
-__all__ = ["DIGITS", "Ball", "ball_of", "smooth_at"]
+__all__ = ["DIGITS", "Ball", "ball_of", "smooth_at", "text_of"]
 
 DIGITS = 80
 
@@ -38,12 +38,12 @@ class Ball:
     @property
     def middle(self) -> Any:
         """The middle, as a number of mpmath."""
-        return _end(self.range.mid)
+        return (_end(self.range.a) + _end(self.range.b)) / 2
 
     @property
     def radius(self) -> Any:
         """How far from the middle the number may be."""
-        return _end(self.range.delta) / 2
+        return (_end(self.range.b) - _end(self.range.a)) / 2
 
     @property
     def holds_zero(self) -> bool:
@@ -124,6 +124,11 @@ class Ball:
 
     def __str__(self) -> str:
         return f"{_MP.nstr(self.middle, 17)} ± {_MP.nstr(self.radius, 2)}"
+
+
+def text_of(number: Any, digits: int) -> str:
+    """A middle or a radius with so many significant digits."""
+    return str(_MP.nstr(number, digits, min_fixed=1, max_fixed=0))
 
 
 def _end(interval: Any) -> Any:

@@ -9,18 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from math import prod
 from typing import Any
 
 from fcsym.deriving.forward import forward
+from fcsym.deriving.numbers import Numbers
+from fcsym.errors import SizeError
 from fcsym.language.equation import Cases, Equation
-from fcsym.language.expression import Apply, Expr
+from fcsym.language.expression import Apply, Array, Expr
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
 from fcsym.values.given import Nested, Values
+from fcsym.values.shown import decimal
 
-__all__ = ["MAX_BITS", "Trained", "evaluated", "exact_step", "trained"]
+__all__ = ["MAX_BITS", "MAX_SHOWN", "Trained", "evaluated", "exact_field", "exact_step", "numbers", "trained"]
+
+MAX_SHOWN = 64
+"""Numbers of an array up to which documents write it out."""
 
 MAX_BITS = 20_000
 """The length of a fraction from which on it is carried as a ball: while a network trains it doubles and more, step by
@@ -61,25 +68,58 @@ def exact_step(derivation: Iterable[Equation], values: Values) -> dict[str, Nest
     return evaluated(tuple(derivation), values)
 
 
+def numbers(derivation: Iterable[Equation], values: Values, digits: int) -> Numbers:
+    """The step as documents show it, with so many significant digits.
+
+    Raises SizeError for arrays that are too large to be written out.
+    """
+    network = values.network
+    run, arrays = _instance(tuple(derivation), values)
+    for array in arrays:
+        if (size := prod(network.shape(array))) > MAX_SHOWN:
+            raise SizeError(
+                f"{array.name} has {size} numbers, and arrays of at most {MAX_SHOWN} are written out: take a narrower "
+                "network, or `fcsym step` for the numbers alone."
+            )
+    text, holds = {}, {}
+    for array in arrays:
+        equation = run.equations.get(array)
+        for place in positions(array, network.sizes):
+            value = run.element(array, place)
+            text[array.name, place] = "" if value is None else decimal(value, digits).partition(" ±")[0]
+            if equation is not None and isinstance(equation.rhs, Cases):
+                case = run.branch_at(equation, place)
+                holds[array.name, place] = "" if case is None else case.name
+    return Numbers(network.sizes, digits, text, holds)
+
+
 def evaluated(
     equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
 ) -> dict[str, Nested]:
     """The same in another field, or with another interpreter."""
+    run, arrays = _instance(equations, values, field, kind)
+    return {array.name: _nested(values.network.shape(array), partial(run.element, array)) for array in arrays}
+
+
+def _instance(
+    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
+) -> tuple[Instance, tuple[Array, ...]]:
+    """Every element computed, and the arrays that there are: those given and those derived."""
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
     leaves |= {(a, at): v for a, v in network.rule.values.items() for at in positions(a, network.sizes)}
-    given = {array for array, _ in leaves}
+    given = dict.fromkeys(array for array, _ in leaves)
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
-    run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or _field())
+    run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or exact_field())
     run.fill()
-    return {array.name: _nested(network.shape(array), partial(run.element, array)) for array in [*given, *defined]}
+    return run, (*given, *defined)
 
 
 def _nested(shape: tuple[int, ...], at: Callable[[tuple[int, ...]], Any], place: tuple[int, ...] = ()) -> Nested:
     return tuple(_nested(shape[1:], at, (*place, n)) for n in range(shape[0])) if shape else at(place)
 
 
-def _field() -> Field:
+def exact_field() -> Field:
     """Fractions and balls; what rests on something without a value has none."""
 
     def apply(node: Apply, _: Element, value: Any) -> Any:

@@ -29,8 +29,19 @@ from fcsym.language.expression import Array
 from fcsym.networks.losses import needs_of
 from fcsym.networks.names import flat_names, scalar_name
 from fcsym.networks.network import Network
+from fcsym.values.ball import Ball
 
-__all__ = ["Values", "numbers_in", "place_of", "read_table", "read_values", "values_of"]
+__all__ = [
+    "Values",
+    "fraction",
+    "numbers_in",
+    "place_of",
+    "read_table",
+    "read_values",
+    "shaped",
+    "target_of",
+    "values_of",
+]
 
 Nested: TypeAlias = "Any"
 """A number, or a tuple of nested."""
@@ -65,14 +76,15 @@ class Values:
             for place in product(*map(range, network.shape(array)))
         }
 
-    def floats(self, dtype: Any = float) -> tuple[list[Any], Any, Any, Any]:
-        """(weights, x, target, eta) as arrays of NumPy, for kernels."""
+    def floats(self, dtype: Any = float) -> tuple[list[Any], Any, Any, Any, list[Any]]:
+        """(weights, x, target, eta, memory) as arrays of NumPy, for kernels."""
         import numpy as np
 
         def array(value: Nested) -> Any:
             return np.array(_mapped(value, float), dtype=dtype)
 
-        return [array(w) for w in self.weights], array(self.x), array(self.target), np.dtype(dtype).type(self.eta)
+        weights, memory = ([array(value) for value in values] for values in (self.weights, self.memory))
+        return weights, array(self.x), array(self.target), np.dtype(dtype).type(float(self.eta)), memory
 
 
 def read_values(network: Network, path: str | Path) -> Values:
@@ -133,7 +145,9 @@ def _safetensors(where: Path) -> dict[str, Any]:
     try:
         from safetensors.numpy import load_file  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
-        raise MissingTool("Reading .safetensors needs the package of that name: pip install safetensors.") from None
+        raise MissingTool(
+            "Reading .safetensors needs the package of that name: pip install 'fcsym[safetensors]'."
+        ) from None
     try:
         return dict(load_file(where))
     except Exception as problem:  # a type of the package's own, made in Rust
@@ -177,7 +191,7 @@ def values_of(network: Network, given: Mapping[str, Any]) -> Values:
     eta = fraction(taken["eta"], "eta") if "eta" in taken else network.rule.eta
     assert eta is not None
     x = shaped(taken["x"], network.shape(network.input), "x")
-    return Values(network, weights, x, _target(network, taken["target"]), eta, memory)
+    return Values(network, weights, x, target_of(network, taken["target"]), eta, memory)
 
 
 def _with_samples(network: Network, x: Any, said: Any) -> Network:
@@ -263,7 +277,7 @@ def _remembered(network: Network, array: Array, at_rest: Fraction, left: dict[st
     return _nested(shape, lambda _: at_rest)
 
 
-def _target(network: Network, value: Any) -> Nested:
+def target_of(network: Network, value: Any) -> Nested:
     """The target; class labels, where the loss takes them, as distributions."""
     shape = network.shape(network.target)
     if needs_of(network.loss) == "distribution" and _shape(_plain(value)) == shape[:-1]:
@@ -284,8 +298,13 @@ def _target(network: Network, value: Any) -> Nested:
 # ------------------------------------------------------------------------------------------------------------ numbers
 
 
-def fraction(value: Any, name: str) -> Fraction:
-    """A number, exactly; ArgumentError for what is none. A float is the shortest decimal that means it."""
+def fraction(value: Any, name: str) -> Any:
+    """A number, exactly; ArgumentError for what is none. A float is the shortest decimal that means it.
+
+    A ball, of an earlier step, stays what it is.
+    """
+    if isinstance(value, Ball):
+        return value
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = _item(value)
     try:
@@ -327,7 +346,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, str) or not hasattr(value, "__len__")
+    return isinstance(value, str) or not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

@@ -102,8 +102,7 @@ def states(reading: Reading, at: Sequence[int], wanted: Sequence[str]) -> dict[i
 def _by_kernel(reading: Reading, record: Record, at: Sequence[int]) -> dict[int, Snapshot]:
     network = reading.values.network
     step = Kernel(record)
-    weights, x, target, eta = reading.values.floats()
-    memory = [np.array(_floats(value)) for value in reading.values.memory]
+    weights, x, target, eta, memory = reading.values.floats()
     names = [array.name for array in network.parameters]
     found: dict[int, Snapshot] = {}
     last = max(at)
@@ -117,10 +116,6 @@ def _by_kernel(reading: Reading, record: Record, at: Sequence[int]) -> dict[int,
         if not np.isfinite(float(np.sum(weights[0]))):
             break
     return found
-
-
-def _floats(value: Nested) -> Any:
-    return [_floats(part) for part in value] if isinstance(value, tuple) else float(value)
 
 
 def _needed(record: Record, wanted: Sequence[str]) -> Record:

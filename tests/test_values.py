@@ -1,0 +1,316 @@
+"""Numbers for a network: read exactly, and taken through training steps in fractions and balls."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import exact
+import numpy as np
+import pytest
+from conftest import need_package
+
+from fcsym.derivation import derive
+from fcsym.errors import ArgumentError, MissingTool, UnsupportedExpression
+from fcsym.networks.network import Network
+from fcsym.schemes import SCHEMES
+from fcsym.training import scheme
+from fcsym.values import exact_step, read_values, trained, values_of
+from fcsym.values.ball import Ball, ball_of, smooth_at
+from fcsym.values.shown import certain, decimal, fractional
+
+NET = Network.mlp([2, 3, 2], bias=True)
+GIVEN = {
+    "x": ["1/3", -2], "target": [1, "0.25"], "eta": "0.1",
+    "W1": [["1/2", 0.1], [-1, 2], [3, "-7/5"]], "b1": [0, 1, "-1/2"],
+    "W2": [[1, 2, 3], ["0.5", -1, "1/7"]], "b2": 0.5,
+}  # fmt: skip
+"""The first and the last unit are live, and so is one after the step that was not."""
+
+SIGMOID = Network.mlp([2, 2, 2], activation="sigmoid", output="sigmoid", bias=True).frozen("b1", "b2")
+PUBLISHED = {
+    "x": [0.05, 0.10], "target": [0.01, 0.99], "eta": 0.5, "b1": 0.35, "b2": 0.60,
+    **{f"w{n}": w for n, w in enumerate((0.15, 0.20, 0.25, 0.30, 0.40, 0.45, 0.50, 0.55), 1)},
+}  # fmt: skip
+"""The network of M. Mazur's "A step by step backpropagation example", 2015."""
+
+
+def by_hand(values, order):
+    layers = [list(map(list, w)) for w in values.weights[::2]]
+    return exact.step(
+        values.network.widths, layers, values.x, values.target, values.eta, order,
+        biases=[list(b) for b in values.weights[1::2]],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_a_step_in_fractions_is_the_step_by_hand(order):
+    values = values_of(NET, GIVEN)
+    for done in trained(derive(NET, order), values, 3):
+        true = by_hand(values, order)
+        for layer in (1, 2):
+            assert done.before[f"W{layer}_new"] == tuple(map(tuple, true.w[layer - 1]))
+            assert done.before[f"b{layer}_new"] == tuple(true.b[layer - 1])
+            assert done.before[f"s{layer}" if layer == 1 else "y"] == tuple(true.s[layer - 1])
+        assert done.after["y"] == done.before["y_new"] == tuple(true.v_new[-1])
+        assert done.after["E"] == sum((y - t) ** 2 for y, t in zip(true.v_new[-1], values.target, strict=True)) / 2
+        values = done.values
+
+
+@pytest.mark.parametrize(
+    ("order", "error"), [("simultaneous", "0.29102777369359933"), ("sequential", "0.29102792390544197")]
+)
+def test_the_published_digits_of_the_sigmoid_network(order, error):
+    """w5 as it is printed there; E as both orders have it in double precision."""
+    (done,) = trained(derive(SIGMOID, order), values_of(SIGMOID, PUBLISHED))
+    assert decimal(done.before["W2_new"][0][0], 8) == "0.35891648"
+    assert decimal(done.after["E"], 14) == str(Decimal(error).quantize(Decimal("1e-14")))
+    assert done.before["b1"] == (Fraction(35, 100),) * 2
+    assert "b1_new" not in done.before
+
+
+def test_a_smooth_step_is_that_of_autograd():
+    import autograd.numpy as anp
+    from autograd import grad
+
+    net = Network.mlp([2, 3, 2], activation="tanh", bias=True)
+    values = values_of(net, GIVEN)
+    (w1, b1, w2, b2), x, target, eta, _ = values.floats()
+
+    def loss(parameters):
+        w1, b1, w2, b2 = parameters
+        return 0.5 * anp.sum((anp.dot(w2, anp.tanh(anp.dot(w1, x) + b1)) + b2 - target) ** 2)
+
+    gradients = grad(loss)([w1, b1, w2, b2])
+    found = exact_step(derive(net), values)
+    for name, before, gradient in zip(("W1", "b1", "W2", "b2"), (w1, b1, w2, b2), gradients, strict=True):
+        np.testing.assert_allclose(np.array(found[f"{name}_new"], dtype=float), before - eta * gradient, rtol=1e-13)
+
+
+def test_where_no_p_exists_it_has_no_value_and_the_rest_has():
+    """A unit that wakes up: v = 0 before the step, and is greater after it."""
+    net = Network.parse("1-1-1", bias=True)
+    given = {"x": [1], "target": [1], "eta": 1, "W1": [[0]], "b1": [0], "W2": [[1]], "b2": [0]}
+    net_slope = derive(net, slope_at_kink=1)
+    found = exact_step(net_slope, values_of(net, given))
+    assert found["p"] == ((None,),)
+    assert found["W1_new"] == ((1,),)
+    assert decimal(None, 5) == "undefined"
+
+
+def test_a_kernel_says_the_step_exactly():
+    kernel = derive(NET).compile()
+    values = values_of(NET, GIVEN)
+    step = kernel.exact(
+        [*(GIVEN[name] for name in ("W1", "b1", "W2")), ["1/2"] * 2], GIVEN["x"], GIVEN["target"], "0.1"
+    )
+    assert step.W1_new[0, 0] == by_hand(values, "simultaneous").w[0][0][0]
+    weights, x, target, eta, _ = values.floats()
+    near = kernel.step(weights, x, target, eta)
+    np.testing.assert_allclose(np.array(step.W2_new, dtype=float), near.W2_new, rtol=1e-12)
+
+
+# --------------------------------------------------------------------------------------------------- balls, digits
+
+
+@pytest.mark.parametrize("s", [Fraction(1, 3), Fraction(-7, 5), Fraction(0)])
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "gelu", "silu"])
+def test_a_ball_holds_the_value_of_the_function(name, s):
+    import mpmath
+
+    from fcsym.language.activation import activation
+    from fcsym.language.smooth_functions import as_formula
+
+    with mpmath.workdps(120):
+        z = mpmath.mpf(s.numerator) / s.denominator
+        true = {
+            "sigmoid": lambda: 1 / (1 + mpmath.exp(-z)), "tanh": lambda: mpmath.tanh(z),
+            "softplus": lambda: mpmath.log(1 + mpmath.exp(z)),
+            "gelu": lambda: z * (1 + mpmath.erf(z / mpmath.sqrt(2))) / 2,
+            "silu": lambda: z / (1 + mpmath.exp(-z)),
+        }[name]()  # fmt: skip
+        ball = smooth_at(as_formula(activation(name), 0), s)
+        assert abs(mpmath.mpf(ball.middle) - true) <= ball.radius + mpmath.mpf(10) ** -90
+        assert ball.radius < mpmath.mpf(10) ** -75
+
+
+def test_a_ball_says_no_more_than_is_certain():
+    third = ball_of(Fraction(1, 3))
+    assert certain(third) >= 78
+    assert decimal(third, 12) == "0.333333333333"
+    rough = third + Ball((third * 0).range + (third.range - third.range) * 10**70)
+    assert 5 <= certain(rough) <= 11
+    assert decimal(rough, 50) == "0." + "3" * certain(rough)
+    with pytest.raises(UnsupportedExpression, match="digits do not say"):
+        _ = third > Fraction(1, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (Fraction(1, 8), 6, "0.125"), (Fraction(2, 3), 4, "0.6667"), (Fraction(5932, 10000), 6, "0.5932"),
+        (Fraction(5932001, 10**7), 5, "0.59320"), (Fraction(1, 3 * 10**9), 3, "3.33e-10"), (Fraction(0), 3, "0"),
+        (Fraction(-12345678), 3, "-1.23e+07"), (Fraction(1200), 6, "1200"), (float("inf"), 3, "inf"),
+    ],
+)  # fmt: skip
+def test_numbers_are_shown_with_their_digits(value, digits, text):
+    assert decimal(value, digits) == text
+
+
+def test_a_fraction_too_long_to_write_is_none():
+    assert fractional(Fraction(3, 7)) == "3/7"
+    assert fractional(Fraction(1, 3**10_000)) is None
+    assert decimal(Fraction(1, 3**10_000), 3).endswith("e-4772")
+
+
+# ------------------------------------------------------------------------------------------------------- files
+
+
+def as_text(value):
+    return [as_text(part) for part in value] if isinstance(value, tuple) else float(value)
+
+
+def test_every_kind_of_file_means_the_same(tmp_path):
+    plain = {name: np.array(as_text(v)) for name, v in exact_step(derive(NET), values_of(NET, GIVEN)).items()
+             if name in ("x", "W1", "b1", "W2", "b2", "eta")} | {"target": np.array([1, 0.25])}  # fmt: skip
+    np.savez(tmp_path / "v.npz", **plain)
+    (tmp_path / "v.json").write_text(json.dumps({name: array.tolist() for name, array in plain.items()}))
+    (tmp_path / "v.toml").write_text("\n".join(f"{name} = {array.tolist()}" for name, array in plain.items()))
+    found = [read_values(NET, tmp_path / f"v.{ending}") for ending in ("npz", "json", "toml")]
+    assert found[0] == found[1] == found[2]
+    assert found[0].eta == Fraction(1, 10)
+
+
+def test_a_file_of_safetensors_means_the_same(tmp_path):
+    need_package("safetensors")
+    from safetensors.numpy import save_file
+
+    arrays = {"x": np.array([2.0]), "target": np.array([1.0]), "W1": np.array([[0.1]]), "eta": np.array(0.5)}
+    save_file(arrays, tmp_path / "v.safetensors")
+    found = read_values(Network.parse("1-1"), tmp_path / "v.safetensors")
+    assert found.weights == (((Fraction(1, 10),),),)
+    (tmp_path / "v.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ArgumentError, match=r"is no \.safetensors file"):
+        read_values(Network.parse("1-1"), tmp_path / "v.safetensors")
+
+
+def test_what_a_file_of_safetensors_needs_is_said(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    (tmp_path / "v.safetensors").write_bytes(b"")
+    with pytest.raises(MissingTool, match="pip install"):
+        read_values(NET, tmp_path / "v.safetensors")
+
+
+def test_arrays_tensors_and_numbers_of_every_kind_are_taken():
+    torch = need_package("torch")
+    given = {
+        "x": np.array([0.1, 3], dtype=np.float32), "target": torch.tensor([0.1, 2.0]), "eta": Decimal("0.1"),
+        "W1": torch.tensor([[0.1, 1], [2, 3], [4, 5]]), "b1": (1, 2, Fraction(1, 3)), "W2": np.ones((2, 3)), "b2": 0,
+    }  # fmt: skip
+    found = values_of(NET, given)
+    assert found.x[0] == found.target[0] == found.weights[0][0][0] == found.eta == Fraction(1, 10)
+    assert found.weights[1][2] == Fraction(1, 3)
+
+
+# --------------------------------------------------------------------------------------------------- wrong input
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"W1": None}, "W1 is missing"),
+        ({"x": None}, "x is missing"),
+        ({"target": None}, "target is missing"),
+        ({"eta": None}, "eta is missing"),
+        ({"W3": [[1]]}, "'W3' is no name of"),
+        ({"t": [1, 2]}, "two names of one thing"),
+        ({"W1": [[1, 2, 3], [4, 5, 6]]}, r"W1 has the shape \(2, 3\) and needs \(3, 2\): its transpose would fit"),
+        ({"W1": [[1, 2], [4, 5]]}, r"W1 has the shape \(2, 2\) and needs \(3, 2\): give as many numbers"),
+        ({"W1": [[1, 2], [4, 5], [6]]}, "W1 is not rectangular"),
+        ({"b1": [1, 2]}, r"b1 has the shape \(2,\) and needs \(3,\)"),
+        ({"x": [1, "1,5"]}, "x is '1,5': give a number"),
+        ({"x": [1, True]}, "x is 'True'"),
+        ({"x": [1, math.nan]}, "x is 'nan'"),
+        ({"x": [1, "1/0"]}, "x is '1/0'"),
+        ({"eta": "1e999999999"}, "eta is '1e999999999'"),
+        ({"samples": 3}, "samples is 3"),
+    ],
+)
+def test_wrong_values_are_refused_in_one_sentence(change, said):
+    given = {name: value for name, value in (GIVEN | change).items() if value is not None}
+    with pytest.raises(ArgumentError, match=said) as found:
+        values_of(NET, given)
+    assert str(found.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("v.toml", "x = [1,", "v.toml is not valid"),
+        ("v.json", "[1]", "holds no names"),
+        ("v.json", "{", "v.json is not valid"),
+        ("v.npz", "nothing", "v.npz"),
+        ("v.txt", "", "of an unknown kind"),
+        ("v.toml", "x = 1", "v.toml: W1 is missing"),
+    ],
+)
+def test_files_that_cannot_be_read_are_refused(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ArgumentError, match=said):
+        read_values(NET, tmp_path / name)
+    with pytest.raises(ArgumentError, match="is not there"):
+        read_values(NET, tmp_path / "none.toml")
+
+
+# ------------------------------------------------------------------------------------------------------ schemes
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_backpropagation_as_a_scheme_is_the_step_by_hand(order):
+    kernel, values = scheme(NET, "backprop", order).compile(), values_of(NET, GIVEN)
+    state = kernel.exact(values.weights, values.x, values.target, "0.1")
+    state = kernel.exact(state, values.x, values.target, "0.1")
+    once = by_hand(values, order)
+    again = exact.step(NET.widths, once.w, values.x, values.target, values.eta, order, biases=once.b)
+    for layer in (1, 2):
+        assert getattr(state, f"W{layer}").tolist() == again.w[layer - 1]
+        assert getattr(state, f"b{layer}").tolist() == again.b[layer - 1]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_step_of_every_scheme_is_what_its_kernel_gives(name, activation):
+    if name == "collapsed" and activation == "tanh":
+        pytest.skip("collapsed is for activations in pieces")
+    network = Network.mlp([2, 3, 1], activation=activation)
+    kernel = scheme(network, name).compile()
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=network.shape(theta)) for theta in network.parameters]
+    x, target = np.array([0.5, -1.25]), np.array([0.75])
+    state = kernel.init(weights, x)
+    found, near = state, state
+    for _ in range(2):
+        found, near = kernel.exact(found, x, target, "1/16"), kernel.step(near, x, target, 0.0625)
+    for own, true in zip(near, found, strict=True):
+        np.testing.assert_allclose(own, np.array(true, dtype=float), rtol=1e-9, atol=1e-12)
+    if kernel.scheme.single_input:
+        with pytest.raises(ArgumentError, match="is not the input that init was given"):
+            kernel.exact(found, x + 1, target, "1/16")
+
+
+def test_wrong_arguments_of_an_exact_step_are_refused():
+    kernel = scheme(NET, "backprop").compile()
+    weights = values_of(NET, GIVEN).weights
+    for arguments, said in (
+        ((weights[:2], [1, 2], [1, 2], 1), "state has 2 arrays"),
+        ((weights, [1, 2, 3], [1, 2], 1), r"x has the shape \(3,\) and needs \(2,\)"),
+        ((weights, [1, 2], [1], 1), r"target has the shape \(1,\)"),
+        ((weights, [1, 2], [1, 2]), "eta is missing"),
+        ((weights, [1, 2], [1, "two"], 1), "target is 'two'"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            kernel.exact(*arguments)
