@@ -246,7 +246,8 @@ def _show(runs: Sequence[_Run], options: argparse.Namespace, names: Sequence[str
         if run.single is None:
             say(f"In float32 the {run.derivation.order} order leaves the range of its numbers.")
         if run.exact is None:
-            say(f"The numbers of the {run.derivation.order} order are float64's: exact ones would take too long.")
+            why = "exact ones would take too long, or their digits do not decide a case"
+            say(f"The numbers of the {run.derivation.order} order are float64's: {why}.")
 
 
 def _columns(
