@@ -236,7 +236,8 @@ def _show(runs: Sequence[_Run], options: argparse.Namespace, names: Sequence[str
             rows.append([name, f"{shape} numbers, shown with --only {name}", *[""] * (len(head) - 2)])
             continue
         for place in places:
-            rows.append([f"{name}{list(place)}" if place else name, *(cell(name, place) for cell in columns)])
+            at = f"[{','.join(map(str, place))}]" if place else ""
+            rows.append([f"{name}{at}", *(cell(name, place) for cell in columns)])
     order = f"{options.order} order{'s' if len(runs) > 1 else ''}"
     title = f"{runs[0].derivation.network}, {order}, step {options.steps}"
     show(terminal.Grid(title, head, rows, right=frozenset(head[1:]), lines=False))
@@ -245,7 +246,8 @@ def _show(runs: Sequence[_Run], options: argparse.Namespace, names: Sequence[str
         if run.single is None:
             say(f"In float32 the {run.derivation.order} order leaves the range of its numbers.")
         if run.exact is None:
-            say(f"The numbers of the {run.derivation.order} order are float64's: exact ones would take too long.")
+            why = "exact ones would take too long, or their digits do not decide a case"
+            say(f"The numbers of the {run.derivation.order} order are float64's: {why}.")
 
 
 def _columns(
