@@ -36,7 +36,7 @@ from fcsym.language.expression import (
     Total,
 )
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import front_of, increment_of, lacking, units
+from fcsym.networks.symbols import front_of, increment_of, lacking
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived, Trained
@@ -206,12 +206,12 @@ def _near_kink(network: Network, rng: np.random.Generator, count: int, layer: in
     In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
     wake up that in a random network would rarely do.
     """
-    points, hidden = _random(network, rng, count), network.activated[layer]
+    points = _random(network, rng, count)
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        if array.axes[0] != hidden.s.axes[-1]:
+        if array not in network.feeding(layer + 1):
             weight[::2] = np.abs(weight[::2])
     unit = rng.integers(network.widths[layer + 1], size=count)
-    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[-1])
+    position = _matrix_of(network, layer)
     s = pre_activations(network, points)[layer]
     source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
     norm = np.sum(source**2, axis=-1)
@@ -318,16 +318,16 @@ def _at_rest(network: Network, layer: int, rng: np.random.Generator, count: int)
     for still in (True, False):
         points = lattice(network, rng, count) if len(network.layers) <= 4 else _passing(network, rng, count)
         for array, weight in zip(network.parameters, points.weights, strict=True):
-            if array.axes[0] == network.activated[layer].s.axes[-1]:
-                weight[:, 0] = 0
-            if still and array.axes[0] == network.output.axes[-1]:
+            if array in network.feeding(layer + 1):
+                weight[(slice(None), 0) if array.axes else ...] = 0
+            if still and array in network.feeding(len(network.layers)):
                 weight[...] = 0
         yield points._replace(target=np.zeros_like(points.target)) if still else points
 
 
 def _matrix_of(network: Network, layer: int) -> int:
     """The place of the matrix that a hidden layer, from 0, reads with, among the parameters."""
-    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.activated[layer].s.axes[-1])
+    return network.parameters.index(network.feeding(layer + 1)[0])
 
 
 def _move(network: Network, points: Points, layer: int, unit: _Array, wanted: _Array) -> None:
@@ -383,8 +383,8 @@ def _stretched(network: Network, points: Points, layer: int, rng: np.random.Gene
     scale, ratio = rng.uniform(0.5, 4, size=count), 10 ** rng.uniform(0, 1.5, size=count)
     weights = []
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        into = array.axes[0]
-        own = scale / ratio if into == units(layer) else ratio if into == units(layer - 1) else np.ones(count)
+        into = next(n for n in range(1, len(network.layers) + 1) if array in network.feeding(n))
+        own = scale / ratio if into == layer else ratio if into == layer - 1 else np.ones(count)
         weights.append(weight * own.reshape((count,) + (1,) * (weight.ndim - 1)))
     return points._replace(weights=weights, x=points.x * ratio[:, None] if layer == 1 else points.x)
 

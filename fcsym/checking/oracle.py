@@ -392,7 +392,7 @@ def backpropagation(
         parameters.append(next(given).astype(wide))
         # a bias that the network lacks is held at 0: its gradient is the adjoint of the pre-activation
         biases.append(next(given).astype(wide) if layer.bias else np.zeros((*lead, layer.width), wide))
-        parameters.append(_each(network, biases[-1], x))
+        parameters.append(_each(network, _for_units(biases[-1], lead, layer.width), x))
     x, target, eta = x.astype(wide), target.astype(wide), eta.astype(wide)
     optimiser = _Optimiser(network, memory, eta)
 
@@ -410,10 +410,17 @@ def backpropagation(
         after[2 * n] = optimiser.moved(f"W{n + 1}", parameters[2 * n], gradients[2 * n])
         if layer.bias:
             of_all = gradients[2 * n + 1].sum(axis=-2) if network.batch else gradients[2 * n + 1]
+            if biases[n].ndim == len(lead):  # one number that all units have
+                of_all = of_all.sum(axis=-1)
             moved[n] = optimiser.moved(f"b{n + 1}", biases[n], of_all)
-            after[2 * n + 1] = _each(network, moved[n], x)
+            after[2 * n + 1] = _each(network, _for_units(moved[n], lead, layer.width), x)
     updated = [array for pair in zip(after[::2], moved, strict=True) for array in pair]
     return _named(network, updated, before, _forward(network, after, x), slopes, adjoints, target) | optimiser.seen
+
+
+def _for_units(bias: _Array, lead: tuple[int, ...], width: int) -> _Array:
+    """A bias for every unit, where it is one number."""
+    return np.repeat(bias[..., None], width, axis=-1) if bias.ndim == len(lead) else bias
 
 
 def _each(network: Network, bias: _Array, x: _Array) -> _Array:

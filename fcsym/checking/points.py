@@ -82,7 +82,7 @@ def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
         density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
         values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
         values = values * (rng.random((count, *shape)) < density)
-        if network.input.axes[-1] in array.axes or array.axes[0] == network.parameters[0].axes[0]:
+        if array in network.feeding(1):
             values[1::4] /= 2  # halves, for kinks and zeros that are no integers
         weights.append(values)
     x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
@@ -99,10 +99,15 @@ def pre_activations(network: Network, points: Points) -> list[_Array]:
     result, v, given = [], points.x, iter(points.weights)
     for n, layer in enumerate(network.layers):
         s = np.matvec(next(given), v)
-        s = s + next(given) if layer.bias else s
+        s = s + _for_units(next(given), s) if layer.bias else s
         result.append(s)
         v = activate(network, n, s)
     return result
+
+
+def _for_units(bias: _Array, s: _Array) -> _Array:
+    """A bias beside pre-activations, one that all units share beside each of them."""
+    return bias if bias.ndim == s.ndim else bias[..., None]
 
 
 # ------------------------------------------------------------------------------------------------ comparison

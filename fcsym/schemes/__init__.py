@@ -42,6 +42,11 @@ def build(
             f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "
             "backprop, which leaves them as they are."
         )
+    if base.network.common and name != "backprop":
+        raise ArgumentError(
+            f"{name} needs a bias for every unit, and {network} has {' and '.join(network.common)} shared: choose "
+            "backprop, which trains one number as such."
+        )
     return SCHEMES[name](base)
 
 
