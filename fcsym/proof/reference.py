@@ -348,9 +348,8 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
             known.get((lower, (j, *at)), known[lower.unprimed, (j, *at)]) * change for at, change in changes.items()
         ]
         if shared:  # the others' errors move the one bias, too
-            arrives += [
-                known[ETA, ()] * (known[delta, (j,)] - plus([known[delta, at] for at in positions(delta, sizes)]))
-            ]
+            every = plus([known[delta, at] for at in positions(delta, sizes)])
+            arrives = [*arrives, known[ETA, ()] * (known[delta, (j,)] - every)]
         known[kappa(hidden), (j,)] = plus(arrives)
     products = [known[below, at] * known.get((below.primed, at), known[below, at]) for at in changes]
     one = [number(Fraction(1))] if own or shared else []

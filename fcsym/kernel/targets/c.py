@@ -291,19 +291,22 @@ class _Writer:
 
     def sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum as a variable, for one element."""
-        if len(reduce.over) != 1:
-            raise CompileError("A sum over two indices at once has no C form.")
-        over = reduce.over[0]
-        letter, end = self.letter(over), self.size((over.axis,))
-        stored = over.axis.open
+        over, *others = reduce.over
+        from_zero = bool(over.axis.open or others)  # otherwise the first term is there to start with
         zero = "all((real)0.0)" if self.lanes else "(real)0.0"
-        first = zero if stored else self.text(reduce.body, {**where, over: "0"}, {})[0]
+        first = zero if from_zero else self.text(reduce.body, {**where, over: "0"}, {})[0]
         self.line(f"{self.type} {own} = {first};")
-        if end == "1":
+        if not from_zero and self.size((over.axis,)) == "1":
             return
-        self.line(f"for (int {letter} = {int(not stored)}; {letter} < {end}; {letter}++) {{")
-        self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
-        self.line("}")
+        inside = {**where, **{index: self.letter(index) for index in reduce.over}}
+        for index in reduce.over:
+            letter, end = inside[index], self.size((index.axis,))
+            self.line(f"for (int {letter} = {int(not from_zero)}; {letter} < {end}; {letter}++) {{")
+            self.depth += 1
+        self.line(f"{own} += {self.at(reduce.body, inside, {}, _PRODUCT)};")
+        for _ in reduce.over:
+            self.depth -= 1
+            self.line("}")
 
     def extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
         """The least or greatest term as a variable, for one element."""
