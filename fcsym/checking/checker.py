@@ -39,7 +39,7 @@ from fcsym.language.expression import (
     Role,
 )
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import front_of, increment_of, units
+from fcsym.networks.symbols import front_of, increment_of
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived, Differentiated, Trained
@@ -252,16 +252,16 @@ def _at_rest(network: Network, layer: int, rng: np.random.Generator, count: int)
     for still in (True, False):
         points = lattice(network, rng, count) if len(network.layers) <= 4 else _passing(network, rng, count)
         for array, weight in zip(network.parameters, points.weights, strict=True):
-            if array.axes[0] == network.activated[layer].s.axes[-1]:
-                weight[:, 0] = 0
-            if still and array.axes[0] == network.output.axes[-1]:
+            if array in network.feeding(layer + 1):
+                weight[(slice(None), 0) if array.axes else ...] = 0
+            if still and array in network.feeding(len(network.layers)):
                 weight[...] = 0
         yield points._replace(target=np.zeros_like(points.target)) if still else points
 
 
 def _matrix_of(network: Network, layer: int) -> int:
     """The place of the matrix that a hidden layer, from 0, reads with, among the parameters."""
-    return next(n for n, array in enumerate(network.parameters) if array.axes[0] == network.activated[layer].s.axes[-1])
+    return network.parameters.index(network.feeding(layer + 1)[0])
 
 
 def _move(network: Network, points: Points, layer: int, unit: _Array, wanted: _Array) -> None:
@@ -317,8 +317,8 @@ def _stretched(network: Network, points: Points, layer: int, rng: np.random.Gene
     scale, ratio = rng.uniform(0.5, 4, size=count), 10 ** rng.uniform(0, 1.5, size=count)
     weights = []
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        into = array.axes[0]
-        own = scale / ratio if into == units(layer) else ratio if into == units(layer - 1) else np.ones(count)
+        into = next(n for n in range(1, len(network.layers) + 1) if array in network.feeding(n))
+        own = scale / ratio if into == layer else ratio if into == layer - 1 else np.ones(count)
         weights.append(weight * own.reshape((count,) + (1,) * (weight.ndim - 1)))
     return points._replace(weights=weights, x=points.x * ratio[:, None] if layer == 1 else points.x)
 

@@ -114,7 +114,8 @@ def _stepped(
 ) -> _State:
     if not network.is_plain:
         raise UnsupportedExpression(
-            f"The exact trajectory needs every parameter trained by the gradient step on one sample, and got {network}."
+            "The exact trajectory needs every parameter trained by the gradient step on one sample and no shared bias, "
+            f"and got {network}."
         )
     if network.loss != "squared" or network.softmax:
         raise UnsupportedExpression(f"The exact trajectory needs the squared error, not {network.loss}.")

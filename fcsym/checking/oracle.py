@@ -393,7 +393,7 @@ def backpropagation(
         parameters.append(next(given).astype(wide))
         # a bias that the network lacks is held at 0: its gradient is the adjoint of the pre-activation
         biases.append(next(given).astype(wide) if layer.bias else np.zeros((*lead, layer.width), wide))
-        parameters.append(_each(network, biases[-1], x))
+        parameters.append(_each(network, _for_units(biases[-1], lead, layer.width), x))
     x, target, eta = x.astype(wide), target.astype(wide), eta.astype(wide)
     optimiser = _Optimiser(network, memory, eta)
 
@@ -411,8 +411,10 @@ def backpropagation(
         after[2 * n] = optimiser.moved(f"W{n + 1}", parameters[2 * n], gradients[2 * n])
         if layer.bias:
             of_all = gradients[2 * n + 1].sum(axis=-2) if network.batch else gradients[2 * n + 1]
+            if biases[n].ndim == len(lead):  # one number that all units have
+                of_all = of_all.sum(axis=-1)
             moved[n] = optimiser.moved(f"b{n + 1}", biases[n], of_all)
-            after[2 * n + 1] = _each(network, moved[n], x)
+            after[2 * n + 1] = _each(network, _for_units(moved[n], lead, layer.width), x)
     updated = [array for pair in zip(after[::2], moved, strict=True) for array in pair]
     return _named(network, updated, before, _forward(network, after, x), slopes, adjoints, target) | optimiser.seen
 
@@ -438,7 +440,7 @@ def derivatives(
     for layer in network.layers:
         matrix = next(given).astype(wide)
         shift = next(given).astype(wide) if layer.bias else np.zeros(matrix.shape[:-1], wide)
-        parameters += [matrix, _each(network, shift, x)]
+        parameters += [matrix, _each(network, _for_units(shift, x.shape[:1], layer.width), x)]
     last = 2 * len(network.layers) - 2
 
     def value(own: tuple[list[Any], Any], output: int) -> Any:
@@ -455,9 +457,16 @@ def derivatives(
         each = [s[1] if name == "x" else s[0][place if name[0] == "W" else place + 1] for s in slopes]
         if name[0] == "b" and network.batch:  # a shift for every sample: what reaches s there
             each = [array.sum(axis=-2) for array in each]
+        if name[0] == "b" and name in network.common:  # one number: what reaches all units
+            each = [array.sum(axis=-1) for array in each]
         found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
     passed = _forward(network, parameters, x)
     return found, [*passed[: last + 1 : 2], np.asarray(_softmax(passed[last]) if network.softmax else passed[-1])]
+
+
+def _for_units(bias: _Array, lead: tuple[int, ...], width: int) -> _Array:
+    """A bias for every unit, where it is one number."""
+    return np.repeat(bias[..., None], width, axis=-1) if bias.ndim == len(lead) else bias
 
 
 def _each(network: Network, bias: _Array, x: _Array) -> _Array:

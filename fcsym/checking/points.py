@@ -85,7 +85,7 @@ def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
         density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
         values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
         values = values * (rng.random((count, *shape)) < density)
-        if network.input.axes[-1] in array.axes or array.axes[0] == network.parameters[0].axes[0]:
+        if array in network.feeding(1):
             values[1::4] /= 2  # halves, for kinks and zeros that are no integers
         weights.append(values)
     x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
@@ -102,7 +102,7 @@ def pre_activations(network: Network, points: Points) -> list[_Array]:
     result, v, given = [], points.x, iter(points.weights)
     for n, layer in enumerate(network.layers):
         s = np.matvec(next(given), v)
-        s = s + next(given) if layer.bias else s
+        s = s + _for_units(next(given), s) if layer.bias else s
         result.append(s)
         v = activate(network, n, s)
     return result
@@ -166,12 +166,12 @@ def near_kink(network: Network, rng: np.random.Generator, count: int, layer: int
     In every other network the weights of the other layers are positive: there the error reaches deep layers, and units
     wake up that in a random network would rarely do.
     """
-    points, hidden = random_points(network, rng, count), network.activated[layer]
+    points = random_points(network, rng, count)
     for array, weight in zip(network.parameters, points.weights, strict=True):
-        if array.axes[0] != hidden.s.axes[-1]:
+        if array not in network.feeding(layer + 1):
             weight[::2] = np.abs(weight[::2])
     unit = rng.integers(network.widths[layer + 1], size=count)
-    position = next(n for n, array in enumerate(network.parameters) if array.axes[0] == hidden.s.axes[-1])
+    position = network.parameters.index(network.feeding(layer + 1)[0])
     s = pre_activations(network, points)[layer]
     source = points.x if layer == 0 else activate(network, layer - 1, pre_activations(network, points)[layer - 1])
     norm = np.sum(source**2, axis=-1)
@@ -183,6 +183,11 @@ def near_kink(network: Network, rng: np.random.Generator, count: int, layer: int
     shift = np.where(norm > 1e-6, (wanted - s[rows, unit]) / np.where(norm > 1e-6, norm, 1), 0)
     points.weights[position][rows, unit] += shift[:, None] * source
     return points
+
+
+def _for_units(bias: _Array, s: _Array) -> _Array:
+    """A bias beside pre-activations, one that all units share beside each of them."""
+    return bias if bias.ndim == s.ndim else bias[..., None]
 
 
 # ------------------------------------------------------------------------------------------------ comparison

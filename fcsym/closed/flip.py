@@ -38,7 +38,7 @@ class Flip:
         end = f"{self.lower} <= eta" + ("" if self.upper == sympy.oo else f" <= {self.upper}")
         said = "proved by z3" if self.proved else "not proved"
         when = " and ".join(map(str, self.when))
-        norm = "a0 is the squared norm of the input, plus 1 with a trained bias"
+        norm = "a0 is the squared norm of the input, plus 1 where each unit has a trained bias"
         return f"unit {self.unit}, active before: dead after for {end}, if {when} ({said}); {norm}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ Increments avoid the difference of two nearly equal forward passes, which costs 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -56,7 +56,6 @@ from fcsym.networks.symbols import (
     ALPHA,
     ETA,
     adjoint_of,
-    bias,
     effective,
     frozen_activation,
     gate_of,
@@ -123,16 +122,21 @@ def _affine_increment(
     """s' - s = sum W' dv - eta delta a,  a = sum v^2 (+ 1): the part of the weights has -eta delta in common."""
     assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
     array, indices = equation.array, equation.lhs.indices
-    passed_on = _difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=False))
-    learned = _difference(equation.rhs, lambda ref: _moved(ref, updated, moving, of_weights=True))
+
+    def difference(by: Collection[Array]) -> Expr:
+        assert isinstance(equation.rhs, Expr)
+        return _difference(equation.rhs, lambda ref: _moved(ref, updated, moving, by))
+
+    own = {theta for theta in updated if set(theta.axes) & set(array.axes)}
+    passed_on, learned = difference(moving), difference(own)
+    # what all units share moved by what reaches every one of them
+    common = in_order(*common_factor(expand(difference(updated.keys() - own))))
     result: list[Equation] = []
     source = next((v for v in equation.operands if v.role is not Role.PARAMETER), None)
     plain = not any(a.role is Role.INCREMENT for a in arrays_in(learned))  # an update rule has a name for each change
     if plain and source is not None and learned != ZERO:
         bias = (
-            " plus 1 for the bias"
-            if any(len(theta.axes) == 1 for theta in equation.operands if theta in updated)
-            else ""
+            " plus 1 for the bias" if any(len(theta.axes) == 1 for theta in equation.operands if theta in own) else ""
         )
         learned, made = _along(learned, array, source, indices, bias)
         result += [] if made is None else [made]
@@ -140,7 +144,7 @@ def _affine_increment(
     result.append(
         Equation(
             increment_of(array)[indices],
-            passed_on + learned,
+            passed_on + learned + common,
             Rule.INCREMENT,
             f"A product changes by `W'v' - Wv = W'(v' - v) + (W' - W)v`, with {weights} as updated."
             if passed_on != ZERO and weights
@@ -151,7 +155,7 @@ def _affine_increment(
             else "Nothing that it is made of changes."
             if not weights
             else f"The input does not change, and {weights} moved by `-eta delta` times it."
-            if plain
+            if plain and common == ZERO
             else f"The input does not change: this is what {weights} moved by, applied to it.",
             (equation.name, *(theta.primed.name for theta in equation.operands if theta in updated)),
             "eq. 17" if first else "",
@@ -198,19 +202,21 @@ def _apart(learned: Polynomial, delta: Array, at: tuple[Index, ...]) -> Iterator
         yield rename(total(left, mul(*inner)), names), mul(coefficient, *outer)
 
 
-def _moved(ref: Ref, updated: Mapping[Array, Equation], moving: set[Array], *, of_weights: bool) -> _Change:
-    """The change of one operand; the weights' changes and the activations' are asked for separately."""
+def _moved(
+    ref: Ref, updated: Mapping[Array, Equation], moving: Collection[Array], by: Collection[Array]
+) -> _Change:  # fmt: skip
+    """The change of one operand, where it is among those `by` which the change is asked for."""
     array, indices = ref.array, ref.indices
     if array in updated:
         change: Expr = ZERO
-        if of_weights:
+        if array in by:
             equation = updated[array]
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             body = as_expr(expand(equation.rhs - array[equation.lhs.indices]))
             change = inline(array[indices], {array: (equation.lhs.indices, body)})
         return _Change(array.primed[indices], change)
     if array in moving:
-        return _Change(array.primed[indices], ZERO if of_weights else increment_of(array)[indices])
+        return _Change(array.primed[indices], increment_of(array)[indices] if array in by else ZERO)
     return _Change(ref, ZERO)
 
 
@@ -339,9 +345,7 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     matrix = last.w.array
     p, r = p_of(matrix)[last.k, last.j], effective(matrix)[last.k, last.j]
     rest = total(last.j, r * last.vc)
-    if network.layers[-1].bias:
-        shift = bias(len(network.layers))
-        rest = rest + (shift.primed if shift in network.trained else shift)[last.k]
+    rest = rest + _shift(network, last.k)
     return (
         Equation(
             last.vc, hidden[last.j], Rule.DEFINITION,
@@ -385,9 +389,7 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
     gram, inverse_, lack, mu = gram_of(vc), inverse_gram_of(vc), lacking(output), multiplier(output)
     p, r = p_of(matrix)[k, j], effective(matrix)[k, j]
     rest = total(j, r * vc[n, j])
-    if network.layers[-1].bias:
-        shift = bias(len(network.layers))
-        rest = rest + (shift.primed if shift in network.trained else shift)[k]
+    rest = rest + _shift(network, k)
     return (
         Equation(
             vc[n, j], hidden[n, j], Rule.DEFINITION,
@@ -427,6 +429,14 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
             (output.primed.name, r.array.name, vc.name), "eq. 4, 21", label="compensation",
         ),
     )  # fmt: skip
+
+
+def _shift(network: Network, k: Index) -> Expr:
+    """The bias of the read-out after the step; 0 where it has none."""
+    if not network.layers[-1].bias:
+        return ZERO
+    shift = network.bias(len(network.layers))
+    return (shift.primed if shift in network.trained else shift)[(k,) if shift.axes else ()]
 
 
 def _what(network: Network) -> str:
@@ -526,7 +536,7 @@ def _names(equations: Sequence[Equation]) -> tuple[str, ...]:
 
 
 def _and(words: Sequence[str]) -> str:
-    return ", ".join(words[:-1]) + " and " + words[-1]
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
 
 
 def _integral(integrand: Polynomial, last: _Last) -> Expr:
@@ -570,24 +580,34 @@ def _held_constant(
     assert isinstance(moved.rhs, Expr) and isinstance(moved.lhs, Ref)
     update = equations[weight(len(network.layers) - 1).primed.name]
     assert isinstance(update.rhs, Expr) and isinstance(update.lhs, Ref)
-    if len(network.layers) > 2:
+    common = next((b for b in network.feeding(len(network.layers) - 1) if not b.axes and b in network.trained), None)
+    if len(network.layers) > 2 or common is not None:
         opened = expand(
             inline(
                 inline(last.ds, {last.ds.array: (moved.lhs.indices, moved.rhs)}),
                 {update.array: (update.lhs.indices, update.rhs)},
             )
         )
-        mine = {
-            m: c for m, c in opened.items() if any(isinstance(ref, Ref) and ref.array == delta for ref, _ in m.factors)
+        mine = {m: c for m, c in opened.items() if any(ref == delta[last.j] for ref, _ in m.factors)}
+        others = {
+            m: c
+            for m, c in opened.items()
+            if not any(isinstance(ref, Ref) and ref.array == delta for ref, _ in m.factors)
         }
-        others = {m: c for m, c in opened.items() if m not in mine}
+        arrives = as_expr(others)
+        if common is not None:  # of what the errors of all units do, the unit's own part
+            every = {m: c for m, c in opened.items() if m not in mine and m not in others}
+            alone = mul(-1, ETA[()], delta[last.j])
+            mine = expand(as_expr(mine) + alone)
+            arrives = arrives + in_order(*common_factor(expand(as_expr(every) - alone)))
         factor, alpha_value = common_factor(mine)
         kappa = kappa_of(last.s.array)[last.j]
         alpha = ALPHA[()]
-        below = update.name.removesuffix("_new")
+        ways = [f"`{update.name.removesuffix('_new')}`"] if len(network.layers) > 2 else []
+        ways += [f"the other units' part in `{common.name}`"] if common is not None else []
         helpers += [
             Equation(
-                kappa, as_expr(others), Rule.SPLIT, f"This is the change that reaches the unit through `{below}`.",
+                kappa, arrives, Rule.SPLIT, f"This is the change that reaches the unit through {_and(ways)}.",
                 (moved.name,),
             ),
             Equation(

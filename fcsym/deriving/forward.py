@@ -14,7 +14,7 @@ from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, Apply, Expr, Index, Role, total
 from fcsym.networks.losses import loss_equations, softmax_equations
 from fcsym.networks.network import Dense, Network
-from fcsym.networks.symbols import SAMPLES, bias, count_of_samples, over_samples, units, weight
+from fcsym.networks.symbols import SAMPLES, count_of_samples, over_samples, units, weight
 
 __all__ = ["forward"]
 
@@ -71,7 +71,8 @@ def _dense(network: Network, n: int, layer: Dense) -> list[Equation]:
     pre = network.pre_activation(n)
     rhs = total(j, weights[i, j] * source[j])
     if layer.bias:
-        rhs = rhs + bias(n)[i]
+        shift = network.bias(n)
+        rhs = rhs + shift[(i,) if shift.axes else ()]
     uses = (source.name,) if n > 1 else ()
     what = "the output" if pre == network.output else f"the pre-activation of layer {n}"
     equations = [

@@ -67,6 +67,7 @@ class Record:
             "The input `x` and the target `y_g` are the same before and after the step.",
             *said_of_gates([unit.activation for unit in self.network.activated]),
         ]
+        result += [f"`{name}` is one number for all units of its layer." for name in self.network.common]
         if self.network.fixed:
             names = " and ".join(f"`{name}`" for name in self.network.fixed)
             result.append(f"Training leaves {names} as {'it is' if len(self.network.fixed) == 1 else 'they are'}.")

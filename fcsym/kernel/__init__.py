@@ -76,7 +76,8 @@ class Kernel:
     ) -> Any:  # fmt: skip
         """One step: a named tuple with every quantity of the derivation but P, by its ASCII name.
 
-        `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
+        `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l),
+        a shared one (...).
         `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...). Leading axes broadcast.
         In mini-batches `x` is (..., samples, n_0) and `target` (..., samples, n_L), and so is what depends on a sample.
         With the loss cross_entropy, `target` may be class labels, whole numbers from 0, one for each sample.

@@ -266,7 +266,7 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
     network = exact.network
     weights = []
     for array in network.parameters:  # about four numbers of a row are not 0: wide networks stay within range
-        share = min(1.0, 4 / network.shape(array)[-1])
+        share = min(1.0, 4 / (network.shape(array) or (1,))[-1])
         size = prod(network.shape(array))
         weights.append([Fraction(rng.randint(-3, 3), 2) if rng.random() < share else Fraction(0) for _ in range(size)])
     count = exact.samples or 1

@@ -78,7 +78,8 @@ class SchemeKernel:
     def init(self, weights: Sequence[npt.ArrayLike], x: npt.ArrayLike | None = None, undefined: str = "raise") -> Any:
         """The state of a conventional network.
 
-        `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l).
+        `weights`: [W1, W2, ...], with biases [W1, b1, W2, b2, ...]; W_l (..., n_l, n_{l-1}), b_l (..., n_l),
+        a shared one (...).
         `x`: (..., n_0), needed by the schemes for one input and not used by the others.
         Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers; GateEvent
         where `collapsed` has no piece for a unit, unless undefined="nan", which makes numbers of its state `nan`.

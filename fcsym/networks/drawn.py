@@ -9,7 +9,7 @@ from fcsym.drawing.picture import Picture, extent, framed, label, over_lines, ro
 from fcsym.errors import ArgumentError
 from fcsym.language.names import latex_array
 from fcsym.networks.names import Named, flat_latex
-from fcsym.networks.symbols import activation, bias, input_array, output, pre_activation, weight
+from fcsym.networks.symbols import activation, input_array, output, pre_activation, weight
 
 __all__ = ["draw"]
 
@@ -95,10 +95,11 @@ def _unit(network: Named, layer: int, unit: int, x: float, y: float) -> Iterator
         yield label(x - half / 2 + 2, y + 6, spans(names[0]))
         yield label(x + half / 2 - 2, y + 6, spans(names[1]))
     if layer and network.layers[layer - 1].bias:
-        array = bias(layer)
-        name = flat_latex(network, array, (unit,))
+        array = network.bias(layer)
+        place = (unit,) if array.axes else ()
+        name = flat_latex(network, array, place)
         if extent(name) > _WIDEST:  # a reader's name
-            name = latex_array(array, [str(unit + 1)])
+            name = latex_array(array, [str(n + 1) for n in place])
         yield f'<path class="fc-edge" d="M{rounded(x + 8)} {rounded(y - 33)}L{rounded(x)} {rounded(y - 21)}"/>'
         yield over_lines(x + 17, y - 29, spans(name))
 

@@ -32,6 +32,9 @@ class Named(Protocol):
     def parameters(self) -> tuple[Array, ...]:
         """W1, b1, W2, ..."""
 
+    def bias(self, layer: int) -> Array:
+        """b of a layer, counted from 1."""
+
     def shape(self, array: Array) -> tuple[int, ...]:
         """The lengths of an array's axes."""
 
@@ -112,7 +115,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
     for theta in _matrices(network):
         if array.layer is None and len(shape) == 2 and array.axes == theta.axes:
             lower_parts = [str(_counted(network, theta) + offset + 1)]
-    if shape == (1,) and array.axes[0] == network.parameters[-1].axes[0]:
+    if shape == (1,) and array.axes[0] == list(_matrices(network))[-1].axes[0]:
         lower_parts = []  # the output y of a network that has one
     if len(network.layers) == 2 and array.layer == 1 and array.axes:
         array = Array(array.symbol, None, array.axes, array.after)  # one hidden layer needs no number

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -76,6 +76,7 @@ class Network:
     names: tuple[str, ...] = ()
     loss: str | OwnLoss = "squared"
     fixed: tuple[str, ...] = ()  # the parameters that training leaves alone
+    common: tuple[str, ...] = ()  # the biases that are one number for all units of their layer
     rule: UpdateRule = PLAIN
     batch: str = ""  # "mean" or "sum" over a mini-batch; "" for one sample
     samples: int = 0  # how many samples a mini-batch has; 0 where that is open until arrays arrive
@@ -243,7 +244,16 @@ class Network:
     @cached_property
     def parameters(self) -> tuple[Array, ...]:
         """W1, b1, W2, ...: the arrays that training is about, b only where a layer has a bias."""
-        return tuple(self._parameters())
+        return tuple(theta for n in range(1, len(self.layers) + 1) for theta in self.feeding(n))
+
+    def feeding(self, layer: int) -> tuple[Array, ...]:
+        """The parameters that a layer's pre-activations are made of, counted from 1: its matrix, and a bias."""
+        return (weight(layer), self.bias(layer)) if self.layers[layer - 1].bias else (weight(layer),)
+
+    def bias(self, layer: int) -> Array:
+        """b of a layer, (n_l,), or a scalar where its entries are one value."""
+        made = bias(layer)
+        return bias(layer, shared=True) if made.name in self.common else made
 
     @cached_property
     def trained(self) -> tuple[Array, ...]:
@@ -258,7 +268,7 @@ class Network:
     @property
     def is_plain(self) -> bool:
         """Whether it is trained as in the paper: by the gradient step on one sample, with every parameter."""
-        return self.rule.is_plain and not self.batch and not self.fixed
+        return self.rule.is_plain and not self.batch and not self.fixed and not self.common
 
     def training(self, update: object = None, batch: object = None, samples: object = None) -> Network:
         """The same network, trained by an update rule and in mini-batches.
@@ -298,11 +308,25 @@ class Network:
         every = {*self.fixed, *names}
         return replace(self, fixed=tuple(name for name in known if name in every))
 
-    def _parameters(self) -> Iterator[Array]:
-        for n, layer in enumerate(self.layers, 1):
-            yield weight(n)
-            if layer.bias:
-                yield bias(n)
+    def shared(self, *names: str) -> Network:
+        """The same network with biases that are one number for all units of their layer, by name: net.shared("b1").
+
+        Such a bias is a scalar, and its gradient the sum over the units. Raises NetworkError for what is no bias of the
+        network.
+        """
+        known = [theta.name for theta in self.parameters]
+        biases = [self.bias(n).name for n, layer in enumerate(self.layers, 1) if layer.bias]
+        for name in names:
+            if name not in known:
+                raise NetworkError(
+                    f"{str(name)[:40]!r} cannot be shared: the biases of {self} are {', '.join(biases) or 'none'}."
+                )
+            if name not in biases:
+                raise NetworkError(f"{name} cannot be shared: it is a matrix, and only a bias can be one number.")
+        every = {*self.common, *names}
+        made = replace(self, common=tuple(name for name in biases if name in every))
+        _names(made.names, made)  # which may no longer be as many
+        return made
 
     def shape(self, array: Array) -> tuple[int, ...]:
         """The lengths of an array's axes in this network."""
@@ -351,6 +375,7 @@ class Network:
         if self.softmax or not self.output_activation.is_identity:
             text += f" output {self.outputs.activation}"
         text = text if self.loss == "squared" else f"{text} loss {self.loss}"
+        text = f"{text} shared {','.join(self.common)}" if self.common else text
         text = f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
         text = text if self.rule == PLAIN else f"{text} rule {self.rule}"
         return f"{text} batch {self.batch}" if self.batch else text
@@ -381,7 +406,7 @@ def _listed(value: object, count: int, what: str) -> list[Any]:
 
 
 def _assemble(
-    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), names: object = (), *,
+    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), *,
     output: object = "identity", loss: object = "squared",
 ) -> Network:  # fmt: skip
     depth = len(widths) - 1
@@ -409,7 +434,7 @@ def _assemble(
     said = unsuited(network.loss, network.outputs.activation)
     if said:
         warnings.warn(said, LossWarning, stacklevel=4)
-    return replace(network, names=_names(names, network))
+    return network
 
 
 # symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
@@ -507,8 +532,8 @@ def _own_activation(table: Mapping[str, object], n: int) -> Activation:
     return piecewise_linear(name, pieces, [_plain(k) for k in kink] if isinstance(kink, list) else _plain(kink))
 
 
-_TRAINING = ("train", "rule", "batch", "samples")
-"""The keys of a network file that say how it is trained."""
+_TRAINING = ("share", "train", "rule", "batch", "samples")
+"""The keys of a network file that say what is trained, and how."""
 
 
 def _from_data(data: Mapping[str, object]) -> Network:
@@ -539,8 +564,7 @@ def _from_data(data: Mapping[str, object]) -> Network:
                 activations.append(table.get("activation", "relu"))
             biases.append(table.get("bias", False))
         loss = data.get("loss", "squared")
-        names = data.get("names", ())
-        return _trained(_assemble(widths, activations, biases, own, names, output=output, loss=loss), data)
+        return _trained(_assemble(widths, activations, biases, own, output=output, loss=loss), data)
     known = ("widths", "activation", "bias", "names", "activations", "output", "loss", *_TRAINING)
     _refuse_unknown(data, known, "The network")
     if "widths" not in data:
@@ -550,26 +574,34 @@ def _from_data(data: Mapping[str, object]) -> Network:
         raise NetworkError(f"widths is {str(entries)[:40]!r}: write a list such as [2, 2, 1].")
     widths = [_width(_plain(entry), f"width {n}") for n, entry in enumerate(entries)]
     made = _assemble(
-        widths, data.get("activation", "relu"), data.get("bias", False), own, data.get("names", ()),
+        widths, data.get("activation", "relu"), data.get("bias", False), own,
         output=data.get("output", "identity"), loss=data.get("loss", "squared"),
     )  # fmt: skip
     return _trained(made, data)
 
 
 def _trained(network: Network, data: Mapping[str, object]) -> Network:
-    """The network with what its file says of training: train = { b1 = false }, array by array."""
-    table = data.get("train", {})
-    if not isinstance(table, dict) or not all(isinstance(value, bool) for value in table.values()):
-        raise NetworkError("train is no table of true and false: write train = { b1 = false }, array by array.")
-    unknown = next((name for name in table if name not in [theta.name for theta in network.parameters]), None)
-    if unknown is not None:
-        network.frozen(unknown)  # which refuses it by name, also where it is said to be trained
-    frozen = network.frozen(*(name for name, trains in table.items() if not trains))
+    """The network with what its file says of its arrays, share = { b1 = true } and train = { b1 = false }."""
+    share, train = _said(data, "share", "{ b1 = true }"), _said(data, "train", "{ b1 = false }")
+    parameters = [theta.name for theta in network.parameters]
+    network.shared(*(name for name in share if name not in parameters))  # refused by name, whatever is said of it
+    network.frozen(*(name for name in train if name not in parameters))
+    network = network.shared(*(name for name, shares in share.items() if shares))
+    network = replace(network, names=_names(data.get("names", ()), network))
+    frozen = network.frozen(*(name for name, trains in train.items() if not trains))
     samples = data.get("samples")
     try:
         return frozen.training(_rule_in(data.get("rule")), data.get("batch"), samples)
     except ArgumentError as problem:
         raise NetworkError(str(problem)) from None
+
+
+def _said(data: Mapping[str, object], key: str, example: str) -> dict[str, bool]:
+    """A table of true and false by the names of arrays."""
+    table = data.get(key, {})
+    if not isinstance(table, dict) or not all(isinstance(value, bool) for value in table.values()):
+        raise NetworkError(f"{key} is no table of true and false: write {key} = {example}, array by array.")
+    return table
 
 
 def _rule_in(value: object) -> UpdateRule:

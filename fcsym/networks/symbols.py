@@ -93,9 +93,9 @@ def weight(layer: int) -> Array:
     return Array("W", layer, (units(layer), units(layer - 1)), role=Role.PARAMETER)
 
 
-def bias(layer: int) -> Array:
-    """b of a layer, (n_l,)."""
-    return Array("b", layer, (units(layer),), role=Role.PARAMETER)
+def bias(layer: int, shared: bool = False) -> Array:
+    """b of a layer, (n_l,); one number for all of its units where it is shared."""
+    return Array("b", layer, () if shared else (units(layer),), role=Role.PARAMETER)
 
 
 def input_array() -> Array:
@@ -231,7 +231,7 @@ def increment_of(array: Array) -> Array:
 
 
 def norm(source: Array) -> Array:
-    """a = |v|^2, plus 1 with a bias, for what a layer reads; of a mini-batch, the inner products of its samples."""
+    """a = |v|^2, plus 1 where each unit has a bias, for what a layer reads; of a mini-batch, its inner products."""
     layer = source.layer if source.layer is not None else _layer_of(source)
     return Array("a", layer, (*source.axes[:-1], *source.axes[:-1]), role=Role.NORM, of=source)
 

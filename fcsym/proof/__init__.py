@@ -178,26 +178,33 @@ class _Examiner:
     def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether a unit with a closed gate stays where it is.
 
-        In the first trained layer s moves only through the unit's own weights. In a layer of one unit, what reaches the
-        layers below has passed its gate: if that is closed, nothing below learns and nothing arrives from there.
+        In the first trained layer s moves only through the unit's own weights, unless it shares a bias. In a layer of
+        one unit, what reaches the layers below has passed its gate: if that is closed, nothing below learns and nothing
+        arrives from there.
         """
         if self._moved_from_elsewhere:
             return False
         place = self.network.activated.index(unit)
         stays = not place or self._still(self.network.activated[place - 1])
-        return stays or self.network.sizes[unit.s.axes[-1]] == 1
+        own = all(unit.s.axes[-1] in theta.axes for theta in self._trained_in(unit))
+        return (stays and own) or self.network.sizes[unit.s.axes[-1]] == 1
 
     def _still(self, unit: Hidden) -> bool:
         """Whether no parameter up to the unit's layer is trained."""
         below = self.network.activated[: self.network.activated.index(unit) + 1]
-        return not any(theta.axes[0] == layer.s.axes[-1] for layer in below for theta in self.network.trained)
+        return not any(self._trained_in(layer) for layer in below)
+
+    def _trained_in(self, unit: Hidden) -> tuple[Array, ...]:
+        """The trained parameters that a unit's layer has."""
+        fed = self.network.feeding(self.network.activated.index(unit) + 1)
+        return tuple(theta for theta in fed if theta in self.network.trained)
 
     def _only_unit_below(self, unit: Hidden) -> Activation | None:
         """The activation of the layer below, where that is one unit and nothing else feeds this layer."""
         if self._moved_from_elsewhere:
             return None
         place = self.network.activated.index(unit)
-        fed = [theta for theta in self.network.parameters if theta.axes[0] == unit.s.axes[-1]]
+        fed = self.network.feeding(place + 1)
         if not place or self.network.sizes[fed[0].axes[-1]] != 1 or len(fed) > 1:  # a bias feeds it, too
             return None
         below = self.network.activated[place - 1].activation

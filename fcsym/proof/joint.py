@@ -126,7 +126,7 @@ def joint(
     if not network.is_plain or network.loss != "squared" or network.output != network.logits:
         raise ArgumentError(
             f"{network} is no network of which joint patterns are known: they are decided for the squared error of a "
-            "linear output, with every parameter trained by the gradient step on one sample."
+            "linear output, with every parameter trained by the gradient step on one sample and no shared bias."
         )
     count = 1
     for phi in units:

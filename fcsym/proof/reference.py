@@ -118,7 +118,7 @@ def reference(
                 slope = _of_the_loss(equations, known, gates, number, (pre, position), network, residual)
             known[adjoint_of(pre), position] = slope
         moved: dict[Element, Any] = {}
-        for theta in (theta for theta in network.trained if theta.axes[0] == pre.axes[-1]):
+        for theta in (theta for theta in network.feeding(layer) if theta in network.trained):
             for position in positions(theta, sizes):
                 slope = _directional(equations, sizes, known, {}, gates, number, (theta, position), layer, network)
                 moved[theta, position] = training.moved(theta, position, eta, slope)
@@ -321,7 +321,7 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     sizes, depth = network.sizes, len(network.layers)
     for layer in range(depth):
         source = network.passed_on(layer)
-        one = [number(Fraction(1))] if bias(layer + 1) in network.trained else []
+        one = [number(Fraction(1))] if bias(layer + 1) in network.trained else []  # one for each unit
         for pair in positions(norm(source), sizes):  # of samples, if there are any
             first, second = pair[:1], pair[1:]
             units_of = range(sizes[source.axes[-1]])
@@ -336,16 +336,21 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     for k, j in positions(weight, sizes):
         others = [known[through, (m, j)] * e for m, e in enumerate(errors) if m != k]
         known[rho(weight), (k, j)] = plus([number(Fraction(0)), *others])
-    if depth < 3:
+    own, shared = bias(depth - 1) in network.trained, bias(depth - 1, shared=True) in network.trained
+    if depth < 3 and not shared:
         return
-    below = network.passed_on(depth - 2)
-    changes = {at: known[increment_of(below), at] for at in positions(below, sizes)}
+    below, zero = network.passed_on(depth - 2), number(Fraction(0))
+    changes = {at: known.get((increment_of(below), at), zero) for at in positions(below, sizes)}
+    delta = adjoint_of(network.hidden[-1].s)
     lower = weight_matrix(depth - 1)
     for (j,) in positions(hidden, sizes):
         arrives = [
             known.get((lower, (j, *at)), known[lower.unprimed, (j, *at)]) * change for at, change in changes.items()
         ]
+        if shared:  # the others' errors move the one bias, too
+            every = plus([known[delta, at] for at in positions(delta, sizes)])
+            arrives = [*arrives, known[ETA, ()] * (known[delta, (j,)] - every)]
         known[kappa(hidden), (j,)] = plus(arrives)
-    products = [known[below, at] * known[below.primed, at] for at in changes]
-    one = [number(Fraction(1))] if bias(depth - 1) in network.trained else []
+    products = [known[below, at] * known.get((below.primed, at), known[below, at]) for at in changes]
+    one = [number(Fraction(1))] if own or shared else []
     known[ALPHA, ()] = plus(products + one)

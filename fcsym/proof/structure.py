@@ -53,8 +53,8 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
         if s in needed:
             yield gate_of(s).name, gate_of(s), Rule.DEFINITION
         yield adjoint_of(s).name, adjoint_of(s), Rule.ADJOINT
-        for theta in network.trained:
-            if theta.axes[0] == s.axes[-1]:
+        for theta in network.feeding(layer):
+            if theta in network.trained:
                 yield from _training(network, theta)
     for layer in range(1, depth + 1):
         s = network.pre_activation(layer)
@@ -85,7 +85,8 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
         return
     if not network.layers[-2].activation.is_smooth and weight(depth - 1) in network.trained:
         parts = [rho(matrix)] if network.widths[-1] > 1 else []
-        parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 else []
+        shared = any(not theta.axes for theta in network.feeding(depth - 1) if theta in network.trained)
+        parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 or shared else []
         yield from ((array.name, array, Rule.SPLIT) for array in parts)
         yield integral_of(matrix).name, integral_of(matrix), Rule.INTEGRAL
 

@@ -37,10 +37,20 @@ def build(
     if name not in SCHEMES:
         raise ArgumentError(f"The scheme {str(name)[:40]!r} is not known: choose one of {', '.join(SCHEMES)}.")
     base = one_step(network, order, slope_at_kink, rule, batch, samples)
-    if base.network.fixed and name != "backprop":
+    return _built(name, base)
+
+
+def _built(name: str, base: Record) -> SchemeRecord:
+    network = base.network
+    if network.fixed and name != "backprop":
         raise ArgumentError(
             f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "
             "backprop, which leaves them as they are."
+        )
+    if network.common and name != "backprop":
+        raise ArgumentError(
+            f"{name} needs a bias for every unit, and {network} has {' and '.join(network.common)} shared: choose "
+            "backprop, which trains one number as such."
         )
     return SCHEMES[name](base)
 
@@ -50,7 +60,7 @@ def every_scheme(
 ) -> dict[str, SchemeRecord]:
     """The schemes that exist for a network, by name."""
     base, found = one_step(network, order, slope_at_kink), {}
-    for name, build in SCHEMES.items():
+    for name in SCHEMES:
         with suppress(ArgumentError):  # said by name where one scheme is asked for
-            found[name] = build(base)
+            found[name] = _built(name, base)
     return found

@@ -335,8 +335,7 @@ def first_pre_activation(network: Network) -> Array:
 
 def first_layer(network: Network) -> tuple[Array, ...]:
     """The weights (and bias) of the layer that reads the input: W1, b1."""
-    units_of = first_pre_activation(network).axes[-1]
-    return tuple(theta for theta in network.parameters if theta.axes[0] == units_of)
+    return network.feeding(1)
 
 
 def needs_smooth_output(network: Network, name: str) -> None:

@@ -244,7 +244,7 @@ def names_of(network: Network, array: Array, place: Sequence[int]) -> list[str]:
     code = scalar_name(network, array, place)
     plain = "_".join([array.name, *(str(n + 1) for n in place)])
     flat = [name for name, meant in flat_names(network).items() if meant == code]
-    bracketed = f"{array.name}[{','.join(str(n + 1) for n in place)}]"
+    bracketed = f"{array.name}[{','.join(str(n + 1) for n in place)}]" if place else code
     arrays = {theta.name for theta in network.parameters}
     short = [name.replace("_", "") for name in flat if name.replace("_", "") not in arrays]
     return list(dict.fromkeys([code, plain, bracketed, *flat, *short]))

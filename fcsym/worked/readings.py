@@ -387,6 +387,9 @@ def _places(network: Network, values: Values) -> Iterator[_Place]:
             yield f"{part}[{','.join(str(n + 1) for n in place)}]", *of(part, None, place)
     for index, theta in enumerate(network.parameters):
         shape = network.shape(theta)
+        if not theta.axes:
+            yield theta.name, *of("weights", index, ())
+            continue
         uniform = len(theta.axes) < 2 and len({*values.weights[index]}) == 1
         if uniform:  # one bias for all units of a layer
             yield theta.name, *_whole(index, prod(shape))

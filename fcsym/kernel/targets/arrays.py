@@ -168,6 +168,9 @@ class _Writer:
             assert isinstance(value, n.Sum)
             a, b = (self._expression(term, axes)[0] for _, term in value.terms)
             self.lines.append(f"{name} = {self.dialect.less.format(a=a, b=b)}")
+        elif set(axes) - {index for load in n.loads(value) for index in load.indices}:  # the same along some axis
+            text = self._at(value, axes, _SUM)
+            self.lines.append(f"{name} = {self.dialect.module}.zeros_like({self._like(statement)}) + {text}")
         else:
             self.lines.append(f"{name} = {self._expression(value, axes)[0]}")
         self.known.add(name)
