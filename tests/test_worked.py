@@ -322,6 +322,8 @@ def test_a_search_that_would_be_too_large_says_how_large():
         ({"quantity": "y[1", "printed": "1"}, "is no quantity"),
         ({"quantity": "y[" + "1" * 4500 + "]", "printed": "1"}, "is no quantity"),
         ({3: 4}, "no key '3'"),
+        ({"claim": "y is 1", "after": 3}, "or a formula alone"),
+        ({"quantity": "y", "printed": "1", "formula": "y[1] = 1"}, "or a formula alone"),
     ],
 )  # fmt: skip
 def test_a_claim_that_says_nothing_is_one_short_sentence(claim, said):

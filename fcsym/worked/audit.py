@@ -416,7 +416,7 @@ def _near_the_edge(printed: Sequence[Printed], values: Sequence[Any]) -> bool:
         if isinstance(value, float) and isfinite(value):
             exact = Fraction(value)
             far = abs(exact - number.value)
-            if min(abs(far - edge) for edge in (number.unit / 2, number.unit, 0)) <= abs(exact) * Fraction(1, 10**11):
+            if min(abs(far - edge) for edge in (number.unit / 2, number.unit)) <= abs(exact) * Fraction(1, 10**11):
                 return True
     return False
 

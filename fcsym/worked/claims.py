@@ -172,6 +172,9 @@ def _claim(entry: Any, n: int) -> Claim:
     unknown = next((str(key) for key in entry if key not in known), None)
     if unknown is not None:
         raise ArgumentError(f"{where} has no key {unknown[:40]!r}: the keys are {', '.join(known)}.")
+    kinds: tuple[set[str], ...] = ({"formula"}, {"quantity", "printed"}, {"quantity", "printed", "after"}, set())
+    if {*entry} - {"claim"} not in kinds:  # nothing that is said is passed over
+        raise ArgumentError(f"{where} has {', '.join(entry)}: give quantity, after and printed, or a formula alone.")
     if "formula" in entry:
         return Claim(str(entry.get("claim", entry["formula"])), formula=equation(str(entry["formula"])))
     if "quantity" not in entry or "printed" not in entry:
@@ -181,9 +184,8 @@ def _claim(entry: Any, n: int) -> Claim:
         raise ArgumentError(f"{where}: after is {str(after)[:40]}: give a number of steps from 0 to {MAX_STEPS}.")
     said = entry["printed"] if isinstance(entry["printed"], list) else [entry["printed"]]
     numbers = tuple(printed(number if isinstance(number, str) else str(number), where) for number in said)
-    text = (
-        f"{entry['quantity']}{'' if after is None else f' after {after} steps'} is {' '.join(p.text for p in numbers)}"
-    )
+    when = "" if after is None else " after one step" if after == 1 else f" after {after} steps"
+    text = f"{entry['quantity']}{when} is {' '.join(p.text for p in numbers)}"
     return Claim(str(entry.get("claim", text)), str(entry["quantity"]), after, numbers)
 
 
