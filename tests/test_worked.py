@@ -218,7 +218,11 @@ def test_a_slip_in_an_equation_is_found(slip, delta):
     wrong = v["W2"] - v["eta"] * anp.outer(delta(y, y - v["target"]), hidden)
     (row,) = audit_example(example([f"after one step W2 is {wrong[0, 0]:.8f} {wrong[0, 1]:.8f}"], net))
     assert row.verdict == "REFUTED"
-    assert row.explanation.startswith(f"With {slip}, it comes out as printed")
+    assert row.explanation.startswith(
+        f"{slip[0].upper()}{slip[1:]}, it comes"
+        if slip.startswith("without")
+        else f"With {slip}, it comes out as printed"
+    )
 
 
 def test_rounding_on_the_way_is_found():
@@ -327,6 +331,95 @@ def test_a_search_that_would_be_too_large_says_how_large():
     values = {"x": [1] * 20, "target": [1], "eta": 1, "W1": [["1/7"] * 20] * 20, "W2": [["1/3"] * 20]}
     with pytest.raises(ArgumentError, match=r"would try \d+ readings"):
         audit_example({"network": net, "values": values, "claims": ["before, y is 1"]})
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ("before, y is -0,065", "comma between thousands"),
+        ("after 1,0 steps y is 1", "no number of steps"),
+        ("after " + "9" * 5000 + " steps y is 1", "no number of steps"),
+        ("y_" + "1" * 5000 + " is 1", "is no quantity"),
+        ("y[k] = y[" + "1" * 1900 + "]", "out of range"),
+        ("y[k] = sum(z: 1)", "has no range"),
+        ("y[k] = sum(j,j: y[k])", "has no range"),
+        ({"quantity": "y", "printed": "1_0"}, "is no number"),
+        ({"quantity": "y[", "printed": "1"}, "is no quantity"),
+        ({"quantity": "y[a]", "printed": "1"}, "is no quantity"),
+        ({"quantity": "y[1", "printed": "1"}, "is no quantity"),
+        ({"quantity": "y[" + "1" * 4500 + "]", "printed": "1"}, "is no quantity"),
+        ({3: 4}, "no key '3'"),
+        ({"claim": "y is 1", "after": 3}, "or a formula alone"),
+        ({"quantity": "y", "printed": "1", "formula": "y[1] = 1"}, "or a formula alone"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_says_nothing_is_one_short_sentence(claim, said):
+    with pytest.raises(ArgumentError, match=said) as problem:
+        audit_example(example([claim]))
+    assert len(str(problem.value)) < 400
+
+
+def test_numbers_out_of_the_range_of_floats_are_decided():
+    for change in ({"x": [Decimal("1e300"), 1]}, {"eta": Decimal("1e300")}, {"target": [Decimal("1e300")]}):
+        (row,) = audit_example(example(["after one step E is 3"], **change))
+        assert row.verdict == "REFUTED"
+    (row,) = audit_example(example(["y[k] = (((10**12)**12)**12)**12"]))
+    assert row.verdict == "REFUTED"
+
+
+# --------------------------------------------------------------------------------------------------------- sentences
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "w5' is 0.758575", "w5+ = 0.758575", "W2' is [0.758575, -0.520125]",
+        "W2 after one step is 0.758575 and -0.520125",
+        "after the first step, w5 is 0.758575", "after step 1 w5 is 0.758575",
+        "after 1 step: the weight w5 is 0.758575",
+        "after one step w5' is 0.758575", "the error is 0.5671125", "the error before the step is 0.5671125",
+        "the value of E is 5.671125e-1", "before, y is \N{MINUS SIGN}0.0650",
+    ],
+)  # fmt: skip
+def test_a_sentence_as_people_write_it(claim):
+    """y = 0.7*0.55 - 0.6*0.75 = -0.065, E = 1.065**2/2, W2 - eta*(y - 1)*v1."""
+    (row,) = audit_example(example([claim]))
+    assert row.verdict == "HOLDS"
+    assert not row.explanation
+
+
+def test_a_primed_weight_is_never_that_of_a_later_step():
+    twice = "0.809829"  # w5 after two steps, as the next line says
+    (row,) = audit_example(example([f"after two steps w5 is {twice}"]))
+    assert (row.verdict, row.explanation) == ("HOLDS", "")
+    for claim in (f"w5' is {twice}", f"after one step w5' is {twice}"):
+        (row,) = audit_example(example([claim]))
+        assert row.convention.endswith("after 2 steps")
+        assert "As it stands (simultaneous order; after one step) it is 0.758575" in row.explanation
+
+
+@pytest.mark.parametrize("text", ["-0.07", "-0.06", "-0.1"])
+def test_an_exact_value_between_two_roundings_is_either(text):
+    """-0.065 is not what float64 has for it."""
+    (row,) = audit_example(example([f"before, y is {text}"]))
+    assert (row.verdict, row.value) == ("HOLDS", "-0.065")
+
+
+def test_a_ball_across_the_edge_is_undecided():
+    """sigmoid(1) + sigmoid(-1) = 1, in balls: whether its half rounds to 0 or to 1 no digits say."""
+    net = fcsym.Network.mlp([1, 2, 1], activation="sigmoid")
+    numbers = {"x": [1], "target": [1], "eta": 1, "W1": [[1], [-1]], "W2": [["1/2", "1/2"]]}
+    table = {"network": net, "values": numbers}
+    for text, verdict in (("0", "UNDECIDED"), ("1", "UNDECIDED"), ("0.50", "HOLDS"), ("0.51", "REFUTED")):
+        (row,) = audit_example(table | {"claims": [f"before, y is {text}"]})
+        assert row.verdict == verdict
+
+
+def test_few_digits_are_said_to_be_few():
+    few, many = audit_example(example(["before, y is 6.5e-2", "after one step w5 is 0.641425"]))
+    assert "by chance" in few.explanation
+    assert "it comes out as printed" in many.explanation
+    assert "by chance" not in many.explanation
 
 
 # -------------------------------------------------------------------------------------------------------- the command

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from fcsym.deriving.pipeline import one_step
 from fcsym.errors import ArgumentError, FcsymError
 from fcsym.language.activation import Activation, activation
 from fcsym.language.smooth_functions import as_formula
-from fcsym.values.ball import Ball, smooth_at
+from fcsym.values.ball import DIGITS, Ball, smooth_at
 from fcsym.values.exact import exact_step
 from fcsym.worked import grammar
 from fcsym.worked.claims import Claim, Example, Printed, read_example
@@ -35,6 +35,7 @@ HOLDS, REFUTED, UNDECIDED = "HOLDS", "REFUTED", "UNDECIDED"
 _EXACT = 12  # steps that are taken in fractions and balls
 _SMALL = 200  # numbers of a network for which that is quick
 _POINTS = 12
+_FEW = 3  # digits that one of some hundred slips is likely to meet by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,18 @@ class _Audit:
         equations = one_step(example.network, example.order).equations
         self.names = Quantities(example.network, {e.array.name: e.array for e in equations if e.defines})
         self.readers: list[Reader | None] = []
-        for n, claim in enumerate(example.claims, 1):
+        self.claims = [self._as_meant(claim) for claim in example.claims]
+        for n, claim in enumerate(self.claims, 1):
             self.readers.append(self._reader(claim, f"claim {n}"))
         self.size = sum(prod(example.network.shape(a)) for a in example.network.parameters)
         self._kept: dict[int, dict[int, Snapshot]] = {}
         self.tried = 0
         self._readings: list[Reading] = []  # kept alive, since what is kept is kept by identity
+
+    def _as_meant(self, claim: Claim) -> Claim:
+        """W1', with or without "after one step", is W1 after one step, and never that of the step after it."""
+        plain = self.names.after_the_step(claim.quantity)
+        return replace(claim, quantity=plain, after=max(claim.after or 0, 1)) if plain else claim
 
     def _reader(self, claim: Claim, where: str) -> Reader | None:
         if claim.formula is not None:
@@ -151,7 +158,7 @@ class _Audit:
     @property
     def numbers(self) -> list[tuple[int, Claim, Reader]]:
         """The claims about numbers."""
-        pairs = zip(self.example.claims, self.readers, strict=True)
+        pairs = zip(self.claims, self.readers, strict=True)
         return [(n, claim, reader) for n, (claim, reader) in enumerate(pairs) if reader is not None]
 
     # --------------------------------------------------------------------------------------------------- searching
@@ -193,7 +200,11 @@ class _Audit:
         for after, note in self.times(claim):
             if after not in shots:
                 continue
-            fit = _fits(claim.printed, reader(shots[after]))
+            values = reader(shots[after])
+            fit = _fits(claim.printed, values)
+            if _near_the_edge(claim.printed, values):  # float64 is not what decides there
+                exact = self._value(reading, after, reader)
+                fit = fit if _undecided(claim.printed, exact) else _fits(claim.printed, exact)
             if fit is not None:
                 found.append(_Match(reading, after, ", ".join(part for part in (note, fit) if part)))
         return found
@@ -245,7 +256,7 @@ class _Audit:
         chosen = _together(self.under_conventions)
         slipped = _together(self.under_slips)
         rows = []
-        for n, (claim, reader) in enumerate(zip(self.example.claims, self.readers, strict=True)):
+        for n, (claim, reader) in enumerate(zip(self.claims, self.readers, strict=True)):
             if reader is None:
                 rows.append(_Formula(self.example, self.names, claim).row())
             elif n in chosen:
@@ -257,10 +268,10 @@ class _Audit:
     def _holding(self, claim: Claim, reader: Reader, match: _Match, others: Sequence[_Match]) -> Row:
         value = self._value(match.reading, match.after, reader)
         verdict, explanation = HOLDS, ""
-        if _fits(claim.printed, value) is None and match.after <= _EXACT:
-            verdict, explanation = UNDECIDED, "The exact value and float64 differ in the last printed digit."
-        elif match.after > _EXACT and _near_the_edge(claim.printed, value):
-            verdict, explanation = UNDECIDED, "float64 does not decide the last printed digit."
+        if _undecided(claim.printed, value):
+            verdict = UNDECIDED
+            by = "float64 does" if any(isinstance(v, float) for v in value) else f"{DIGITS} digits do"
+            explanation = f"{by} not decide the last printed digit."
         convention = self._convention(match)
         if match.cost and not explanation:
             right = self._value(self.base, self._due(claim), reader)
@@ -280,7 +291,10 @@ class _Audit:
             what = f"No convention and none of {self.tried} slips explains it."
             return self._row(claim, REFUTED, convention, value, what)
         digits = sum(number.digits for number in claim.printed)
-        what = f"With {match.said}, it comes out as printed: {digits} digit{'s' * (digits > 1)} explained."
+        said = match.said[0].upper() + match.said[1:] if match.said.startswith("without") else f"With {match.said}"
+        what = f"{said}, it comes out as printed: {digits} digit{'s' * (digits > 1)} explained."
+        if digits <= _FEW:
+            what += " So few digits may agree by chance."
         more = list(dict.fromkeys(o.said for o in others if o.cost == match.cost and o.said != match.said))
         if more:
             rest = f" and {len(more) - 2} more" if len(more) > 2 else ""
@@ -319,9 +333,9 @@ class _Audit:
 
     def _conclusion(self, rows: Sequence[Row], chosen: Mapping[int, _Match], slipped: Mapping[int, _Match]) -> str:
         counts = [
-            f"{sum(row.verdict == v for row in rows)} {said}"
-            for v, said in _SAID
-            if any(row.verdict == v for row in rows)
+            f"{count} {said if count > 1 else one}"
+            for v, one, said in _SAID
+            if (count := sum(row.verdict == v for row in rows))
         ]
         sentences = [f"{len(rows)} claim{'s' * (len(rows) > 1)}: {', '.join(counts)}."]
         needed: dict[str, list[int]] = {}
@@ -344,7 +358,11 @@ class _Audit:
         return " ".join(sentences)
 
 
-_SAID = ((HOLDS, "hold to all their digits"), (REFUTED, "refuted"), (UNDECIDED, "undecided"))
+_SAID = (
+    (HOLDS, "holds to all its digits", "hold to all their digits"),
+    (REFUTED, "refuted", "refuted"),
+    (UNDECIDED, "undecided", "undecided"),
+)
 _CUT = "digits cut off and not rounded"
 
 
@@ -379,7 +397,7 @@ def _fits(printed: Sequence[Printed], values: Sequence[Any]) -> str | None:
     """What is odd about the digits, "" for nothing; None where one of the numbers is another."""
     cut = False
     for number, value in zip(printed, values, strict=False):
-        if value is None or (isinstance(value, float) and value != value):
+        if value is None or (isinstance(value, float) and not isfinite(value)):
             return None
         exact = Fraction(value) if isinstance(value, float) else value
         try:
@@ -395,10 +413,28 @@ def _fits(printed: Sequence[Printed], values: Sequence[Any]) -> str | None:
 
 def _near_the_edge(printed: Sequence[Printed], values: Sequence[Any]) -> bool:
     """Whether a value of float64 is so near to where the printed digit changes that its rounding may matter."""
-    for number, value in zip(printed, values, strict=True):
-        edge = abs(abs(Fraction(value) - number.value) - number.unit / 2)
-        if edge <= abs(Fraction(value)) * Fraction(1, 10**11):
-            return True
+    for number, value in zip(printed, values, strict=False):
+        if isinstance(value, float) and isfinite(value):
+            exact = Fraction(value)
+            far = abs(exact - number.value)
+            if min(abs(far - edge) for edge in (number.unit / 2, number.unit)) <= abs(exact) * Fraction(1, 10**11):
+                return True
+    return False
+
+
+def _undecided(printed: Sequence[Printed], values: Sequence[Any]) -> bool:
+    """Whether the values are not known well enough to say whether they round to what is printed."""
+    for number, value in zip(printed, values, strict=False):
+        if isinstance(value, float) and isfinite(value):
+            exact = Fraction(value)
+            edge = abs(abs(exact - number.value) - number.unit / 2)
+            if edge <= abs(exact) * Fraction(1, 10**11):
+                return True
+        if isinstance(value, Ball):
+            try:
+                number.rounds(value)
+            except FcsymError:
+                return True
     return False
 
 
@@ -415,9 +451,8 @@ def _decimal(value: Any, digits: int) -> str:
     if isinstance(value, Fraction):
         with mpmath.workdps(digits + 10):
             number = mpmath.mpf(value.numerator) / value.denominator
-        short = f"{value.numerator}/{value.denominator}" if value.denominator > 1 else str(value.numerator)
-        shown = str(mpmath.nstr(number, digits))
-        return short if value.denominator == 1 and len(short) <= digits else shown
+        whole = value.denominator == 1 and abs(value.numerator) < 10**digits
+        return str(value.numerator) if whole else str(mpmath.nstr(number, digits))
     return str(mpmath.nstr(mpmath.mpf(value), digits))
 
 
@@ -437,6 +472,11 @@ class _Formula:
         self.lengths: dict[str, int] = {}
         for side in claim.formula:
             self._measure(side)
+        loose = next(
+            (letter for side in claim.formula for letter in grammar.indices(side) if letter not in self.lengths), ""
+        )
+        if loose:
+            raise ArgumentError(f"{claim.text[:60]!r}: the index {loose} stands at no quantity: it has no range.")
 
     def row(self) -> Row:
         """Both sides at the example's numbers and at some more: equal everywhere, or a place where they are not."""

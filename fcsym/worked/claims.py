@@ -38,7 +38,9 @@ from fcsym.worked.grammar import Formula, equation
 __all__ = ["Claim", "Example", "Printed", "read_example"]
 
 MAX_STEPS = 1_000_000
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?(?:[eE][-+]?\d+)?", re.ASCII)
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Printed:
     @property
     def digits(self) -> int:
         """How many significant digits it has."""
-        return len(re.sub(r"[eE].*|[-+.,]", "", self.text).lstrip("0")) or 1
+        return len(re.sub(r"[eE].*|[^0-9]", "", self.text).lstrip("0")) or 1
 
     def rounds(self, value: Any) -> bool:
         """Whether the value rounds to it."""
@@ -66,8 +68,15 @@ class Printed:
 
 def printed(text: str, where: str) -> Printed:
     """A number as printed; ArgumentError for what is none."""
-    plain = text.replace(",", "").replace("\N{MINUS SIGN}", "-").strip()
+    plain = text.replace("\N{MINUS SIGN}", "-").strip()
+    if "," in plain and not _THOUSANDS.fullmatch(plain):
+        raise ArgumentError(
+            f"{where}: {text[:40]!r} is no number: write a decimal point, and a comma between thousands only."
+        )
+    plain = plain.replace(",", "")
     try:
+        if not plain.isascii() or "_" in plain:  # which Decimal would read
+            raise InvalidOperation
         number = Decimal(plain)
         exponent = number.as_tuple().exponent
         if not isinstance(exponent, int) or abs(exponent) > 400 or len(plain) > 400:
@@ -119,7 +128,7 @@ _KEYS = ("title", "network", "order", "values", "claims", "claim")
 
 
 def _example(table: Mapping[str, Any], folder: Path) -> Example:
-    unknown = next((key for key in table if key not in _KEYS), None)
+    unknown = next((str(key) for key in table if key not in _KEYS), None)
     if unknown is not None:
         raise ArgumentError(f"A worked example has no key {unknown[:40]!r}: the keys are {', '.join(_KEYS)}.")
     missing = next((key for key in ("network", "values") if key not in table), None)
@@ -160,9 +169,12 @@ def _claim(entry: Any, n: int) -> Claim:
     if not isinstance(entry, Mapping):
         raise ArgumentError(f"{where} is {str(entry)[:40]!r}: write a sentence, or a table with quantity and printed.")
     known = ("claim", "quantity", "after", "printed", "formula")
-    unknown = next((key for key in entry if key not in known), None)
+    unknown = next((str(key) for key in entry if key not in known), None)
     if unknown is not None:
         raise ArgumentError(f"{where} has no key {unknown[:40]!r}: the keys are {', '.join(known)}.")
+    kinds: tuple[set[str], ...] = ({"formula"}, {"quantity", "printed"}, {"quantity", "printed", "after"}, set())
+    if {*entry} - {"claim"} not in kinds:  # nothing that is said is passed over
+        raise ArgumentError(f"{where} has {', '.join(entry)}: give quantity, after and printed, or a formula alone.")
     if "formula" in entry:
         return Claim(str(entry.get("claim", entry["formula"])), formula=equation(str(entry["formula"])))
     if "quantity" not in entry or "printed" not in entry:
@@ -172,22 +184,34 @@ def _claim(entry: Any, n: int) -> Claim:
         raise ArgumentError(f"{where}: after is {str(after)[:40]}: give a number of steps from 0 to {MAX_STEPS}.")
     said = entry["printed"] if isinstance(entry["printed"], list) else [entry["printed"]]
     numbers = tuple(printed(number if isinstance(number, str) else str(number), where) for number in said)
-    text = (
-        f"{entry['quantity']}{'' if after is None else f' after {after} steps'} is {' '.join(p.text for p in numbers)}"
-    )
+    when = "" if after is None else " after one step" if after == 1 else f" after {after} steps"
+    text = f"{entry['quantity']}{when} is {' '.join(p.text for p in numbers)}"
     return Claim(str(entry.get("claim", text)), str(entry["quantity"]), after, numbers)
 
 
+_UNIT = r"(?:training\s+)?(?:steps?|epochs?|updates?|iterations?)"
 _STEPS = re.compile(
-    rf"after\s+(?P<n>[\d,]+|an?|{'|'.join(_WORDS)})\s+(?:training\s+)?(?:steps?|epochs?|updates?|iterations?)\s*,?",
-    re.I,
+    rf"after\s+(?:(?:the\s+)?(?P<n>\d[\d,]*|an?|{'|'.join((*_WORDS, *_ORDINALS))})\s+{_UNIT}\b"
+    rf"|{_UNIT}\s+(?P<later>\d[\d,]*))\s*[,:]?",
+    re.I | re.ASCII,
 )
 _BEFORE = re.compile(r"(?:before(?:\s+(?:the|any)\s+(?:step|update|training))?|initially|at\s+first)\s*,?\s*", re.I)
 _NUMBER = r"[-+\N{MINUS SIGN}]?[\d.][\d.,]*(?:[eE][-+]?\d+)?[\s,;]*"
 _IS = re.compile(
-    rf"\s*(?P<name>[A-Za-z]\w*'?(?:\s*\[[\d,\s]+\])?)\s*(?:is|are|=|:)\s*(?P<numbers>(?:{_NUMBER})+)\s*\.?\s*",
+    rf"\s*(?P<name>[A-Za-z]\w*['+]?(?:\s*\[[\d,\s]+\])?)\s*(?:is|are|=|:)\s*[\[(]?(?P<numbers>(?:{_NUMBER}(?:and\s+)?)+)[\])]?\s*\.?\s*",
     re.ASCII,
 )
+
+
+def _count(word: str, where: str) -> int:
+    """How many steps a word or a number says."""
+    if word[0].isdigit():
+        if len(word) > 40 or (word.count(",") and not _THOUSANDS.fullmatch(word)):
+            raise ArgumentError(f"{where}: {word[:40]!r} is no number of steps: write it as in 10000.")
+        return int(word.replace(",", ""))
+    if word in ("a", "an"):
+        return 1
+    return _WORDS.index(word) if word in _WORDS else _ORDINALS.index(word) + 1
 
 
 def _said(text: str, where: str) -> Claim:
@@ -195,8 +219,7 @@ def _said(text: str, where: str) -> Claim:
     rest, after = text, None
     found = _STEPS.search(rest)
     if found is not None:
-        word = found["n"].lower().replace(",", "")
-        after = int(word) if word.isdigit() else 1 if word in ("a", "an") else _WORDS.index(word)
+        after = _count((found["n"] or found["later"]).lower().rstrip(","), where)
         rest = f"{rest[: found.start()]} {rest[found.end() :]}"
     else:
         found = _BEFORE.search(rest)
@@ -204,11 +227,18 @@ def _said(text: str, where: str) -> Claim:
             after, rest = 0, f"{rest[: found.start()]} {rest[found.end() :]}"
     if after is not None and after > MAX_STEPS:
         raise ArgumentError(f"{where}: {after} steps are more than {MAX_STEPS}: claim something about fewer.")
-    plain = re.sub(r"\b(?:the|a|value|of|error)\b(?=\s+\w)", " ", rest).strip().rstrip(".,")
+    plain = re.sub(r"\b(?:the|a|an|values? of)\b(?=\s+\w)", " ", rest)
+    plain = re.sub(r"\b(?:error|loss|weights?|bias(?:es)?|outputs?)\s+(?!(?:is|are)\b)(?=[A-Za-z])", " ", plain)
+    plain = plain.strip().rstrip(".,")
     found = _IS.fullmatch(plain)
     if found is not None:
-        numbers = [part.rstrip(",;.") for part in re.split(r"[\s;]+|,\s+", found["numbers"]) if part.strip(",;.")]
-        return Claim(text, re.sub(r"\s", "", found["name"]), after, tuple(printed(part, where) for part in numbers))
+        numbers = [part.rstrip(",;.") for part in re.split(r"[\s;]+|,\s+|and", found["numbers"]) if part.strip(",;.")]
+        return Claim(
+            text,
+            re.sub(r"\s", "", found["name"]).replace("+", "'"),
+            after,
+            tuple(printed(part, where) for part in numbers),
+        )
     if "=" in rest and after is None:
         return Claim(text, formula=equation(rest))
     raise ArgumentError(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from fcsym.errors import ArgumentError
 
-__all__ = ["Formula", "Name", "equation", "letters", "names", "value"]
+__all__ = ["Formula", "Name", "equation", "indices", "letters", "names", "value"]
 
 Formula: TypeAlias = "tuple[Any, ...]"
 """("number", n), ("name", text, indices), ("add" | "mul", parts), ("neg" | "inv", part), ("pow", part, n),
@@ -159,6 +159,8 @@ class _Parser:
         found: list[str | int] = []
         while True:
             token = self.take()
+            if token.isdigit() and len(token) > 9:
+                self.fail("an index is out of range")
             found.append(int(token) if token.isdigit() else token)
             if not (token.isdigit() or re.fullmatch("[A-Za-z]", token)):
                 self.fail(f"{token!r} is no index")
@@ -191,6 +193,21 @@ def names(formula: Formula) -> Iterator[Name]:
                 yield from names(part)
         case ("neg" | "inv", part) | ("pow", part, _) | ("sum" | "max" | "min", _, part) | ("call", _, _, part):
             yield from names(part)
+
+
+def indices(formula: Formula) -> Iterator[str]:
+    """Every letter of an index, bound by a sum or not."""
+    match formula:
+        case ("name", _, found):
+            yield from (index for index in found if isinstance(index, str))
+        case ("add" | "mul", parts):
+            for part in parts:
+                yield from indices(part)
+        case ("sum" | "max" | "min", over, part):
+            yield from over
+            yield from indices(part)
+        case ("neg" | "inv", part) | ("pow", part, _) | ("call", _, _, part):
+            yield from indices(part)
 
 
 def letters(formula: Formula, bound: frozenset[str] = frozenset()) -> set[str]:

@@ -29,6 +29,7 @@ _ALIASES = {
     "target": "yg",
     "t": "yg",
 }
+_ELEMENT = re.compile(r"(?P<text>[A-Za-z]\w*'*)(?:\[(?P<at>-?\d{1,9}(?:,-?\d{1,9})*)\])?", re.ASCII)
 _GRADIENT = re.compile(r"dE_?/?_?d_?(?P<name>[A-Za-z]\w*)")
 
 
@@ -49,9 +50,18 @@ class Quantities:
     def read(self, name: str, where: str) -> Reader:
         """What a name means. ArgumentError where it means nothing, or an index is out of range."""
         plain = re.sub(r"\s", "", name)
-        text, brackets, inner = plain.partition("[")
-        indices = tuple(int(part) - 1 for part in inner.rstrip("]").split(",")) if brackets else ()
-        return self.element(text, indices, where)
+        found = _ELEMENT.fullmatch(plain)
+        if found is None:
+            raise ArgumentError(f"{where}: {name[:40]!r} is no quantity: write a name or an element such as W1[1,2].")
+        indices = tuple(int(part) - 1 for part in found["at"].split(",")) if found["at"] else ()
+        return self.element(found["text"], indices, where)
+
+    def after_the_step(self, name: str) -> str:
+        """W1' => W1, whose value after a step it is; "" for a name that says nothing of a step."""
+        found = _ELEMENT.fullmatch(re.sub(r"\s", "", name))
+        if found is None or not found["text"].endswith(("'", "_new")):
+            return ""
+        return found["text"].removesuffix("_new").rstrip("'") + (f"[{found['at']}]" if found["at"] else "")
 
     def element(self, text: str, indices: Sequence[int], where: str) -> Reader:
         """The same for a name and positions from 0, any number of them from the left."""
@@ -69,8 +79,8 @@ class Quantities:
         if found is not None:
             return self._gradient(found["name"], tuple(indices), where)
         head, _, tail = base.rpartition("_")
-        if tail.isdigit() and head and not indices:
-            return self.element(head + ("'" if primed else ""), [*map(int, [tail])][:1] and [int(tail) - 1], where)
+        if re.fullmatch(r"\d{1,9}", tail, re.ASCII) and head and not indices:
+            return self.element(head + ("'" if primed else ""), [int(tail) - 1], where)
         found = re.fullmatch(r"([A-Za-z]+)(\d)", base)
         if found is not None and found[1] in self.arrays and len(self.arrays[found[1]].axes) == 1 and not indices:
             return self.element(found[1] + ("'" if primed else ""), [int(found[2]) - 1], where)
@@ -80,7 +90,7 @@ class Quantities:
     def _of(self, array: Array, place: tuple[int, ...], where: str) -> Reader:
         shape = self.network.shape(array)
         if len(place) > len(shape) or any(not 0 <= n < length for n, length in zip(place, shape, strict=False)):
-            said = ",".join(str(n + 1) for n in place)
+            said = ",".join(f"{n + 1:.6g}" if abs(n) > 10**9 else str(n + 1) for n in place)
             raise ArgumentError(f"{where}: {array.name}[{said}] is not there: {array.name} has the shape {shape}.")
         return Reader(array.name, place)
 

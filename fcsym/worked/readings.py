@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations, product
 from math import prod
 from typing import Any, TypeAlias
@@ -62,7 +63,7 @@ class Reading:
 
     def record(self) -> Record | None:
         """The list of equations under this reading; None where there is none."""
-        made = one_step(self.network, self.order)
+        made = _derived(self.network, self.order)
         return made if self.edit is None else self.edit(made)
 
     def with_(self, said: str, **changes: Any) -> Reading:
@@ -90,18 +91,29 @@ def states(reading: Reading, at: Sequence[int], wanted: Sequence[str]) -> dict[i
 
     Without an entry where training has left the range of numbers.
     """
+    if reading.edit is None and reading.rounding is None:  # most readings only give other numbers to the same list
+        return _by_kernel(reading, _compiled(reading.network, reading.order, tuple(wanted)), at)
     record = reading.record()
     if record is None:
         return {}
     record = _needed(record, wanted)
     if reading.rounding is not None:
         return dict(_rounded(reading, record, at))
-    return _by_kernel(reading, record, at)
+    return _by_kernel(reading, Kernel(record), at)
 
 
-def _by_kernel(reading: Reading, record: Record, at: Sequence[int]) -> dict[int, Snapshot]:
+@lru_cache(maxsize=64)
+def _derived(network: Network, order: Order) -> Record:
+    return one_step(network, order)
+
+
+@lru_cache(maxsize=64)
+def _compiled(network: Network, order: Order, wanted: tuple[str, ...]) -> Kernel:
+    return Kernel(_needed(_derived(network, order), wanted))
+
+
+def _by_kernel(reading: Reading, step: Kernel, at: Sequence[int]) -> dict[int, Snapshot]:
     network = reading.values.network
-    step = Kernel(record)
     weights, x, target, eta, memory = reading.values.floats()
     names = [array.name for array in network.parameters]
     found: dict[int, Snapshot] = {}
@@ -113,7 +125,7 @@ def _by_kernel(reading: Reading, record: Record, at: Sequence[int]) -> dict[int,
             found[n] = {**given, "x": x, "yg": target, "eta": eta, **values}
         weights = [values.get(f"{name}_new", old) for name, old in zip(names, weights, strict=True)]
         memory = [values[f"{array.name}_new"] for array in network.memory]
-        if not np.isfinite(float(np.sum(weights[0]))):
+        if not all(np.isfinite(weight).all() for weight in weights):
             break
     return found
 
