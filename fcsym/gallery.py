@@ -39,7 +39,7 @@ SPEC, GENERATED, INDEX = "spec.toml", "generated", "README.md"
 MEND = "run `make gallery` to mend this"
 _MOST_LINES = 40
 _KEYS = ("title", "about", "order", "scheme", "only", "statement", "network")
-_ELSEWHERE = ("paper",)  # the audit, rebuilt by `python -m fcsym.paper`
+_ELSEWHERE = ("paper", "examples")  # the audit of the paper, rebuilt by `python -m fcsym.paper`; worked examples
 
 
 @dataclass(frozen=True, slots=True)

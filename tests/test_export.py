@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import LONG, NETWORKS, exists, need, need_package, net_of
+from conftest import LONG, NETWORKS, exists, few, need, need_package, net_of
 from test_schemes import mutated
 
 import fcsym
@@ -280,7 +280,7 @@ def test_the_other_order_does_not_agree():
     assert "off by" in agrees_with_autodiff(other)
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("name", few(SCHEMES, 3))
 def test_a_changed_scheme_is_not_exported(name, tmp_path):
     s = made(net_of(name, "three layers"), name)
     count = 0

@@ -15,7 +15,7 @@ import pytest
 import sympy
 from conftest import few, need, need_package
 
-from fcsym.checking.checker import _Magnitude
+from fcsym.checking.magnitude import Magnitude
 from fcsym.closed.costs import _count
 from fcsym.deriving.contribution import _Change, _difference
 from fcsym.deriving.differentiate import reverse
@@ -487,7 +487,7 @@ def test_written_out_an_indicator_is_decided():
 def test_a_check_measures_what_an_indicator_selects():
     values = {"x": np.array([1.0, -2, 3, -4, 5])}
     network = SimpleNamespace(sizes=SIZES)
-    magnitude = _Magnitude.__new__(_Magnitude)
+    magnitude = Magnitude.__new__(Magnitude)
     for field, value in {
         "derivation": SimpleNamespace(network=network), "values": values, "known": {"x": np.asarray(0.0)},
         "bar": 1.0,

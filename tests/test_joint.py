@@ -213,7 +213,7 @@ def test_cases_show_the_flip(capsys):
 
 def test_smooth_units_have_no_patterns(capsys):
     assert main(["cases", "2-2-1", "--activation", "tanh", "--joint"]) == 2
-    assert "no pieces" in capsys.readouterr().err
+    assert "a smooth function without cases" in capsys.readouterr().err
     for order, inputs in (("sideways", 1), ("simultaneous", 3)):
         with pytest.raises(ArgumentError):
             joint(Network.parse("2-1-1"), order, inputs)

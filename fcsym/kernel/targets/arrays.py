@@ -168,7 +168,7 @@ class _Writer:
             assert isinstance(value, n.Sum)
             a, b = (self._expression(term, axes)[0] for _, term in value.terms)
             self.lines.append(f"{name} = {self.dialect.less.format(a=a, b=b)}")
-        elif set(axes) - {index for load in n.loads(value) for index in load.indices}:  # the same along some axis
+        elif self._is_same_along_an_axis(statement):
             text = self._at(value, axes, _SUM)
             self.lines.append(f"{name} = {self.dialect.module}.zeros_like({self._like(statement)}) + {text}")
         else:
@@ -183,6 +183,17 @@ class _Writer:
         self.lines.append(
             f"{array.name} = {self.dialect.zeros.format(shape=f'(*{first.name}.shape[:-2], {rows}, {width})')}"
         )
+
+    def _is_same_along_an_axis(self, statement: n.Define) -> bool:
+        """Whether no element in the text has some axis of the result, and an array at hand has them all.
+
+        Without such an array the axis stays one long, as where it is one unit long, and broadcasts.
+        """
+        indices, value = statement.indices, statement.value
+        lacks = set(indices) - {index for load in n.loads(value) for index in load.indices}
+        wanted = tuple(index.axis for index in indices)
+        at_hand = any(axes == wanted and name in self.known for name, axes in self.function.axes.items())
+        return bool(lacks) and (at_hand or isinstance(value, n.Const))
 
     def _like(self, statement: n.Define) -> str:
         """An array at hand with the axes of what is defined."""
