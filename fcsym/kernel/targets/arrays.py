@@ -169,8 +169,11 @@ class _Writer:
             a, b = (self._expression(term, axes)[0] for _, term in value.terms)
             self.lines.append(f"{name} = {self.dialect.less.format(a=a, b=b)}")
         elif self._is_same_along_an_axis(statement):
-            text = self._at(value, axes, _SUM)
-            self.lines.append(f"{name} = {self.dialect.module}.zeros_like({self._like(statement)}) + {text}")
+            m, like = self.dialect.module, f"{self.dialect.module}.zeros_like({self._like(statement)})"
+            if isinstance(value, n.Const):  # in the precision of what it is like
+                self.lines.append(f"{name} = {like} + {self._at(value, axes, _SUM)}")
+            else:  # which costs no addition
+                self.lines.append(f"{name} = {m}.where({like} == 0.0, {self._expression(value, axes)[0]}, 0.0)")
         else:
             self.lines.append(f"{name} = {self._expression(value, axes)[0]}")
         self.known.add(name)
