@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -32,6 +33,38 @@ def few(items: Iterable[Any], most: int, turn: int = 0) -> list[Any]:
     if LONG or len(every) <= most:
         return every
     return [every[(n * len(every) // most + turn) % len(every)] for n in range(most)]
+
+
+MANY = 10
+"""How many settings of one test `make test` takes, in the files where a setting costs time."""
+
+COSTLY = frozenset(
+    {"test_activations", "test_checker", "test_content", "test_export", "test_html", "test_kernel", "test_latex"}
+    | {"test_losses", "test_native", "test_proof", "test_scheme_documents", "test_schemes", "test_sympy"}
+)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a costly test with many settings some are taken, scattered over all of them and the same every time.
+
+    They follow from a digest of their names: what is evenly spaced might meet one target or one order only. The long
+    form takes all, and so does a run of fewer than these.
+    """
+    if LONG:
+        return
+    alike: dict[tuple[str, str], list[pytest.Item]] = {}
+    for item in items:
+        module = item.path.stem
+        if module in COSTLY:
+            alike.setdefault((module, getattr(item, "originalname", item.name)), []).append(item)
+    left = {
+        item
+        for every in alike.values()
+        for item in sorted(every, key=lambda one: sha256(one.name.encode()).hexdigest())[MANY:]
+    }
+    if left:
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
 
 
 NETWORKS = {
