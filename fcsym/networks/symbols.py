@@ -129,23 +129,24 @@ def term(symbol: str, axes: tuple[Axis, ...] = (), role: Role = Role.TERM) -> Ar
 
 
 def adjoint_of(array: Array) -> Array:
-    """The array that holds dE/d array; for pre-activations the paper's delta."""
+    """The array that holds dE/d array; for the pre-activations s, and for y, the paper's delta."""
     layer = array.layer if array.layer is not None else _layer_of(array)
     named = array.role is Role.PRE_ACTIVATION
-    return Array("delta" if named else f"adj_{array.symbol}", layer, array.axes, role=Role.ADJOINT, of=array)
+    symbol = "delta" if named and array.symbol in ("s", "y") else f"adj_{array.symbol}"
+    return Array(symbol, layer, array.axes, role=Role.ADJOINT, of=array, time=array.time)
 
 
 def over_samples(array: Array) -> Array:
     """The same quantity for every sample of a mini-batch: s => s of sample n."""
     of = None if array.of is None else over_samples(array.of)
-    return Array(array.symbol, array.layer, (SAMPLES, *array.axes), array.after, array.role, of)
+    return Array(array.symbol, array.layer, (SAMPLES, *array.axes), array.after, array.role, of, array.time)
 
 
 def one_sample(array: Array) -> Array:
     """The same quantity for one sample, the way back from `over_samples`."""
     of = None if array.of is None else one_sample(array.of)
     axes = tuple(axis for axis in array.axes if axis != SAMPLES)
-    return Array(array.symbol, array.layer, axes, array.after, array.role, of)
+    return Array(array.symbol, array.layer, axes, array.after, array.role, of, array.time)
 
 
 def count_of_samples() -> Array:
@@ -222,12 +223,13 @@ def denominator(whose: Array) -> Array:
 
 def gate_of(array: Array) -> Array:
     """The gate: the array that holds phi'(s) for the pre-activation s."""
-    return Array("g", array.layer, array.axes, role=Role.GATE, of=array)
+    symbol = "g" if array.symbol == "s" or array.layer is None else f"g{array.symbol}"
+    return Array(symbol, array.layer, array.axes, role=Role.GATE, of=array, time=array.time)
 
 
 def increment_of(array: Array) -> Array:
     """The change of a quantity in one step: s => ds, W => dW."""
-    return Array(f"d{array.symbol}", array.layer, array.axes, role=Role.INCREMENT, of=array)
+    return Array(f"d{array.symbol}", array.layer, array.axes, role=Role.INCREMENT, of=array, time=array.time)
 
 
 def norm(source: Array) -> Array:
