@@ -26,6 +26,7 @@ MAY = {
     "language": {"errors"},
     "drawing": LANGUAGE | {"files"},
     "networks": LANGUAGE | {"drawing"},
+    "layers": {"networks"},
     "deriving": NETWORKS | {"drawing"},
     "values": NETWORKS | {"deriving", "files"},
     "schemes": NETWORKS | {"deriving", "memory"},

@@ -82,11 +82,12 @@ def _at_positions(equations: Sequence[Equation], positions: tuple[Axis, ...]) ->
     assert isinstance(error.rhs, Expr)
     made = [replace(e, lhs=each(e.lhs), rhs=each(e.rhs)) for e in parts if isinstance(e.rhs, Expr)]
     what = error.because.removeprefix("This is ").removesuffix(".")
-    return [*made, replace(error, rhs=total(at, each(error.rhs)), because=f"This is {what}: the sum over the positions.")]
+    return [
+        *made,
+        replace(error, rhs=total(at, each(error.rhs)), because=f"This is {what}: the sum over the positions."),
+    ]
 
 
 def _with_axes(ref: Ref, at: tuple[Index, ...]) -> Expr:
     array = replace(ref.array, axes=(*(index.axis for index in at), *ref.array.axes))
     return array[(*at, *ref.indices)]
-
-

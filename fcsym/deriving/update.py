@@ -92,7 +92,7 @@ def named_in(forward: Sequence[Equation]) -> Callable[[Array], bool]:
 
 
 def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array]) -> frozenset[Array]:
-    """The parameters whose change gets a name: those with another use than as the matrix and bias of one dense layer."""
+    """The parameters whose change gets a name: all but the matrix and the bias of one dense layer each."""
     readers: dict[Array, list[Equation]] = {}
     for e in forward:
         for array in e.operands:

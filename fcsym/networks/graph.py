@@ -1,6 +1,7 @@
 """Networks of layers: which layer reads what, and the forward equations that follow.
 
-A network is an acyclic graph. Each node is a layer, the names of what it reads, and a name of its own; `x` is the input.
+A network is an acyclic graph. Each node is a layer, the names of what it reads, and a name of its own; `x` is the
+input.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fcsym.language.activation import Activation, identity
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Apply, Array, Axis, Ref, Role
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
-from fcsym.networks.symbols import output, units
+from fcsym.networks.symbols import input_over, output, units
 
 __all__ = ["INPUT", "Built", "Node", "built", "chained"]
 
@@ -72,7 +73,8 @@ def chained(layers: Iterable[object]) -> tuple[Node, ...]:
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
         if node is None:
             raise NetworkError(
-                f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as fcsym.layers.Linear."
+                f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as "
+                "fcsym.layers.Linear."
             )
         of = node.of or (before,)
         of = (of,) if isinstance(of, str) else tuple(of)
@@ -124,7 +126,7 @@ def _input(shape: Sequence[int], nodes: Sequence[Node]) -> tuple[Array, dict[Axi
     names = first or _SHAPES[len(shape)]
     axes = tuple(units(0) if name == "n" else Axis(f"{name}_0", letters=_LETTERS[name]) for name in names)
     sizes = {a: whole(size, "length of the input") for a, size in zip(axes, shape, strict=True)}
-    return Array("x", None, axes, role=Role.INPUT), sizes
+    return input_over(axes), sizes
 
 
 def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
@@ -158,8 +160,6 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
             at.last = output(at.n) if linear else at.pre_activation(())
         signals[node.name] = node.layer.build(at, *(signals[name] for name in node.of))
     matrix, shift, logits = at.read_outs[-1]
-    if at.last is None or logits.symbol != at.last.symbol:
-        raise AssertionError("the read-out is the last linear map")
     (features,) = (signals[name] for name in last.of)
     return Built(
         tuple(at.equations), tuple(at.parameters), tuple(at.fixed), dict(at.sizes), x, logits, features.array, matrix,

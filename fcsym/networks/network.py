@@ -139,8 +139,8 @@ class Network:
         """A network of layers, each reading what the one before it passes on, or what its node says.
 
         `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
-        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one is
-        Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
+        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one
+        is Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
         loss is the sum over them.
         Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
 
@@ -151,7 +151,9 @@ class Network:
         """
         lengths = (shape,) if isinstance(shape, int) and not isinstance(shape, bool) else shape
         if isinstance(lengths, str) or not isinstance(lengths, Sequence):
-            raise NetworkError(f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8).")
+            raise NetworkError(
+                f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
+            )
         nodes = chained(layers)
         softmax = isinstance(output, str) and output.lower() == "softmax"
         last = activation("identity" if softmax else output, ())
@@ -315,7 +317,7 @@ class Network:
         return {layer.s.axes[-1]: layer for layer in self.activated}
 
     def unit_of(self, array: Array) -> Hidden | None:
-        """The layer with an activation that an array is a pre-activation or an activation of, itself or what it is of."""
+        """The layer with an activation that an array, or what it is of, is the pre-activation or the activation of."""
         whose = {a: layer for layer in self.activated for a in (layer.s, layer.v)}
         found = whose.get(array.unprimed)
         return found if found is not None or array.of is None else self.unit_of(array.of)

@@ -38,6 +38,7 @@ __all__ = [
     "gram_of",
     "increment_of",
     "input_array",
+    "input_over",
     "integral_of",
     "inverse_gram_of",
     "kappa",
@@ -47,6 +48,7 @@ __all__ = [
     "moment",
     "multiplier",
     "norm",
+    "of_layer",
     "one_sample",
     "output",
     "over_samples",
@@ -101,6 +103,16 @@ def bias(layer: int, shared: bool = False) -> Array:
 def input_array() -> Array:
     """x, (n_0,)."""
     return Array("x", None, (units(0),), role=Role.INPUT)
+
+
+def input_over(axes: tuple[Axis, ...]) -> Array:
+    """x, with axes of its own."""
+    return Array("x", None, axes, role=Role.INPUT)
+
+
+def of_layer(symbol: str, layer: int, axes: tuple[Axis, ...], role: Role, time: int | None = None) -> Array:
+    """What a layer is made of, under the letter that it gives: a parameter, a pre-activation, an activation."""
+    return Array(symbol, layer, axes, role=role, time=time)
 
 
 def target(layers: int) -> Array:

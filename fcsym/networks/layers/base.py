@@ -1,7 +1,7 @@
 """What a layer is: a function that adds forward equations to a network, and says with what shape it passes on.
 
-A layer is written for one sample, with axes of its own for channels, positions and taps, and is told nothing but what it
-reads. Nothing after the forward equations knows which layer made them.
+A layer is written for one sample, with axes of its own for channels, positions and taps, and is told nothing but what
+it reads. Nothing after the forward equations knows which layer made them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Expr, Index, Role, arrays_in
+from fcsym.networks.symbols import of_layer
 
 __all__ = ["Building", "Layer", "Signal", "pair", "share", "whole"]
 
@@ -53,7 +54,7 @@ class Building:
 
     def parameter(self, symbol: str, *axes: Axis, trained: bool = True) -> Array:
         """A parameter of the layer at work."""
-        made = Array(symbol, self.n, axes, role=Role.PARAMETER)
+        made = of_layer(symbol, self.n, axes, Role.PARAMETER)
         self.parameters.append(made)
         if not trained:
             self.fixed.append(made.name)
@@ -61,15 +62,17 @@ class Building:
 
     def pre_activation(self, axes: Sequence[Axis], symbol: str = "s", time: int | None = None) -> Array:
         """What a linear map gives."""
-        return Array(symbol, self.n, tuple(axes), role=Role.PRE_ACTIVATION, time=time)
+        return of_layer(symbol, self.n, tuple(axes), Role.PRE_ACTIVATION, time)
 
     def activation(self, axes: Sequence[Axis], symbol: str = "v", time: int | None = None) -> Array:
         """What the layer makes of it."""
-        return Array(symbol, self.n, tuple(axes), role=Role.ACTIVATION, time=time)
+        return of_layer(symbol, self.n, tuple(axes), Role.ACTIVATION, time)
 
-    def part(self, symbol: str, axes: Sequence[Axis] = (), role: Role = Role.TERM) -> Array:
+    def part(
+        self, symbol: str, axes: Sequence[Axis] = (), role: Role = Role.TERM, time: int | None = None
+    ) -> Array:  # fmt: skip
         """What is only a part of something, such as the sum that a softmax divides by."""
-        return Array(symbol, self.n, tuple(axes), role=role)
+        return of_layer(symbol, self.n, tuple(axes), role, time)
 
     def define(self, array: Array, indices: Sequence[Index], value: Expr, because: str) -> Array:
         """array[indices] = value, with a sentence that says why."""
@@ -139,7 +142,9 @@ def pair(value: object, what: str, least: int = 1) -> tuple[int, int]:
     """A number for both directions, or one for each."""
     if isinstance(value, tuple | list):
         if len(value) != 2:
-            raise NetworkError(f"The {what} is {str(value)[:40]}: give one number, or one for rows and one for columns.")
+            raise NetworkError(
+                f"The {what} is {str(value)[:40]}: give one number, or one for rows and one for columns."
+            )
         return whole(value[0], what, least), whole(value[1], what, least)
     return whole(value, what, least), whole(value, what, least)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation as named_activation
-from fcsym.language.expression import Apply, Expr, Index, total
+from fcsym.language.expression import Apply, Expr, Index, Role, total
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
 from fcsym.networks.symbols import units
 
@@ -52,9 +52,9 @@ class Linear(Layer):
         if shift is not None:
             value = value + shift[i]
         made = at.pre_activation((*kept, own))
+        what = f"the pre-activation of layer {at.n}"
         if at.last is not None:
-            made = replace(at.last, axes=(*kept, own))
-        what = "the output" if made.symbol == "y" else f"the pre-activation of layer {at.n}"
+            made, what = replace(at.last, axes=(*kept, own)), "what the read-out gives"
         at.define(made, (*t, i), value, f"This is {what}.")
         at.read_outs.append((weight, shift, made))
         return Signal(made)
@@ -91,7 +91,7 @@ class Activation(Layer):
         s, phi = source.array, self.phi
         i = tuple(Index(axis, f"i{n}") for n, axis in enumerate(source.axes))
         made = replace(at.activation(source.axes), layer=s.layer)
-        if s.symbol != "s" or any(equation.array == made for equation in at.equations):
+        if s.role is not Role.PRE_ACTIVATION or any(equation.array == made for equation in at.equations):
             at.n += 1
             made = at.activation(source.axes)
         value: Expr = s[i] if phi.is_identity else Apply(phi, s[i])
@@ -111,5 +111,3 @@ class Flatten(Layer):
         (source,) = sources
         del at
         return Signal(source.array, len(source.axes))
-
-
