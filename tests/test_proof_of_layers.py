@@ -14,19 +14,20 @@ from fcsym.layers import Activation, AvgPool2d, Conv1d, Conv2d, Flatten, Linear,
 from fcsym.networks.network import Network
 from fcsym.proof import prove
 
+CONV = [Conv1d(1, 2, 3), Activation("relu"), MaxPool1d(2), Flatten(), Linear(6, 3), Activation("tanh"), Linear(3, 2)]
+POOL = [Conv2d(2, 2, 2, groups=2), Activation("leaky_relu"), AvgPool2d(3, 1), Flatten(), Linear(2, 2)]
 NETWORKS = {
-    "windows": Network.sequential(
-        (1, 8), [Conv1d(1, 2, 3), Activation("relu"), MaxPool1d(2), Flatten(), Linear(6, 3), Activation("tanh"), Linear(3, 2)],
-        loss="cross_entropy",
-    ),
-    "images": Network.sequential(
-        (2, 4, 4), [Conv2d(2, 2, 2, groups=2), Activation("leaky_relu"), AvgPool2d(3, 1), Flatten(), Linear(2, 2)],
-    ),
-    "at every position": Network.sequential((3, 2), [Linear(2, 3), Activation("relu"), Linear(3, 2)], loss="cross_entropy"),
-}  # fmt: skip
+    "windows": Network.sequential((1, 8), CONV, loss="cross_entropy"),
+    "images": Network.sequential((2, 4, 4), POOL),
+    "positions": Network.sequential((3, 2), [Linear(2, 3), Activation("relu"), Linear(3, 2)], loss="cross_entropy"),
+}
 SETTINGS = [
-    {}, {"order": "sequential"}, {"batch": "mean"}, {"batch": "sum", "samples": 2, "rule": "momentum"}, {"rule": "adam"},
-]  # fmt: skip
+    {},
+    {"order": "sequential"},
+    {"batch": "mean"},
+    {"batch": "sum", "samples": 2, "rule": "momentum"},
+    {"rule": "adam"},
+]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
