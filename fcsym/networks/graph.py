@@ -7,7 +7,7 @@ input.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
@@ -41,7 +41,7 @@ class Built:
     equations: tuple[Equation, ...]
     parameters: tuple[Array, ...]
     fixed: tuple[str, ...]
-    sizes: Mapping[Axis, int]
+    sizes: Mapping[Axis, int] = field(hash=False)
     input: Array
     logits: Array
     features: Array  # what the read-out reads

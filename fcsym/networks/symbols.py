@@ -30,6 +30,7 @@ __all__ = [
     "denominator",
     "derivative_of",
     "effective",
+    "free_array",
     "front_of",
     "frozen_activation",
     "frozen_copy",
@@ -115,6 +116,11 @@ def of_layer(symbol: str, layer: int, axes: tuple[Axis, ...], role: Role, time: 
     return Array(symbol, layer, axes, role=role, time=time)
 
 
+def free_array(name: str, axes: tuple[Axis, ...], role: Role) -> Array:
+    """An array under the name that a reader gives it."""
+    return Array(name, None, axes, role=role)
+
+
 def target(layers: int) -> Array:
     """y_g, with the axes of the output of a network of so many layers."""
     return Array("yg", None, (units(layers),), role=Role.TARGET)
@@ -144,7 +150,8 @@ def adjoint_of(array: Array) -> Array:
     """The array that holds dE/d array; for the pre-activations s, and for y, the paper's delta."""
     layer = array.layer if array.layer is not None else _layer_of(array)
     named = array.role is Role.PRE_ACTIVATION
-    symbol = "delta" if named and array.symbol in ("s", "y") else f"adj_{array.symbol}"
+    numbered = named and layer is not None and array.symbol in ("s", "y")
+    symbol = "delta" if numbered else f"adj_{array.symbol}"
     return Array(symbol, layer, array.axes, role=Role.ADJOINT, of=array, time=array.time)
 
 
@@ -235,7 +242,7 @@ def denominator(whose: Array) -> Array:
 
 def gate_of(array: Array) -> Array:
     """The gate: the array that holds phi'(s) for the pre-activation s."""
-    symbol = "g" if array.symbol == "s" or array.layer is None else f"g{array.symbol}"
+    symbol = "g" if array.symbol == "s" and array.layer is not None else f"g{array.symbol}"
     return Array(symbol, array.layer, array.axes, role=Role.GATE, of=array, time=array.time)
 
 
@@ -247,7 +254,13 @@ def increment_of(array: Array) -> Array:
 def norm(source: Array) -> Array:
     """a = |v|^2, plus 1 where each unit has a bias, for what a layer reads; of a mini-batch, its inner products."""
     layer = source.layer if source.layer is not None else _layer_of(source)
-    return Array("a", layer, (*source.axes[:-1], *source.axes[:-1]), role=Role.NORM, of=source)
+    return Array(
+        "a" if layer is not None else f"a_{source.symbol}",
+        layer,
+        (*source.axes[:-1], *source.axes[:-1]),
+        role=Role.NORM,
+        of=source,
+    )
 
 
 def frozen_copy(array: Array) -> Array:
