@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.kinds import is_dense
 from fcsym.errors import ArgumentError
-from fcsym.language.algebra import in_order
+from fcsym.language.algebra import in_order, indices_of
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Apply, Array, Expr, Ref, Role, arrays_in
+from fcsym.language.expression import ZERO, Apply, Array, Expr, Ref, Role, arrays_in
 from fcsym.networks.rules import PLAIN, UpdateRule
 from fcsym.networks.symbols import ETA, gradient_of
 
@@ -28,7 +28,8 @@ def step(
 ) -> tuple[Equation, ...]:
     """Forward equations => gates, adjoints and updates, each after what it uses."""
     seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
-    adjoints, gradients = reverse(forward, named_in(forward), seen)
+    adjoints, found = reverse(forward, named_in(forward), seen)
+    gradients = {theta: found.get(theta, (indices_of(theta), ZERO)) for theta in parameters}  # 0 where nothing reads it
     moved = changes_with_names(forward, parameters)
     where = "already updated" if order == "sequential" else "old"
 

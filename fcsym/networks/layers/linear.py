@@ -10,7 +10,6 @@ from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation as named_activation
 from fcsym.language.expression import Apply, Expr, Index, Role, total
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
-from fcsym.networks.symbols import units
 
 __all__ = ["Activation", "Flatten", "Linear"]
 
@@ -41,8 +40,7 @@ class Linear(Layer):
                 f"it expects {self.in_features} features and is given {width} (shape {at.shape(source)}): make the two "
                 "alike."
             )
-        own = units(at.n)
-        at.sizes[own] = whole(self.out_features, f"out_features of {at.where}")
+        own = at.units(whole(self.out_features, f"out_features of {at.where}"))
         i = Index(own, "i")
         j = tuple(Index(axis, f"j{n}") for n, axis in enumerate(over))
         t = tuple(Index(axis, f"t{n}") for n, axis in enumerate(kept))
