@@ -15,7 +15,7 @@ from math import prod
 from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation, identity
 from fcsym.language.equation import Equation
-from fcsym.language.expression import Apply, Array, Axis, Ref, Role
+from fcsym.language.expression import Apply, Array, Axis, Ref, Role, indicators_in
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
 from fcsym.networks.symbols import input_over, output, units
 
@@ -57,6 +57,27 @@ class Built:
             if isinstance(node, Apply) and equation.array.role is Role.ACTIVATION and isinstance(node.argument, Ref):
                 found.append((node.activation, node.argument.array, equation.array))
         return tuple(found)
+
+    @cached_property
+    def read_by_matrices(self) -> tuple[Array, ...]:
+        """The vectors that linear maps of one index read: what is multiplied by a parameter with two axes."""
+        return tuple(
+            array
+            for equation in self.equations
+            for array in equation.operands
+            if len(array.axes) == 1 and array.role is not Role.PARAMETER
+        )
+
+    @cached_property
+    def placed(self) -> frozenset[Axis]:
+        """The axes of which single places are read by their numbers, such as the times of a recurrence."""
+        return frozenset(
+            node.index.axis
+            for equation in self.equations
+            for side in equation.expressions
+            for node in indicators_in(side)
+            if not node.form.terms
+        )
 
     @cached_property
     def last_unit(self) -> tuple[Activation, Array, Array]:

@@ -224,7 +224,8 @@ class Network:
         made = build(self.shape_in, self.nodes, self.output_activation.is_identity and not self.softmax)
         if not self.at_most:
             return made
-        return replace(made, sizes={axis: min(size, self.at_most) for axis, size in made.sizes.items()})
+        free = {axis: min(size, self.at_most) for axis, size in made.sizes.items() if axis not in made.placed}
+        return replace(made, sizes={**made.sizes, **free})
 
     @cached_property
     def layer_equations(self) -> tuple[Equation, ...]:
@@ -334,6 +335,13 @@ class Network:
         if 0 < layer < len(self.layers):
             return self.hidden[layer - 1].v
         return self.input if layer == 0 else self.logits if self.softmax else self.output
+
+    @cached_property
+    def read_by_matrices(self) -> tuple[Array, ...]:
+        """What dense layers read: each moves along it, by an amount that its squared norm says."""
+        if self.built is not None:
+            return tuple(dict.fromkeys(self._each(array) for array in self.built.read_by_matrices))
+        return tuple(map(self.passed_on, range(len(self.layers))))
 
     @cached_property
     def sizes(self) -> dict[Axis, int]:

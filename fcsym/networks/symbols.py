@@ -332,6 +332,7 @@ def _layer_of(array: Array) -> int | None:
     return _number(array.axes[-1]) if array.axes else None
 
 
-def _number(axis: Axis) -> int:
-    """The layer whose units an axis counts."""
-    return int(axis.name.removeprefix("n_"))
+def _number(axis: Axis) -> int | None:
+    """The layer whose units, channels or positions an axis counts; None for samples."""
+    number = axis.name.rpartition("_")[2]
+    return int(number) if number.isdigit() else None
