@@ -35,15 +35,15 @@ def step(
 
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
+    reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
+    needed = {theta: {a.name for a in read if a.role is Role.ADJOINT} for theta, read in reads.items()}
     for adjoint in adjoints:
         result.append(adjoint)
         ready.add(adjoint.name)
-        for theta in parameters:
+        for theta in [theta for theta, names in needed.items() if names <= ready]:
+            del needed[theta]
             indices, gradient = gradients[theta]
-            uses = tuple(a.name for a in _operands(gradient))
-            needed = [a.name for a in _operands(gradient) if a.role is Role.ADJOINT]
-            if theta.primed.name in ready or not set(needed) <= ready:
-                continue
+            uses = tuple(a.name for a in reads[theta])
             if update.is_plain and theta not in moved:
                 result.append(
                     Equation(
@@ -60,11 +60,10 @@ def step(
                 result.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, because, uses))
                 result += update.equations(theta, indices, named=True)
             ready.add(theta.primed.name)
-    late = [theta.name for theta in parameters if theta.primed.name not in ready]
-    if late:
+    for theta in needed:
         raise ArgumentError(
-            f"In sequential order {late[0]} would have to be updated before its own gradient is known, since the error "
-            "passes through it on the way to another use of it: choose the simultaneous order."
+            f"In sequential order {theta.name} would have to be updated before its own gradient is known, since the "
+            "error passes through it on the way to another use of it: choose the simultaneous order."
         )
     return tuple(result)
 
@@ -105,6 +104,5 @@ def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array])
 
 
 def _operands(gradient: object) -> tuple[Array, ...]:
-
     assert isinstance(gradient, Expr)
     return tuple(a for a in arrays_in(gradient) if a.role in (Role.ADJOINT, Role.ACTIVATION))

@@ -15,7 +15,9 @@ __all__ = ["MultiheadAttention"]
 
 @dataclass(frozen=True)
 class MultiheadAttention(Layer):
-    """softmax(q k^T/sqrt(d)) v per head, then a linear map, as `torch.nn.MultiheadAttention` of one input; reads (T, n).
+    """softmax(q k^T/sqrt(d)) v per head, then a linear map, as `torch.nn.MultiheadAttention` of one input.
+
+    It reads positions and features, (T, n).
 
     Wq, Wk and Wv are (num_heads, d, embed_dim) with d = embed_dim/num_heads, their biases (num_heads, d), and Wo is
     (embed_dim, num_heads, d): PyTorch has the first three in one matrix in_proj_weight, head by head on top of each
@@ -53,7 +55,7 @@ class MultiheadAttention(Layer):
             made[letter] = at.define(s, (a, t, d), value, f"These are the {name}.")
         width = at.define(at.part("dim", role=Role.OTHER), (), Number(Fraction(each)), "This is how wide a head is.")
         root = at.part("kappa", role=Role.DIVISOR)
-        at.define(root, (), Apply(smooth("sqrt"), width[()]), "What the scores are divided by, so that they stay small.")
+        at.define(root, (), Apply(smooth("sqrt"), width[()]), "What the scores are divided by.")
         product = total(d, made["q"][a, t, d] * made["k"][a, m, d])
         scores = at.pre_activation((heads, places, places), "s")
         at.define(scores, (a, t, m), mul(product, power(root[()], -1)), "How much a position asks for another one.")
@@ -72,7 +74,7 @@ class MultiheadAttention(Layer):
 
 
 def _softmax(at: Building, score: Ref, lead: tuple[Index, ...], m: Index, causal: bool) -> tuple[Expr, str]:
-    """psi_m/Z with psi_m = e^{s_m - tau}, Z = sum_m psi_m and tau the greatest s; where `causal`, of m up to t alone."""
+    """psi_m/Z with psi_m = e^{s_m - tau}, Z = sum_m psi_m and tau the greatest s; where `causal`, of m up to t."""
     t = lead[-1]
     axes = tuple(index.axis for index in lead)
     tau, zeta = at.part("tau", axes), at.part("zeta", (*axes, m.axis))

@@ -46,6 +46,7 @@ class Building:
     parameters: list[Array] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
     read_outs: list[tuple[Array, Array | None, Array]] = field(default_factory=list)  # W, b and what they give
+    made: set[Array] = field(default_factory=set)  # what the equations so far define
     alike: dict[Axis, Axis] = field(default_factory=dict)  # axes that are others', since what is added has the same
 
     def axis(self, letter: str, size: int, letters: str = "") -> Axis:
@@ -95,9 +96,9 @@ class Building:
 
     def define(self, array: Array, indices: Sequence[Index], value: Expr, because: str) -> Array:
         """array[indices] = value, with a sentence that says why."""
-        known = {equation.array for equation in self.equations}
-        uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in known))
+        uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in self.made))
         self.equations.append(Equation(array[tuple(indices)], value, Rule.DEFINITION, because, uses))
+        self.made.add(array)
         return array
 
     def size(self, axis: Axis) -> int:
