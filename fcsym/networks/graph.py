@@ -86,10 +86,9 @@ class Built:
         return found or (identity(), self.features, self.features)
 
 
-def chained(layers: Iterable[object]) -> tuple[Node, ...]:
-    """Layers, or nodes, in a row => nodes with names, each of which says what it reads."""
+def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer ") -> tuple[Node, ...]:
+    """Layers, or nodes, in a row => nodes with names, each of which says what it reads; groups become their nodes."""
     made: list[Node] = []
-    before = INPUT
     for number, entry in enumerate(layers, 1):
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
         if node is None:
@@ -99,8 +98,18 @@ def chained(layers: Iterable[object]) -> tuple[Node, ...]:
             )
         of = node.of or (before,)
         of = (of,) if isinstance(of, str) else tuple(of)
-        name = node.name or f"layer {number}"
-        made.append(Node(node.layer, name, of))
+        name = node.name or f"{prefix}{number}"
+        inner = node.layer.inner()
+        if not inner:
+            made.append(Node(node.layer, name, of))
+            before = name
+            continue
+        parts = chained(inner, of[0], f"{name}.")
+        closing = node.layer.closing()
+        if closing is None:
+            made += [*parts[:-1], replace(parts[-1], name=name)]
+        else:
+            made += [*parts, Node(closing, name, (*of, parts[-1].name))]
         before = name
     return tuple(made)
 
@@ -163,15 +172,28 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
     unread = [node for node in order if node.name not in read]
     if len(unread) > 1:
         raise NetworkError(f"Nothing reads {_titled(unread[0])}: only the read-out is read by none.")
-    x, sizes = _input(shape, order)
-    at = Building(sizes)
-    signals = {INPUT: Signal(x)}
     last = unread[0]
     if last.layer.kind != "linear":
         raise NetworkError(
             f"The read-out, {_titled(last)}, is not linear: the last layer is Linear, and what follows on it is the "
             "output activation, output=..., and the loss."
         )
+    alike: dict[Axis, Axis] = {}
+    while True:  # until no layer finds that two axes should be one
+        made, found = _once(shape, order, linear, alike)
+        if found == alike:
+            return made
+        alike = found
+
+
+def _once(
+    shape: Sequence[int], order: Sequence[Node], linear: bool, alike: Mapping[Axis, Axis]
+) -> tuple[Built, dict[Axis, Axis]]:
+    """The network, and which axes are one, those that are known to be and those that it finds."""
+    x, sizes = _input(shape, order)
+    at = Building(sizes, alike=dict(alike))
+    signals = {INPUT: Signal(x)}
+    last = next(node for node in order if not any(node.name in other.of for other in order))
     for node in order:
         if node.layer.sources and len(node.of) != node.layer.sources:
             raise NetworkError(f"{_titled(node)} reads {len(node.of)} layers and needs {node.layer.sources}.")
@@ -182,10 +204,11 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
         signals[node.name] = node.layer.build(at, *(signals[name] for name in node.of))
     matrix, shift, logits = at.read_outs[-1]
     (features,) = (signals[name] for name in last.of)
-    return Built(
+    made = Built(
         tuple(at.equations), tuple(at.parameters), tuple(at.fixed), dict(at.sizes), x, logits, features.array, matrix,
         shift,
     )  # fmt: skip
+    return made, at.alike
 
 
 def with_activations(nodes: Sequence[Node], change: Callable[[Activation], Activation]) -> tuple[Node, ...]:

@@ -216,13 +216,18 @@ def unit_matrix(axis: Axis) -> Array:
 def moment(theta: Array, kind: int) -> Array:
     """What an update rule remembers of a parameter's gradients (1) or their squares (2): M and Q, for biases m and q.
 
-    Of what stands for parameters, the velocity of s, say, it is ms.
+    Of other parameters, and of what stands for parameters, the velocity of s, say, it is ms.
     """
     letter = "mq"[kind - 1]
-    if theta.role is not Role.PARAMETER:
+    if theta.role is not Role.PARAMETER or _told_apart(theta):
         return Array(f"{letter}{theta.symbol}", theta.layer, theta.axes, role=Role.MOMENT, of=theta)
     symbol = letter.upper() if len(theta.axes) > 1 else letter
     return Array(symbol, theta.layer, theta.axes, role=Role.MOMENT, of=theta)
+
+
+def _told_apart(theta: Array) -> str:
+    """The letters of a parameter, where a layer has others beside its matrix and its bias."""
+    return theta.symbol if theta.role is Role.PARAMETER and theta.symbol not in ("W", "b") else ""
 
 
 def averages_of_one() -> tuple[Array, ...]:
@@ -232,12 +237,14 @@ def averages_of_one() -> tuple[Array, ...]:
 
 def corrected(theta: Array) -> Array:
     """The second moment without the zero that it started from."""
-    return Array("Qt" if len(theta.axes) > 1 else "qt", theta.layer, theta.axes, of=theta)
+    symbol = ("Qt" if len(theta.axes) > 1 else "qt") + _told_apart(theta)
+    return Array(symbol, theta.layer, theta.axes, of=theta)
 
 
 def denominator(whose: Array) -> Array:
     """What a step is divided by, D, d for biases."""
-    return Array("D" if len(whose.axes) > 1 else "d", whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
+    symbol = ("D" if len(whose.axes) > 1 else "d") + _told_apart(whose)
+    return Array(symbol, whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
 
 
 def gate_of(array: Array) -> Array:
