@@ -178,19 +178,17 @@ class General(Meanings):
         direction = Array(f"moved_{extreme.name}", None, extreme.axes)
         change = self._in_elements(self._linear(extreme, direction, weights=True))
         for array, equation in self.passed.items():
-            if array.role is not Role.PARTITION or len(array.axes) > len(extreme.axes):
+            if array.role is not Role.PARTITION or array.axes != extreme.axes[: len(array.axes)]:
                 continue
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             indices = indices_of(direction)
             scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])  # as good a direction as any
-            if array.axes != extreme.axes[: len(array.axes)]:
-                continue
             change = as_expr(expand(inline(change, {direction: (indices, scaled)})))
             change = as_expr(expand(inline(change, {array: (equation.lhs.indices, equation.rhs)})))
         return self.same(change, ZERO)
 
     def _in_elements(self, node: Expr) -> Expr:
-        """Functions as elements, and quotients that have a name, such as the shares of a softmax, written out."""
+        """Functions as elements, and what a softmax is made of, sums and quotients, written out."""
         shown: dict[Array, Definition] = {}
         for array, equation in self.passed.items():
             assert isinstance(equation.lhs, Ref)
@@ -272,7 +270,7 @@ class General(Meanings):
         return self.same(inline(claimed, updates), inline(add(after, mul(-1, now)), updates))
 
     def _identity(self, equation: Equation) -> bool:
-        """y' = sum r v^c + b', wherever p v^c = w' dv."""
+        """y' = sum r v^c + b', wherever p v^c = w' dv: unit by unit, or in the sums over units that occur here."""
         assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
         network, sample = self.network, equation.lhs.indices[:-1]
         last, weight = network.hidden[-1].v, network.read_out
@@ -280,8 +278,6 @@ class General(Meanings):
         own = self.given[r.name]
         assert isinstance(own.lhs, Ref) and isinstance(own.rhs, Expr)
         claimed = inline(equation.rhs, {r: (own.lhs.indices, own.rhs)})
-        if network.batch:  # p v^c = w' dv is summed there, and only such sums occur
-            return Meanings._identity(self, equation)
         k, *j = own.lhs.indices
         p = own.operands
         lifted = {a: ((k, *j), weight.primed[(k, *j)] * increment_of(last)[(*sample, *j)] / vc[(*sample, *j)])
