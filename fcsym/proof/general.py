@@ -25,8 +25,10 @@ from fcsym.language.expression import (
     Pow,
     Ref,
     Role,
+    Total,
     add,
     applied_in,
+    arrays_in,
     mul,
     total,
 )
@@ -184,7 +186,8 @@ class General(Meanings):
             indices = indices_of(direction)
             scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])  # as good a direction as any
             change = as_expr(expand(inline(change, {direction: (indices, scaled)})))
-            change = as_expr(expand(inline(change, {array: (equation.lhs.indices, equation.rhs)})))
+            divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
+            change = as_expr(expand(inline(change, divisor)))
         return self.same(change, ZERO)
 
     def _in_elements(self, node: Expr) -> Expr:
@@ -192,11 +195,14 @@ class General(Meanings):
         shown: dict[Array, Definition] = {}
         for array, equation in self.passed.items():
             assert isinstance(equation.lhs, Ref)
-            if isinstance(equation.rhs, Mul) and any(
-                isinstance(f, Pow) and f.exponent < 0 for f in equation.rhs.factors
-            ):
+            factors = equation.rhs.factors if isinstance(equation.rhs, Mul) else ()
+            quotient = any(isinstance(factor, Pow) and factor.exponent < 0 for factor in factors)
+            if quotient or (array.role is Role.TERM and isinstance(equation.rhs, Total)):
                 shown[array] = (equation.lhs.indices, equation.rhs)
-        return inline(self._opaque(node), shown)
+        node = self._opaque(node)
+        while shown.keys() & set(arrays_in(node)):
+            node = inline(node, shown)
+        return node
 
     def _adjoint(self, equation: Equation, variable: Array) -> bool:
         """sum delta t = what E changes by, to first order, when the array moves by t."""
@@ -216,7 +222,8 @@ class General(Meanings):
             indices = indices_of(direction)
             scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])
             sides = (as_expr(expand(inline(side, {direction: (indices, scaled)}))) for side in (left, right))
-            one, other = (inline(side, {array: (equation.lhs.indices, equation.rhs)}) for side in sides)
+            divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
+            one, other = (inline(side, divisor) for side in sides)
             if self.same(one, other):
                 return True
         return False
