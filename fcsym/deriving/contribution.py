@@ -91,12 +91,17 @@ class _Change:
 # ------------------------------------------------------------------------------------------------ increments
 
 
-def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tuple[Equation, ...]:
-    """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass."""
+def increments(
+    forward: Sequence[Equation], updates: Sequence[Equation], every_unit: bool = True
+) -> tuple[Equation, ...]:
+    """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass.
+
+    `every_unit`: also of pre-activations and activations that no trained parameter reaches, which change by 0.
+    """
     updated = {equation.array.unprimed: equation for equation in updates if equation.rule is Rule.UPDATE}
     last = max(n for n, e in enumerate(forward) if e.array.role is Role.PRE_ACTIVATION)  # what follows is the error,
     passed = [*forward[: last + 1], *(e for e in forward[last + 1 :] if e.array.role is Role.ACTIVATION)]  # but for y
-    moving = _moving(passed, updated)
+    moving = _moving(passed, updated, every_unit)
     logits = forward[last].array
     hidden = (e for e in passed if e.array != logits)
     first = {e.array for e in hidden if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
@@ -129,13 +134,12 @@ def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tupl
     return tuple(result)
 
 
-def _moving(passed: Sequence[Equation], updated: Mapping[Array, Equation]) -> set[Array]:
-    """What may change in a step: what is linear or an activation, and what is made of something that may."""
+def _moving(passed: Sequence[Equation], updated: Mapping[Array, Equation], every_unit: bool) -> set[Array]:
+    """What may change in a step: what is made of an updated parameter, or of something that may change."""
+    units = (Role.PRE_ACTIVATION, Role.ACTIVATION) if every_unit else ()
     found: set[Array] = set()
     for e in passed:
-        if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) or any(
-            a in updated or a in found for a in e.operands
-        ):
+        if e.array.role in units or any(a in updated or a in found for a in e.operands):
             found.add(e.array)
     return found
 

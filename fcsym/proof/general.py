@@ -194,7 +194,7 @@ class General(Meanings):
         """Functions as elements, and what a softmax is made of, sums and quotients, written out."""
         shown: dict[Array, Definition] = {}
         for array, equation in self.passed.items():
-            assert isinstance(equation.lhs, Ref)
+            assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
             factors = equation.rhs.factors if isinstance(equation.rhs, Mul) else ()
             quotient = any(isinstance(factor, Pow) and factor.exponent < 0 for factor in factors)
             if quotient or (array.role is Role.TERM and isinstance(equation.rhs, Total)):
