@@ -115,6 +115,7 @@ def reverse(
     defined = {equation.array: equation for equation in equations}
     root = equations[-1].array
     own, adjoints = _seed(root)
+    known = set(defined)
     result: list[Equation] = []
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
@@ -133,13 +134,15 @@ def reverse(
         indices, value, uses = _collect(array, places.get(array, ()), adjoints)
         value = inline(value, {old: _alias(new) for old, new in seen.items()})
         value = _known(value, values)
+        if named(array) or array not in defined:  # otherwise gates in it are wanted where it is put in
+            for gate in arrays_in(value):
+                if gate.role is Role.GATE and gate not in known:
+                    known.add(gate)
+                    result.append(_gate_equation(gate, equations))
         if not named(array):
             adjoints[array] = indices, value
             continue
         symbol = adjoint(array)
-        gate = gate_of(array)
-        if gate in arrays_in(value):
-            result.append(_gate_equation(array, equations))
         result.append(
             Equation(
                 symbol[(*own, *indices)],
@@ -281,14 +284,16 @@ def _pull(node: Expr) -> Expr:
     return in_order(*outer, total(node.over, mul(*inner)))
 
 
-def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
-    """g = phi'(s), for the activation that reads the pre-activation `array`."""
+def _gate_equation(gate: Array, equations: Sequence[Equation]) -> Equation:
+    """g = phi'(s), for the activation that reads the pre-activation s."""
+    array = gate.of
+    assert array is not None
     for equation in equations:
         if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref):
             source = equation.rhs.argument
             if source.array == array:
                 return Equation(
-                    gate_of(array)[source.indices],
+                    gate[source.indices],
                     Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
                     Rule.DEFINITION,
                     equation.rhs.activation.said_of_slope,

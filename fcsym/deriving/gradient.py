@@ -16,6 +16,7 @@ from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.forward import forward
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record, UnknownQuantity
+from fcsym.deriving.update import named_in
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import said_of_gates
 from fcsym.language.algebra import replaced
@@ -159,9 +160,7 @@ def _derived(
     place = next(n for n, equation in enumerate(passed) if equation.array == root)
     until = passed[: place + 1]
     seen = {theta: theta.primed for theta in network.trained} if order == "sequential" and root == ERROR else {}
-    adjoints, gradients = reverse(
-        until, lambda array: array.role is Role.PRE_ACTIVATION, seen, partial(derivative_of, root)
-    )
+    adjoints, gradients = reverse(until, named_in(until), seen, partial(derivative_of, root))
     results = [_result(root, array, gradients) for array in by if array in gradients]
     return (*until, *adjoints, *results), [derivative_of(root, array) for array in by]
 
