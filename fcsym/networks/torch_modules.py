@@ -6,7 +6,7 @@ What a module computes that no layer here does is refused by the name of the mod
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,6 +59,7 @@ class _Module:
 
     module: Any
     number: str
+    precision: Any = None  # that of the first parameter there is
 
     @property
     def where(self) -> str:
@@ -187,8 +188,7 @@ def _layer_norm(at: _Module) -> Read:
 def _rms_norm(at: _Module) -> Read:
     m = at.module
     weights = at.arrays("weight")
-    precision = np.finfo(weights[0].dtype if weights else np.float32).eps  # what PyTorch's None means
-    eps = float(precision) if m.eps is None else m.eps
+    eps = float(np.finfo(at.precision).eps) if m.eps is None else m.eps  # for PyTorch, of the numbers that it is given
     return [here.RMSNorm(tuple(m.normalized_shape), eps, bool(weights))], weights
 
 
@@ -289,6 +289,9 @@ def found_in(module: object, shape: object) -> Found:
         twice = next((other for other in row[:n] if other.module is at.module and list(at.module.parameters())), None)
         if twice is not None:
             raise at.refuse(f"is the same as {twice.where}: weights that two layers share cannot be read.")
+    numbers = (p.detach().cpu().numpy().dtype for at in row for p in at.module.parameters())
+    precision = next(numbers, np.dtype(np.float32))
+    row = [replace(at, precision=precision) for at in row]
     found = Found(_shape_of(shape, row[0]))
     last = max((n for n, at in enumerate(row) if type(at.module).__name__ == "Linear"), default=len(row))
     for at in row[: last + 1]:
