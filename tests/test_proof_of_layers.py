@@ -10,7 +10,23 @@ from conftest import few
 from fcsym import derive
 from fcsym.language.equation import Branch, Cases, Rule, Verdict
 from fcsym.language.expression import Expr, add, mul
-from fcsym.layers import Activation, AvgPool2d, Conv1d, Conv2d, Flatten, Linear, MaxPool1d
+from fcsym.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Activation,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    Linear,
+    MaxPool1d,
+    MultiheadAttention,
+    Residual,
+    RMSNorm,
+)
 from fcsym.networks.network import Network
 from fcsym.proof import prove
 
@@ -20,6 +36,18 @@ NETWORKS = {
     "windows": Network.sequential((1, 8), CONV, loss="cross_entropy"),
     "images": Network.sequential((2, 4, 4), POOL),
     "positions": Network.sequential((3, 2), [Linear(2, 3), Activation("relu"), Linear(3, 2)], loss="cross_entropy"),
+}
+BLOCK = [Residual([LayerNorm(2), MultiheadAttention(2, 1)]), Linear(2, 2)]
+OTHERS = {
+    "recurrence": Network.sequential((3, 2), [RNN(2, 2), Linear(2, 1)]),
+    "relu recurrence": Network.sequential((2, 2), [RNN(2, 2, last=True, nonlinearity="relu"), Linear(2, 1)]),
+    "gru": Network.sequential((2, 2), [GRU(2, 2, last=True), Linear(2, 1)]),
+    "lstm": Network.sequential((2, 2), [LSTM(2, 2, last=True), Linear(2, 1)]),
+    "attention": Network.sequential((3, 4), [MultiheadAttention(4, 2), Flatten(), Linear(12, 2)], loss="cross_entropy"),
+    "causal attention": Network.sequential((3, 2), [MultiheadAttention(2, 1, causal=True), Linear(2, 2)]),
+    "residual block": Network.sequential((2, 2), BLOCK),
+    "root mean square": Network.sequential((3,), [Linear(3, 3), RMSNorm(3), Activation("tanh"), Linear(3, 1)]),
+    "embedding": Network.sequential((3, 4), [Embedding(4, 2), Flatten(), Linear(6, 1)]),
 }
 SETTINGS = [
     {},
@@ -38,6 +66,13 @@ def test_every_equation_is_proved(name, setting):
     assert any(f.verdict is Verdict.PROVED and f.index == "identical" for f in d.proof.findings)
 
 
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[2]], ids=str)
+def test_other_layers_are_proved(name, setting):
+    d = derive(OTHERS[name], **setting)
+    assert d.proof.holds, [f for f in d.proof.findings if f.verdict.name not in ("PROVED", "DEFINITION", "CHOSEN")]
+
+
 def wrong(equation):
     """The same equation, and one that says something else."""
     if isinstance(equation.rhs, Cases):
@@ -53,17 +88,18 @@ def wrong(equation):
     yield replace(equation, rhs=add(equation.rhs, 1))
 
 
+EVERY = NETWORKS | OTHERS
 MUTANTS = [
     (name, setting, n)
-    for name in NETWORKS
-    for setting in (SETTINGS[0], SETTINGS[1])
-    for n in range(len(derive(NETWORKS[name], **setting).equations))
+    for name in EVERY
+    for setting in SETTINGS[: 2 if name in NETWORKS else 1]
+    for n in range(len(derive(EVERY[name], **setting).equations))
 ]
 
 
-@pytest.mark.parametrize(("name", "setting", "n"), few(MUTANTS, 20), ids=str)
+@pytest.mark.parametrize(("name", "setting", "n"), few(MUTANTS, 30), ids=str)
 def test_what_is_changed_is_not_proved(name, setting, n):
-    d = derive(NETWORKS[name], **setting)
+    d = derive(EVERY[name], **setting)
     equation = d.equations[n]
     for other in wrong(equation):
         changed = replace(d, equations=(*d.equations[:n], other, *d.equations[n + 1 :]))

@@ -25,8 +25,10 @@ from fcsym.language.expression import (
     Pow,
     Ref,
     Role,
+    Total,
     add,
     applied_in,
+    arrays_in,
     mul,
     total,
 )
@@ -178,27 +180,29 @@ class General(Meanings):
         direction = Array(f"moved_{extreme.name}", None, extreme.axes)
         change = self._in_elements(self._linear(extreme, direction, weights=True))
         for array, equation in self.passed.items():
-            if array.role is not Role.PARTITION or len(array.axes) > len(extreme.axes):
+            if array.role is not Role.PARTITION or array.axes != extreme.axes[: len(array.axes)]:
                 continue
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             indices = indices_of(direction)
             scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])  # as good a direction as any
-            if array.axes != extreme.axes[: len(array.axes)]:
-                continue
             change = as_expr(expand(inline(change, {direction: (indices, scaled)})))
-            change = as_expr(expand(inline(change, {array: (equation.lhs.indices, equation.rhs)})))
+            divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
+            change = as_expr(expand(inline(change, divisor)))
         return self.same(change, ZERO)
 
     def _in_elements(self, node: Expr) -> Expr:
-        """Functions as elements, and quotients that have a name, such as the shares of a softmax, written out."""
+        """Functions as elements, and what a softmax is made of, sums and quotients, written out."""
         shown: dict[Array, Definition] = {}
         for array, equation in self.passed.items():
             assert isinstance(equation.lhs, Ref)
-            if isinstance(equation.rhs, Mul) and any(
-                isinstance(f, Pow) and f.exponent < 0 for f in equation.rhs.factors
-            ):
+            factors = equation.rhs.factors if isinstance(equation.rhs, Mul) else ()
+            quotient = any(isinstance(factor, Pow) and factor.exponent < 0 for factor in factors)
+            if quotient or (array.role is Role.TERM and isinstance(equation.rhs, Total)):
                 shown[array] = (equation.lhs.indices, equation.rhs)
-        return inline(self._opaque(node), shown)
+        node = self._opaque(node)
+        while shown.keys() & set(arrays_in(node)):
+            node = inline(node, shown)
+        return node
 
     def _adjoint(self, equation: Equation, variable: Array) -> bool:
         """sum delta t = what E changes by, to first order, when the array moves by t."""
@@ -218,7 +222,8 @@ class General(Meanings):
             indices = indices_of(direction)
             scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])
             sides = (as_expr(expand(inline(side, {direction: (indices, scaled)}))) for side in (left, right))
-            one, other = (inline(side, {array: (equation.lhs.indices, equation.rhs)}) for side in sides)
+            divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
+            one, other = (inline(side, divisor) for side in sides)
             if self.same(one, other):
                 return True
         return False
@@ -272,7 +277,7 @@ class General(Meanings):
         return self.same(inline(claimed, updates), inline(add(after, mul(-1, now)), updates))
 
     def _identity(self, equation: Equation) -> bool:
-        """y' = sum r v^c + b', wherever p v^c = w' dv."""
+        """y' = sum r v^c + b', wherever p v^c = w' dv: unit by unit, or in the sums over units that occur here."""
         assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
         network, sample = self.network, equation.lhs.indices[:-1]
         last, weight = network.hidden[-1].v, network.read_out
@@ -280,8 +285,6 @@ class General(Meanings):
         own = self.given[r.name]
         assert isinstance(own.lhs, Ref) and isinstance(own.rhs, Expr)
         claimed = inline(equation.rhs, {r: (own.lhs.indices, own.rhs)})
-        if network.batch:  # p v^c = w' dv is summed there, and only such sums occur
-            return Meanings._identity(self, equation)
         k, *j = own.lhs.indices
         p = own.operands
         lifted = {a: ((k, *j), weight.primed[(k, *j)] * increment_of(last)[(*sample, *j)] / vc[(*sample, *j)])

@@ -36,6 +36,7 @@ from fcsym.networks.symbols import (
     norm,
     p_of,
 )
+from fcsym.proof.general import moving
 from fcsym.proof.numbers import Dual, Residue, digest, drawn
 from fcsym.proof.reference import plus
 
@@ -299,7 +300,10 @@ class _World:
         def leaf(array: Array, at: tuple[int, ...]) -> Any:
             return self.value(array.primed, at) if array in self.network.trained else self._known(array, at)
 
-        made = Instance(self.passed, self.sizes, leaf, self._field(after=True))
+        moves = moving(self.passed, self.network.trained)
+        still = {element: value for element, value in self.truth.items() if element[0] not in moves}
+        still = {element: value for element, value in still.items() if element[0] in self.passed}
+        made = Instance(self.passed, self.sizes, leaf, self._field(after=True), dict(still))
         made.fill()
         return made
 
