@@ -271,8 +271,7 @@ def _shape_of(shape: object, first: _Module) -> tuple[int, ...]:
 def found_in(module: object, shape: object) -> Found:
     """A Sequential, or a sequence of modules => its layers and weights; NetworkError for what cannot be read."""
     row = list(_in_a_row(module))
-    strange = next((at.module for at in row if not hasattr(at.module, "parameters")), None)
-    if strange is not None:
+    for strange in (at.module for at in row if not hasattr(at.module, "parameters")):
         raise NetworkError(
             f"from_torch got {type(strange).__name__} {str(strange)[:40]!r}: give a torch.nn.Sequential."
         )
