@@ -222,7 +222,8 @@ def data(network, case, samples):
 
 def loss_of(case, x, goal, samples):
     """y and the cross-entropy, the sum over the positions and the mean over the samples."""
-    y = case.output(torch.tensor(x)[None] if not samples else torch.tensor(x))
+    given = torch.as_tensor(x)
+    y = case.output(given if samples else given[None])
     y = y if samples else y[0]
     return y, -(torch.tensor(goal) * torch.log_softmax(y, -1)).sum() / (samples or 1)
 
@@ -257,6 +258,20 @@ def test_a_layer_is_that_of_torch(case, samples):
         found = getattr(after, f"{theta.name}_new", None)
         assert (found is None) == (theta.name in network.fixed)
         assert found is None or found == pytest.approx(new, rel=1e-12, abs=1e-13), theta.name
+
+
+@pytest.mark.parametrize("name", ["conv2d and poolings", "gru", "lstm, the last step", "attention that looks back"])
+def test_derivatives_by_the_input_are_those_of_torch(name):
+    case = CASES[name]()
+    network = case.network("cross_entropy")
+    x, goal = data(network, case, 0)
+    point = torch.tensor(x, requires_grad=True)
+    slopes = torch.autograd.functional.jacobian(lambda given: loss_of(case, given, goal, 0)[0], point)
+    loss_of(case, point, goal, 0)[1].backward()
+    of_error = fcsym.gradient(network, "E", "x").compile().gradient(case.weights(), x, goal)
+    of_output = fcsym.gradient(network, "y", "x").compile().gradient(case.weights(), x)
+    assert of_error.dE_dx == pytest.approx(point.grad.numpy(), rel=1e-12, abs=1e-13)
+    assert of_output.dy_dx == pytest.approx(slopes.numpy(), rel=1e-12, abs=1e-13)
 
 
 def train(parameters, eta):

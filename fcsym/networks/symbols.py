@@ -243,7 +243,8 @@ def corrected(theta: Array) -> Array:
 
 def denominator(whose: Array) -> Array:
     """What a step is divided by, D, d for biases."""
-    symbol = ("D" if len(whose.axes) > 1 else "d") + _told_apart(whose)
+    own = _told_apart(whose)
+    symbol = f"D{own}" if len(whose.axes) > 1 or own else "d"  # db is the change of a bias
     return Array(symbol, whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
 
 
