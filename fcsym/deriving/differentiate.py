@@ -88,9 +88,12 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
 
 
 def slope_of(phi: Activation, argument: Ref) -> Expr:
-    """phi'(argument), in other functions of the language where it is one: log' = 1/s, softplus' = sigmoid."""
+    """phi'(argument), in functions of the language where it is one: log' = 1/s, softplus' = sigmoid, exp' = exp."""
     if not phi.is_smooth:
         return Apply(phi, argument, derivative=1)
+    own = smooth_functions.slope_by_value(phi)
+    if own is not None:
+        return mul(own[0], power(Apply(phi, argument), own[1]))
     known = smooth_functions.slope_among_entries(phi)
     if known is None:
         return Apply(phi, argument, derivative=1)
@@ -127,7 +130,7 @@ def reverse(
     for equation in equations:
         gated = equation.array.role is Role.ACTIVATION
         for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
-            places.setdefault(ref.array, []).append((equation, ref, slope, bound))
+            places.setdefault(ref.array, []).append((equation, ref, _known(slope, values), bound))
     for array in order:
         if array in adjoints:
             continue
@@ -267,7 +270,21 @@ def _collect(
         uses.append(equation.name)
     if indices is None:
         return indices_of(array), mul(0, ONE), uses
-    return indices, add(*parts), uses
+    return indices, _over_one(add(*parts)), uses
+
+
+def _over_one(node: Expr) -> Expr:
+    """a/Z + b/Z => (a + b)/Z, for what all terms are divided by."""
+    if not isinstance(node, Add):
+        return node
+    factors = [term.factors if isinstance(term, Mul) else (term,) for term in node.terms]
+    below = next((f for f in factors[0] if _divided(f) is not None and all(f in others for others in factors)), None)
+    if below is None:
+        return node
+    rest = [list(own) for own in factors]
+    for own in rest:
+        own.remove(below)
+    return mul(_over_one(add(*(mul(*own) for own in rest))), below)
 
 
 def _has_units(node: Expr) -> bool:
