@@ -312,7 +312,8 @@ def _difference(node: Expr, change: object) -> Expr:
         case Add(terms):
             return add(*(_difference(term, change) for term in terms))
         case Total(over, body):
-            return total(over, _difference(body, change))
+            made = _difference(body, change)
+            return add(*(total(over, term) for term in (made.terms if isinstance(made, Add) else (made,))))
         case Mul(factors):
             parts = []
             for n, factor in enumerate(factors):
