@@ -484,11 +484,12 @@ def _read(axes: Sequence[Axis]) -> tuple[Index, ...]:
 
 
 def no_common_p(network: Network) -> bool:
-    """Whether one p has to serve more than it can in general.
+    """Whether one p has to serve more than it can in general, or has nothing to make up for.
 
-    A mini-batch that is known to have more samples than the read-out reads numbers, or a read-out at several positions.
+    A mini-batch that is known to have more samples than the read-out reads numbers, a read-out at several positions, or
+    one that reads what no trained parameter reaches.
     """
-    return bool(network.positions) or (bool(network.batch) and network.samples > network.widths[-2])
+    return bool(network.positions) or not network.features_move or (bool(network.batch) and network.samples > network.widths[-2])
 
 
 def _for_all_samples(network: Network) -> tuple[Equation, ...]:

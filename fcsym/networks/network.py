@@ -423,6 +423,17 @@ class Network:
         """What the update rule carries from step to step beside the parameters, and what it is before the first one."""
         return self.rule.memory(self.trained)
 
+    @cached_property
+    def features_move(self) -> bool:
+        """Whether training reaches what the read-out of a network of layers reads; of dense ones it is told to."""
+        if self.built is None:
+            return True
+        reached = set(self.trained)
+        for equation in self.built.equations:
+            if reached & set(equation.operands):
+                reached.add(equation.array)
+        return self.built.features in reached
+
     @property
     def is_plain(self) -> bool:
         """Whether it is trained as in the paper: by the gradient step on one sample, with every parameter."""
