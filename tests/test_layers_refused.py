@@ -174,3 +174,12 @@ def test_an_output_activation_is_read_off_the_end():
     for last, output in ((nn.Softmax(-1), "softmax"), (nn.Sigmoid(), "sigmoid"), (nn.Identity(), "identity")):
         net, _ = Network.from_torch(nn.Sequential(*conv, last), (1, 4))
         assert net.outputs.activation == output
+
+
+@pytest.mark.parametrize("layers", [[], [Flatten()], [AvgPool1d(1)], [LayerNorm(2, elementwise_affine=False)]], ids=str)
+def test_what_no_training_reaches_needs_no_compensation(layers):
+    net = Network.sequential((1, 2), [*layers, Flatten(), Linear(2, 1)])
+    d = fcsym.derive(net)
+    assert not {"p", "r", "vc"} & set(d.by_name)
+    after = d.compile().step([np.ones((1, 1, 2)), np.ones(1)], [[1.0, 2.0]], [1.0], 0.5)
+    assert after.y_new.shape == (1,)

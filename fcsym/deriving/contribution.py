@@ -489,7 +489,11 @@ def no_common_p(network: Network) -> bool:
     A mini-batch that is known to have more samples than the read-out reads numbers, a read-out at several positions, or
     one that reads what no trained parameter reaches.
     """
-    return bool(network.positions) or not network.features_move or (bool(network.batch) and network.samples > network.widths[-2])
+    return (
+        bool(network.positions)
+        or not network.features_move
+        or (bool(network.batch) and network.samples > network.widths[-2])
+    )
 
 
 def _for_all_samples(network: Network) -> tuple[Equation, ...]:

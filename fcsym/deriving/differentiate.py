@@ -6,7 +6,7 @@ lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from fcsym.errors import UnsupportedExpression
@@ -104,13 +104,14 @@ def slope_of(phi: Activation, argument: Ref) -> Expr:
 
 def reverse(
     equations: Sequence[Equation], named: Callable[[Array], bool], seen: Mapping[Array, Array],
-    adjoint: Callable[[Array], Array] = adjoint_of,
+    adjoint: Callable[[Array], Array] = adjoint_of, by: Collection[Array] | None = None,
 ) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:  # fmt: skip
     """The adjoint equations of a list whose last equation defines what is differentiated: the error, or an array.
 
     `named`: which arrays get an adjoint equation of their own; the others' adjoints are put in where they are used.
     `seen`: which array the backward pass sees in place of another; this is where the order of the update enters.
     `adjoint`: what holds the derivative by an array; where an array is differentiated, its axes come first.
+    `by`: of what nothing defines, whose adjoints are wanted, with the gates in them; without it all are.
 
     Returns the equations, each gate before its first use, and the adjoint of every array that nothing defines
     (weights and inputs) as an expression.
@@ -137,7 +138,9 @@ def reverse(
         indices, value, uses = _collect(array, places.get(array, ()), adjoints)
         value = inline(value, {old: _alias(new) for old, new in seen.items()})
         value = _known(value, values)
-        if named(array) or array not in defined:  # otherwise gates in it are wanted where it is put in
+        if named(array) or (
+            array not in defined and (by is None or array in by)
+        ):  # otherwise gates in it are wanted where it is put in
             for gate in arrays_in(value):
                 if gate.role is Role.GATE and gate not in known:
                     known.add(gate)

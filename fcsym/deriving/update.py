@@ -28,7 +28,7 @@ def step(
 ) -> tuple[Equation, ...]:
     """Forward equations => gates, adjoints and updates, each after what it uses."""
     seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
-    adjoints, found = reverse(forward, named_in(forward), seen)
+    adjoints, found = reverse(forward, named_in(forward), seen, by=parameters)
     gradients = {theta: found.get(theta, (indices_of(theta), ZERO)) for theta in parameters}  # 0 where nothing reads it
     moved = changes_with_names(forward, parameters)
     where = "already updated" if order == "sequential" else "old"
