@@ -316,7 +316,8 @@ def _difference(node: Expr, change: object) -> Expr:
         case Add(terms):
             return add(*(_difference(term, change) for term in terms))
         case Total(over, body):
-            return total(over, _difference(body, change))
+            made = _difference(body, change)
+            return add(*(total(over, term) for term in (made.terms if isinstance(made, Add) else (made,))))
         case Mul(factors):
             parts = []
             for n, factor in enumerate(factors):
@@ -487,11 +488,16 @@ def _read(axes: Sequence[Axis]) -> tuple[Index, ...]:
 
 
 def no_common_p(network: Network) -> bool:
-    """Whether one p has to serve more than it can in general.
+    """Whether one p has to serve more than it can in general, or has nothing to make up for.
 
-    A mini-batch that is known to have more samples than the read-out reads numbers, or a read-out at several positions.
+    A mini-batch that is known to have more samples than the read-out reads numbers, a read-out at several positions, or
+    one that reads what no trained parameter reaches.
     """
-    return bool(network.positions) or (bool(network.batch) and network.samples > network.widths[-2])
+    return (
+        bool(network.positions)
+        or not network.features_move
+        or (bool(network.batch) and network.samples > network.widths[-2])
+    )
 
 
 def _for_all_samples(network: Network) -> tuple[Equation, ...]:

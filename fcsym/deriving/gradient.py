@@ -16,11 +16,12 @@ from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.forward import forward
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record, UnknownQuantity
+from fcsym.deriving.update import named_in
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import said_of_gates
-from fcsym.language.algebra import replaced
+from fcsym.language.algebra import indices_of, replaced
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, Index, Ref, Role, arrays_in
+from fcsym.language.expression import ZERO, Array, Expr, Index, Ref, Role, arrays_in
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ERROR, SAMPLES, derivative_of, one_sample, over_samples
 
@@ -159,10 +160,9 @@ def _derived(
     place = next(n for n, equation in enumerate(passed) if equation.array == root)
     until = passed[: place + 1]
     seen = {theta: theta.primed for theta in network.trained} if order == "sequential" and root == ERROR else {}
-    adjoints, gradients = reverse(
-        until, lambda array: array.role is Role.PRE_ACTIVATION, seen, partial(derivative_of, root)
-    )
-    results = [_result(root, array, gradients) for array in by if array in gradients]
+    adjoints, gradients = reverse(until, named_in(until), seen, partial(derivative_of, root))
+    gradients = {array: gradients.get(array, (indices_of(array), ZERO)) for array in by}  # 0 where nothing reads it
+    results = [_result(root, array, gradients) for array in by]
     return (*until, *adjoints, *results), [derivative_of(root, array) for array in by]
 
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeAlias
 
 from fcsym.language.expression import Array, Axis, Index, Indicator
@@ -215,7 +216,7 @@ Values: TypeAlias = "tuple[Fraction, ...] | tuple[tuple[Fraction, ...], ...]"
 """The numbers of a fixed vector or matrix."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """name(given) -> results, and a mask of undefined elements where `marks` says so."""
 
@@ -227,8 +228,8 @@ class Function:
     results: tuple[Array, ...]
     marks: bool
 
-    @property
-    def axes(self) -> dict[str, tuple[Axis, ...]]:
+    @cached_property  # asked for at every statement
+    def axes(self) -> Mapping[str, tuple[Axis, ...]]:
         """The axes of every array that occurs, in order of first occurrence."""
         found = {array.name: array.axes for array in self.given}
         for statement in self.statements:

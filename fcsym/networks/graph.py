@@ -174,8 +174,9 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
         raise NetworkError(f"Nothing reads {_titled(unread[0])}: only the read-out is read by none.")
     last = unread[0]
     if last.layer.kind != "linear":
+        title = _titled(last).replace("Layer", "layer", 1)
         raise NetworkError(
-            f"The read-out, {_titled(last)}, is not linear: the last layer is Linear, and what follows on it is the "
+            f"The read-out, {title}, is not linear: the last layer is Linear, and what follows on it is the "
             "output activation, output=..., and the loss."
         )
     alike: dict[Axis, Axis] = {}

@@ -131,6 +131,7 @@ class Layer:
     reads: ClassVar[tuple[str, ...]] = ()  # the letters of the axes that it reads, where it is the first layer
     sources: ClassVar[int] = 1  # how many signals it reads; 0 for any number
     numbered: ClassVar[bool] = True  # whether its arrays have a number of their own
+    one_hot: ClassVar[bool] = False  # whether it reads rows of 0 and a 1, for which kernels take tokens
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """Adds the equations of the layer; returns what it passes on. NetworkError where what it reads does not fit."""
