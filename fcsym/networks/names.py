@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any, Protocol
 
+from fcsym.errors import NetworkError
 from fcsym.language.expression import Array, Role
 from fcsym.language.names import GREEK, element_name, latex_array
+from fcsym.language.spelling import check_name
 
-__all__ = ["Named", "flat_latex", "flat_names", "own_names", "scalar_name"]
+__all__ = ["Named", "flat_latex", "flat_names", "given_names", "own_names", "scalar_name"]
 
 
 class Named(Protocol):
@@ -158,3 +161,40 @@ def flat_names(network: Named) -> dict[str, str]:
 
 def _matrices(network: Named) -> Iterator[Array]:
     return (theta for theta in network.parameters if len(theta.axes) == 2)
+
+
+# symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
+_TAKEN = re.compile(
+    r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12]|h[12]|lamda|nu|eps"
+    r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
+    r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
+)
+
+
+def given_names(names: object, network: Named) -> tuple[str, ...]:
+    """A reader's own names, checked; NetworkError where they are not as many, or mean something else already."""
+    if names == () or names is None:
+        return ()
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise NetworkError(f"names is {str(names)[:40]!r}: give a list of names.")
+    arrays = network.parameters
+    scalars = 0
+    for array in arrays:
+        size = 1
+        for length in network.shape(array):
+            size *= length
+        scalars += size
+    if len(names) not in (len(arrays), scalars):
+        raise NetworkError(
+            f"names has {len(names)} entries: give one per weight array ({len(arrays)}) or one per weight ({scalars})."
+        )
+    seen: set[str] = set()
+    for n, name in enumerate(names, 1):
+        checked = check_name(name, f"names, entry {n}")
+        if checked in seen:
+            raise NetworkError(f"names, entry {n}: the name {checked!r} is given twice; every weight needs its own.")
+        if _TAKEN.fullmatch(checked) or (len(names) == len(arrays) != scalars and re.search(r"_\d+$", checked)):
+            raise NetworkError(f"names, entry {n}: the name {checked!r} already means something else; choose another.")
+        seen.add(checked)
+    return tuple(names)
