@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from fcsym.errors import ArgumentError, NetworkError
-from fcsym.language.activation import BUILT_IN, Activation, Piece, piecewise_linear
+from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
 from fcsym.language.spelling import check_name, exact
 from fcsym.networks.dense import width_of
+from fcsym.networks.layer_tables import DENSE, nodes_in
 from fcsym.networks.names import given_names
 from fcsym.networks.rules import PLAIN, UpdateRule, rule
 
-__all__ = ["dense_in", "table_at", "trained"]
+__all__ = ["dense_in", "layers_in", "table_at", "trained"]
 
 _MAX_FILE = 1_000_000  # bytes; a network file is a page of text
 
@@ -104,14 +105,45 @@ _TRAINING = ("share", "train", "rule", "batch", "samples")
 """The keys of a network file that say what is trained, and how."""
 
 
-def dense_in(data: Mapping[str, object]) -> dict[str, Any]:
-    """What a file says of a stack of dense layers: widths, activations, biases, own, output and loss."""
+def own_activations(data: Mapping[str, object]) -> list[Activation]:
+    """The activations that a file brings."""
     own: list[Activation] = []
     for n, table in enumerate(_tables(data, "activations"), 1):
         phi = _own_activation(table, n)
         if any(other.name == phi.name for other in own):
             raise NetworkError(f"[[activations]] number {n}: the name {phi.name!r} is given twice.")
         own.append(phi)
+    return own
+
+
+def layers_in(data: Mapping[str, object]) -> dict[str, Any] | None:
+    """What a file says of a network of layers: shape, layers, output and loss; None for a stack of dense ones."""
+    tables = _tables(data, "layers")
+    plain = all(table.get("kind", DENSE) == DENSE and not table.keys() & {"from", "name"} for table in tables)
+    if "shape" not in data and (plain or "inputs" not in data):
+        return None
+    keys = ("shape", "inputs", "layers", "activations", "names", "output", "loss", *_TRAINING)
+    _refuse_unknown(data, keys, "The network")
+    if "shape" in data and "inputs" in data:
+        raise NetworkError("The network has a shape and inputs: give one of them.")
+    shape = data.get("shape", [data.get("inputs")])
+    if not isinstance(shape, list):
+        raise NetworkError(f"shape is {str(shape)[:40]!r}: write the lengths of the input's axes, such as [1, 8].")
+    own = own_activations(data)
+    layers, last = nodes_in([{key: _plain(value) for key, value in table.items()} for table in tables], own)
+    if last != "identity" and "output" in data:
+        raise NetworkError("The last layer has an activation and the network an output: give one of them.")
+    output = data.get("output", last)
+    softmax = isinstance(output, str) and output.lower() == "softmax"
+    return {
+        "shape": [_plain(length) for length in shape], "layers": layers,
+        "output": output if softmax else activation(output, own), "loss": data.get("loss", "squared"),
+    }  # fmt: skip
+
+
+def dense_in(data: Mapping[str, object]) -> dict[str, Any]:
+    """What a file says of a stack of dense layers: widths, activations, biases, own, output and loss."""
+    own = own_activations(data)
     if "layers" in data:
         _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss", *_TRAINING), "The network")
         if "inputs" not in data:
@@ -122,8 +154,6 @@ def dense_in(data: Mapping[str, object]) -> dict[str, Any]:
         for n, table in enumerate(tables, 1):
             where = f"[[layers]] number {n}"
             _refuse_unknown(table, ("kind", "width", "activation", "bias"), where)
-            if table.get("kind", "dense") != "dense":
-                raise NetworkError(f"{where}: the kind {str(table['kind'])[:40]!r} is not known: the kinds are dense.")
             if "width" not in table:
                 raise NetworkError(f"{where} has no width: give one.")
             widths.append(width_of(_plain(table["width"]), f"width of {where}"))

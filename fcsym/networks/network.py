@@ -20,7 +20,7 @@ from fcsym.language.activation import Activation, activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
 from fcsym.networks.dense import MAX_WIDTH, activated, dense_equations, width_of
-from fcsym.networks.file import dense_in, table_at, trained
+from fcsym.networks.file import dense_in, layers_in, table_at, trained
 from fcsym.networks.graph import Built, Node, chained, features_of, with_activations
 from fcsym.networks.graph import built as build
 from fcsym.networks.losses import Outputs, loss_name, unsuited
@@ -137,13 +137,13 @@ class Network:
         """A network of layers, each reading what the one before it passes on, or what its node says.
 
         `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
-        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one
-        is Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
-        loss is the sum over them.
+        `layers`: from `fcsym.layers`, an activation by its name or as it is; a `fcsym.layers.Node` gives a layer a name
+        and says what it reads. The last one is Linear, the read-out. `output` and `loss` as for `mlp`; where the
+        read-out is taken at several positions, the loss is the sum over them.
         Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
 
-        >>> from fcsym.layers import Activation, Conv1d, Flatten, Linear
-        >>> net = Network.sequential((1, 8), [Conv1d(1, 2, 3), Activation("relu"), Flatten(), Linear(12, 1)])
+        >>> from fcsym.layers import Conv1d, Flatten, Linear
+        >>> net = Network.sequential((1, 8), [Conv1d(1, 2, 3), "relu", Flatten(), Linear(12, 1)])
         >>> [theta.name for theta in net.parameters]
         ['W1', 'b1', 'W2', 'b2']
         """
@@ -197,7 +197,8 @@ class Network:
         """What a network file holds, as `tomllib` reads it => the network. Raises NetworkError as `load` does."""
         if not isinstance(data, Mapping):
             raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
-        return trained(_assemble(**dense_in(data)), data)
+        layers = layers_in(data)
+        return trained(_assemble(**dense_in(data)) if layers is None else cls.sequential(**layers), data)
 
     # --------------------------------------------------------------------------------------------- readings
 
@@ -423,6 +424,10 @@ class Network:
         network.
         """
         known = [theta.name for theta in self.parameters]
+        if self.built is not None and names:
+            raise NetworkError(
+                f"{str(names[0])[:40]!r} cannot be shared: only in a stack of dense layers can a bias be one number."
+            )
         biases = [self.bias(n).name for n, layer in enumerate(self.layers, 1) if layer.bias]
         for name in names:
             if name not in known:
