@@ -133,3 +133,55 @@ def test_the_command_line_refuses_with_status_2_and_writes_nothing(tmp_path, cap
     assert main(["derive", str(tmp_path / "net.toml"), "-o", str(tmp_path / "x.tex")]) == 2
     assert "padding" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["net.toml"]
+
+
+# ---------------------------------------------------------------------------------------------------------- pictures
+
+
+def residual():
+    written = [Linear(3, 3), "relu", fcsym.layers.Residual([Linear(3, 3), "tanh"]), Linear(3, 2)]
+    return fcsym.Network.sequential(3, written)
+
+
+def test_the_graph_is_drawn_with_a_box_for_every_layer_and_its_shape():
+    picture = fcsym.draw(conv())
+    assert "conv1d, relu gives v1 2 x 6, maxpool1d, flatten gives v2 2 x 3, linear gives y 2." in picture.words
+    assert picture.svg.count('<rect class="fc-unit"') == 4
+    assert picture.svg.count("2 × 6") == 1
+
+
+def test_what_skips_layers_passes_them_by():
+    straight, skipping = fcsym.draw(conv()).svg, fcsym.draw(residual()).svg
+    assert straight.count('d="M') == 2 * 3  # a line and its head, from box to box
+    assert skipping.count('d="M') == 2 * 5
+    assert "V" in skipping.split("</style>")[1] and "V" not in straight.split("</style>")[1]
+
+
+def test_equations_of_ones_own_are_drawn():
+    from fcsym.equations import apply, hidden, indices, input_, parameter, total
+
+    i, j, k = indices("i j k")
+    x, U, W = input_("x", j), parameter("U", i, j), parameter("W", k, i)
+    s, v, y = hidden("s", i), hidden("v", i), hidden("y", k)
+    written = [
+        (s[i], total(j, U[i, j] * x[j])),
+        (v[i], apply("sigmoid", s[i]) * s[i]),
+        (y[k], total(i, W[k, i] * v[i])),
+    ]
+    picture = fcsym.draw(fcsym.Network.from_equations(written, {"i": 3, "j": 2, "k": 1}))
+    assert picture.words.endswith("input gives x 2, s gives s 3, v gives v 3, y gives y 1.")
+
+
+# ----------------------------------------------------------------------------------------------------------- schemes
+
+
+@pytest.mark.parametrize("name", ["weights", "compensation", "states", "history", "basis", "collapsed"])
+def test_other_schemes_say_that_they_are_for_stacks(name):
+    with pytest.raises(fcsym.ArgumentError, match=rf"^{name} is derived for stacks of dense layers, .*choose backprop"):
+        fcsym.scheme(conv(), name)
+
+
+@pytest.mark.parametrize("statement", [fcsym.collapse, fcsym.next_input])
+def test_statements_say_it_too(statement):
+    with pytest.raises(fcsym.ArgumentError, match="stacks of dense layers"):
+        statement(conv())

@@ -49,6 +49,8 @@ class Built:
     features: Array  # what the read-out reads
     read_out: Array
     shift: Array | None  # the bias of the read-out
+    nodes: tuple[Node, ...] = ()  # the layers, each told how long the axes are that it reads
+    passed: Mapping[str, Array] = field(default_factory=dict, hash=False)  # what each passes on, by its name
 
     @cached_property
     def units(self) -> tuple[tuple[Phi, Array, Array], ...]:
@@ -197,7 +199,7 @@ def _once(
     """The network, and which axes are one, those that are known to be and those that it finds."""
     x, sizes = _input(shape, order)
     at = Building(sizes, alike=dict(alike))
-    signals = {INPUT: Signal(x)}
+    signals, fitted = {INPUT: Signal(x)}, list[Node]()
     last = next(node for node in order if not any(node.name in other.of for other in order))
     for node in order:
         if node.layer.sources and len(node.of) != node.layer.sources:
@@ -207,12 +209,13 @@ def _once(
         if node is last:
             at.last = output(at.n) if linear else at.pre_activation(())
         read = [signals[name] for name in node.of]
-        signals[node.name] = node.layer.fitted(at, *read).build(at, *read)
+        fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
+        signals[node.name] = fitted[-1].layer.build(at, *read)
     matrix, shift, logits = at.read_outs[-1]
     (features,) = (signals[name] for name in last.of)
     made = Built(
         tuple(at.equations), tuple(at.parameters), tuple(at.fixed), dict(at.sizes), x, logits, features.array, matrix,
-        shift,
+        shift, tuple(fitted), {name: signal.array for name, signal in signals.items()},
     )  # fmt: skip
     return made, at.alike
 

@@ -32,6 +32,10 @@ class Named(Protocol):
         """(n_0, ..., n_L)."""
 
     @property
+    def built(self) -> object:
+        """The forward equations of a network of layers; None for a stack of dense ones."""
+
+    @property
     def parameters(self) -> tuple[Array, ...]:
         """W1, b1, W2, ..."""
 
@@ -50,9 +54,14 @@ def scalar_name(network: Named, array: Array, position: Sequence[int]) -> str:
         name = _weight_name(network, base, position, shape)
         return f"{name}_new" if array.after else name
     if _is_output_error(array):
-        return "dE_dY" if shape == (1,) else f"dE_dY_{position[0] + 1}"
-    single = len(network.layers) == 2 and array.layer == 1
+        return "dE_dY" if shape == (1,) else "_".join(["dE_dY", *(str(n + 1) for n in position)])
+    single = _one_hidden(network) and array.layer == 1
     return element_name(array, position, shape, single)
+
+
+def _one_hidden(network: Named) -> bool:
+    """Whether it is a stack with one hidden layer, which needs no number."""
+    return len(network.layers) == 2 and network.built is None
 
 
 def _is_output_error(array: Array) -> bool:
@@ -65,7 +74,7 @@ def _weight_name(network: Named, array: Array, position: Sequence[int], shape: S
     own = _own_name(network, array, position, offset)
     if own:
         return own
-    if network.widths == (2, 2, 1):  # the paper's figure 2
+    if network.widths == (2, 2, 1) and network.built is None:  # the paper's figure 2
         return f"{array.symbol.lower()}_{_counted(network, array) + offset + 1}"
     return element_name(array, position, shape)
 
@@ -112,7 +121,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
             return f"{letter}{upper}{lower}"
         return f"{array.symbol.lower()}{upper}_{{{_counted(network, base) + offset + 1}}}"
     if _is_output_error(array):
-        lower = "" if shape == (1,) else f"_{{{position[0] + 1}}}"
+        lower = "" if shape == (1,) else f"_{{{','.join(str(n + 1) for n in position)}}}"
         return rf"\tfrac{{\mathrm{{d}}E}}{{\mathrm{{d}}Y{lower}}}"
     lower_parts = [str(n + 1) for n in position]
     for theta in _matrices(network):
@@ -120,7 +129,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
             lower_parts = [str(_counted(network, theta) + offset + 1)]
     if shape == (1,) and array.axes[0] == list(_matrices(network))[-1].axes[0]:
         lower_parts = []  # the output y of a network that has one
-    if len(network.layers) == 2 and array.layer == 1 and array.axes:
+    if _one_hidden(network) and array.layer == 1 and array.axes:
         array = Array(array.symbol, None, array.axes, array.after)  # one hidden layer needs no number
     return latex_array(array, [",".join(lower_parts)] if lower_parts else [])
 

@@ -155,7 +155,7 @@ class Network:
         nodes = chained(layers)
         last, softmax = _output(output)
         made = build(tuple(lengths), nodes, last.is_identity and not softmax)
-        return _of_built(cls, made, last, softmax, loss, nodes=nodes, shape_in=tuple(lengths))
+        return _of_built(cls, made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths))
 
     @classmethod
     def from_equations(
