@@ -38,6 +38,9 @@ def step(
     reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
     needed = {theta: {a.name for a in read if a.role is Role.ADJOINT} for theta, read in reads.items()}
     for adjoint in adjoints:
+        late = next((theta for theta in needed if theta.primed in adjoint.operands), None)
+        if late is not None:
+            raise _no_order(late)
         result.append(adjoint)
         ready.add(adjoint.name)
         for theta in [theta for theta, names in needed.items() if names <= ready]:
@@ -61,11 +64,15 @@ def step(
                 result += update.equations(theta, indices, named=True)
             ready.add(theta.primed.name)
     for theta in needed:
-        raise ArgumentError(
-            f"In sequential order {theta.name} would have to be updated before its own gradient is known, since the "
-            "error passes through it on the way to another use of it: choose the simultaneous order."
-        )
+        raise _no_order(theta)
     return tuple(result)
+
+
+def _no_order(theta: Array) -> ArgumentError:
+    return ArgumentError(
+        f"In sequential order {theta.name} would have to be updated before its own gradient is known, since the "
+        "error passes through it on the way to another use of it: choose the simultaneous order."
+    )
 
 
 def named_in(forward: Sequence[Equation]) -> Callable[[Array], bool]:

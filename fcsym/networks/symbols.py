@@ -243,7 +243,8 @@ def corrected(theta: Array) -> Array:
 
 def denominator(whose: Array) -> Array:
     """What a step is divided by, D, d for biases."""
-    symbol = ("D" if len(whose.axes) > 1 else "d") + _told_apart(whose)
+    letters = _told_apart(whose)  # and not dbh, which is the change of bh
+    symbol = ("D" if len(whose.axes) > 1 or letters else "d") + letters
     return Array(symbol, whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
 
 
