@@ -3,7 +3,8 @@
 The bar for an error is 16 eps times the sum of the absolute values of all terms that make up the quantity, with the
 operands' own sums carried through to first order: what a sum of rounded terms can be off by, and not a typed-in
 tolerance. The points are drawn by kind: random ones, exact ones on a small lattice (s = 0 and s' = 0 hold there
-without rounding), and ones with v^c near 0. A case that no point reaches fails, unless it is proved that none can.
+without rounding), and ones with v^c near 0. A case that no point reaches fails, unless it is proved that none can; of
+networks of layers, the cases of p are compared where points reach them.
 """
 
 from __future__ import annotations
@@ -355,6 +356,8 @@ class _Tally:
         for equation in self.derivation.equations:
             if not isinstance(equation.rhs, Cases) or equation.rule is Rule.INTEGRAL:
                 continue
+            if self.network.built is not None and equation.rule is not Rule.CASES:
+                continue  # whether what the read-out reads can be 0 is nothing that points can be aimed at there
             for branch in equation.rhs:
                 possible = self.derivation.proof.case(equation.name, branch.name).possible
                 result[equation.name, branch.name] = not possible
@@ -434,6 +437,9 @@ class _Tally:
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
             elif name in self.after_p:  # not a number where there is no p; but what is infinite has overflowed
                 keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
+        for name in (name for name in result if name in truth and name not in self.after_p):
+            unsaid = np.isnan(scale.of(name))  # a bound that is none: what is divided by may be 0 up to rounding
+            keep &= ~unsaid.reshape(len(unsaid), -1).any(axis=1) if unsaid.ndim else ~unsaid
         for unit in self.network.activated:
             name = unit.s.name
             every = tuple(range(1, result[name].ndim))

@@ -22,7 +22,7 @@ from fcsym.language.activation import Activation, activation
 from fcsym.language.spelling import exact
 from fcsym.networks.graph import INPUT, in_order
 
-__all__ = ["ORACLES", "Passing", "Weight", "forward"]
+__all__ = ["ORACLES", "Passing", "Weight", "forward", "held"]
 
 
 class Weight(NamedTuple):
@@ -33,12 +33,12 @@ class Weight(NamedTuple):
 
 
 @primitive  # type: ignore[untyped-decorator]
-def _held(value: Any) -> Any:
+def held(value: Any) -> Any:
     """A value that nothing is differentiated by."""
     return value
 
 
-defvjp(_held, lambda _, value: lambda g: anp.zeros_like(value))
+defvjp(held, lambda _, value: lambda g: anp.zeros_like(value))
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Passing:
         value = anp.einsum(into, weight.value, v)
         if weight.seen is weight.value:
             return value
-        return value + anp.einsum(into, _held(weight.seen - weight.value), v - _held(v))
+        return value + anp.einsum(into, held(weight.seen - weight.value), v - held(v))
 
     def apply(self, function: Activation, s: Any) -> Any:
         """phi(s)."""

@@ -15,6 +15,7 @@ from fcsym.checking.functions import phi
 from fcsym.checking.layer_oracles import Passing, Weight, forward
 from fcsym.checking.losses import loss_by_samples, softmax
 from fcsym.checking.optimiser import Optimiser
+from fcsym.checking.own_oracle import forward_of_own
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.networks.network import Network
@@ -32,7 +33,7 @@ def passed_through(
     Parameters have an axis of points in front, and `x` one of points and one of samples.
     """
     at = Passing([Weight(*pair) for pair in zip(values, seen, strict=True)])
-    features, logits = forward(network.nodes, at, x)
+    features, logits = forward_of_own(network, at, x) if network.own is not None else forward(network.nodes, at, x)
     return features, logits, at.applied
 
 

@@ -14,7 +14,7 @@ from fcsym.checking.functions import phi_of
 from fcsym.checking.layer_step import passed_through
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
-from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in
+from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in, indices_in
 from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import moment
@@ -106,6 +106,12 @@ def at_rest(network: Network, rng: np.random.Generator, count: int) -> Points:
     return points._replace(weights=weights, target=target)
 
 
+def small(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Ordinary networks with small weights, of which units are near 0 and are brought to its other side."""
+    points = random_points(network, rng, count)
+    return points._replace(weights=[weight * 10 ** rng.uniform(-3, 0) for weight in points.weights])
+
+
 def _outputs(network: Network, points: Points) -> _Array:
     """y, but for a softmax."""
     if network.built is None:
@@ -130,10 +136,10 @@ RANDOM, EXACT, NEAR = "random points", "exact points", "points near kinks"
 
 def draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
     """Batches of points of every kind."""
-    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    size = _numbers_at_once(network)
     if size > 10 * MAX_NUMBERS:
         raise SizeError(
-            f"A check of {network} needs {size:.2g} weights for a single point, more than {10 * MAX_NUMBERS}: "
+            f"A check of {network} needs {size:.2g} numbers for a single point, more than {10 * MAX_NUMBERS}: "
             "check a narrower network, the equations are the same."
         )
     most = max(1, MAX_NUMBERS // size)
@@ -150,6 +156,7 @@ def draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -
     if network.built is not None:
         for count in batches(max(trials // 4, 16)):
             yield EXACT, at_rest(network, rng, count)
+            yield RANDOM, small(network, rng, count)
     hidden = len(network.activated) if network.built is None else 0
     if hidden:
         share = max(trials // (4 * hidden), 16)
@@ -157,6 +164,17 @@ def draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -
             parts = [near_kink(network, rng, count, layer, eps) for layer in range(hidden)]
             for start in range(0, hidden, max(1, most // count)):
                 yield NEAR, together(parts[start : start + max(1, most // count)])
+
+
+def _numbers_at_once(network: Network) -> int:
+    """How many numbers a point needs: its weights; of networks of layers all terms of their widest sum, if more."""
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    if network.built is None:
+        return size
+    sides = [side for equation in network.built.equations for side in equation.expressions]
+    terms = [term for side in sides for term in (side.terms if isinstance(side, Add) else (side,))]
+    spaces = [{*indices_in(term)} for term in terms]
+    return max(size, *(4 * math.prod(network.sizes[index.axis] for index in space) for space in spaces))
 
 
 def together(parts: Sequence[Points]) -> Points:

@@ -36,14 +36,14 @@ def step(
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
     reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
-    needed = {theta: {a.name for a in read if a.role is Role.ADJOINT} for theta, read in reads.items()}
+    needed = {theta: _waits_for(gradient) for theta, (_, gradient) in gradients.items()}
     for adjoint in adjoints:
         late = next((theta for theta in needed if theta.primed in adjoint.operands), None)
         if late is not None:
             raise _no_order(late)
         result.append(adjoint)
         ready.add(adjoint.name)
-        for theta in [theta for theta, names in needed.items() if names <= ready]:
+        while (theta := next((theta for theta, names in needed.items() if names <= ready), None)) is not None:
             del needed[theta]
             indices, gradient = gradients[theta]
             uses = tuple(a.name for a in reads[theta])
@@ -108,6 +108,11 @@ def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array])
         theta for theta in parameters
         if len(readers.get(theta, ())) != 1 or not is_dense(readers[theta][0])
     )  # fmt: skip
+
+
+def _waits_for(gradient: Expr) -> set[str]:
+    """What has to be known before a gradient: adjoints, and other parameters after their update."""
+    return {a.name for a in arrays_in(gradient) if a.role is Role.ADJOINT or a.after}
 
 
 def _operands(gradient: object) -> tuple[Array, ...]:
