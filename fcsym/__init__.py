@@ -14,6 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fcsym import equations as equations
+    from fcsym import layers as layers
     from fcsym.checking.checker import check as check
     from fcsym.checking.report import Report as Report
     from fcsym.closed.costs import Cost as Cost
@@ -122,10 +124,14 @@ _WHERE = {
     "UpdateRule": "networks.rules",
 }
 
-__all__ = ["__version__", *_WHERE]
+_MODULES = ("equations", "layers")
+
+__all__ = ["__version__", *_MODULES, *_WHERE]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"fcsym.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'fcsym' has no attribute {name!r}")
     module, _, there = _WHERE[name].partition(":")

@@ -111,7 +111,7 @@ def _quotient(symbol: str) -> str:
 def element_name(array: Array, position: Sequence[int], shape: Sequence[int], single_layer: bool = False) -> str:
     """The scalar symbol of one element, counted from 1: x_1, y_g, s_1, W1_1_2."""
     if array.symbol == "yg":
-        return "y_g" if shape == (1,) else f"y_g_{position[0] + 1}"
+        return "y_g" if shape == (1,) else "_".join(["y_g", *(str(p + 1) for p in position)])
     if array.symbol == "y" and shape == (1,):
         return array.name
     layer = "" if array.layer is None or single_layer else str(array.layer)

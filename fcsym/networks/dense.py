@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 from typing import Any, Protocol
 
+from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, total
 from fcsym.networks.symbols import units, weight
 
-__all__ = ["Stack", "activated", "dense_equations"]
+__all__ = ["MAX_WIDTH", "Stack", "activated", "dense_equations", "width_of"]
+
+MAX_WIDTH = 1_000_000
 
 
 class Stack(Protocol):
@@ -64,3 +68,16 @@ def activated(pre: Array, after: Array, phi: Activation, what: str, said: str = 
     i = tuple(Index(axis, "k" if n == len(pre.axes) - 1 else f"t{n}") for n, axis in enumerate(pre.axes))
     value: Expr = pre[i] if phi.is_identity else Apply(phi, pre[i])
     return Equation(after[i], value, Rule.DEFINITION, said or f"{what} is {phi.name}.", (pre.name,), "eq. 10")
+
+
+def width_of(value: object, what: str) -> int:
+    """A whole number from 1 to MAX_WIDTH; NetworkError for anything else."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        width = index(value)  # type: ignore[arg-type]  # takes NumPy's integers, refuses floats and its booleans
+    except TypeError:
+        raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number.") from None
+    if not 1 <= width <= MAX_WIDTH:
+        raise NetworkError(f"The {what} is {str(width)[:40]}: a width is between 1 and {MAX_WIDTH}.")
+    return width

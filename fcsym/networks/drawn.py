@@ -8,6 +8,7 @@ from html import escape
 from fcsym.drawing.picture import Picture, extent, framed, label, over_lines, rounded, spans
 from fcsym.errors import ArgumentError
 from fcsym.language.names import latex_array
+from fcsym.networks.drawn_graph import draw_graph
 from fcsym.networks.names import Named, flat_latex
 from fcsym.networks.symbols import activation, input_array, output, pre_activation, weight
 
@@ -27,6 +28,8 @@ def draw(network: Named) -> Picture:
     """
     if not hasattr(network, "layers") or not hasattr(network, "widths"):
         raise ArgumentError(f"draw got {type(network).__name__}: give a network, such as Network.parse('2-2-1').")
+    if network.built is not None:
+        return draw_graph(network)  # type: ignore[arg-type]
     depth = len(network.layers)
     columns = _first_and_last(depth + 1, _MOST_COLUMNS)
     shown = [None if layer is None else _first_and_last(network.widths[layer], _MOST_UNITS) for layer in columns]

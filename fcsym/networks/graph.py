@@ -13,10 +13,12 @@ from graphlib import CycleError, TopologicalSorter
 from math import prod
 
 from fcsym.errors import NetworkError
-from fcsym.language.activation import Activation, identity
+from fcsym.language.activation import Activation as Phi
+from fcsym.language.activation import identity
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Apply, Array, Axis, Ref, Role, indicators_in
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
+from fcsym.networks.layers.linear import Activation
 from fcsym.networks.symbols import input_over, output, units
 
 __all__ = ["INPUT", "Built", "Node", "built", "chained", "in_order"]
@@ -47,9 +49,11 @@ class Built:
     features: Array  # what the read-out reads
     read_out: Array
     shift: Array | None  # the bias of the read-out
+    nodes: tuple[Node, ...] = ()  # the layers, each told how long the axes are that it reads
+    passed: Mapping[str, Array] = field(default_factory=dict, hash=False)  # what each passes on, by its name
 
     @cached_property
-    def units(self) -> tuple[tuple[Activation, Array, Array], ...]:
+    def units(self) -> tuple[tuple[Phi, Array, Array], ...]:
         """(phi, s, v) wherever an activation is applied."""
         found = []
         for equation in self.equations:
@@ -80,7 +84,7 @@ class Built:
         )
 
     @cached_property
-    def last_unit(self) -> tuple[Activation, Array, Array]:
+    def last_unit(self) -> tuple[Phi, Array, Array]:
         """(phi, s, v) of what the read-out reads; where it is no activation of anything, the identity of itself."""
         found = next((unit for unit in self.units if unit[2] == self.features), None)
         return found or (identity(), self.features, self.features)
@@ -90,11 +94,13 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
     """Layers, or nodes, in a row => nodes with names, each of which says what it reads; groups become their nodes."""
     made: list[Node] = []
     for number, entry in enumerate(layers, 1):
+        if isinstance(entry, str | Phi):
+            entry = Activation(entry)
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
         if node is None:
             raise NetworkError(
                 f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as "
-                "fcsym.layers.Linear."
+                "fcsym.layers.Linear, or names of activations."
             )
         of = node.of or (before,)
         of = (of,) if isinstance(of, str) else tuple(of)
@@ -130,7 +136,8 @@ def in_order(nodes: Sequence[Node]) -> list[Node]:
     try:
         order = list(sorter.static_order())
     except CycleError as problem:
-        circle = " -> ".join(problem.args[1])
+        inner = dict.fromkeys(name.partition(".")[0] for name in problem.args[1])  # a group by its own name
+        circle = " -> ".join([*inner, next(iter(inner))])
         raise NetworkError(f"The layers read each other in a circle, {circle}: a network has none.") from None
     place = {name: n for n, name in enumerate(order)}
     straight = {node.name: n for n, node in enumerate(nodes)}
@@ -155,7 +162,7 @@ def _input(shape: Sequence[int], nodes: Sequence[Node]) -> tuple[Array, dict[Axi
     first = next((node.layer.reads for node in nodes if INPUT in node.of and len(node.layer.reads) == len(shape)), ())
     names = first or _SHAPES[len(shape)]
     axes = tuple(units(0) if name == "n" else Axis(f"{name}_0", letters=_LETTERS[name]) for name in names)
-    sizes = {a: whole(size, "length of the input") for a, size in zip(axes, shape, strict=True)}
+    sizes = {a: whole(size, f"length of the input along {a.name}") for a, size in zip(axes, shape, strict=True)}
     return input_over(axes), sizes
 
 
@@ -192,7 +199,7 @@ def _once(
     """The network, and which axes are one, those that are known to be and those that it finds."""
     x, sizes = _input(shape, order)
     at = Building(sizes, alike=dict(alike))
-    signals = {INPUT: Signal(x)}
+    signals, fitted = {INPUT: Signal(x)}, list[Node]()
     last = next(node for node in order if not any(node.name in other.of for other in order))
     for node in order:
         if node.layer.sources and len(node.of) != node.layer.sources:
@@ -201,17 +208,19 @@ def _once(
         at.n += node.layer.numbered or not at.equations
         if node is last:
             at.last = output(at.n) if linear else at.pre_activation(())
-        signals[node.name] = node.layer.build(at, *(signals[name] for name in node.of))
+        read = [signals[name] for name in node.of]
+        fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
+        signals[node.name] = fitted[-1].layer.build(at, *read)
     matrix, shift, logits = at.read_outs[-1]
     (features,) = (signals[name] for name in last.of)
     made = Built(
         tuple(at.equations), tuple(at.parameters), tuple(at.fixed), dict(at.sizes), x, logits, features.array, matrix,
-        shift,
+        shift, tuple(fitted), {name: signal.array for name, signal in signals.items()},
     )  # fmt: skip
     return made, at.alike
 
 
-def with_activations(nodes: Sequence[Node], change: Callable[[Activation], Activation]) -> tuple[Node, ...]:
+def with_activations(nodes: Sequence[Node], change: Callable[[Phi], Phi]) -> tuple[Node, ...]:
     """The same nodes with other activations."""
     return tuple(replace(node, layer=node.layer.with_activations(change)) for node in nodes)
 

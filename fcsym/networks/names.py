@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any, Protocol
 
+from fcsym.errors import NetworkError
 from fcsym.language.expression import Array, Role
 from fcsym.language.names import GREEK, element_name, latex_array
+from fcsym.language.spelling import check_name
 
-__all__ = ["Named", "flat_latex", "flat_names", "own_names", "scalar_name"]
+__all__ = ["Named", "flat_latex", "flat_names", "given_names", "own_names", "scalar_name"]
 
 
 class Named(Protocol):
@@ -27,6 +30,10 @@ class Named(Protocol):
     @property
     def widths(self) -> tuple[int, ...]:
         """(n_0, ..., n_L)."""
+
+    @property
+    def built(self) -> object:
+        """The forward equations of a network of layers; None for a stack of dense ones."""
 
     @property
     def parameters(self) -> tuple[Array, ...]:
@@ -47,9 +54,14 @@ def scalar_name(network: Named, array: Array, position: Sequence[int]) -> str:
         name = _weight_name(network, base, position, shape)
         return f"{name}_new" if array.after else name
     if _is_output_error(array):
-        return "dE_dY" if shape == (1,) else f"dE_dY_{position[0] + 1}"
-    single = len(network.layers) == 2 and array.layer == 1
+        return "dE_dY" if shape == (1,) else "_".join(["dE_dY", *(str(n + 1) for n in position)])
+    single = _one_hidden(network) and array.layer == 1
     return element_name(array, position, shape, single)
+
+
+def _one_hidden(network: Named) -> bool:
+    """Whether it is a stack with one hidden layer, which needs no number."""
+    return len(network.layers) == 2 and network.built is None
 
 
 def _is_output_error(array: Array) -> bool:
@@ -62,7 +74,7 @@ def _weight_name(network: Named, array: Array, position: Sequence[int], shape: S
     own = _own_name(network, array, position, offset)
     if own:
         return own
-    if network.widths == (2, 2, 1):  # the paper's figure 2
+    if network.widths == (2, 2, 1) and network.built is None:  # the paper's figure 2
         return f"{array.symbol.lower()}_{_counted(network, array) + offset + 1}"
     return element_name(array, position, shape)
 
@@ -109,7 +121,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
             return f"{letter}{upper}{lower}"
         return f"{array.symbol.lower()}{upper}_{{{_counted(network, base) + offset + 1}}}"
     if _is_output_error(array):
-        lower = "" if shape == (1,) else f"_{{{position[0] + 1}}}"
+        lower = "" if shape == (1,) else f"_{{{','.join(str(n + 1) for n in position)}}}"
         return rf"\tfrac{{\mathrm{{d}}E}}{{\mathrm{{d}}Y{lower}}}"
     lower_parts = [str(n + 1) for n in position]
     for theta in _matrices(network):
@@ -117,7 +129,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
             lower_parts = [str(_counted(network, theta) + offset + 1)]
     if shape == (1,) and array.axes[0] == list(_matrices(network))[-1].axes[0]:
         lower_parts = []  # the output y of a network that has one
-    if len(network.layers) == 2 and array.layer == 1 and array.axes:
+    if _one_hidden(network) and array.layer == 1 and array.axes:
         array = Array(array.symbol, None, array.axes, array.after)  # one hidden layer needs no number
     return latex_array(array, [",".join(lower_parts)] if lower_parts else [])
 
@@ -158,3 +170,40 @@ def flat_names(network: Named) -> dict[str, str]:
 
 def _matrices(network: Named) -> Iterator[Array]:
     return (theta for theta in network.parameters if len(theta.axes) == 2)
+
+
+# symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
+_TAKEN = re.compile(
+    r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
+    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12]|h[12]|lamda|nu|eps"
+    r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
+    r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
+)
+
+
+def given_names(names: object, network: Named) -> tuple[str, ...]:
+    """A reader's own names, checked; NetworkError where they are not as many, or mean something else already."""
+    if names == () or names is None:
+        return ()
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise NetworkError(f"names is {str(names)[:40]!r}: give a list of names.")
+    arrays = network.parameters
+    scalars = 0
+    for array in arrays:
+        size = 1
+        for length in network.shape(array):
+            size *= length
+        scalars += size
+    if len(names) not in (len(arrays), scalars):
+        raise NetworkError(
+            f"names has {len(names)} entries: give one per weight array ({len(arrays)}) or one per weight ({scalars})."
+        )
+    seen: set[str] = set()
+    for n, name in enumerate(names, 1):
+        checked = check_name(name, f"names, entry {n}")
+        if checked in seen:
+            raise NetworkError(f"names, entry {n}: the name {checked!r} is given twice; every weight needs its own.")
+        if _TAKEN.fullmatch(checked) or (len(names) == len(arrays) != scalars and re.search(r"_\d+$", checked)):
+            raise NetworkError(f"names, entry {n}: the name {checked!r} already means something else; choose another.")
+        seen.add(checked)
+    return tuple(names)

@@ -6,27 +6,25 @@ A network is data. Nothing in it is evaluated, and everything that can be wrong 
 from __future__ import annotations
 
 import re
-import tomllib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
 from math import prod
-from operator import index
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
-from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
+from fcsym.language.activation import Activation, activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
-from fcsym.language.spelling import check_name, exact
-from fcsym.networks.dense import activated, dense_equations
+from fcsym.networks.dense import MAX_WIDTH, activated, dense_equations, width_of
+from fcsym.networks.file import dense_in, layers_in, table_at, trained
 from fcsym.networks.graph import Built, Node, chained, features_of, with_activations
 from fcsym.networks.graph import built as build
 from fcsym.networks.losses import Outputs, loss_name, unsuited
+from fcsym.networks.names import given_names
 from fcsym.networks.own import built_of
 from fcsym.networks.own_loss import OwnLoss
 from fcsym.networks.rules import PLAIN, UpdateRule, rule
@@ -47,9 +45,7 @@ from fcsym.networks.symbols import activation as activation_of
 
 __all__ = ["Dense", "Network"]
 
-MAX_WIDTH = 1_000_000
 MAX_LAYERS = 128
-_MAX_FILE = 1_000_000  # bytes; a network file is a page of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,7 @@ class Network:
         """
         if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
             raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
-        widths = [_width(size, f"width {n}") for n, size in enumerate(sizes)]
+        widths = [width_of(size, f"width {n}") for n, size in enumerate(sizes)]
         return _assemble(widths, activation, bias, output=output, loss=loss)
 
     @classmethod
@@ -141,13 +137,13 @@ class Network:
         """A network of layers, each reading what the one before it passes on, or what its node says.
 
         `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
-        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one
-        is Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
-        loss is the sum over them.
+        `layers`: from `fcsym.layers`, an activation by its name or as it is; a `fcsym.layers.Node` gives a layer a name
+        and says what it reads. The last one is Linear, the read-out. `output` and `loss` as for `mlp`; where the
+        read-out is taken at several positions, the loss is the sum over them.
         Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
 
-        >>> from fcsym.layers import Activation, Conv1d, Flatten, Linear
-        >>> net = Network.sequential((1, 8), [Conv1d(1, 2, 3), Activation("relu"), Flatten(), Linear(12, 1)])
+        >>> from fcsym.layers import Conv1d, Flatten, Linear
+        >>> net = Network.sequential((1, 8), [Conv1d(1, 2, 3), "relu", Flatten(), Linear(12, 1)])
         >>> [theta.name for theta in net.parameters]
         ['W1', 'b1', 'W2', 'b2']
         """
@@ -159,7 +155,7 @@ class Network:
         nodes = chained(layers)
         last, softmax = _output(output)
         made = build(tuple(lengths), nodes, last.is_identity and not softmax)
-        return _of_built(cls, made, last, softmax, loss, nodes=nodes, shape_in=tuple(lengths))
+        return _of_built(cls, made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths))
 
     @classmethod
     def from_equations(
@@ -190,32 +186,19 @@ class Network:
     @classmethod
     def load(cls, path: str | Path) -> Network:
         """A network from a TOML file. Raises NetworkError when the file or anything in it is not as it should be."""
-        where = Path(path)
-        try:
-            if where.is_dir():
-                raise NetworkError(f"{where} is a folder: give the network file in it.")
-            if not where.is_file():
-                raise NetworkError(f"{where} is not there: give a network file, or widths such as 2-2-1.")
-            if where.stat().st_size > _MAX_FILE:
-                raise NetworkError(f"{where} is larger than {_MAX_FILE} bytes: a network file is a page of text.")
-            data = tomllib.loads(where.read_bytes().decode("utf-8"), parse_float=Decimal)
-        except (OSError, UnicodeDecodeError) as problem:
-            raise NetworkError(f"{where} cannot be read ({problem}): give a readable TOML file in UTF-8.") from None
-        except (tomllib.TOMLDecodeError, ValueError, RecursionError) as problem:
-            if isinstance(problem, NetworkError):
-                raise
-            raise NetworkError(f"{where} is not valid TOML: {problem}; mend it there.") from None
+        data = table_at(path)
         try:
             return cls.from_table(data)
         except NetworkError as problem:
-            raise NetworkError(f"{where}: {problem}") from None
+            raise NetworkError(f"{Path(path)}: {problem}") from None
 
     @classmethod
     def from_table(cls, data: Mapping[str, object]) -> Network:
         """What a network file holds, as `tomllib` reads it => the network. Raises NetworkError as `load` does."""
         if not isinstance(data, Mapping):
             raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
-        return _from_data(data)
+        layers = layers_in(data)
+        return trained(_assemble(**dense_in(data)) if layers is None else cls.sequential(**layers), data)
 
     # --------------------------------------------------------------------------------------------- readings
 
@@ -441,6 +424,10 @@ class Network:
         network.
         """
         known = [theta.name for theta in self.parameters]
+        if self.built is not None and names:
+            raise NetworkError(
+                f"{str(names[0])[:40]!r} cannot be shared: only in a stack of dense layers can a bias be one number."
+            )
         biases = [self.bias(n).name for n, layer in enumerate(self.layers, 1) if layer.bias]
         for name in names:
             if name not in known:
@@ -451,7 +438,7 @@ class Network:
                 raise NetworkError(f"{name} cannot be shared: it is a matrix, and only a bias can be one number.")
         every = {*self.common, *names}
         made = replace(self, common=tuple(name for name in biases if name in every))
-        _names(made.names, made)  # which may no longer be as many
+        given_names(made.names, made)  # which may no longer be as many
         return made
 
     def shape(self, array: Array) -> tuple[int, ...]:
@@ -553,18 +540,6 @@ def _of_built(
     return network
 
 
-def _width(value: object, what: str) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        width = index(value)  # type: ignore[arg-type]  # takes NumPy's integers, refuses floats and its booleans
-    except TypeError:
-        raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number.") from None
-    if not 1 <= width <= MAX_WIDTH:
-        raise NetworkError(f"The {what} is {str(width)[:40]}: a width is between 1 and {MAX_WIDTH}.")
-    return width
-
-
 def _listed(value: object, count: int, what: str) -> list[Any]:
     if isinstance(value, str | bool | Activation) or not isinstance(value, Sequence):
         return [value] * count
@@ -604,179 +579,3 @@ def _assemble(
     if said:
         warnings.warn(said, LossWarning, stacklevel=4)
     return network
-
-
-# symbols of a derivation; an array called A has the elements A_1_2, so that A_1 could not be told apart
-_TAKEN = re.compile(
-    r"eta|E|N|alpha|y|dE_dY(_\d+)?|y_g(_\d+)?|a\d+|vc(_\d+)*|\w*_new|(x|s|v|g|p|P|r|rho|kappa|delta|d[svy])\d*(_\d+)+"
-    r"|dE_d[Wb]\d*(_\d+)*|[MmQqDd]\d+(_\d+)*|[Qq]t\d+(_\d+)*|beta|beta[12]|h[12]|lamda|nu|eps"
-    r"|(epsilon|gamma|xi|omega|tau|zeta|psi|Z)(_\d+)?|s\d+_front"
-    r"|(x|s|v|g|delta|d[svy]|s[cdu])\d+|i?c0|t0|x[hlms]|mx|x|s|v|g|p|P|r|rho|kappa|delta|phi|d[svyW]|vc|yg"
-)
-
-
-def _names(names: object, network: Network) -> tuple[str, ...]:
-    if names == () or names is None:
-        return ()
-    if isinstance(names, str) or not isinstance(names, Sequence):
-        raise NetworkError(f"names is {str(names)[:40]!r}: give a list of names.")
-    arrays = network.parameters
-    scalars = 0
-    for array in arrays:
-        size = 1
-        for length in network.shape(array):
-            size *= length
-        scalars += size
-    if len(names) not in (len(arrays), scalars):
-        raise NetworkError(
-            f"names has {len(names)} entries: give one per weight array ({len(arrays)}) or one per weight ({scalars})."
-        )
-    seen: set[str] = set()
-    for n, name in enumerate(names, 1):
-        checked = check_name(name, f"names, entry {n}")
-        if checked in seen:
-            raise NetworkError(f"names, entry {n}: the name {checked!r} is given twice; every weight needs its own.")
-        if _TAKEN.fullmatch(checked) or (len(names) == len(arrays) != scalars and re.search(r"_\d+$", checked)):
-            raise NetworkError(f"names, entry {n}: the name {checked!r} already means something else; choose another.")
-        seen.add(checked)
-    return tuple(names)
-
-
-# ----------------------------------------------------------------------------------------------- network files
-
-
-def _refuse_unknown(table: Mapping[str, object], known: Sequence[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise NetworkError(f"{where} has an unknown key {key[:40]!r}: the keys are {', '.join(known)}.")
-
-
-def _fail(message: str) -> NoReturn:
-    raise NetworkError(message)
-
-
-def _plain(value: object) -> object:
-    """A TOML decimal => the exact fraction; everything else as it is."""
-    if isinstance(value, Decimal):
-        if not value.is_finite() or abs(value.adjusted()) > 300:  # 1e999999999 is short to write and long to store
-            _fail(f"The number {str(value)[:40]} is out of range: give one of ordinary size.")
-        return Fraction(value)
-    return value
-
-
-def _tables(data: Mapping[str, object], key: str) -> list[dict[str, object]]:
-    value = data.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise NetworkError(f"{key} is not a list of tables: write [[{key}]] above each.")
-    return value
-
-
-def _own_activation(table: Mapping[str, object], n: int) -> Activation:
-    where = f"[[activations]] number {n}"
-    _refuse_unknown(table, ("name", "pieces", "slope_at_kink"), where)
-    if "name" not in table or "pieces" not in table:
-        raise NetworkError(f"{where} needs a name and a list of pieces.")
-    name = check_name(table["name"], where)
-    if name in BUILT_IN:
-        raise NetworkError(f"{where}: the name {name!r} is taken by a built-in activation; choose another.")
-    entries = table["pieces"]
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise NetworkError(f"{where}: pieces is a list of tables such as {{ upper = 0, slope = 0 }}.")
-    pieces = []
-    for m, entry in enumerate(entries, 1):
-        _refuse_unknown(entry, ("upper", "slope", "intercept", "name"), f"{where}, piece {m}")
-        if "slope" not in entry:
-            raise NetworkError(f"{where}, piece {m} has no slope: give one.")
-        upper = exact(_plain(entry["upper"]), f"{where}, piece {m}, upper") if "upper" in entry else None
-        label = check_name(entry["name"], f"{where}, piece {m}") if "name" in entry else ""
-        pieces.append(
-            Piece(
-                upper,
-                exact(_plain(entry["slope"]), f"{where}, piece {m}, slope"),
-                exact(_plain(entry.get("intercept", 0)), f"{where}, piece {m}, intercept"),
-                label,
-            )
-        )
-    kink = table.get("slope_at_kink")  # without it, the slope on the left
-    return piecewise_linear(name, pieces, [_plain(k) for k in kink] if isinstance(kink, list) else _plain(kink))
-
-
-_TRAINING = ("share", "train", "rule", "batch", "samples")
-"""The keys of a network file that say what is trained, and how."""
-
-
-def _from_data(data: Mapping[str, object]) -> Network:
-    own: list[Activation] = []
-    for n, table in enumerate(_tables(data, "activations"), 1):
-        phi = _own_activation(table, n)
-        if any(other.name == phi.name for other in own):
-            raise NetworkError(f"[[activations]] number {n}: the name {phi.name!r} is given twice.")
-        own.append(phi)
-    if "layers" in data:
-        _refuse_unknown(data, ("inputs", "layers", "activations", "names", "loss", *_TRAINING), "The network")
-        if "inputs" not in data:
-            raise NetworkError("A network with [[layers]] needs inputs, the number of inputs.")
-        tables = _tables(data, "layers")
-        widths, activations, biases = [_width(_plain(data["inputs"]), "number of inputs")], [], []
-        output: object = "identity"
-        for n, table in enumerate(tables, 1):
-            where = f"[[layers]] number {n}"
-            _refuse_unknown(table, ("kind", "width", "activation", "bias"), where)
-            if table.get("kind", "dense") != "dense":
-                raise NetworkError(f"{where}: the kind {str(table['kind'])[:40]!r} is not known: the kinds are dense.")
-            if "width" not in table:
-                raise NetworkError(f"{where} has no width: give one.")
-            widths.append(_width(_plain(table["width"]), f"width of {where}"))
-            if n == len(tables):
-                output = table.get("activation", "identity")
-            else:
-                activations.append(table.get("activation", "relu"))
-            biases.append(table.get("bias", False))
-        loss = data.get("loss", "squared")
-        return _trained(_assemble(widths, activations, biases, own, output=output, loss=loss), data)
-    known = ("widths", "activation", "bias", "names", "activations", "output", "loss", *_TRAINING)
-    _refuse_unknown(data, known, "The network")
-    if "widths" not in data:
-        raise NetworkError("The network has no widths: write widths = [2, 2, 1], or one [[layers]] table per layer.")
-    entries = data["widths"]
-    if not isinstance(entries, list):
-        raise NetworkError(f"widths is {str(entries)[:40]!r}: write a list such as [2, 2, 1].")
-    widths = [_width(_plain(entry), f"width {n}") for n, entry in enumerate(entries)]
-    made = _assemble(
-        widths, data.get("activation", "relu"), data.get("bias", False), own,
-        output=data.get("output", "identity"), loss=data.get("loss", "squared"),
-    )  # fmt: skip
-    return _trained(made, data)
-
-
-def _trained(network: Network, data: Mapping[str, object]) -> Network:
-    """The network with what its file says of its arrays, share = { b1 = true } and train = { b1 = false }."""
-    share, train = _said(data, "share", "{ b1 = true }"), _said(data, "train", "{ b1 = false }")
-    parameters = [theta.name for theta in network.parameters]
-    network.shared(*(name for name in share if name not in parameters))  # refused by name, whatever is said of it
-    network.frozen(*(name for name in train if name not in parameters))
-    network = network.shared(*(name for name, shares in share.items() if shares))
-    network = replace(network, names=_names(data.get("names", ()), network))
-    frozen = network.frozen(*(name for name, trains in train.items() if not trains))
-    samples = data.get("samples")
-    try:
-        return frozen.training(_rule_in(data.get("rule")), data.get("batch"), samples)
-    except ArgumentError as problem:
-        raise NetworkError(str(problem)) from None
-
-
-def _said(data: Mapping[str, object], key: str, example: str) -> dict[str, bool]:
-    """A table of true and false by the names of arrays."""
-    table = data.get(key, {})
-    if not isinstance(table, dict) or not all(isinstance(value, bool) for value in table.values()):
-        raise NetworkError(f"{key} is no table of true and false: write {key} = {example}, array by array.")
-    return table
-
-
-def _rule_in(value: object) -> UpdateRule:
-    """rule = "momentum", or a table: rule = { name = "momentum", beta = 0.9 }."""
-    if value is None or isinstance(value, str):
-        return PLAIN if value is None else rule(value)
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        raise NetworkError('rule is no name and no table with one: write rule = { name = "momentum", beta = 0.9 }.')
-    return rule(**{key: _plain(number) for key, number in value.items()})  # type: ignore[arg-type]

@@ -117,10 +117,15 @@ def default_plane(equation: Equation, scalars: Scalars, unit: int = 1) -> tuple[
     """Eta, and the first weight with which the layer above reads the unit."""
     axis = equation.array.axes[-1]
     above = next(
-        name
-        for name, (array, place) in scalars.items()
-        if array.role is Role.PARAMETER and len(array.axes) == 2 and array.axes[1] == axis and place[1] == unit - 1
+        (
+            name
+            for name, (array, place) in scalars.items()
+            if array.role is Role.PARAMETER and len(array.axes) == 2 and array.axes[1] == axis and place[1] == unit - 1
+        ),
+        None,
     )
+    if above is None:
+        raise ArgumentError(f"No matrix reads the units of {equation.array.name}: name the two numbers of the plane.")
     return "eta", above
 
 
@@ -131,10 +136,12 @@ def table_of(d: Readable, layer: int | None) -> Equation:
     """The case distinction of a hidden layer's units."""
     hidden = {unit.v.axes[0] for unit in d.network.hidden}
     tables = [e for e in d.equations if e.rule is Rule.CASES and isinstance(e.rhs, Cases) and e.array.axes[0] in hidden]
+    tables = [e for e in tables if len(e.array.axes) == 1]  # a map is that of a unit, not of one at a position
     chosen = [e for e in tables if layer is None or e.array.layer == layer]
     if not chosen:
         there = ", ".join(str(e.array.layer) for e in tables)
-        advice = f"choose one of the layers {there}" if there else "it needs a layer of units with a kink"
+        none = "it needs a layer of units with a kink, and without positions"
+        advice = f"choose one of the layers {there}" if there else none
         where = f"{d.network} has no cases" + ("" if layer is None else f" in layer {str(layer)[:20]}")
         raise ArgumentError(f"{where}: {advice}.")
     return chosen[-1]

@@ -52,6 +52,7 @@ __all__ = [
     "frozen_weights",
     "needs_plain_steps",
     "needs_smooth_output",
+    "needs_stack",
     "single_input_words",
     "target_of",
     "without_first_matrix",
@@ -326,6 +327,15 @@ def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[
 
 
 # ------------------------------------------------------------------------------- what single-input schemes share
+
+
+def needs_stack(network: Network, name: str) -> None:
+    """ArgumentError for a network of other layers than dense ones, one after the other."""
+    if network.built is not None:
+        raise ArgumentError(
+            f"{name} is derived for stacks of dense layers, and {network} is none: choose backprop, which trains every "
+            "parameter of it."
+        )
 
 
 def first_pre_activation(network: Network) -> Array:

@@ -27,7 +27,16 @@ from fcsym.networks.symbols import (
     units,
     weight,
 )
-from fcsym.schemes.record import Routine, SchemeRecord, Words, cut, first_pre_activation, needs_plain_steps, target_of
+from fcsym.schemes.record import (
+    Routine,
+    SchemeRecord,
+    Words,
+    cut,
+    first_pre_activation,
+    needs_plain_steps,
+    needs_stack,
+    target_of,
+)
 
 __all__ = ["collapse", "next_input"]
 
@@ -42,6 +51,7 @@ def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: obj
     `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for a network without a hidden layer and for an
     unknown order.
     """
+    needs_stack(network, "collapse")
     base = one_step(network, order, slope_at_kink)
     needs_plain_steps(network, "collapse", "give the network without them")
     depth = len(network.layers)
@@ -143,6 +153,7 @@ def next_input(network: Network, order: Order = "simultaneous", slope_at_kink: o
     Repeated for every step, eq. 18-19 is the scheme `history`: s1(z) = W1_c z + sum_m C_m (x_m . z).
     `order`, `slope_at_kink`: as for `derive`. Raises ArgumentError for an unknown order.
     """
+    needs_stack(network, "next_input")
     base = one_step(network, order, slope_at_kink)
     needs_plain_steps(network, "next_input", "give the network without them")
     depth = len(network.layers)

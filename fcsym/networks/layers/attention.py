@@ -31,6 +31,7 @@ class MultiheadAttention(Layer):
     causal: bool = False
     kind: ClassVar[str] = "attention"
     reads: ClassVar[tuple[str, ...]] = ("T", "n")
+    measured: ClassVar[str] = "embed_dim"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """Wq, bq, Wk, bk, Wv, bv, Wo, bo."""

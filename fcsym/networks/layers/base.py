@@ -7,8 +7,9 @@ it reads. Nothing after the forward equations knows which layer made them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 from typing import Any, ClassVar
 
 from fcsym.errors import NetworkError
@@ -131,10 +132,20 @@ class Layer:
     reads: ClassVar[tuple[str, ...]] = ()  # the letters of the axes that it reads, where it is the first layer
     sources: ClassVar[int] = 1  # how many signals it reads; 0 for any number
     numbered: ClassVar[bool] = True  # whether its arrays have a number of their own
+    measured: ClassVar[str] = ""  # the field that says how long an axis is that it reads; None there: whatever it is
+    measures: ClassVar[int] = -1  # which axis that is; the last one with those that are read as one with it
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """Adds the equations of the layer; returns what it passes on. NetworkError where what it reads does not fit."""
         raise NotImplementedError
+
+    def fitted(self, at: Building, *sources: Signal) -> Layer:
+        """The same layer, told how long the axis is that it reads, where its field for that is None."""
+        if not self.measured or getattr(self, self.measured) is not None or not sources:
+            return self
+        (source, *_) = sources
+        axes = source.axes[-source.together :] if self.measures == -1 else source.axes[self.measures :][:1]
+        return replace(self, **{self.measured: prod(at.size(axis) for axis in axes)})  # type: ignore[type-var]
 
     @property
     def activations(self) -> tuple[Activation, ...]:

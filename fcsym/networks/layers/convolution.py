@@ -75,6 +75,8 @@ class _Conv(Layer):
     """What convolutions in one and two directions share."""
 
     dimensions: ClassVar[int]
+    measured: ClassVar[str] = "in_channels"
+    measures: ClassVar[int] = 0
     in_channels: int
     out_channels: int
     groups: int

@@ -23,6 +23,7 @@ class Embedding(Layer):
     embedding_dim: int
     kind: ClassVar[str] = "embedding"
     reads: ClassVar[tuple[str, ...]] = ("T", "n")
+    measured: ClassVar[str] = "num_embeddings"
     one_hot: ClassVar[bool] = True
 
     def build(self, at: Building, *sources: Signal) -> Signal:

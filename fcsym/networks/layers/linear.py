@@ -26,6 +26,7 @@ class Linear(Layer):
     out_features: int
     bias: bool = True
     kind: ClassVar[str] = "linear"
+    measured: ClassVar[str] = "in_features"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """W of shape (out_features, in_features), and b."""

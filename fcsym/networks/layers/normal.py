@@ -84,6 +84,7 @@ class LayerNorm(Layer):
     elementwise_affine: bool = True
     bias: bool = True
     kind: ClassVar[str] = "layernorm"
+    measured: ClassVar[str] = "normalized_shape"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """gamma and b of normalized_shape."""
@@ -107,6 +108,7 @@ class RMSNorm(Layer):
     eps: object = "1e-6"
     elementwise_affine: bool = True
     kind: ClassVar[str] = "rmsnorm"
+    measured: ClassVar[str] = "normalized_shape"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """gamma of normalized_shape."""

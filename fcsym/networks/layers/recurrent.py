@@ -77,6 +77,7 @@ class _Recurrent(Layer):
     last: bool = False
     gates: ClassVar[tuple[str, ...]] = ("",)
     reads: ClassVar[tuple[str, ...]] = ("T", "n")
+    measured: ClassVar[str] = "input_size"
 
     def _step(self, cell: _Cell, before: Array | None) -> Array:
         """The equations of one step; what it gives."""
