@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import few
 
-from fcsym import ArgumentError, Network, check, derive
+from fcsym import ArgumentError, Network, check, derive, scheme
 from fcsym.checking.layer_oracles import ORACLES
 from fcsym.checking.oracle import backpropagation
 from fcsym.equations import apply, hidden, indices, input_, parameter
@@ -117,6 +117,12 @@ def test_autodiff_finds_no_end_there():
     x, y = (rng.normal(size=(1, *net.shape(array))) for array in (net.input, net.target))
     with pytest.raises(UnsupportedExpression, match="comes after itself"):
         backpropagation(net, "sequential", weights, x, y, np.ones(1))
+
+
+@pytest.mark.parametrize("name", few(NETWORKS, 6))
+def test_training_is_that_of_autodiff(name):
+    report = check(scheme(network(name), "backprop", batch="mean", rule="momentum"), trials=4, steps=12)
+    assert report.passed, str(report)
 
 
 # ------------------------------------------------------------------------------------------------- what is refused

@@ -47,6 +47,18 @@ def step_of_layers(
     updated: parameters are moved again and again, until none moves any more. UnsupportedExpression where that has no
     end, because a parameter comes after itself.
     """
+    if eta.ndim > 1:  # networks beside each other in several axes are points beside each other in one
+        lead, count = eta.shape, eta.size
+
+        def flat(array: _Array) -> _Array:
+            return array.reshape((count, *array.shape[len(lead) :]))
+
+        kept = {name: flat(array) for name, array in (memory or {}).items()}
+        points = [flat(weight) for weight in weights], flat(x), flat(target), flat(eta)
+        found = step_of_layers(network, order, *points, kept or None)
+        return {
+            name: array.reshape((*lead, *array.shape[1:])) if array.ndim else array for name, array in found.items()
+        }
     wide = np.longdouble
     values = [weight.astype(wide) for weight in weights]
     x, target, eta = x.astype(wide), target.astype(wide), eta.astype(wide)
@@ -70,7 +82,7 @@ def step_of_layers(
     else:
         raise UnsupportedExpression(f"{network} has no sequential order: a parameter comes after itself.")
     found = {f"dE_d{name}": np.asarray(g) for name, g in zip(names, gradients, strict=True)} | optimiser.seen
-    found |= {f"{name}_new": after for name, after in zip(names, moved, strict=True) if name not in network.fixed}
+    found |= {f"{name}_new": after for name, after in zip(names, moved, strict=True)}
     return found | _passes(network, values, moved, read, goal)
 
 
@@ -102,9 +114,10 @@ def _passes(
         pairs[network.output.name] = softmax(logits), softmax(after)
     elif not network.output_activation.is_identity:
         pairs[network.output.name] = tuple(phi(network.output_activation, s) for s in (logits, after))
-    last, shape = network.hidden[-1].v, tuple(network.sizes[axis] for axis in network.read_out.axes[1:])
-    if not network.positions:
-        pairs[last.name] = tuple(v.reshape((*v.shape[:2], *shape)) for v in (frozen, features))
+    assert network.built is not None
+    read, shape = network.built.features, tuple(network.sizes[axis] for axis in network.read_out.axes[1:])
+    own_shape = tuple(network.sizes[axis] for axis in read.axes)
+    pairs[network.hidden[-1].v.name] = tuple(v.reshape((*v.shape[:2], *own_shape)) for v in (frozen, features))
     kinked = [unit for unit in network.hidden if unit.activation.kinks]
     for unit, (_, s, v), (_, s_new, v_new) in zip(kinked, applied, then, strict=True):
         own_shape = (*s.shape[:2], *(network.sizes[axis] for axis in unit.s.axes if not axis.open))

@@ -312,10 +312,11 @@ def _ways_back(record: Record) -> Iterator[tuple[str, Array, Expr]]:
         if equation.array.role not in (Role.ADJOINT, Role.GRADIENT) or not isinstance(equation.rhs, Add):
             continue
         ways = [(term, [a.of or a for a in arrays_in(term) if a.role is Role.ADJOINT]) for term in equation.rhs.terms]
-        of = equation.array.of
-        for term, through in ways if all(through for _, through in ways) and of is not None else ():
+        if not all(through for _, through in ways):
+            continue
+        for term, through in ways:
             names = " and ".join(dict.fromkeys(array.name for array in through))
-            yield f"{names} to {of.name}", equation.array, term
+            yield f"{names} to {(equation.array.of or equation.array).name}", equation.array, term
 
 
 def _without(term: Expr) -> Callable[[Equation], Expr]:
