@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import few
 
-from fcsym import ArgumentError, Network, check, derive, scheme
+from fcsym import ArgumentError, Network, check, derive, gradient, scheme
 from fcsym.checking.layer_oracles import ORACLES
 from fcsym.checking.oracle import backpropagation
 from fcsym.equations import apply, hidden, indices, input_, parameter
@@ -123,6 +123,16 @@ def test_autodiff_finds_no_end_there():
 def test_training_is_that_of_autodiff(name):
     report = check(scheme(network(name), "backprop", batch="mean", rule="momentum"), trials=4, steps=12)
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("of", ["E", "y"])
+@pytest.mark.parametrize("name", few(NETWORKS, 7))
+def test_derivatives_are_those_of_autodiff(name, of):
+    net = network(name)
+    names = [net.parameters[0].name, net.parameters[-1].name, "x"]
+    for batch in (None, "mean"):
+        report = check(gradient(net, of, names, batch=batch), trials=4)
+        assert report.passed, str(report)
 
 
 # ------------------------------------------------------------------------------------------------- what is refused

@@ -431,7 +431,7 @@ class _Tally:
 
     def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude) -> _Array:
         """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
-        keep = np.ones(len(result["y"]), dtype=bool)
+        keep = np.ones(len(result[self.network.output.name]), dtype=bool)
         for name, value in result.items():
             if name not in (*self.after_p, "undefined"):
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
@@ -449,7 +449,9 @@ class _Tally:
                 s, true = result[name], truth[name]
                 close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
                 keep &= ~close.any(axis=every)
-        exact = (result["y"] == truth["y"]).all(axis=tuple(range(1, result["y"].ndim)))
+        exact = (result[self.network.output.name] == truth[self.network.output.name]).all(
+            axis=tuple(range(1, result[self.network.output.name].ndim))
+        )
         for phi, array, _ in in_the_loss(self.network):
             for kink in phi.kinks:
                 away = np.abs(result[array.name] - float(kink))

@@ -20,7 +20,7 @@ from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.networks.network import Network
 
-__all__ = ["passed_through", "step_of_layers"]
+__all__ = ["derivatives_of_layers", "passed_through", "step_of_layers"]
 
 _Array = npt.NDArray[Any]
 
@@ -86,6 +86,42 @@ def step_of_layers(
     return found | _passes(network, values, moved, read, goal)
 
 
+def derivatives_of_layers(
+    network: Network, of: str, by: Sequence[str], weights: Sequence[_Array], x: _Array, target: _Array
+) -> tuple[dict[str, _Array], dict[str, _Array]]:
+    """dE/d each array by its name, or dy/d with the axes of the output ahead; and what decides gates, and y, by name.
+
+    Arrays have an axis of points in front. In a mini-batch E is differentiated.
+    """
+    wide = np.longdouble
+    values = [weight.astype(wide) for weight in weights]
+    read, goal = ((a if network.batch else a[:, None]).astype(wide) for a in (x, target))
+
+    def value(own: tuple[Sequence[Any], Any], place: tuple[int, ...]) -> Any:
+        _, logits, _ = passed_through(network, own[0], own[0], own[1])
+        if of == "E":
+            return anp.sum(_loss(network, logits, goal))
+        return anp.sum(_outputs(network, logits)[(slice(None), slice(None), *place)])
+
+    one = () if of == "E" else network.shape(network.target)
+    places = list(np.ndindex(*one))
+    slopes = [grad(value)((values, read), place) for place in places]
+    names, found = [theta.name for theta in network.parameters], {}
+    for name in by:
+        each = [s[1] if name == "x" else s[0][names.index(name)] for s in slopes]
+        each = [array[:, 0] if name == "x" and not network.batch else array for array in each]
+        stacked = np.stack([np.asarray(array, wide) for array in each], axis=1)
+        found[name] = stacked[:, 0] if of == "E" else stacked.reshape((len(x), *one, *stacked.shape[2:]))
+    seen = _passes(network, values, values, read, goal)
+    return found, {name: array for name, array in seen.items() if not name.endswith("_new")}
+
+
+def _outputs(network: Network, logits: Any) -> Any:
+    if network.softmax:
+        return softmax(logits)
+    return logits if network.output_activation.is_identity else phi(network.output_activation, logits)
+
+
 def _same(before: Sequence[_Array] | None, after: Sequence[_Array]) -> bool:
     pairs = zip(before or (), after, strict=before is not None)
     return before is not None and all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
@@ -109,11 +145,8 @@ def _passes(
         return np.asarray(value if network.batch else value[:, 0])
 
     found = {"E": np.asarray(_loss(network, logits, target))}
-    pairs = {network.logits.name: (logits, after), network.output.name: (logits, after)}
-    if network.softmax:
-        pairs[network.output.name] = softmax(logits), softmax(after)
-    elif not network.output_activation.is_identity:
-        pairs[network.output.name] = tuple(phi(network.output_activation, s) for s in (logits, after))
+    pairs = {network.logits.name: (logits, after)}
+    pairs[network.output.name] = _outputs(network, logits), _outputs(network, after)
     assert network.built is not None
     read, shape = network.built.features, tuple(network.sizes[axis] for axis in network.read_out.axes[1:])
     own_shape = tuple(network.sizes[axis] for axis in read.axes)

@@ -17,7 +17,7 @@ from autograd import grad
 
 from fcsym.checking.compensated import common_p, own_p
 from fcsym.checking.functions import phi, slope_of
-from fcsym.checking.layer_step import step_of_layers
+from fcsym.checking.layer_step import derivatives_of_layers, step_of_layers
 from fcsym.checking.losses import in_all_digits, loss_of_logits, softmax
 from fcsym.checking.optimiser import Optimiser
 from fcsym.networks.network import Network
@@ -98,8 +98,8 @@ def backpropagation(
 
 def derivatives(
     network: Network, of: str, by: Sequence[str], weights: Sequence[_Array], x: _Array, target: _Array
-) -> tuple[dict[str, _Array], list[_Array]]:
-    """dE/d each array by its name, or dy/d with the outputs ahead; and [s1, ..., sL, y] of the forward pass.
+) -> tuple[dict[str, _Array], dict[str, _Array]]:
+    """dE/d each array by its name, or dy/d with the outputs ahead; and s1, ..., sL, y of the forward pass by name.
 
     Arrays have an axis of points in front. In a mini-batch an output is differentiated by what its own sample has.
     """
@@ -107,10 +107,14 @@ def derivatives(
         count, samples = x.shape[:2]
         one = replace(network, batch="", samples=0)
         repeated = [np.repeat(array, samples, axis=0) for array in weights]
-        alone = (array.reshape(count * samples, -1) for array in (x, target))
-        found, passed = derivatives(one, of, by, repeated, *alone)
-        apart = {name: array.reshape(count, samples, *array.shape[1:]) for name, array in found.items()}
-        return apart, [array.reshape(count, samples, -1) for array in passed]
+        alone = (array.reshape(count * samples, *array.shape[2:]) for array in (x, target))
+        made = derivatives(one, of, by, repeated, *alone)
+        apart, passed = (
+            {name: array.reshape(count, samples, *array.shape[1:]) for name, array in side.items()} for side in made
+        )
+        return apart, passed
+    if network.built is not None:
+        return derivatives_of_layers(network, of, by, weights, x, target)
     wide, given = np.longdouble, iter(weights)
     x, target = x.astype(wide), target.astype(wide)
     parameters: list[_Array] = []
@@ -137,8 +141,9 @@ def derivatives(
         if name[0] == "b" and name in network.common:  # one number: what reaches all units
             each = [array.sum(axis=-1) for array in each]
         found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
-    passed = _forward(network, parameters, x)
-    return found, [*passed[: last + 1 : 2], np.asarray(softmax(passed[last]) if network.softmax else passed[-1])]
+    values = _forward(network, parameters, x)
+    read = {network.pre_activation(n).name: values[2 * n - 2] for n in range(1, len(network.layers) + 1)}
+    return found, read | {network.output.name: np.asarray(softmax(values[last]) if network.softmax else values[-1])}
 
 
 def _for_units(bias: _Array, lead: tuple[int, ...], width: int) -> _Array:

@@ -68,7 +68,7 @@ class _Comparison:
 
     def __init__(self, scheme: Trained, order: Order, dtype: np.dtype[Any], steps: int) -> None:
         self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
-        self.kernel = scheme.compile("numpy")
+        self.kernel, self.y = scheme.compile("numpy"), scheme.network.output.name
         self.eps = float(np.finfo(dtype).eps)
         self.seen: dict[tuple[str, str], Row] = {}
         self.left_out = 0
@@ -98,12 +98,12 @@ class _Comparison:
             seen = truth.look(x, target, eta)
             exact, *others = truth.each(seen)
             keep &= self._clear(exact, others, target)
-            spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
+            spread = np.maximum(spread, np.max([np.abs(other[self.y] - exact[self.y]) for other in others], axis=0))
             start = exact if start is None else start
             woken |= self._lost(start, exact)
             bound = ULPS * (spread + self.eps * self._terms(exact, [array[0] for array in truth.weights]))
             self._record(
-                "y", "every step", kernel.output(state, x, undefined="nan"), exact["y"], bound, keep & ~woken, n,
+                "y", "every step", kernel.output(state, x, undefined="nan"), exact[self.y], bound, keep & ~woken, n,
                 inputs_by_name,
             )  # fmt: skip
             if woken.any():
@@ -264,11 +264,11 @@ class _Comparison:
 
     def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]], target: _Array) -> _Array:
         """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed."""
-        keep = np.isfinite(exact["y"]).reshape(len(exact["y"]), -1).all(axis=-1)
+        keep = np.isfinite(exact[self.y]).reshape(len(exact[self.y]), -1).all(axis=-1)
         kinked = [unit for unit in self.network.activated if unit.activation.kinks]
         read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in kinked]
         for phi, _, term in in_the_loss(self.network):
-            read.append((phi, *(term(exact["y"], target), [term(other["y"], target) for other in others])))
+            read.append((phi, *(term(exact[self.y], target), [term(other[self.y], target) for other in others])))
         for phi, s, strayed in read:
             moved = np.max([np.abs(other - s) for other in strayed], axis=0)
             for kink in phi.kinks:
@@ -282,12 +282,12 @@ class _Comparison:
         matrix = weights[self.network.parameters.index(self.network.read_out)]
         hidden = exact.get(self.network.hidden[-1].v.name) if self.network.hidden else None
         if hidden is None:
-            return np.asarray(np.abs(exact["y"]) + 1)
+            return np.asarray(np.abs(exact[self.y]) + 1)
         count = math.prod(matrix.shape[2:])
         flat = (
             np.abs(array).reshape((*array.shape[: array.ndim - matrix.ndim + 2], count)) for array in (matrix, hidden)
         )
-        return np.asarray(np.einsum("pkj,p...j->p...k", *flat) + np.abs(exact["y"]))
+        return np.asarray(np.einsum("pkj,p...j->p...k", *flat) + np.abs(exact[self.y]))
 
     def _record(
         self, quantity: str, case: str, found: _Array, true: _Array, bound: _Array, keep: _Array, step: int,

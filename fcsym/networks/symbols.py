@@ -204,7 +204,7 @@ def derivative_of(root: Array, array: Array) -> Array:
         return adjoint_of(array)
     role = Role.ADJOINT if array.role is Role.PRE_ACTIVATION else Role.GRADIENT
     axes = (*root.axes, *array.axes)
-    return Array(f"d{root.symbol}_d{array.symbol}", array.layer, axes, role=role, of=array)
+    return Array(f"d{root.symbol}_d{array.symbol}", array.layer, axes, role=role, of=array, time=array.time)
 
 
 @cache
