@@ -140,7 +140,8 @@ def _needed(network: Network, root: Array, by: Sequence[Array], order: Order) ->
         alone = [one_sample(array) for array in by]
         made, results = _derived(forward(one), one.output, alone, order, one)
         known = {equation.array for equation in passed}
-        lifted = (_for_every_sample(e) for e in made)
+        once = frozenset(array for array in known if SAMPLES not in array.axes)  # what no sample brings anything to
+        lifted = (_for_every_sample(e, once) for e in made if e.array not in once)
         equations = (*(e for e in passed if e.array != ERROR), *(e for e in lifted if e.array not in known))
         results = [over_samples(array) for array in results]
     needed, kept = {root, *results}, list[Equation]()
@@ -179,13 +180,14 @@ def _result(root: Array, array: Array, gradients: Mapping[Array, tuple[tuple[Ind
 _SAME_FOR_ALL = (Role.PARAMETER, Role.HYPER_PARAMETER, Role.UNIT)
 
 
-def _for_every_sample(equation: Equation) -> Equation:
+def _for_every_sample(equation: Equation, once: frozenset[Array]) -> Equation:
     """The equation of one sample => the same for each of them."""
     n = Index(SAMPLES, "n")
 
     def each(node: Expr) -> Expr:
         def lifted(ref: Ref) -> Expr:
-            return ref if ref.array.role in _SAME_FOR_ALL else over_samples(ref.array)[n, *ref.indices]
+            alike = ref.array in once or ref.array.role in _SAME_FOR_ALL
+            return ref if alike else over_samples(ref.array)[n, *ref.indices]
 
         return replaced(node, lifted)
 

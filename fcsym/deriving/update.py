@@ -44,7 +44,7 @@ def step(
         _refuse(a.unprimed for a in adjoint.operands if a.after and a.unprimed in needed)
         result.append(adjoint)
         ready.add(adjoint.name)
-        for theta in [theta for theta, names in needed.items() if names <= ready]:
+        while (theta := next((theta for theta, names in needed.items() if names <= ready), None)) is not None:
             del needed[theta]
             indices, gradient = gradients[theta]
             uses = tuple(a.name for a in reads[theta])
