@@ -105,13 +105,7 @@ def lower_scheme(scheme: SchemeRecord) -> n.Module:
         title = f"{part.heading}."
         functions.append(lower(part.name, title, part.given, in_numbers(part), part.results, marks))
     network = scheme.network
-    sizes = {
-        axis: network.sizes[axis]
-        for function in functions
-        for axes in function.axes.values()
-        for axis in axes
-        if not axis.open
-    }
+    sizes = {axis: network.sizes[axis] for function in functions for axis in function.every_axis if not axis.open}
     title = f"{scheme.name} of {network}, {scheme.order} order"
     text = "\n".join([str(scheme), *(repr(layer.activation) for layer in network.layers)])
     return n.Module(

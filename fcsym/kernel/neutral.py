@@ -238,6 +238,13 @@ class Function:
             found.setdefault(array.name, array.axes)
         return found
 
+    @property
+    def every_axis(self) -> tuple[Axis, ...]:
+        """The axes of its arrays, then those that only a sum runs over: the taps of a pooling belong to no array."""
+        arrays = (axis for axes in self.axes.values() for axis in axes)
+        values = (statement.value for statement in self.statements if isinstance(statement, Define))
+        return tuple(dict.fromkeys((*arrays, *(index.axis for value in values for index in _bound(value)))))
+
 
 @dataclass(frozen=True, slots=True)
 class Module:
@@ -341,6 +348,14 @@ def rebuilt(node: Node, change: Change) -> Node:
             return Call(function, change(argument))
         case _:
             return node
+
+
+def _bound(node: Node) -> Iterator[Index]:
+    """The indices that sums and extremes run over."""
+    if isinstance(node, Reduce | Extreme):
+        yield from node.over
+    for part in parts(node):
+        yield from _bound(part)
 
 
 def loads(node: Node | Statement) -> Iterator[Load]:
