@@ -28,6 +28,7 @@ from fcsym.kernel.targets.arrays import literal
 from fcsym.kernel.targets.c_memory import Amount, Room
 from fcsym.kernel.targets.c_products import TILE, Products, reduces
 from fcsym.kernel.targets.c_sums import nested_extreme, nested_sum
+from fcsym.kernel.targets.c_windows import Windows
 from fcsym.kernel.targets.c_words import remember_text
 from fcsym.language.expression import Axis, Index
 
@@ -159,6 +160,10 @@ class _Writer:
     def products(self) -> Products:
         return Products(self)
 
+    @property
+    def windows(self) -> Windows:
+        return Windows(self)
+
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
 
@@ -166,6 +171,9 @@ class _Writer:
 
     def define(self, statement: n.Define) -> None:
         """Every element of one array."""
+        if grouped := self.windows.of(statement):
+            self.windows.define(statement, *grouped)
+            return
         if products := self.products.of(statement):
             self.products.define(statement, products)
             return
@@ -268,7 +276,7 @@ class _Writer:
     def shared(self) -> tuple[dict[str, Amount], Amount]:
         """Memory that statements use one after another, by name; and that of the strips of products by CBLAS."""
         memory, strips = self.products.memory(self.function)
-        every = {**memory, "sums": Amount(self._columns_at_most())}
+        every = {**memory, **self.windows.memory(self.function), "sums": Amount(self._columns_at_most())}
         return {name: amount for name, amount in every.items() if amount}, strips
 
     def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...], at: int) -> None:

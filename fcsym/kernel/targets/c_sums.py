@@ -16,10 +16,11 @@ from itertools import count
 from typing import Protocol
 
 from fcsym.kernel import neutral as n
+from fcsym.kernel.targets.c_memory import Amount
 from fcsym.kernel.targets.c_products import reduces
 from fcsym.language.expression import Axis, Index, IndexForm
 
-__all__ = ["nested_extreme", "nested_sum"]
+__all__ = ["close", "ends", "letters", "loops", "nested_extreme", "nested_sum", "on_axis"]
 
 _PRODUCT = 1  # how tightly the operator of a product binds
 
@@ -33,6 +34,10 @@ class Printer(Protocol):
     numbers: count[int]
 
     def line(self, text: str) -> None: ...
+    def open(self, indices: tuple[Index, ...], names: Mapping[Index, str] | None = None) -> None: ...
+    def amount(self, axes: tuple[Axis, ...]) -> Amount: ...
+    def element(self, name: str, indices: tuple[Index, ...], where: Mapping[Index, str]) -> str: ...
+    def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]: ...
     def letter(self, index: Index) -> str: ...
     def size(self, axes: tuple[Axis, ...]) -> str: ...
     def sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None: ...
@@ -44,37 +49,37 @@ class Printer(Protocol):
 def nested_sum(to: Printer, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
     """The sum over several indices, or of terms with sums or indicators in them, as a variable."""
     indicators, body = n.without_indicators(reduce.body)
-    inner = _letters(to, reduce.over, where)
+    inner = letters(to, reduce.over, where)
     fixed, others = _fixed(indicators, reduce.over)
     zero = "all((real)0.0)" if to.lanes else "(real)0.0"
     to.line(f"{'vec' if to.lanes else 'real'} {own} = {zero};")
     depth = to.depth
-    _loops(to, tuple(index for index in reduce.over if index not in fixed), fixed, inner)
+    loops(to, tuple(index for index in reduce.over if index not in fixed), fixed, inner)
     if tests := [f"{inner[one.index]} == {one.form.spelt(' * ', inner)}" for one in others]:
         to.line(f"if ({' && '.join(tests)}) {{")
         to.depth += 1
     known = _sums_in(to, body, inner)
     term = to.at(body, inner, known, _PRODUCT)
     to.line(f"{own} += {f'all({term})' if to.lanes and isinstance(body, n.Const) else term};")
-    _close(to, depth)
+    close(to, depth)
 
 
 def nested_extreme(to: Printer, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
     """The least or greatest term over several indices, or of terms with sums in them, as a variable."""
     (body,) = node.terms
-    inner, depth, kind = _letters(to, node.over, where), to.depth, "vec" if to.lanes else "real"
+    inner, depth, kind = letters(to, node.over, where), to.depth, "vec" if to.lanes else "real"
     to.line(f"{kind} {own} = {'all((real)0.0)' if to.lanes else '(real)0.0'};")
     to.line(f"int {own}_none = 1; /* nothing is compared with yet */")
-    _loops(to, node.over, {}, inner)
+    loops(to, node.over, {}, inner)
     known = _sums_in(to, body, inner)
     to.line(f"const {kind} next = {to.at(body, inner, known, 0)};")
     test = f"next {'<' if node.kind == 'min' else '>'} {own}"
     to.line(f"{own} = {own}_none ? next : {to.choice(f'(mask)({test})' if to.lanes else test, 'next', own)};")
     to.line(f"{own}_none = 0;")
-    _close(to, depth)
+    close(to, depth)
 
 
-def _letters(to: Printer, over: Sequence[Index], where: Mapping[Index, str]) -> dict[Index, str]:
+def letters(to: Printer, over: Sequence[Index], where: Mapping[Index, str]) -> dict[Index, str]:
     """What the indices are called, none of them like another."""
     inner = dict(where)
     for index in over:
@@ -102,7 +107,7 @@ def _fixed(
     return fixed, others
 
 
-def _loops(to: Printer, over: Sequence[Index], fixed: Mapping[Index, IndexForm], inner: Mapping[Index, str]) -> None:
+def loops(to: Printer, over: Sequence[Index], fixed: Mapping[Index, IndexForm], inner: Mapping[Index, str]) -> None:
     """Loops over indices, in ranges where those that are fixed are on their axes, and what these are."""
     if fixed:  # a block, for names that another sum of the same statement may have, too
         to.line("{")
@@ -189,7 +194,8 @@ def _sums_in(to: Printer, body: n.Node, inner: Mapping[Index, str]) -> dict[n.No
     return known
 
 
-def _close(to: Printer, depth: int) -> None:
+def close(to: Printer, depth: int) -> None:
+    """The ends of loops, back to a depth."""
     while to.depth > depth:
         to.depth -= 1
         to.line("}")
