@@ -39,7 +39,8 @@ CONVOLUTIONS = [  # places and taps for each direction, stride, padding, dilatio
     ((6, 5), (2, 3), 2, 1, 2, 1, 2, 1),
     ((5, 5), (3, 3), 1, 1, 1, 4, 2, 2),
     ((1, 4), (1, 4), 1, 0, 1, 2, 1, 1),  # a window over all there is
-    ((12, 11), (5, 5), 1, 2, 1, 6, 9, 1),  # large enough for products by tiles
+    ((12, 11), (5, 5), 1, 2, 1, 6, 9, 1),  # large enough for products by tiles, with as many steps as places
+    ((12, 11), (5, 5), 1, 0, 1, 6, 9, 1),  # and with fewer
 ]
 POOLINGS = [((8,), 2, 2), ((7,), 3, 1), ((7,), 2, 3), ((6, 5), 2, 2), ((5, 4), 3, 1), ((1,), 1, 1)]
 
@@ -109,6 +110,20 @@ def pooling(case):
     return (forward, squared(made, goal, (N, c, *t))), (signal,), goal, sizes
 
 
+def flattened(case):
+    """A linear map of all axes of an input, as in `convolution`."""
+    places, inner, outer = case[0], *case[5:7]
+    u, (out, channels) = [Index(a, f"u{j}") for j, a in enumerate(axes_of("u", len(places)))], (Axis("O"), Axis("C"))
+    o, c = Index(out, "o"), Index(channels, "c")
+    sizes = lengths({out: outer, channels: inner}, u=places)
+    weight = Array("W", 1, (out, channels, *axes_of("u", len(places))), role=Role.PARAMETER)
+    signal = Array("v", 0, (SAMPLES, channels, *axes_of("u", len(places))), role=Role.PARAMETER)
+    goal = Array("yg", None, (SAMPLES, out), role=Role.TARGET)
+    made = Array("s", 1, goal.axes, role=Role.PRE_ACTIVATION)
+    forward = Equation(made[N, o], total((c, *u), weight[(o, c, *u)] * signal[(N, c, *u)]), Rule.DEFINITION, "", ())
+    return (forward, squared(made, goal, (N, o))), (weight, signal), goal, sizes
+
+
 COUNT = 3  # samples
 
 
@@ -144,20 +159,30 @@ def in_pure(function, sizes, language, **namespace):
     return space["output"]
 
 
-def in_c(function, sizes, given, dtype=np.float64):
+def module_of(function, sizes):
     arrays = function.given
     others = [n.Function(f, "The same.", (), arrays, (), arrays, False) for f in ("init", "step", "expand")]
     functions = (others[0], others[1], function, others[2])
-    module = n.Module("windows", "none", "none", "none", functions, arrays, arrays, {}, sizes, False, False, (), "0")
+    return n.Module("windows", "none", "none", "none", functions, arrays, arrays, {}, sizes, False, False, (), "0")
+
+
+def c_text(function, sizes):
+    return native_text(module_of(function, sizes))
+
+
+def in_c(function, sizes, given, dtype=np.float64):
+    arrays, module = function.given, module_of(function, sizes)
     library = load(native_text(module), dtype)
     shapes = [[sizes.get(axis, COUNT) for axis in array.axes] for array in function.results]
     results = [np.full(shape, 7.0, dtype) for shape in shapes]
     call = Call(max(2 * len(arrays), len(arrays) + len(results)))
     call.set(networks=1, rows=COUNT)
-    call.point(work=np.full(max(1, work_of(module).at(COUNT)), 7.0, dtype))
+    work = np.full(work_of(module).at(COUNT) + 32, 7.0, dtype)
+    call.point(work=work)
     for place, array in enumerate([*given, *results]):
         call.place(place, array, 0)
     library.function("output")(call.address)
+    assert np.all(work[-32:] == 7.0)  # nothing is written behind the memory that was asked for
     return results
 
 
@@ -190,7 +215,7 @@ def close(found, wanted, bar=1e-12):
         np.testing.assert_allclose(np.asarray(own, float), true, rtol=bar, atol=bar)
 
 
-ALL = [*CONVOLUTIONS, *POOLINGS]
+ALL = [*POOLINGS, *CONVOLUTIONS]
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
@@ -206,7 +231,33 @@ def test_numpy_is_pytorch(case):
     assert all(array.dtype == np.float32 for array in call(*(a.astype(np.float32) for a in given)))
 
 
-@pytest.mark.parametrize("case", few(ALL, 6), ids=str)
+def test_all_axes_at_once():
+    need("gcc")
+    equations, parameters, goal, sizes = flattened(CONVOLUTIONS[-1])
+    function = function_of(equations, parameters, goal)
+    given = numbers((*parameters, goal), sizes)
+    weight, signal, wanted = given
+    made = np.einsum("oabc,nabc->no", weight, signal)
+    true = [made, np.einsum("no,nabc->oabc", made - wanted, signal), np.einsum("no,oabc->nabc", made - wanted, weight)]
+    call, text = in_numpy(function, sizes)
+    close(call(*given), true)
+    assert text.count("contracted(") == 3
+    close(in_c(function, sizes, given), true)
+    close(in_c(function, sizes, [a.astype(np.float32) for a in given], np.float32), true, 1e-5)
+    assert c_text(function, sizes).count(" tile(") == 4  # itself, and three products
+
+
+def test_a_large_convolution_is_made_of_tiles():
+    for case, placed in zip(CONVOLUTIONS[-2:], (False, True), strict=True):
+        function, sizes, _ = built(case)
+        text = c_text(function, sizes)
+        core = text[text.index("output_core(") :]
+        assert core.count(" tile(") == 3 and ("places[" in core) is placed  # the terms of the adjoint
+    small = c_text(*built(CONVOLUTIONS[0])[:2])
+    assert " tile(" not in small
+
+
+@pytest.mark.parametrize("case", [*few(ALL[:-2], 4), *CONVOLUTIONS[-2:]], ids=str)
 def test_c_is_pytorch(case):
     need("gcc")
     function, sizes, given = built(case)

@@ -111,26 +111,46 @@ def reading(
     over: Sequence[Index], indicators: Iterable[n.Indicator], factors: Iterable[n.Node], sizes: Mapping[Axis, int]
 ) -> Reading:  # fmt: skip
     """The sum over `over` of these indicators and factors, which are no numbers, without indicators."""
-    made = Reading(tuple(Operand(factor, free_in(factor)) for factor in factors), tuple(over))
-    left = list(dict.fromkeys(indicators))
-    while left:
-        ways = [(cost, k, way) for k, one in enumerate(left) for cost, way in _ways(made, one, left, sizes)]
-        if not ways:
-            return replace(made, masks=tuple(left))
-        _, k, made = min(ways, key=lambda found: found[:2])
-        del left[k]
-    return made
+    start = Reading(tuple(Operand(factor, free_in(factor)) for factor in factors), tuple(over))
+    every = {_settled(start, tuple(dict.fromkeys(indicators))): None}
+    done: dict[Reading, None] = {}
+    while every:  # all orders in which the indicators can be done without; few sums have more than two
+        more: dict[tuple[Reading, tuple[n.Indicator, ...]], None] = {}
+        for at, left in every:
+            rest = {one: tuple(other for other in left if other != one) for one in left}
+            after = [(made, rest[one]) for one in left for made in _ways(at, one, rest[one])]
+            more |= dict.fromkeys(_settled(*state) for state in after)
+            if not after:
+                done[replace(at, masks=left)] = None
+        every = more
+    return min(done, key=lambda made: _cost(made, sizes))
+
+
+def _settled(at: Reading, left: tuple[n.Indicator, ...]) -> tuple[Reading, tuple[n.Indicator, ...]]:
+    """The same whatever was done first."""
+    operands = tuple(replace(operand, at=tuple(sorted(operand.at))) for operand in at.operands)
+    order = sorted(range(len(at.places)), key=lambda k: at.places[k].index)
+    return replace(at, operands=operands, places=tuple(at.places[k] for k in order)), left
+
+
+def _cost(made: Reading, sizes: Mapping[Axis, int]) -> tuple[int, ...]:
+    """What a plan costs: masks, products of numbers, spans, and the arrays that it makes, how many and how large."""
+    read = [operand for operand in made.operands if operand.at]
+    kept = made.present - {index for index in made.over if index not in made.placed}
+    arrays = sum(_length(operand.indices, sizes) for operand in read)
+    if made.places:  # what has a place is added to what is there
+        arrays += 2 * _length(kept, sizes)
+    count = len(read) + bool(made.places)
+    return len(made.masks), _length(made.present, sizes), len(made.spans), count, arrays
 
 
 def _indices(form: IndexForm) -> tuple[Index, ...]:
     return tuple(index for index, _ in form.terms)
 
 
-def _ways(
-    at: Reading, one: n.Indicator, left: Sequence[n.Indicator], sizes: Mapping[Axis, int]
-) -> Iterator[tuple[tuple[int, ...], Reading]]:
-    """The ways to do without an indicator, each with what it costs: products, and the length of an array."""
-    elsewhere = {index for other in left if other is not one for index in other.indices}
+def _ways(at: Reading, one: n.Indicator, left: Iterable[n.Indicator]) -> Iterator[Reading]:
+    """The ways to do without an indicator, where those that are left are still to come."""
+    elsewhere = {index for other in left for index in other.indices}
     elsewhere |= {index for place in at.places for index in (place.index, *_indices(place.form))}
     elsewhere |= {index for span in at.spans for index in span.indices}
     for index in one.indices:
@@ -140,18 +160,13 @@ def _ways(
         having = [operand for operand in at.operands if index in operand.indices]
         moved = tuple(operand.read(index, form) for operand in at.operands)
         can = all(operand.can_read(index, form) for operand in having)
-        volume = _length({i for operand in moved for i in operand.indices} | set(_indices(form)), sizes)
         rest, own = tuple(i for i in at.over if i != index), set(_indices(form))
         if index in at.over and having and can:
-            longest = max(_length(operand.indices, sizes) for operand in moved if index in operand.axes)
-            yield (volume, 0, longest), replace(at, operands=moved, over=rest)
+            yield replace(at, operands=moved, over=rest)
         if index in at.over and not having:
-            volume = _length(at.present | own, sizes)
-            yield (volume, 1, _length(own, sizes)), replace(at, over=rest, spans=(*at.spans, Span(form, index.axis)))
+            yield replace(at, over=rest, spans=(*at.spans, Span(form, index.axis)))
         if index not in at.over and can and own and own <= set(at.over) - elsewhere and own & at.present:
-            kept = {i for operand in moved for i in operand.indices} - (set(at.over) - own - elsewhere)
-            longest = 2 * _length(kept, sizes)  # what has a place is added to what is there
-            yield (volume, 0, longest), replace(at, operands=moved, places=(*at.places, Place(index, form)))
+            yield replace(at, operands=moved, places=(*at.places, Place(index, form)))
 
 
 def _length(indices: Iterable[Index], sizes: Mapping[Axis, int]) -> int:
