@@ -27,6 +27,7 @@ MAY = {
     "drawing": LANGUAGE | {"files"},
     "networks": LANGUAGE | {"drawing"},
     "layers": {"networks"},
+    "equations": {"language", "networks"},
     "deriving": NETWORKS | {"drawing"},
     "values": NETWORKS | {"deriving", "files"},
     "schemes": NETWORKS | {"deriving", "memory"},

@@ -42,9 +42,17 @@ _ONCE = (Role.PARAMETER, Role.HYPER_PARAMETER)
 def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equation]:
     """The equations of one sample => those of all of them, and E over them."""
     n = Index(SAMPLES, "n")
+    once: set[Array] = set()  # what is made of nothing that a sample brings
+    for equation in equations:
+        if all(array.role in _ONCE or array in once for array in equation.operands):
+            once.add(equation.array)
 
     def each(node: Expr) -> Expr:
-        return replaced(node, lambda ref: ref if ref.array.role in _ONCE else over_samples(ref.array)[n, *ref.indices])
+        def one(ref: Ref) -> Expr:
+            same = ref.array.role in _ONCE or ref.array in once
+            return ref if same else over_samples(ref.array)[n, *ref.indices]
+
+        return replaced(node, one)
 
     *passed, error = equations
     assert isinstance(error.rhs, Expr)

@@ -15,9 +15,10 @@ from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Expr, Index, Role, arrays_in
-from fcsym.networks.symbols import of_layer
+from fcsym.language.spelling import exact
+from fcsym.networks.symbols import of_layer, units
 
-__all__ = ["Building", "Layer", "Signal", "pair", "share", "whole"]
+__all__ = ["Building", "Layer", "Signal", "pair", "ratio", "share", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,31 @@ class Building:
     parameters: list[Array] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
     read_outs: list[tuple[Array, Array | None, Array]] = field(default_factory=list)  # W, b and what they give
+    made: set[Array] = field(default_factory=set)  # what the equations so far define
+    alike: dict[Axis, Axis] = field(default_factory=dict)  # axes that are others', since what is added has the same
 
     def axis(self, letter: str, size: int, letters: str = "") -> Axis:
         """An axis of the layer at work, of that length."""
-        made = Axis(f"{letter}_{self.n}", letters=letters)
+        return self._own(Axis(f"{letter}_{self.n}", letters=letters), size)
+
+    def units(self, size: int) -> Axis:
+        """The axis of the units of the layer at work."""
+        return self._own(units(self.n), size)
+
+    def _own(self, made: Axis, size: int) -> Axis:
+        made = self.alike.get(made, made)
         self.sizes[made] = size
         return made
+
+    def same(self, first: Sequence[Axis], other: Sequence[Axis]) -> None:
+        """Axes of two signals are the same: those of a later layer become those of an earlier one.
+
+        Where they are not yet, the network is built once more, with what this has noted.
+        """
+        for one, two in zip(first, other, strict=True):
+            kept, gone = sorted((self.alike.get(one, one), self.alike.get(two, two)), key=list(self.sizes).index)
+            if kept != gone:
+                self.alike |= {axis: kept for axis, to in self.alike.items() if to == gone} | {gone: kept}
 
     def parameter(self, symbol: str, *axes: Axis, trained: bool = True) -> Array:
         """A parameter of the layer at work."""
@@ -76,9 +96,9 @@ class Building:
 
     def define(self, array: Array, indices: Sequence[Index], value: Expr, because: str) -> Array:
         """array[indices] = value, with a sentence that says why."""
-        known = {equation.array for equation in self.equations}
-        uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in known))
+        uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in self.made))
         self.equations.append(Equation(array[tuple(indices)], value, Rule.DEFINITION, because, uses))
+        self.made.add(array)
         return array
 
     def size(self, axis: Axis) -> int:
@@ -127,8 +147,12 @@ class Layer:
         return self
 
     def inner(self) -> tuple[Any, ...]:
-        """The nodes that it is made of, where it is a group of layers."""
+        """The layers, or nodes, in a row that it is made of, where it is a group."""
         return ()
+
+    def closing(self) -> Layer | None:
+        """What puts together what a group reads and what its last layer gives; None where that passes it on."""
+        return None
 
 
 def whole(value: object, what: str, least: int = 1) -> int:
@@ -136,6 +160,15 @@ def whole(value: object, what: str, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1_000_000:
         raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number from {least} to 1000000.")
     return value
+
+
+def ratio(value: object, what: str, below: int | None = None) -> Fraction:
+    """A number from 0 on, exactly as it is written: 1e-5 is 1/100000."""
+    made = exact(value, what)
+    if made < 0 or (below is not None and made >= below):
+        least = "from 0 on" if below is None else f"from 0 up to, but not, {below}"
+        raise NetworkError(f"The {what} is {str(value)[:40]}: give a number {least}.")
+    return made
 
 
 def pair(value: object, what: str, least: int = 1) -> tuple[int, int]:
