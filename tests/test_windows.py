@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import few, need, need_package
 
+from fcsym import scheme
 from fcsym.deriving.differentiate import reverse
 from fcsym.kernel import neutral as n
 from fcsym.kernel.lower import lower
@@ -23,6 +24,8 @@ from fcsym.kernel.targets.torch import LANGUAGE as TORCH
 from fcsym.kernel.windows import reading
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Index, Role, greatest, indicator, mul, number, power, total
+from fcsym.layers import Activation, AvgPool2d, Conv2d, Flatten, Linear
+from fcsym.networks.network import Network
 from fcsym.networks.symbols import SAMPLES
 
 N = Index(SAMPLES, "n")
@@ -420,3 +423,28 @@ def test_windows_that_are_used_twice_are_made_once():
     function, sizes, _ = built(((8,), (3,), 1, 0, 1, 2, 3, 1))
     text = in_numpy(function, sizes)[1]
     assert text.count("windows(v0") == 1 and text.count("read1") == 3
+
+
+@pytest.mark.parametrize("target", ["numpy", "c"])
+def test_a_kernel_takes_images(target):
+    if target == "c":
+        need("gcc")
+    torch = need_package("torch")
+    layers = [Conv2d(1, 2, 3, padding=1), Activation("relu"), AvgPool2d(2), Flatten(), Linear(18, 2)]
+    kernel = scheme(Network.sequential((1, 6, 7), layers), "backprop", batch="mean").compile(target)
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=kernel.network.shape(a)) for a in kernel.network.parameters]
+    x, goal = rng.normal(size=(2, 4, 1, 6, 7)), rng.normal(size=(2, 4, 2))
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.ReLU(), torch.nn.AvgPool2d(2), torch.nn.Flatten(),
+        torch.nn.Linear(18, 2),
+    ).double()  # fmt: skip
+    for parameter, start in zip(model.parameters(), weights, strict=True):
+        parameter.data = torch.tensor(start.reshape(parameter.shape))
+    optimiser = torch.optim.SGD(model.parameters(), 0.25)
+    for inputs, wanted in zip(torch.tensor(x), torch.tensor(goal), strict=True):
+        optimiser.zero_grad()
+        (((model(inputs) - wanted) ** 2).sum() / 8).backward()
+        optimiser.step()
+    made = kernel.run(kernel.init(weights), x, goal, 0.25)  # two steps
+    close(made, [p.detach().numpy().reshape(w.shape) for p, w in zip(model.parameters(), weights, strict=True)])

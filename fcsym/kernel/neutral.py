@@ -11,8 +11,8 @@ The meaning is exact down to the rounding: sums and products associate from the 
 order starting with the first (with 0 over a range that may be empty), an `Extreme` goes through them in that order and
 takes a later one only where it is beyond the one it has, `Power` multiplies from the left, and nothing is
 contracted. An `Indicator`, the one of the language, is 1 or 0 by positions alone; terms that it makes 0 may be left
-out, which makes no difference among finite numbers. Two targets that keep to this agree in every bit; those that call a
-matrix product agree to rounding.
+out, which makes no difference among finite numbers, and those that are left may be added in another order. Two targets
+that keep to this agree in every bit; where there are indicators or a matrix product is called, they agree to rounding.
 
 Not supported, and refused where a derivation is lowered: activations of anything but an array element, one element with
 the same index twice, quotients that no case guards (but for a squared norm plus 1), conditions between two unknowns,
