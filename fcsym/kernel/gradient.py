@@ -34,7 +34,7 @@ class GradientKernel:
         given = (*network.parameters, network.input, *([network.target] if self.needs_target else []), *self._units)
         results = [e.array for e in record.equations]
         made = lower("gradient", f"{record.heading}.", given, record.equations, results, False)
-        text = function_text(made, DIALECT, sizes=record.network.sizes)
+        text = function_text(made, DIALECT, sizes=network.sizes)
         self.source = "\n\n".join([*helpers(text), text])
         namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.

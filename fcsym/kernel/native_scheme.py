@@ -97,9 +97,10 @@ class NativeKernel(SchemeKernel):
         return after if good or marks else super().run(state, xs, targets, eta, undefined)  # which step it was
 
     def _rows(self, name: str, array: _Array, dtype: np.dtype[Any]) -> _Array:
-        width = self.network.inputs if name == "x" else self.network.widths[-1]
+        wanted = self.network.lengths(self.network.input if name == "x" else self.network.target)
+        width = wanted[-1]
         if (
-            array.ndim < 2 + self.module.samples
+            array.ndim < 1 + len(wanted)
             or array.shape[-1] != width
             or array.dtype.kind not in "fiu"
             or not all_finite(array)
@@ -132,8 +133,8 @@ class NativeKernel(SchemeKernel):
             function = self.module["step"]
             own = len(self.module.state)
             given = dict(zip((array.name for array in function.given), arrays, strict=True))
-            like = np.zeros(given["yg"].shape[-1 - self.module.samples :], given["yg"].dtype)
-            x = given.get("x", like)[None]
+            unread = np.zeros((1,) * len(self.network.input.axes), given["yg"].dtype)
+            x = given.get("x", unread)[None]
             result, status = self._steps(arrays[:own], x, given["yg"][None], given["eta"])
             if self.module.marks:
                 mask = np.zeros(1, bool)
@@ -171,11 +172,13 @@ class NativeKernel(SchemeKernel):
     def _steps(self, held: Sequence[_Array], xs: _Array, targets: _Array, eta: _Array) -> tuple[list[_Array], int]:
         """The state after all steps, and the status; `xs` and `targets` have an axis of steps in front."""
         state = self.module.state
-        own = 2 if self.module.samples else 1  # the last axes of x: of a mini-batch the samples, and the inputs
-        rows = targets.shape[-2] if self.module.samples else self._rows_of(state, held)
+        # how many of the last axes belong to one input, with that of the samples of a mini-batch
+        tails = {"x": len(self.network.input.axes), "target": len(self.network.target.axes)}
+        rows = targets.shape[-tails["target"]] if self.module.samples else self._rows_of(state, held)
         shapes = [self._shape(array, rows) for array in state]
         leads = [a.shape[: a.ndim - len(s)] for a, s in zip(held, shapes, strict=True)]
-        lead = np.broadcast_shapes(*leads, xs.shape[1:-own], targets.shape[1:-own], eta.shape)
+        leads += [xs.shape[1 : -tails["x"]], targets.shape[1 : -tails["target"]], eta.shape]
+        lead = np.broadcast_shapes(*leads)
         dtype = np.result_type(*held)
         result = [np.array(np.broadcast_to(a, lead + s), dtype, order="C") for a, s in zip(held, shapes, strict=True)]
         call = Call(self._most)
@@ -184,6 +187,7 @@ class NativeKernel(SchemeKernel):
         for k, (array, shape) in enumerate(zip(result, shapes, strict=True)):
             call.place(k, array, prod(shape))
         for name, rows_ in (("x", xs), ("target", targets)):
+            own = tails[name]
             point = rows_.shape[-own:]
             width = prod(point)
             shared = prod(rows_.shape[1:-own]) == 1
@@ -213,7 +217,7 @@ class NativeKernel(SchemeKernel):
     def _rows_of(arrays: Sequence[Array], values: Sequence[_Array]) -> int:
         """How many inputs are stored, or samples given: the length of the open axis."""
         given = zip(arrays, values, strict=False)
-        return next((v.shape[-2] for a, v in given if len(a.axes) == 2 and a.axes[0].open), 0)
+        return next((v.shape[-len(a.axes)] for a, v in given if len(a.axes) > 1 and a.axes[0].open), 0)
 
     def _shape(self, array: Array, rows: int) -> tuple[int, ...]:
         sizes = self.module.sizes
