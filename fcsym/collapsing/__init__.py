@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from fcsym.collapsing.equations import Closure
 from fcsym.collapsing.finder import Bounds, Search, searches
@@ -23,6 +23,11 @@ from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
 from fcsym.language.findings import Proof
 from fcsym.networks.network import Network
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fcsym.collapsing.carried import Carried
 
 __all__ = ["Bounds", "Choice", "Closure", "Collapse", "find_collapse"]
 
@@ -207,6 +212,16 @@ class Collapse:
             f"{self.title}: summed over {self.choice.layers}, training closes on {what}, in place of {self.carried}"
             f"{saved}; {verdict}."
         )
+
+    def train(self, weights: Sequence[npt.ArrayLike], inputs: npt.ArrayLike) -> Carried:
+        """Training on the smallest closed state, from these weights and on these inputs.
+
+        `weights`: [W1, b1, W2, ...], one network; `inputs`: (m, n_0), or (n_0,) for one. Raises ArgumentError for
+        arrays that do not fit, and where there is no closed state.
+        """
+        from fcsym.collapsing.carried import Carried
+
+        return Carried(self.network, self.closure.found.held, weights, inputs)
 
     def latex(self) -> str:
         """The state and its recursion as LaTeX displays."""

@@ -147,7 +147,7 @@ class Held:
                 found[hidden.v] = indices, value if offset is None else value + offset
         return found
 
-    def _resolved(self, node: Expr, kept: frozenset[Array]) -> Expr:
+    def resolved(self, node: Expr, kept: frozenset[Array]) -> Expr:
         """The expression in what is trained, what is known and what is kept."""
         if isinstance(node, Ref):
             array = node.array
@@ -155,20 +155,20 @@ class Held:
                 return node
             if array in self._known:
                 known = self._known[array]
-                return node if known is None else self._resolved(inline(node, {array: known}), kept)
+                return node if known is None else self.resolved(inline(node, {array: known}), kept)
             if array not in self.defined:
                 return node
             equation = self.defined[array]
             assert isinstance(equation.lhs, Ref)
             if not isinstance(equation.rhs, Expr) or any(True for _ in applied_in(equation.rhs)):
                 raise Unsuited(f"{equation.name} is no polynomial")
-            return self._resolved(inline(node, {array: (equation.lhs.indices, equation.rhs)}), kept)
-        return visited(node, lambda child: self._resolved(child, kept))
+            return self.resolved(inline(node, {array: (equation.lhs.indices, equation.rhs)}), kept)
+        return visited(node, lambda child: self.resolved(child, kept))
 
     # --------------------------------------------------------------------------------------- the first layer
 
     @cached_property
-    def _families(self) -> dict[Array, tuple[Array, ...]]:
+    def families(self) -> dict[Array, tuple[Array, ...]]:
         """What stands for the matrix and the bias of the first layer, and for what the rule remembers of them."""
         s = self.network.pre_activation(1)
         own = self.network.feeding(1)
@@ -179,7 +179,7 @@ class Held:
 
     def meaning(self, array: Array) -> Definition:
         """s1 = W1 x + b1, and the same of what the rule remembers."""
-        family = self._families[array]
+        family = self.families[array]
         indices = indices_of(array)
         parts: list[Expr] = []
         for theta in family:
@@ -198,12 +198,12 @@ class Held:
     def _first(self) -> dict[Array, Definition] | None:
         """The updates of s1, and of its velocity, without W1: or None where a weight of the first layer is left."""
         s = frozenset((self.network.pre_activation(1),))
-        gone = {theta for family in self._families.values() for theta in family}
+        gone = {theta for family in self.families.values() for theta in family}
         found = {}
-        for array in self._families:
+        for array in self.families:
             indices, value = self.meaning(array)
-            moved = replaced(value, self._after)
-            node = read_back(self._resolved(moved, s), self._shorter)
+            moved = replaced(value, self.after)
+            node = read_back(self.resolved(moved, s), self._shorter)
             found[array] = indices, node
             if gone & {ref.array for m in expand(node) for ref, _ in m.factors if isinstance(ref, Ref)}:
                 return None
@@ -213,7 +213,7 @@ class Held:
         """A monomial with one sum over the inputs replaced by what it is."""
         x = self.network.input
         reads = [f for f, e in monomial.factors if isinstance(f, Ref) and f.array == x for _ in range(e)]
-        matrices = {family[0]: (s, family[1:]) for s, family in self._families.items() if len(family[0].axes) == 2}
+        matrices = {family[0]: (s, family[1:]) for s, family in self.families.items() if len(family[0].axes) == 2}
         for seen in reads:
             i = seen.indices[-1]
             rest = [f for f, e in monomial.factors for _ in range(e)]
@@ -233,7 +233,7 @@ class Held:
             return total(tuple(b for b in monomial.bound if b != i), mul(*rest, value))
         return monomial.expr()
 
-    def _after(self, ref: Ref) -> Expr:
+    def after(self, ref: Ref) -> Expr:
         """What is trained, after the step."""
         after = ref.array.primed
         return after[ref.indices] if after in self.defined else ref
@@ -265,32 +265,36 @@ class Held:
 
     def update(self, array: Array) -> Definition:
         """What a step makes of something trained, in groups: indices, and a polynomial."""
-        origin = self._origin(array)
-        if self.first_out and origin in self._families:
+        origin = self.origin(array)
+        if self.first_out and origin in self.families:
             assert self._first is not None
             indices, value = self._first[origin]
         else:
             indices = indices_of(origin)
-            value = self._resolved(self._after(origin[indices]), self.kept)
-        return self._indices_in_groups(indices), self._in_groups(value)
+            value = self.resolved(self.after(origin[indices]), self.kept)
+        return self.indices_in_groups(indices), self.in_groups(value)
+
+    def step_of(self, array: Array) -> Definition:
+        """What a step makes of any parameter, in groups, with what stands for the first layer."""
+        indices = indices_of(array)
+        value = self.resolved(self.after(array[indices]), self.kept)
+        return self.indices_in_groups(indices), self.in_groups(value)
 
     def definition(self, array: Array) -> Definition:
         """Something that a step moves in terms of the weights: itself, or s1 = W1 x + b1."""
-        origin = self._origin(array)
-        if self.first_out and origin in self._families:
+        origin = self.origin(array)
+        if self.first_out and origin in self.families:
             indices, value = self.meaning(origin)
         else:
             indices = indices_of(origin)
             value = origin[indices]
-        return self._indices_in_groups(indices), self._in_groups(value)
+        return self.indices_in_groups(indices), self.in_groups(value)
 
     def weight_update(self, array: Array) -> Definition:
         """What a step makes of a weight, in weights alone: what the result is proved against."""
-        origin = self._origin(array)
+        origin = self.origin(array)
         indices = indices_of(origin)
-        return self._indices_in_groups(indices), self._in_groups(
-            self._resolved(self._after(origin[indices]), frozenset())
-        )
+        return self.indices_in_groups(indices), self.in_groups(self.resolved(self.after(origin[indices]), frozenset()))
 
     @cached_property
     def observed(self) -> dict[Array, Definition]:
@@ -300,13 +304,27 @@ class Held:
         for array in (*free, self.network.logits, *map(adjoint_of, reversed(free))):
             equation = self.defined[array]
             assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-            value: Expr = equation.lhs if array in self.kept else self._resolved(equation.rhs, self.kept)
-            found[array] = self._indices_in_groups(equation.lhs.indices), self._in_groups(value)
+            value: Expr = equation.lhs if array in self.kept else self.resolved(equation.rhs, self.kept)
+            found[array] = self.indices_in_groups(equation.lhs.indices), self.in_groups(value)
         return found
+
+    def group_arrays(self, layer: int) -> tuple[Array, Array]:
+        """The slopes and the intercepts of the groups of a layer."""
+        s = self.network.hidden[layer - 1].s
+        axes = tuple(self.groups.get(axis, axis) for axis in s.axes)
+        return replace(gate_of(s), axes=axes), replace(offset_of(s), axes=axes)
+
+    def reads(self, layer: int) -> Definition:
+        """The pre-activations of a layer that is summed over, unit by unit."""
+        array = self.network.hidden[layer - 1].s
+        equation = self.defined[array]
+        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+        value: Expr = equation.lhs if array in self.kept else self.resolved(equation.rhs, self.kept)
+        return self.indices_in_groups(equation.lhs.indices), self.in_groups(value)
 
     def is_trained(self, array: Array) -> bool:
         """Whether training moves it, or could: parameters, moments, and what stands for them."""
-        origin = self._origin(array)
+        origin = self.origin(array)
         return origin.role in (Role.PARAMETER, Role.MOMENT) or origin in self.kept
 
     @property
@@ -329,17 +347,18 @@ class Held:
 
     # ------------------------------------------------------------------------------------------------ groups
 
-    def _in_groups(self, node: Expr) -> Expr:
+    def in_groups(self, node: Expr) -> Expr:
+        """The expression with every unit of a contracted layer as unit j of group c."""
         if not self.groups:
             return node
         if isinstance(node, Ref):
             return self._element(node)
         if isinstance(node, Total):
-            return total(self._indices_in_groups(node.over), self._in_groups(node.body))
-        return visited(node, self._in_groups)
+            return total(self.indices_in_groups(node.over), self.in_groups(node.body))
+        return visited(node, self.in_groups)
 
     def _element(self, ref: Ref) -> Expr:
-        indices = self._indices_in_groups(ref.indices)
+        indices = self.indices_in_groups(ref.indices)
         if not of_group(ref.array):
             return replace(ref.array, axes=tuple(i.axis for i in indices))[indices]
         own = tuple(i for i in indices if i.axis not in self.groups)
@@ -348,7 +367,8 @@ class Held:
             return slope
         return slope * self._element(one_of(ref.array.of)[ref.indices[-1:]])
 
-    def _indices_in_groups(self, indices: tuple[Index, ...]) -> tuple[Index, ...]:
+    def indices_in_groups(self, indices: tuple[Index, ...]) -> tuple[Index, ...]:
+        """j => c, j."""
         found: list[Index] = []
         for index in indices:
             if index.axis in self.groups:
@@ -356,6 +376,6 @@ class Held:
             found.append(index)
         return tuple(found)
 
-    def _origin(self, array: Array) -> Array:
+    def origin(self, array: Array) -> Array:
         """The array without its groups."""
         return replace(array, axes=tuple(axis for axis in array.axes if axis not in self.groups.values()))
