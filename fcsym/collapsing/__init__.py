@@ -15,6 +15,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, get_args
 
+from fcsym.collapsing.conserved import Constant, Form, constants, forms
 from fcsym.collapsing.equations import Closure
 from fcsym.collapsing.finder import Bounds, Search, searches
 from fcsym.collapsing.lumped import lumped
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from fcsym.collapsing.carried import Carried
 
-__all__ = ["Bounds", "Choice", "Closure", "Collapse", "find_collapse"]
+__all__ = ["Bounds", "Choice", "Closure", "Collapse", "Constant", "Form", "find_collapse"]
 
 
 def find_collapse(
@@ -191,6 +192,16 @@ class Collapse:
         """Whether the smallest state has fewer numbers than training carries."""
         return self.choice is not None and (self.choice.numbers or 0) < self.carried
 
+    @cached_property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms in the smallest state's quantities that every step multiplies by a known factor."""
+        return () if self.choice is None else forms(Closure.of(self.choice.found))
+
+    @cached_property
+    def constants(self) -> tuple[Constant, ...]:
+        """Constants of motion of every unit as eta -> 0, layer by layer, and what one step changes them by."""
+        return constants(self.network, self.order, self.inputs)
+
     @property
     def title(self) -> str:
         """What it is about."""
@@ -237,6 +248,7 @@ class Collapse:
             "network": str(self.network), "order": self.order, "inputs": self.inputs, "closed": self.closed,
             "state": [], "size": None, "numbers": None, "carried": self.carried, "saves": self.saves, "recursion": [],
             "rounds": [{"new": new, "factors": factors} for new, factors in self.rounds],
+            "forms": [str(form) for form in self.forms], "constants": [str(one) for one in self.constants],
             "choices": [_choice(choice) for choice in self.choices],
         }  # fmt: skip
         if self.choice is not None:
@@ -262,6 +274,7 @@ class Collapse:
                 ("step", closure.recursion),
             ):  # fmt: skip
                 lines += [f"  {title}: {_shown(equation)}" for equation in equations]
+        lines += [f"  conserved: {one}" for one in (*self.forms, *self.constants)]
         lines += [f"  summed over {choice.layers}: {_told(choice)}" for choice in self.choices]
         return "\n".join(lines)
 

@@ -209,6 +209,11 @@ class Held:
                 return None
         return found
 
+    def first_update(self, array: Array) -> Definition:
+        """What a step makes of s1, or of its velocity, without groups."""
+        assert self._first is not None
+        return self._first[array]
+
     def _shorter(self, monomial: Monomial) -> Expr:
         """A monomial with one sum over the inputs replaced by what it is."""
         x = self.network.input

@@ -20,22 +20,22 @@ from fcsym.collapsing.quantities import Quantity, Term, Use
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Add, Array, Expr, Index, Role, add, arrays_in, mul, number, power, total
 
-__all__ = ["lumped"]
+__all__ = ["NotLinear", "Scalars", "block_of", "lumped", "matrices"]
 
 _DRIVING = (Role.HYPER_PARAMETER, Role.ADJOINT)
 
 
 def lumped(closure: Closure) -> Closure | None:
     """The same with fewer numbers; None where there are none fewer, or where a step is not linear."""
-    block = _block(closure)
+    block = block_of(closure)
     if len(block) < 2:
         return None
-    scalars = _Scalars(closure, block)
+    scalars = Scalars(closure, block)
     try:
         rows = [_row(terms, block, scalars) for terms in closure.found.observed.values()]
         rows = [row for row in rows if any(row)]
-        steps = _matrices({q: closure.found.steps[q] for q in block}, block, scalars)
-    except _NotLinear:
+        steps = matrices({q: closure.found.steps[q] for q in block}, block, scalars)
+    except NotLinear:
         return None
     basis = _span([_clean(row) for row in rows], steps)
     if len(basis) >= len(block):
@@ -43,11 +43,11 @@ def lumped(closure: Closure) -> Closure | None:
     return _rewritten(closure, block, scalars, basis, steps)
 
 
-class _NotLinear(Exception):
+class NotLinear(Exception):
     """A step has a product of two quantities, or reads a quantity outside of the pattern."""
 
 
-def _block(closure: Closure) -> tuple[Quantity, ...]:
+def block_of(closure: Closure) -> tuple[Quantity, ...]:
     """The quantities of a pattern, where every other index of theirs has length one; () where it has not."""
     network, held = closure.network, closure.found.held
     groups = set(held.groups.values())
@@ -64,7 +64,7 @@ def _block(closure: Closure) -> tuple[Quantity, ...]:
     return tuple(found)
 
 
-class _Scalars:
+class Scalars:
     """SymPy symbols for what is known, which has one value for each pattern or for all."""
 
     def __init__(self, closure: Closure, block: Sequence[Quantity]) -> None:
@@ -78,7 +78,7 @@ class _Scalars:
         """The symbol of a known number."""
         quantity = use.quantity
         if len(quantity.factors) != 1 or quantity.bound:
-            raise _NotLinear
+            raise NotLinear
         array = quantity.arrays[0]
         symbol = sympy.Symbol(array.name, real=True)
         self.known[symbol] = _only(array, self.group)
@@ -94,7 +94,7 @@ def _only(array: Array, group: Index) -> Expr:
     return total(over, array[indices])
 
 
-def _row(terms: Sequence[Term], block: Sequence[Quantity], scalars: _Scalars) -> list[Any]:
+def _row(terms: Sequence[Term], block: Sequence[Quantity], scalars: Scalars) -> list[Any]:
     """The coefficients of the quantities in a sum of terms."""
     row: list[Any] = [sympy.Integer(0)] * len(block)
     for term in terms:
@@ -102,22 +102,22 @@ def _row(terms: Sequence[Term], block: Sequence[Quantity], scalars: _Scalars) ->
         if not inside:
             continue
         if len(term.uses) != 1:
-            raise _NotLinear
+            raise NotLinear
         value = sympy.Rational(term.coefficient.numerator, term.coefficient.denominator)
         row[block.index(inside[0].quantity)] += value * sympy.prod(map(scalars.of, term.data))
     return row
 
 
-def _matrices(
-    steps: Mapping[Quantity, Sequence[Term]], block: Sequence[Quantity], scalars: _Scalars
+def matrices(
+    steps: Mapping[Quantity, Sequence[Term]], block: Sequence[Quantity], scalars: Scalars
 ) -> dict[Any, sympy.Matrix]:
     """A_e for each product e of what drives the step."""
     rows = []
     for quantity in block:
         if any(use.quantity not in block for term in steps[quantity] for use in term.uses):
-            raise _NotLinear
+            raise NotLinear
         if any(not term.uses for term in steps[quantity]):
-            raise _NotLinear
+            raise NotLinear
         rows.append(_row(steps[quantity], block, scalars))
     driving = sorted(scalars.driving, key=str)
     found: dict[Any, sympy.Matrix] = {}
@@ -164,7 +164,7 @@ def _within(row: Sequence[Any], basis: Sequence[Sequence[Any]]) -> bool:
 
 
 def _rewritten(
-    closure: Closure, block: Sequence[Quantity], scalars: _Scalars, basis: Sequence[Sequence[Any]],
+    closure: Closure, block: Sequence[Quantity], scalars: Scalars, basis: Sequence[Sequence[Any]],
     steps: Mapping[Any, sympy.Matrix],
 ) -> Closure:  # fmt: skip
     """The equations in the fewer numbers."""

@@ -34,9 +34,9 @@ def run(options: argparse.Namespace) -> int:
         put(json.dumps(found.as_dict()))
         return status
     document = found.as_dict()
-    for title in ("given", "state", "read", "recursion"):
+    for title in ("given", "state", "read", "recursion", "forms", "constants"):
         for line in document.get(title, ()):
-            put(f"{title}: {line}")
+            put(f"{title.removesuffix('s')}: {line}")
     show(
         terminal.table(
             f"every choice of layers to sum over: {found.title}",
