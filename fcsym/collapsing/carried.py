@@ -37,6 +37,10 @@ class Carried:
 
     def __init__(self, network: Network, held: Held, weights: Sequence[npt.ArrayLike], inputs: npt.ArrayLike) -> None:
         """`weights`: [W1, b1, W2, ...] as for a kernel, one network; `inputs`: (m, n_0), or (n_0,) for one."""
+        if 0 in held.contracted and not held.first_out:
+            raise ArgumentError(
+                f"The first layer of {network} is not held by its pre-activations: sum over other layers (contracted)."
+            )
         self.network, self.held = network, held
         self._program = Program(held)
         self._weights = checked_weights(network, weights)

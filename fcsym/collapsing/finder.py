@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from fcsym.collapsing.held import Held, Unsuited
 from fcsym.collapsing.quantities import Places, Quantity, Term, terms_of
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.algebra import Definition, inline
 from fcsym.language.equation import Order
-from fcsym.language.expression import Array
+from fcsym.language.expression import Add, Array, Expr, Mul, Pow, Total
 from fcsym.networks.network import Network
 
 __all__ = ["Bounds", "Search", "search", "searches"]
@@ -29,7 +30,8 @@ class Bounds:
     rounds: int = 8
     quantities: int = 60
     factors: int = 6  # of one quantity
-    terms: int = 400  # of its step, before equal ones are put together
+    work: int = 10_000  # for its step: terms before equal ones are put together, times the square of the factors
+    read: int = 500  # terms of what is read, before equal ones are put together
     layers: int = 8  # that are chosen from, the widest ones
     choices: int = 12  # of as many layers each, that are taken further
 
@@ -110,6 +112,8 @@ def search(held: Held, bounds: Bounds) -> Search:
     try:
         new: list[Quantity] = []
         for array, (_, value) in held.observed.items():
+            if _terms(value) > bounds.read:
+                return result(f"what is read of a layer, {array.name}, has {_terms(value)} terms, too many")
             observed[array] = terms_of(held.expanded(value), places, held.is_trained)
             new += unseen(observed[array])
         updates = _Updates(held)
@@ -155,6 +159,21 @@ class _Updates:
         return count
 
 
+def _terms(node: Expr) -> int:
+    """How many products an expression has when it is multiplied out."""
+    match node:
+        case Add(terms):
+            return sum(map(_terms, terms))
+        case Mul(factors):
+            return prod(map(_terms, factors))
+        case Pow(base, exponent):
+            return int(_terms(base) ** abs(exponent))
+        case Total(_, body):
+            return _terms(body)
+        case _:
+            return 1
+
+
 def _beyond(bounds: Bounds, rounds: list[tuple[Quantity, ...]], new: list[Quantity], updates: _Updates) -> str:
     """Which bound the next round would break; "" where none."""
     if len(rounds) > bounds.rounds:
@@ -164,6 +183,7 @@ def _beyond(bounds: Bounds, rounds: list[tuple[Quantity, ...]], new: list[Quanti
     longest = max(new, key=lambda q: len(q.factors))
     if len(longest.factors) > bounds.factors:
         return f"a quantity has {len(longest.factors)} factors, more than {bounds.factors}"
-    if max(map(updates.terms, new)) > bounds.terms:
-        return f"the step of a quantity of {len(longest.factors)} factors has more than {bounds.terms} terms"
+    hardest = max(new, key=lambda q: updates.terms(q) * len(q.factors) ** 2)
+    if updates.terms(hardest) * len(hardest.factors) ** 2 > bounds.work:
+        return f"the step of a quantity of {len(hardest.factors)} factors has {updates.terms(hardest)} terms, too many"
     return ""

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from fcsym.collapsing.polynomials import expanded
 from fcsym.collapsing.rewriting import fewer, of_group, offset_of, one_of, read_back, visited
 from fcsym.deriving.forward import forward
 from fcsym.deriving.update import step
@@ -198,7 +199,10 @@ class Held:
     def _first(self) -> dict[Array, Definition] | None:
         """The updates of s1, and of its velocity, without W1: or None where a weight of the first layer is left."""
         s = frozenset((self.network.pre_activation(1),))
-        gone = {theta for family in self.families.values() for theta in family}
+        moving = {*self.network.trained, *self.network.memory}  # a frozen bias may stay: it is a number like others
+        gone = {
+            theta for family in self.families.values() for theta in family if theta in moving or len(theta.axes) == 2
+        }
         found = {}
         for array in self.families:
             indices, value = self.meaning(array)
@@ -341,10 +345,10 @@ class Held:
 
     def expanded(self, node: Expr, ones: frozenset[Axis] = frozenset()) -> Polynomial:
         """The polynomial, with no 1 of a unit beside something else of the same unit; `ones` as for `expand`."""
-        found = expand(node, ones=ones)
+        found = expanded(node, ones)
         while self.counts:
             parts = [mul(c, fewer(monomial)) for monomial, c in found.items()]
-            again = expand(add(*parts), ones=ones)
+            again = expanded(add(*parts), ones)
             if again == found:
                 break
             found = again

@@ -44,7 +44,7 @@ def lumped(closure: Closure) -> Closure | None:
 
 
 class NotLinear(Exception):
-    """A step has a product of two quantities, or reads a quantity outside of the pattern."""
+    """A step has a product of two quantities, reads one outside of the pattern, or knows several numbers at once."""
 
 
 def block_of(closure: Closure) -> tuple[Quantity, ...]:
@@ -73,13 +73,15 @@ class Scalars:
         self.known: dict[sympy.Symbol, Expr] = {}
         self.driving: set[sympy.Symbol] = set()
         self.block = block
+        self.lengths = closure.network.sizes
 
     def of(self, use: Use) -> sympy.Symbol:
         """The symbol of a known number."""
         quantity = use.quantity
-        if len(quantity.factors) != 1 or quantity.bound:
-            raise NotLinear
         array = quantity.arrays[0]
+        alone = all(axis == self.group.axis or self.lengths.get(axis) == 1 for axis in array.axes)
+        if len(quantity.factors) != 1 or quantity.bound or not alone:
+            raise NotLinear
         symbol = sympy.Symbol(array.name, real=True)
         self.known[symbol] = _only(array, self.group)
         if array.role in _DRIVING:

@@ -53,7 +53,6 @@ class Quantity:
     factors: tuple[tuple[Array, tuple[tuple[str, int], ...]], ...]  # ("sum", 0), ("free", 2)
     bound: tuple[Axis, ...]
     free: tuple[Axis, ...]
-    symmetries: tuple[tuple[int, ...], ...] = field(compare=False, default=())
     places: Places | None = field(compare=False, default=None, repr=False)
 
     def __hash__(self) -> int:
@@ -74,6 +73,11 @@ class Quantity:
 
     def at(self, indices: Sequence[Index]) -> Expr:
         """What it stands for, with these free indices."""
+        bound, parts = self._written_out(indices)
+        return total(bound, mul(*parts)) if bound else mul(*parts)
+
+    def _written_out(self, indices: Sequence[Index]) -> tuple[list[Index], list[Ref]]:
+        """The indices that are summed over, and the factors."""
         assert self.places is not None
         taken = list(indices)
         bound: list[Index] = []
@@ -84,7 +88,7 @@ class Quantity:
         for number, axis in enumerate(self.bound):
             if axis in self.places.groups:
                 of_bound[number] = indices[groups[len(of_bound)]]
-        parts: list[Expr] = []
+        parts: list[Ref] = []
         for array, where in self.factors:
             own: list[Index] = []
             for kind, number in where:
@@ -95,11 +99,19 @@ class Quantity:
                     own.append(of_bound[number])
                 own.append(bound[number])
             parts.append(array[tuple(own)])
-        return total(bound, mul(*parts)) if bound else mul(*parts)
+        return bound, parts
+
+    @cached_property
+    def symmetries(self) -> tuple[tuple[int, ...], ...]:
+        """The exchanges of free indices under which it is the same."""
+        assert self.places is not None
+        apart = tuple(Index(axis, f"f{n}") for n, axis in enumerate(self.free))
+        bound, refs = self._written_out(apart)
+        return _symmetries(refs, set(bound), self.places)
 
     def count(self, length: Callable[[Axis], object]) -> object:
         """How many numbers it is: index values up to its symmetries, as Burnside counts them."""
-        group = self.symmetries or (tuple(range(len(self.free))),)
+        group = self.symmetries
         result: object = 0
         for symmetry in group:
             lengths = [length(self.free[cycle[0]]) for cycle in _cycles(symmetry)]
@@ -191,39 +203,29 @@ def _canonical(refs: Sequence[Ref], inside: set[Index], places: Places) -> Use:
         tuple((array, where) for array, (_, where) in zip(arrays, key, strict=True)),
         bound,
         tuple(index.axis for index in indices),
-        _symmetries(refs, inside, places),
         places,
     )
     return Use(quantity, indices)
 
 
 def _symmetries(refs: Sequence[Ref], inside: set[Index], places: Places) -> tuple[tuple[int, ...], ...]:
-    """The exchanges of free indices under which the piece is the same, from its factors with all free indices apart."""
-    apart: list[Ref] = []
-    counted = 0
-    for ref in refs:
-        own: list[Index] = []
-        for index in ref.indices:
-            if index in inside or places.is_group(index.axis):
-                own.append(index)
-            else:
-                own.append(Index(index.axis, f"f{counted}"))
-                counted += 1
-        apart.append(ref.array[tuple(own)])
+    """The same for factors with all free indices apart."""
     best: list[tuple[_Key, tuple[Index, ...]]] = []
-    for order in _orders(apart, inside):
+    for order in _orders(refs, inside):
         key, indices, *_ = _written(order, inside, places, by_unit=True)
         if not best or key < best[0][0]:
             best = [(key, indices)]
         elif key == best[0][0]:
             best.append((key, indices))
     first = best[0][1]
-    found = {tuple(first.index(index) for index in other) for _, other in best}
-    return tuple(sorted(found))
+    return tuple(sorted({tuple(first.index(index) for index in other) for _, other in best}))
 
 
 def _orders(refs: Sequence[Ref], inside: set[Index]) -> Iterator[tuple[Ref, ...]]:
     """The orders of factors that may come first: factors that differ in what is around them are never exchanged."""
+    if len(refs) == 1:
+        yield tuple(refs)
+        return
     colour: list[object] = [ref.array.name for ref in refs]
     for _ in range(len(refs)):
         around: list[object] = []
