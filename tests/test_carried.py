@@ -49,6 +49,7 @@ CASES = {
     "three matrices": ("3-20-4-2", {"bias": True}, 2, [0, 1]),
     "the upper hidden layer": ("3-8-20-2", {"bias": True}, 2, [0, 2]),
     "two layers of three": ("3-10-4-12-2", {"activation": ["relu", "tanh", "leaky_relu"]}, 2, [0, 1, 3]),
+    "a shared bias above": ("2-5-9-2", {"activation": HAT, "bias": [False, True, True]}, 2, [0, 2]),
     "linear": ("3-20-2", {"activation": "identity"}, 2, [0, 1]),
     "softmax": ("3-20-3", {"bias": True, "loss": "cross_entropy"}, 2, [0, 1]),
 }
@@ -59,10 +60,12 @@ CASES = {
 def test_training_is_that_of_backpropagation(name, order):
     text, settings, inputs, contracted = CASES[name]
     network = fcsym.Network.parse(text, **settings)
+    if "shared" in name:
+        network = network.shared("b2")
     weights, x, target = start(network, inputs)
     found = fcsym.find_collapse(network, inputs, order, contracted=contracted)
     run = found.train(weights, x)
-    steps, eta = 60, 0.004 if "intercepts" in name else 0.02
+    steps, eta = 60, 0.004 if "hat" in str(network) else 0.02
     for _ in range(steps):
         run.step(target, eta)
     together = network.training(None, "sum", inputs) if inputs > 1 else network

@@ -328,7 +328,12 @@ class Held:
         array = self.network.hidden[layer - 1].s
         equation = self.defined[array]
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-        value: Expr = equation.lhs if array in self.kept else self.resolved(equation.rhs, self.kept)
+        shift, j = self.network.bias(layer), equation.lhs.indices[-1]
+
+        def of_unit(ref: Ref) -> Expr:  # one number for all units is that number times the 1 of each
+            return ref * one_of(array)[j] if ref.array == shift and not shift.axes else ref
+
+        value: Expr = equation.lhs if array in self.kept else self.resolved(replaced(equation.rhs, of_unit), self.kept)
         return self.indices_in_groups(equation.lhs.indices), self.in_groups(value)
 
     def is_trained(self, array: Array) -> bool:

@@ -7,12 +7,12 @@ unit is a fixed combination of them, and sums over units are read off with the G
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fcsym.collapsing.held import Held
-from fcsym.collapsing.quantities import Places, terms_of
+from fcsym.collapsing.quantities import Places, Quantity, terms_of
 from fcsym.collapsing.rewriting import one_of
 from fcsym.collapsing.sums import Sum, summed
 from fcsym.language.algebra import Monomial, Polynomial, rename
@@ -99,10 +99,17 @@ class Program:
             if not n:
                 continue
             own = [array for array in self.updates if self.unit_axis(array) == units(n)]
+            moved = [self.reads[n], *(self.updates[array] for array in own)]
+            if not all(self._is_of_one(product.operands, units(n)) for one in moved for product in one.products):
+                raise AssertionError("a unit's numbers move by a map of their own")  # which the finder has excluded
             if self.held.counts:
                 own.append(self._grouped(one_of(self.held.network.hidden[n - 1].s)))
             found[n] = tuple(own)
         return found
+
+    def _is_of_one(self, operands: Sequence[Array | Quantity], axis: Axis) -> bool:
+        """Whether a term has one number of the unit, and no more."""
+        return sum(isinstance(o, Array) and axis in o.axes for o in operands) == 1
 
     @cached_property
     def free(self) -> tuple[Array, ...]:
