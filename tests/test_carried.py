@@ -50,6 +50,8 @@ CASES = {
     "the upper hidden layer": ("3-8-20-2", {"bias": True}, 2, [0, 2]),
     "two layers of three": ("3-10-4-12-2", {"activation": ["relu", "tanh", "leaky_relu"]}, 2, [0, 1, 3]),
     "a shared bias above": ("2-5-9-2", {"activation": HAT, "bias": [False, True, True]}, 2, [0, 2]),
+    "linear, a shared bias": ("3-9-2", {"activation": "identity", "bias": True}, 2, [0, 1]),
+    "no layer, a shared bias": ("3-9-2", {"bias": True}, 2, [0]),
     "linear": ("3-20-2", {"activation": "identity"}, 2, [0, 1]),
     "softmax": ("3-20-3", {"bias": True, "loss": "cross_entropy"}, 2, [0, 1]),
 }
@@ -61,7 +63,7 @@ def test_training_is_that_of_backpropagation(name, order):
     text, settings, inputs, contracted = CASES[name]
     network = fcsym.Network.parse(text, **settings)
     if "shared" in name:
-        network = network.shared("b2")
+        network = network.shared("b2" if "above" in name else "b1")
     weights, x, target = start(network, inputs)
     found = fcsym.find_collapse(network, inputs, order, contracted=contracted)
     run = found.train(weights, x)

@@ -123,6 +123,8 @@ class Carried:
         for layer in self._layers.values():
             if operand in layer.place:
                 return layer.as_operand(operand)
+        if operand.role is Role.UNIT:  # the 1 of every unit, where units are not summed over
+            return np.ones(self._shape_of(operand.axes))
         raise KeyError(operand)
 
     def _contracted(self, quantity: Quantity) -> _Values:

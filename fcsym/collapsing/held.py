@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from fcsym.collapsing.polynomials import expanded
-from fcsym.collapsing.rewriting import fewer, of_group, offset_of, one_of, read_back, visited
+from fcsym.collapsing.rewriting import fewer, of_each, of_group, offset_of, one_of, read_back, visited
 from fcsym.deriving.forward import forward
 from fcsym.deriving.update import step
 from fcsym.errors import ArgumentError
@@ -78,7 +78,12 @@ class Held:
     def defined(self) -> Mapping[Array, Equation]:
         """Every equation of the step by what it defines."""
         learned = step(self._forward, self.network.trained, self.order, self.network.rule)
-        return {e.array: e for e in (*self._forward, *learned)}
+        found = {e.array: e for e in (*self._forward, *learned)}
+        for n in self.contracted - {0}:  # one number for all units is that number times the 1 of each
+            s, shift = self.network.hidden[n - 1].s, self.network.bias(n)
+            if not shift.axes:
+                found[s] = of_each(found[s], shift, one_of(s))
+        return found
 
     @property
     def depth(self) -> int:
@@ -328,12 +333,7 @@ class Held:
         array = self.network.hidden[layer - 1].s
         equation = self.defined[array]
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-        shift, j = self.network.bias(layer), equation.lhs.indices[-1]
-
-        def of_unit(ref: Ref) -> Expr:  # one number for all units is that number times the 1 of each
-            return ref * one_of(array)[j] if ref.array == shift and not shift.axes else ref
-
-        value: Expr = equation.lhs if array in self.kept else self.resolved(replaced(equation.rhs, of_unit), self.kept)
+        value: Expr = equation.lhs if array in self.kept else self.resolved(equation.rhs, self.kept)
         return self.indices_in_groups(equation.lhs.indices), self.in_groups(value)
 
     def is_trained(self, array: Array) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fcsym.errors import UnsupportedExpression
-from fcsym.language.algebra import Monomial, expand
+from fcsym.language.algebra import Monomial, expand, replaced
+from fcsym.language.equation import Equation
 from fcsym.language.expression import Apply, Array, Expr, Mul, Ref, Role, Total, add, children, mul, total
 from fcsym.networks.symbols import gate_of
 
-__all__ = ["fewer", "of_group", "offset_of", "one_of", "read_back", "visited"]
+__all__ = ["fewer", "of_each", "of_group", "offset_of", "one_of", "read_back", "visited"]
 
 
 def offset_of(s: Array) -> Array:
@@ -65,3 +66,10 @@ def read_back(node: Expr, shorter: Callable[[Monomial], Expr]) -> Expr:
         if again == node:
             return node
         node = again
+
+
+def of_each(equation: Equation, shift: Array, one: Array) -> Equation:
+    """b => b one[j] on the right-hand side."""
+    assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
+    j = equation.lhs.indices[-1]
+    return replace(equation, rhs=replaced(equation.rhs, lambda ref: ref * one[j] if ref.array == shift else ref))
