@@ -1,7 +1,7 @@
 """Training on a closed state beside backpropagation in C: `python -m benchmarks.collapsed`.
 
 Steps on all samples at once, between gate events and with them, against the compiled scheme `backprop` of the same
-network in mini-batches. Ratios of one run on one core, one thread; the row with many samples is one where nothing is saved.
+network in mini-batches. Ratios of one run, one thread; the row with many samples is one where nothing is saved.
 """
 
 from __future__ import annotations
