@@ -273,3 +273,21 @@ def test_a_map_that_is_not_shared_is_seen():
         run.step(target, 0.05 * (1 + 1e-6))
     wanted = trained(network.training(None, "sum", 3), "simultaneous", weights, x, target, 0.05, 60)
     assert max(np.abs(a - b).max() for a, b in zip(wanted, run.expand(), strict=True)) > 1e-8
+
+
+def test_the_state_is_what_the_definitions_say_and_events_are_drawn():
+    network = fcsym.Network.parse("3-30-1")
+    weights, x, _ = start(network, 1)
+    run = fcsym.find_collapse(network, contracted=[0, 1]).train(weights, x)
+    for _ in range(20):
+        run.step([2.0], 0.05)
+    a, b = run.expand()
+    s = a @ x
+    on = int(np.argmax(run.slopes[1][0]))
+    units = s > 0
+    assert run.state["S1"][0, on] == pytest.approx(b[0, units] @ s[units], abs=1e-13)
+    assert run.state["S2"][0, 0, on] == pytest.approx((b[0, units] ** 2).sum(), abs=1e-13)
+    assert run.state["S3"][on] == pytest.approx((s[units] ** 2).sum(), abs=1e-13)
+    assert run.output[0] == pytest.approx(run.state["S1"][0, on], abs=1e-13)
+    crossed = sum(len(event.units) for event in run.events)
+    assert f"{crossed} units have crossed a kink in 20 steps" in run.chart().svg

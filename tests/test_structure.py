@@ -34,7 +34,7 @@ MAY = {
     "render": LISTS | {"drawing", "files"},
     "pictures": LISTS | {"closed", "drawing"},
     "checking": NETWORKS | {"memory"},
-    "collapsing": NETWORKS | {"deriving", "kernel", "render"},
+    "collapsing": NETWORKS | {"deriving", "drawing", "kernel", "render"},
     "kernel": LISTS | {"checking", "files", "memory", "values"},
     "document": {"deriving", "drawing", "errors", "language", "render"},
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),

@@ -232,7 +232,7 @@ class Collapse:
         """
         from fcsym.collapsing.carried import Carried
 
-        return Carried(self.network, self.closure.found.held, weights, inputs)
+        return Carried(self.network, self.closure.found, weights, inputs)
 
     def latex(self) -> str:
         """The state and its recursion as LaTeX displays."""

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcsym.collapsing.charts import events_over_time
+from fcsym.collapsing.equations import named
+from fcsym.collapsing.finder import Search
 from fcsym.collapsing.given import checked_inputs, checked_weights
-from fcsym.collapsing.held import Held
 from fcsym.collapsing.layer import Event, Layer
 from fcsym.collapsing.lines import Lines, ReadOut, Smooth
 from fcsym.collapsing.program import Program
 from fcsym.collapsing.quantities import Quantity
+from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError, Diverged
 from fcsym.language.expression import Array, Axis, Role
 from fcsym.networks.network import Network
@@ -35,13 +38,16 @@ _Values = npt.NDArray[Any]
 class Carried:
     """A network in training, held as virtual units: `step`, `output`, `expand` and the `events` so far."""
 
-    def __init__(self, network: Network, held: Held, weights: Sequence[npt.ArrayLike], inputs: npt.ArrayLike) -> None:
-        """`weights`: [W1, b1, W2, ...] as for a kernel, one network; `inputs`: (m, n_0), or (n_0,) for one."""
+    def __init__(
+        self, network: Network, found: Search, weights: Sequence[npt.ArrayLike], inputs: npt.ArrayLike
+    ) -> None:
+        """`found`: a search that closed. `weights`: [W1, b1, W2, ...]. `inputs`: (m, n_0), or (n_0,) for one."""
+        held = found.held
         if 0 in held.contracted and not held.first_out:
             raise ArgumentError(
                 f"The first layer of {network} is not held by its pre-activations: sum over other layers (contracted)."
             )
-        self.network, self.held = network, held
+        self.network, self.held, self._found = network, held, found
         self._program = Program(held)
         self._weights = checked_weights(network, weights)
         self._x = checked_inputs(held.network, inputs)
@@ -214,6 +220,24 @@ class Carried:
     def output(self) -> _Values:
         """y on the held inputs, (m, n_L), or (n_L,) for one."""
         return self._read_out.of(self._logits, np.zeros_like(self._logits))[0]
+
+    @property
+    def state(self) -> dict[str, _Values]:
+        """The finder's quantities as they are, by the names that its equations have; the groups are their last axis."""
+        names = named(self._found.quantities)
+        return {
+            array.name: np.array(self._of(quantity if quantity.bound else quantity.arrays[0]))
+            for array, quantity in zip(names, self._found.quantities, strict=True)
+        }
+
+    @property
+    def slopes(self) -> dict[int, _Values]:
+        """The slopes of the groups of each layer that is summed over, (m, groups)."""
+        return {n: layer.slopes() for n, layer in self._layers.items() if layer.lines is not None}
+
+    def chart(self) -> Picture:
+        """How many units have crossed a kink so far, over the steps, layer by layer."""
+        return events_over_time(self.events, self.steps, str(self.network))
 
     @property
     def groups(self) -> dict[int, int]:

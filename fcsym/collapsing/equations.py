@@ -19,7 +19,7 @@ from fcsym.language.sympy_bridge import STORED, length
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import SAMPLES, units
 
-__all__ = ["Closure", "lettered", "proved"]
+__all__ = ["Closure", "lettered", "named", "proved"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Closure:
     @classmethod
     def of(cls, found: Search) -> Closure:
         """The equations of a search that closed."""
-        arrays = dict(zip(found.quantities, _named_all(found.quantities), strict=True))
+        arrays = dict(zip(found.quantities, named(found.quantities), strict=True))
         held = found.held
 
         def used(use: Use) -> Expr:
@@ -81,7 +81,7 @@ class Closure:
     @cached_property
     def size(self) -> Any:
         """How many numbers the state has, as a polynomial in the widths, the inputs m and the numbers p of patterns."""
-        by_array = dict(zip(_named_all(self.found.quantities), self.found.quantities, strict=True))
+        by_array = dict(zip(named(self.found.quantities), self.found.quantities, strict=True))
         counted = (
             by_array[a].count(length_of) if a in by_array else sympy.prod(map(length_of, a.axes)) for a in self.state
         )
@@ -124,7 +124,7 @@ def _names(quantities: Sequence[Quantity]) -> dict[Quantity, int]:
     return {quantity: number for number, quantity in enumerate(several, 1)}
 
 
-def _named_all(quantities: Sequence[Quantity]) -> tuple[Array, ...]:
+def named(quantities: Sequence[Quantity]) -> tuple[Array, ...]:
     """The array that each is in equations."""
     names = _names(quantities)
     return tuple(_named(quantity, names) for quantity in quantities)
