@@ -291,3 +291,29 @@ def test_the_state_is_what_the_definitions_say_and_events_are_drawn():
     assert run.output[0] == pytest.approx(run.state["S1"][0, on], abs=1e-13)
     crossed = sum(len(event.units) for event in run.events)
     assert f"{crossed} units have crossed a kink in 20 steps" in run.chart().svg
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_the_four_functions_leave_a_state_as_it_is(order):
+    network = fcsym.Network.parse("3-30-2", bias=True)
+    weights, x, target = start(network, 3)
+    kernel = fcsym.find_collapse(network, 3, order, contracted=[0, 1]).compile()
+    first = kernel.init(weights, x)
+    states, now = [first], first
+    for step in range(40):
+        now = kernel.step(now, x[step % 3], target[step % 3], 0.05)
+        states.append(now)
+    assert now.events
+    wanted = trained(network, order, weights, x, target, 0.05, 40, [n % 3 for n in range(40)])
+    assert max(np.abs(a - b).max() for a, b in zip(wanted, kernel.expand(now, weights, x), strict=True)) < 1e-13
+    # from any earlier state the same again, and the first one is the weights
+    again = states[10]
+    for step in range(10, 40):
+        again = kernel.step(again, x[step % 3], target[step % 3], 0.05)
+    assert all((a == b).all() for a, b in zip(now.expand(), again.expand(), strict=True))
+    assert max(np.abs(a - b).max() for a, b in zip(weights, first.expand(), strict=True)) < 1e-15
+    assert kernel.output(now, x).shape == (3, 2) and (kernel.output(now, x[1]) == now.output[1]).all()
+    both = kernel.step(now, x[[2, 0]], target[[2, 0]], 0.05)
+    assert both.steps == 41 and now.steps == 40
+    with pytest.raises(fcsym.ArgumentError, match="not given"):
+        kernel.step(now, x[0] + 1, target[0], 0.05)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fcsym.collapsing.carried import Carried
+    from fcsym.collapsing.kernel import CollapsedKernel
 
 __all__ = ["Bounds", "Choice", "Closure", "Collapse", "Constant", "Form", "find_collapse"]
 
@@ -233,6 +234,12 @@ class Collapse:
         from fcsym.collapsing.carried import Carried
 
         return Carried(self.network, self.closure.found, weights, inputs)
+
+    def compile(self) -> CollapsedKernel:
+        """The four functions of the smallest closed state in NumPy, with the arguments that schemes have."""
+        from fcsym.collapsing.kernel import CollapsedKernel
+
+        return CollapsedKernel(self.network, self.closure.found)
 
     def latex(self) -> str:
         """The state and its recursion as LaTeX displays."""

@@ -10,6 +10,7 @@ Between events nothing is as long as a layer that is summed over is wide.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from fcsym.collapsing.charts import events_over_time
 from fcsym.collapsing.equations import named
 from fcsym.collapsing.finder import Search
-from fcsym.collapsing.given import checked_inputs, checked_weights
+from fcsym.collapsing.given import checked_inputs, checked_places, checked_rate, checked_weights
 from fcsym.collapsing.layer import Event, Layer
 from fcsym.collapsing.lines import Lines, ReadOut, Smooth
 from fcsym.collapsing.program import Program
@@ -77,6 +78,21 @@ class Carried:
                 for f in self._program.followers
             }
         self._forward()
+
+    def copy(self) -> Carried:
+        """The same state, to go on from without changing this one."""
+        made = copy.copy(self)
+        made.events, made._known, made._free = list(self.events), dict(self._known), dict(self._free)
+        made._sums = {}
+        made._layers = {n: layer.copy() for n, layer in self._layers.items()}
+        for n, layer in made._layers.items():
+            layer.rows_of = made._rows(n)
+        return made
+
+    @property
+    def inputs(self) -> _Values:
+        """The held inputs."""
+        return self._x
 
     # ------------------------------------------------------------------------------------------------- the start
 
@@ -265,8 +281,8 @@ class Carried:
         the step is on, with a target for each; None for all. `eta`: a number; it may be left out where the rule has
         one. Raises ArgumentError for what does not fit, Diverged where the output is no number any more.
         """
-        rate = self._rate(eta)
-        chosen = self._chosen(which)
+        rate = checked_rate(self.network, eta)
+        chosen = checked_places(which, len(self._x) if self._several else 0)
         logits = self._logits if chosen is None else self._logits[chosen]
         goal = np.asarray(target, dtype=float)
         if chosen is not None and goal.ndim == 1 and len(chosen) == 1:
@@ -336,28 +352,6 @@ class Carried:
                 value = value + factor * self._ends[other]
             made[follower.array] = value
         self._ends, self._shares = made, by @ self._shares
-
-    def _rate(self, eta: float | None) -> float:
-        own = self.network.rule.eta
-        if eta is None and own is None:
-            raise ArgumentError("eta is not given, and the update rule has none: give a number.")
-        rate = float(own if eta is None else eta)  # type: ignore[arg-type]  # one of them is there
-        if not np.isfinite(rate):
-            raise ArgumentError(f"eta is {rate}: give a finite number.")
-        return rate
-
-    def _chosen(self, which: Any) -> npt.NDArray[np.intp] | None:
-        if which is None:
-            return None
-        if not self._several:
-            raise ArgumentError("which is given, and there is one input: leave it out.")
-        places = np.atleast_1d(np.asarray(which))
-        count = len(self._x)
-        if places.dtype.kind not in "iu" or places.ndim != 1 or len(set(places.tolist())) != len(places):
-            raise ArgumentError(f"which is {str(which)[:40]}: give a position, or several different ones.")
-        if not ((places >= 0) & (places < count)).all():
-            raise ArgumentError(f"which is {str(which)[:40]}: the inputs have the positions 0 to {count - 1}.")
-        return places
 
     # -------------------------------------------------------------------------------------------------- expand
 

@@ -1,4 +1,4 @@
-"""What training on a closed state is given: weights of one network, and its held inputs."""
+"""What training on a closed state is given: weights, held inputs, the rate of a step and what it is on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError
 from fcsym.networks.network import Network
 
-__all__ = ["checked_inputs", "checked_weights"]
+__all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights"]
 
 _Values = npt.NDArray[Any]
 
@@ -37,3 +37,28 @@ def checked_inputs(network: Network, inputs: npt.ArrayLike) -> _Values:
     if array.shape != wanted or not np.isfinite(array).all():
         raise ArgumentError(f"The inputs have the shape {array.shape}: give finite numbers of the shape {wanted}.")
     return array
+
+
+def checked_rate(network: Network, eta: float | None) -> float:
+    """The rate of a step: what is given, or what the rule has."""
+    own = network.rule.eta
+    if eta is None and own is None:
+        raise ArgumentError("eta is not given, and the update rule has none: give a number.")
+    rate = float(own if eta is None else eta)  # type: ignore[arg-type]  # one of them is there
+    if not np.isfinite(rate):
+        raise ArgumentError(f"eta is {rate}: give a finite number.")
+    return rate
+
+
+def checked_places(which: Any, count: int) -> npt.NDArray[np.intp] | None:
+    """The inputs that a step is on; `count`: how many there are, 0 where there is one that is no row of several."""
+    if which is None:
+        return None
+    if not count:
+        raise ArgumentError("which is given, and there is one input: leave it out.")
+    places = np.atleast_1d(np.asarray(which))
+    if places.dtype.kind not in "iu" or places.ndim != 1 or len(set(places.tolist())) != len(places):
+        raise ArgumentError(f"which is {str(which)[:40]}: give a position, or several different ones.")
+    if not ((places >= 0) & (places < count)).all():
+        raise ArgumentError(f"which is {str(which)[:40]}: the inputs have the positions 0 to {count - 1}.")
+    return places

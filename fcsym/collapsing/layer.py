@@ -11,6 +11,7 @@ joins a group gets the zeta_j that it would have had there from the start.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,6 +62,7 @@ class Layer:
         self.zeta = np.concatenate([start[a].reshape(len(start[a]), -1) for a in self.arrays], axis=1)
         self.ending = {a: value.reshape(len(value), -1).copy() for a, value in followers.items()}
         self.ending_legs = {a: value.shape[1:] for a, value in followers.items()}
+        self.shared = False
         self.patterns: npt.NDArray[np.int16] = np.zeros((1, 1), np.int16)
         self.members: list[npt.NDArray[np.intp]] = []
 
@@ -149,7 +151,10 @@ class Layer:
         rounding = _ROUNDING * np.sqrt(np.einsum("cnd,cnd->cn", rows, rows))
         reach = np.where(moved > 0, moved + rounding, -1.0)
         leaving: dict[int, tuple[npt.NDArray[np.intp], npt.NDArray[np.int16]]] = {}
-        for c in np.flatnonzero((self.least <= reach).any(axis=1)).tolist():
+        suspects = np.flatnonzero((self.least <= reach).any(axis=1)).tolist()
+        if suspects:
+            self._alone()
+        for c in suspects:
             near = np.flatnonzero((self.ratio[c] <= reach[c]).any(axis=1))
             codes = self.lines.codes(self.zeta[self.members[c][near]] @ rows[c].T)
             crossed = (codes != self.patterns[c]).any(axis=1)
@@ -159,6 +164,23 @@ class Layer:
             elif self.looked[c] > max(64, 2 * len(self.members[c])):
                 self._renew(c)
         return self._regrouped(step, leaving, rows) if leaving else []
+
+    def copy(self) -> Layer:
+        """The same, to go on from: what only events change is shared until one comes."""
+        made = copy.copy(self)
+        made.shared = True
+        return made
+
+    def _alone(self) -> None:
+        """Events change arrays in place: no other state may have them."""
+        if not self.shared:
+            return
+        self.shared = False
+        for name in ("zeta", "gram", "looked", "least", "start_rows", "virtual", "shares"):
+            setattr(self, name, getattr(self, name).copy())
+        self.members, self.ratio = list(self.members), list(self.ratio)
+        self.ending = {array: value.copy() for array, value in self.ending.items()}
+        self.following = {array: value.copy() for array, value in self.following.items()}
 
     def _renew(self, c: int) -> None:
         """A new start for a group, and its units measured from there."""
