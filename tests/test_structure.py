@@ -36,6 +36,7 @@ MAY = {
     "render": LISTS | {"drawing", "files"},
     "pictures": LISTS | {"closed", "drawing"},
     "checking": NETWORKS | {"memory"},
+    "collapsing": NETWORKS | {"deriving", "drawing", "kernel", "render"},
     "kernel": LISTS | {"checking", "files", "memory", "values"},
     "document": {"deriving", "drawing", "errors", "language", "render"},
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
@@ -45,7 +46,7 @@ MAY = {
     "paper": LISTS | FACES | READINGS | {"files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
-    "commands": LISTS | FACES | READINGS | {"files", "paper", "worked"},
+    "commands": LISTS | FACES | READINGS | {"collapsing", "files", "paper", "worked"},
 }
 ABOVE_ALL = {"__init__", "__main__", "cli"}
 
