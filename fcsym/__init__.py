@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fcsym.certificates import certify as certify
     from fcsym.checking.checker import check as check
     from fcsym.checking.report import Report as Report
     from fcsym.closed.costs import Cost as Cost
@@ -99,6 +100,7 @@ _WHERE = {
     "AuditedExample": "worked",
     "audit": "paper",
     "audit_example": "worked",
+    "certify": "certificates",
     "check": "checking.checker",
     "collapse": "training",
     "cost": "closed.costs",

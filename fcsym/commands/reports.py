@@ -10,6 +10,7 @@ from fcsym.commands.options import trials_of
 from fcsym.commands.streams import progress
 
 if TYPE_CHECKING:
+    from fcsym.certificates import Certificate
     from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
     from fcsym.language.findings import Proof
@@ -36,13 +37,15 @@ def trained(
     return report, report.passed and proof.holds
 
 
-def conclusion(d: Derivation, reports: Sequence[Report]) -> str:
-    """One line: what was proved and what was measured."""
+def conclusion(d: Derivation, reports: Sequence[Report], certificate: Certificate | None = None) -> str:
+    """One line: what was proved and what was measured, and where a certificate was written, how much that has."""
     from fcsym.language.equation import OPEN, Verdict
 
     proof = d.proof
     shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED, *(v for v in OPEN if proof.count(v))]
     proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
+    if certificate is not None:
+        proved += f", certified {certificate.certified} of {certificate.statements} for Coq to check"
     main = reports[0]
     measured = f"measured {main.points} numbers on random, exact and near-zero points"
     if len(reports) > 1:
