@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from fcsym.certificates.cases import Tables
-from fcsym.certificates.printer import Printer
+from fcsym.certificates.printer import Printer, identifier
 from fcsym.certificates.statement import Statement, definition
 from fcsym.certificates.theorem import Theorem
 from fcsym.language.equation import Cases, Equation, Rule
@@ -71,7 +71,7 @@ class Equations:
             yield from self.tables.identity(e)
             return
         if e.label:
-            name = f"eq_{'_'.join(e.label.split())}"
+            name = f"eq_{identifier('_'.join(e.label.split()))}"
         yield Theorem(
             name, f"{every}{printer.term(e.lhs)} = {printer.term(e.rhs)}", self.script(e), (e.name, None), e.rule.value
         )
