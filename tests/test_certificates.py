@@ -16,6 +16,7 @@ import fcsym
 from fcsym.certificates import certificate_of, certify
 from fcsym.certificates.checking import AXIOMS, checked
 from fcsym.certificates.file import certificate
+from fcsym.certificates.scheme import KNOWN
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool
@@ -23,7 +24,7 @@ from fcsym.gallery import Case, read
 from fcsym.language.activation import Piece, piecewise_linear, relu
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Cases, Equation, Rule, Status
-from fcsym.language.expression import Apply, Array, Expr, mul, number
+from fcsym.language.expression import Apply, Array, Expr, add, mul, number
 from fcsym.networks.network import Network
 
 GALLERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
@@ -165,6 +166,52 @@ def test_coq_is_stopped_in_time():
     assert "0.05 s" in found.said
     with pytest.raises(ArgumentError, match="max_seconds"):
         certify(derive(PAPER), max_seconds=0)
+
+
+# ---------------------------------------------------------------------------------------------------- schemes
+
+
+@pytest.mark.parametrize("name", few(KNOWN, 2))
+@pytest.mark.parametrize("network", few([Network.mlp([2, 3, 2], "tanh", bias=True), PAPER], 1))
+def test_coq_accepts_the_induction_of_a_scheme(name, network):
+    need("coqc")
+    s = fcsym.scheme(network, name, "sequential")
+    found = certify(s)
+    assert found, found.said
+    assert found.certificate.statements == found.certificate.certified == len(s.proof.findings)
+
+
+def _in_scheme(name, part, equation, change):
+    """The scheme with one equation of one function changed."""
+    s = fcsym.scheme(PAPER, name)
+    routine = s.routines[part]
+    assert equation in [e.name for e in routine.equations]
+    equations = tuple(change(e) if e.name == equation else e for e in routine.equations)
+    return replace(s, routines={**s.routines, part: replace(routine, equations=equations)})
+
+
+IN_SCHEMES = {
+    "the first layer goes uphill": ("history", "step", "C_new", _rhs(lambda e: e.rhs.terms[0] - e.rhs.terms[1])),
+    "an increment by half the norm": ("states", "step", "ds1", _rhs(lambda e: e.rhs / 2)),
+    "a norm that is not that of the input": ("states", "init", "t0", _row(0, value=lambda row: 2 * row.value)),
+    "weights that do not come back": ("states", "expand", "W1", _row(0, value=lambda row: row.value.terms[0])),
+    "a start that is not w": ("weights", "init", "r", _rhs(lambda e: 2 * e.rhs)),
+    "a P that forgets what w moved by": (
+        "compensation", "step", "P_new", _row(0, value=lambda row: add(*row.value.terms[:-1])),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(IN_SCHEMES, 2))
+def test_coq_refuses_a_scheme_with_an_error(name):
+    need("coqc")
+    assert not certify(_in_scheme(*IN_SCHEMES[name]))
+
+
+def test_a_scheme_without_a_certificate_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="no certificate yet"):
+        fcsym.scheme(PAPER, "basis").save(tmp_path / "basis.v")
+    assert not list(tmp_path.iterdir())
 
 
 # ------------------------------------------------------------------------------------------------------ names

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from fcsym.certificates.checking import Accepted, checked
 from fcsym.certificates.file import Certificate, certificate
+from fcsym.certificates.scheme import scheme_certificate
 from fcsym.deriving.gradient import GradientRecord
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.files import file_name, refuse_place, write_text
+from fcsym.schemes.record import SchemeRecord
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -26,7 +28,9 @@ ENDING = ".v"
 
 
 def certificate_of(document: Shown) -> Certificate:
-    """A derivation => its certificate, with the cases that its proof says cannot occur."""
+    """A derivation => its certificate, with the cases that its proof says cannot occur; or that of a scheme."""
+    if isinstance(document, SchemeRecord):
+        return scheme_certificate(document)
     if not isinstance(document, Record) or isinstance(document, GradientRecord):
         raise ArgumentError(f"{document.heading} has no certificate yet: certify a derivation.")
     return certificate(document, document.proof)  # type: ignore[attr-defined]

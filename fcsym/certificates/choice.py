@@ -14,7 +14,7 @@ from fcsym.certificates.statement import Statement
 from fcsym.certificates.theorem import Theorem
 from fcsym.language.decision import decide
 from fcsym.language.equation import Cases, Equation, Rule, Status
-from fcsym.language.expression import Expr, Ref
+from fcsym.language.expression import ZERO, Expr, Ref
 from fcsym.networks.symbols import (
     effective,
     frozen_activation,
@@ -45,6 +45,7 @@ class Choice:
     v: Expr  # what the unit gives
     c: Expr  # what it gives in the frozen network
     opened: str  # what these are made of, looked into until nothing but s is left
+    first: str = ""  # what is put in before a value is compared
 
     @property
     def name(self) -> str:
@@ -59,7 +60,7 @@ class Choice:
 
     def _solved_by(self, value: str, sign: str = "=") -> str:
         w, v, base, c = (self.printer.term(part) for part in (self.w, self.v, self.base, self.c))
-        return f"{w} * {v} {sign} ({base} + {value}) * {c}"
+        return f"{w} * {v} {sign} {value if self.base == ZERO else f'({base} + {value})'} * {c}"
 
     def theorems(self) -> Iterator[Theorem]:
         """The rows, the table as a function, and that it solves the equation wherever it is defined."""
@@ -105,7 +106,7 @@ class Choice:
                 continue
             else:
                 stated = f"{every}, {when}{self._solved_by(f'({printer.term(row.value)})')}"
-                script, said = f"intros; {solve}; field; {_SIDE}.", row.name
+                script, said = f"intros; {self.first}{solve}; field; {_SIDE}.", row.name
             yield Theorem(f"{self.name}_case_{n}", stated, script, (self.e.name, row.name), said)
 
     def under_sum(self, e: Equation, opened: str, between: Sequence[str]) -> Theorem:

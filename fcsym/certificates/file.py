@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -40,26 +40,53 @@ def prelude() -> str:
     return files("fcsym.certificates").joinpath("prelude.v").read_text(encoding="utf-8")
 
 
+def assembled(
+    title: str, believed: Iterable[str], theorems: Sequence[Theorem], statements: int, certified: int,
+    missing: Sequence[str],
+) -> Certificate:  # fmt: skip
+    """The parts of a file, with what it counts at its head."""
+    admitted = [(t.name, t.admitted) for t in theorems if t.admitted]
+    head = [
+        f"(* {remark(title)}",
+        f"   {statements} statements, {certified} certified, {len(admitted)} admitted",
+        *(f"   {name}: {remark(reason)}" for name, reason in admitted),
+        *(f"   not certified: {remark(name)}" for name in missing),
+        "*)",
+    ]
+    body = "\n".join([
+        *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *believed,
+        "(* ---- The theorems. ---- *)", *(t.text for t in theorems), "End derivation.",
+        f"Definition everything := ({', '.join(t.name for t in theorems if t.script)}).",
+        "Print Assumptions everything.",
+    ])  # fmt: skip
+    return Certificate(body + "\n", statements, certified, tuple(admitted))
+
+
 def certificate(record: Record, proof: Proof) -> Certificate:
     """A derivation and its verdicts => the file.
 
     The verdicts say which cases cannot occur; that they are right is for Coq to see.
     """
-    return _Writer(record, proof).made()
+    return Writer(record, proof).made()
 
 
-class _Writer:
-    def __init__(self, record: Record, proof: Proof) -> None:
-        self.record, self.proof = record, proof
+class Writer:
+    """What stands in the file of one derivation."""
+
+    def __init__(self, record: Record, proof: Proof | None = None, more: Sequence[Equation] = ()) -> None:
+        """`more`: what else stands in the file, which may use any name."""
+        self.record = record
         self.statement = Statement(record.network, record.order)
         self.equations = (*self.statement.forward, *self.statement.steps, *record.equations)
         arrays = dict.fromkeys(a for e in self.equations for a in ((e.array,) if e.defines else ()) + e.operands)
         self.arrays = tuple(arrays)
-        self.printer = Printer(arrays)
+        others = (a for e in more for a in ((e.array,) if e.defines else ()) + e.operands)
+        self.printer = Printer([*arrays, *others])
         self.functions: dict[Activation, Function] = {
-            phi: function(phi, self.printer) for phi in functions_in(self.equations)
+            phi: function(phi, self.printer) for phi in functions_in((*self.equations, *more))
         }
-        impossible = frozenset((f.equation, f.case) for f in proof.findings if f.case is not None and not f.possible)
+        findings = () if proof is None else proof.findings
+        impossible = frozenset((f.equation, f.case) for f in findings if f.case is not None and not f.possible)
         self.tables = Tables(self.statement, self.printer, record.by_name, self.functions, impossible)
 
     def made(self) -> Certificate:
@@ -71,24 +98,11 @@ class _Writer:
             for case in (None, *((row.name for row in e.rhs) if isinstance(e.rhs, Cases) else ()))
         ]
         reached = {t.of for t in theorems if not t.admitted} - {t.of for t in theorems if t.admitted}
-        certified = [of for of in wanted if of in reached]
-        admitted = [(t.name, t.admitted) for t in theorems if t.admitted]
-        self.missing = [of for of in wanted if of not in reached]
-        head = [
-            f"(* {remark(self.record.title)}",
-            f"   {len(wanted)} statements, {len(certified)} certified, {len(admitted)} admitted",
-            *(f"   {name}: {remark(reason)}" for name, reason in admitted),
-            "*)",
-        ]
-        body = "\n".join([
-            *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *self._believed(),
-            "(* ---- The theorems. ---- *)", *(t.text for t in theorems), "End derivation.",
-            f"Definition everything := ({', '.join(t.name for t in theorems if t.script)}).",
-            "Print Assumptions everything.",
-        ])  # fmt: skip
-        return Certificate(body + "\n", len(wanted), len(certified), tuple(admitted))
+        missing = [", ".join(filter(None, of)) for of in wanted if of not in reached]
+        certified = len(wanted) - len(missing)
+        return assembled(self.record.title, self.believed(), theorems, len(wanted), certified, missing)
 
-    def _believed(self) -> Iterator[str]:
+    def believed(self) -> Iterator[str]:
         printer = self.printer
         widths = dict.fromkeys(printer.width(axis) for a in self.arrays for axis in a.axes)
         yield f"Variables ({' '.join(sorted(widths))} : nat)."
@@ -109,10 +123,14 @@ class _Writer:
             return {}
         return {e.array: e for e in self.record.scheme.invariants if isinstance(e.rhs, Expr)}
 
-    def _theorems(self) -> Iterator[Theorem]:
+    def of_functions(self) -> Iterator[Theorem]:
+        """The theorems on the activations."""
         for made in self.functions.values():
             if made.proved:
                 yield Theorem("", "\n".join(made.proved), "")
+
+    def _theorems(self) -> Iterator[Theorem]:
+        yield from self.of_functions()
         slopes = list(Slopes(self.statement, self.printer, self.functions, self.record.equations).theorems())
         equations = Equations(self.statement, self.printer, self.record.by_name, self.tables, self._meant())
         for e in self.record.equations:

@@ -59,6 +59,20 @@ Lemma log_sum n f a c : (0 < n)%nat -> a - c + ln (sum n (fun k => exp (f k - a)
 Proof. intros H. replace (sum n (fun k => exp (f k))) with (exp a * sum n (fun k => exp (f k - a))).
   - rewrite ln_mult, ln_exp by (try apply exp_pos; apply sum_positive; auto; intros; apply exp_pos); ring.
   - rewrite <- sum_scal; apply sum_ext; intros; rewrite <- exp_plus; f_equal; ring. Qed.
+Fixpoint least (n : nat) (f : nat -> R) : R :=
+  match n with O => 0 | S O => f O | S k => Rmin (least k f) (f k) end.
+Lemma greatest_least n f i : (i < n)%nat -> least n f <= f i <= greatest n f.
+Proof. induction n; intros H; [lia|]. destruct n as [|n]; [assert (i = 0)%nat as -> by lia; simpl; lra|].
+  change (Rmin (least (S n) f) (f (S n)) <= f i <= Rmax (greatest (S n) f) (f (S n))).
+  pose proof (Rmin_l (least (S n) f) (f (S n))); pose proof (Rmin_r (least (S n) f) (f (S n))).
+  pose proof (Rmax_l (greatest (S n) f) (f (S n))); pose proof (Rmax_r (greatest (S n) f) (f (S n))).
+  destruct (Nat.eq_dec i (S n)) as [->|E]; [lra | specialize (IHn ltac:(lia)); lra]. Qed.
+Lemma sum_squares n f : 0 <= sum n (fun i => f i ^ 2).
+Proof. induction n; simpl; [lra | pose proof (pow2_ge_0 (f n)); simpl in *; lra]. Qed.
+Lemma square_zero n f i : (i < n)%nat -> sum n (fun k => f k ^ 2) = 0 -> f i = 0.
+Proof. induction n; intros H E; [lia|]. change (sum n (fun k => f k ^ 2) + f n ^ 2 = 0) in E.
+  pose proof (sum_squares n f); pose proof (pow2_ge_0 (f n)). destruct (Nat.eq_dec i n) as [->|D]; [|apply IHn; [lia | lra]].
+  assert (f n ^ 2 = 0) as Z by lra. simpl in Z; rewrite Rmult_1_r in Z; apply Rmult_integral in Z; tauto. Qed.
 Definition kron (i j : nat) : R := if Nat.eqb i j then 1 else 0.
 Definition set0 (a : R) (t : R) : R := t.
 Definition set1 (a : nat -> R) (i : nat) (t : R) (k : nat) : R := a k + kron k i * (t - a i).

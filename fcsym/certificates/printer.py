@@ -68,12 +68,13 @@ class Printer:
     def __init__(self, arrays: Iterable[Array]) -> None:
         self.taken = {identifier(array.unprimed.name) for array in arrays}
         self.functions: dict[Activation, str] = {}  # each with the name that it has in the file
+        self.ends: dict[Array, str] = {}  # what the names of some arrays end in
 
     # ------------------------------------------------------------------------------------------------ names
 
     def array(self, array: Array) -> str:
         """W1 and, after the step, W1'."""
-        return identifier(array.unprimed.name) + "'" * array.after
+        return identifier(array.unprimed.name) + "'" * array.after + self.ends.get(array, "")
 
     def width(self, axis: Axis) -> str:
         """The length of an axis, a natural number."""

@@ -157,7 +157,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     show(terminal.document(s, **_options_of_terminal(options)), *open_ones, _checks(report, options))
     if written is not None:
         say(f"written: {written}")
-    say(scheme_conclusion(s, report))
+    say(scheme_conclusion(s, report, _certificate(s, options)))
     return DONE if passed else FAILED
 
 
