@@ -159,6 +159,10 @@ def test_a_theorem_without_proof_is_not_accepted():
     assert "eq_delta1" in found.said
 
 
+def test_the_p_of_a_batch_is_the_shortest():
+    assert "Theorem p_is_shortest : " in in_gallery("batch-with-p").certificate().text
+
+
 def test_coq_is_stopped_in_time():
     need("coqc")
     found = certify(derive(PAPER), max_seconds=0.05)
@@ -269,7 +273,9 @@ def test_derive_writes_it_and_says_how_much_is_certified(tmp_path, capsys):
     assert f"certified {number_of} of {number_of} for Coq to check" in capsys.readouterr().out.splitlines()[-1]
     assert (tmp_path / "proof.v").read_text().startswith("(* 2-1")
     assert main(["derive", "2-1", "--only", "y", "-o", str(tmp_path / "other.v")]) == 2
-    assert not (tmp_path / "other.v").exists()
+    assert main(["derive", "2-1", "-o", str(tmp_path / "2-1.v")]) == 2  # Coq would not have this name
+    assert main(["derive", "2-2-1", "--scheme", "basis", "-o", str(tmp_path / "basis.v")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["proof.v"]
 
 
 def test_certify_says_what_was_accepted(capsys):

@@ -7,12 +7,13 @@ proves over the reals, at every width, what the list of equations says.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fcsym.certificates.checking import Accepted, checked
 from fcsym.certificates.file import Certificate, certificate
-from fcsym.certificates.scheme import scheme_certificate
+from fcsym.certificates.scheme import certifiable, scheme_certificate
 from fcsym.deriving.gradient import GradientRecord
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
@@ -46,16 +47,22 @@ def certify(document: Shown, *, max_seconds: float = 300, independent: bool = Fa
     return checked(certificate_of(document), max_seconds=max_seconds, independent=independent)
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
-    """The path, if a certificate can be written there; ArgumentError otherwise."""
+def writable(document: Shown, path: str | os.PathLike[str]) -> Path:
+    """The path, if the certificate of a document can be written there, and it has one; ArgumentError otherwise."""
+    if isinstance(document, SchemeRecord):
+        certifiable(document)
     where = file_name(path)
     if where.suffix != ENDING:
         raise ArgumentError(f"{where} is no Coq file: choose a name that ends in {ENDING}.")
+    if not re.fullmatch(r"[A-Za-z]\w*", where.stem, re.ASCII):
+        raise ArgumentError(
+            f"{where} would be refused by Coq for its name: choose letters, digits and _, as in proof{ENDING}."
+        )
     refuse_place(where)
     return where
 
 
 def save(document: Shown, path: str | os.PathLike[str]) -> Path:
     """Write the certificate, and return the path. Raises ArgumentError for a place that cannot be written."""
-    where = writable(path)
+    where = writable(document, path)
     return write_text(where, certificate_of(document).text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -58,7 +58,7 @@ class Tables:
         assert isinstance(e.lhs, Ref)
         return f"forall ({self.printer.indices(e.lhs.indices)} : nat)"
 
-    def _when(self, conditions: Sequence[Condition]) -> str:
+    def _when(self, conditions: Iterable[Condition]) -> str:
         return "".join(f"{self.printer.condition(c)} -> " for c in conditions)
 
     def _opened(self, unit: Hidden, *more: Array) -> str:
@@ -70,21 +70,25 @@ class Tables:
             names += [f"phi_{printer.function(unit.activation)}"]
         return ", ".join([*names, printer.array(increment_of(unit.s))])
 
-    def _cover(self, e: Equation) -> Iterator[Theorem]:
-        """The rows cover everything, and no two of them hold at once."""
+    def _cover(self, e: Equation, like: Equation | None = None) -> Iterator[Theorem]:
+        """The rows cover everything, and no two of them hold at once; `like`: a table that may have the same rows."""
         assert isinstance(e.rhs, Cases) and isinstance(e.lhs, Ref)
         printer, rows, name = self.printer, e.rhs.branches, self.printer.array(e.array)
         every = self._every(e)
         either = " \\/\n  ".join("(" + " /\\ ".join(printer.condition(c) for c in row.when) + ")" for row in rows)
+        covered = f"intros; {self._reached(decide(rows), rows)}."
+        excluded = "intros; repeat split; intros; first [lra | contradiction]."
+        if like is not None and isinstance(like.rhs, Cases) and [r.when for r in like.rhs] == [r.when for r in rows]:
+            other = self.printer.array(like.array)
+            covered, excluded = f"exact {other}_covered.", f"exact {other}_excluded."
         yield Theorem(
-            f"{name}_covered", f"{every},\n  {either}", f"intros; {self._reached(decide(rows), rows)}.", None,
+            f"{name}_covered", f"{every},\n  {either}", covered, None,
             f"the cases of {name} cover everything"
         )  # fmt: skip
-        pairs = [f"({self._when(a.when)}{self._when(b.when)}False)" for a, b in combinations(rows, 2)]
-        yield Theorem(
-            f"{name}_excluded", f"{every},\n  " + " /\\\n  ".join(pairs),
-            "intros; repeat split; intros; first [lra | contradiction].", None, "and exclude each other",
-        )  # fmt: skip
+        pairs = [f"({self._when(dict.fromkeys((*a.when, *b.when)))}False)" for a, b in combinations(rows, 2)]
+        if pairs:
+            stated = f"{every},\n  " + " /\\\n  ".join(pairs)
+            yield Theorem(f"{name}_excluded", stated, excluded, None, "and exclude each other")
 
     def _reached(self, tree: Tree, rows: Sequence[Branch]) -> str:
         """The tactic that goes down a tree of decisions, and finds each row at its place."""
@@ -164,9 +168,9 @@ class Tables:
         slope = f"slope_{printer.function(unit.activation)}"
         opened = self._opened(unit, *more)
         return (
-            f"assert (E_ : {ds} {at} = 0); [rewrite eq_{ds}; "
+            f"(assert (E_ : {ds} {at} = 0); [rewrite eq_{ds}; "
             f"unfold {printer.array(adjoint_of(unit.s))}, {gate}, {slope}; "
-            f"unfold {opened} in *; decisions; try ring | unfold {opened} in *; decisions; lra]"
+            f"unfold {opened} in *; decisions; try ring | unfold {opened} in *; decisions; lra])"
         )
 
     # ------------------------------------------------------------------------------------------------------- p
@@ -246,4 +250,4 @@ class Tables:
         tree = self.printer.tree(decide(e.rhs.branches))
         at = self.printer.indices(e.lhs.indices)
         yield Theorem(name, f"Definition {name} ({at} : nat) : R := {tree}.", "", (e.name, None))
-        yield from self._cover(e)
+        yield from self._cover(e, of_p.e)

@@ -156,6 +156,27 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
         f"| intros l L_; rewrite {inverse}_inverse by assumption; reflexivity]].",
         None, "one p for all samples",
     )  # fmt: skip
+    j, m, d = "j_", "m_", f"(fun j_ => q j_ - {p} {k} j_)"
+    none = f"sum {units} (fun {j} => {d} {j} * {c} {m} {j})"
+    yield Theorem(
+        "p_is_shortest",
+        f"forall ({k} : nat) (q : nat -> R), (forall {n}, ({n} < {samples})%nat -> "
+        f"sum {units} (fun j => q j * {c} {n} j) = {lack} {n} {k}) ->\n  "
+        f"sum {units} (fun j => {p} {k} j ^ 2) <= sum {units} (fun j => q j ^ 2)",
+        f"intros {k} q Q_; assert (D_ : forall d, sum {units} (fun {j} => {p} {k} {j} * d {j}) = "
+        f"sum {samples} (fun {m} => {mu} {m} {k} * sum {units} (fun {j} => d {j} * {c} {m} {j}))) "
+        f"by (intros; unfold {p}; sums); specialize (D_ {d}); "
+        f"rewrite (sum_ext {samples} _ (fun _ => 0)), sum_zero in D_; "
+        f"[pose proof (sum_squares {units} {d}) as S_; "
+        f"assert (E_ : sum {units} (fun {j} => q {j} ^ 2) = sum {units} (fun {j} => {p} {k} {j} ^ 2) + "
+        f"2 * sum {units} (fun {j} => {p} {k} {j} * {d} {j}) + sum {units} (fun {j} => {d} {j} ^ 2)) "
+        f"by (cbv beta; sums); "
+        f"cbv beta in *; lra "
+        f"| intros {m} B_; cbv beta; assert (N_ : {none} = 0) by (cbv beta; transitivity "
+        f"(sum {units} (fun {j} => q {j} * {c} {m} {j}) - sum {units} (fun {j} => {p} {k} {j} * {c} {m} {j})); "
+        f"[sums | rewrite Q_, p_solves by assumption; ring]); cbv beta in N_; rewrite N_; ring].",
+        None, "and no p that does is shorter",
+    )  # fmt: skip
     yield Theorem(
         "compensation",
         f"forall ({n} {k} : nat), ({n} < {samples})%nat -> {printer.term(e.lhs)} = {printer.term(e.rhs)}",

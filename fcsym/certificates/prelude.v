@@ -150,8 +150,8 @@ Ltac smooth phi := intros; eapply derivative_eq;
      | |- _ => cbv beta; positive; apply Rgt_not_eq; lra end)
   | try unfold phi; rewrite ?exp_Ropp; positive; field; repeat split; try (apply Rgt_not_eq, sqrt_lt_R0; assumption); try lra; nra].
 Ltac sums_by leaf := apply Rminus_diag_uniq; zero leaf.
-Ltac leaf_at H more := cbn [INR Nat.pred]; rewrite ?H; first [leaf | more; inverses_but_of_exp; rewrite ?exp_Ropp; positive; field; repeat split; apply Rgt_not_eq; lra].
-Ltac sums_at H := sums_by ltac:(leaf_at H ltac:(idtac)).
+Ltac leaf_at H slopes more := cbn [INR Nat.pred]; rewrite ?H; first [leaf | slopes; leaf | more; inverses_but_of_exp; rewrite ?exp_Ropp; positive; field; repeat split; apply Rgt_not_eq; lra].
+Ltac sums_at H := sums_by ltac:(leaf_at H ltac:(idtac) ltac:(idtac)).
 Ltac picks := repeat (rewrite sum_kron by assumption; cbv beta); reflexivity.
 Ltac one_of := first [solve [repeat split; first [lra | assumption]] | left; solve [repeat split; first [lra | assumption]] | right; one_of].
 Ltac undefined := exfalso; repeat match goal with U : _ /\ _ |- _ => destruct U end;

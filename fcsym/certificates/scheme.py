@@ -34,19 +34,24 @@ from fcsym.networks.symbols import (
 )
 from fcsym.schemes.record import SchemeRecord, cut, first_layer
 
-__all__ = ["KNOWN", "scheme_certificate"]
+__all__ = ["KNOWN", "certifiable", "scheme_certificate"]
 
 KNOWN = ("backprop", "states", "history", "weights", "compensation")
 """The schemes whose induction is written in Coq."""
 
 
-def scheme_certificate(scheme: SchemeRecord) -> Certificate:
-    """A scheme => the file. ArgumentError where there is none."""
+def certifiable(scheme: SchemeRecord) -> None:
+    """ArgumentError where a scheme has no certificate."""
     if scheme.name not in KNOWN or scheme.network.batch or not scheme.network.rule.is_plain:
         raise ArgumentError(
             f"{scheme.title} has no certificate yet: certify {', '.join(KNOWN)} with gradient steps on one sample, or "
             "the derivation."
         )
+
+
+def scheme_certificate(scheme: SchemeRecord) -> Certificate:
+    """A scheme => the file. ArgumentError where there is none."""
+    certifiable(scheme)
     return _Scheme(scheme).made()
 
 

@@ -115,7 +115,7 @@ def _options_of_file(options: argparse.Namespace, document: Document) -> dict[st
     if options.save is not None and options.save.endswith(ENDING):
         if options.fragment or options.notation is not None or options.only or options.detail:
             raise Usage(f"{options.save} is a certificate, which has everything: leave the options of documents out.")
-        certificates.writable(options.save)
+        certificates.writable(document, options.save)
         return {}
     if options.save is not None:
         from fcsym.render.save import writable
