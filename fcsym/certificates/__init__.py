@@ -18,7 +18,7 @@ from fcsym.deriving.gradient import GradientRecord
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.files import file_name, refuse_place, write_text
-from fcsym.schemes.record import SchemeRecord
+from fcsym.schemes.record import PARTS, PartRecord, SchemeRecord
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -32,6 +32,8 @@ def certificate_of(document: Shown) -> Certificate:
     """A derivation => its certificate, with the cases that its proof says cannot occur; or that of a scheme."""
     if isinstance(document, SchemeRecord):
         return scheme_certificate(document)
+    if isinstance(document, PartRecord) and document.name in PARTS:
+        raise ArgumentError(f"{document.heading} is one of four functions: certify the whole scheme.")
     if not isinstance(document, Record) or isinstance(document, GradientRecord):
         raise ArgumentError(f"{document.heading} has no certificate yet: certify a derivation.")
     return certificate(document, document.proof)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from itertools import combinations
 from fcsym.certificates.choice import DECIDED, Choice, common_identity
 from fcsym.certificates.functions import Function
 from fcsym.certificates.integral import Integral
-from fcsym.certificates.printer import Printer
+from fcsym.certificates.printer import ATOM, Printer, number
 from fcsym.certificates.statement import Statement
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import UnsupportedExpression
@@ -101,9 +101,7 @@ class Tables:
         return "right; " * place + ("left; " if place + 1 < len(rows) else "") + f"repeat split; {DECIDED}"
 
     def _test(self, condition: Condition) -> str:
-        from fcsym.certificates.printer import _ATOM, number
-
-        subject, bound = self.printer.term(condition.subject, _ATOM), number(condition.bound)
+        subject, bound = self.printer.term(condition.subject, ATOM), number(condition.bound)
         return f"Rlt_dec {bound} {subject}" if condition.relation in (">", "<=") else f"Req_EM_T {subject} {bound}"
 
     # ---------------------------------------------------------------------------------------------- v' - v

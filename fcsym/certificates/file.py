@@ -13,10 +13,11 @@ from fcsym.certificates.functions import Function, function
 from fcsym.certificates.printer import Printer, remark
 from fcsym.certificates.slopes import Slopes
 from fcsym.certificates.statement import Statement
+from fcsym.certificates.terms import cases_of
 from fcsym.certificates.theorem import Theorem
 from fcsym.deriving.record import Record
 from fcsym.language.activation import Activation
-from fcsym.language.equation import Cases, Equation, functions_in
+from fcsym.language.equation import Equation, functions_in
 from fcsym.language.expression import Array, Expr
 from fcsym.language.findings import Proof
 from fcsym.schemes.record import PartRecord
@@ -92,11 +93,7 @@ class Writer:
     def made(self) -> Certificate:
         """The file."""
         theorems = list(self._theorems())
-        wanted = [
-            (e.name, case)
-            for e in self.record.equations
-            for case in (None, *((row.name for row in e.rhs) if isinstance(e.rhs, Cases) else ()))
-        ]
+        wanted = [(e.name, case) for e in self.record.equations for case in cases_of(e)]
         reached = {t.of for t in theorems if not t.admitted} - {t.of for t in theorems if t.admitted}
         missing = [", ".join(filter(None, of)) for of in wanted if of not in reached]
         certified = len(wanted) - len(missing)

@@ -6,10 +6,11 @@ theorem says that at the weight of the step it is what they moved by.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from fcsym.certificates.printer import Printer
+from fcsym.certificates.printer import Printer, number
 from fcsym.certificates.statement import Statement
 from fcsym.certificates.theorem import Theorem
 from fcsym.language.algebra import inline, replaced
@@ -121,7 +122,7 @@ class Integral:
         assert of_p.value is not None
         marker = Array("ds_at", None, self.ds.axes)
         p_at = replaced(self._in_weight(of_p), lambda ref: marker[ref.indices] if ref.array == self.ds else ref)
-        text = printer.term(p_at).replace(f"ds_at {j}", f"ds_at {k} {j} u")
+        text = re.sub(rf"\bds_at {j}\b", f"ds_at {k} {j} u", printer.term(p_at))
         error, vc = printer.term(self.error), printer.term(self.vc)
         when = "".join(f"{printer.condition(c)} -> " for c in row.when)
         stated = (
@@ -150,8 +151,6 @@ class Integral:
         gate, v = printer.array(gate_of(s)), printer.array(self.unit.v)
         name = printer.function(phi)
         opened = f"{printer.array(self.vc.array)}, {v}, {v}_of, phi_{name}"
-        from fcsym.certificates.printer import number
-
         return (
             f"assert (G_ : {gate} {j} = {number(slope)}) by (unfold {gate}, slope_{name}; decisions; "
             f"first [lra | exfalso; unfold {opened} in *; decisions; lra]); "

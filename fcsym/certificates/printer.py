@@ -33,7 +33,7 @@ from fcsym.language.expression import (
     Total,
 )
 
-__all__ = ["Printer", "identifier", "number", "remark"]
+__all__ = ["ATOM", "Printer", "identifier", "number", "remark"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _TAKEN = frozenset({
@@ -44,7 +44,7 @@ _TAKEN = frozenset({
 })  # fmt: skip
 """What Coq, or the head of every file, means by a name already."""
 
-_SUM, _PRODUCT, _POWER, _APPLIED, _ATOM = range(5)
+_SUM, _PRODUCT, _POWER, _APPLIED, ATOM = range(5)
 Text: TypeAlias = "tuple[str, int]"
 """A term, and how tightly it holds together."""
 
@@ -117,14 +117,14 @@ class Printer:
     def _term(self, node: Expr) -> Text:
         match node:
             case Number(value):
-                return number(value), _ATOM
+                return number(value), ATOM
             case Ref(array, indices):
                 return (
                     (f"{self.array(array)} {self.indices(indices)}", _APPLIED)
                     if indices
                     else (
                         self.array(array),
-                        _ATOM,
+                        ATOM,
                     )
                 )
             case Add(terms):
@@ -151,7 +151,7 @@ class Printer:
                 return f"{name} {self.width(index.axis)} (fun {self.index(index)} => {self.term(body)})", _APPLIED
             case Apply(phi, argument, derivative):
                 kind = "slope" if derivative else "phi"
-                return f"{kind}_{self.function(phi)} {self.term(argument, _ATOM)}", _APPLIED
+                return f"{kind}_{self.function(phi)} {self.term(argument, ATOM)}", _APPLIED
             case _:
                 raise ArgumentError(f"{type(node).__name__} has no form in Coq yet: {node!r} cannot be certified.")
 
@@ -183,7 +183,7 @@ class Printer:
         """Nested decisions; 0 stands where nothing is defined."""
         if not isinstance(tree, Decision):
             return "0" if tree.value is None else self.term(tree.value, _PRODUCT)
-        subject, bound = self.term(tree.condition.subject, _ATOM), number(tree.condition.bound)
+        subject, bound = self.term(tree.condition.subject, ATOM), number(tree.condition.bound)
         then, otherwise = self.tree(tree.then), self.tree(tree.otherwise)
         match tree.condition.relation:
             case ">":

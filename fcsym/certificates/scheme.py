@@ -13,26 +13,26 @@ from functools import cached_property
 from fcsym.certificates.choice import Choice
 from fcsym.certificates.equations import Equations
 from fcsym.certificates.file import Certificate, Writer, assembled
+from fcsym.certificates.single_input import expansion, measured
 from fcsym.certificates.statement import free
+from fcsym.certificates.terms import after, cases_of, divisors, parts, without
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import rename, replaced
 from fcsym.language.decision import decide
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import ZERO, Array, Axis, Expr, Index, Mul, Pow, Ref, Role, Total, add, children, total
+from fcsym.language.expression import ZERO, Array, Expr, Index, Ref, Role, Total
 from fcsym.networks.symbols import (
     ETA,
-    SHAPE,
     SIZE,
     STORED,
     frozen_activation,
     frozen_copy,
-    frozen_pre_activation,
     gradient_of,
     increment_of,
     norm,
 )
-from fcsym.schemes.record import SchemeRecord, cut, first_layer
+from fcsym.schemes.record import SchemeRecord, first_layer
 
 __all__ = ["KNOWN", "certifiable", "scheme_certificate"]
 
@@ -69,10 +69,7 @@ class _Scheme:
     def made(self) -> Certificate:
         """The file."""
         wanted = [
-            (part.name, e.name, case)
-            for part in self.scheme.parts
-            for e in part.equations
-            for case in (None, *((row.name for row in e.rhs) if isinstance(e.rhs, Cases) else ()))
+            (part.name, e.name, case) for part in self.scheme.parts for e in part.equations for case in cases_of(e)
         ]
         theorems = [*self.writer.of_functions(), *self._of_base(), *self._carried(), *self._started()]
         certified = [(p, e, case) for p, e, case in wanted if case in self.reached.get((p, e), ())]
@@ -102,8 +99,7 @@ class _Scheme:
         """Whether it is the scheme's own; what it has from the step is proved there."""
         known = self.base.get(e.name)
         if known is not None and (known.lhs, known.rhs) == (e.lhs, e.rhs) and self._is_stated(e.array):
-            rows = [row.name for row in e.rhs] if isinstance(e.rhs, Cases) else []
-            self._reach(part, e, None, *rows)
+            self._reach(part, e, *cases_of(e))
             return False
         return True
 
@@ -121,7 +117,7 @@ class _Scheme:
                 if not self._own(part.name, e):
                     continue
                 if e.name in seen and (seen[e.name].lhs, seen[e.name].rhs) == (e.lhs, e.rhs):
-                    self._reach(part.name, e, *(c for made in self.reached.values() for c in made))
+                    self._reach(part.name, e, *cases_of(e))
                     continue
                 seen[e.name] = e
                 yield from self._equation(part.name, e)
@@ -166,7 +162,7 @@ class _Scheme:
         assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
         indices = self.printer.indices(e.lhs.indices)
         every = f"forall ({indices} : nat), " if indices else ""
-        below = "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in _divisors(e.rhs))
+        below = "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in divisors(e.rhs))
         return f"{every}{below}{self.printer.term(e.lhs)} = {self.printer.term(e.rhs)}"
 
     def _defined(self, part: str, e: Equation) -> Iterator[Theorem]:
@@ -174,7 +170,7 @@ class _Scheme:
         name, printer = self.printer.array(e.array), self.printer
         value = printer.tree(decide(e.rhs.branches)) if isinstance(e.rhs, Cases) else printer.term(e.rhs)
         yield Theorem(name, f"Definition {name} {free(e.lhs, printer)}: R := {value}.", "", None, e.rule.value)
-        self._reach(part, e, None, *((row.name for row in e.rhs) if isinstance(e.rhs, Cases) else ()))
+        self._reach(part, e, *cases_of(e))
 
     def _equation(self, part: str, e: Equation) -> Iterator[Theorem]:
         """One of the scheme's own."""
@@ -235,8 +231,8 @@ class _Scheme:
         _, j = meaning.lhs.indices
         width, at = printer.width(j.axis), printer.index(j)
         c, v = printer.term(frozen_activation(unit.v)[j]), printer.term(unit.v[j])
-        body = next(part for part in _parts(e.rhs) if isinstance(part, Total))
-        inner = printer.term(replaced(body.body, lambda ref: ref)).replace(f" {printer.index(body.over[0])}", f" {at}")
+        whole = next(part for part in parts(e.rhs) if isinstance(part, Total))
+        inner = printer.term(rename(whole.body, {whole.over[0]: j}))
         k = printer.index(e.lhs.indices[0])
         script = (
             f"intros {k} U_; unfold {name}, {name}_of; rewrite (sum_ext {width} _ (fun {at} => {inner})); "
@@ -262,7 +258,7 @@ class _Scheme:
         first = f"rewrite ?M_{printer.array(e.array.unprimed)} by assumption; unfold {', '.join(names)}; "
         choice = Choice(printer, e, w.primed[k, j], base, unit.v.primed[j], vc[j], "", first)
         yield from choice.theorems()
-        self._reach(part, e, None, *(row.name for row in e.rhs))
+        self._reach(part, e, *cases_of(e))
 
     def _kept(self) -> Iterator[Theorem]:
         """What the state stands for, of the state after the step."""
@@ -273,82 +269,46 @@ class _Scheme:
             yield Theorem("", f"Definition {name} {free(e.lhs, printer)}: R := {printer.term(e.rhs)}.", "")
         changed = {a.unprimed for a in (*self.scheme.moving, *(e.array for e in self.scheme.step.equations)) if a.after}
         changed |= {*self.network.trained, *self.statement.moving}
-        whole = [e for e in self.scheme.invariants if not _divisors(e.rhs)]
+        whole = [e for e in self.scheme.invariants if not divisors(e.rhs)]
         rewritten = " ".join(f"rewrite ?M_{printer.array(e.array)};" for e in whole)
         for e in self.scheme.invariants:
-            after = _after(e, changed)
-            assert isinstance(after.lhs, Ref)
+            later = after(e, changed)
+            assert isinstance(later.lhs, Ref)
             name = printer.array(e.array)
-            own = [printer.array(a) for a in (after.lhs.array, *after.operands) if a.after]
+            own = [printer.array(a) for a in (later.lhs.array, *later.operands) if a.after]
             gradients = [
                 printer.array(gradient_of(a.unprimed))
-                for a in (after.lhs.array, *after.operands)
+                for a in (later.lhs.array, *later.operands)
                 if a.unprimed in self.network.trained
             ]
-            if _divisors(e.rhs):
+            if divisors(e.rhs):
                 solves = f"{printer.array(e.array.primed)}_solves"
                 own_defined = f"{printer.array(e.array.primed)}_defined"
-                at = printer.indices(after.lhs.indices)
-                (below,) = (printer.term(ref) for ref in _divisors(e.rhs))
+                at = printer.indices(later.lhs.indices)
+                (below,) = (printer.term(ref) for ref in divisors(e.rhs))
                 script = (
                     f"intros {at} Z_; assert (D_ : {own_defined} {at}) by (unfold {own_defined}; tauto); "
                     f"pose proof ({solves} {at} D_) as S_; apply (Rmult_eq_reg_r ({below})); [|exact Z_]; "
-                    f"transitivity (({printer.term(after.lhs)}) * {below}); [reflexivity|]; field_simplify_eq; "
+                    f"transitivity (({printer.term(later.lhs)}) * {below}); [reflexivity|]; field_simplify_eq; "
                     f"[lra | exact Z_]."
                 )
             else:
                 script = f"intros; unfold {', '.join([*own, *gradients]) or name}; {rewritten} sums."
                 if not own:
                     script = f"exact M_{name}."
-            yield Theorem(f"kept_{name}", self._meaning(after), script, None, "it stands for the same after the step")
+            yield Theorem(f"kept_{name}", self._meaning(later), script, None, "it stands for the same after the step")
 
     def _expanded(self, part: str, e: Equation) -> Theorem:
         """The weights that backpropagation has, given back."""
         assert isinstance(e.lhs, Ref)
         printer, name = self.printer, self.printer.array(e.array)
-        self._reach(part, e, None, *((row.name for row in e.rhs) if isinstance(e.rhs, Cases) else ()))
-        at = printer.indices(e.lhs.indices)
+        self._reach(part, e, *cases_of(e))
         value = printer.tree(decide(e.rhs.branches)) if isinstance(e.rhs, Cases) else printer.term(e.rhs)
-        if SIZE not in self.scheme.state:
-            statement = f"forall ({at} : nat), {printer.term(e.lhs)} = {value}"
-            return Theorem(f"expand_{name}", statement, f"intros; apply M_{name}.", None, e.rule.value)
-        within = "".join(f"({printer.index(i)} < {printer.width(i.axis)})%nat -> " for i in e.lhs.indices[1:])
-        i = printer.index(e.lhs.indices[0])
-        first = self.statement.moving[0]
-        s, start = printer.array(first), printer.array(frozen_pre_activation(first))
-        a0, c, t = (printer.array(a) for a in (norm(self.network.input), SIZE, SHAPE))
-        x, u = printer.array(self.network.input), printer.array(next(iter(self.scheme.moving)).unprimed)
-        meanings = [f"M_{printer.array(theta)}" for theta in first_layer(self.network)]
-        laws = f"rewrite {', '.join(f'?{m}' for m in meanings)}"
-        own = {d.array.name: printer.array(d.array) for d in self.scheme.expand.equations if d.rule is Rule.DEFINITION}
-        opened = ", ".join(reversed([n for n in own.values() if n != start]))
-        moved = (
-            f"assert (S_ : {s} {i} - {start} {i} = {u} {i} * {a0}) by "
-            f"(unfold {s}, {s}_of, {start}, {a0}; sums_by ltac:({laws}; leaf))"
-        )
-        inputs = printer.width(self.network.input.axes[0])
-        if len(first_layer(self.network)) > 1:
-            names = ", ".join([f"B{n}_" for n in range(len(e.lhs.indices) - 1)]).replace(",", "")
-            script = (
-                f"intros {at} {names}; {moved}; assert (P_ : {c} * {t} * {c} <> 0) by "
-                f"(rewrite <- M_{a0}; unfold {a0}; apply Rgt_not_eq; pose proof (sum_squares {inputs} {x}); lra); "
-                f"assert (C_ : {c} <> 0) by (intro Z_; apply P_; rewrite Z_; ring); "
-                f"assert (T_ : {t} <> 0) by (intro Z_; apply P_; rewrite Z_; ring); "
-                f"unfold {opened}; rewrite S_, M_{a0}, M_{name}; field; split; assumption."
-            )
-        else:
-            j = printer.index(e.lhs.indices[1])
-            zero = (
-                f"assert (X_ : {x} {j} = 0) by (apply (square_zero {inputs} {x} {j} B_); change ({a0} = 0); "
-                f"rewrite M_{a0}, Z_; ring)"
-            )
-            script = (
-                f"intros {at} B_; {moved}; unfold {opened}; rewrite M_{name}; "
-                f"destruct (Req_EM_T {c} 0) as [Z_|C_]; [{zero}; rewrite X_; ring | rewrite S_, M_{a0}; "
-                f"destruct (Req_EM_T {t} 0) as [Z_|T_]; [{zero}; rewrite X_; unfold Rdiv; ring "
-                f"| field; split; assumption]]."
-            )
-        statement = f"forall ({at} : nat), {within}{printer.term(e.lhs)} = {value}"
+        within, script = "", f"intros; apply M_{name}."
+        if SIZE in self.scheme.state:
+            within = "".join(f"({printer.index(i)} < {printer.width(i.axis)})%nat -> " for i in e.lhs.indices[1:])
+            script = expansion(self.scheme, printer, e)
+        statement = f"forall ({printer.indices(e.lhs.indices)} : nat), {within}{printer.term(e.lhs)} = {value}"
         return Theorem(f"expand_{name}", statement, script, None, e.rule.value)
 
     # ------------------------------------------------------------------------------------------------- the start
@@ -375,7 +335,7 @@ class _Scheme:
                     return copies[ref.array][ref.indices]
                 return ref
 
-            return _without(STORED, replaced(node, first))
+            return without(STORED, replaced(node, first))
 
         for e in self.scheme.invariants:
             assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
@@ -386,65 +346,6 @@ class _Scheme:
             unfolded = ", ".join(printer.array(a) for a in printer.ends if a in (e.array, *e.operands)) or name
             script = f"intros; try unfold {unfolded}; first [ring | field; assumption]."
             if e.array == norm(self.network.input):
-                script = self._measured()
+                script = measured(self.scheme, printer)
             yield Theorem(f"start_{name}", self._meaning(at_start), script, None, "at the start")
         printer.ends = {}
-
-    def _measured(self) -> str:
-        """The squared norm is c t c: the input is scaled by its largest entry, and is 0 where that is."""
-        printer, x = self.printer, self.network.input
-        width, a0 = printer.width(x.axes[0]), printer.array(norm(x))
-        c = printer.array(SIZE)
-        way = cut(self.scheme.init.equations, (x,), (SIZE,))
-        below = ", ".join(printer.array(e.array) for e in reversed(way))
-        shape = cut(self.scheme.init.equations, (x, SIZE), (SHAPE,))
-        scaled = ", ".join(printer.array(e.array) for e in shape if e.array.axes)
-        inner = ", ".join(printer.array(e.array) for e in reversed(shape) if not e.array.axes)
-        if len(first_layer(self.network)) > 1:
-            return (
-                f"assert (C_ : {c} <> 0) by (unfold {below}; decisions; apply Rgt_not_eq; lra); "
-                f"unfold {inner}, {a0}; sums_by ltac:(unfold {scaled}; first [ring | field; exact C_])."
-            )
-        return (
-            f"unfold {inner}; destruct (Req_EM_T {c} 0) as [Z_|Z_]; [unfold {a0}; transitivity 0; [|ring]; "
-            f"rewrite (sum_ext {width} _ (fun _ => 0)); [apply sum_zero | intros i_ B_; "
-            f"pose proof (greatest_least {width} (fun i_ => {printer.array(x)} i_) i_ B_); cbv beta in *; "
-            f"assert (X_ : {printer.array(x)} i_ = 0) by (revert Z_; unfold {below}; decisions; intros; lra); "
-            f"rewrite X_; ring] | unfold {a0}; sums_by ltac:(unfold {scaled}; destruct (Req_EM_T {c} 0); "
-            f"[contradiction | first [ring | field; exact Z_]])]."
-        )
-
-
-def _after(e: Equation, changed: set[Array]) -> Equation:
-    """The same equation of the values after a step."""
-    assert isinstance(e.rhs, Expr)
-
-    def primed(node: Expr) -> Expr:
-        return replaced(node, lambda ref: ref.array.primed[ref.indices] if ref.array in changed else ref)
-
-    return Equation(primed(e.lhs), primed(e.rhs), e.rule, e.because)
-
-
-def _parts(node: Expr) -> Iterator[Expr]:
-    yield node
-    for part in children(node):
-        yield from _parts(part)
-
-
-def _divisors(node: object) -> list[Ref]:
-    """What an expression divides by."""
-    assert isinstance(node, Expr)
-    found = [p.base for p in _parts(node) if isinstance(p, Pow) and p.exponent < 0]
-    return list(dict.fromkeys(ref for ref in found if isinstance(ref, Ref)))
-
-
-def _without(axis: Axis, node: Expr) -> Expr:
-    """The expression where an axis is empty: sums over it are 0."""
-    if isinstance(node, Total):
-        return ZERO if any(i.axis == axis for i in node.over) else total(node.over, _without(axis, node.body))
-    parts = children(node)
-    if not parts or not any(isinstance(p, Total) for p in _parts(node)):
-        return node
-    if isinstance(node, Mul):
-        return node
-    return add(*(_without(axis, part) for part in parts))
