@@ -44,12 +44,26 @@ class Accepted:
     axioms: tuple[str, ...]
     independent: bool  # whether coqchk has checked it, too
 
+    @property
+    def statements(self) -> int:
+        """How many equations and cases the certificate is about."""
+        return self.certificate.statements
+
+    @property
+    def certified(self) -> int:
+        """How many of them it has a definition or a theorem for."""
+        return self.certificate.certified
+
+    @property
+    def admitted(self) -> int:
+        """How many theorems it leaves open."""
+        return len(self.certificate.admitted)
+
     def __bool__(self) -> bool:
         return self.accepted
 
     def __str__(self) -> str:
-        c = self.certificate
-        counted = f"{c.statements} statements, {c.certified} certified, {len(c.admitted)} admitted"
+        counted = f"{self.statements} statements, {self.certified} certified, {self.admitted} admitted"
         if not self.accepted:
             return f"{counted}: Coq did NOT accept the certificate ({self.said})."
         how = "Coq, and coqchk on its own," if self.independent else "Coq"

@@ -64,7 +64,7 @@ def _summary(document: Derivation | Scheme, found: Accepted) -> dict[str, Any]:
     made = found.certificate
     return {
         "network": str(document.network), "order": document.order, "statements": made.statements,
-        "certified": made.certified, "admitted": [list(pair) for pair in made.admitted], "accepted": found.accepted,
+        "certified": made.certified, "admitted": len(made.admitted), "accepted": found.accepted,
         "seconds": round(found.seconds, 2), "said": found.said, "axioms": list(found.axioms),
-        "independent": found.independent,
+        "independent": found.independent, "reasons": dict(made.admitted),
     }  # fmt: skip
