@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from fcsym.deriving.kinds import is_dense
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation, Piece
 from fcsym.language.algebra import (
@@ -25,6 +26,7 @@ from fcsym.language.algebra import (
     expand,
     fresh,
     in_order,
+    indices_of,
     inline,
     rename,
 )
@@ -35,17 +37,20 @@ from fcsym.language.expression import (
     Add,
     Apply,
     Array,
+    Axis,
     Expr,
     Index,
     Indicator,
     Inverse,
     Mul,
     Number,
+    Pow,
     Ref,
     Role,
     Total,
     add,
     arrays_in,
+    children,
     mul,
     power,
     total,
@@ -89,18 +94,26 @@ class _Change:
 def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tuple[Equation, ...]:
     """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass."""
     updated = {equation.array.unprimed: equation for equation in updates if equation.rule is Rule.UPDATE}
-    passed = [e for e in forward if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION)]  # the rest is the error
-    moving = {equation.array for equation in passed}
-    logits = [e.array for e in passed if e.array.role is Role.PRE_ACTIVATION][-1]
+    last = max(n for n, e in enumerate(forward) if e.array.role is Role.PRE_ACTIVATION)  # what follows is the error,
+    passed = [*forward[: last + 1], *(e for e in forward[last + 1 :] if e.array.role is Role.ACTIVATION)]  # but for y
+    moving = _moving(passed, updated)
+    logits = forward[last].array
     hidden = (e for e in passed if e.array != logits)
     first = {e.array for e in hidden if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
     result: list[Equation] = []
     for equation in passed:
+        array = equation.array
+        if array not in moving:  # a constant of the network, or a part of the input
+            continue
+        if not _has_a_rule(equation.rhs):
+            result += _from_both_ends(equation, updated, moving)
+            continue
         if isinstance(equation.rhs, Apply):
             result.append(_activation_increment(equation, equation.rhs.activation, first))
-        else:
+        elif is_dense(equation):
             result += _affine_increment(equation, updated, moving, equation.array in first)
-        array = equation.array
+        else:
+            result.append(_product_increment(equation, updated, moving))
         assert isinstance(equation.lhs, Ref)
         indices = equation.lhs.indices
         result.append(
@@ -114,6 +127,74 @@ def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tupl
             )
         )
     return tuple(result)
+
+
+def _moving(passed: Sequence[Equation], updated: Mapping[Array, Equation]) -> set[Array]:
+    """What may change in a step: what is linear or an activation, and what is made of something that may."""
+    found: set[Array] = set()
+    for e in passed:
+        if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) or any(
+            a in updated or a in found for a in e.operands
+        ):
+            found.add(e.array)
+    return found
+
+
+def _has_a_rule(node: Expr | Cases) -> bool:
+    """Whether the change of a right-hand side follows from the changes of its operands by a rule."""
+    match node:
+        case Apply(_, Ref(), derivative):
+            return not derivative
+        case Number() | Ref() | Indicator():
+            return True
+        case Add(parts) | Mul(parts):
+            return all(map(_has_a_rule, parts))
+        case Pow(Ref(), exponent):
+            return exponent in (-1, 2)
+        case Total(_, body):
+            return not isinstance(body, Apply) and _has_a_rule(body)
+        case _:
+            return False
+
+
+def _from_both_ends(equation: Equation, updated: Mapping[Array, Equation], moving: set[Array]) -> list[Equation]:
+    """A' = the forward equation at the updated values, and dA = A' - A: for what no rule carries forward."""
+    assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
+    array, indices = equation.array, equation.lhs.indices
+    primes = {a: (indices_of(a), a.primed[indices_of(a)]) for a in equation.operands if a in updated or a in moving}
+    after = Equation(
+        array.primed[indices], inline(equation.rhs, primes), Rule.AFTER,
+        f"This is the forward equation of `{array.name}` at the updated values.", tuple(a.primed.name for a in primes),
+    )  # fmt: skip
+    change = Equation(
+        increment_of(array)[indices], array.primed[indices] - array[indices], Rule.INCREMENT,
+        "The value after the step minus the value before.", (after.name, equation.name),
+    )  # fmt: skip
+    return [after, change]
+
+
+def _product_increment(equation: Equation, updated: Mapping[Array, Equation], moving: set[Array]) -> Equation:
+    """The changes of sums, products and quotients, from those of what they are made of."""
+    assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
+
+    def change(ref: Ref) -> _Change:
+        if ref.array in updated or ref.array in moving:
+            return _Change(ref.array.primed[ref.indices], increment_of(ref.array)[ref.indices])
+        return _Change(ref, ZERO)
+
+    value = _difference(equation.rhs, change)
+    product = any(isinstance(node, Mul | Pow) for node in _nodes(equation.rhs))
+    return Equation(
+        increment_of(equation.array)[equation.lhs.indices], value, Rule.INCREMENT,
+        "A product changes by `A'B' - AB = A'(B' - B) + (A' - A)B`." if product else "A sum passes the changes on.",
+        (equation.name,),
+    )  # fmt: skip
+
+
+def _nodes(node: Expr) -> Iterator[Expr]:
+    yield node
+    for part in children(node):
+        yield from _nodes(part)
 
 
 def _affine_increment(
@@ -235,11 +316,35 @@ def _difference(node: Expr, change: object) -> Expr:
         case Mul(factors):
             parts = []
             for n, factor in enumerate(factors):
-                before = [f if isinstance(f, Number | Indicator) else change(f).after for f in factors[:n]]
+                before = [_after(f, change) for f in factors[:n]]
                 parts.append(mul(*before, _difference(factor, change), *factors[n + 1 :]))
             return add(*parts)
+        case Pow(Ref() as base, -1):  # 1/A' - 1/A = -(A' - A)/(A A')
+            made = change(base)
+            return ZERO if made.increment == ZERO else mul(-1, made.increment, power(base, -1), power(made.after, -1))
+        case Pow(Ref() as base, 2):
+            made = change(base)
+            return ZERO if made.increment == ZERO else mul(add(base, made.after), made.increment)
         case _:
             raise UnsupportedExpression(f"No increment rule for {node!r}: write it with sums and products.")
+
+
+def _after(node: Expr, change: object) -> Expr:
+    """The same after the step."""
+    assert callable(change)
+    match node:
+        case Ref():
+            return change(node).after  # type: ignore[no-any-return]
+        case Add(terms):
+            return add(*(_after(term, change) for term in terms))
+        case Mul(factors):
+            return mul(*(_after(factor, change) for factor in factors))
+        case Pow(base, exponent):
+            return power(_after(base, change), exponent)
+        case Total(over, body):
+            return total(over, _after(body, change))
+        case _:
+            return node
 
 
 def _pairs(phi: Activation) -> list[tuple[int, int]]:
@@ -300,11 +405,11 @@ def _vanishes(phi: Activation, number: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """The symbols around the last layer, with k over the outputs and j over the last hidden units."""
+    """The symbols around the last layer, with k over the outputs and j over what the read-out reads."""
 
     phi: Activation
     k: Index
-    j: Index
+    j: tuple[Index, ...]
     w: Ref  # before the step
     w_new: Ref
     s: Ref
@@ -317,10 +422,10 @@ class _Last:
     @classmethod
     def of(cls, network: Network) -> _Last:
         output, hidden = network.logits, network.hidden[-1].v
-        k, j = Index(output.axes[0], "k"), Index(hidden.axes[0], "j")
+        k, j = Index(output.axes[0], "k"), _read(hidden.axes)
         weight, s = network.read_out, network.hidden[-1].s
         return cls(
-            phi=network.hidden[-1].activation, k=k, j=j, w=weight[k, j], w_new=weight.primed[k, j],
+            phi=network.hidden[-1].activation, k=k, j=j, w=weight[(k, *j)], w_new=weight.primed[(k, *j)],
             s=s[j], s_new=s.primed[j], ds=increment_of(s)[j], dv=increment_of(hidden)[j],
             vc=frozen_activation(hidden)[j], error=adjoint_of(output)[k],
         )  # fmt: skip
@@ -343,7 +448,8 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     hidden = network.hidden[-1].v
     output = network.logits
     matrix = last.w.array
-    p, r = p_of(matrix)[last.k, last.j], effective(matrix)[last.k, last.j]
+    at = (last.k, *last.j)
+    p, r = p_of(matrix)[at], effective(matrix)[at]
     rest = total(last.j, r * last.vc)
     rest = rest + _shift(network, last.k)
     return (
@@ -371,9 +477,17 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     )  # fmt: skip
 
 
+def _read(axes: Sequence[Axis]) -> tuple[Index, ...]:
+    """The indices of what the read-out reads: units, or channels and positions."""
+    return tuple(Index(axis, "j" if len(axes) == 1 else f"j{n}") for n, axis in enumerate(axes))
+
+
 def no_common_p(network: Network) -> bool:
-    """Whether a mini-batch is known to have more samples than what the read-out reads: then it has no p in general."""
-    return bool(network.batch) and network.samples > network.widths[-2]
+    """Whether one p has to serve more than it can in general.
+
+    A mini-batch that is known to have more samples than the read-out reads numbers, or a read-out at several positions.
+    """
+    return bool(network.positions) or (bool(network.batch) and network.samples > network.widths[-2])
 
 
 def _for_all_samples(network: Network) -> tuple[Equation, ...]:
@@ -383,25 +497,25 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
     are linearly independent. Then p = sum_n mu_n v^c_n is a combination of them, and no p is shorter.
     """
     hidden, output, matrix = network.hidden[-1].v, network.logits, network.read_out
-    n, j = Index(hidden.axes[0], "n"), Index(hidden.axes[1], "j")
+    n, j = Index(hidden.axes[0], "n"), _read(hidden.axes[1:])
     m, k = Index(hidden.axes[0], "m"), Index(output.axes[1], "k")
     vc, dv, new = frozen_activation(hidden), increment_of(hidden), matrix.primed
     gram, inverse_, lack, mu = gram_of(vc), inverse_gram_of(vc), lacking(output), multiplier(output)
-    p, r = p_of(matrix)[k, j], effective(matrix)[k, j]
-    rest = total(j, r * vc[n, j])
+    p, r = p_of(matrix)[(k, *j)], effective(matrix)[(k, *j)]
+    rest = total(j, r * vc[(n, *j)])
     rest = rest + _shift(network, k)
     return (
         Equation(
-            vc[n, j], hidden[n, j], Rule.DEFINITION,
+            vc[(n, *j)], hidden[(n, *j)], Rule.DEFINITION,
             "The layers below the last are frozen here; `v^c` is what the last layer reads from now on.",
             (hidden.name,), "eq. 4, 21",
         ),
         Equation(
-            lack[n, k], total(j, new[k, j] * dv[n, j]), Rule.DEFINITION,
+            lack[n, k], total(j, new[(k, *j)] * dv[(n, *j)]), Rule.DEFINITION,
             "This is what `p` has to make up for, at every sample.", (new.name, dv.name),
         ),
         Equation(
-            gram[n, m], total(j, vc[n, j] * vc[m, j]), Rule.DEFINITION,
+            gram[n, m], total(j, vc[(n, *j)] * vc[(m, *j)]), Rule.DEFINITION,
             "These are the inner products of what the samples leave frozen.", (vc.name,),
         ),
         Equation(
@@ -414,12 +528,12 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
             "These are the multipliers of the samples.", (inverse_.name, lack.name),
         ),
         Equation(
-            p, total(n, mu[n, k] * vc[n, j]), Rule.CHOICE,
+            p, total(n, mu[n, k] * vc[(n, *j)]), Rule.CHOICE,
             "One `p` for all samples solves `p v^c = w' dv`: this is the one of least norm, wherever the `v^c` of the "
             "samples are linearly independent.", (mu.name, vc.name),
         ),
         Equation(
-            r, new[k, j] + p, Rule.DEFINITION, "This is the weight that the frozen network needs.",
+            r, new[(k, *j)] + p, Rule.DEFINITION, "This is the weight that the frozen network needs.",
             (new.name, p.array.name), "eq. 22",
         ),
         Equation(
@@ -433,9 +547,9 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
 
 def _shift(network: Network, k: Index) -> Expr:
     """The bias of the read-out after the step; 0 where it has none."""
-    if not network.layers[-1].bias:
+    shift = network.shift
+    if shift is None:
         return ZERO
-    shift = network.bias(len(network.layers))
     return (shift.primed if shift in network.trained else shift)[(k,) if shift.axes else ()]
 
 
@@ -471,7 +585,7 @@ def _p_rows(last: _Last) -> list[tuple[Branch, int]]:
             if _vanishes(phi, a):
                 when = (*when, Condition(last.vc, "!="))
             if before.slope:
-                dv = inline(dv, {last.s.array: ((last.j,), last.frozen_s(before))})
+                dv = inline(dv, {last.s.array: (last.j, last.frozen_s(before))})
             rows.append((row(when, as_expr(expand(last.w_new * dv / last.vc))), a))
         elif dv == ZERO:
             rows.append((row(when, ZERO, Status.CHOSEN), a))
@@ -493,6 +607,7 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
     if len(network.layers) < 2 or not has_primitive(network):
         return ()
     last = _Last.of(network)
+
     if last.phi.is_smooth:  # p is no polynomial in the weight: there is nothing to integrate in closed form
         return ()
     if weight(len(network.layers) - 1) not in network.trained:  # what moves the unit does not come from this weight
@@ -505,7 +620,7 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
             value = inline(branch.value, constants)
             slope = last.phi.gate_on(before)
             if slope is not None:  # otherwise the gate stays a symbol: at a kink it is not the slope of the piece
-                value = inline(value, {gate: ((last.j,), Number(slope))})
+                value = inline(value, {gate: (last.j, Number(slope))})
             integrand = expand(mul(-1, value, power(mul(ETA[()], last.error, last.vc), -1)))
             branch = replace(branch, value=_integral(integrand, last))
         rows.append(branch)
@@ -515,7 +630,7 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
     return (
         *helpers,
         Equation(
-            integral_of(last.w.array)[last.k, last.j], Cases(tuple(rows)), Rule.INTEGRAL,
+            integral_of(last.w.array)[last.w.indices], Cases(tuple(rows)), Rule.INTEGRAL,
             f"This is the integral of `-p/(eta {through} v^c)` over the weight, from its initial value, with "
             f"{_and(held)} held constant; it needs `{through}` and `v^c` different from 0.",
             (p_of(last.w.array).name, *_names(helpers)), "eq. 28-30",
@@ -526,9 +641,10 @@ def integrated(network: Network, equations: Mapping[str, Equation], order: Order
 def has_primitive(network: Network) -> bool:
     """Whether the ratio of p to the weight's step is a polynomial in the weight: for one sample's gradient step alone.
 
-    A velocity, a decay or an average depends on the steps before or divides, and so does a sum over samples.
+    A velocity, a decay or an average depends on the steps before or divides, and so does a sum over samples. Nor is it
+    known how what other layers than dense ones read depends on one weight.
     """
-    return network.rule.is_plain and not network.batch
+    return network.rule.is_plain and not network.batch and network.built is None
 
 
 def _names(equations: Sequence[Equation]) -> tuple[str, ...]:
@@ -565,11 +681,11 @@ def _held_constant(
     if network.widths[-1] > 1:
         m = fresh(last.k.axis, [last.k])
         weights = last.w_new.array if order == "sequential" else last.w.array
-        everything = total(m, weights[m, last.j] * last.error.array[m])
-        rho = rho_of(last.w.array)[last.k, last.j]
+        everything = total(m, weights[(m, *last.j)] * last.error.array[m])
+        rho = rho_of(last.w.array)[last.w.indices]
         helpers.append(
             Equation(
-                rho, everything - weights[last.k, last.j] * last.error, Rule.SPLIT,
+                rho, everything - weights[last.w.indices] * last.error, Rule.SPLIT,
                 "This is the error that reaches the unit through the other outputs.",
                 (last.error.array.name, *((weights.name,) if weights.after else ())),
             )
@@ -615,11 +731,11 @@ def _held_constant(
                 (moved.name, update.name),
             ),
         ]  # fmt: skip
-        constants[last.ds.array] = ((last.j,), kappa + in_order(factor, alpha))
-        value = inline(constants[last.ds.array][1], {delta: ((last.j,), mul(gate, share))})
+        constants[last.ds.array] = (last.j, kappa + in_order(factor, alpha))
+        value = inline(constants[last.ds.array][1], {delta: (last.j, mul(gate, share))})
     else:
         value = inline(
-            inline(last.ds, {last.ds.array: (moved.lhs.indices, moved.rhs)}), {delta: ((last.j,), mul(gate, share))}
+            inline(last.ds, {last.ds.array: (moved.lhs.indices, moved.rhs)}), {delta: (last.j, mul(gate, share))}
         )
-    constants[last.ds.array] = ((last.j,), value)
+    constants[last.ds.array] = (last.j, value)
     return tuple(helpers), constants

@@ -75,6 +75,8 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
                 yield ref, slope, over + bound
         case Apply(phi, Ref(array, indices) as argument, 0):
             yield argument, gate_of(array)[indices] if gated else slope_of(phi, argument), ()
+        case Apply(phi, Ref(), 1) if not phi.is_smooth:  # a gate is the same all around, but for the kinks
+            return
         case (
             Number() | Indicator() | Extreme()
         ):  # what an extreme of the logits is taken from may not depend on it: the proof sees

@@ -1,7 +1,8 @@
-"""Forward equations: what each kind of layer computes.
+"""Forward equations: what a network computes, from its input to the error.
 
-This is the only place that knows layer kinds. A new kind gives its forward equations here; reverse mode, the update,
-the contribution, the proof and the kernel read them.
+Layers, output activations and losses are written for one sample, and what follows on the read-out for one position of
+it. Here they get axes for the others. Reverse mode, the update, the contribution, the proof and the kernel read the
+list that comes out, and none of them asks what made an equation.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from dataclasses import replace
 
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import ONE, Apply, Expr, Index, Role, total
-from fcsym.networks.losses import loss_equations, softmax_equations
-from fcsym.networks.network import Dense, Network
-from fcsym.networks.symbols import SAMPLES, count_of_samples, over_samples, units, weight
+from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Ref, Role, total
+from fcsym.networks.losses import Outputs, loss_equations, softmax_equations
+from fcsym.networks.network import Network
+from fcsym.networks.symbols import SAMPLES, count_of_samples, over_samples
 
 __all__ = ["forward"]
 
@@ -22,17 +23,15 @@ __all__ = ["forward"]
 def forward(network: Network) -> tuple[Equation, ...]:
     """Network => its forward equations, and the error E at the end (eq. 9-12).
 
-    A layer and a loss are written for one sample. In a mini-batch what depends on the sample has an axis for it, and E
-    is the mean or the sum.
+    In a mini-batch what depends on the sample has an axis for it, and E is the mean or the sum. Where the read-out is
+    taken at several positions, the error of a sample is the sum over them.
     """
     one = replace(network, batch="", samples=0) if network.batch else network
-    equations: list[Equation] = []
-    for n, layer in enumerate(one.layers, 1):
-        equations += _dense(one, n, layer)
-    if one.softmax:
-        equations += softmax_equations(one.outputs)
-    known = {equation.array for equation in equations}  # a cross-entropy is made of what the softmax is
-    equations += (equation for equation in loss_equations(one.loss, one.outputs) if equation.array not in known)
+    outputs = _at_one(one.outputs, one.positions)
+    after = list(softmax_equations(outputs)) if one.softmax else []
+    known = {equation.array for equation in after}  # a cross-entropy is made of what the softmax is
+    after += (equation for equation in loss_equations(one.loss, outputs) if equation.array not in known)
+    equations = [*one.layer_equations, *_at_positions(after, one.positions)]
     return tuple(_over_samples(equations, network.batch)) if network.batch else tuple(equations)
 
 
@@ -43,9 +42,17 @@ _ONCE = (Role.PARAMETER, Role.HYPER_PARAMETER)
 def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equation]:
     """The equations of one sample => those of all of them, and E over them."""
     n = Index(SAMPLES, "n")
+    once: set[Array] = set()  # what is made of nothing that a sample brings
+    for equation in equations:
+        if all(array.role in _ONCE or array in once for array in equation.operands):
+            once.add(equation.array)
 
     def each(node: Expr) -> Expr:
-        return replaced(node, lambda ref: ref if ref.array.role in _ONCE else over_samples(ref.array)[n, *ref.indices])
+        def one(ref: Ref) -> Expr:
+            same = ref.array.role in _ONCE or ref.array in once
+            return ref if same else over_samples(ref.array)[n, *ref.indices]
+
+        return replaced(node, one)
 
     *passed, error = equations
     assert isinstance(error.rhs, Expr)
@@ -61,31 +68,34 @@ def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equatio
     yield replace(error, rhs=of_all, because=f"This is {what}: the {batch} over the samples.")
 
 
-def _dense(network: Network, n: int, layer: Dense) -> list[Equation]:
-    """s_i = sum_j W_ij v_j + b_i,  v_i = phi(s_i)."""
-    i, j = Index(units(n), "i"), Index(units(n - 1), "j")
-    last = n == len(network.layers)
-    if last:
-        i = Index(units(n), "k")
-    weights, source = weight(n), network.passed_on(n - 1)
-    pre = network.pre_activation(n)
-    rhs = total(j, weights[i, j] * source[j])
-    if layer.bias:
-        shift = network.bias(n)
-        rhs = rhs + shift[(i,) if shift.axes else ()]
-    uses = (source.name,) if n > 1 else ()
-    what = "the output" if pre == network.output else f"the pre-activation of layer {n}"
-    equations = [
-        Equation(
-            pre[i], rhs, Rule.DEFINITION, f"This is {what}.", uses, {True: "eq. 11", False: "eq. 9"}[last]
-        )
-    ]  # fmt: skip
-    after = network.passed_on(n)
-    if after != pre:
-        phi = layer.activation
-        value: Expr = pre[i] if phi.is_identity else Apply(phi, pre[i])
-        because = f"Layer {n} is linear." if phi.is_identity else f"The activation of layer {n} is {phi.name}."
-        if last:
-            because = f"The output activation is {phi.name}."
-        equations.append(Equation(after[i], value, Rule.DEFINITION, because, (pre.name,), "eq. 10"))
-    return equations
+def _at_one(outputs: Outputs, positions: tuple[Axis, ...]) -> Outputs:
+    """What a loss reads at one position."""
+
+    def one(array: Array) -> Array:
+        return replace(array, axes=array.axes[len(positions) :])
+
+    return replace(outputs, y=one(outputs.y), logits=one(outputs.logits), target=one(outputs.target))
+
+
+def _at_positions(equations: Sequence[Equation], positions: tuple[Axis, ...]) -> list[Equation]:
+    """The equations of one position => those of all of them, and E as the sum over them."""
+    if not positions:
+        return list(equations)
+    at = tuple(Index(axis, f"p{n}") for n, axis in enumerate(positions))
+
+    def each(node: Expr) -> Expr:
+        return replaced(node, lambda ref: ref if ref.array.role in _ONCE else _with_axes(ref, at))
+
+    *parts, error = equations
+    assert isinstance(error.rhs, Expr)
+    made = [replace(e, lhs=each(e.lhs), rhs=each(e.rhs)) for e in parts if isinstance(e.rhs, Expr)]
+    what = error.because.removeprefix("This is ").removesuffix(".")
+    return [
+        *made,
+        replace(error, rhs=total(at, each(error.rhs)), because=f"This is {what}: the sum over the positions."),
+    ]
+
+
+def _with_axes(ref: Ref, at: tuple[Index, ...]) -> Expr:
+    array = replace(ref.array, axes=(*(index.axis for index in at), *ref.array.axes))
+    return array[(*at, *ref.indices)]

@@ -19,7 +19,6 @@ from fcsym.language.algebra import rename, tidy, tidy_bound
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order
 from fcsym.language.expression import Expr, Ref
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import units
 
 __all__ = ["finish", "one_step"]
 
@@ -68,7 +67,7 @@ def finish(
 
 def _finish(equation: Equation, network: Network, defined: frozenset[str]) -> Equation:
     """Reader's index letters, and `uses` completed by what the right-hand side mentions."""
-    output = units(len(network.layers))
+    output = network.logits.axes[-1]
     assert isinstance(equation.lhs, Ref)
     names = tidy(equation.lhs.indices, output)
     used = frozenset(index.letter for index in names.values())

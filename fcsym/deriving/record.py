@@ -12,6 +12,7 @@ from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import adjoint_of
 
 __all__ = ["Record", "UnknownQuantity"]
 
@@ -42,7 +43,7 @@ class Record:
     def resolve(self, name: object, layer: int | None = None) -> str:
         """A name as people write it => the name of an equation; ArgumentError, and KeyError, when there is none."""
         wanted = str(name).strip().replace("'", "_new")
-        depth = len(self.network.layers)
+        depth = self._depth
         if wanted in ("dE_dY", "dE_dy", "delta_y") and self.network.output == self.network.logits:
             wanted = f"delta{depth}"
         head, after = (wanted.removesuffix("_new"), "_new") if wanted.endswith("_new") else (wanted, "")
@@ -61,6 +62,11 @@ class Record:
         )
 
     @property
+    def _depth(self) -> int:
+        """The number of the read-out's layer."""
+        return adjoint_of(self.network.logits).layer or len(self.network.layers)
+
+    @property
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, in sentences."""
         result = [
@@ -77,12 +83,19 @@ class Record:
         if network.rule.values:
             said = " and ".join(f"`{a.name}` = {_decimal(value)}" for a, value in network.rule.values.items())
             result.append(f"The update rule is {network.rule.name}, as in PyTorch, with {said}.")
-        if network.hidden and "p" in self.by_name and (network.batch or not network.rule.is_plain):
+        if network.positions:
+            result.append(
+                "No `p` is derived: the read-out is taken at every position with the same weights, and unit by unit no "
+                "`p` serves them all."
+            )
+        elif network.built is not None and "p" in self.by_name:
+            result.append("No `P` is derived: it is known for stacks of dense layers.")
+        elif network.hidden and "p" in self.by_name and (network.batch or not network.rule.is_plain):
             result.append(
                 "There is no closed form of `P`: the ratio of `p` to what the weight moves by is no polynomial in the "
                 "weight but for the gradient step on one sample."
             )
-        if network.batch and network.hidden:
+        if network.batch and network.hidden and not network.positions:
             result.append(
                 f"No `p` is derived: {network.samples} samples are more than the {network.widths[-2]} units that the "
                 "last layer reads, and unit by unit no `p` serves them all."

@@ -9,12 +9,14 @@ the paper updates w_1 with w_5', eq. 13-14.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fcsym.deriving.differentiate import reverse
-from fcsym.language.algebra import in_order
+from fcsym.deriving.kinds import is_dense
+from fcsym.errors import ArgumentError
+from fcsym.language.algebra import in_order, indices_of
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, Role, arrays_in
+from fcsym.language.expression import ZERO, Apply, Array, Expr, Ref, Role, arrays_in
 from fcsym.networks.rules import PLAIN, UpdateRule
 from fcsym.networks.symbols import ETA, gradient_of
 
@@ -26,21 +28,23 @@ def step(
 ) -> tuple[Equation, ...]:
     """Forward equations => gates, adjoints and updates, each after what it uses."""
     seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
-    adjoints, gradients = reverse(forward, lambda array: array.role is Role.PRE_ACTIVATION, seen)
+    adjoints, found = reverse(forward, named_in(forward), seen)
+    gradients = {theta: found.get(theta, (indices_of(theta), ZERO)) for theta in parameters}  # 0 where nothing reads it
+    moved = changes_with_names(forward, parameters)
     where = "already updated" if order == "sequential" else "old"
 
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
+    reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
+    needed = {theta: {a.name for a in read if a.role is Role.ADJOINT} for theta, read in reads.items()}
     for adjoint in adjoints:
         result.append(adjoint)
         ready.add(adjoint.name)
-        for theta in parameters:
+        for theta in [theta for theta, names in needed.items() if names <= ready]:
+            del needed[theta]
             indices, gradient = gradients[theta]
-            uses = tuple(a.name for a in _operands(gradient))
-            needed = [a.name for a in _operands(gradient) if a.role is Role.ADJOINT]
-            if theta.primed.name in ready or not set(needed) <= ready:
-                continue
-            if update.is_plain:
+            uses = tuple(a.name for a in reads[theta])
+            if update.is_plain and theta not in moved:
                 result.append(
                     Equation(
                         theta.primed[indices],
@@ -54,12 +58,51 @@ def step(
             else:
                 because = f"This is the gradient; the error came through the {where} weights."
                 result.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, because, uses))
-                result += update.equations(theta, indices)
+                result += update.equations(theta, indices, named=True)
             ready.add(theta.primed.name)
+    for theta in needed:
+        raise ArgumentError(
+            f"In sequential order {theta.name} would have to be updated before its own gradient is known, since the "
+            "error passes through it on the way to another use of it: choose the simultaneous order."
+        )
     return tuple(result)
 
 
-def _operands(gradient: object) -> tuple[Array, ...]:
+def named_in(forward: Sequence[Equation]) -> Callable[[Array], bool]:
+    """Which arrays get an adjoint equation of their own: pre-activations, and what more than one equation needs.
 
+    The activation of a pre-activation that one equation reads has none: its adjoint is put in where the gate meets it.
+    """
+    logits = max(n for n, e in enumerate(forward) if e.array.role is Role.PRE_ACTIVATION)
+    before = {e.array: e for e in forward[:logits]}
+    uses: dict[Array, int] = {}
+    for e in forward:
+        for array in e.operands:
+            uses[array] = uses.get(array, 0) + 1
+
+    def named(array: Array) -> bool:
+        if array.role is Role.PRE_ACTIVATION:
+            return True
+        if array.role is not Role.ACTIVATION or array not in before:
+            return False
+        made = before[array].rhs
+        return uses.get(array, 0) > 1 or not isinstance(made, Apply | Ref)
+
+    return named
+
+
+def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array]) -> frozenset[Array]:
+    """The parameters whose change gets a name: all but the matrix and the bias of one dense layer each."""
+    readers: dict[Array, list[Equation]] = {}
+    for e in forward:
+        for array in e.operands:
+            readers.setdefault(array, []).append(e)
+    return frozenset(
+        theta for theta in parameters
+        if len(readers.get(theta, ())) != 1 or not is_dense(readers[theta][0])
+    )  # fmt: skip
+
+
+def _operands(gradient: object) -> tuple[Array, ...]:
     assert isinstance(gradient, Expr)
     return tuple(a for a in arrays_in(gradient) if a.role in (Role.ADJOINT, Role.ACTIVATION))

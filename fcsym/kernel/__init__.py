@@ -55,7 +55,7 @@ class Kernel:
         self._partly = _refusing(self._fields, resting_on_p(derivation), self.network)
 
     def _numpy(self, made: Function) -> tuple[str, Callable[..., Any]]:
-        text = function_text(made, DIALECT)
+        text = function_text(made, DIALECT, sizes=self.network.sizes)
         source = "\n\n".join([*helpers(text), text])
         namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.

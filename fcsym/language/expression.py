@@ -55,6 +55,7 @@ __all__ = [
     "arrays_in",
     "greatest",
     "indicator",
+    "indicators_in",
     "indices_in",
     "least",
     "mul",
@@ -234,8 +235,9 @@ class Role(Enum):
 class Array:
     """A named family of numbers: a weight matrix, a vector of pre-activations, the scalar eta.
 
-    `symbol` and `layer` are the mathematical name, for people; `after` is the prime, the value after the step. `role`
-    says what the array is, and `of` whose: the pre-activation that a gate, an adjoint or an increment belongs to.
+    `symbol`, `layer` and, of what a recurrence makes, the `time` are the mathematical name, for people; `after` is the
+    prime, the value after the step. `role` says what the array is, and `of` whose: the pre-activation that a gate, an
+    adjoint or an increment belongs to.
     """
 
     symbol: str
@@ -244,25 +246,27 @@ class Array:
     after: bool = False
     role: Role = field(default=Role.OTHER, compare=False)
     of: Array | None = field(default=None, compare=False)
+    time: int | None = None  # counted from 1
 
     def __hash__(self) -> int:  # the axes follow from the rest; hashing them again is most of the cost of a proof
-        return hash((self.symbol, self.layer, self.after))
+        return hash((self.symbol, self.layer, self.after, self.time))
 
     @property
     def name(self) -> str:
         """The ASCII identifier, `W1` or `W1_new`, used in code, on the command line and in `d[...]`."""
         layer = "" if self.layer is None else str(self.layer)
-        return f"{self.symbol}{layer}{'_new' if self.after else ''}"
+        time = "" if self.time is None else f"_t{self.time}"
+        return f"{self.symbol}{layer}{time}{'_new' if self.after else ''}"
 
     @property
     def primed(self) -> Array:
         """The same quantity after the step."""
-        return Array(self.symbol, self.layer, self.axes, True, self.role, self.of)
+        return Array(self.symbol, self.layer, self.axes, True, self.role, self.of, self.time)
 
     @property
     def unprimed(self) -> Array:
         """The same quantity before the step."""
-        return Array(self.symbol, self.layer, self.axes, False, self.role, self.of)
+        return Array(self.symbol, self.layer, self.axes, False, self.role, self.of, self.time)
 
     def __getitem__(self, indices: Index | tuple[Index, ...]) -> Ref:
         return Ref(self, indices if isinstance(indices, tuple) else (indices,))
@@ -524,6 +528,14 @@ def refs_in(node: Expr) -> Iterator[Ref]:
         yield node
     for child in children(node):
         yield from refs_in(child)
+
+
+def indicators_in(node: Expr) -> Iterator[Indicator]:
+    """Every indicator that occurs, from left to right, repeated ones too."""
+    if isinstance(node, Indicator):
+        yield node
+    for child in children(node):
+        yield from indicators_in(child)
 
 
 def indices_in(node: Expr) -> Iterator[Index]:

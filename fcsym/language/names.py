@@ -94,6 +94,7 @@ def latex_array(array: Array, indices: Sequence[str] = ()) -> str:
     r"""`W2_new` => W^{(2)\prime}_{ij}; the prime and the layer share one superscript."""
     base, mark = _LATEX.get(array.symbol, (_quotient(array.symbol), ""))
     upper = f"({array.layer})" if array.layer is not None else ""
+    upper += f"{',' if upper else ''}{array.time}" if array.time is not None else ""
     upper += mark + (r"\prime" if array.after else "")
     lower = "".join(indices) if all(len(i) == 1 for i in indices) else ",".join(indices)
     return base + (f"^{{{upper}}}" if upper else "") + (f"_{{{lower}}}" if lower else "")

@@ -8,20 +8,26 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 from operator import index
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
-from fcsym.language.expression import Array, Axis, Role
+from fcsym.language.equation import Equation
+from fcsym.language.expression import Array, Axis, Expr, Role
 from fcsym.language.spelling import check_name, exact
+from fcsym.networks.dense import activated, dense_equations
+from fcsym.networks.graph import Built, Node, chained, features_of, with_activations
+from fcsym.networks.graph import built as build
 from fcsym.networks.losses import Outputs, loss_name, unsuited
+from fcsym.networks.own import built_of
 from fcsym.networks.own_loss import OwnLoss
 from fcsym.networks.rules import PLAIN, UpdateRule, rule
 from fcsym.networks.symbols import (
@@ -29,6 +35,7 @@ from fcsym.networks.symbols import (
     SAMPLES,
     bias,
     input_array,
+    one_sample,
     output,
     over_samples,
     pre_activation,
@@ -82,6 +89,10 @@ class Network:
     samples: int = 0  # how many samples a mini-batch has; 0 where that is open until arrays arrive
     counted: int = 0  # in a smaller instance, how many outputs the network has: what a mean over them divides by
     softmax: bool = False  # whether the outputs are the softmax of the read-out, which has no activation of its own
+    nodes: tuple[Node, ...] = ()  # the layers of a network that is no stack of dense ones
+    shape_in: tuple[int, ...] = ()  # the lengths of its input's axes
+    own: Built | None = None  # forward equations of one's own
+    at_most: int = 0  # in a smaller instance of it, how long an axis is at most
 
     # ------------------------------------------------------------------------------------------ constructors
 
@@ -121,6 +132,60 @@ class Network:
                 f"The network {str(text)[:60]!r} is not understood: write widths from input to output, such as 2-2-1."
             )
         return cls.mlp([int(part[:12]) for part in text.split("-")], activation, bias, output=output, loss=loss)
+
+    @classmethod
+    def sequential(
+        cls, shape: int | Sequence[int], layers: Iterable[object], *, output: object = "identity",
+        loss: object = "squared",
+    ) -> Network:  # fmt: skip
+        """A network of layers, each reading what the one before it passes on, or what its node says.
+
+        `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
+        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one
+        is Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
+        loss is the sum over them.
+        Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
+
+        >>> from fcsym.layers import Activation, Conv1d, Flatten, Linear
+        >>> net = Network.sequential((1, 8), [Conv1d(1, 2, 3), Activation("relu"), Flatten(), Linear(12, 1)])
+        >>> [theta.name for theta in net.parameters]
+        ['W1', 'b1', 'W2', 'b2']
+        """
+        lengths = (shape,) if isinstance(shape, int) and not isinstance(shape, bool) else shape
+        if isinstance(lengths, str) or not isinstance(lengths, Sequence):
+            raise NetworkError(
+                f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
+            )
+        nodes = chained(layers)
+        last, softmax = _output(output)
+        made = build(tuple(lengths), nodes, last.is_identity and not softmax)
+        return _of_built(cls, made, last, softmax, loss, nodes=nodes, shape_in=tuple(lengths))
+
+    @classmethod
+    def from_equations(
+        cls, equations: Iterable[tuple[Expr, object]], sizes: Mapping[object, int], *, output: object = "identity",
+        loss: object = "squared",
+    ) -> Network:  # fmt: skip
+        """A network of one's own: forward equations, written with what `fcsym.equations` has.
+
+        `equations`: pairs (element, expression), of one sample; the last one is the read-out, linear in what it reads.
+        `sizes`: how long the axis of each index is, by its letter. `output` and `loss` as for `sequential`.
+        Raises NetworkError for a shape that does not fit, a cycle, what nothing defines, and a read-out that is not
+        linear.
+
+        >>> from fcsym.equations import apply, hidden, indices, input_, parameter, total
+        >>> i, j, k = indices("i j k")
+        >>> x, U, V, W = input_("x", j), parameter("U", i, j), parameter("V", i, j), parameter("W", k, i)
+        >>> s, t, h, v, y = *(hidden(name, i) for name in "sthv"), hidden("y", k)
+        >>> gated = [(s[i], total(j, U[i, j] * x[j])), (t[i], total(j, V[i, j] * x[j])), (h[i], apply("sigmoid", t[i]))]
+        >>> read = [(v[i], s[i] * h[i]), (y[k], total(i, W[k, i] * v[i]))]
+        >>> print(Network.from_equations([*gated, *read], {"i": 3, "j": 2, "k": 1}))
+        2 equations s-t-h-v-y 1
+        """
+        last, softmax = _output(output)
+        made = built_of(equations, sizes, () if last.is_identity and not softmax else ("y",))
+        shape = tuple(made.sizes[axis] for axis in made.input.axes)
+        return _of_built(cls, made, last, softmax, loss, own=made, shape_in=shape)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -164,20 +229,52 @@ class Network:
         return over_samples(array) if self.batch else array
 
     @cached_property
+    def built(self) -> Built | None:
+        """The forward equations of a network of layers, and which array is what; None for a stack of dense layers."""
+        if not self.nodes and self.own is None:
+            return None
+        linear = self.output_activation.is_identity and not self.softmax
+        made = self.own or build(self.shape_in, self.nodes, linear)
+        if not self.at_most:
+            return made
+        free = {axis: min(size, self.at_most) for axis, size in made.sizes.items() if axis not in made.placed}
+        return replace(made, sizes={**made.sizes, **free})
+
+    @cached_property
+    def layer_equations(self) -> tuple[Equation, ...]:
+        """The forward equations of one sample, up to the read-out and the output activation that follows on it."""
+        if self.built is None:
+            return dense_equations(self)
+        logits, y = self.built.logits, self.output
+        if self.softmax or self.output_activation.is_identity:
+            return self.built.equations
+        return *self.built.equations, activated(logits, one_sample(y), self.output_activation, "The output activation")
+
+    @cached_property
+    def positions(self) -> tuple[Axis, ...]:
+        """The axes along which the read-out is taken again and again; none for a stack of dense layers."""
+        return () if self.built is None else self.built.logits.axes[:-1]
+
+    @cached_property
     def input(self) -> Array:
         """x."""
-        return self._each(input_array())
+        return self._each(input_array() if self.built is None else self.built.input)
 
     @cached_property
     def target(self) -> Array:
         """y_g."""
-        return self._each(target(len(self.layers)))
+        if self.built is None:
+            return self._each(target(len(self.layers)))
+        return self._each(replace(target(0), axes=self.built.logits.axes))
 
     @cached_property
     def output(self) -> Array:
         """y, what the network gives: the logits, or what the output activation makes of them."""
         role = Role.PRE_ACTIVATION if self.output_activation.is_identity else Role.ACTIVATION
         role = Role.TERM if self.softmax else role
+        if self.built is not None:
+            linear = role is Role.PRE_ACTIVATION
+            return self._each(self.built.logits if linear else replace(output(0, role), axes=self.built.logits.axes))
         return self._each(output(len(self.layers), role))
 
     @property
@@ -189,6 +286,8 @@ class Network:
     def logits(self) -> Array:
         """What the read-out gives, a linear map of the last hidden layer: s^L, or y where the output is linear."""
         linear = self.output_activation.is_identity and not self.softmax
+        if self.built is not None:
+            return self._each(self.built.logits)
         return self.output if linear else self._each(pre_activation(len(self.layers)))
 
     @property
@@ -200,11 +299,21 @@ class Network:
     @cached_property
     def read_out(self) -> Array:
         """The matrix of the read-out, where p lives."""
-        return weight(len(self.layers))
+        return weight(len(self.layers)) if self.built is None else self.built.read_out
+
+    @cached_property
+    def shift(self) -> Array | None:
+        """The bias of the read-out; None where it has none."""
+        if self.built is not None:
+            return self.built.shift
+        return self.bias(len(self.layers)) if self.layers[-1].bias else None
 
     @cached_property
     def hidden(self) -> tuple[Hidden, ...]:
-        """The hidden layers, from the input on."""
+        """The hidden layers, from the input on; of a network of layers, those with an activation, and the last one."""
+        if self.built is not None:
+            every = dict.fromkeys((*(u for u in self.built.units if u != self.built.last_unit), self.built.last_unit))
+            return tuple(Hidden(phi, self._each(s), self._each(v)) for phi, s, v in every)
         return tuple(
             Hidden(layer.activation, self._each(pre_activation(n)), self._each(activation_of(n)))
             for n, layer in enumerate(self.layers[:-1], 1)
@@ -222,6 +331,12 @@ class Network:
         """The layer with an activation whose units an axis counts."""
         return {layer.s.axes[-1]: layer for layer in self.activated}
 
+    def unit_of(self, array: Array) -> Hidden | None:
+        """The layer with an activation that an array, or what it is of, is the pre-activation or the activation of."""
+        whose = {a: layer for layer in self.activated for a in (layer.s, layer.v)}
+        found = whose.get(array.unprimed)
+        return found if found is not None or array.of is None else self.unit_of(array.of)
+
     def pre_activation(self, layer: int) -> Array:
         """What the weights of a layer give, counted from 1: s, and the logits for the last one."""
         return self.logits if layer == len(self.layers) else self.hidden[layer - 1].s
@@ -236,14 +351,25 @@ class Network:
         return self.input if layer == 0 else self.logits if self.softmax else self.output
 
     @cached_property
+    def read_by_matrices(self) -> tuple[Array, ...]:
+        """What dense layers read: each moves along it, by an amount that its squared norm says."""
+        if self.built is not None:
+            return tuple(dict.fromkeys(self._each(array) for array in self.built.read_by_matrices))
+        return tuple(map(self.passed_on, range(len(self.layers))))
+
+    @cached_property
     def sizes(self) -> dict[Axis, int]:
         """The length of each axis; that of the samples only where it is known."""
         known = {SAMPLES: self.samples} if self.samples else {}
+        if self.built is not None:
+            return {**known, **self.built.sizes}
         return {PROBE: self.inputs, **known, **{units(n): width for n, width in enumerate(self.widths)}}
 
     @cached_property
     def parameters(self) -> tuple[Array, ...]:
         """W1, b1, W2, ...: the arrays that training is about, b only where a layer has a bias."""
+        if self.built is not None:
+            return self.built.parameters
         return tuple(theta for n in range(1, len(self.layers) + 1) for theta in self.feeding(n))
 
     def feeding(self, layer: int) -> tuple[Array, ...]:
@@ -339,6 +465,9 @@ class Network:
 
     def reduced(self, width: int = 2) -> Network:
         """The same depth, activations and biases, with every width at most `width`."""
+        if self.built is not None:
+            few = min(self.samples or width, width) if self.batch else 0
+            return replace(self, at_most=width, samples=few)
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
         samples = min(self.samples or width, width) if self.batch else 0
         counted = self.counted or (self.widths[-1] if self.widths[-1] > width else 0)
@@ -348,6 +477,8 @@ class Network:
     @property
     def hidden_activations(self) -> tuple[Activation, ...]:
         """The activations of the hidden layers."""
+        if self.built is not None:
+            return tuple(phi for phi, _, _ in self.built.units)
         return tuple(layer.activation for layer in self.layers[:-1])
 
     def with_slope_at_kink(self, slope: object) -> Network:
@@ -356,7 +487,8 @@ class Network:
             replace(layer, activation=layer.activation.with_slope_at_kink(slope)) if layer.activation.kinks else layer
             for layer in self.layers
         )
-        return replace(self, layers=layers)
+        nodes = with_activations(self.nodes, lambda phi: phi.with_slope_at_kink(slope) if phi.kinks else phi)
+        return replace(self, layers=layers, nodes=nodes)
 
     def _repr_svg_(self) -> str:
         from fcsym.networks.drawn import draw
@@ -364,14 +496,7 @@ class Network:
         return draw(self).svg
 
     def __str__(self) -> str:
-        text = "-".join(map(str, self.widths))
-        hidden = list(dict.fromkeys(layer.activation.name for layer in self.layers[:-1]))
-        if hidden and hidden != ["relu"]:
-            text += " " + ",".join(hidden)
-        if any(layer.bias for layer in self.layers):
-            everywhere = all(layer.bias for layer in self.layers)
-            marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
-            text += f" bias{marks}"
+        text = self._layers_in_words()
         if self.softmax or not self.output_activation.is_identity:
             text += f" output {self.outputs.activation}"
         text = text if self.loss == "squared" else f"{text} loss {self.loss}"
@@ -380,8 +505,52 @@ class Network:
         text = text if self.rule == PLAIN else f"{text} rule {self.rule}"
         return f"{text} batch {self.batch}" if self.batch else text
 
+    def _layers_in_words(self) -> str:
+        """2-2-1 tanh bias, or the shape of the input and the kinds of layers."""
+        if self.own is not None:
+            names = "-".join(equation.name for equation in self.own.equations)
+            return f"{'x'.join(map(str, self.shape_in))} equations {names} {self.layers[-1].width}"
+        if self.nodes:
+            kinds = [
+                node.layer.activations[0].name if node.layer.kind == "activation" else node.layer.kind
+                for node in self.nodes
+            ]
+            shape = "x".join(map(str, self.shape_in))
+            return f"{shape} {'-'.join(kinds)} {self.layers[-1].width}"
+        text = "-".join(map(str, self.widths))
+        hidden = list(dict.fromkeys(layer.activation.name for layer in self.layers[:-1]))
+        if hidden and hidden != ["relu"]:
+            text += " " + ",".join(hidden)
+        if any(layer.bias for layer in self.layers):
+            everywhere = all(layer.bias for layer in self.layers)
+            marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
+            text += f" bias{marks}"
+        return text
+
 
 # ------------------------------------------------------------------------------------------------- validation
+
+
+def _output(output: object) -> tuple[Activation, bool]:
+    """The output activation of a network of layers, and whether the outputs are a softmax instead."""
+    softmax = isinstance(output, str) and output.lower() == "softmax"
+    return activation("identity" if softmax else output, ()), softmax
+
+
+def _of_built(
+    cls: type[Network], made: Built, last: Activation, softmax: bool, loss: object, **what: Any
+) -> Network:  # fmt: skip
+    """The network that forward equations are of, with what follows on their read-out."""
+    width = made.sizes[made.logits.axes[-1]]
+    if softmax and width == 1:
+        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
+    inputs = prod(made.sizes[axis] for axis in made.input.axes)
+    stands = (Dense(features_of(made), made.last_unit[0], False), Dense(width, last, made.shift is not None))
+    network = cls(inputs, stands, loss=loss_name(loss), softmax=softmax, fixed=made.fixed, **what)
+    said = unsuited(network.loss, network.outputs.activation)
+    if said:
+        warnings.warn(said, LossWarning, stacklevel=3)
+    return network
 
 
 def _width(value: object, what: str) -> int:

@@ -72,9 +72,12 @@ class UpdateRule:
         """What the rule makes once in a step, for all parameters."""
         return tuple(RULES[self.name].shared(self))
 
-    def equations(self, theta: Array, indices: tuple[Index, ...]) -> tuple[Equation, ...]:
-        """What the rule makes of the gradient of one parameter; the last one defines the updated parameter."""
-        if self.is_plain:
+    def equations(self, theta: Array, indices: tuple[Index, ...], named: bool = False) -> tuple[Equation, ...]:
+        """What the rule makes of the gradient of one parameter; the last one defines the updated parameter.
+
+        `named`: the change has a name, also in a plain gradient step.
+        """
+        if self.is_plain and not named:
             gradient = gradient_of(theta)[indices]
             return (Equation(theta.primed[indices], theta[indices] - ETA[()] * gradient, Rule.UPDATE, ""),)
         *made, change = RULES[self.name].of(_Place(self, theta, indices))

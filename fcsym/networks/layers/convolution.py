@@ -1,0 +1,294 @@
+"""Convolutions and poolings: sums over taps, with an indicator for what each tap reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from fcsym.language.activation import relu
+from fcsym.language.expression import Apply, Axis, Expr, Index, IndexForm, Role, indicator, mul, total
+from fcsym.networks.layers.base import Building, Layer, Signal, pair, share, whole
+from fcsym.networks.symbols import gate_of
+
+__all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
+
+_PLACES = {1: (("T", "tu"),), 2: (("H", "rh"), ("X", "cx"))}
+_TAPS = {1: (("K", "kl"),), 2: (("K", "kl"), ("L", "lq"))}
+_SAID = {1: "channels and positions, (C, T)", 2: "channels, rows and columns, (C, H, W)"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """How windows lie along one direction."""
+
+    size: int
+    stride: int
+    padding: int
+    dilation: int = 1
+
+    @property
+    def reach(self) -> int:
+        """How many places the window spans."""
+        return self.dilation * (self.size - 1) + 1
+
+    def at(self, t: Index, k: Index | int) -> IndexForm:
+        """The place that tap k of window t reads."""
+        return self.stride * t + self.dilation * k - self.padding
+
+
+def _windows(
+    at: Building, size: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+) -> list[_Window]:  # fmt: skip
+    made = [_Window(*one) for one in zip(size, stride, padding, dilation, strict=True)]
+    for one in made:
+        if one.padding > one.size:
+            raise at.refuse(
+                f"the padding {one.padding} is larger than the kernel of {one.size}: give at most {one.size}."
+            )
+    return made
+
+
+def _outputs(at: Building, windows: Sequence[_Window], places: Sequence[Axis]) -> tuple[Axis, ...]:
+    """An axis for the windows of each direction."""
+    made = []
+    for one, axis, (letter, letters) in zip(windows, places, _PLACES[len(windows)], strict=True):
+        length = at.size(axis) + 2 * one.padding
+        if length < one.reach:
+            raise at.refuse(
+                f"its window spans {one.reach} places and the axis {axis.name} has {at.size(axis)}"
+                f"{f', {length} with padding' if one.padding else ''}: give a smaller kernel, or more padding."
+            )
+        made.append(at.axis(letter, (length - one.reach) // one.stride + 1, letters))
+    return tuple(made)
+
+
+def _read(source: Signal, lead: Sequence[Index], forms: Sequence[IndexForm]) -> Expr:
+    """sum over places of [place = form] v[lead, place]."""
+    places = tuple(Index(axis, f"u{n}") for n, axis in enumerate(source.axes[len(lead) :]))
+    marks = [indicator(u, form) for u, form in zip(places, forms, strict=True)]
+    return total(places, mul(*marks, source.array[(*lead, *places)]))
+
+
+class _Conv(Layer):
+    """What convolutions in one and two directions share."""
+
+    dimensions: ClassVar[int]
+    in_channels: int
+    out_channels: int
+    groups: int
+    bias: bool
+
+    def _lengths(self) -> tuple[Sequence[int], ...]:
+        raise NotImplementedError
+
+    def build(self, at: Building, *sources: Signal) -> Signal:
+        """W of shape (out_channels, in_channels/groups, taps), and b."""
+        (source,) = sources
+        at.needs(source, 1 + self.dimensions, _SAID[self.dimensions])
+        channels, *places = source.axes
+        at.fits(channels, self.in_channels, "channels")
+        out, groups = whole(self.out_channels, f"out_channels of {at.where}"), whole(self.groups, "number of groups")
+        if self.in_channels % groups or out % groups:
+            raise at.refuse(f"{groups} groups do not divide {self.in_channels} and {out} channels: choose a divisor.")
+        windows = _windows(at, *self._lengths())
+        own = at.axis("C", out, "oce")
+        taps = tuple(at.axis(a, one.size, b) for one, (a, b) in zip(windows, _TAPS[self.dimensions], strict=True))
+        made = _outputs(at, windows, places)
+        o, t = Index(own, "o"), tuple(Index(axis, f"t{n}") for n, axis in enumerate(made))
+        k = tuple(Index(axis, f"k{n}") for n, axis in enumerate(taps))
+        u = tuple(Index(axis, f"u{n}") for n, axis in enumerate(places))
+        c = Index(channels, "c")
+        marks = [indicator(place, one.at(a, b)) for place, one, a, b in zip(u, windows, t, k, strict=True)]
+        if groups == 1:
+            weight = at.parameter("W", own, channels, *taps)
+            value = total((c, *k, *u), mul(weight[(o, c, *k)], *marks, source.array[(c, *u)]))
+        else:  # channel c of group g is the h-th of it: o = g (out/groups) + m, c = g (in/groups) + h
+            each, per = self.in_channels // groups, out // groups
+            inner = at.axis("D", each, "hd")
+            group, member = at.axis("G", groups, "g"), at.axis("M", per, "m")
+            g, m, h = Index(group, "g"), Index(member, "m"), Index(inner, "h")
+            weight = at.parameter("W", own, inner, *taps)
+            marks += [indicator(o, per * g + m), indicator(c, each * g + h)]
+            value = total((g, m, h, c, *k, *u), mul(weight[(o, h, *k)], *marks, source.array[(c, *u)]))
+        if self.bias:
+            value = value + at.parameter("b", own)[o]
+        s = at.pre_activation((own, *made))
+        at.define(s, (o, *t), value, f"Layer {at.n} is a convolution: every window meets the same weights.")
+        return Signal(s)
+
+
+@dataclass(frozen=True)
+class Conv1d(_Conv):
+    """s_ot = sum_ck W_ock v_c,(stride t + dilation k - padding) + b_o, as `torch.nn.Conv1d`; reads (C, T)."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    bias: bool = True
+    kind: ClassVar[str] = "conv1d"
+    reads: ClassVar[tuple[str, ...]] = ("C", "T")
+    dimensions: ClassVar[int] = 1
+
+    def _lengths(self) -> tuple[Sequence[int], ...]:
+        return (
+            (whole(self.kernel_size, "kernel_size"),), (whole(self.stride, "stride"),),
+            (whole(self.padding, "padding", 0),), (whole(self.dilation, "dilation"),),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Conv2d(_Conv):
+    """The same in two directions, as `torch.nn.Conv2d`; reads (C, H, W). A number stands for both directions."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int | tuple[int, int]
+    stride: int | tuple[int, int] = 1
+    padding: int | tuple[int, int] = 0
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    bias: bool = True
+    kind: ClassVar[str] = "conv2d"
+    reads: ClassVar[tuple[str, ...]] = ("C", "H", "X")
+    dimensions: ClassVar[int] = 2
+
+    def _lengths(self) -> tuple[Sequence[int], ...]:
+        return (
+            pair(self.kernel_size, "kernel_size"), pair(self.stride, "stride"), pair(self.padding, "padding", 0),
+            pair(self.dilation, "dilation"),
+        )  # fmt: skip
+
+
+class _Pool(Layer):
+    """What poolings share."""
+
+    dimensions: ClassVar[int]
+    kernel_size: int | tuple[int, int]
+    stride: int | tuple[int, int] | None
+    padding: int | tuple[int, int]
+
+    def _laid(self, at: Building, source: Signal) -> tuple[list[_Window], tuple[Axis, ...]]:
+        at.needs(source, 1 + self.dimensions, _SAID[self.dimensions])
+        count = self.dimensions
+        size = pair(self.kernel_size, "kernel_size")[:count]
+        stride = size if self.stride is None else pair(self.stride, "stride")[:count]
+        padding = pair(self.padding, "padding", 0)[:count]
+        for length, extra in zip(size, padding, strict=True):
+            if extra > length // 2:
+                raise at.refuse(f"the padding {extra} is more than half of the window of {length}: give at most half.")
+        windows = _windows(at, size, stride, padding, (1,) * count)
+        return windows, _outputs(at, windows, source.axes[1:])
+
+
+class _Average(_Pool):
+    def build(self, at: Building, *sources: Signal) -> Signal:
+        """The mean over every window; what padding adds is 0 and counts, as in PyTorch."""
+        (source,) = sources
+        windows, made = self._laid(at, source)
+        taps = tuple(at.axis(a, one.size, b) for one, (a, b) in zip(windows, _TAPS[self.dimensions], strict=True))
+        c, t = Index(source.axes[0], "c"), tuple(Index(axis, f"t{n}") for n, axis in enumerate(made))
+        k = tuple(Index(axis, f"k{n}") for n, axis in enumerate(taps))
+        u = tuple(Index(axis, f"u{n}") for n, axis in enumerate(source.axes[1:]))
+        marks = [indicator(place, one.at(a, b)) for place, one, a, b in zip(u, windows, t, k, strict=True)]
+        value = mul(share(prod(one.size for one in windows)), total((*k, *u), mul(*marks, source.array[(c, *u)])))
+        v = at.activation((source.axes[0], *made))
+        return Signal(at.define(v, (c, *t), value, f"Layer {at.n} takes the mean over every window."))
+
+
+class _Greatest(_Pool):
+    def build(self, at: Building, *sources: Signal) -> Signal:
+        """The greatest over every window, tap by tap: m' = (1 - g) m + g z, with the gate g = 1 where z > m.
+
+        Of equal values the first one is taken, as in PyTorch.
+        """
+        (source,) = sources
+        if any(pair(self.padding, "padding", 0)):
+            raise at.refuse("padding adds nothing to a maximum: give padding 0.")
+        windows, made = self._laid(at, source)
+        c, t = Index(source.axes[0], "c"), tuple(Index(axis, f"t{n}") for n, axis in enumerate(made))
+        axes, places = (source.axes[0], *made), (c, *t)
+        taps = [(a,) for a in range(windows[0].size)]
+        if len(windows) > 1:
+            taps = [(a, b) for a in range(windows[0].size) for b in range(windows[1].size)]  # type: ignore[misc]
+        best: Expr | None = None
+        for number, tap in enumerate(taps, 1):
+            z = _read(source, (c,), [one.at(a, b) for one, a, b in zip(windows, t, tap, strict=True)])
+            last = number == len(taps)
+            if best is None:
+                if last:
+                    v = at.activation(axes)
+                    return Signal(at.define(v, places, z, "A window of one place has one value."))
+                best = at.define(
+                    at.activation(axes, "m", number), places, z, "The first place of the window."
+                )[places]  # fmt: skip
+                continue
+            d = at.define(
+                at.part("z", axes, Role.OTHER, number),
+                places,
+                z - best,
+                "How far the next place is above the greatest.",
+            )
+            gate = at.define(
+                gate_of(d), places, Apply(relu(), d[places], derivative=1),
+                "1 where it is greater, and 0 where it is not: of equal ones the first is taken.",
+            )[places]  # fmt: skip
+            value = mul(1 - gate, best) + mul(gate, z)
+            if last:
+                because = f"Layer {at.n} takes the greatest of every window."
+                return Signal(at.define(at.activation(axes), places, value, because))
+            best = at.define(at.activation(axes, "m", number), places, value, "The greatest so far.")[places]
+        raise AssertionError("a window has a place")
+
+
+@dataclass(frozen=True)
+class AvgPool1d(_Average):
+    """The mean over windows, as `torch.nn.AvgPool1d`; reads (C, T)."""
+
+    kernel_size: int
+    stride: int | None = None
+    padding: int = 0
+    kind: ClassVar[str] = "avgpool1d"
+    reads: ClassVar[tuple[str, ...]] = ("C", "T")
+    dimensions: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class AvgPool2d(_Average):
+    """The mean over windows, as `torch.nn.AvgPool2d`; reads (C, H, W)."""
+
+    kernel_size: int | tuple[int, int]
+    stride: int | tuple[int, int] | None = None
+    padding: int | tuple[int, int] = 0
+    kind: ClassVar[str] = "avgpool2d"
+    reads: ClassVar[tuple[str, ...]] = ("C", "H", "X")
+    dimensions: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class MaxPool1d(_Greatest):
+    """The greatest over windows, as `torch.nn.MaxPool1d` without padding; reads (C, T)."""
+
+    kernel_size: int
+    stride: int | None = None
+    padding: int = 0
+    kind: ClassVar[str] = "maxpool1d"
+    reads: ClassVar[tuple[str, ...]] = ("C", "T")
+    dimensions: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class MaxPool2d(_Greatest):
+    """The greatest over windows, as `torch.nn.MaxPool2d` without padding; reads (C, H, W)."""
+
+    kernel_size: int | tuple[int, int]
+    stride: int | tuple[int, int] | None = None
+    padding: int | tuple[int, int] = 0
+    kind: ClassVar[str] = "maxpool2d"
+    reads: ClassVar[tuple[str, ...]] = ("C", "H", "X")
+    dimensions: ClassVar[int] = 2
