@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fcsym import equations as equations
     from fcsym import layers as layers
+    from fcsym.certificates import certify as certify
     from fcsym.checking.checker import check as check
     from fcsym.checking.report import Report as Report
     from fcsym.closed.costs import Cost as Cost
@@ -104,6 +105,7 @@ _WHERE = {
     "AuditedExample": "worked",
     "audit": "paper",
     "audit_example": "worked",
+    "certify": "certificates",
     "check": "checking.checker",
     "collapse": "training",
     "cost": "closed.costs",
