@@ -26,7 +26,7 @@ from fcsym.errors import ArgumentError, NetworkError
 from fcsym.files import write_files
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
-from fcsym.kernel.rows import frozen_rows
+from fcsym.kernel.rows import Row, frozen_rows
 from fcsym.language.equation import COUNTED, OPEN, Equation, Order, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
@@ -82,9 +82,13 @@ class Case:
     def exported(self, target: str) -> Mapping[str, str]:
         """The scheme's files for a target, by name."""
         if target not in self._exported:
-            rows = frozen_rows(self.carried)
-            self._exported[target] = TARGETS[target].files(lower_scheme(self.carried), "update", rows)
+            self._exported[target] = TARGETS[target].files(lower_scheme(self.carried), "update", self.rows)
         return self._exported[target]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """What the files of every target test themselves with."""
+        return frozen_rows(self.carried)
 
     @cached_property
     def _exported(self) -> dict[str, Mapping[str, str]]:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+import one_thread  # noqa: F401
 import pytest
 from hypothesis import settings
 
@@ -35,13 +36,30 @@ def few(items: Iterable[Any], most: int, turn: int = 0) -> list[Any]:
     return [every[(n * len(every) // most + turn) % len(every)] for n in range(most)]
 
 
-MANY = 10
+MANY = 6
 """How many settings of one test `make test` takes, in the files where a setting costs time."""
 
 COSTLY = frozenset(
     {"test_activations", "test_checker", "test_content", "test_export", "test_html", "test_kernel", "test_latex"}
     | {"test_losses", "test_native", "test_proof", "test_scheme_documents", "test_schemes", "test_sympy"}
+    | {"test_batches", "test_joint", "test_soundness", "test_statements"}
 )
+
+ALONE = frozenset({"test_notebooks"})
+"""Files whose tests share nothing: they go to whichever process is idle."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The tests of a file run in one process, so that what they share is made once; longest files first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, *_ = nodeid.split("::")
+            return nodeid if file.rpartition("/")[2].removesuffix(".py") in ALONE else file
+
+    return ByFile(config, log) if config.getoption("dist") == "load" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

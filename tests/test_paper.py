@@ -152,7 +152,7 @@ def _rechecked(claim, setup, world):
 
 
 def _slipped():
-    """Slips of the pen in the rows that are true, every fifteenth; every one in the long form."""
+    """Slips of the pen in the rows that are true, every thirtieth; every one in the long form."""
     seen, count = set(), 0
     for r in ROWS:
         if r.claim is None or (r.claim, r.setup) in seen:
@@ -160,7 +160,7 @@ def _slipped():
         seen.add((r.claim, r.setup))
         for edit in slips(r.claim):
             count += 1
-            if (LONG or count % 15 == 0) and not _drops_a_condition(r.claim, edit.claim):
+            if (LONG or count % 30 == 0) and not _drops_a_condition(r.claim, edit.claim):
                 yield r, edit
 
 
@@ -201,7 +201,7 @@ def test_false_transcriptions_are_refuted():
         assert verdict is Verdict.REFUTED, f"{r.label}: {edit.claim}"
         false += 1
         kinds.add(edit.kind)
-    assert false >= 100
+    assert false >= 50
     assert kinds == {"sign", "factor", "exponent", "prime", "index", "relation"}
 
 

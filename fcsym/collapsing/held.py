@@ -36,7 +36,8 @@ from fcsym.language.expression import (
     mul,
     total,
 )
-from fcsym.networks.network import MAX_WIDTH, Network
+from fcsym.networks.dense import MAX_WIDTH
+from fcsym.networks.network import Network
 from fcsym.networks.symbols import adjoint_of, gate_of, moment, norm, units
 
 __all__ = ["Held", "Unsuited", "group_axis"]

@@ -23,7 +23,7 @@ from fcsym.kernel.lower import in_numbers
 from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Equation, functions_in
 from fcsym.language.expression import Apply, Array, Axis, Expr
-from fcsym.language.instance import Element, Field, Instance
+from fcsym.language.instance import Element, Field, Instance, Plans
 from fcsym.networks.symbols import frozen_copy
 
 if TYPE_CHECKING:
@@ -89,7 +89,14 @@ class Exact:
         self.reached: set[str] = set()
         self._widths = scheme.network.widths
         self._parts: dict[str, tuple[Mapping[Array, Equation], set[Axis]]] = {}  # equations and axes, by function
+        self._plans: dict[tuple[str, int], Plans] = {}  # by function, and how many inputs are stored
         self.samples = (self.network.samples or _SAMPLES) if self.network.batch else 0
+
+    def again(self, rounded: Callable[[float], Any]) -> Exact:
+        """The same scheme with every number rounded; it walks over no equation again."""
+        other = Exact(self.scheme, rounded)
+        other._parts, other._plans = self._parts, self._plans
+        return other
 
     def _field(self) -> Field:
         if self._own is not None:
@@ -140,7 +147,8 @@ class Exact:
                 return field.number(matrix[0][at[0]] if len(at) == 1 else matrix[at[0]][at[1]])
             return given[array.name][at]
 
-        instance = Instance(equations, sizes, leaf, field)
+        plans = self._plans.setdefault((part.name, rows), {})
+        instance = Instance(equations, sizes, leaf, field, plans=plans)
         result: Values = {}
         for array in part.results:
             ranges = [range(sizes[axis]) for axis in array.axes]
@@ -296,7 +304,7 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
     if exact.network.rule.divides:
         probes += [(unsteady, 1e-4)] * 3
     for precision, bar in probes:
-        rounded = Exact(exact.scheme, precision)
+        rounded = exact.again(precision)
         with np.errstate(all="ignore"):
             other = _train(rounded, weights, x, target, eta)
         if other is None or other[2] != undefined or rounded.reached != exact.reached:

@@ -214,11 +214,12 @@ def _among_entries(name: str, own: Formula) -> tuple[Fraction, str | None, int] 
     s, _ = symbols()
     slope = slope_of(_expression(name, own))
     for power in (0, -1):
-        rest = sympy.simplify(slope / s**power)
-        if rest.is_Rational:
+        rest = slope / s**power
+        if _may_be_constant(rest) and (rest := sympy.simplify(rest)).is_Rational:
             return Fraction(int(rest.p), int(rest.q)), None, power
     for other, entry in ENTRIES.items():
-        if sympy.simplify(slope - entry.expression(s)) == 0:
+        rest = slope - entry.expression(s)
+        if _may_be_constant(rest) and sympy.simplify(rest) == 0:
             return Fraction(1), other, 0
     return None
 
@@ -238,6 +239,17 @@ def _by_value(name: str, own: Formula) -> tuple[Fraction, int] | None:
         if rest.is_Rational:
             return Fraction(int(rest.p), int(rest.q)), power
     return None
+
+
+def _may_be_constant(what: Any) -> bool:
+    """Whether an expression has the same value at two points: to simplify one that has not would take seconds."""
+    import sympy
+
+    s, _ = symbols()
+    one, other = (what.subs(s, sympy.Rational(*at)).evalf(30) for at in ((7, 5), (1, 3)))
+    if not (one.is_Float and other.is_Float):
+        return True
+    return bool(abs(one - other) <= sympy.Rational(1, 10**20) * (1 + abs(one)))
 
 
 # ----------------------------------------------------------------------------------------------------- in numbers
