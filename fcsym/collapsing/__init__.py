@@ -23,7 +23,7 @@ from fcsym.errors import ArgumentError
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
 from fcsym.language.findings import Proof
-from fcsym.networks.network import Network
+from fcsym.networks.network import Dense, Network
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,6 +54,10 @@ def find_collapse(
     if not isinstance(network, Network):
         raise ArgumentError(
             f"find_collapse got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
+        )
+    if not network.layers or not all(isinstance(layer, Dense) for layer in network.layers):
+        raise ArgumentError(
+            f"find_collapse needs fully connected layers, and {network} has others: give such a network."
         )
     if order not in get_args(Order):
         raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
