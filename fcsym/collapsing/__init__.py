@@ -19,6 +19,7 @@ from fcsym.collapsing.conserved import Constant, Form, constants, forms
 from fcsym.collapsing.equations import Closure
 from fcsym.collapsing.finder import Bounds, Search, searches
 from fcsym.collapsing.lumped import lumped
+from fcsym.deriving.forward import forward
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
@@ -55,6 +56,8 @@ def find_collapse(
         raise ArgumentError(
             f"find_collapse got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
         )
+    if not _is_chain(network):
+        raise ArgumentError(f"find_collapse needs fully connected layers, one after the other: {network} has others.")
     if order not in get_args(Order):
         raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
     if (rule, batch) != (None, None):
@@ -63,6 +66,15 @@ def find_collapse(
         )
     only = None if contracted is None else _chosen(network, contracted)
     return Collapse(network, order, inputs, tuple(map(Choice, searches(network, order, inputs, bounds, only))))
+
+
+def _is_chain(network: Network) -> bool:
+    """Whether its forward equations are those of its widths and activations alone."""
+    plain = Network(
+        network.inputs, network.layers, loss=network.loss, common=network.common, batch=network.batch,
+        samples=network.samples, counted=network.counted, softmax=network.softmax,
+    )  # fmt: skip
+    return [(e.lhs, e.rhs) for e in forward(plain)] == [(e.lhs, e.rhs) for e in forward(network)]
 
 
 def _chosen(network: Network, contracted: Sequence[int]) -> frozenset[int]:
