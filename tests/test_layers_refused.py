@@ -42,7 +42,7 @@ REFUSED = {
     "padding": ((1, 9), [Conv1d(1, 1, 2, padding=3), END], "the padding 3 is larger than the kernel of 2"),
     "padding of a mean": ((1, 9), [AvgPool1d(2, padding=2), END], "the padding 2 is more than half of the window of 2"),
     "padding of a maximum": ((1, 9), [MaxPool1d(2, padding=1), END], "give padding 0"),
-    "no steps": ((0, 2), [RNN(2, 2, last=True), END], "length of the input is '0': give a whole number from 1"),
+    "no steps": ((0, 2), [RNN(2, 2, last=True), END], "along T_0 is '0': give a whole number from 1"),
     "steps": ((2,), [LSTM(2, 2), END], "Layer 1 (lstm): it reads steps and features, (T, n)"),
     "features of a step": ((3, 2), [GRU(4, 2), END], "Layer 1 (gru): it expects 4 features and is given 2"),
     "nonlinearity": ((3, 2), [RNN(2, 2, nonlinearity="sine"), END], "The activation 'sine' is not known"),
