@@ -38,6 +38,7 @@ from fcsym.language.expression import (
     Total,
     applied_in,
     arrays_in,
+    indices_in,
     refs_in,
 )
 from fcsym.language.formulas import Formula
@@ -112,6 +113,8 @@ def lower_scheme(scheme: SchemeRecord) -> n.Module:
         for axis in axes
         if not axis.open
     }
+    within = (i for part in scheme.parts for e in part.equations for side in e.expressions for i in indices_in(side))
+    sizes |= {index.axis: network.sizes[index.axis] for index in within if not index.axis.open}
     title = f"{scheme.name} of {network}, {scheme.order} order"
     text = "\n".join([str(scheme), *(repr(layer.activation) for layer in network.layers)])
     return n.Module(

@@ -244,6 +244,16 @@ class Network:
         return self._each(input_array() if self.built is None else self.built.input)
 
     @cached_property
+    def one_input(self) -> tuple[int, ...]:
+        """The lengths of the axes of one input, without samples."""
+        return tuple(self.sizes[axis] for axis in self.input.axes if not axis.open)
+
+    @cached_property
+    def one_target(self) -> tuple[int, ...]:
+        """The lengths of the axes of one target, without samples."""
+        return tuple(self.sizes[axis] for axis in self.target.axes if not axis.open)
+
+    @cached_property
     def target(self) -> Array:
         """y_g."""
         if self.built is None:
