@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fcsym import equations as equations
     from fcsym import layers as layers
+    from fcsym.certificates import certify as certify
     from fcsym.checking.checker import check as check
     from fcsym.checking.report import Report as Report
     from fcsym.closed.costs import Cost as Cost
     from fcsym.closed.costs import cost as cost
+    from fcsym.collapsing import Collapse as Collapse
+    from fcsym.collapsing import find_collapse as find_collapse
     from fcsym.derivation import Derivation as Derivation
     from fcsym.derivation import derive as derive
     from fcsym.derivatives import Gradient as Gradient
@@ -75,6 +78,7 @@ _WHERE = {
     "ArgumentError": "errors",
     "Audit": "paper",
     "Case": "language.equation",
+    "Collapse": "collapsing",
     "CompileError": "errors",
     "Cost": "closed.costs",
     "Derivation": "derivation",
@@ -101,6 +105,7 @@ _WHERE = {
     "AuditedExample": "worked",
     "audit": "paper",
     "audit_example": "worked",
+    "certify": "certificates",
     "check": "checking.checker",
     "collapse": "training",
     "cost": "closed.costs",
@@ -109,6 +114,7 @@ _WHERE = {
     "draw": "networks.drawn",
     "error_chart": "pictures.charts",
     "explore": "explorer",
+    "find_collapse": "collapsing",
     "from_sympy": "language.sympy_bridge",
     "gradient": "derivatives",
     "identity": "language.activation",

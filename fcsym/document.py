@@ -8,10 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fcsym.errors import ArgumentError
 from fcsym.language.equation import Detail, Equation, Notation
 from fcsym.language.expression import Array
 
 if TYPE_CHECKING:
+    from fcsym.certificates import Certificate
     from fcsym.deriving.numbers import Numbers
     from fcsym.deriving.readable import Readable
     from fcsym.drawing.picture import Picture
@@ -127,15 +129,32 @@ class Document(ABC):
         self, path: str | Path, *, notation: Notation = "indexed", detail: Detail = "full", only: str | None = None,
         fragment: bool = False,
     ) -> Path:  # fmt: skip
-        """Write it to a file that ends in .tex, .html or .pdf, and return the path. Options as for `latex`.
+        """Write it to a file that ends in .tex, .html, .pdf or .v, and return the path. Options as for `latex`.
 
-        With `fragment`, a file that ends in .tex has what `latex_fragment` gives.
+        With `fragment`, a file that ends in .tex has what `latex_fragment` gives. A .v is the certificate, for Coq to
+        check; it has everything, and none of the options.
         Raises ArgumentError for another ending and a place that cannot be written, MissingTool without latex2mathml
         (.html) or a LaTeX engine (.pdf), CompileError where the engine fails, and what `latex` raises.
         """
+        from fcsym import certificates
         from fcsym.render.save import save
 
+        if Path(path).suffix == certificates.ENDING:
+            if fragment or only is not None or (notation, detail) != ("indexed", "full"):
+                raise ArgumentError(
+                    f"{path} is a certificate, which has everything: leave the options of documents out."
+                )
+            return certificates.save(self, path)
         return save(self, path, notation=notation, detail=detail, only=only, fragment=fragment)
+
+    def certificate(self) -> Certificate:
+        """The Coq file that `save` writes as .v, with the number of its statements and of those that are certified.
+
+        Raises ArgumentError for what has no certificate.
+        """
+        from fcsym.certificates import certificate_of
+
+        return certificate_of(self)
 
     def _repr_latex_(self) -> str:
         from fcsym.render.latex import fragment

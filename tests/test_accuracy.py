@@ -14,7 +14,7 @@ import sympy
 from conftest import need, need_package
 
 import fcsym
-from fcsym.checking.oracle import phi_of, slope_of
+from fcsym.checking.functions import phi_of, slope_of
 from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS
 from fcsym.kernel.lower import _named_once, _smooth

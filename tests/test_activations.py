@@ -17,7 +17,7 @@ from exact import step
 from rich.console import Console
 
 import fcsym
-from fcsym.checking.oracle import phi_of, slope_of
+from fcsym.checking.functions import phi_of, slope_of
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import NetworkError

@@ -60,7 +60,7 @@ def test_delta_of_a_softmax_is_what_people_write():
     assert str(d["delta2"]) == "delta2[k] = y[k] - yg[k]"
     assert d.proof.verdict("delta2").verdict.value == "PROVED"
     of_batch = fcsym.derive(d.network, batch="mean")
-    assert str(of_batch["delta2"]) == "delta2[n, k] = y[n, k]/N - yg[n, k]/N"
+    assert str(of_batch["delta2"]) == "delta2[n, k] = (y[n, k] - yg[n, k])/N"
     assert of_batch.proof.verdict("delta2").verdict.value == "PROVED"
 
 

@@ -20,6 +20,7 @@ from exact import step
 from fcsym.closed.sharing import cse
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
+from fcsym.layers import RNN, Linear
 from fcsym.networks.network import Network
 
 PAPER = ("w_1", "w_2", "w_3", "w_4", "w_5", "w_6")
@@ -384,3 +385,11 @@ def test_a_name_may_stand_for_a_condition():
     renamed = form.xreplace({condition: name})
     assert renamed.has(name) and renamed.xreplace({name: condition}) == form == renamed.subs(name, condition)
     assert sympy.latex(form).startswith(r"\begin{cases}")
+
+
+def test_the_steps_of_a_recurrence_are_told_apart():
+    net = Network.sequential((3, 1), [RNN(1, 1, bias=False), RNN(1, 1, bias=False, last=True), Linear(1, 1)])
+    d = derive(net)
+    assert str(d.expr("U1'", row=1, column=1, keep=("h1_t1", "h1_t2", "delta1_t2", "delta1_t3"))) == (
+        "U1_1_1 - eta*(delta_t2_1*h_t1_1 + delta_t3_1*h_t2_1)"
+    )

@@ -17,7 +17,7 @@ ROOT = Path(fcsym.__file__).parent
 LANGUAGE = {"errors", "language"}
 NETWORKS = LANGUAGE | {"networks"}
 LISTS = NETWORKS | {"deriving", "schemes"}
-READINGS = {"proof", "render", "kernel", "closed", "pictures", "checking", "values"}
+READINGS = {"certificates", "proof", "render", "kernel", "closed", "pictures", "checking", "values"}
 FACES = {"derivation", "derivatives", "document", "training"}
 MAY = {
     "errors": set(),
@@ -36,8 +36,10 @@ MAY = {
     "render": LISTS | {"drawing", "files"},
     "pictures": LISTS | {"closed", "drawing"},
     "checking": NETWORKS | {"memory"},
+    "collapsing": NETWORKS | {"deriving", "drawing", "kernel", "render"},
     "kernel": LISTS | {"checking", "files", "memory", "values"},
-    "document": {"deriving", "drawing", "errors", "language", "render"},
+    "certificates": LISTS | {"files"},
+    "document": {"certificates", "deriving", "drawing", "errors", "language", "render"},
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
     "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
     "training": LISTS | {"derivation", "document", "drawing"} | READINGS,
@@ -45,7 +47,7 @@ MAY = {
     "paper": LISTS | FACES | READINGS | {"files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
-    "commands": LISTS | FACES | READINGS | {"files", "paper", "worked"},
+    "commands": LISTS | FACES | READINGS | {"collapsing", "files", "paper", "worked"},
 }
 ABOVE_ALL = {"__init__", "__main__", "cli"}
 
@@ -135,8 +137,8 @@ def test_an_import_for_types_or_inside_a_function_counts(tmp_path):
 
 
 def test_readings_do_not_know_each_other():
-    for own in ("proof", "render", "kernel", "closed"):
-        assert not MAY[own] & ({"proof", "render", "kernel", "closed"} | FACES)
+    for own in ("certificates", "proof", "render", "kernel", "closed"):
+        assert not MAY[own] & ({"certificates", "proof", "render", "kernel", "closed"} | FACES)
     assert not MAY["checking"] & {"deriving", "schemes", "proof", "kernel"}
 
 

@@ -21,11 +21,14 @@ from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.c_words import SMOOTH
 from fcsym.kernel.targets.jax import DIALECT as JAX
+from fcsym.kernel.targets.jax import LANGUAGE as JAX_LANGUAGE
 from fcsym.kernel.targets.numpy import DIALECT as NUMPY
 from fcsym.kernel.targets.numpy import TILES, _straight, helpers
+from fcsym.kernel.targets.pure_file import pure_helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.kernel.targets.tiles import CALLS
 from fcsym.kernel.targets.torch import DIALECT as TORCH
+from fcsym.kernel.targets.torch import LANGUAGE as TORCH_LANGUAGE
 from fcsym.language.expression import Array, Index
 from fcsym.networks.symbols import units
 
@@ -329,9 +332,10 @@ def test_jax():
     jax = need_package("jax")
     with jax.enable_x64(True):
         text = function_text(module()["output"], JAX)
+        text = "\n".join([*pure_helpers(text, JAX_LANGUAGE), text])
         given = [jax.numpy.asarray(a) for a in arguments()]
-        compare(run_text(text, JAX, given, jnp=jax.numpy, jax=jax), 2e-15)
-        namespace = {"jnp": jax.numpy, "jax": jax}
+        compare(run_text(text, JAX, given, jnp=jax.numpy, jax=jax, product=product), 2e-15)
+        namespace = {"jnp": jax.numpy, "jax": jax, "product": product}
         exec(text, namespace)
         compare(dict(zip(names(), jax.jit(namespace["output"])(*given), strict=True)), 2e-15)
         place = names().index("guarded_one")
@@ -342,11 +346,12 @@ def test_jax():
 def test_torch():
     torch = need_package("torch")
     text = function_text(module()["output"], TORCH)
+    text = "\n".join([*pure_helpers(text, TORCH_LANGUAGE), text])
     given = [torch.as_tensor(a) for a in arguments()]
-    found = run_text(text, TORCH, given, torch=torch)
+    found = run_text(text, TORCH, given, torch=torch, product=product)
     compare({name: tensor.numpy() for name, tensor in found.items()}, 2e-15)
     w = given[3].clone().requires_grad_()
-    run_text(text, TORCH, [*given[:3], w, given[4]], torch=torch)["guarded_one"].sum().backward()
+    run_text(text, TORCH, [*given[:3], w, given[4]], torch=torch, product=product)["guarded_one"].sum().backward()
     np.testing.assert_allclose(w.grad, [0 if x == 0 else -1 / float(x) ** 2 for x in NUMBERS], rtol=1e-15)
 
 

@@ -3,7 +3,8 @@
 The bar for an error is 16 eps times the sum of the absolute values of all terms that make up the quantity, with the
 operands' own sums carried through to first order: what a sum of rounded terms can be off by, and not a typed-in
 tolerance. The points are drawn by kind: random ones, exact ones on a small lattice (s = 0 and s' = 0 hold there
-without rounding), and ones with v^c near 0. A case that no point reaches fails, unless it is proved that none can.
+without rounding), and ones with v^c near 0. A case that no point reaches fails, unless it is proved that none can; of
+networks of layers, the cases of p are compared where points reach them.
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ def check(
             if not tally.missing:
                 break
             progress("cases not reached yet")
+            if one.built is not None:
+                for _, batch in draws(one, rng, trials, eps):
+                    tally.compare(kernel, order, batch)
+                continue
             for batch in _placed(derived, tally, alone, rng):
                 tally.compare(kernel, order, batch)
             if attempt and attempt % 3 == 0:
@@ -151,7 +156,7 @@ class _OneSample:
 def _alike(network: Network, points: Points) -> Points:
     """Points of one sample as a mini-batch that trains alike: of that sample, as often as there have to be samples."""
     count = network.samples or 1
-    x, target = (np.repeat(array[..., None, :], count, axis=-2) for array in (points.x, points.target))
+    x, target = (np.repeat(array[:, None], count, axis=1) for array in (points.x, points.target))
     eta = points.eta / count if network.batch == "sum" else points.eta
     return points._replace(x=x, target=target, eta=eta)
 
@@ -351,12 +356,15 @@ class _Tally:
         for equation in self.derivation.equations:
             if not isinstance(equation.rhs, Cases) or equation.rule is Rule.INTEGRAL:
                 continue
+            if self.network.built is not None and equation.rule is not Rule.CASES:
+                continue  # whether what the read-out reads can be 0 is nothing that points can be aimed at there
             for branch in equation.rhs:
                 possible = self.derivation.proof.case(equation.name, branch.name).possible
                 result[equation.name, branch.name] = not possible
             if equation.rule is Rule.CASES and isinstance(equation.rhs, Cases):
-                phi = self.network.units[equation.array.axes[-1]].activation
-                kinks = phi.kinks
+                unit = self.network.unit_of(equation.array)
+                assert unit is not None
+                phi, kinks = unit.activation, unit.activation.kinks
                 plain = self.network.rule.is_plain  # other steps are not exact
                 for kink in kinks if plain else ():
                     if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
@@ -377,7 +385,7 @@ class _Tally:
 
     def compare(self, kernel: Any, order: Order, points: Points) -> None:
         """Run both sides on a batch."""
-        if self.network.batch and points.x.ndim == 2:
+        if self.network.batch and points.x.ndim == len(self.network.input.axes):
             points = _alike(self.network, points)
         made = points.astype(self.dtype)
         carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
@@ -423,22 +431,27 @@ class _Tally:
 
     def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude) -> _Array:
         """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
-        keep = np.ones(len(result["y"]), dtype=bool)
+        keep = np.ones(len(result[self.network.output.name]), dtype=bool)
         for name, value in result.items():
             if name not in (*self.after_p, "undefined"):
                 keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
             elif name in self.after_p:  # not a number where there is no p; but what is infinite has overflowed
                 keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
+        for name in (name for name in result if name in truth and name not in self.after_p):
+            unsaid = np.isnan(scale.of(name))  # a bound that is none: what is divided by may be 0 up to rounding
+            keep &= ~unsaid.reshape(len(unsaid), -1).any(axis=1) if unsaid.ndim else ~unsaid
         for unit in self.network.activated:
             name = unit.s.name
             every = tuple(range(1, result[name].ndim))
             if unit.activation.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by > 1
                 keep &= (self._bar * scale.of(f"{name}_new") <= 1).all(axis=every)
-            s, true = result[name], truth[name]
             for kink in unit.activation.kinks:
+                s, true = result[name], truth[name]
                 close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
                 keep &= ~close.any(axis=every)
-        exact = (result["y"] == truth["y"]).all(axis=tuple(range(1, result["y"].ndim)))
+        exact = (result[self.network.output.name] == truth[self.network.output.name]).all(
+            axis=tuple(range(1, result[self.network.output.name].ndim))
+        )
         for phi, array, _ in in_the_loss(self.network):
             for kink in phi.kinks:
                 away = np.abs(result[array.name] - float(kink))
@@ -457,12 +470,12 @@ class _Tally:
         if name.endswith("_new"):
             bound = bound + self._spread(name.removesuffix("_new"), result, scale)
         if name in ("p", "r") and not self.network.batch:
-            last = len(self.network.layers) - 1
-            moved = fine * (scale.of(f"v{last}_new") + scale.of(f"v{last}"))
-            moved = moved + self._spread(f"v{last}", result, scale)
+            last = self.network.hidden[-1].v
+            moved = fine * (scale.of(last.primed.name) + scale.of(last.name))
+            moved = moved + self._spread(last.name, result, scale)
             frozen = np.abs(result["vc"])
             ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
-            bound = bound + scale.of(f"W{last + 1}_new") * ratio[..., None, :]
+            bound = bound + scale.of(self.network.read_out.primed.name) * ratio[:, None]
         return np.asarray(bound)
 
     def _spread(self, value: str, result: Mapping[str, _Array], scale: Magnitude) -> Any:
@@ -486,12 +499,12 @@ class _Tally:
             values = np.linalg.eigvalsh(np.where(np.isfinite(truth["K"]), truth["K"], 0).astype(np.float64))
             near = values[..., 0] <= 4 * np.finfo(self.dtype).eps ** 0.6 * values[..., -1]
             return np.broadcast_to(near[keep].reshape((-1,) + (1,) * (len(shape) - 1)), shape)
-        last = f"dv{len(self.network.layers) - 1}"
+        last = increment_of(self.network.hidden[-1].v).name
         small = np.abs(truth[last]) <= self._bound(last, result, scale)
         unclear = ((result["vc"] == 0) & small & ((result[last] == 0) ^ (truth[last] == 0)))[keep]
-        if len(shape) == 3:
-            return np.broadcast_to(unclear[..., None, :], shape)
-        return np.broadcast_to(unclear.any(axis=-1)[..., None], shape)
+        if len(shape) == unclear.ndim + 1:
+            return np.broadcast_to(unclear[:, None], shape)
+        return np.broadcast_to(unclear.any(axis=tuple(range(1, unclear.ndim)))[..., None], shape)
 
     def _cases(self, name: str, result: Mapping[str, _Array], shape: tuple[int, ...]) -> Iterator[tuple[str, _Array]]:
         """The rows of a quantity's report with the numbers that belong to each."""
@@ -507,10 +520,11 @@ class _Tally:
                 holds = {
                     ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
                 }[condition.relation](values, float(condition.bound))  # fmt: skip
-                mask &= holds if holds.ndim == mask.ndim else holds[..., None, :]
+                mask &= holds if holds.ndim == mask.ndim else holds[:, None]
             yield branch.name, mask
         if equation.rule is Rule.CASES:
-            unit = self.network.units[equation.array.axes[-1]]
+            unit = self.network.unit_of(equation.array)
+            assert unit is not None
             s, after = result[unit.s.name], result[unit.s.primed.name]
             for kink in unit.activation.kinks:
                 yield f"s = {kink}", s == float(kink)

@@ -35,7 +35,7 @@ def check_gradient(
     drawn = draws(one, rng, trials, float(np.finfo(real).eps)) if points is None else iter([("given", points)])
     for label, batch in drawn:
         progress(label)
-        if network.batch and batch.x.ndim == 2:
+        if network.batch and batch.x.ndim == len(network.input.axes):
             batch = batch.in_batches(network.samples or (2 if label == EXACT else 1 if label == NEAR else 3))
         for start in range(0, len(batch.x), tally.most):
             tally.compare(batch.chosen(slice(start, start + tally.most)).astype(real))
@@ -69,7 +69,7 @@ class _Tally:
             truth, passed = derivatives(self.network, self.subject.of, self.subject.by, *points[:3])
             named = dict(zip((a.name for a in self.network.parameters), points.weights, strict=True))
             inputs = named | {"x": points.x, "yg": points.target}
-            units = {name: np.eye(self.network.shape(a)[0]) for name, a in self.units.items()}
+            units = {name: np.eye(self.network.sizes[a.axes[0]]) for name, a in self.units.items()}
             count = len(points.x)
             scale = Magnitude(self.subject, inputs | units, made, self.bar)
         keep, on_kink = self._clear(made, passed, scale)
@@ -82,19 +82,22 @@ class _Tally:
             for case, which in (("all", fine), ("at a kink", fine & on_kink)):
                 self._record(equation.name, case, which, np.abs(found - true), bound, inputs)
 
-    def _clear(self, made: Any, passed: list[_Array], scale: Magnitude) -> tuple[_Array, _Array]:
+    def _clear(self, made: Any, passed: dict[str, _Array], scale: Magnitude) -> tuple[_Array, _Array]:
         """Points at which rounding decides no gate, and those at which a unit is on a kink."""
-        count = len(passed[0])
+        count = len(passed[self.network.output.name])
         keep, on = np.ones(count, bool), np.zeros(count, bool)
-        depth = len(self.network.layers)
-        for n, layer in enumerate(self.network.layers, 1):
-            s = self.network.pre_activation(n).name
-            for kink in layer.activation.kinks if s in made and n <= depth else ():
-                value, true = made[s], passed[n - 1]
-                close = (np.abs(value - float(kink)) <= self.bar * scale.of(s)) & (value != true)
+        for unit in self.network.activated:
+            name = unit.s.name
+            for kink in unit.activation.kinks if name in made else ():
+                value, true = made[name], passed[name]
+                close = (np.abs(value - float(kink)) <= self.bar * scale.of(name)) & (value != true)
                 keep &= ~close.reshape(count, -1).any(axis=1)
                 on |= (true == float(kink)).reshape(count, -1).any(axis=1)
-        exact = (made["y"] == passed[-1]).reshape(count, -1).all(axis=1) if "y" in made else keep
+        exact = (
+            (made[self.network.output.name] == passed[self.network.output.name]).reshape(count, -1).all(axis=1)
+            if self.network.output.name in made
+            else keep
+        )
         for phi, array, _ in in_the_loss(self.network):
             for kink in phi.kinks if array.name in made else ():
                 away = np.abs(made[array.name] - float(kink))

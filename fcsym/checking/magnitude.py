@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.oracle import bend_of, phi_of, slope_of
+from fcsym.checking.functions import bend_of, phi_of, slope_of
 from fcsym.checking.report import ULPS
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Cases, Equation
@@ -55,7 +55,9 @@ class Magnitude:
         after, moved = self.values[unit.s.primed.name], self.known[unit.s.primed.name]
         for kink in unit.activation.kinks:
             off = off + np.where(np.abs(after - float(kink)) <= self.bar * moved, moved, 0)
-        return np.asarray(np.einsum("...kj,...nj->...nk", matrix, off))
+        features = len(network.read_out.axes) - 1
+        flat = (array.reshape((*array.shape[: array.ndim - features], -1)) for array in (matrix, off))
+        return np.asarray(np.einsum("pkj,pnj->pnk", *flat))
 
     def of(self, name: str) -> _Array:
         """The magnitude of each element."""

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.oracle import phi_of
+from fcsym.checking.functions import phi_of
+from fcsym.checking.layer_step import passed_through
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
-from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in
+from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in, indices_in
 from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import moment
@@ -78,23 +79,45 @@ def remembered(network: Network, rng: np.random.Generator, count: int) -> list[_
 
 def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
     """Small integers, sparse: sums and products are exact, and s = 0 and s' = 0 come up often."""
-    weights = []
+    weights, read = [], network.feeding(1) if network.built is None else network.parameters[:1]
     for array in network.parameters:
         shape = network.shape(array)
         deep = len(network.layers) > 3  # in sequential order a step grows like the square of the layer above
-        density = min(0.75, (1.5 if deep else 3) / shape[-1]) if len(shape) == 2 else 0.5
+        density = min(0.75, (1.5 if deep else 3) / math.prod(shape[1:])) if len(shape) > 1 else 0.5
         values = rng.choice([-1.0, 1.0, 1.0, 1.0 if deep else 2.0], size=(count, *shape))
         values = values * (rng.random((count, *shape)) < density)
-        if array in network.feeding(1):
+        if array in read:
             values[1::4] /= 2  # halves, for kinks and zeros that are no integers
         weights.append(values)
-    x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, network.inputs))
-    x[:, 0] = np.where((x == 0).all(axis=1), 1.0, x[:, 0])
+    x = rng.choice([-1.0, 0.0, 1.0, 1.0], size=(count, *network.shape(network.input)))
+    first = x.reshape(count, -1)[:, 0]
+    first[...] = np.where((x == 0).reshape(count, -1).all(axis=1), 1.0, first)
     eta = rng.choice([0.5, 1.0], size=count)
-    points = Points(weights, x, np.zeros((count, network.widths[-1])), eta)
+    points = Points(weights, x, np.zeros((count, *network.shape(network.target))), eta)
     error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
-    y = activate(network, len(network.layers) - 1, pre_activations(network, points)[-1])
-    return points._replace(target=y - error)
+    return points._replace(target=_outputs(network, points) - error)
+
+
+def at_rest(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """The same with some parameters at 0, all of each: what they feed is at 0 exactly, and what they pass is none."""
+    points = lattice(network, rng, count)
+    weights = [weight * (rng.random((count, *(1,) * (weight.ndim - 1))) < 0.5) for weight in points.weights]
+    target = points.target * (rng.random((count, *(1,) * (points.target.ndim - 1))) < 0.5)
+    return points._replace(weights=weights, target=target)
+
+
+def small(network: Network, rng: np.random.Generator, count: int) -> Points:
+    """Ordinary networks with small weights, of which units are near 0 and are brought to its other side."""
+    points = random_points(network, rng, count)
+    return points._replace(weights=[weight * 10 ** rng.uniform(-3, 0) for weight in points.weights])
+
+
+def _outputs(network: Network, points: Points) -> _Array:
+    """y, but for a softmax."""
+    if network.built is None:
+        return activate(network, len(network.layers) - 1, pre_activations(network, points)[-1])
+    _, logits, _ = passed_through(network, points.weights, points.weights, points.x[:, None])
+    return activate(network, len(network.layers) - 1, np.asarray(logits[:, 0]))
 
 
 def pre_activations(network: Network, points: Points) -> list[_Array]:
@@ -113,10 +136,10 @@ RANDOM, EXACT, NEAR = "random points", "exact points", "points near kinks"
 
 def draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -> Iterator[tuple[str, Points]]:
     """Batches of points of every kind."""
-    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    size = _numbers_at_once(network)
     if size > 10 * MAX_NUMBERS:
         raise SizeError(
-            f"A check of {network} needs {size:.2g} weights for a single point, more than {10 * MAX_NUMBERS}: "
+            f"A check of {network} needs {size:.2g} numbers for a single point, more than {10 * MAX_NUMBERS}: "
             "check a narrower network, the equations are the same."
         )
     most = max(1, MAX_NUMBERS // size)
@@ -130,13 +153,28 @@ def draws(network: Network, rng: np.random.Generator, trials: int, eps: float) -
         yield RANDOM, random_points(network, rng, count)
     for count in batches(max(trials // 2, 16)):
         yield EXACT, lattice(network, rng, count)
-    hidden = len(network.activated)
+    if network.built is not None:
+        for count in batches(max(trials // 4, 16)):
+            yield EXACT, at_rest(network, rng, count)
+            yield RANDOM, small(network, rng, count)
+    hidden = len(network.activated) if network.built is None else 0
     if hidden:
         share = max(trials // (4 * hidden), 16)
         for count in batches(share):
             parts = [near_kink(network, rng, count, layer, eps) for layer in range(hidden)]
             for start in range(0, hidden, max(1, most // count)):
                 yield NEAR, together(parts[start : start + max(1, most // count)])
+
+
+def _numbers_at_once(network: Network) -> int:
+    """How many numbers a point needs: its weights; of networks of layers all terms of their widest sum, if more."""
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    if network.built is None:
+        return size
+    sides = [side for equation in network.built.equations for side in equation.expressions]
+    terms = [term for side in sides for term in (side.terms if isinstance(side, Add) else (side,))]
+    spaces = [{*indices_in(term)} for term in terms]
+    return max(size, *(4 * math.prod(network.sizes[index.axis] for index in space) for space in spaces))
 
 
 def together(parts: Sequence[Points]) -> Points:
@@ -153,10 +191,11 @@ def random_points(network: Network, rng: np.random.Generator, count: int) -> Poi
     weights = []
     for array in network.parameters:
         shape = network.shape(array)
-        scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+        scale = 1 / np.sqrt(math.prod(shape[1:])) if len(shape) > 1 else 0.5
         weights.append(rng.normal(size=(count, *shape)) * scale)
-    x = rng.normal(size=(count, network.inputs)) * (rng.random((count, network.inputs)) > 0.125)
-    target, eta = rng.normal(size=(count, network.widths[-1])), 10 ** rng.uniform(-3, 0, size=count)
+    given, wanted = ((count, *network.shape(array)) for array in (network.input, network.target))
+    x = rng.normal(size=given) * (rng.random(given) > 0.125)
+    target, eta = rng.normal(size=wanted), 10 ** rng.uniform(-3, 0, size=count)
     return Points(weights, x, target, eta, remembered(network, rng, count))
 
 
@@ -207,7 +246,8 @@ def activate(network: Network, layer: int, s: _Array) -> _Array:
 def in_the_loss(network: Network) -> list[tuple[Activation, Array, Callable[[_Array, _Array], _Array]]]:
     """The piecewise functions in the loss, each with what it reads: the array, and a function of y and the target."""
     one = replace(network, batch="", samples=0) if network.batch else network  # a loss is written for one sample
-    equations = {e.array: e for e in loss_equations(network.loss, one.outputs)}
+    outputs = one.outputs.at_one(len(one.positions))
+    equations = {e.array: e for e in loss_equations(network.loss, outputs)}
     nodes = [node for e in equations.values() for side in e.expressions for node in applied_in(side)]
     found = dict.fromkeys((f.activation, f.argument.array) for f in nodes if isinstance(f.argument, Ref))
 
@@ -217,7 +257,7 @@ def in_the_loss(network: Network) -> list[tuple[Activation, Array, Callable[[_Ar
                 case Number(number):
                     return float(number)
                 case Ref(of):
-                    return y if of == one.output else target
+                    return y if of == outputs.y else target
                 case Add(parts):
                     return sum(value(part, y, target) for part in parts)
                 case Mul(parts):

@@ -68,7 +68,7 @@ class _Comparison:
 
     def __init__(self, scheme: Trained, order: Order, dtype: np.dtype[Any], steps: int) -> None:
         self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
-        self.kernel = scheme.compile("numpy")
+        self.kernel, self.y = scheme.compile("numpy"), scheme.network.output.name
         self.eps = float(np.finfo(dtype).eps)
         self.seen: dict[tuple[str, str], Row] = {}
         self.left_out = 0
@@ -85,7 +85,7 @@ class _Comparison:
             woken |= _marked(state, count)
         start: Mapping[str, _Array] | None = None
         spread: _Array = np.zeros(())
-        inputs_by_name = {f"W{n}": w for n, w in enumerate(weights, 1)} | {
+        inputs_by_name = {theta.name: w for theta, w in zip(network.parameters, weights, strict=True)} | {
             "inputs": inputs,
             "targets": targets,
             "eta": eta,
@@ -98,12 +98,12 @@ class _Comparison:
             seen = truth.look(x, target, eta)
             exact, *others = truth.each(seen)
             keep &= self._clear(exact, others, target)
-            spread = np.maximum(spread, np.max([np.abs(other["y"] - exact["y"]) for other in others], axis=0))
+            spread = np.maximum(spread, np.max([np.abs(other[self.y] - exact[self.y]) for other in others], axis=0))
             start = exact if start is None else start
             woken |= self._lost(start, exact)
             bound = ULPS * (spread + self.eps * self._terms(exact, [array[0] for array in truth.weights]))
             self._record(
-                "y", "every step", kernel.output(state, x, undefined="nan"), exact["y"], bound, keep & ~woken, n,
+                "y", "every step", kernel.output(state, x, undefined="nan"), exact[self.y], bound, keep & ~woken, n,
                 inputs_by_name,
             )  # fmt: skip
             if woken.any():
@@ -141,7 +141,7 @@ class _Comparison:
             truth = backpropagation(network, self.order, weights, x, target, eta)
         state = kernel.init(weights, x, undefined="nan")
         after = kernel.step(state, x, target, eta, undefined="nan")
-        on_kink = np.any([(truth[f"s{n}"] == float(k)).reshape(count, -1).any(axis=-1) for n, k in self._kinks], axis=0)
+        on_kink = np.any([(truth[s] == float(k)).reshape(count, -1).any(axis=-1) for s, k in self._kinks], axis=0)
         sizes = [np.abs(truth[array.primed.name]).reshape(count, -1).max(axis=1) for array in network.parameters]
         moderate = np.all([size < 1e4 for size in sizes], axis=0)
         if self.scheme.gates:
@@ -149,8 +149,9 @@ class _Comparison:
             on_kink = on_kink & ~_marked(state, count)
         primed = {name: truth[f"{name}_new"] for name in truth if f"{name}_new" in truth}
         woken = np.zeros(count, dtype=bool) if self.scheme.gates else self._lost(truth, primed)
-        last = f"v{len(network.layers) - 1}"
-        where = {"x": x, "targets": target, "eta": eta} | {f"W{n}": w for n, w in enumerate(weights, 1)}
+        last = network.hidden[-1].v.name
+        where = {"x": x, "targets": target, "eta": eta}
+        where |= {theta.name: w for theta, w in zip(network.parameters, weights, strict=True)}
         for array, found in zip(network.parameters, kernel.expand(after, weights, x), strict=True):
             true = truth[array.primed.name]
             size = np.maximum(np.max(sizes, axis=0), 1)  # a slope such as 1/100 is rounded, and so are updates above
@@ -174,7 +175,7 @@ class _Comparison:
 
     def _lost(self, start: Mapping[str, _Array], now: Mapping[str, _Array]) -> _Array:
         """Networks of which a scheme cannot say any more what they give."""
-        last = f"v{len(self.network.layers) - 1}"
+        last = self.network.hidden[-1].v.name if self.network.hidden else ""
         if self.scheme.gates:
             return np.asarray((np.sign(start["s1"]) != np.sign(now["s1"])).any(axis=-1) & bool(self._all_kinks))
         if last in start and self.scheme.name in ("weights", "compensation"):
@@ -214,12 +215,12 @@ class _Comparison:
         self._record("y", "a unit leaves its piece: raised", one * off, one * 0, one * 0, one > 0, 1, some)
 
     @property
-    def _kinks(self) -> list[tuple[int, Any]]:
-        """(layer, kink) for every kink that small integers and halves can hit."""
+    def _kinks(self) -> list[tuple[str, Any]]:
+        """(s, kink) for every kink that small integers and halves can hit."""
         return [
-            (n, kink)
-            for n, layer in enumerate(self.network.layers[:-1], 1)
-            for kink in layer.activation.kinks
+            (unit.s.name, kink)
+            for unit in self.network.hidden
+            for kink in unit.activation.kinks
             if abs(kink) <= 2 and (2 * kink).denominator == 1
         ]
 
@@ -243,26 +244,31 @@ class _Comparison:
         weights = []
         for array in network.parameters:
             shape = network.shape(array)
-            scale = 1 / np.sqrt(shape[-1]) if len(shape) == 2 else 0.5
+            scale = 1 / np.sqrt(math.prod(shape[1:])) if len(shape) > 1 else 0.5
             weights.append((rng.normal(size=(count, *shape)) * scale).astype(self.dtype))
         many = 1 if self.scheme.single_input else _INPUTS
         samples = (network.samples or _SAMPLES,) if network.batch else ()
         shape = (count, many, *samples)
-        inputs = rng.normal(size=(*shape, network.inputs)) * (rng.random((*shape, network.inputs)) > 0.25)
-        inputs *= (rng.random(shape) > 0.125)[..., None]
+        one = replace(network, batch="", samples=0) if network.batch else network
+        given = (*shape, *one.shape(one.input))
+        inputs = rng.normal(size=given) * (rng.random(given) > 0.25)
+        inputs *= (rng.random(shape) > 0.125).reshape((*shape, *(1,) * len(one.input.axes)))
         if many > 1:  # one that is nearly another: to be told apart all the same
             inputs[:, -1] = inputs[:, 0] + 1e-3 * rng.normal(size=inputs[:, 0].shape)
-        targets = rng.normal(size=(*shape, network.widths[-1]))
-        norm = 1 + np.sum(inputs**2, axis=-1).reshape(count, -1).max(axis=-1) * math.prod(samples)
+        targets = rng.normal(size=(*shape, *one.shape(one.target)))
+        norm = 1 + np.sum(inputs.reshape((*shape, -1)) ** 2, axis=-1).reshape(count, -1).max(axis=-1) * math.prod(
+            samples
+        )
         eta = 10 ** rng.uniform(-2.5, -1, size=count) / norm  # small enough for most runs to stay finite
         return weights, inputs.astype(self.dtype), targets.astype(self.dtype), eta.astype(self.dtype)
 
     def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]], target: _Array) -> _Array:
         """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed."""
-        keep = np.isfinite(exact["y"]).reshape(len(exact["y"]), -1).all(axis=-1)
-        read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in self.network.activated]
+        keep = np.isfinite(exact[self.y]).reshape(len(exact[self.y]), -1).all(axis=-1)
+        kinked = [unit for unit in self.network.activated if unit.activation.kinks]
+        read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in kinked]
         for phi, _, term in in_the_loss(self.network):
-            read.append((phi, *(term(exact["y"], target), [term(other["y"], target) for other in others])))
+            read.append((phi, *(term(exact[self.y], target), [term(other[self.y], target) for other in others])))
         for phi, s, strayed in read:
             moved = np.max([np.abs(other - s) for other in strayed], axis=0)
             for kink in phi.kinks:
@@ -273,12 +279,15 @@ class _Comparison:
 
     def _terms(self, exact: Mapping[str, _Array], weights: list[_Array]) -> _Array:
         """The sum of the absolute terms that make up each output."""
-        matrix = weights[-2] if self.network.layers[-1].bias else weights[-1]
-        hidden = exact.get(f"v{len(self.network.layers) - 1}")
+        matrix = weights[self.network.parameters.index(self.network.read_out)]
+        hidden = exact.get(self.network.hidden[-1].v.name) if self.network.hidden else None
         if hidden is None:
-            return np.asarray(np.abs(exact["y"]) + 1)
-        matrix = matrix[..., None, :, :] if self.network.batch else matrix
-        return np.asarray(np.matvec(np.abs(matrix), np.abs(hidden)) + np.abs(exact["y"]))
+            return np.asarray(np.abs(exact[self.y]) + 1)
+        count = math.prod(matrix.shape[2:])
+        flat = (
+            np.abs(array).reshape((*array.shape[: array.ndim - matrix.ndim + 2], count)) for array in (matrix, hidden)
+        )
+        return np.asarray(np.einsum("pkj,p...j->p...k", *flat) + np.abs(exact[self.y]))
 
     def _record(
         self, quantity: str, case: str, found: _Array, true: _Array, bound: _Array, keep: _Array, step: int,
@@ -361,6 +370,7 @@ class _Truth:
         """Round every weight but the exact ones by up to eps of the largest one that feeds its unit."""
         for n in range(1, 1 + _STRAY):
             for array, w in zip(self.network.parameters, (stack[n] for stack in self.weights), strict=True):
-                size = np.abs(w).max(axis=-1, keepdims=True) if len(array.axes) == 2 else np.abs(w)
+                feeding = tuple(range(1 - len(array.axes), 0))  # its axes but the first
+                size = np.abs(w).max(axis=feeding, keepdims=True) if feeding else np.abs(w)
                 with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
                     w += self.eps * size * self.rng.uniform(-1, 1, size=w.shape)

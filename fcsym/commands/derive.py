@@ -21,6 +21,7 @@ from fcsym.commands.reports import conclusion, equation_of, prove, scheme_conclu
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
 
 if TYPE_CHECKING:
+    from fcsym.certificates import Certificate
     from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
     from fcsym.document import Document
@@ -31,7 +32,9 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("derive", help="derive, prove, show, compile and check: the main job")
     network_options(parser)
     check_options(parser)
-    parser.add_argument("-o", "--save", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf")
+    parser.add_argument(
+        "-o", "--save", metavar="FILE", help="write the derivation as well: .tex, .html, .pdf, or .v for Coq"
+    )
     parser.add_argument("--notation", help="of the file: {notations}, which has names w_1, w_2, ... (default indexed)")
     parser.add_argument("--detail", help="{details}, which is equations and verdicts without reasons (default full)")
     parser.add_argument(
@@ -68,13 +71,23 @@ def run(options: argparse.Namespace) -> int:
         document = summary(d, reports) | {"equations": [equation_of(d, name) for name in d.by_name]}
         if written is not None:
             document["file"] = str(written)
+        certificate = _certificate(d, options)
+        if certificate is not None:
+            document |= {"statements": certificate.statements, "certified": certificate.certified}
         put(json.dumps(document))
         return DONE if passed else FAILED
     _show_derivation(d, reports, options)
     if written is not None:
         say(f"written: {written}")
-    say(conclusion(d, reports))
+    say(conclusion(d, reports, _certificate(d, options)))
     return DONE if passed else FAILED
+
+
+def _certificate(document: Document, options: argparse.Namespace) -> Certificate | None:
+    """The certificate, where one was asked for."""
+    from fcsym.certificates import ENDING
+
+    return document.certificate() if options.save is not None and options.save.endswith(ENDING) else None
 
 
 def _with_values(d: Derivation, options: argparse.Namespace) -> Derivation:
@@ -88,6 +101,8 @@ def _with_values(d: Derivation, options: argparse.Namespace) -> Derivation:
 
 def _options_of_file(options: argparse.Namespace, document: Document) -> dict[str, Any]:
     """How the file is written, if one is; what is wrong with that is said before the work, not after."""
+    from fcsym import certificates
+    from fcsym.certificates import ENDING
     from fcsym.render.content import checked
 
     found = _options_of_terminal(options)
@@ -97,6 +112,11 @@ def _options_of_file(options: argparse.Namespace, document: Document) -> dict[st
         found["notation"] = options.notation
     if options.fragment and options.save is None:
         raise Usage("--fragment says how a file is written: name the file with -o.")
+    if options.save is not None and options.save.endswith(ENDING):
+        if options.fragment or options.notation is not None or options.only or options.detail:
+            raise Usage(f"{options.save} is a certificate, which has everything: leave the options of documents out.")
+        certificates.writable(document, options.save)
+        return {}
     if options.save is not None:
         from fcsym.render.save import writable
 
@@ -137,7 +157,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     show(terminal.document(s, **_options_of_terminal(options)), *open_ones, _checks(report, options))
     if written is not None:
         say(f"written: {written}")
-    say(scheme_conclusion(s, report))
+    say(scheme_conclusion(s, report, _certificate(s, options)))
     return DONE if passed else FAILED
 
 

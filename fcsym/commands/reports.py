@@ -10,6 +10,7 @@ from fcsym.commands.options import trials_of
 from fcsym.commands.streams import progress
 
 if TYPE_CHECKING:
+    from fcsym.certificates import Certificate
     from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
     from fcsym.language.findings import Proof
@@ -36,13 +37,14 @@ def trained(
     return report, report.passed and proof.holds
 
 
-def conclusion(d: Derivation, reports: Sequence[Report]) -> str:
-    """One line: what was proved and what was measured."""
+def conclusion(d: Derivation, reports: Sequence[Report], certificate: Certificate | None = None) -> str:
+    """One line: what was proved and what was measured, and where a certificate was written, how much that has."""
     from fcsym.language.equation import OPEN, Verdict
 
     proof = d.proof
     shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED, *(v for v in OPEN if proof.count(v))]
     proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
+    proved += _certified(certificate)
     main = reports[0]
     measured = f"measured {main.points} numbers on random, exact and near-zero points"
     if len(reports) > 1:
@@ -57,6 +59,12 @@ def conclusion(d: Derivation, reports: Sequence[Report]) -> str:
         bar = f"worst error {worst.ratio:.2g} of its bound ({worst.quantity}, {worst.case})"
         outcome = f"the kernel {verdict} with autodiff, {bar}"
     return f"{d.network}, {d.order}: {proved}; {measured}: {outcome}."
+
+
+def _certified(certificate: Certificate | None) -> str:
+    if certificate is None:
+        return ""
+    return f", certified {certificate.certified} of {certificate.statements} for Coq to check"
 
 
 def summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
@@ -107,13 +115,14 @@ def scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def scheme_conclusion(s: Scheme, report: Report) -> str:
+def scheme_conclusion(s: Scheme, report: Report, certificate: Certificate | None = None) -> str:
     """One line: what was proved of a scheme, and how training by it went."""
     from fcsym.language.equation import OPEN, Verdict
 
     worst = report.worst
     shown = [Verdict.PROVED, Verdict.REFUTED, *(v for v in OPEN if s.proof.count(v))]
     proved = ", ".join(f"{verdict.value.lower()} {s.proof.count(verdict)}" for verdict in shown)
+    proved += _certified(certificate)
     return (
         f"{s.title.replace(' order', '')}: {proved}; {report.trials} networks trained for {report.steps} steps: "
         f"{'agrees' if report.passed else 'DISAGREES'} with autodiff, worst error {worst.ratio:.2g} of its bound "

@@ -91,12 +91,17 @@ class _Change:
 # ------------------------------------------------------------------------------------------------ increments
 
 
-def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tuple[Equation, ...]:
-    """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass."""
+def increments(
+    forward: Sequence[Equation], updates: Sequence[Equation], every_unit: bool = True
+) -> tuple[Equation, ...]:
+    """Forward equations and updates => what every quantity changes by and becomes, in the order of the forward pass.
+
+    `every_unit`: also of pre-activations and activations that no trained parameter reaches, which change by 0.
+    """
     updated = {equation.array.unprimed: equation for equation in updates if equation.rule is Rule.UPDATE}
     last = max(n for n, e in enumerate(forward) if e.array.role is Role.PRE_ACTIVATION)  # what follows is the error,
     passed = [*forward[: last + 1], *(e for e in forward[last + 1 :] if e.array.role is Role.ACTIVATION)]  # but for y
-    moving = _moving(passed, updated)
+    moving = _moving(passed, updated, every_unit)
     logits = forward[last].array
     hidden = (e for e in passed if e.array != logits)
     first = {e.array for e in hidden if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
@@ -129,13 +134,12 @@ def increments(forward: Sequence[Equation], updates: Sequence[Equation]) -> tupl
     return tuple(result)
 
 
-def _moving(passed: Sequence[Equation], updated: Mapping[Array, Equation]) -> set[Array]:
-    """What may change in a step: what is linear or an activation, and what is made of something that may."""
+def _moving(passed: Sequence[Equation], updated: Mapping[Array, Equation], every_unit: bool) -> set[Array]:
+    """What may change in a step: what is made of an updated parameter, or of something that may change."""
+    units = (Role.PRE_ACTIVATION, Role.ACTIVATION) if every_unit else ()
     found: set[Array] = set()
     for e in passed:
-        if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) or any(
-            a in updated or a in found for a in e.operands
-        ):
+        if e.array.role in units or any(a in updated or a in found for a in e.operands):
             found.add(e.array)
     return found
 
@@ -312,7 +316,8 @@ def _difference(node: Expr, change: object) -> Expr:
         case Add(terms):
             return add(*(_difference(term, change) for term in terms))
         case Total(over, body):
-            return total(over, _difference(body, change))
+            made = _difference(body, change)
+            return add(*(total(over, term) for term in (made.terms if isinstance(made, Add) else (made,))))
         case Mul(factors):
             parts = []
             for n, factor in enumerate(factors):
@@ -483,11 +488,16 @@ def _read(axes: Sequence[Axis]) -> tuple[Index, ...]:
 
 
 def no_common_p(network: Network) -> bool:
-    """Whether one p has to serve more than it can in general.
+    """Whether one p has to serve more than it can in general, or has nothing to make up for.
 
-    A mini-batch that is known to have more samples than the read-out reads numbers, or a read-out at several positions.
+    A mini-batch that is known to have more samples than the read-out reads numbers, a read-out at several positions, or
+    one that reads what no trained parameter reaches.
     """
-    return bool(network.positions) or (bool(network.batch) and network.samples > network.widths[-2])
+    return (
+        bool(network.positions)
+        or not network.features_move
+        or (bool(network.batch) and network.samples > network.widths[-2])
+    )
 
 
 def _for_all_samples(network: Network) -> tuple[Equation, ...]:

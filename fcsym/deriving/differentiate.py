@@ -6,7 +6,7 @@ lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from fcsym.errors import UnsupportedExpression
@@ -88,9 +88,12 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
 
 
 def slope_of(phi: Activation, argument: Ref) -> Expr:
-    """phi'(argument), in other functions of the language where it is one: log' = 1/s, softplus' = sigmoid."""
+    """phi'(argument), in functions of the language where it is one: log' = 1/s, softplus' = sigmoid, exp' = exp."""
     if not phi.is_smooth:
         return Apply(phi, argument, derivative=1)
+    own = smooth_functions.slope_by_value(phi)
+    if own is not None:
+        return mul(own[0], power(Apply(phi, argument), own[1]))
     known = smooth_functions.slope_among_entries(phi)
     if known is None:
         return Apply(phi, argument, derivative=1)
@@ -101,13 +104,14 @@ def slope_of(phi: Activation, argument: Ref) -> Expr:
 
 def reverse(
     equations: Sequence[Equation], named: Callable[[Array], bool], seen: Mapping[Array, Array],
-    adjoint: Callable[[Array], Array] = adjoint_of,
+    adjoint: Callable[[Array], Array] = adjoint_of, by: Collection[Array] | None = None,
 ) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:  # fmt: skip
     """The adjoint equations of a list whose last equation defines what is differentiated: the error, or an array.
 
     `named`: which arrays get an adjoint equation of their own; the others' adjoints are put in where they are used.
     `seen`: which array the backward pass sees in place of another; this is where the order of the update enters.
     `adjoint`: what holds the derivative by an array; where an array is differentiated, its axes come first.
+    `by`: of what nothing defines, whose adjoints are wanted, with the gates in them; without it all are.
 
     Returns the equations, each gate before its first use, and the adjoint of every array that nothing defines
     (weights and inputs) as an expression.
@@ -115,6 +119,7 @@ def reverse(
     defined = {equation.array: equation for equation in equations}
     root = equations[-1].array
     own, adjoints = _seed(root)
+    known = set(defined)
     result: list[Equation] = []
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
@@ -126,20 +131,24 @@ def reverse(
     for equation in equations:
         gated = equation.array.role is Role.ACTIVATION
         for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
-            places.setdefault(ref.array, []).append((equation, ref, slope, bound))
+            places.setdefault(ref.array, []).append((equation, ref, _known(slope, values), bound))
     for array in order:
         if array in adjoints:
             continue
         indices, value, uses = _collect(array, places.get(array, ()), adjoints)
         value = inline(value, {old: _alias(new) for old, new in seen.items()})
         value = _known(value, values)
+        if named(array) or (
+            array not in defined and (by is None or array in by)
+        ):  # otherwise gates in it are wanted where it is put in
+            for gate in arrays_in(value):
+                if gate.role is Role.GATE and gate not in known:
+                    known.add(gate)
+                    result.append(_gate_equation(gate, equations))
         if not named(array):
             adjoints[array] = indices, value
             continue
         symbol = adjoint(array)
-        gate = gate_of(array)
-        if gate in arrays_in(value):
-            result.append(_gate_equation(array, equations))
         result.append(
             Equation(
                 symbol[(*own, *indices)],
@@ -264,7 +273,21 @@ def _collect(
         uses.append(equation.name)
     if indices is None:
         return indices_of(array), mul(0, ONE), uses
-    return indices, add(*parts), uses
+    return indices, _over_one(add(*parts)), uses
+
+
+def _over_one(node: Expr) -> Expr:
+    """a/Z + b/Z => (a + b)/Z, for what all terms are divided by."""
+    if not isinstance(node, Add):
+        return node
+    factors = [term.factors if isinstance(term, Mul) else (term,) for term in node.terms]
+    below = next((f for f in factors[0] if _divided(f) is not None and all(f in others for others in factors)), None)
+    if below is None:
+        return node
+    rest = [list(own) for own in factors]
+    for own in rest:
+        own.remove(below)
+    return mul(_over_one(add(*(mul(*own) for own in rest))), below)
 
 
 def _has_units(node: Expr) -> bool:
@@ -281,14 +304,16 @@ def _pull(node: Expr) -> Expr:
     return in_order(*outer, total(node.over, mul(*inner)))
 
 
-def _gate_equation(array: Array, equations: Sequence[Equation]) -> Equation:
-    """g = phi'(s), for the activation that reads the pre-activation `array`."""
+def _gate_equation(gate: Array, equations: Sequence[Equation]) -> Equation:
+    """g = phi'(s), for the activation that reads the pre-activation s."""
+    array = gate.of
+    assert array is not None
     for equation in equations:
         if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref):
             source = equation.rhs.argument
             if source.array == array:
                 return Equation(
-                    gate_of(array)[source.indices],
+                    gate[source.indices],
                     Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
                     Rule.DEFINITION,
                     equation.rhs.activation.said_of_slope,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Ref, Role, total
-from fcsym.networks.losses import Outputs, loss_equations, softmax_equations
+from fcsym.networks.losses import loss_equations, softmax_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import SAMPLES, count_of_samples, over_samples
 
@@ -27,7 +27,7 @@ def forward(network: Network) -> tuple[Equation, ...]:
     taken at several positions, the error of a sample is the sum over them.
     """
     one = replace(network, batch="", samples=0) if network.batch else network
-    outputs = _at_one(one.outputs, one.positions)
+    outputs = one.outputs.at_one(len(one.positions))
     after = list(softmax_equations(outputs)) if one.softmax else []
     known = {equation.array for equation in after}  # a cross-entropy is made of what the softmax is
     after += (equation for equation in loss_equations(one.loss, outputs) if equation.array not in known)
@@ -66,15 +66,6 @@ def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equatio
         of_all = of_all / number
     what = error.because.removeprefix("This is ").removesuffix(".")
     yield replace(error, rhs=of_all, because=f"This is {what}: the {batch} over the samples.")
-
-
-def _at_one(outputs: Outputs, positions: tuple[Axis, ...]) -> Outputs:
-    """What a loss reads at one position."""
-
-    def one(array: Array) -> Array:
-        return replace(array, axes=array.axes[len(positions) :])
-
-    return replace(outputs, y=one(outputs.y), logits=one(outputs.logits), target=one(outputs.target))
 
 
 def _at_positions(equations: Sequence[Equation], positions: tuple[Axis, ...]) -> list[Equation]:

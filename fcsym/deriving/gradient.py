@@ -16,11 +16,12 @@ from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.forward import forward
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record, UnknownQuantity
+from fcsym.deriving.update import named_in
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import said_of_gates
-from fcsym.language.algebra import replaced
+from fcsym.language.algebra import indices_of, replaced
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, Index, Ref, Role, arrays_in
+from fcsym.language.expression import ZERO, Array, Expr, Index, Ref, Role, arrays_in
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ERROR, SAMPLES, derivative_of, one_sample, over_samples
 
@@ -139,7 +140,8 @@ def _needed(network: Network, root: Array, by: Sequence[Array], order: Order) ->
         alone = [one_sample(array) for array in by]
         made, results = _derived(forward(one), one.output, alone, order, one)
         known = {equation.array for equation in passed}
-        lifted = (_for_every_sample(e) for e in made)
+        once = frozenset(array for array in known if SAMPLES not in array.axes)  # what no sample brings anything to
+        lifted = (_for_every_sample(e, once) for e in made if e.array not in once)
         equations = (*(e for e in passed if e.array != ERROR), *(e for e in lifted if e.array not in known))
         results = [over_samples(array) for array in results]
     needed, kept = {root, *results}, list[Equation]()
@@ -159,10 +161,9 @@ def _derived(
     place = next(n for n, equation in enumerate(passed) if equation.array == root)
     until = passed[: place + 1]
     seen = {theta: theta.primed for theta in network.trained} if order == "sequential" and root == ERROR else {}
-    adjoints, gradients = reverse(
-        until, lambda array: array.role is Role.PRE_ACTIVATION, seen, partial(derivative_of, root)
-    )
-    results = [_result(root, array, gradients) for array in by if array in gradients]
+    adjoints, gradients = reverse(until, named_in(until), seen, partial(derivative_of, root))
+    gradients = {array: gradients.get(array, (indices_of(array), ZERO)) for array in by}  # 0 where nothing reads it
+    results = [_result(root, array, gradients) for array in by]
     return (*until, *adjoints, *results), [derivative_of(root, array) for array in by]
 
 
@@ -179,13 +180,14 @@ def _result(root: Array, array: Array, gradients: Mapping[Array, tuple[tuple[Ind
 _SAME_FOR_ALL = (Role.PARAMETER, Role.HYPER_PARAMETER, Role.UNIT)
 
 
-def _for_every_sample(equation: Equation) -> Equation:
+def _for_every_sample(equation: Equation, once: frozenset[Array]) -> Equation:
     """The equation of one sample => the same for each of them."""
     n = Index(SAMPLES, "n")
 
     def each(node: Expr) -> Expr:
         def lifted(ref: Ref) -> Expr:
-            return ref if ref.array.role in _SAME_FOR_ALL else over_samples(ref.array)[n, *ref.indices]
+            alike = ref.array in once or ref.array.role in _SAME_FOR_ALL
+            return ref if alike else over_samples(ref.array)[n, *ref.indices]
 
         return replaced(node, lifted)
 

@@ -47,7 +47,7 @@ def one_step(
         )
     passed = forward(network)
     learned = step(passed, network.trained, order, network.rule)
-    carried = increments(passed, learned)
+    carried = increments(passed, learned, every_unit=network.built is None)
     known = {equation.name: equation for equation in (*passed, *learned, *carried)}
     equations = (*known.values(), *compensation(network), *integrated(network, known, order))
     return Record(network, order, finish(network, equations))

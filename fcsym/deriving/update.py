@@ -9,7 +9,7 @@ the paper updates w_1 with w_5', eq. 13-14.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.kinds import is_dense
@@ -28,7 +28,7 @@ def step(
 ) -> tuple[Equation, ...]:
     """Forward equations => gates, adjoints and updates, each after what it uses."""
     seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
-    adjoints, found = reverse(forward, named_in(forward), seen)
+    adjoints, found = reverse(forward, named_in(forward), seen, by=parameters)
     gradients = {theta: found.get(theta, (indices_of(theta), ZERO)) for theta in parameters}  # 0 where nothing reads it
     moved = changes_with_names(forward, parameters)
     where = "already updated" if order == "sequential" else "old"
@@ -36,11 +36,15 @@ def step(
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
     reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
-    needed = {theta: {a.name for a in read if a.role is Role.ADJOINT} for theta, read in reads.items()}
+    needed = {
+        theta: {a.name for a in arrays_in(gradient) if a.role is Role.ADJOINT or a.after}
+        for theta, (_, gradient) in gradients.items()
+    }
     for adjoint in adjoints:
+        _refuse(a.unprimed for a in adjoint.operands if a.after and a.unprimed in needed)
         result.append(adjoint)
         ready.add(adjoint.name)
-        for theta in [theta for theta, names in needed.items() if names <= ready]:
+        while (theta := next((theta for theta, names in needed.items() if names <= ready), None)) is not None:
             del needed[theta]
             indices, gradient = gradients[theta]
             uses = tuple(a.name for a in reads[theta])
@@ -60,12 +64,17 @@ def step(
                 result.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, because, uses))
                 result += update.equations(theta, indices, named=True)
             ready.add(theta.primed.name)
-    for theta in needed:
+    _refuse(needed)
+    return tuple(result)
+
+
+def _refuse(early: Iterable[Array]) -> None:
+    """ArgumentError for the first parameter that the order needs updated before it can be."""
+    for theta in early:
         raise ArgumentError(
             f"In sequential order {theta.name} would have to be updated before its own gradient is known, since the "
             "error passes through it on the way to another use of it: choose the simultaneous order."
         )
-    return tuple(result)
 
 
 def named_in(forward: Sequence[Equation]) -> Callable[[Array], bool]:

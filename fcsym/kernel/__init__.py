@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, UndefinedContribution
-from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, rate, remembered
+from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, point, rate, remembered
 from fcsym.kernel.lower import lower_step, resting_on_p
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.arrays import function_text
@@ -80,7 +80,8 @@ class Kernel:
         a shared one (...).
         `x`: (..., n_0). `target`: (..., n_L). `eta`: a number, or (...). Leading axes broadcast.
         In mini-batches `x` is (..., samples, n_0) and `target` (..., samples, n_L), and so is what depends on a sample.
-        With the loss cross_entropy, `target` may be class labels, whole numbers from 0, one for each sample.
+        With the loss cross_entropy, `target` may be class labels, whole numbers from 0, one for each sample. Where the
+        network begins with an embedding, `x` may be tokens, whole numbers from 0, (..., positions).
         `memory`: what the update rule carries, `network.memory` in its order; by default as before the first step. What
         it is after the step has the same names with `_new`. `eta` may be left out where the rule has one.
         The result is float32 when all arrays are, otherwise float64; what leaves its range is `inf` or `nan`.
@@ -94,6 +95,7 @@ class Kernel:
         """
         marks = mode(undefined)
         network, widths = self.network, self.network.widths
+        x = point(network, x, weights)
         arrays = checked(
             [
                 *parameters(network, weights),
@@ -138,7 +140,12 @@ class Kernel:
         >>> k.exact([[["1/3"]]], [1], [1], "1/2").W1_new
         array([[Fraction(2, 3)]], dtype=object)
         """
-        given = {"weights": weights, "x": x, "target": target, **({} if eta is None else {"eta": eta})}
+        given = {
+            "weights": weights,
+            "x": point(self.network, x),
+            "target": target,
+            **({} if eta is None else {"eta": eta}),
+        }
         if memory is not None:
             arrays = self.network.memory
             if not hasattr(memory, "__len__") or len(memory) != len(arrays):

@@ -26,6 +26,7 @@ __all__ = [
     "goal",
     "mode",
     "parameters",
+    "point",
     "rate",
     "remembered",
     "rows_of_steps",
@@ -110,6 +111,36 @@ def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
     if checked_ and array.dtype.kind in "fiu" and array.shape[-1:] == network.widths[-1:]:
         _refuse_no_probabilities(network, needs, array)
     return target
+
+
+def point(network: Network, x: Any, weights: Any = ()) -> Any:
+    """The input as numbers: tokens, where the network begins with an embedding, become rows of 0 and a 1.
+
+    Tokens are whole numbers from 0, of the shape of the input without its last axis. The rows have the precision of the
+    weights. ArgumentError for a token out of range.
+    """
+    count = network.tokens
+    if not count:
+        return x
+    array = as_array("x", x)
+    *own, _ = network.shape_in
+    fits = array.shape[array.ndim - len(own) :] == tuple(own) if array.ndim >= len(own) else False
+    if array.dtype.kind not in "iu" or not fits or _one_hot(array, network.shape_in):
+        return x
+    wrong = (array < 0) | (array >= count)
+    if wrong.any():
+        raise ArgumentError(
+            f"x has the token {int(array[wrong].flat[0])}: tokens of {network} are whole numbers from 0 to {count - 1}."
+        )
+    single = len(weights) > 0 and all(getattr(a, "dtype", None) == _SINGLE for a in weights)
+    return np.eye(count, dtype=_SINGLE if single else _DOUBLE)[array]
+
+
+def _one_hot(array: npt.NDArray[Any], shape: tuple[int, ...]) -> bool:
+    """Whether whole numbers are rows of 0 and a 1."""
+    if array.shape[max(0, array.ndim - len(shape)) :] != shape:
+        return False
+    return bool(((array == 0) | (array == 1)).all() and (array.sum(axis=-1) == 1).all())
 
 
 def _places(network: Network, x: Any) -> tuple[int, ...]:

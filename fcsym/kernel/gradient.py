@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError
-from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters
+from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, point
 from fcsym.kernel.lower import lower
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
@@ -34,7 +34,7 @@ class GradientKernel:
         given = (*network.parameters, network.input, *([network.target] if self.needs_target else []), *self._units)
         results = [e.array for e in record.equations]
         made = lower("gradient", f"{record.heading}.", given, record.equations, results, False)
-        text = function_text(made, DIALECT)
+        text = function_text(made, DIALECT, sizes=network.sizes)
         self.source = "\n\n".join([*helpers(text), text])
         namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.
@@ -61,6 +61,7 @@ class GradientKernel:
         Raises ArgumentError for a wrong number of arrays, wrong shapes, and complex or non-finite numbers.
         """
         network, marks = self.network, mode(undefined)
+        x = point(network, x, weights)
         wanted = [*parameters(network, weights), Argument("x", x, network.lengths(network.input))]
         if self.needs_target:
             if target is None:
@@ -75,7 +76,7 @@ class GradientKernel:
         )
         sizes = dict(network.sizes)
         if network.batch:
-            sizes[network.input.axes[0]] = np.shape(x)[-2]
+            sizes[network.input.axes[0]] = np.shape(x)[-len(network.input.axes)]
         shapes = ((*lead, *(sizes[axis] for axis in array.axes)) for array in self.results)
         pairs = zip(values, shapes, strict=True)  # what is the same for all, as a unit matrix is, has their axes too
         return self._fields(*(v if np.shape(v) == shape else np.broadcast_to(v, shape) for v, shape in pairs))

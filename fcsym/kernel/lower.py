@@ -38,7 +38,6 @@ from fcsym.language.expression import (
     Total,
     applied_in,
     arrays_in,
-    indices_in,
     refs_in,
 )
 from fcsym.language.formulas import Formula
@@ -106,15 +105,7 @@ def lower_scheme(scheme: SchemeRecord) -> n.Module:
         title = f"{part.heading}."
         functions.append(lower(part.name, title, part.given, in_numbers(part), part.results, marks))
     network = scheme.network
-    sizes = {
-        axis: network.sizes[axis]
-        for function in functions
-        for axes in function.axes.values()
-        for axis in axes
-        if not axis.open
-    }
-    within = (i for part in scheme.parts for e in part.equations for side in e.expressions for i in indices_in(side))
-    sizes |= {index.axis: network.sizes[index.axis] for index in within if not index.axis.open}
+    sizes = {axis: network.sizes[axis] for function in functions for axis in function.every_axis if not axis.open}
     title = f"{scheme.name} of {network}, {scheme.order} order"
     text = "\n".join([str(scheme), *(repr(layer.activation) for layer in network.layers)])
     return n.Module(

@@ -134,8 +134,8 @@ class NativeKernel(SchemeKernel):
             function = self.module["step"]
             own = len(self.module.state)
             given = dict(zip((array.name for array in function.given), arrays, strict=True))
-            like = np.zeros(given["yg"].shape[-1 - self.module.samples :], given["yg"].dtype)
-            x = given.get("x", like)[None]
+            unread = np.zeros((1,) * len(self.network.input.axes), given["yg"].dtype)
+            x = given.get("x", unread)[None]
             result, status = self._steps(arrays[:own], x, given["yg"][None], given["eta"])
             if self.module.marks:
                 mask = np.zeros(1, bool)
@@ -220,7 +220,7 @@ class NativeKernel(SchemeKernel):
     def _rows_of(arrays: Sequence[Array], values: Sequence[_Array]) -> int:
         """How many inputs are stored, or samples given: the length of the open axis."""
         given = zip(arrays, values, strict=False)
-        return next((v.shape[-len(a.axes)] for a, v in given if a.axes and a.axes[0].open), 0)
+        return next((v.shape[-len(a.axes)] for a, v in given if len(a.axes) > 1 and a.axes[0].open), 0)
 
     def _shape(self, array: Array, rows: int) -> tuple[int, ...]:
         sizes = self.module.sizes

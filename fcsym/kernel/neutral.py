@@ -11,8 +11,8 @@ The meaning is exact down to the rounding: sums and products associate from the 
 order starting with the first (with 0 over a range that may be empty), an `Extreme` goes through them in that order and
 takes a later one only where it is beyond the one it has, `Power` multiplies from the left, and nothing is
 contracted. An `Indicator`, the one of the language, is 1 or 0 by positions alone; terms that it makes 0 may be left
-out, which makes no difference among finite numbers. Two targets that keep to this agree in every bit; those that call a
-matrix product agree to rounding.
+out, which makes no difference among finite numbers, and those that are left may be added in another order. Two targets
+that keep to this agree in every bit; where there are indicators or a matrix product is called, they agree to rounding.
 
 Not supported, and refused where a derivation is lowered: activations of anything but an array element, one element with
 the same index twice, quotients that no case guards (but for a squared norm plus 1), conditions between two unknowns,
@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeAlias
 
 from fcsym.language.expression import Array, Axis, Index, Indicator, Role
@@ -215,7 +216,7 @@ Values: TypeAlias = "tuple[Fraction, ...] | tuple[tuple[Fraction, ...], ...]"
 """The numbers of a fixed vector or matrix."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Function:
     """name(given) -> results, and a mask of undefined elements where `marks` says so."""
 
@@ -227,8 +228,8 @@ class Function:
     results: tuple[Array, ...]
     marks: bool
 
-    @property
-    def axes(self) -> dict[str, tuple[Axis, ...]]:
+    @cached_property  # asked for at every statement
+    def axes(self) -> Mapping[str, tuple[Axis, ...]]:
         """The axes of every array that occurs, in order of first occurrence."""
         found = {array.name: array.axes for array in self.given}
         for statement in self.statements:
@@ -237,6 +238,13 @@ class Function:
         for array in self.results:
             found.setdefault(array.name, array.axes)
         return found
+
+    @property
+    def every_axis(self) -> tuple[Axis, ...]:
+        """The axes of its arrays, then those that only a sum runs over: the taps of a pooling belong to no array."""
+        arrays = (axis for axes in self.axes.values() for axis in axes)
+        values = (statement.value for statement in self.statements if isinstance(statement, Define))
+        return tuple(dict.fromkeys((*arrays, *(index.axis for value in values for index in _bound(value)))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +354,14 @@ def rebuilt(node: Node, change: Change) -> Node:
             return Call(function, change(argument))
         case _:
             return node
+
+
+def _bound(node: Node) -> Iterator[Index]:
+    """The indices that sums and extremes run over."""
+    if isinstance(node, Reduce | Extreme):
+        yield from node.over
+    for part in parts(node):
+        yield from _bound(part)
 
 
 def loads(node: Node | Statement) -> Iterator[Load]:

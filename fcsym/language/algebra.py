@@ -55,6 +55,7 @@ __all__ = [
     "fresh",
     "inline",
     "linear_part",
+    "products",
     "rename",
 ]
 
@@ -291,6 +292,14 @@ def expand(node: Expr, *, ones: frozenset[Axis] = frozenset()) -> Polynomial:
         else:
             result.pop(monomial, None)
     return result
+
+
+def products(node: Expr) -> list[tuple[Fraction, Factors, frozenset[Index]]]:
+    """An expression multiplied out, before terms are compared: coefficients, factors with exponents, bound indices.
+
+    Raises UnsupportedExpression as `expand` does.
+    """
+    return _terms(node)
 
 
 _ONE = ONE.value  # exact products are slow, and most are by 1

@@ -115,4 +115,7 @@ def element_name(array: Array, position: Sequence[int], shape: Sequence[int], si
     if array.symbol == "y" and shape == (1,):
         return array.name
     layer = "" if array.layer is None or single_layer else str(array.layer)
-    return "_".join([f"{array.symbol}{layer}", *(str(p + 1) for p in position), *(["new"] if array.after else [])])
+    time = [] if array.time is None else [f"t{array.time}"]
+    return "_".join(
+        [f"{array.symbol}{layer}", *time, *(str(p + 1) for p in position), *(["new"] if array.after else [])]
+    )

@@ -223,6 +223,23 @@ def _among_entries(name: str, own: Formula) -> tuple[Fraction, str | None, int] 
     return None
 
 
+def slope_by_value(phi: Smooth) -> tuple[Fraction, int] | None:
+    """phi' = c phi^n: sqrt' = 1/(2 sqrt), exp' = exp; None otherwise."""
+    return _by_value(phi.name, phi.formula)
+
+
+@cache
+def _by_value(name: str, own: Formula) -> tuple[Fraction, int] | None:
+    import sympy
+
+    value = _expression(name, own)
+    for power in (1, -1):
+        rest = sympy.simplify(slope_of(value) / value**power)
+        if rest.is_Rational:
+            return Fraction(int(rest.p), int(rest.q)), power
+    return None
+
+
 # ----------------------------------------------------------------------------------------------------- in numbers
 
 

@@ -21,7 +21,7 @@ from fcsym.networks.layers.base import Building, Layer, Signal, whole
 from fcsym.networks.layers.linear import Activation
 from fcsym.networks.symbols import input_over, output, units
 
-__all__ = ["INPUT", "Built", "Node", "built", "chained"]
+__all__ = ["INPUT", "Built", "Node", "built", "chained", "in_order"]
 
 INPUT = "x"
 """What the input is called among the nodes."""
@@ -120,7 +120,7 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
     return tuple(made)
 
 
-def _sorted(nodes: Sequence[Node]) -> list[Node]:
+def in_order(nodes: Sequence[Node]) -> list[Node]:
     """The nodes, each after what it reads; NetworkError for a cycle, and for a name that nothing has."""
     by_name = {node.name: node for node in nodes}
     for node in nodes:
@@ -172,7 +172,7 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
     NetworkError where shapes do not fit (which layer, what it expects), for a cycle, for a node that nothing reads, and
     where the last layer is not linear.
     """
-    order = _sorted(nodes)
+    order = in_order(nodes)
     if not order:
         raise NetworkError("The network has no layers: give at least a linear one, the read-out.")
     read = {name for node in order for name in node.of}
@@ -181,8 +181,9 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
         raise NetworkError(f"Nothing reads {_titled(unread[0])}: only the read-out is read by none.")
     last = unread[0]
     if last.layer.kind != "linear":
+        title = _titled(last).replace("Layer", "layer", 1)
         raise NetworkError(
-            f"The read-out, {_titled(last)}, is not linear: the last layer is Linear, and what follows on it is the "
+            f"The read-out, {title}, is not linear: the last layer is Linear, and what follows on it is the "
             "output activation, output=..., and the loss."
         )
     alike: dict[Axis, Axis] = {}

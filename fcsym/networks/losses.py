@@ -9,7 +9,7 @@ and CrossEntropyLoss, of logits and of targets that are a distribution over the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from fcsym.errors import NetworkError
@@ -36,6 +36,14 @@ class Outputs:
     def k(self) -> Index:
         """The index of the outputs."""
         return Index(self.y.axes[-1], "k")
+
+    def at_one(self, positions: int) -> Outputs:
+        """What a loss reads at one position, where the read-out is taken along so many axes in front."""
+
+        def one(array: Array) -> Array:
+            return replace(array, axes=array.axes[positions:])
+
+        return replace(self, y=one(self.y), logits=one(self.logits), target=one(self.target))
 
 
 Parts = tuple[list[Equation], Expr, str]

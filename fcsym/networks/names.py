@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from math import prod
 from typing import Any, Protocol
@@ -130,7 +131,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
     if shape == (1,) and array.axes[0] == list(_matrices(network))[-1].axes[0]:
         lower_parts = []  # the output y of a network that has one
     if _one_hidden(network) and array.layer == 1 and array.axes:
-        array = Array(array.symbol, None, array.axes, array.after)  # one hidden layer needs no number
+        array = replace(array, layer=None)  # one hidden layer needs no number
     return latex_array(array, [",".join(lower_parts)] if lower_parts else [])
 
 

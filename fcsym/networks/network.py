@@ -21,7 +21,7 @@ from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
 from fcsym.networks.dense import MAX_WIDTH, activated, dense_equations, width_of
 from fcsym.networks.file import dense_in, layers_in, table_at, trained
-from fcsym.networks.graph import Built, Node, chained, features_of, with_activations
+from fcsym.networks.graph import INPUT, Built, Node, chained, features_of, with_activations
 from fcsym.networks.graph import built as build
 from fcsym.networks.losses import Outputs, loss_name, unsuited
 from fcsym.networks.names import given_names
@@ -42,6 +42,7 @@ from fcsym.networks.symbols import (
     weight,
 )
 from fcsym.networks.symbols import activation as activation_of
+from fcsym.networks.torch_modules import found_in
 
 __all__ = ["Dense", "Network"]
 
@@ -184,6 +185,31 @@ class Network:
         return _of_built(cls, made, last, softmax, loss, own=made, shape_in=shape)
 
     @classmethod
+    def from_torch(
+        cls, module: object, shape: int | Sequence[int] | None = None, *, loss: object = "squared"
+    ) -> tuple[Network, list[Any]]:  # fmt: skip
+        """A `torch.nn.Sequential` => the network that it is, and its weights in the order of `parameters`, as arrays.
+
+        `shape`: that of one input as PyTorch takes it, without samples; where the first module is Linear, it tells. An
+        activation or a softmax after the last Linear is the output activation. Linear layers and activations alone
+        make the network that `mlp` makes. A list of modules is taken too: there a
+        recurrence passes on all its steps, the first of the two that it returns. What has requires_grad=False is not
+        trained. The names in `torch.nn` that are read, and where a layer differs, are in `fcsym.layers`; PyTorch's
+        Softplus is s above its threshold.
+        Raises NetworkError, with the number of the module, for what cannot be read.
+
+        >>> net, weights = Network.from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1)))  # doctest: +SKIP
+        """
+        found = found_in(module, shape)
+        stack = found.stack()
+        if stack is None:
+            network = cls.sequential(found.shape, found.nodes, output=found.output, loss=loss)
+        else:
+            network = cls.mlp(*stack, output=found.output, loss=loss)
+        held = [theta.name for theta, frozen in zip(network.parameters, found.held, strict=True) if frozen]
+        return network.frozen(*held), found.fitting([network.shape(theta) for theta in network.parameters])
+
+    @classmethod
     def load(cls, path: str | Path) -> Network:
         """A network from a TOML file. Raises NetworkError when the file or anything in it is not as it should be."""
         data = table_at(path)
@@ -252,6 +278,12 @@ class Network:
     def one_target(self) -> tuple[int, ...]:
         """The lengths of the axes of one target, without samples."""
         return tuple(self.sizes[axis] for axis in self.target.axes if not axis.open)
+
+    @cached_property
+    def tokens(self) -> int:
+        """How many tokens there are, where the input is rows of 0 and a 1 that stand for tokens; 0 where it is not."""
+        readers = [node.layer for node in self.nodes if INPUT in node.of]
+        return self.shape_in[-1] if readers and all(layer.one_hot for layer in readers) else 0
 
     @cached_property
     def target(self) -> Array:
@@ -383,6 +415,17 @@ class Network:
     def memory(self) -> Mapping[Array, Fraction]:
         """What the update rule carries from step to step beside the parameters, and what it is before the first one."""
         return self.rule.memory(self.trained)
+
+    @cached_property
+    def features_move(self) -> bool:
+        """Whether training reaches what the read-out of a network of layers reads; of dense ones it is told to."""
+        if self.built is None:
+            return True
+        reached = set(self.trained)
+        for equation in self.built.equations:
+            if reached & set(equation.operands):
+                reached.add(equation.array)
+        return self.built.features in reached
 
     @property
     def is_plain(self) -> bool:

@@ -202,9 +202,9 @@ def derivative_of(root: Array, array: Array) -> Array:
     """d root/d array, with the axes of what is differentiated first; of E by a pre-activation the paper's delta."""
     if array.role is Role.PRE_ACTIVATION and root == ERROR:
         return adjoint_of(array)
-    role = Role.ADJOINT if array.role is Role.PRE_ACTIVATION else Role.GRADIENT
+    role = Role.ADJOINT if array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) else Role.GRADIENT
     axes = (*root.axes, *array.axes)
-    return Array(f"d{root.symbol}_d{array.symbol}", array.layer, axes, role=role, of=array)
+    return Array(f"d{root.symbol}_d{array.symbol}", array.layer, axes, role=role, of=array, time=array.time)
 
 
 @cache
@@ -243,7 +243,8 @@ def corrected(theta: Array) -> Array:
 
 def denominator(whose: Array) -> Array:
     """What a step is divided by, D, d for biases."""
-    symbol = ("D" if len(whose.axes) > 1 else "d") + _told_apart(whose)
+    own = _told_apart(whose)
+    symbol = f"D{own}" if len(whose.axes) > 1 or own else "d"  # db is the change of a bias
     return Array(symbol, whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
 
 

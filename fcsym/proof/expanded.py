@@ -68,6 +68,10 @@ class Arithmetic:
             shifted = any(piece.intercept for piece in phi.pieces)
             return slope * s + self.variable(f"shift_{phi.name}_{at}") if shifted else slope * s, slope
         value = self.variable(f"value_{phi.name}_{at}")
+        own = smooth_functions.slope_by_value(phi)
+        if own is not None:
+            slope = self.number(own[0])
+            return value, slope * value if own[1] > 0 else slope / value
         known = smooth_functions.slope_among_entries(phi)
         if known is None:
             return value, self.variable(f"slope_{phi.name}_{at}")
@@ -129,8 +133,9 @@ def _divides(network: Network) -> bool:
     if network.batch == "mean" or network.rule.divides:
         return True
     terms = [e for e in forward(network) if e.array.role in (Role.LOSS, Role.TERM, Role.PARTITION)]
-    slopes = (smooth_functions.slope_among_entries(phi) for phi in functions_in(terms) if phi.is_smooth)
-    return any(map(divides, terms)) or any(slope is not None and slope[2] < 0 for slope in slopes)
+    smooth = [phi for phi in functions_in(terms) if phi.is_smooth]
+    slopes = [*map(smooth_functions.slope_among_entries, smooth), *map(smooth_functions.slope_by_value, smooth)]
+    return any(map(divides, terms)) or any(slope is not None and slope[-1] < 0 for slope in slopes)
 
 
 class Expansion:

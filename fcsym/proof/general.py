@@ -191,13 +191,14 @@ class General(Meanings):
         return self.same(change, ZERO)
 
     def _in_elements(self, node: Expr) -> Expr:
-        """Functions as elements, and what a softmax is made of, sums and quotients, written out."""
+        """Functions as elements, and what a softmax is made of, masks, products, sums and quotients, written out."""
         shown: dict[Array, Definition] = {}
         for array, equation in self.passed.items():
-            assert isinstance(equation.lhs, Ref)
+            assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
             factors = equation.rhs.factors if isinstance(equation.rhs, Mul) else ()
             quotient = any(isinstance(factor, Pow) and factor.exponent < 0 for factor in factors)
-            if quotient or (array.role is Role.TERM and isinstance(equation.rhs, Total)):
+            mask = bool(array.axes) and isinstance(equation.rhs, Total) and not equation.operands  # made of positions
+            if quotient or mask or (array.role is Role.TERM and isinstance(equation.rhs, Total | Mul)):
                 shown[array] = (equation.lhs.indices, equation.rhs)
         node = self._opaque(node)
         while shown.keys() & set(arrays_in(node)):

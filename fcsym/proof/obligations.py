@@ -556,6 +556,9 @@ def _fresh_each(axes: Sequence[Axis], taken: Sequence[Index]) -> tuple[Index, ..
 
 def _slope(phi: Activation, at: Ref) -> Expr:
     """phi'(s): in other functions where it is one of these, or a function of its own."""
+    own = smooth_functions.slope_by_value(phi) if phi.is_smooth else None
+    if own is not None:
+        return mul(own[0], power(Apply(phi, at), own[1]))
     known = smooth_functions.slope_among_entries(phi) if phi.is_smooth else None
     if known is None:
         return Apply(phi, at, derivative=1)

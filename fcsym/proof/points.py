@@ -75,6 +75,10 @@ def _residues(seed: str) -> _Numbers:
             shifted = any(piece.intercept for piece in phi.pieces)
             return slope * s + variable(f"shift of {phi.name} at {at}") if shifted else slope * s, slope
         value = variable(f"{phi.name} at {at}")
+        own = smooth_functions.slope_by_value(phi)
+        if own is not None:
+            slope = Residue.of(own[0])
+            return value, slope * value if own[1] > 0 else slope / value
         known = smooth_functions.slope_among_entries(phi)
         if known is None:
             return value, variable(f"slope of {phi.name} at {at}")

@@ -746,6 +746,10 @@ class _Run:
 
     def _function(self, phi: Activation, s: Any, derivative: int) -> Any:
         if phi.is_smooth:
+            own = smooth_functions.slope_by_value(phi) if derivative else None
+            if own is not None:
+                slope, value = self._number(own[0]), self._phi(phi.name, 0, s)
+                return slope * value if own[1] > 0 else slope / value
             known = smooth_functions.slope_among_entries(phi) if derivative else None
             if known is None:
                 return self._phi(phi.name, derivative, s)

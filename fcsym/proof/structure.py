@@ -113,7 +113,7 @@ def _expected_of_layers(network: Network) -> Iterator[tuple[str, Array, Rule]]:
         if gate not in passed:
             yield gate.name, gate, Rule.DEFINITION
         yield adjoint.name, adjoint, Rule.ADJOINT
-        if array not in moves and array.role not in (Role.PRE_ACTIVATION, Role.ACTIVATION):
+        if array not in moves:
             continue
         rhs = passed[array].rhs
         cases = isinstance(rhs, Apply) and not (

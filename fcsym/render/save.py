@@ -36,7 +36,8 @@ def writable(path: str | os.PathLike[str], fragment: bool = False) -> Path:
         raise ArgumentError(f"{where} is no LaTeX file, and only that has a fragment: choose a name that ends in .tex.")
     if where.suffix not in ENDINGS:
         raise ArgumentError(
-            f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}."
+            f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}, or, for a "
+            "certificate, .v."
         )
     if where.suffix in _NEEDS:
         _NEEDS[where.suffix]()

@@ -317,7 +317,7 @@ class _Audit:
             said = [*said, *([] if told in said else [told])]
         after = match.after
         when = "before the step" if after == 0 else "after one step" if after == 1 else f"after {after:,} steps"
-        cut = [part for part in match.note.split(", ") if part == _CUT]
+        cut = [part for part in match.note.split(", ") if part in (_CUT, _FLOATS)]
         return f"{', '.join(said)}; {', '.join([when, *cut])}"
 
     def _value(self, reading: Reading, after: int, reader: Reader) -> list[Any]:
@@ -364,6 +364,7 @@ _SAID = (
     (UNDECIDED, "undecided", "undecided"),
 )
 _CUT = "digits cut off and not rounded"
+_FLOATS = "the last digits as float64 rounds them"
 
 
 def _numbered(which: Sequence[int]) -> str:
@@ -395,7 +396,7 @@ def _together(found: Mapping[int, Sequence[_Match]]) -> dict[int, _Match]:
 
 def _fits(printed: Sequence[Printed], values: Sequence[Any]) -> str | None:
     """What is odd about the digits, "" for nothing; None where one of the numbers is another."""
-    cut = False
+    odd: list[str] = []
     for number, value in zip(printed, values, strict=False):
         if value is None or (isinstance(value, float) and not isfinite(value)):
             return None
@@ -403,12 +404,15 @@ def _fits(printed: Sequence[Printed], values: Sequence[Any]) -> str | None:
         try:
             if number.rounds(exact):
                 continue
-            if not number.cuts(exact):
+            if number.floats(exact):
+                odd.append(_FLOATS)
+            elif number.cuts(exact):
+                odd.append(_CUT)
+            else:
                 return None
-            cut = True
         except FcsymError:  # a ball across the edge
             return None
-    return None if len(printed) != len(values) else _CUT if cut else ""
+    return None if len(printed) != len(values) else ", ".join(dict.fromkeys(odd))
 
 
 def _near_the_edge(printed: Sequence[Printed], values: Sequence[Any]) -> bool:

@@ -43,6 +43,10 @@ _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
+_FLOAT = 16  # significant digits: float64 gives 15 of what it holds
+_ROUNDED = Fraction(16, 2**52)  # of a number, by some roundings
+
+
 @dataclass(frozen=True, slots=True)
 class Printed:
     """A number with the digits as they are printed."""
@@ -59,6 +63,10 @@ class Printed:
     def rounds(self, value: Any) -> bool:
         """Whether the value rounds to it."""
         return bool(abs(value - self.value) <= self.unit / 2)
+
+    def floats(self, value: Any) -> bool:
+        """Whether it has more digits than float64 keeps, and the value up to what float64 rounds on the way."""
+        return self.digits >= _FLOAT and bool(abs(value - self.value) <= _ROUNDED * abs(self.value))
 
     def cuts(self, value: Any) -> bool:
         """Whether it is the value with the rest of its digits left out."""

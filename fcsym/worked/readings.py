@@ -23,7 +23,7 @@ from fcsym.errors import ArgumentError, FcsymError
 from fcsym.kernel import Kernel
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Cases, Equation, Order
-from fcsym.language.expression import ONE, Apply, Array, Expr, Number, Ref, Role
+from fcsym.language.expression import ONE, Add, Apply, Array, Expr, Number, Ref, Role, add, arrays_in
 from fcsym.language.instance import Field, Instance
 from fcsym.networks.network import Network
 from fcsym.networks.rules import PLAIN, RULES, rule
@@ -266,10 +266,13 @@ def _in_equations(base: Reading) -> Iterator[Reading]:
     network = base.network
     logits, delta = network.logits, adjoint_of(network.logits)
     outputs = network.widths[-1]
-    for layer in (logits, *(hidden.s for hidden in reversed(network.hidden))):
-        which = "the output activation" if layer == logits else f"the activation of layer {layer.layer}"
-        yield base.with_(f"without the derivative of {which}", edit=_put(gate_of(layer), lambda _: ONE))
-        yield base.with_(f"the derivative of {which} taken at its value", edit=_put(gate_of(layer), _at_value(network)))
+    for same in ([logits], *_by_layer(network)):
+        which = "the output activation" if same == [logits] else f"the activation of layer {same[0].layer}"
+        gates = [gate_of(s) for s in same]
+        yield base.with_(f"without the derivative of {which}", edit=_each(gates, lambda _: ONE))
+        yield base.with_(f"the derivative of {which} taken at its value", edit=_each(gates, _at_value(network)))
+    for said, array, term in _ways_back(_derived(network, base.order)):
+        yield base.with_(f"the way back through {said} left out", edit=_put(array, _without(term)))
     if network.output_activation.is_smooth or network.softmax:
         y = network.output
         yield base.with_(
@@ -293,6 +296,35 @@ def _in_equations(base: Reading) -> Iterator[Reading]:
         yield base.with_(f"a factor {said} too much in E", edit=_put(ERROR, _times(times)))
         yield base.with_(f"a factor {said} too much in the gradient", edit=_put(delta, _times(times)))
     yield base.with_("the sign of the gradient reversed", edit=_put(delta, lambda e: -e.rhs))
+
+
+def _by_layer(network: Network) -> list[list[Array]]:
+    """The pre-activations of the hidden layers, from the last one on; those of all steps of a recurrence together."""
+    found: dict[Any, list[Array]] = {}
+    for hidden in reversed(network.hidden):
+        found.setdefault(hidden.s.name if hidden.s.layer is None else hidden.s.layer, []).append(hidden.s)
+    return list(found.values())
+
+
+def _ways_back(record: Record) -> Iterator[tuple[str, Array, Expr]]:
+    """Where an error, or a gradient, is the sum over several uses of a quantity: which it is, and each of the terms."""
+    for equation in record.equations:
+        if equation.array.role not in (Role.ADJOINT, Role.GRADIENT) or not isinstance(equation.rhs, Add):
+            continue
+        ways = [(term, [a.of or a for a in arrays_in(term) if a.role is Role.ADJOINT]) for term in equation.rhs.terms]
+        if not all(through for _, through in ways):
+            continue
+        for term, through in ways:
+            names = " and ".join(dict.fromkeys(array.name for array in through))
+            yield f"{names} to {(equation.array.of or equation.array).name}", equation.array, term
+
+
+def _without(term: Expr) -> Callable[[Equation], Expr]:
+    def less(equation: Equation) -> Expr:
+        assert isinstance(equation.rhs, Add)
+        return add(*(other for other in equation.rhs.terms if other != term))
+
+    return less
 
 
 def _in_training(base: Reading) -> Iterator[Reading]:

@@ -10,63 +10,21 @@ derivative of a branch that is not taken ever gets out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
+from fcsym.kernel.targets.dialect import Dialect
+from fcsym.kernel.targets.sums import Sums, literal, positions_test
+from fcsym.kernel.windows import free_in
 from fcsym.language.expression import Array, Axis, Index
 from fcsym.networks.symbols import SAMPLES
 
 __all__ = ["Dialect", "function_text", "literal", "positions_test", "values_text"]
 
 _SUM, _PRODUCT, _ATOM = range(3)
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """The words in which array libraries differ."""
-
-    module: str  # np, jnp, torch
-    cast: str  # with {text} and {like}
-    axis: str  # the keyword of a sum: axis or dim
-    smooth: Mapping[str, str]  # tanh, sigmoid, softplus of {s}
-    matvec: str  # of {a} and {b}
-    vecmat: str
-    vecdot: str
-    extreme: str  # the "min" or "max", {kind}, of {text} over its last axis
-    false: str  # a mask without a mark, like {like}
-    scalar_pair: str = "{value}"  # a literal where both sides of a selection are literals; {like}, {value}
-    zeros: str = ""  # an array of {shape}, of the type of Wc1
-    constant: str = ""  # an array of {values}, of the type of {like}; without it constants belong to the module
-    scalar: str = "{value}"  # the number {value} as an array of the type of {like}
-    masked: str = ""  # {value} where {test} holds and 0 elsewhere, of finite numbers; without it, as any selection
-    turned: str = ""  # the matrix {a} with rows and columns exchanged
-    inverse: str = ""  # the inverse of the matrix {a}, which is symmetric
-    less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
-    less_outer: str = ""  # {w} - {a} {b}^T, of a matrix and two vectors; without it, as any difference
-    arange: str = ""  # the whole numbers below {n}, on the device of {like}
-    as_numbers: str = ""  # the mask {test} as numbers of the type of {like}
-    many: str = ""  # what einsum is told where more than two arrays are multiplied
-    capacity: str = ""  # the argument that says how many inputs can be stored; without it rows are added as needed
-
-
-def literal(value: object) -> str:
-    """An exact number as the text of the nearest float64."""
-    return repr(float(value))  # type: ignore[arg-type]
-
-
-def positions_test(node: n.Indicator, axes: tuple[Index, ...], lengths: Sequence[object], arange: str) -> str:
-    """The comparison of an indicator's positions as the text of a mask with these axes; `arange` has {n}."""
-
-    def positions(index: Index) -> str:
-        place = axes.index(index)
-        after = ", None" * (len(axes) - 1 - place)
-        return arange.replace("{n}", str(lengths[place])) + (f"[:{after}]" if after else "")
-
-    names = {index: positions(index) for index in node.indices}
-    return f"{names[node.index]} == {node.form.spelt(' * ', names)}"
 
 
 def function_text(
@@ -135,7 +93,10 @@ class _Writer:
     known: set[str]
     lines: list[str] = field(default_factory=list)
     sizes: Mapping[Axis, int] = field(default_factory=dict)  # those that are known before the program runs
-    shifts: dict[n.Indicator, str] = field(default_factory=dict)  # the indicators that have an array
+    sums: Sums = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sums = Sums(self)
 
     @property
     def _of_samples(self) -> bool:
@@ -153,7 +114,7 @@ class _Writer:
         if isinstance(value, n.Const) and like:
             self.lines.append(f"{name} = {self.dialect.module}.full_like({like}, {literal(value.value)})")
         elif isinstance(value, n.Const) and not axes:
-            self.lines.append(f"{name} = {self._scalar(literal(value.value))}")
+            self.lines.append(f"{name} = {self.sums.scalar(literal(value.value))}")
         elif isinstance(value, n.Guarded):
             m = self.dialect.module
             ok = f"{name}_ok"
@@ -161,21 +122,21 @@ class _Writer:
             above, below = self._at(value.above, axes, _PRODUCT), self._at(value.below, axes, _ATOM)
             self.lines.append(f"{name} = {m}.where({ok}, {above} / {m}.where({ok}, {below}, 1.0), 0.0)")
         elif self.dialect.less_outer and (parts := _outer(value, axes)):
-            w = self._expression(parts[0], axes)[0]
-            a, b = (self._expression(part, axes[k : k + 1])[0] for k, part in enumerate(parts[1:]))
+            w = self.expression(parts[0], axes)[0]
+            a, b = (self.expression(part, axes[k : k + 1])[0] for k, part in enumerate(parts[1:]))
             self.lines.append(f"{name} = {self.dialect.less_outer.format(w=w, a=a, b=b)}")
         elif self.dialect.less and len(axes) > 1 and _is_matrix_less_product(value):
             assert isinstance(value, n.Sum)
-            a, b = (self._expression(term, axes)[0] for _, term in value.terms)
+            a, b = (self.expression(term, axes)[0] for _, term in value.terms)
             self.lines.append(f"{name} = {self.dialect.less.format(a=a, b=b)}")
         elif self._is_same_along_an_axis(statement):
             m, like = self.dialect.module, f"{self.dialect.module}.zeros_like({self._like(statement)})"
             if isinstance(value, n.Const):  # in the precision of what it is like
                 self.lines.append(f"{name} = {like} + {self._at(value, axes, _SUM)}")
             else:  # which costs no addition
-                self.lines.append(f"{name} = {m}.where({like} == 0.0, {self._expression(value, axes)[0]}, 0.0)")
+                self.lines.append(f"{name} = {m}.where({like} == 0.0, {self.expression(value, axes)[0]}, 0.0)")
         else:
-            self.lines.append(f"{name} = {self._expression(value, axes)[0]}")
+            self.lines.append(f"{name} = {self.expression(value, axes)[0]}")
         self.known.add(name)
 
     def empty(self, array: Array) -> None:
@@ -193,7 +154,7 @@ class _Writer:
         Without such an array the axis stays one long, as where it is one unit long, and broadcasts.
         """
         indices, value = statement.indices, statement.value
-        lacks = set(indices) - {index for load in n.loads(value) for index in load.indices}
+        lacks = set(indices) - set(free_in(value))
         wanted = tuple(index.axis for index in indices)
         at_hand = any(axes == wanted and name in self.known for name, axes in self.function.axes.items())
         return bool(lacks) and (at_hand or isinstance(value, n.Const))
@@ -214,7 +175,7 @@ class _Writer:
 
     # ------------------------------------------------------------------------------------------- expressions
 
-    def _expression(self, node: n.Node, axes: tuple[Index, ...]) -> tuple[str, int]:
+    def expression(self, node: n.Node, axes: tuple[Index, ...]) -> tuple[str, int]:
         m = self.dialect.module
         match node:
             case n.Const(value):
@@ -222,9 +183,9 @@ class _Writer:
             case n.Undefined():
                 return f"{m}.nan", _ATOM
             case n.Load(name, indices):
-                return self._element(name, indices, axes), _ATOM
+                return self.element(name, indices, axes), _ATOM
             case n.Indicator():
-                return self._element(self._shift(node), node.indices, axes), _ATOM
+                return self.element(self.sums.shift(node), node.indices, axes), _ATOM
             case n.Sum(terms):
                 text = ""
                 for sign, term in terms:
@@ -238,26 +199,26 @@ class _Writer:
             case n.Quotient(above, below):
                 return f"{self._at(above, axes, _PRODUCT)} / {self._at(below, axes, _ATOM)}", _PRODUCT
             case n.Reduce(over, body):
-                return self._contraction(over, body, axes), _ATOM
+                return self.sums.of(over, body, axes), _ATOM
             case n.Extreme(kind, over, (body,)):
-                inner = self._expression(body, (*axes, *over))[0]
+                inner = self.expression(body, (*axes, *over))[0]
                 return f"{self.dialect.extreme.format(kind=kind, text=inner)}", _ATOM
             case n.Inverse(name, indices) if self.dialect.inverse and indices == axes:
                 return self.dialect.inverse.format(a=name), _ATOM
             case n.Select():
                 return self._select(node, axes), _ATOM
             case n.Call(function, argument):
-                return self.dialect.smooth[function].format(s=self._expression(argument, axes)[0]), _ATOM
+                return self.dialect.smooth[function].format(s=self.expression(argument, axes)[0]), _ATOM
             case _:
                 raise CompileError(f"{type(node).__name__} has no array form in this place.")
 
     def _at(self, node: n.Node, axes: tuple[Index, ...], level: int) -> str:
-        result, own = self._expression(node, axes)
+        result, own = self.expression(node, axes)
         return result if own >= level else f"({result})"
 
     def _select(self, node: n.Select, axes: tuple[Index, ...]) -> str:
         test = self._test(node.test, axes)
-        then, otherwise = self._expression(node.then, axes)[0], self._expression(node.otherwise, axes)[0]
+        then, otherwise = self.expression(node.then, axes)[0], self.expression(node.otherwise, axes)[0]
         alone = node.otherwise == n.Const(Fraction(0)) and not isinstance(node.then, n.Const | n.Undefined)
         if alone and self.dialect.masked and self._of_samples:
             return self.dialect.masked.format(value=then, test=test)
@@ -276,7 +237,7 @@ class _Writer:
         rows = [" & ".join(f"({self._test(test, axes)})" for test in row) for row in guard]
         return rows[0] if len(rows) == 1 else " | ".join(f"({row})" for row in rows)
 
-    def _element(self, name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:
+    def element(self, name: str, indices: tuple[Index, ...], axes: tuple[Index, ...]) -> str:
         """An array with its axes lined up with those of the left-hand side."""
         if len(set(indices)) != len(indices):
             raise CompileError(f"{name} is given one index twice, which has no array form.")
@@ -290,100 +251,3 @@ class _Writer:
             return name
         marks = [":" if n in places else "None" for n in range(len(axes))]
         return f"{name}[..., {', '.join(marks)}]"
-
-    # ------------------------------------------------------------------------------------------------- sums
-
-    def _contraction(self, over: tuple[Index, ...], body: n.Node, axes: tuple[Index, ...]) -> str:
-        """A sum: of products of array elements as a matrix product, of anything else element by element."""
-        if isinstance(body, n.Const):  # how many there are
-            counts = [f"{literal(body.value)}", *(self._length(index) for index in over)]
-            return self._scalar(" * ".join(counts))
-        elements: list[n.Load] = []
-        shifts, rest = n.without_indicators(body)
-        factors = rest.factors if isinstance(rest, n.Product) else (rest,)
-        numbers = [f for f in factors if isinstance(f, n.Const)] if shifts else []
-        for factor in factors:
-            if factor in numbers:
-                continue
-            base, exponent = (factor.base, factor.exponent) if isinstance(factor, n.Power) else (factor, 1)
-            if not isinstance(base, n.Load):
-                inner = self._expression(body, (*axes, *over))[0]
-                return f"{self.dialect.module}.sum({inner}, {self.dialect.axis}={tuple(range(-len(over), 0))})"
-            elements += [base] * exponent
-        if shifts:
-            elements += [n.Load(self._shift(one), one.indices) for one in shifts]
-            present = {index for load in elements for index in load.indices}
-            missing = [index for index in over if index not in present]
-            ordered = tuple(index for index in axes if index in present)
-            text = self._element(self._einsum(elements, tuple(i for i in over if i in present), ordered), ordered, axes)
-            counts = [literal(f.value) for f in numbers if f.value != 1] + [self._length(i) for i in missing]
-            return f"({' * '.join([*counts, text])})" if counts else text
-        free = tuple(index for load in elements for index in load.indices if index not in over)
-        result = tuple(index for index in axes if index in free)
-        across = self._across(elements, over, axes)
-        if across is not None:
-            return across
-        summed = self._matrix_product(elements, over) or self._einsum(elements, over, result)
-        return summed if result == axes else self._element(summed, result, axes)
-
-    def _scalar(self, text: str) -> str:
-        """A number as an array without axes, of the type of the others."""
-        return self.dialect.scalar.format(value=text, like=self.function.given[0].name)
-
-    def _shift(self, node: n.Indicator) -> str:
-        """The array of an indicator, 1 and 0 with its indices as axes, by its name."""
-        if node not in self.shifts:
-            like, indices = self.function.given[0].name, node.indices
-            arange = self.dialect.arange.replace("{like}", like)
-            test = positions_test(node, indices, [self._length(index) for index in indices], arange)
-            name = f"shift{len(self.shifts) + 1}"
-            self.lines.append(f"{name} = {self.dialect.as_numbers.format(test=test, like=like)}")
-            self.shifts[node] = name
-        return self.shifts[node]
-
-    def _length(self, index: Index) -> str:
-        """The length of an axis, read off an array at hand, or the number that the module has for it."""
-        for name, axes in self.function.axes.items():
-            if name in self.known and index.axis in axes:
-                return f"{name}.shape[{axes.index(index.axis) - len(axes)}]"
-        if index.axis in self.sizes:
-            return str(self.sizes[index.axis])
-        raise CompileError(f"No array at hand has the axis {index.axis.name}.")
-
-    def _across(self, elements: Sequence[n.Load], over: tuple[Index, ...], axes: tuple[Index, ...]) -> str | None:
-        """A sum of products of two matrices as one product, with the result's axes in their order."""
-        if len(elements) != 2 or len(over) != 1 or len(axes) < 2:
-            return None
-        left, right = elements
-        if not all(len(load.indices) == 2 and over[0] in load.indices for load in elements):
-            return None
-        free = [next(index for index in load.indices if index != over[0]) for load in elements]
-        if sorted(free) != sorted(axes) or free[0] == free[1]:
-            return None
-        if tuple(free) != axes:
-            left, right = right, left
-        rows = left.name if left.indices[1] == over[0] else self.dialect.turned.format(a=left.name)
-        columns = right.name if right.indices[0] == over[0] else self.dialect.turned.format(a=right.name)
-        return f"{self.dialect.module}.matmul({rows}, {columns})"
-
-    def _matrix_product(self, elements: Sequence[n.Load], over: tuple[Index, ...]) -> str | None:
-        if len(elements) != 2 or len(over) != 1:
-            return None
-        left, right = elements
-        for a, b in ((left, right), (right, left)):
-            match a.indices, b.indices:
-                case ((_, j), (m,)) if j == m == over[0]:
-                    return self.dialect.matvec.format(a=a.name, b=b.name)
-                case ((i, _), (m,)) if i == m == over[0]:
-                    return self.dialect.vecmat.format(a=b.name, b=a.name)
-        if left.indices == right.indices == over:
-            return self.dialect.vecdot.format(a=left.name, b=right.name)
-        return None
-
-    def _einsum(self, elements: Sequence[n.Load], over: tuple[Index, ...], result: tuple[Index, ...]) -> str:
-        letters = {index: "abcdefghijklmnop"[k] for k, index in enumerate(dict.fromkeys((*result, *over)))}
-        inputs = ",".join("..." + "".join(letters[i] for i in load.indices) for load in elements)
-        outputs = "..." + "".join(letters[i] for i in result)
-        names = ", ".join(load.name for load in elements)
-        many = self.dialect.many if len(elements) > 2 and self.shifts else ""
-        return f'{self.dialect.module}.einsum("{inputs}->{outputs}", {names}{many})'

@@ -27,8 +27,10 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
 from fcsym.kernel.targets.c_memory import Amount, Room
 from fcsym.kernel.targets.c_products import TILE, Products, reduces
+from fcsym.kernel.targets.c_sums import nested_extreme, nested_sum
+from fcsym.kernel.targets.c_windows import Windows
 from fcsym.kernel.targets.c_words import remember_text
-from fcsym.language.expression import Axis, Index, IndexForm
+from fcsym.language.expression import Axis, Index
 
 __all__ = ["core_text", "parameters_of", "refuse_large", "room_of", "scalar_text", "takes_rows"]
 
@@ -158,6 +160,10 @@ class _Writer:
     def products(self) -> Products:
         return Products(self)
 
+    @property
+    def windows(self) -> Windows:
+        return Windows(self)
+
     def line(self, text: str) -> None:
         self.lines.append("    " * self.depth + text)
 
@@ -165,6 +171,9 @@ class _Writer:
 
     def define(self, statement: n.Define) -> None:
         """Every element of one array."""
+        if grouped := self.windows.of(statement):
+            self.windows.define(statement, *grouped)
+            return
         if products := self.products.of(statement):
             self.products.define(statement, products)
             return
@@ -267,7 +276,7 @@ class _Writer:
     def shared(self) -> tuple[dict[str, Amount], Amount]:
         """Memory that statements use one after another, by name; and that of the strips of products by CBLAS."""
         memory, strips = self.products.memory(self.function)
-        every = {**memory, "sums": Amount(self._columns_at_most())}
+        every = {**memory, **self.windows.memory(self.function), "sums": Amount(self._columns_at_most())}
         return {name: amount for name, amount in every.items() if amount}, strips
 
     def _sum_along_columns(self, reduce: n.Reduce, own: str, indices: tuple[Index, ...], at: int) -> None:
@@ -294,7 +303,7 @@ class _Writer:
     def sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
         """The sum as a variable, for one element."""
         if len(reduce.over) != 1 or reduces(reduce.body) or n.without_indicators(reduce.body)[0]:
-            self._nested_sum(reduce, own, where)
+            nested_sum(self, reduce, own, where)
             return
         over = reduce.over[0]
         letter, end = self.letter(over), self.size((over.axis,))
@@ -307,48 +316,6 @@ class _Writer:
         self.line(f"    {own} += {self.at(reduce.body, {**where, over: letter}, {}, _PRODUCT)};")
         self.line("}")
 
-    def _nested_sum(self, reduce: n.Reduce, own: str, where: Mapping[Index, str]) -> None:
-        """The sum over several indices, or of terms with sums in them; what an indicator fixes is no loop."""
-        indicators, body = n.without_indicators(reduce.body)
-        inner = dict(where)
-        for index in reduce.over:
-            letter = self.letter(index)
-            while letter in inner.values():
-                letter += "_"
-            inner[index] = letter
-        fixed: dict[Index, IndexForm] = {}
-        tests = []
-        for one in indicators:
-            used = {index for form in fixed.values() for index, _ in form.terms}
-            for index, form in one.fixes(reduce.over):
-                if index not in {*fixed, *used} and fixed.keys().isdisjoint(one.indices):
-                    fixed[index] = form
-                    break
-            else:
-                tests.append(self._holds(one, inner))
-        self.line(f"{self.type} {own} = {self._zero};")
-        depth = self.depth
-        self.open(tuple(index for index in reduce.over if index not in fixed), inner)
-        for index, form in fixed.items():
-            letter = inner[index]
-            self.line(f"const int {letter} = {form.spelt(' * ', inner)};")
-            tests.append(f"{letter} >= 0 && {letter} < {self.size((index.axis,))}")
-        if tests:
-            self.line(f"if ({' && '.join(tests)}) {{")
-            self.depth += 1
-        known: dict[n.Node, str] = {}
-        for node in reduces(body):
-            known[node] = f"sum{next(self.numbers)}"
-            if isinstance(node, n.Extreme):
-                self.extreme(node, known[node], inner)
-            else:
-                self.sum(node, known[node], inner)
-        term = self.at(body, inner, known, _PRODUCT)
-        self.line(f"{own} += {f'all({term})' if self.lanes and isinstance(body, n.Const) else term};")
-        while self.depth > depth:
-            self.depth -= 1
-            self.line("}")
-
     @property
     def _zero(self) -> str:
         return "all((real)0.0)" if self.lanes else "(real)0.0"
@@ -359,6 +326,9 @@ class _Writer:
 
     def extreme(self, node: n.Extreme, own: str, where: Mapping[Index, str]) -> None:
         """The least or greatest term as a variable, for one element."""
+        if len(node.over) != 1 or any(map(reduces, node.terms)):
+            nested_extreme(self, node, own, where)
+            return
         (over,), (body,) = node.over, node.terms
         letter, end = self.letter(over), self.size((over.axis,))
         self.line(f"{self.type} {own} = {self.text(body, {**where, over: '0'}, {})[0]};")
@@ -367,7 +337,7 @@ class _Writer:
         test = f"next {'<' if node.kind == 'min' else '>'} {own}"
         self.line(f"for (int {letter} = 1; {letter} < {end}; {letter}++) {{")
         self.line(f"    const {self.type} next = {self.text(body, {**where, over: letter}, {})[0]};")
-        self.line(f"    {own} = {self._select(f'(mask)({test})' if self.lanes else test, 'next', own)};")
+        self.line(f"    {own} = {self.choice(f'(mask)({test})' if self.lanes else test, 'next', own)};")
         self.line("}")
 
     # ------------------------------------------------------------------------------------------ expressions
@@ -418,14 +388,14 @@ class _Writer:
             case n.Extreme():
                 return known[node], _ATOM
             case n.Select(test, then, otherwise):
-                return self._select(self.test(test, where), self.whole(then, where, known),
+                return self.choice(self.test(test, where), self.whole(then, where, known),
                                     self.whole(otherwise, where, known)), _ATOM  # fmt: skip
             case n.Guarded(above, below, guard):
                 mask = self.guard(guard, where)
                 if self.lanes:
                     a, b = self.whole(above, where, known), self.whole(below, where, known)
                     zero, one = "all((real)0.0)", "all((real)1.0)"
-                    return f"{self._select(mask, a, zero)} / {self._select(mask, b, one)}", _PRODUCT
+                    return f"{self.choice(mask, a, zero)} / {self.choice(mask, b, one)}", _PRODUCT
                 a, b = self.at(above, where, known, _PRODUCT), self.at(below, where, known, _ATOM)
                 return f"({mask} ? {a} / {b} : (real)0.0)", _ATOM
             case n.Call(function, argument):
@@ -444,7 +414,7 @@ class _Writer:
         text = self.text(node, where, known)[0]
         return f"all({text})" if self.lanes and isinstance(node, n.Const | n.Undefined) else text
 
-    def _select(self, test: str, then: str, otherwise: str) -> str:
+    def choice(self, test: str, then: str, otherwise: str) -> str:
         return f"pick({test}, {then}, {otherwise})" if self.lanes else f"({test} ? {then} : {otherwise})"
 
     def test(self, test: n.Test, where: Mapping[Index, str]) -> str:

@@ -21,7 +21,7 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.c_memory import Amount
 from fcsym.language.expression import Axis, Index
 
-__all__ = ["TILE", "Products", "reduces"]
+__all__ = ["COLUMNS", "ROWS", "TILE", "Products", "is_plain", "reduces"]
 
 ROWS, COLUMNS = 8, 16  # of a tile
 STRIP = 64
@@ -75,7 +75,7 @@ def _ways(reduce: n.Reduce, indices: Sequence[Index], sizes: Mapping[Axis, int])
 def _matrices(over: Index, others: Sequence[n.Node], single: n.Node, indices: Sequence[Index]) -> Matrices | None:
     if not isinstance(single, n.Load) or over not in single.indices or len(set(single.indices)) < len(single.indices):
         return None
-    if not all(map(_is_plain, others)):
+    if not all(map(is_plain, others)):
         return None
     there = {index for factor in others for load in n.loads(factor) for index in load.indices}
     rows = [index for index in indices if index in single.indices and index not in there]
@@ -85,8 +85,9 @@ def _matrices(over: Index, others: Sequence[n.Node], single: n.Node, indices: Se
     return Matrices(over, rows[-1], columns[-1], single, others[0] if len(others) == 1 else n.Product(tuple(others)))
 
 
-def _is_plain(node: n.Node) -> bool:
-    return not isinstance(node, n.Reduce | n.Extreme | n.Indicator) and all(map(_is_plain, n.parts(node)))
+def is_plain(node: n.Node) -> bool:
+    """Whether a node has no sum, extreme or indicator in it."""
+    return not isinstance(node, n.Reduce | n.Extreme | n.Indicator) and all(map(is_plain, n.parts(node)))
 
 
 def _stride(load: n.Load, index: Index, size: Callable[[tuple[Axis, ...]], str]) -> str:
@@ -209,8 +210,8 @@ class Products:
             zero = "(real)0.0" if product.over.axis.open else "-(real)0.0"  # a sum that starts with its first term
             self.to.line(f"real *const {names[reduce]} = {Amount(k * ROWS * COLUMNS).behind('tiles')};")
             terms = self.to.size((product.over.axis,))
-            self.to.line(f"tile({names[reduce]}, &{start}, {', '.join(strides)}, {places[product]}, {terms}, "
-                      f"{last} - {row}_at, {zero});")  # fmt: skip
+            self.to.line(f"tile({names[reduce]}, TILE_COLUMNS, &{start}, {', '.join(strides)}, {places[product]}, "
+                      f"TILE_COLUMNS, {terms}, {last} - {row}_at, 0, {zero});")  # fmt: skip
         place = f"[({row} - {row}_at) * TILE_COLUMNS + {column} - {column}_at]"
         self._elements(statement, first, {r: names[r] + place for r in products}, {r: names[r] for r in rest})
         self.to.close((first.rows, first.columns, *outer))
@@ -290,10 +291,11 @@ TILE = f"""/* A tile of a product of matrices. Several rows are added up at once
 typedef real several __attribute__((vector_size(TILE_BYTES), aligned(sizeof(real)), may_alias));
 #endif
 
-/* sum[r][c] = start + s[r * row] * panel[0][c] + s[r * row + step] * panel[1][c] + ... for the first `count` rows */
+/* sum[r * across + c] = start + s[r * row] * panel[c] + s[r * row + step] * panel[width + c] + ... for the first
+   `count` rows; with `more`, what the sum has already stands in the place of `start` */
 static void tile(
-    real *RESTRICT sum, const real *RESTRICT s, int row, int step, const real *RESTRICT panel, int terms, int count,
-    real start)
+    real *RESTRICT sum, int across, const real *RESTRICT s, int row, int step, const real *RESTRICT panel, int width,
+    int terms, int count, int more, real start)
 {{
 #if defined(__GNUC__)
     const several zero = {{(real)0.0}};
@@ -301,20 +303,23 @@ static void tile(
 {_LINES(f"    const real *const s{r} = s{r - 1} + (count > {r} ? row : 0);" for r in _EACH[1:])}
     for (int c = 0; c < TILE_COLUMNS; c += TILE_BYTES / (int)sizeof(real)) {{
 {_LINES(f"        several a{r} = start - zero;" for r in _EACH)}
+        if (more) {{
+{_LINES(f"            a{r} = *(const several *)(sum + {r} * across + c);" for r in _EACH)}
+        }}
         for (int t = 0; t < terms; t++) {{
-            const several v = *(const several *)(panel + t * TILE_COLUMNS + c);
+            const several v = *(const several *)(panel + t * width + c);
 {_LINES(f"            a{r} += s{r}[t * step] * v;" for r in _EACH)}
         }}
-{_LINES(f"        *(several *)(sum + {r} * TILE_COLUMNS + c) = a{r};" for r in _EACH)}
+{_LINES(f"        *(several *)(sum + {r} * across + c) = a{r};" for r in _EACH)}
     }}
 #else
     for (int r = 0; r < count; r++) {{
         for (int c = 0; c < TILE_COLUMNS; c++) {{
-            real own = start;
+            real own = more ? sum[r * across + c] : start;
             for (int t = 0; t < terms; t++) {{
-                own += s[r * row + t * step] * panel[t * TILE_COLUMNS + c];
+                own += s[r * row + t * step] * panel[t * width + c];
             }}
-            sum[r * TILE_COLUMNS + c] = own;
+            sum[r * across + c] = own;
         }}
     }}
 #endif

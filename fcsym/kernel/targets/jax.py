@@ -45,6 +45,8 @@ DIALECT = Dialect(
     constant="jnp.asarray({values}, dtype={like}.dtype)",
     arange="jnp.arange({n})",
     as_numbers="({test}).astype({like}.dtype)",
+    windows="_windows({a}, {reads})",
+    placed="_added_up({a}, {axis}, {length}, {size}, {start}, {step}, {taps})",
     capacity="capacity",
     scalar="jnp.asarray({value}, dtype={like}.dtype)",
     turned="jnp.swapaxes({a}, -1, -2)",
@@ -63,6 +65,61 @@ REMEMBER = '''def _remember(X, C, x):
     return jnp.where(taken[..., None], x[..., None, :], X), jnp.where(full[..., None, None], jnp.nan, C)
 '''
 
+WINDOWS = '''def _windows(a, reads):
+    """a with some axes read at linear forms, 0 where a form leaves its axis.
+
+    reads: (axis, start, steps, lengths); in the place of the axis stands one for each step, of that length, and the
+    position is start + step * place + ...
+    """
+    for axis, start, steps, lengths in reads:
+        ends = [step * (length - 1) for step, length in zip(steps, lengths)]
+        low, high = start + sum(e for e in ends if e < 0), start + sum(e for e in ends if e > 0)
+        before, after = max(0, -low), max(0, high + 1 - a.shape[axis])
+        around = [(0, 0)] * a.ndim
+        around[axis] = (before, after)
+        a = jnp.pad(a, around) if before or after else a
+        place, rest = axis % a.ndim, (slice(None),) * (-axis - 1)
+        if not lengths:
+            a = a[(..., start + before, *rest)]
+            continue
+        long = lengths.index(max(lengths))  # along this axis a slice, and one slice for each place on the others
+        parts = []
+        for at in product(*(range(1 if k == long else n) for k, n in enumerate(lengths))):
+            first = start + before + sum(step * k for step, k in zip(steps, at))
+            last = first + steps[long] * (lengths[long] - 1)
+            one = slice(min(first, last), max(first, last) + 1, abs(steps[long]))
+            part = a[(..., one, *rest)]
+            parts.append(jnp.flip(part, axis) if steps[long] < 0 else part)
+        others = [n for k, n in enumerate(lengths) if k != long]
+        shape = (*a.shape[:place], *others, lengths[long], *a.shape[place + 1 :])
+        a = jnp.moveaxis(jnp.stack(parts, place).reshape(shape), place + len(others), place + long)
+    return a
+'''
+
+PLACED = '''def _added_up(a, axis, length, size, start, step, taps):
+    """The terms along an axis put at start + step * place + ..., and those of one position added up.
+
+    taps: (axis, length, step) of the other axes in the position, which the result has not; None for one that a has
+    not. What lies outside of 0, ..., size - 1 is left out.
+    """
+    own = [k for k, _, _ in taps if k is not None]
+    kept = [k for k in range(-a.ndim, 0) if k not in own]
+    a = jnp.transpose(a, [k % a.ndim for k in own + kept])
+    axis = kept.index(axis) - len(kept)
+    if a.shape[axis] != length:  # the same term for all
+        a = jnp.repeat(a, length, axis)
+    if step < 0:
+        a, start, step = jnp.flip(a, axis), start + step * (length - 1), -step
+    total = 0.0
+    for at in product(*(range(n) for _, n, _ in taps)):
+        first = start + sum(c * k for (_, _, c), k in zip(taps, at))
+        term = a[tuple(k for (there, _, _), k in zip(taps, at) if there is not None)]
+        around = [(0, 0, 0)] * term.ndim
+        around[axis] = (first, size - first - step * (length - 1) - 1, step - 1)
+        total = total + jax.lax.pad(term, jnp.zeros((), term.dtype), around)
+    return total
+'''
+
 LANGUAGE = PureLanguage(
     dialect=DIALECT,
     imports="import jax\nimport jax.numpy as jnp\n",
@@ -70,6 +127,8 @@ LANGUAGE = PureLanguage(
     convert="jnp.asarray({value})",
     scalar="jnp.asarray({value}, dtype={like}.dtype)",
     remember=REMEMBER,
+    windows=WINDOWS,
+    placed=PLACED,
     test_array="jnp.asarray(np.reshape({value}, {shape}), dtype=float)",
     test_to="np.asarray({value})",
     test_single="jnp.asarray(0.0).dtype == jnp.float32",

@@ -44,6 +44,11 @@ DIALECT = Dialect(
     arange="np.arange({n})",
     as_numbers="({test}).astype({like}.dtype)",
     many=", optimize=True",
+    windows="windows({a}, {reads})",
+    columns="np.ascontiguousarray(windows({a}, {reads}, {order}))",
+    placed="added_up({a}, {axis}, {length}, {size}, {start}, {step}, {taps})",
+    summed="summed({a}, {axes})",
+    contracted="contracted({a}, {a_axes}, {b}, {b_axes}, {both}, {over})",
     less="less({a}, {b})",
     less_outer="less_outer({w}, {a}, {b})",
 )
@@ -98,6 +103,96 @@ ERROR_FUNCTION = '''_erf = np.vectorize(math.erf, otypes=[float])  # NumPy has n
 def error_function(s):
     """erf(s)."""
     return np.asarray(_erf(s), s.dtype)
+'''
+
+WINDOWS = '''def windows(a, reads, order=None):
+    """A view of a with some axes read at linear forms, 0 where a form leaves its axis.
+
+    reads: (axis, start, steps, lengths); in the place of the axis stands one for each step, of that length, and the
+    position is start + step * place + ... `order`: how the axes stand in the result, but for those of many networks.
+    """
+    spans = {}
+    for axis, start, steps, lengths in reads:
+        ends = [step * (length - 1) for step, length in zip(steps, lengths)]
+        low, high = start + sum(e for e in ends if e < 0), start + sum(e for e in ends if e > 0)
+        spans[axis % a.ndim] = max(0, -low), max(0, high + 1 - a.shape[axis])
+    if any(before or after for before, after in spans.values()):
+        around = [spans.get(k, (0, 0)) for k in range(a.ndim)]
+        wide = np.zeros_like(a, shape=[before + n + after for (before, after), n in zip(around, a.shape)])
+        wide[tuple(slice(before, before + n) for (before, _), n in zip(around, a.shape))] = a
+        a = wide
+    forms = {axis % a.ndim: rest for axis, *rest in reads}
+    first, shape, strides = [], [], []
+    for k, (n, distance) in enumerate(zip(a.shape, a.strides)):
+        start, steps, lengths = forms.get(k, (0, (1,), (n,)))
+        first.append(slice(start + spans.get(k, (0, 0))[0], None))
+        shape += lengths
+        strides += [step * distance for step in steps]
+    made = np.lib.stride_tricks.as_strided(a[tuple(first)], shape, strides, writeable=False)
+    if order is None:
+        return made
+    lead = made.ndim - len(order)
+    return made.transpose(*range(lead), *(lead + k for k in order))
+'''
+
+PLACED = '''def added_up(a, axis, length, size, start, step, taps):
+    """The terms along an axis put at start + step * place + ..., and those of one position added up.
+
+    taps: (axis, length, step) of the other axes in the position, which the result has not; None for one that a has
+    not. What lies outside of 0, ..., size - 1 is left out.
+    """
+    own = [tap for tap in taps if tap[0] is not None]
+    kept = [k for k in range(-a.ndim, 0) if k not in [tap[0] for tap in own]]
+    a = a.transpose([k for k, _, _ in own] + kept)
+    axis = kept.index(axis) - len(kept)
+    if step < 0:
+        a, start, step = np.flip(a, axis), start + step * (length - 1), -step
+    out = None
+    for at in np.ndindex(*(n for _, n, _ in taps)):
+        first = start + sum(c * k for (_, _, c), k in zip(taps, at))
+        low, high = max(0, -(first // step)), min(length, (size - 1 - first) // step + 1)
+        term = a[tuple(k for (there, _, _), k in zip(taps, at) if there is not None)]
+        if out is None:
+            shape = list(term.shape)
+            shape[axis] = size
+            out = np.zeros_like(term, shape=shape)
+        if low < high:
+            after = (slice(None),) * (-axis - 1)
+            part = term if term.shape[axis] == 1 else term[(..., slice(low, high), *after)]
+            out[(..., slice(first + step * low, first + step * (high - 1) + 1, step), *after)] += part
+    return out
+'''
+
+SUMMED = '''def summed(a, axes):
+    """The sum over short axes: an array is added for each place on them, where NumPy would loop along them."""
+    a = np.moveaxis(a, axes, range(len(axes)))
+    first, *places = np.ndindex(*a.shape[: len(axes)])
+    total = a[first].copy("K")
+    for place in places:
+        total += a[place]
+    return total
+'''
+
+CONTRACTED = '''# after this glibc keeps up to 64 MiB of what is freed, and asks for no pages anew in every step
+np.empty(2**25 - 2**13, np.uint8)
+
+
+def contracted(a, a_axes, b, b_axes, both, over):
+    """The sum of products of two arrays over axes of both, as one product of matrices.
+
+    a_axes, b_axes: the axes of each, those of many networks left out: first `both` that the two and the result have,
+    then its own, then `over` that are summed. The result has those of both, of a, and of b.
+    """
+
+    def matrix(c, axes):
+        lead = c.ndim - len(axes)
+        c = c.transpose(*range(lead), *(lead + k for k in axes))
+        start, end = lead + both, c.ndim - over
+        return c.reshape(*c.shape[:start], math.prod(c.shape[start:end]), -1), c.shape[start:end]
+
+    (left, rows), (right, columns) = matrix(a, a_axes), matrix(b, b_axes)
+    made = np.matmul(left, np.swapaxes(right, -1, -2))
+    return made.reshape(*made.shape[:-2], *rows, *columns)
 '''
 
 REMEMBER = '''def remember(X, C, x):
@@ -176,6 +271,10 @@ def helpers(text: str) -> list[str]:
         ("less(", LESS),
         ("less_outer(", LESS_OUTER),
         ("inverse(", INVERSE),
+        ("windows(", WINDOWS),
+        ("added_up(", PLACED),
+        ("summed(", SUMMED),
+        ("contracted(", CONTRACTED),
         ("sigmoid(", SIGMOID),
         ("normal_cdf(", NORMAL),
         ("normal_pdf(", NORMAL),

@@ -12,7 +12,7 @@ from fcsym.kernel.targets.python_file import head, rows_text, table
 from fcsym.language.expression import Role
 from fcsym.networks.symbols import frozen_copy
 
-__all__ = ["PureLanguage", "pure_file", "pure_source"]
+__all__ = ["PureLanguage", "pure_file", "pure_helpers", "pure_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,24 @@ class PureLanguage:
     convert: str  # an argument {value} as an array
     scalar: str  # eta as an array like {like}
     remember: str
+    windows: str  # the function that reads windows, _windows
+    placed: str  # the one that adds up terms at their places, _added_up
     test_array: str  # numbers {value} as an array of {shape}
     test_to: str  # an array {value} as NumPy's
     test_single: str  # whether the self-test computes in single precision
     needs: str
 
 
+def pure_helpers(text: str, language: PureLanguage) -> list[str]:
+    """The functions that source calls and the library does not have."""
+    return [made for call, made in (("_windows(", language.windows), ("_added_up(", language.placed)) if call in text]
+
+
 def pure_source(module: n.Module, language: PureLanguage) -> str:
     """State, init, step, output and expand, and the functions that they call."""
     dialect, array = language.dialect, language.array
     functions = [function_text(f, dialect, f"_{f.name}", module.constants, module.sizes) for f in module.functions]
+    helpers = pure_helpers("".join(functions), language)
     fields = "".join(f"    {a.name}: {array}\n" for a in module.state)
     held = {a.name for a in module.state}
     given = {a.name for a in module["expand"].given} - held
@@ -65,7 +73,7 @@ def pure_source(module: n.Module, language: PureLanguage) -> str:
     given_x = f"    x = {language.convert.format(value='x')}\n" if single else ""
     convert = f"weights = [{language.convert.format(value='w')} for w in weights]"
     return f'''{language.imports}from collections.abc import Sequence
-from typing import Any, NamedTuple
+{"from itertools import product" + chr(10) if helpers else ""}from typing import Any, NamedTuple
 
 
 class State(NamedTuple):
@@ -73,7 +81,7 @@ class State(NamedTuple):
 
 {fields}
 
-{language.remember + chr(10) + chr(10) if stored else ""}{(chr(10) + chr(10)).join(functions)}
+{language.remember + chr(10) + chr(10) if stored else ""}{(chr(10) + chr(10)).join([*helpers, *functions])}
 
 def init(weights: Sequence[Any], x: Any = None{capacity}) -> State:
     """The state of a conventional network{room}."""

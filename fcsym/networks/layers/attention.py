@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from fcsym.language.activation import smooth
+from fcsym.language.algebra import rename
 from fcsym.language.expression import Apply, Expr, Index, Number, Ref, Role, add, greatest, indicator, mul, power, total
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
 
@@ -85,17 +86,18 @@ def _softmax(at: Building, score: Ref, lead: tuple[Index, ...], m: Index, causal
         at.define(zeta, (*lead, m), add(score, mul(-1, tau[lead])), "None of these is above 0.")
         at.define(psi, (*lead, m), Apply(smooth("exp"), zeta[(*lead, m)]), "The shares are `psi/Z`.")
     else:
-        back = Index(m.axis, "d")  # how far back a position is that is read
-        there = indicator(m, t - back)
-        here = total(m, mul(indicator(m, t * 1), score))
-        seen = total(m, mul(there, score))
-        outside = add(1, mul(-1, total(m, there)))
-        value = greatest(back, add(seen, mul(outside, here)))
+        back, i = Index(m.axis, "d"), Index(m.axis, "i")  # how far back a position is that is read
+        mask = at.define(
+            at.part("chi", (t.axis, m.axis), Role.OTHER), (t, m), total(back, indicator(m, t - back)),
+            "1 where a position is read, that itself and those before it, and 0 after it.",
+        )[t, m]  # fmt: skip
+        itself = total(i, mul(indicator(i, t * 1), rename(score, {m: i})))
+        value = greatest(m, add(mul(mask, score), mul(add(1, mul(-1, mask)), itself)))
         at.define(tau, lead, value, "This is the greatest of the scores up to the position.")
-        value = total(back, mul(there, add(score, mul(-1, tau[lead]))))
+        value = mul(mask, add(score, mul(-1, tau[lead])))
         at.define(zeta, (*lead, m), value, "None of these is above 0; what comes later is not looked at.")
         part = at.define(at.part("xi", zeta.axes), (*lead, m), Apply(smooth("exp"), zeta[(*lead, m)]), "At most 1.")
-        value = total(back, mul(there, part[(*lead, m)]))
+        value = mul(mask, part[(*lead, m)])
         at.define(psi, (*lead, m), value, "The shares are `psi/Z`, and 0 of what comes later.")
     at.define(partition, lead, total(m, psi[(*lead, m)]), "This is at least 1.")
     return mul(psi[(*lead, m)], power(partition[lead], -1)), "The shares in which a position reads the others."

@@ -132,6 +132,7 @@ class Layer:
     reads: ClassVar[tuple[str, ...]] = ()  # the letters of the axes that it reads, where it is the first layer
     sources: ClassVar[int] = 1  # how many signals it reads; 0 for any number
     numbered: ClassVar[bool] = True  # whether its arrays have a number of their own
+    one_hot: ClassVar[bool] = False  # whether it reads rows of 0 and a 1, for which kernels take tokens
     measured: ClassVar[str] = ""  # the field that says how long an axis is that it reads; None there: whatever it is
     measures: ClassVar[int] = -1  # which axis that is; the last one with those that are read as one with it
 

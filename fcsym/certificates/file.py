@@ -1,0 +1,135 @@
+"""A derivation as one Coq file: what must be believed, and a theorem for every equation and every case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from fcsym.certificates.cases import Tables
+from fcsym.certificates.equations import Equations
+from fcsym.certificates.functions import Function, function
+from fcsym.certificates.printer import Printer, remark
+from fcsym.certificates.slopes import Slopes
+from fcsym.certificates.statement import Statement
+from fcsym.certificates.terms import cases_of
+from fcsym.certificates.theorem import Theorem
+from fcsym.deriving.record import Record
+from fcsym.language.activation import Activation
+from fcsym.language.equation import Equation, functions_in
+from fcsym.language.expression import Array, Expr
+from fcsym.language.findings import Proof
+from fcsym.schemes.record import PartRecord
+
+__all__ = ["Certificate", "certificate"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A Coq file, with what it counts at its head."""
+
+    text: str
+    statements: int
+    certified: int
+    admitted: tuple[tuple[str, str], ...]  # names, and reasons
+
+
+@cache
+def prelude() -> str:
+    """Finite sums and derivatives: lemmas and tactics that every file begins with, all proved there."""
+    return files("fcsym.certificates").joinpath("prelude.v").read_text(encoding="utf-8")
+
+
+def assembled(
+    title: str, believed: Iterable[str], theorems: Sequence[Theorem], statements: int, certified: int,
+    missing: Sequence[str],
+) -> Certificate:  # fmt: skip
+    """The parts of a file, with what it counts at its head."""
+    admitted = [(t.name, t.admitted) for t in theorems if t.admitted]
+    head = [
+        f"(* {remark(title)}",
+        f"   {statements} statements, {certified} certified, {len(admitted)} admitted",
+        *(f"   {name}: {remark(reason)}" for name, reason in admitted),
+        *(f"   not certified: {remark(name)}" for name in missing),
+        "*)",
+    ]
+    body = "\n".join([
+        *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *believed,
+        "(* ---- The theorems. ---- *)", *(t.text for t in theorems), "End derivation.",
+        f"Definition everything := ({', '.join(t.name for t in theorems if t.script)}).",
+        "Print Assumptions everything.",
+    ])  # fmt: skip
+    return Certificate(body + "\n", statements, certified, tuple(admitted))
+
+
+def certificate(record: Record, proof: Proof) -> Certificate:
+    """A derivation and its verdicts => the file.
+
+    The verdicts say which cases cannot occur; that they are right is for Coq to see.
+    """
+    return Writer(record, proof).made()
+
+
+class Writer:
+    """What stands in the file of one derivation."""
+
+    def __init__(self, record: Record, proof: Proof | None = None, more: Sequence[Equation] = ()) -> None:
+        """`more`: what else stands in the file, which may use any name."""
+        self.record = record
+        self.statement = Statement(record.network, record.order)
+        self.equations = (*self.statement.forward, *self.statement.steps, *record.equations)
+        arrays = dict.fromkeys(a for e in self.equations for a in ((e.array,) if e.defines else ()) + e.operands)
+        self.arrays = tuple(arrays)
+        others = (a for e in more for a in ((e.array,) if e.defines else ()) + e.operands)
+        self.printer = Printer([*arrays, *others])
+        self.functions: dict[Activation, Function] = {
+            phi: function(phi, self.printer) for phi in functions_in((*self.equations, *more))
+        }
+        findings = () if proof is None else proof.findings
+        impossible = frozenset((f.equation, f.case) for f in findings if f.case is not None and not f.possible)
+        self.tables = Tables(self.statement, self.printer, record.by_name, self.functions, impossible)
+
+    def made(self) -> Certificate:
+        """The file."""
+        theorems = list(self._theorems())
+        wanted = [(e.name, case) for e in self.record.equations for case in cases_of(e)]
+        reached = {t.of for t in theorems if not t.admitted} - {t.of for t in theorems if t.admitted}
+        missing = [", ".join(filter(None, of)) for of in wanted if of not in reached]
+        certified = len(wanted) - len(missing)
+        return assembled(self.record.title, self.believed(), theorems, len(wanted), certified, missing)
+
+    def believed(self) -> Iterator[str]:
+        printer = self.printer
+        widths = dict.fromkeys(printer.width(axis) for a in self.arrays for axis in a.axes)
+        yield f"Variables ({' '.join(sorted(widths))} : nat)."
+        known = set(self.statement.by_array) | {e.array for e in self.record.equations if e.defines}
+        known |= set(self.statement.changes) | {a.primed for a in self.statement.moving}
+        given: dict[str, list[str]] = {}
+        for a in self.arrays:
+            if a not in known:
+                given.setdefault(printer.type(a), []).append(printer.array(a))
+        yield "Variables " + " ".join(f"({' '.join(names)} : {kind})" for kind, names in given.items()) + "."
+        for made in self.functions.values():
+            yield from made.stated
+        yield from self.statement.lines(printer)
+
+    def _meant(self) -> dict[Array, Equation]:
+        """What the list's own arrays stand for, where it belongs to a scheme that says so."""
+        if not isinstance(self.record, PartRecord):
+            return {}
+        return {e.array: e for e in self.record.scheme.invariants if isinstance(e.rhs, Expr)}
+
+    def of_functions(self) -> Iterator[Theorem]:
+        """The theorems on the activations."""
+        for made in self.functions.values():
+            if made.proved:
+                yield Theorem("", "\n".join(made.proved), "")
+
+    def _theorems(self) -> Iterator[Theorem]:
+        yield from self.of_functions()
+        slopes = list(Slopes(self.statement, self.printer, self.functions, self.record.equations).theorems())
+        equations = Equations(self.statement, self.printer, self.record.by_name, self.tables, self._meant())
+        for e in self.record.equations:
+            yield from equations.theorems(e)
+        yield from slopes

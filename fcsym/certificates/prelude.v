@@ -1,0 +1,160 @@
+Require Import Reals Lra Lia Psatz Bool PeanoNat.
+Open Scope R_scope.
+Fixpoint sum (n : nat) (f : nat -> R) : R := match n with O => 0 | S k => sum k f + f k end.
+Lemma sum_ext n f g : (forall i, (i < n)%nat -> f i = g i) -> sum n f = sum n g.
+Proof. induction n; simpl; intros H; [reflexivity | rewrite IHn, H; auto with arith]. Qed.
+Lemma sum_zero n : sum n (fun _ => 0) = 0.
+Proof. induction n; simpl; [reflexivity | rewrite IHn; ring]. Qed.
+Lemma sum_plus n f g : sum n (fun i => f i + g i) = sum n f + sum n g.
+Proof. induction n; simpl; [ring | rewrite IHn; ring]. Qed.
+Lemma sum_scal n c f : sum n (fun i => c * f i) = c * sum n f.
+Proof. induction n; simpl; [ring | rewrite IHn; ring]. Qed.
+Lemma sum_swap n m f : sum n (fun i => sum m (fun j => f i j)) = sum m (fun j => sum n (fun i => f i j)).
+Proof. induction n; simpl; [rewrite sum_zero; reflexivity | rewrite IHn, <- sum_plus; reflexivity]. Qed.
+(* t is a sum over n, and a rest: how sums on both sides of an equation are brought together *)
+Definition splits (n : nat) (t : R) (F : nat -> R) (r : R) := t = sum n F + r.
+Lemma splits_sum n f : splits n (sum n f) f 0. Proof. unfold splits; ring. Qed.
+Lemma splits_rest n t : splits n t (fun _ => 0) t. Proof. unfold splits; rewrite sum_zero; ring. Qed.
+Lemma splits_plus n a b F G r q : splits n a F r -> splits n b G q -> splits n (a + b) (fun j => F j + G j) (r + q).
+Proof. unfold splits; intros -> ->; rewrite sum_plus; ring. Qed.
+Lemma splits_left n a c F r : splits n a F r -> splits n (c * a) (fun j => c * F j) (c * r).
+Proof. unfold splits; intros ->; rewrite sum_scal; ring. Qed.
+Lemma splits_right n a c F r : splits n a F r -> splits n (a * c) (fun j => c * F j) (c * r).
+Proof. unfold splits; intros ->; rewrite sum_scal; ring. Qed.
+Lemma splits_opp n a F r : splits n a F r -> splits n (- a) (fun j => -1 * F j) (- r).
+Proof. unfold splits; intros ->; rewrite sum_scal; ring. Qed.
+Lemma splits_minus n a b F G r q : splits n a F r -> splits n b G q -> splits n (a - b) (fun j => F j + -1 * G j) (r - q).
+Proof. unfold splits; intros -> ->; rewrite sum_plus, sum_scal; ring. Qed.
+Lemma splits_swap n m f F r : (forall i, splits n (f i) (F i) (r i)) ->
+  splits n (sum m f) (fun j => sum m (fun i => F i j)) (sum m r).
+Proof. unfold splits; intros H. rewrite (sum_ext m f (fun i => sum n (F i) + r i)) by (intros; apply H).
+  rewrite sum_plus, sum_swap. reflexivity. Qed.
+Lemma by_splits n t F r : splits n t F r -> (forall j, F j = 0) -> r = 0 -> t = 0.
+Proof. unfold splits; intros -> HF ->. rewrite (sum_ext n F (fun _ => 0)) by auto. rewrite sum_zero; ring. Qed.
+Ltac split_at n := lazymatch goal with |- splits _ ?t _ _ => lazymatch t with
+  | context [sum n _] => lazymatch t with
+    | sum n _ => apply splits_sum
+    | sum _ _ => eapply splits_swap; intro; cbv beta; split_at n
+    | ?a + ?b => eapply splits_plus; split_at n
+    | ?a - ?b => eapply splits_minus; split_at n
+    | - ?a => eapply splits_opp; split_at n
+    | ?a * ?b => lazymatch a with context [sum n _] => eapply splits_right; split_at n | _ => eapply splits_left; split_at n end
+    | ?a / ?b => unfold Rdiv; split_at n
+    end
+  | _ => apply splits_rest end end.
+Ltac zero leaf := cbv beta; lazymatch goal with
+  | |- context [sum ?n _] => eapply (by_splits n); [split_at n | intro; zero leaf | zero leaf]
+  | |- _ => leaf end.
+Ltac inverses := unfold Rdiv; repeat match goal with |- context [/ ?x] =>
+  lazymatch x with IZR _ => fail | _ => let q := fresh in set (q := / x); clearbody q end end.
+Ltac inverses_but_of_exp := unfold Rdiv; repeat match goal with |- context [/ ?x] =>
+  lazymatch x with IZR _ => fail | context [exp _] => fail | _ => let q := fresh in set (q := / x); clearbody q end end.
+Ltac leaf := first [ring | solve [inverses; field] | solve [field]].
+Ltac sums := apply Rminus_diag_uniq; zero leaf.
+Fixpoint greatest (n : nat) (f : nat -> R) : R :=
+  match n with O => 0 | S O => f O | S k => Rmax (greatest k f) (f k) end.
+Lemma sum_positive n f : (0 < n)%nat -> (forall i, 0 < f i) -> 0 < sum n f.
+Proof. intros H P; destruct n; [lia | clear H; induction n; simpl in *; pose proof (P 0%nat); [lra | pose proof (P (S n)); lra]]. Qed.
+Lemma log_sum n f a c : (0 < n)%nat -> a - c + ln (sum n (fun k => exp (f k - a))) = ln (sum n (fun k => exp (f k))) - c.
+Proof. intros H. replace (sum n (fun k => exp (f k))) with (exp a * sum n (fun k => exp (f k - a))).
+  - rewrite ln_mult, ln_exp by (try apply exp_pos; apply sum_positive; auto; intros; apply exp_pos); ring.
+  - rewrite <- sum_scal; apply sum_ext; intros; rewrite <- exp_plus; f_equal; ring. Qed.
+Fixpoint least (n : nat) (f : nat -> R) : R :=
+  match n with O => 0 | S O => f O | S k => Rmin (least k f) (f k) end.
+Lemma greatest_least n f i : (i < n)%nat -> least n f <= f i <= greatest n f.
+Proof. induction n; intros H; [lia|]. destruct n as [|n]; [assert (i = 0)%nat as -> by lia; simpl; lra|].
+  change (Rmin (least (S n) f) (f (S n)) <= f i <= Rmax (greatest (S n) f) (f (S n))).
+  pose proof (Rmin_l (least (S n) f) (f (S n))); pose proof (Rmin_r (least (S n) f) (f (S n))).
+  pose proof (Rmax_l (greatest (S n) f) (f (S n))); pose proof (Rmax_r (greatest (S n) f) (f (S n))).
+  destruct (Nat.eq_dec i (S n)) as [->|E]; [lra | specialize (IHn ltac:(lia)); lra]. Qed.
+Lemma sum_squares n f : 0 <= sum n (fun i => f i ^ 2).
+Proof. induction n; simpl; [lra | pose proof (pow2_ge_0 (f n)); simpl in *; lra]. Qed.
+Lemma square_zero n f i : (i < n)%nat -> sum n (fun k => f k ^ 2) = 0 -> f i = 0.
+Proof. induction n; intros H E; [lia|]. change (sum n (fun k => f k ^ 2) + f n ^ 2 = 0) in E.
+  pose proof (sum_squares n f); pose proof (pow2_ge_0 (f n)). destruct (Nat.eq_dec i n) as [->|D]; [|apply IHn; [lia | lra]].
+  assert (f n ^ 2 = 0) as Z by lra. simpl in Z; rewrite Rmult_1_r in Z; apply Rmult_integral in Z; tauto. Qed.
+Definition kron (i j : nat) : R := if Nat.eqb i j then 1 else 0.
+Definition set0 (a : R) (t : R) : R := t.
+Definition set1 (a : nat -> R) (i : nat) (t : R) (k : nat) : R := a k + kron k i * (t - a i).
+Definition set2 (a : nat -> nat -> R) (i j : nat) (t : R) (k l : nat) : R := a k l + kron k i * (kron l j * (t - a i j)).
+Lemma sum_kron n i f : (i < n)%nat -> sum n (fun k => kron k i * f k) = f i.
+Proof. induction n; intros H; [lia | simpl; unfold kron at 2]. destruct (Nat.eqb_spec n i) as [->|E].
+  - rewrite (sum_ext i _ (fun _ => 0)), sum_zero; [ring | intros k Hk; unfold kron; destruct (Nat.eqb_spec k i); [lia | ring]].
+  - rewrite IHn by lia; ring. Qed.
+Lemma sum_exchange n a b c : sum n (fun m => a m * sum n (fun l => b m l * c l)) = sum n (fun l => sum n (fun m => a m * b m l) * c l).
+Proof. rewrite (sum_ext n _ (fun m => sum n (fun l => a m * (b m l * c l)))) by (intros; rewrite sum_scal; reflexivity).
+  rewrite sum_swap. apply sum_ext; intros l _. rewrite Rmult_comm, <- sum_scal. apply sum_ext; intros; ring. Qed.
+Lemma derivative_eq f x l l' : derivable_pt_lim f x l' -> l' = l -> derivable_pt_lim f x l.
+Proof. intros H <-; exact H. Qed.
+Lemma derivative_ext f g x l : derivable_pt_lim g x l -> (forall t, f t = g t) -> derivable_pt_lim f x l.
+Proof. intros H E eps He; destruct (H eps He) as [d K]; exists d; intros h H0 H1; rewrite !E; auto. Qed.
+Lemma derivative_const c x : derivable_pt_lim (fun _ => c) x 0. Proof. apply derivable_pt_lim_const. Qed.
+Lemma derivative_id x : derivable_pt_lim (fun t => t) x 1. Proof. apply derivable_pt_lim_id. Qed.
+Lemma derivative_plus f g x a b : derivable_pt_lim f x a -> derivable_pt_lim g x b -> derivable_pt_lim (fun t => f t + g t) x (a + b).
+Proof. apply derivable_pt_lim_plus. Qed.
+Lemma derivative_minus f g x a b : derivable_pt_lim f x a -> derivable_pt_lim g x b -> derivable_pt_lim (fun t => f t - g t) x (a - b).
+Proof. apply derivable_pt_lim_minus. Qed.
+Lemma derivative_opp f x a : derivable_pt_lim f x a -> derivable_pt_lim (fun t => - f t) x (- a).
+Proof. apply derivable_pt_lim_opp. Qed.
+Lemma derivative_mult f g x a b : derivable_pt_lim f x a -> derivable_pt_lim g x b -> derivable_pt_lim (fun t => f t * g t) x (a * g x + f x * b).
+Proof. apply derivable_pt_lim_mult. Qed.
+Lemma derivative_left c f x a : derivable_pt_lim f x a -> derivable_pt_lim (fun t => c * f t) x (c * a).
+Proof. apply derivable_pt_lim_scal. Qed.
+Lemma derivative_right c f x a : derivable_pt_lim f x a -> derivable_pt_lim (fun t => f t * c) x (c * a).
+Proof. intros H; apply (derivative_ext _ (fun t => c * f t)); [apply derivative_left, H | intros; ring]. Qed.
+Lemma derivative_comp f g x l m : derivable_pt_lim f (g x) l -> derivable_pt_lim g x m -> derivable_pt_lim (fun t => f (g t)) x (l * m).
+Proof. intros; apply derivable_pt_lim_comp; assumption. Qed.
+Lemma derivative_pow n f x a : derivable_pt_lim f x a -> derivable_pt_lim (fun t => f t ^ n) x (INR n * f x ^ pred n * a).
+Proof. intros H; apply (derivative_comp (fun y => y ^ n)); [apply derivable_pt_lim_pow | exact H]. Qed.
+Lemma derivative_inv f x a : f x <> 0 -> derivable_pt_lim f x a -> derivable_pt_lim (fun t => / f t) x (- a / f x ^ 2).
+Proof. intros N H; apply (derivative_ext _ (fun t => 1 / f t)); [| intros; unfold Rdiv; ring].
+  eapply derivative_eq; [apply (derivable_pt_lim_div (fun _ => 1) f); [apply derivative_const | exact H | exact N] | unfold Rsqr; field; exact N]. Qed.
+Lemma derivative_sum n f x l : (forall i, (i < n)%nat -> derivable_pt_lim (fun t => f t i) x (l i)) -> derivable_pt_lim (fun t => sum n (f t)) x (sum n l).
+Proof. induction n; intros H; simpl; [apply derivative_const | apply derivative_plus; auto]. Qed.
+Lemma derivative_near f g x l e : 0 < e -> (forall u, x - e < u < x + e -> f u = g u) -> derivable_pt_lim g x l -> derivable_pt_lim f x l.
+Proof. intros He E H eps H0. destruct (H eps H0) as [d K]. assert (0 < Rmin d e) as M by (apply Rmin_pos; [apply cond_pos | exact He]).
+  exists (mkposreal _ M); simpl; intros h Hn Hh. pose proof (Rmin_l d e); pose proof (Rmin_r d e).
+  pose proof (Rabs_def2 h e ltac:(lra)). rewrite !E by lra. apply K; [exact Hn | lra]. Qed.
+Lemma derivative_piece f x a b lo hi : lo < x < hi -> (forall u, lo < u < hi -> f u = a * u + b) -> derivable_pt_lim f x a.
+Proof. intros H E. assert (0 < Rmin (x - lo) (hi - x)) as M by (apply Rmin_pos; lra).
+  pose proof (Rmin_l (x - lo) (hi - x)); pose proof (Rmin_r (x - lo) (hi - x)).
+  apply (derivative_near f (fun u => a * u + b) x a _ M); [intros; apply E; lra |].
+  eapply derivative_eq; [apply derivative_plus; [apply derivative_left, derivative_id | apply derivative_const] | ring]. Qed.
+Ltac derive known := cbv beta; lazymatch goal with
+  | |- derivable_pt_lim (fun _ => ?c) _ _ => apply derivative_const
+  | |- derivable_pt_lim (fun t => t) _ _ => apply derivative_id
+  | |- derivable_pt_lim (fun t => sum ?n (fun i => @?f t i)) _ _ => eapply (derivative_sum n f); intros; derive known
+  | |- derivable_pt_lim (fun t => @?f t + @?g t) _ _ => eapply (derivative_plus f g); derive known
+  | |- derivable_pt_lim (fun t => @?f t - @?g t) _ _ => eapply (derivative_minus f g); derive known
+  | |- derivable_pt_lim (fun t => - @?f t) _ _ => eapply (derivative_opp f); derive known
+  | |- derivable_pt_lim (fun t => @?f t * @?g t) _ _ => lazymatch f with
+    | fun _ => ?c => eapply (derivative_left c g); derive known
+    | _ => lazymatch g with
+      | fun _ => ?c => eapply (derivative_right c f); derive known
+      | _ => eapply (derivative_mult f g); derive known end end
+  | |- derivable_pt_lim (fun t => @?f t / @?g t) _ _ => unfold Rdiv; derive known
+  | |- derivable_pt_lim (fun t => / @?f t) _ _ => eapply (derivative_inv f); [known | derive known]
+  | |- derivable_pt_lim (fun t => @?f t ^ ?n) _ _ => eapply (derivative_pow n f); derive known
+  | |- _ => first [known | lazymatch goal with |- derivable_pt_lim (fun t => ?phi (@?g t)) _ _ =>
+      eapply (derivative_comp phi g); [known | derive known] end] end.
+Ltac decisions := repeat (match goal with
+  | |- context [if ?d then _ else _] => destruct d
+  | H : context [if ?d then _ else _] |- _ => destruct d end; try (exfalso; first [lra | congruence])); try (exfalso; first [lra | congruence]).
+Ltac piece phi b lo hi := apply (derivative_piece phi _ _ b lo hi); [lra | intros u Hu; unfold phi; decisions; lra].
+Ltac positive := repeat match goal with |- context [exp ?s] =>
+  lazymatch goal with H : 0 < exp s |- _ => fail | _ => pose proof (exp_pos s) end end.
+Ltac smooth phi := intros; eapply derivative_eq;
+  [unfold phi; derive ltac:(idtac; lazymatch goal with
+     | |- derivable_pt_lim _ _ _ => first [apply derivable_pt_lim_exp | apply derivable_pt_lim_ln; cbv beta; positive; lra
+       | apply derivable_pt_lim_sqrt; assumption]
+     | |- _ => cbv beta; positive; apply Rgt_not_eq; lra end)
+  | try unfold phi; rewrite ?exp_Ropp; positive; field; repeat split; try (apply Rgt_not_eq, sqrt_lt_R0; assumption); try lra; nra].
+Ltac sums_by leaf := apply Rminus_diag_uniq; zero leaf.
+Ltac leaf_at H slopes more := cbn [INR Nat.pred]; rewrite ?H; first [leaf | slopes; leaf | more; inverses_but_of_exp; rewrite ?exp_Ropp; positive; field; repeat split; apply Rgt_not_eq; lra].
+Ltac sums_at H := sums_by ltac:(leaf_at H ltac:(idtac) ltac:(idtac)).
+Ltac picks := repeat (rewrite sum_kron by assumption; cbv beta); reflexivity.
+Ltac one_of := first [solve [repeat split; first [lra | assumption]] | left; solve [repeat split; first [lra | assumption]] | right; one_of].
+Ltac undefined := exfalso; repeat match goal with U : _ /\ _ |- _ => destruct U end;
+  match goal with U : ~ _ |- _ => apply U; repeat split; first [lra | assumption] end.
+Ltac taken_out K := unfold Rdiv; try apply Rmult_eq_compat_r; try (apply sum_ext; intros);
+  rewrite !log_sum by exact K; reflexivity.

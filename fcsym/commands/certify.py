@@ -1,0 +1,70 @@
+"""`fcsym certify`: the certificate of a derivation, checked by Coq."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from fcsym.commands.options import Commands, derivation_of, network_of, network_options, number
+from fcsym.commands.reports import prove
+from fcsym.commands.streams import DONE, FAILED, progress, put, say
+
+if TYPE_CHECKING:
+    from fcsym.certificates import Accepted
+    from fcsym.derivation import Derivation
+    from fcsym.training import Scheme
+
+
+def add(commands: Commands) -> None:
+    """The command and its options."""
+    parser = commands.add_parser("certify", help="have Coq check every equation and case, at every width")
+    network_options(parser)
+    parser.add_argument("--scheme", help="the certificate of a scheme, with its induction over steps: {schemes}")
+    parser.add_argument(
+        "--max-seconds", type=number, default=300.0, metavar="S", help="stop Coq after so long (default 300)"
+    )
+    parser.add_argument("--independent", action="store_true", help="have coqchk check what coqc has compiled, too")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; the exit status."""
+    from fcsym.certificates import certify
+    from fcsym.certificates.checking import coq
+
+    coq()  # what is not installed is said before the work
+    document = _document(options)
+    with progress() as step:
+        step("checking with Coq")
+        found = certify(document, max_seconds=options.max_seconds, independent=options.independent)
+    made = found.certificate
+    if options.json:
+        put(json.dumps(_summary(document, found)))
+    else:
+        for name, reason in made.admitted:
+            say(f"not certified: {name} ({reason})")
+        say(f"{document.title}: {found}")
+    return DONE if found else FAILED
+
+
+def _document(options: argparse.Namespace) -> Derivation | Scheme:
+    """The derivation, or the scheme."""
+    from fcsym.training import scheme
+
+    if options.scheme is not None:
+        return scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
+    d = derivation_of(options)
+    prove(d)
+    return d
+
+
+def _summary(document: Derivation | Scheme, found: Accepted) -> dict[str, Any]:
+    """What Coq said, for JSON."""
+    made = found.certificate
+    return {
+        "network": str(document.network), "order": document.order, "statements": made.statements,
+        "certified": made.certified, "admitted": len(made.admitted), "accepted": found.accepted,
+        "seconds": round(found.seconds, 2), "said": found.said, "axioms": list(found.axioms),
+        "independent": found.independent, "reasons": dict(made.admitted),
+    }  # fmt: skip

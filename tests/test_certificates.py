@@ -1,0 +1,300 @@
+"""Certificates: Coq accepts what is derived, and refuses a derivation with an error in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import pytest
+from conftest import few, need
+
+import fcsym
+from fcsym.certificates import certificate_of, certify
+from fcsym.certificates.checking import AXIOMS, checked
+from fcsym.certificates.file import certificate
+from fcsym.certificates.scheme import KNOWN
+from fcsym.cli import main
+from fcsym.derivation import derive
+from fcsym.errors import ArgumentError, MissingTool
+from fcsym.gallery import Case, read
+from fcsym.language.activation import Piece, piecewise_linear, relu
+from fcsym.language.algebra import replaced
+from fcsym.language.equation import Cases, Equation, Rule, Status
+from fcsym.language.expression import Apply, Array, Expr, add, mul, number
+from fcsym.networks.network import Network
+
+GALLERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
+
+
+@cache
+def in_gallery(name):
+    return Case(read(Path(__file__).parent.parent / "derivations" / name / "spec.toml")).derivation
+
+
+def without_comments(text):
+    return re.sub(r"\(\*.*?\*\)", "", text, flags=re.DOTALL)
+
+
+# --------------------------------------------------------------------------------------------------- accepted
+
+
+@pytest.mark.parametrize("name", few(GALLERY, 3))
+def test_coq_accepts_what_is_derived(name):
+    need("coqc")
+    found = certify(in_gallery(name))
+    assert found, found.said
+    assert set(found.axioms) <= AXIOMS
+
+
+@pytest.mark.parametrize("name", few(GALLERY, 6))
+def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_short(name):
+    d = in_gallery(name)
+    made = d.certificate()
+    assert made.statements == made.certified == len(d.proof.findings)
+    assert not made.admitted
+    assert "Axiom" not in without_comments(made.text)
+    assert "Admitted" not in without_comments(made.text)
+    believed = made.text.partition("What must be believed. ---- *)\n")[2].partition("(* ---- The theorems.")[0]
+    assert 10 < len(believed.splitlines()) <= 60
+
+
+def test_what_is_not_certified_is_admitted_by_name_and_counted():
+    d = derive(Network.mlp([2, 3, 3], output="softmax"))
+    made = d.certificate()
+    assert made.statements - made.certified == len(made.admitted) == made.text.count("\nAdmitted.") == 1
+    head = made.text.partition("*)")[0]
+    assert f"{made.statements} statements, {made.certified} certified, 1 admitted" in head
+    assert all(name in head for name, _ in made.admitted)
+
+
+# ---------------------------------------------------------------------------------------------------- refused
+
+
+def _with(d, name, change):
+    """The derivation with one equation changed."""
+    return replace(d, equations=tuple(change(e) if e.name == name else e for e in d.equations))
+
+
+def _rhs(change):
+    return lambda e: Equation(e.lhs, change(e), e.rule, e.because, e.uses, e.cite, e.label)
+
+
+def _row(number_of_row, **new):
+    def changed(e):
+        rows = list(e.rhs)
+        values = {key: value(rows[number_of_row]) for key, value in new.items()}
+        rows[number_of_row] = replace(rows[number_of_row], **values)
+        return Cases(tuple(rows))
+
+    return _rhs(changed)
+
+
+def _swapped(old, new):
+    """One array in the place of another with the same axes."""
+
+    def swap(node: Expr) -> Expr:
+        return replaced(node, lambda ref: new(ref) if ref.array.name == old else ref)
+
+    return swap
+
+
+PAPER = Network.parse("2-2-1")
+DEEP = Network.parse("2-3-2-2")
+
+PLANTED = {
+    "the weight goes uphill": (PAPER, "W2_new", _rhs(lambda e: e.rhs.terms[0] - e.rhs.terms[1])),
+    "the other order's error": (
+        PAPER, "delta1", _rhs(lambda e: _swapped("W2", lambda ref: ref.array.primed[ref.indices])(e.rhs)),
+    ),
+    "twice the increment": (PAPER, "ds1", _rhs(lambda e: 2 * e.rhs)),
+    "a norm that is not squared": (PAPER, "a0", _rhs(lambda e: replace(e.rhs, body=e.rhs.body.base))),
+    "a dying unit with the wrong sign": (PAPER, "dv1", _row(1, value=lambda row: -row.value)),
+    "a case with the condition of another": (PAPER, "dv1", _row(2, when=lambda row: (row.when[0],))),
+    "w in place of w' in p": (
+        PAPER, "p",
+        _row(0, value=lambda row: _swapped("W2_new", lambda ref: ref.array.unprimed[ref.indices])(row.value)),
+    ),
+    "every p solves what none does": (
+        PAPER, "p", _row(3, value=lambda _: number(0), status=lambda _: Status.CHOSEN),
+    ),
+    "the compensation is taken off": (PAPER, "r", _rhs(lambda e: e.rhs.terms[0] - e.rhs.terms[1])),
+    "a half for a third in P": (PAPER, "P", _row(0, value=lambda row: mul(Fraction(3, 2), row.value))),
+    "another slope at the kink": (PAPER, "g1", _rhs(lambda e: Apply(relu("1/2"), e.rhs.argument, 1))),
+    "a part of the error that is lost": (DEEP, "rho", _rhs(lambda e: e.rhs.terms[0])),
+    "an increment without what comes from below": (DEEP, "dy", _rhs(lambda e: e.rhs.terms[1])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(PLANTED, 4))
+def test_coq_refuses_a_planted_error(name):
+    need("coqc")
+    network, equation, change = PLANTED[name]
+    d = derive(network)
+    wrong = _with(d, equation, change)
+    assert wrong.by_name[equation] != d.by_name[equation]
+    found = checked(certificate(wrong, d.proof))
+    assert not found
+    assert found.said
+
+
+def test_an_error_is_said_with_the_theorem_that_fails():
+    need("coqc")
+    d = derive(PAPER)
+    found = checked(certificate(_with(d, "ds1", _rhs(lambda e: 2 * e.rhs)), d.proof))
+    assert found.said.startswith("eq_ds1")
+    assert "NOT" in str(found)
+
+
+def test_a_theorem_without_proof_is_not_accepted():
+    need("coqc")
+    made = derive(Network.parse("2-1")).certificate()
+    begun, theorem, rest = made.text.partition("Theorem eq_delta1")
+    left_open = re.sub(r"Proof\..*?Qed\.", "Admitted.", rest, count=1)
+    found = checked(replace(made, text=begun + theorem + left_open))
+    assert not found
+    assert "eq_delta1" in found.said
+
+
+def test_the_p_of_a_batch_is_the_shortest():
+    assert "Theorem p_is_shortest : " in in_gallery("batch-with-p").certificate().text
+
+
+def test_coq_is_stopped_in_time():
+    need("coqc")
+    found = certify(derive(PAPER), max_seconds=0.05)
+    assert not found
+    assert "0.05 s" in found.said
+    with pytest.raises(ArgumentError, match="max_seconds"):
+        certify(derive(PAPER), max_seconds=0)
+
+
+# ---------------------------------------------------------------------------------------------------- schemes
+
+
+@pytest.mark.parametrize("name", few(KNOWN, 2))
+@pytest.mark.parametrize("network", few([Network.mlp([2, 3, 2], "tanh", bias=True), PAPER], 1))
+def test_coq_accepts_the_induction_of_a_scheme(name, network):
+    need("coqc")
+    s = fcsym.scheme(network, name, "sequential")
+    found = certify(s)
+    assert found, found.said
+    assert found.certificate.statements == found.certificate.certified == len(s.proof.findings)
+
+
+def _in_scheme(name, part, equation, change):
+    """The scheme with one equation of one function changed."""
+    s = fcsym.scheme(PAPER, name)
+    routine = s.routines[part]
+    assert equation in [e.name for e in routine.equations]
+    equations = tuple(change(e) if e.name == equation else e for e in routine.equations)
+    return replace(s, routines={**s.routines, part: replace(routine, equations=equations)})
+
+
+IN_SCHEMES = {
+    "the first layer goes uphill": ("history", "step", "C_new", _rhs(lambda e: e.rhs.terms[0] - e.rhs.terms[1])),
+    "an increment by half the norm": ("states", "step", "ds1", _rhs(lambda e: e.rhs / 2)),
+    "a norm that is not that of the input": ("states", "init", "t0", _row(0, value=lambda row: 2 * row.value)),
+    "weights that do not come back": ("states", "expand", "W1", _row(0, value=lambda row: row.value.terms[0])),
+    "a start that is not w": ("weights", "init", "r", _rhs(lambda e: 2 * e.rhs)),
+    "a P that forgets what w moved by": (
+        "compensation", "step", "P_new", _row(0, value=lambda row: add(*row.value.terms[:-1])),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(IN_SCHEMES, 2))
+def test_coq_refuses_a_scheme_with_an_error(name):
+    need("coqc")
+    assert not certify(_in_scheme(*IN_SCHEMES[name]))
+
+
+def test_a_scheme_without_a_certificate_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="no certificate yet"):
+        fcsym.scheme(PAPER, "basis").save(tmp_path / "basis.v")
+    with pytest.raises(ArgumentError, match="certify the whole scheme"):
+        fcsym.scheme(PAPER, "states").step.save(tmp_path / "step.v")
+    assert not list(tmp_path.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize("name", ["Prop", "forall", "sum", "Qed", "exp", "W1"])
+def test_names_that_mean_something_to_coq_do_no_harm(name):
+    phi = piecewise_linear(name, [Piece(0, -1), Piece(None, 1)])
+    text = derive(Network.mlp([1, 1, 1], activation=phi)).certificate().text
+    assert f"Definition phi_{name} " in text
+    assert not re.search(rf"Definition {name} \(s", text)
+
+
+def test_coq_accepts_such_a_name():
+    need("coqc")
+    phi = piecewise_linear("forall", [Piece(0, "1/2"), Piece(None, 1)])
+    assert certify(derive(Network.mlp([1, 1], output=phi)))
+
+
+@pytest.mark.parametrize(
+    "hostile", ["*) Axiom false : False. (*", 'a " b', "x. Axiom y : 0 = 1", "*)\nAxiom z : False.\n(*"]
+)
+def test_a_hostile_name_injects_nothing(hostile):
+    d = derive(PAPER)
+    renamed = _with(d, "dv1", _row(0, name=lambda _: hostile))
+    text = certificate(renamed, d.proof).text
+    assert "Axiom" not in without_comments(text)
+    assert text.count('"') == d.certificate().text.count('"')
+    with pytest.raises(ArgumentError, match="cannot stand in a Coq file"):
+        certificate(replace(d, equations=(*d.equations, _named(hostile))), d.proof)
+    with pytest.raises(ArgumentError, match="cannot stand in a Coq file"):
+        certificate(_with(d, "compensation", lambda e: replace(e, label=hostile)), d.proof)
+
+
+def _named(name):
+    return Equation(Array(name, None, ())[()], number(0), Rule.DEFINITION, "")
+
+
+# ----------------------------------------------------------------------------------------- files and commands
+
+
+def test_a_certificate_is_a_file(tmp_path):
+    d = derive(PAPER)
+    assert d.save(tmp_path / "proof.v").read_text() == certificate_of(d).text
+    with pytest.raises(ArgumentError, match="leave the options"):
+        d.save(tmp_path / "other.v", only="p")
+    with pytest.raises(ArgumentError, match="no certificate"):
+        fcsym.gradient(PAPER, "E", "W1").save(tmp_path / "other.v")
+    assert not (tmp_path / "other.v").exists()
+
+
+def test_derive_writes_it_and_says_how_much_is_certified(tmp_path, capsys):
+    assert main(["derive", "2-1", "--trials", "20", "-o", str(tmp_path / "proof.v")]) == 0
+    number_of = derive(Network.parse("2-1")).certificate().statements
+    assert f"certified {number_of} of {number_of} for Coq to check" in capsys.readouterr().out.splitlines()[-1]
+    assert (tmp_path / "proof.v").read_text().startswith("(* 2-1")
+    assert main(["derive", "2-1", "--only", "y", "-o", str(tmp_path / "other.v")]) == 2
+    assert main(["derive", "2-1", "-o", str(tmp_path / "2-1.v")]) == 2  # Coq would not have this name
+    assert main(["derive", "2-2-1", "--scheme", "basis", "-o", str(tmp_path / "basis.v")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["proof.v"]
+
+
+def test_certify_says_what_was_accepted(capsys):
+    need("coqc")
+    assert main(["certify", "2-1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["statements"] == said["certified"] > 0
+    assert said["accepted"] is True
+    assert (said["admitted"], said["reasons"]) == (0, {})
+    assert set(said["axioms"]) <= AXIOMS
+    assert main(["certify", "2-1", "--max-seconds", "0.01"]) == 1
+    assert "did NOT accept" in capsys.readouterr().out
+
+
+def test_without_coq_it_is_said_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["certify", "2-1"]) == 2
+    assert "apt-get install coq" in capsys.readouterr().err
+    with pytest.raises(MissingTool):
+        certify(derive(PAPER))
