@@ -91,7 +91,7 @@ class Batch(ABC):
         """The state as arrays (networks, numbers), contiguous and of their own."""
 
     @abstractmethod
-    def _packed_input(self, rows: _Array) -> Any:
+    def _packed_input(self, rows: _Array, shape: tuple[int, ...]) -> Any:
         """Pack inputs (steps, networks or 1, width)."""
 
     @abstractmethod
@@ -155,24 +155,29 @@ class Batch(ABC):
 
     def _inputs(self, given: Mapping[str, _Array]) -> dict[str, Any]:
         """What is given, looked at and packed; values have an axis of steps in front."""
-        packed = {name: self._packed_input(self._rows(name, value)) for name, value in given.items()}
+        packed = {name: self._packed_input(self._rows(name, value), self._one(name)) for name, value in given.items()}
         if "x" in packed and self.kernel.module.single_input:
             self._same(given["x"])
             del packed["x"]  # the state knows it
         return packed
 
+    def _one(self, name: str) -> tuple[int, ...]:
+        """The last axes of one input, target or eta."""
+        network = self.kernel.network
+        return {"x": network.one_input, "target": network.one_target, "eta": (1,)}[name]
+
     def _rows(self, name: str, value: _Array) -> _Array:
         """(steps, networks or 1, width), in the batch's precision."""
-        width = {"x": self.kernel.network.inputs, "target": self.kernel.network.widths[-1], "eta": 1}[name]
+        shape = self._one(name)
         rows = value[..., None] if name == "eta" else value
-        bad = rows.ndim < 2 or rows.shape[-1] != width or not all_finite(rows)
-        lead = rows.shape[1:-1]
+        bad = rows.ndim <= len(shape) or rows.shape[-len(shape) :] != shape or not all_finite(rows)
+        lead = rows.shape[1 : -len(shape)]
         if bad or (prod(lead) != 1 and lead != self._lead):
             raise ArgumentError(
                 f"{name} has shape {value.shape[1:]}: give finite numbers, one set for all networks or one for each of "
                 f"{self._lead}."
             )
-        return cast(name, rows.reshape(len(rows), prod(lead), width), self.dtype)  # a copy: what is held is held
+        return cast(name, rows.reshape(len(rows), prod(lead), prod(shape)), self.dtype)  # a copy: what is held is held
 
     def _go(self, given: Mapping[str, _Array], steps: int) -> None:
         inputs = self._held | self._inputs(given)
@@ -242,8 +247,9 @@ class TileBatch(Batch):
     def _flat(self) -> list[_Array]:
         return [np.array(memory.reshape(-1, self.networks).T, order="C") for memory in self._memory]
 
-    def _packed_input(self, rows: _Array) -> _Array:
-        return np.ascontiguousarray(rows.transpose(0, 2, 1))  # (steps, width, networks or 1)
+    def _packed_input(self, rows: _Array, shape: tuple[int, ...]) -> _Array:
+        last = np.ascontiguousarray(rows.transpose(0, 2, 1))
+        return last.reshape(len(rows), *shape, rows.shape[1])  # (steps, width, networks or 1)
 
     def _advance(self, inputs: Mapping[str, Any], steps: int) -> bool:
         def work(span: tuple[int, int]) -> bool:
@@ -269,7 +275,7 @@ class TileBatch(Batch):
                 if name in inputs:
                     rows = inputs[name]
                     row = rows[min(k, len(rows) - 1)]  # eta is one for all steps
-                    given.append(row if row.shape[-1] == 1 else row[:, where])
+                    given.append(row if row.shape[-1] == 1 else row[..., where])
             given[-1] = given[-1][0]  # eta has no axis of its own
             self._step(*held, *given, *self._fixed, *made, undefined, numbers, masks, bits, whole)
             for array, new in zip(held, made, strict=True):
@@ -287,8 +293,8 @@ class ArrayBatch(Batch):
     def _flat(self) -> list[_Array]:
         return [memory.reshape(self.networks, -1).copy() for memory in self._memory]
 
-    def _packed_input(self, rows: _Array) -> _Array:
-        return rows  # (steps, networks or 1, width)
+    def _packed_input(self, rows: _Array, shape: tuple[int, ...]) -> _Array:
+        return rows.reshape(*rows.shape[:2], *shape)  # (steps, networks or 1, width)
 
     def _advance(self, inputs: Mapping[str, Any], steps: int) -> bool:
         spans = [slice(*span) for span in _spans(self.networks, self._threads)]

@@ -158,9 +158,9 @@ def _group(
     network, weights = scheme.network, []
     for array in network.parameters:
         shape = network.shape(array)
-        weights.append(rng.normal(size=(count, *shape)) / np.sqrt(shape[-1] if len(shape) == 2 else 4))
+        weights.append(rng.normal(size=(count, *shape)) / np.sqrt(prod(shape[1:]) if len(shape) > 1 else 4))
     samples = (network.samples or _SAMPLES,) if network.batch else ()
-    x = rng.normal(size=(count, *samples, network.inputs))
+    x = rng.normal(size=(count, *samples, *network.one_input))
     eta = np.full(count, size)
     state, truth = kernel.init(weights, x), list(weights)
     good, sides = np.ones(count, bool), None
@@ -169,7 +169,7 @@ def _group(
     for n in range(_STEPS + 1):
         if not scheme.single_input and n:
             x = rng.normal(size=x.shape)
-        goal = rng.normal(size=(count, *samples, network.widths[-1]))
+        goal = rng.normal(size=(count, *samples, *network.one_target))
         true = reference(network, scheme.order, truth, x, goal, eta, memory)
         got = np.asarray(kernel.output(state, x))
         if (

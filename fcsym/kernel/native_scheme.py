@@ -97,15 +97,16 @@ class NativeKernel(SchemeKernel):
         return after if good or marks else super().run(state, xs, targets, eta, undefined)  # which step it was
 
     def _rows(self, name: str, array: _Array, dtype: np.dtype[Any]) -> _Array:
-        wanted = self.network.lengths(self.network.input if name == "x" else self.network.target)
-        width = wanted[-1]
+        shape = self.network.one_input if name == "x" else self.network.one_target
         if (
-            array.ndim < 1 + len(wanted)
-            or array.shape[-1] != width
+            array.ndim < 1 + len(shape) + self.module.samples
+            or array.shape[-len(shape) :] != shape
             or array.dtype.kind not in "fiu"
             or not all_finite(array)
         ):
-            raise ArgumentError(f"{name}s must be finite real numbers of shape (steps, ..., {width}).")
+            raise ArgumentError(
+                f"{name}s must be finite real numbers of shape (steps, ..., {', '.join(map(str, shape))})."
+            )
         return array if array.dtype == dtype else cast(f"{name}s", array, dtype)
 
     def bind(
@@ -172,13 +173,15 @@ class NativeKernel(SchemeKernel):
     def _steps(self, held: Sequence[_Array], xs: _Array, targets: _Array, eta: _Array) -> tuple[list[_Array], int]:
         """The state after all steps, and the status; `xs` and `targets` have an axis of steps in front."""
         state = self.module.state
-        # how many of the last axes belong to one input, with that of the samples of a mini-batch
-        tails = {"x": len(self.network.input.axes), "target": len(self.network.target.axes)}
-        rows = targets.shape[-tails["target"]] if self.module.samples else self._rows_of(state, held)
+        # the last axes of x and of the target: of a mini-batch the samples, and those of one
+        own = {
+            name: len(shape) + self.module.samples
+            for name, shape in (("x", self.network.one_input), ("target", self.network.one_target))
+        }
+        rows = targets.shape[-own["target"]] if self.module.samples else self._rows_of(state, held)
         shapes = [self._shape(array, rows) for array in state]
         leads = [a.shape[: a.ndim - len(s)] for a, s in zip(held, shapes, strict=True)]
-        leads += [xs.shape[1 : -tails["x"]], targets.shape[1 : -tails["target"]], eta.shape]
-        lead = np.broadcast_shapes(*leads)
+        lead = np.broadcast_shapes(*leads, xs.shape[1 : -own["x"]], targets.shape[1 : -own["target"]], eta.shape)
         dtype = np.result_type(*held)
         result = [np.array(np.broadcast_to(a, lead + s), dtype, order="C") for a, s in zip(held, shapes, strict=True)]
         call = Call(self._most)
@@ -187,11 +190,11 @@ class NativeKernel(SchemeKernel):
         for k, (array, shape) in enumerate(zip(result, shapes, strict=True)):
             call.place(k, array, prod(shape))
         for name, rows_ in (("x", xs), ("target", targets)):
-            own = tails[name]
-            point = rows_.shape[-own:]
+            axes = own[name]
+            point = rows_.shape[-axes:]
             width = prod(point)
-            shared = prod(rows_.shape[1:-own]) == 1
-            ones = (1,) * (len(lead) - (rows_.ndim - 1 - own))  # the axis of steps stays in front
+            shared = prod(rows_.shape[1:-axes]) == 1
+            ones = (1,) * (len(lead) - (rows_.ndim - 1 - axes))  # the axis of steps stays in front
             spread = rows_.reshape(len(rows_), *ones, *rows_.shape[1:])
             flat = rows_.reshape(len(rows_), width) if shared else np.broadcast_to(spread, (len(rows_), *lead, *point))
             flat = np.ascontiguousarray(flat, dtype)
@@ -272,8 +275,9 @@ class LaneBatch(Batch):
             calls.append(call)
         return calls
 
-    def _packed_input(self, rows: _Array) -> tuple[_Array, int, int]:
+    def _packed_input(self, rows: _Array, shape: tuple[int, ...]) -> tuple[_Array, int, int]:
         """(memory, distance between steps, between blocks), in numbers of a register each."""
+        del shape  # one number after another
         steps, networks, width = rows.shape
         if networks == 1:
             memory = _aligned((steps, width, self.lanes), self.dtype)

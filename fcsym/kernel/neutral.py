@@ -27,7 +27,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TypeAlias
 
-from fcsym.language.expression import Array, Axis, Index, Indicator
+from fcsym.language.expression import Array, Axis, Index, Indicator, Role
 from fcsym.language.formulas import CALLS
 from fcsym.networks.symbols import SAMPLES, STORED
 
@@ -270,6 +270,11 @@ class Module:
     def __getitem__(self, name: str) -> Function:
         """The function of that name."""
         return next(function for function in self.functions if function.name == name)
+
+    def one(self, role: Role) -> tuple[int, ...]:
+        """The lengths of the axes of one input, or of one target, without samples."""
+        array = next(a for function in self.functions for a in function.given if a.role is role)
+        return tuple(self.sizes[axis] for axis in array.axes if not axis.open)
 
     @property
     def stored(self) -> bool:

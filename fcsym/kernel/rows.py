@@ -67,7 +67,7 @@ class Row:
     """One trajectory. Arrays are flat, in row order; `undefined` says that the last step must be refused."""
 
     weights: tuple[tuple[float, ...], ...]
-    x: tuple[tuple[Any, ...], ...]  # one per step: numbers, or of a mini-batch the samples' numbers
+    x: tuple[tuple[Any, ...], ...]  # one per step: numbers in rows, as the input has axes; of a mini-batch by samples
     target: tuple[tuple[Any, ...], ...]
     eta: float
     y: tuple[tuple[float, ...], ...]  # the output on each step's input before it, and on the last one after it
@@ -278,10 +278,11 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
         size = prod(network.shape(array))
         weights.append([Fraction(rng.randint(-3, 3), 2) if rng.random() < share else Fraction(0) for _ in range(size)])
     count = exact.samples or 1
-    x = [[Fraction(rng.randint(-2, 2)) for _ in range(count * network.inputs)] for _ in range(_STEPS)]
+    one, goal = network.one_input, network.one_target
+    x = [[Fraction(rng.randint(-2, 2)) for _ in range(count * prod(one))] for _ in range(_STEPS)]
     if exact.scheme.single_input:
         x = [x[0]] * _STEPS
-    target = [[Fraction(rng.randint(-2, 2)) for _ in range(count * network.widths[-1])] for _ in range(_STEPS)]
+    target = [[Fraction(rng.randint(-2, 2)) for _ in range(count * prod(goal))] for _ in range(_STEPS)]
     eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
     try:
         done = _train(exact, weights, x, target, eta)
@@ -313,10 +314,10 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
             return None  # on a kink, or where little is divided by less, rounding would decide what is right
     x, target = x[:steps], target[:steps]
     points, goals = _floats(x), _floats(target)
-    if exact.samples:
-        points, goals = (
-            _by_sample(rows, width) for rows, width in ((points, network.inputs), (goals, network.widths[-1]))
-        )
+    each = (count,) if exact.samples else ()
+    points, goals = (
+        tuple(_shaped(step, (*each, *shape)) for step in steps) for steps, shape in ((points, one), (goals, goal))
+    )
     start = _floats(weights), points, goals
     return Row(*start, float(eta), _floats(outputs), _floats(expanded), undefined, ())
 
@@ -352,9 +353,12 @@ def _near(rounded: Sequence[Any], true: Sequence[Any], bar: float) -> bool:
     return all(abs(float(a) - float(b)) <= bar * scale for a, b in zip(rounded, true, strict=True))
 
 
-def _by_sample(steps: Sequence[Sequence[float]], width: int) -> tuple[tuple[Any, ...], ...]:
-    """Numbers of all samples => those of each."""
-    return tuple(tuple(tuple(step[k : k + width]) for k in range(0, len(step), width)) for step in steps)
+def _shaped(numbers: Sequence[float], shape: Sequence[int]) -> tuple[Any, ...]:
+    """Numbers in row order => the same in rows."""
+    if len(shape) == 1:
+        return tuple(numbers)
+    size = len(numbers) // shape[0]
+    return tuple(_shaped(numbers[k : k + size], shape[1:]) for k in range(0, len(numbers), size))
 
 
 def _floats(rows: Sequence[Sequence[Any]]) -> tuple[tuple[float, ...], ...]:

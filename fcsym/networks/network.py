@@ -270,6 +270,16 @@ class Network:
         return self._each(input_array() if self.built is None else self.built.input)
 
     @cached_property
+    def one_input(self) -> tuple[int, ...]:
+        """The lengths of the axes of one input, without samples."""
+        return tuple(self.sizes[axis] for axis in self.input.axes if not axis.open)
+
+    @cached_property
+    def one_target(self) -> tuple[int, ...]:
+        """The lengths of the axes of one target, without samples."""
+        return tuple(self.sizes[axis] for axis in self.target.axes if not axis.open)
+
+    @cached_property
     def tokens(self) -> int:
         """How many tokens there are, where the input is rows of 0 and a 1 that stand for tokens; 0 where it is not."""
         readers = [node.layer for node in self.nodes if INPUT in node.of]

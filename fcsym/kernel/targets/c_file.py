@@ -16,7 +16,7 @@ from fcsym.kernel.targets.c import parameters_of, refuse_large, room_of, scalar_
 from fcsym.kernel.targets.c_memory import Amount
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, smooth_functions
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role
 from fcsym.networks.symbols import frozen_copy
 
 __all__ = ["CTarget"]
@@ -183,10 +183,7 @@ typedef struct {{
 
 
 def _width(module: n.Module, symbol: str) -> int:
-    if symbol == "x":
-        return module.sizes[module.weights[0].axes[1]]
-    last = [array for array in module.weights if len(array.axes) == 2][-1]
-    return module.sizes[last.axes[0]]
+    return math.prod(module.one(Role.INPUT if symbol == "x" else Role.TARGET))
 
 
 def mathematics(module: n.Module, single: str) -> str:
@@ -310,7 +307,7 @@ def test_program(module: n.Module, stem: str, rows: Sequence[Row]) -> str:
     weights = sum(_size(array, module) for array in module.weights)
     work = {name: ", work" if room_of(module[name], module).outside else "" for name in _WHAT}
     memory = f"static {stem}_real work[{upper}_WORK];\n" if any(work.values()) else ""
-    count = len(row_samples(rows))
+    count = len(row_samples(rows, module))
     told = {name: f", {count}" if takes_samples(module, name) else "" for name in _WHAT}
     said = f"{stem}_output(&state{', row->x[n]' if not module.single_input else ''}{told['output']}, y{work['output']})"
     right = f"differ(y, row->y[n], {_width(module, 'y') * count})"
@@ -417,15 +414,14 @@ int main(void)
     )
 
 
-def row_samples(rows: Sequence[Row]) -> Sequence[object]:
+def row_samples(rows: Sequence[Row], module: n.Module) -> Sequence[object]:
     """The samples of a row's mini-batch; one where it is trained on one."""
-    first = rows[0].x[0] if rows else ()
-    return first if first and isinstance(first[0], tuple) else (0,)
+    return rows[0].x[0] if rows and module.samples else (0,)
 
 
 def _flat(numbers: Sequence[Any]) -> list[float]:
-    """The numbers of all samples, one after another."""
-    return [n for part in numbers for n in (part if isinstance(part, tuple) else (part,))]
+    """The numbers of all samples and rows, one after another."""
+    return [n for part in numbers for n in (_flat(part) if isinstance(part, tuple) else (part,))]
 
 
 def _size(array: Array, module: n.Module) -> int:

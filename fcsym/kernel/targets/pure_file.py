@@ -9,6 +9,7 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.arrays import Dialect, function_text
 from fcsym.kernel.targets.python_file import head, rows_text, table
+from fcsym.language.expression import Role
 from fcsym.networks.symbols import frozen_copy
 
 __all__ = ["PureLanguage", "pure_file", "pure_helpers", "pure_source"]
@@ -109,11 +110,10 @@ def expand(state: State, weights: Sequence[Any] = (), x: Any = None) -> list[Any
 def pure_file(module: n.Module, language: PureLanguage, stem: str, rows: Sequence[Row]) -> str:
     """A module with a self-test."""
     make, to = language.test_array, language.test_to
-    inputs, outputs = (
-        module.sizes[axis]
-        for axis in (module.weights[0].axes[1], [a for a in module.weights if len(a.axes) == 2][-1].axes[0])
+    shapes = [module.one(role) for role in (Role.INPUT, Role.TARGET)]
+    flat_x, flat_target = (
+        str((-1, *shape)) if module.samples else "-1" if len(shape) == 1 else str(shape) for shape in shapes
     )
-    flat_x, flat_target = (f"(-1, {inputs})", f"(-1, {outputs})") if module.samples else ("-1", "-1")
     test = f'''
 
 def selftest() -> str:

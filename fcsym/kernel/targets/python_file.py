@@ -8,7 +8,7 @@ from textwrap import indent
 from fcsym import __version__
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role
 from fcsym.networks.symbols import frozen_copy
 
 __all__ = ["equations_text", "head", "numpy_file", "rows_text", "sizes_of", "table"]
@@ -89,10 +89,10 @@ def numpy_file(module: n.Module, source: str, stem: str, rows: Sequence[Row]) ->
     tiled = "_tiles(" in source
     imports = ["import math\nimport threading\n" if tiled else "import math\n" if "math." in source else ""]
     fields = "".join(f"    {array.name}: Array\n" for array in module.state)
-    x = next(axis for axis in module.weights[0].axes[1:])
-    width, outputs = module.sizes[x], module.sizes[[a for a in module.weights if len(a.axes) == 2][-1].axes[0]]
+    one = {role: module.one(role) for role in (Role.INPUT, Role.TARGET)}
+    outputs = ", ".join(map(str, one[Role.TARGET]))
     single = module.single_input
-    point, goal = (f"(None, {n})" if module.samples else f"({n},)" for n in (width, outputs))
+    point, goal = (str((None, *shape) if module.samples else shape) for shape in one.values())
     calls = f'''
 class State(NamedTuple):
     """What training carries."""
@@ -175,7 +175,10 @@ def _step_body(module: n.Module) -> str:
     lines = []
     held = len(module.state)
     if module.samples:
-        lines.append("if arrays[-3].shape[-2] != arrays[-2].shape[-2] or not arrays[-2].shape[-2]:")
+        given, wanted = (
+            f"arrays[{at}].shape[{-1 - len(module.one(role))}]" for at, role in ((-3, Role.INPUT), (-2, Role.TARGET))
+        )
+        lines.append(f"if {given} != {wanted} or not {wanted}:")
         lines.append('    raise ValueError("x and target must have as many samples, at least one")')
     if module.single_input:
         lines.append(f"_same_input(arrays[{held - 3}:{held}], arrays[{held}])")
@@ -225,7 +228,7 @@ def _init_single(module: n.Module) -> str:
     if module.first_bias or module.samples:  # a bias is an entry of 1, and a batch divides by no norm
         text = "\n".join(line for line in _INIT_SINGLE.split("\n") if "least" not in line)
     if module.samples:
-        width = module.sizes[module.weights[0].axes[1]]
+        (width,) = module.one(Role.INPUT)
         text = text.replace('_WEIGHTS["W1"][-1:]', f"(None, {width})").replace(
             "one input: give init that input", "a full batch: give init its samples"
         )
