@@ -121,7 +121,7 @@ def _letter(array: Array) -> tuple[str, str]:
         return rf"(\mathrm{{d}}E/\mathrm{{d}}{letter})", mark
     if whose is not None and array.role is Role.GATE and symbol == f"g{whose.symbol}":
         return r"\varphi'", rf"\mathrm{{{_escaped(whose.symbol)}}}"
-    if symbol in _LATEX and array.role not in _OF_LAYERS:
+    if symbol in _LATEX and (array.role not in _OF_LAYERS or array.layer is None):
         return _LATEX[symbol]
     if array.role in _OF_LAYERS and len(symbol) > 1 and symbol not in GREEK and symbol not in _LATEX_OF_LAYERS:
         if array.layer is not None and len(symbol) < 4:  # the letter of a layer, and that of a gate or a head
