@@ -33,7 +33,15 @@ from fcsym.language.expression import (
     total,
 )
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import adjoint_of, effective, frozen_activation, gate_of, gradient_of, increment_of, norm
+from fcsym.networks.symbols import (
+    adjoint_of,
+    derivative_of,
+    effective,
+    frozen_activation,
+    gate_of,
+    increment_of,
+    norm,
+)
 from fcsym.proof.obligations import Meanings, in_the_place_of
 
 __all__ = ["General", "moving"]
@@ -91,8 +99,8 @@ class General(Meanings):
                 assert isinstance(expected.rhs, Expr) and isinstance(expected.lhs, Ref)
                 meant = inline(array[indices], {array: (expected.lhs.indices, expected.rhs)})
                 return self._says(meant, equation.rhs)
-            if array.role is Role.GRADIENT and array.of is not None and array == gradient_of(array.of):
-                return self.gradient(array.of, equation)
+            if array.of is not None and array == derivative_of(self.root, array.of):
+                return self._derivative(equation, array.of, weights=array.of not in self.passed)
             if self.network.batch and array in self._solved():
                 return self._solution(equation)
             if array.after and base in self.network.trained:
@@ -107,7 +115,7 @@ class General(Meanings):
             if array == gate_of(whose):
                 return self._is_gate(equation, whose)
             if array == adjoint_of(whose) and whose in self.passed:
-                return self._adjoint(equation, whose)
+                return self._derivative(equation, whose, weights=False)
             if array in (norm(whose), frozen_activation(whose)):
                 return self.same(equation.rhs, self._named(array, whose, indices))
         except UnsupportedExpression:
@@ -134,12 +142,18 @@ class General(Meanings):
         at = s[equation.lhs.indices]
         return any(equation.rhs == Apply(node.activation, at, derivative=1) for node in read)
 
-    def _named_adjoint(self, array: Array) -> bool:
-        found = self.given.get(adjoint_of(array).name)
-        return found is not None and found.rule is Rule.ADJOINT
+    def _named_adjoint(self, array: Array) -> Array | None:
+        """What the list calls the derivative by an array, where it has one."""
+        for made in (derivative_of(self.root, array), adjoint_of(array)):
+            found = self.given.get(made.name)
+            if found is not None and found.rule in (Rule.ADJOINT, Rule.GRADIENT):
+                return made
+        return None
 
     def _linear(self, variable: Array, direction: Array, weights: bool) -> Expr:
         """What E changes by, to first order, when an array moves by the direction."""
+        if variable == self.root and self.at:
+            return direction[self.at]
         parts: list[Expr] = []
         for equation in self.readers.get(variable, ()):
             array = equation.array
@@ -156,11 +170,11 @@ class General(Meanings):
             moved = self._moved(equation, rhs, variable, direction)
             if moved == ZERO:
                 continue
+            indices = equation.lhs.indices
             if array == self.root:
-                parts.append(moved)
-            elif self._named_adjoint(array):
-                indices = equation.lhs.indices
-                parts.append(total(indices, mul(adjoint_of(array)[indices], moved)))
+                parts.append(total(indices, mul(self._reaching(array, indices), moved)))
+            elif (named := self._named_adjoint(array)) is not None:
+                parts.append(total(indices, mul(named[(*self.at, *indices)], moved)))
             else:
                 tangent = Array(f"tangent_{array.name}", None, array.axes)
                 inner = self._linear(array, tangent, weights)
@@ -205,13 +219,13 @@ class General(Meanings):
             node = inline(node, shown)
         return node
 
-    def _adjoint(self, equation: Equation, variable: Array) -> bool:
+    def _derivative(self, equation: Equation, variable: Array, weights: bool) -> bool:
         """sum delta t = what E changes by, to first order, when the array moves by t."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         direction = Array(f"t_{variable.name}", None, variable.axes)
-        own = equation.lhs.indices
+        own = equation.lhs.indices[len(self.at) :]
         claimed = self._in_elements(total(own, equation.rhs * direction[own]))
-        meant = self._in_elements(self._linear(variable, direction, weights=False))
+        meant = self._in_elements(self._linear(variable, direction, weights))
         return self.same(claimed, meant) or self._same_with_sums(claimed, meant, direction)
 
     def _same_with_sums(self, left: Expr, right: Expr, direction: Array) -> bool:

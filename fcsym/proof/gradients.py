@@ -26,6 +26,7 @@ from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ERROR, derivative_of, gate_of
+from fcsym.proof.derivatives_of_layers import LayersExaminer
 from fcsym.proof.expanded import random_points
 from fcsym.proof.numbers import Dual, digest
 from fcsym.proof.obligations import Meanings
@@ -43,8 +44,11 @@ def prove_gradient(record: GradientRecord, progress: Callable[[str], None] = lam
     network = record.network
     alone = bool(network.batch) and record.of != ERROR.name  # each sample by itself
     one = replace(network, batch="", samples=0) if alone else network
-    examiner = _Examiner(one, ERROR if record.of == ERROR.name else one.output, record.by)
     taken = [(e, of_one_sample(e) if alone else e) for e in record.equations]
+    root = ERROR if record.of == ERROR.name else one.output
+    examiner: _Examiner | LayersExaminer = _Examiner(one, root, record.by)
+    if one.built is not None:
+        examiner = LayersExaminer(one, root, record.by, [e for _, e in taken if e is not None])
     examiner.examined = record.equations
     wrong = {e.name: "mixes samples" for e, single in taken if single is None}
     wrong |= dict(examiner.flaws([single for _, single in taken if single is not None]))

@@ -344,11 +344,11 @@ class _World:
             raise KeyError(array)
         if array in network.memory:
             return self._leaf(array, at)
-        if array == gradient_of(whose) and whose in network.trained:
+        if array == gradient_of(whose) and whose not in self.passed:
             return self._adjoint(whose, at, theta=True)
         if array == increment_of(whose):
             return self.value(whose.primed, at) - self.value(whose, at)
-        if array == adjoint_of(whose) and whose in self.passed:
+        if array in (adjoint_of(whose), gradient_of(whose)) and whose in self.passed:
             return self._adjoint(whose, at)
         if array == gate_of(whose) and whose in self.passed:
             phi = next(node.activation for node in self._applied(whose) if not node.derivative)
