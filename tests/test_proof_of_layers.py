@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from conftest import few
 
-from fcsym import derive
+from fcsym import derive, gradient
 from fcsym.language.equation import Branch, Cases, Rule, Verdict
 from fcsym.language.expression import Expr, add, mul
 from fcsym.layers import (
@@ -124,3 +124,18 @@ def test_an_adjoint_that_is_left_out_is_missed():
     for name in ("delta1", "dE_dW1", "W1_new", "ds1", "adj_v2"):
         left = tuple(e for e in d.equations if e.name != name)
         assert not prove(replace(d, equations=left)).holds
+
+
+@pytest.mark.parametrize("name", ["windows", "lstm", "residual block"])
+@pytest.mark.parametrize("of", ["E", "y"])
+@pytest.mark.parametrize("batch", [None, "mean"])
+def test_derivatives_by_name_are_proved(name, of, batch):
+    net = EVERY[name]
+    g = gradient(net, of, [net.parameters[0].name, "x"], batch)
+    assert g.proof.holds
+    for n, equation in enumerate(g.equations):
+        if equation.rule in (Rule.ADJOINT, Rule.GRADIENT):
+            other = replace(equation, rhs=mul(2, equation.rhs))
+            changed = replace(g, equations=(*g.equations[:n], other, *g.equations[n + 1 :]))
+            assert not changed.proof.holds, f"{other} passes"
+            return

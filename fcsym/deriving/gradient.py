@@ -204,8 +204,19 @@ def of_one_sample(equation: Equation) -> Equation | None:
     def taken(ref: Ref) -> Expr:
         nonlocal mixed
         own = [index for index in ref.indices if index.axis == SAMPLES]
-        mixed = mixed or (own != samples and ref.array.role not in _SAME_FOR_ALL) or len(own) > 1
+        constant = SAMPLES not in ref.array.axes and ref.array.role not in _OF_SAMPLES
+        mixed = mixed or (own != samples and ref.array.role not in _SAME_FOR_ALL and not constant) or len(own) > 1
         return one_sample(ref.array)[tuple(index for index in ref.indices if index.axis != SAMPLES)]
 
     one = replace(equation, lhs=replaced(equation.lhs, taken), rhs=replaced(equation.rhs, taken))
-    return None if mixed or len(samples) != 1 else one
+    return None if mixed or len(samples) > 1 or not (samples or _is_constant(equation)) else one
+
+
+_OF_SAMPLES = (
+    Role.INPUT, Role.TARGET, Role.PRE_ACTIVATION, Role.ACTIVATION, Role.ADJOINT, Role.GRADIENT, Role.GATE,
+)  # fmt: skip
+
+
+def _is_constant(equation: Equation) -> bool:
+    """Whether an equation is of the network and of no sample, such as the width of a head."""
+    return not any(a.role in _OF_SAMPLES for a in (equation.array, *equation.operands))
