@@ -391,5 +391,5 @@ def test_the_steps_of_a_recurrence_are_told_apart():
     net = Network.sequential((3, 1), [RNN(1, 1, bias=False), RNN(1, 1, bias=False, last=True), Linear(1, 1)])
     d = derive(net)
     assert str(d.expr("U1'", row=1, column=1, keep=("h1_t1", "h1_t2", "delta1_t2", "delta1_t3"))) == (
-        "U1_1_1 - eta*(delta_t2_1*h_t1_1 + delta_t3_1*h_t2_1)"
+        "U1_1_1 - eta*(delta1_t2_1*h1_t1_1 + delta1_t3_1*h1_t2_1)"
     )

@@ -201,7 +201,7 @@ def test_false_transcriptions_are_refuted():
         assert verdict is Verdict.REFUTED, f"{r.label}: {edit.claim}"
         false += 1
         kinds.add(edit.kind)
-    assert false >= 50
+    assert false >= (100 if LONG else 50)
     assert kinds == {"sign", "factor", "exponent", "prime", "index", "relation"}
 
 

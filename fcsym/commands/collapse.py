@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     document = found.as_dict()
     for title in ("given", "state", "read", "recursion", "forms", "constants"):
         for line in document.get(title, ()):
-            put(f"{title.removesuffix('s')}: {line}")
+            say(f"{title.removesuffix('s')}: {line}")
     show(
         terminal.table(
             f"every choice of layers to sum over: {found.title}",

@@ -190,7 +190,11 @@ def _product_increment(equation: Equation, updated: Mapping[Array, Equation], mo
     product = any(isinstance(node, Mul | Pow) for node in _nodes(equation.rhs))
     return Equation(
         increment_of(equation.array)[equation.lhs.indices], value, Rule.INCREMENT,
-        "A product changes by `A'B' - AB = A'(B' - B) + (A' - A)B`." if product else "A sum passes the changes on.",
+        "A product changes by `A'B' - AB = A'(B' - B) + (A' - A)B`."
+        if product
+        else "A linear layer passes the change on."
+        if isinstance(equation.rhs, Ref)
+        else "A sum passes the changes on.",
         (equation.name,),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role
 
 __all__ = [
     "GREEK",
@@ -86,18 +86,58 @@ _LATEX = {
     "dv": (r"\mathrm{d}v", ""),
     "dy": (r"\mathrm{d}y", ""),
     "delta": (r"\delta", ""),
+    "dim": (r"d", ""),
     "g": (r"\varphi'", ""),
 }
 
 
 def latex_array(array: Array, indices: Sequence[str] = ()) -> str:
     r"""`W2_new` => W^{(2)\prime}_{ij}; the prime and the layer share one superscript."""
-    base, mark = _LATEX.get(array.symbol, (_quotient(array.symbol), ""))
+    base, mark = _letter(array)
     upper = f"({array.layer})" if array.layer is not None else ""
     upper += f"{',' if upper else ''}{array.time}" if array.time is not None else ""
-    upper += mark + (r"\prime" if array.after else "")
-    lower = "".join(indices) if all(len(i) == 1 for i in indices) else ",".join(indices)
+    of_a_part = mark.startswith(_UPRIGHT) and array.role in (*_OF_LAYERS, *_OF_OTHERS)
+    upper = mark + upper if of_a_part else upper + mark  # W^{q(1)}, and v^{(1)c}
+    upper += r"\prime" if array.after else ""
+    plain = all(len(i) == 1 for i in indices) and len({i.isdigit() for i in indices}) < 2
+    lower = "".join(indices) if plain else ",".join(indices)
     return base + (f"^{{{upper}}}" if upper else "") + (f"_{{{lower}}}" if lower else "")
+
+
+def _letter(array: Array) -> tuple[str, str]:
+    r"""The letter of a symbol, and the mark that it has above: Wq => W and \mathrm{q}.
+
+    What belongs to another array is written with its letter: \bar v for an adjoint, \mathrm{d}v for an increment.
+    """
+    symbol, whose = array.symbol, array.of
+    if whose is not None and symbol == f"adj_{whose.symbol}":
+        letter, mark = _letter(whose)
+        return rf"\bar{{{letter}}}", mark
+    if whose is not None and array.role is Role.INCREMENT and symbol == f"d{whose.symbol}":
+        letter, mark = _letter(whose)
+        return rf"\mathrm{{d}}{letter}", mark
+    if whose is not None and array.role is Role.GRADIENT and symbol == f"dE_d{whose.symbol}":
+        letter, mark = _letter(whose)
+        return rf"(\mathrm{{d}}E/\mathrm{{d}}{letter})", mark
+    if whose is not None and array.role is Role.GATE and symbol == f"g{whose.symbol}":
+        return r"\varphi'", rf"\mathrm{{{_escaped(whose.symbol)}}}"
+    if symbol in _LATEX and (array.role not in _OF_LAYERS or array.layer is None):
+        return _LATEX[symbol]
+    if array.role in _OF_LAYERS and len(symbol) > 1 and symbol not in GREEK and symbol not in _LATEX_OF_LAYERS:
+        if array.layer is not None and len(symbol) < 4:  # the letter of a layer, and that of a gate or a head
+            return symbol[0], rf"\mathrm{{{_escaped(symbol[1:])}}}"
+        return rf"\mathrm{{{_escaped(symbol)}}}", ""
+    return _LATEX.get(symbol, (_quotient(symbol), ""))
+
+
+_UPRIGHT = r"\mathrm{"
+_OF_LAYERS = (Role.PARAMETER, Role.INPUT, Role.PRE_ACTIVATION, Role.ACTIVATION)
+_OF_OTHERS = (Role.ADJOINT, Role.GATE, Role.INCREMENT, Role.GRADIENT)
+_LATEX_OF_LAYERS = ("yg",)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("_", r"\_")
 
 
 def _quotient(symbol: str) -> str:
