@@ -159,8 +159,30 @@ def test_claims_are_computed():
     small, wide = ({c.label: c for c in claims(fcsym.Network.parse(net))} for net in ("2-2-1", "64-4-1"))
     assert small["(ii)"].answer is Answer.FAILS and wide["(ii)"].answer is Answer.CONDITION
     assert list(small) == ["(i)", "(ii)", "(iii)", "(iv)", "(v)", "(vi)", "induction"]
-    assert small["(vi)"].answer is Answer.OPEN
+    assert small["(vi)"].answer is Answer.CONDITION
     assert small["induction"].answer is Answer.CONDITION
     saved = fcsym.cost(fcsym.scheme(fcsym.Network.parse("64-4-1"), "backprop", order="sequential"))
     own = fcsym.cost(fcsym.scheme(fcsym.Network.parse("64-4-1"), "states", order="sequential"))
     assert f"states {saved.at(saved.state) - own.at(own.state):+d}" in wide["(ii)"].number
+
+
+def beyond():
+    return {c.label: c for c in claims(fcsym.Network.parse("1-1-1"))}["(vi)"]
+
+
+def test_the_claim_about_other_layers_is_counted():
+    claim = beyond()
+    said = dict(part.split(": ", 1) for part in claim.number.split("; "))
+    assert set(said) == {"convolution", "recurrence", "gated recurrence", "attention block"}
+    net = fcsym.Network.sequential((3, 2), [fcsym.layers.RNN(2, 3, last=True), fcsym.layers.Linear(3, 2)])
+    proof = fcsym.derive(net).proof
+    assert said["recurrence"].startswith(f"proved {proof.count(fcsym.Verdict.PROVED)} of ")
+    assert "no p" in said["attention block"] and "3 positions" in said["attention block"]
+    assert all("y_front" in said[name] for name in ("convolution", "recurrence", "gated recurrence"))
+    assert "attention block" in claim.condition and "states" in claim.condition
+
+
+@pytest.mark.parametrize("apart", [1e-3, float("nan")])
+def test_the_claim_about_other_layers_fails_where_the_outputs_differ(apart, monkeypatch):
+    monkeypatch.setattr("fcsym.paper.claims._apart", lambda _: apart)
+    assert beyond().answer is Answer.FAILS
