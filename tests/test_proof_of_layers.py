@@ -131,7 +131,7 @@ def test_an_adjoint_that_is_left_out_is_missed():
 @pytest.mark.parametrize("batch", [None, "mean"])
 def test_derivatives_by_name_are_proved(name, of, batch):
     net = EVERY[name]
-    g = gradient(net, of, [net.parameters[0].name, "x"], batch)
+    g = gradient(net, of, [net.parameters[0].name, "x"], batch=batch)
     assert g.proof.holds
     for n, equation in enumerate(g.equations):
         if equation.rule in (Rule.ADJOINT, Rule.GRADIENT):
