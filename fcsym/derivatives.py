@@ -23,7 +23,7 @@ __all__ = ["Gradient", "gradient"]
 
 def gradient(
     network: Network, of: str = "E", by: str | Sequence[str] = "W1", slope_at_kink: object = None, *,
-    batch: str | None = None, samples: int | None = None,
+    along: str | Sequence[str] | None = None, batch: str | None = None, samples: int | None = None,
 ) -> Gradient:  # fmt: skip
     """The derivatives of the error, or of the outputs, by parameters or inputs: the equations that they need.
 
@@ -44,8 +44,8 @@ def gradient(
                 network.rule, network.batch if batch is None else batch, network.samples or None if samples is None
                 else samples,
             )  # fmt: skip
-    found = GradientRecord.derived(network, of, by)
-    return Gradient(found.network, found.order, found.equations, found.of, found.by)
+    found = GradientRecord.derived(network, of, by, along)
+    return Gradient(found.network, found.order, found.equations, found.of, found.by, found.along)
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,13 +82,17 @@ class Gradient(GradientRecord, Derivation):
     def compile(self, target: str = "numpy") -> GradientKernel:  # type: ignore[override]  # it computes no step
         """The derivatives as a function of arrays, `kernel.gradient(weights, x, target)`; see `fcsym.kernel.gradient`.
 
-        Raises CompileError for another target than numpy.
+        `numpy`; `c`, built by the machine's compiler; `jax` and `torch`, whose `source` is a pure function of the
+        library's own arrays. All are given NumPy's and return them. Raises CompileError for another target, and where
+        the compiler or the library is not there.
         """
-        from fcsym.kernel.gradient import GradientKernel
+        from fcsym.kernel.gradient import TARGETS, GradientKernel
 
-        if target != "numpy":
-            raise CompileError(f"The target {str(target)[:40]!r} is no target for derivatives: choose numpy.")
-        return GradientKernel(self)
+        if target not in TARGETS:
+            raise CompileError(
+                f"The target {str(target)[:40]!r} is no target for derivatives: choose {', '.join(TARGETS)}."
+            )
+        return GradientKernel(self, target)
 
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows: none."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import autograd.numpy as anp
 import mpmath
@@ -24,7 +24,7 @@ from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
 from fcsym.networks.network import Network
 
-__all__ = ["backpropagation", "bend_of", "derivatives", "phi_of", "slope_of"]
+__all__ = ["backpropagation", "bend_of", "derivatives", "phi_of", "second_derivatives", "slope_of"]
 
 _Array = npt.NDArray[Any]
 
@@ -161,13 +161,15 @@ def slope_of(activation: Activation, s: _Array) -> _Array:
     return np.asarray(grad(lambda t: anp.sum(_phi(activation, t)))(s))
 
 
-def bend_of(activation: Activation, s: _Array) -> _Array:
-    """phi''(s) of a smooth activation, by autograd."""
+def bend_of(activation: Activation, s: _Array, order: int = 2) -> _Array:
+    """phi''(s) of a smooth activation, or a derivative of another order, by autograd."""
 
-    def slope(t: Any) -> Any:
-        return elementwise_grad(lambda u: _phi(activation, u))(t)
+    def function(t: Any) -> Any:
+        return _phi(activation, t)
 
-    return np.asarray(elementwise_grad(slope)(s))
+    for _ in range(order):
+        function = elementwise_grad(function)
+    return np.asarray(function(s))
 
 
 def _phi(activation: Activation, s: Any) -> Any:
@@ -211,8 +213,20 @@ def _slopes(network: Network, values: Sequence[Any]) -> list[Any]:
     return [slope_of(layer.activation, values[2 * n]) for n, layer in enumerate(layers)]
 
 
+def _distance(e: Any) -> Any:
+    """|e|, with the slope 0 at 0, and everywhere without a second one."""
+    return anp.where(e > 0, e, anp.where(e < 0, -e, 0))
+
+
 def _huber(e: Any) -> Any:
-    return anp.where(anp.abs(e) < 1, e**2 / 2, anp.abs(e) - 1 / 2)
+    return anp.where(_plain(abs(e)) < 1, e**2 / 2, _distance(e) - 1 / 2)
+
+
+def _plain(s: Any) -> _Array:
+    """The numbers alone, however often they are differentiated."""
+    while hasattr(s, "_value"):
+        s = s._value
+    return np.asarray(s)
 
 
 def _softplus(s: Any) -> Any:
@@ -220,7 +234,7 @@ def _softplus(s: Any) -> Any:
 
 
 def _log_sum_exp(s: Any) -> Any:
-    top = np.max(getattr(s, "_value", s), axis=-1, keepdims=True)
+    top = np.max(_plain(s), axis=-1, keepdims=True)
     return top[..., 0] + anp.log(anp.sum(anp.exp(s - top), axis=-1))
 
 
@@ -233,7 +247,7 @@ _LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "squared": lambda y, s, t: anp.sum((y - t) ** 2, axis=-1) / 2,
     "mse": lambda y, s, t: anp.mean((y - t) ** 2, axis=-1),
     "half_mse": lambda y, s, t: anp.mean((y - t) ** 2, axis=-1) / 2,
-    "l1": lambda y, s, t: anp.sum(anp.abs(y - t), axis=-1),
+    "l1": lambda y, s, t: anp.sum(_distance(y - t), axis=-1),
     "huber": lambda y, s, t: anp.sum(_huber(y - t), axis=-1),
     "hinge": lambda y, s, t: anp.sum(_above_zero(1 - t * y), axis=-1),
     "bce": lambda y, s, t: -anp.sum(t * anp.log(y) + (1 - t) * anp.log(1 - y), axis=-1),
@@ -252,7 +266,7 @@ def _loss(network: Network, logits: Any, target: Any) -> Any:
 
 
 def _softmax(s: Any) -> Any:
-    powers = anp.exp(s - np.max(getattr(s, "_value", s), axis=-1, keepdims=True))
+    powers = anp.exp(s - np.max(_plain(s), axis=-1, keepdims=True))
     return powers / anp.sum(powers, axis=-1, keepdims=True)
 
 
@@ -434,6 +448,52 @@ def derivatives(
         found, passed = derivatives(one, of, by, repeated, *alone)
         apart = {name: array.reshape(count, samples, *array.shape[1:]) for name, array in found.items()}
         return apart, [array.reshape(count, samples, -1) for array in passed]
+    start, value, passed = _differentiable(network, of, weights, x, target)
+    outputs = range(1 if of == "E" else network.widths[-1])
+    slopes = [grad(value)(start, output) for output in outputs]
+    found = {}
+    for name in by:
+        each = [_taken(network, name, slope) for slope in slopes]
+        found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
+    return found, passed
+
+
+def second_derivatives(
+    network: Network, first: str, along: Mapping[str, _Array], by: Sequence[str], weights: Sequence[_Array],
+    x: _Array, target: _Array,
+) -> tuple[dict[str, _Array], list[_Array]]:  # fmt: skip
+    """What dE_d(first) moves by with each array, by its name, with the axes of `first` ahead; [s1, ..., y] as above.
+
+    With `along`, directions by name, what E moves by along them is differentiated instead. Autograd twice: the gradient
+    of a directional derivative, along one element after another.
+    """
+    start, value, passed = _differentiable(network, "E", weights, x, target)
+
+    def steepness(own: Any, directions: Mapping[str, _Array]) -> Any:
+        slopes = grad(value)(own, 0)
+        return sum(anp.sum(_taken(network, name, slopes) * t) for name, t in directions.items())
+
+    def moves(directions: Mapping[str, _Array]) -> list[_Array]:
+        slopes = grad(steepness)(start, directions)
+        return [np.asarray(_taken(network, name, slopes)) for name in by]
+
+    if along:
+        wide = {name: np.asarray(t, np.longdouble) for name, t in along.items()}
+        return dict(zip(by, moves(wide), strict=True)), passed
+    shape = np.shape(_taken(network, first, grad(value)(start, 0)))
+    count = math.prod(shape[1:])
+    rows = [moves({first: row.reshape(1, *shape[1:])}) for row in np.eye(count, dtype=np.longdouble)]
+    stacked = (np.stack(each, axis=1) for each in zip(*rows, strict=True))
+    return {n: a.reshape(shape + a.shape[2:]) for n, a in zip(by, stacked, strict=True)}, passed
+
+
+_Start: TypeAlias = "tuple[list[_Array], _Array]"
+
+
+def _differentiable(
+    network: Network, of: str, weights: Sequence[_Array], x: _Array, target: _Array
+) -> tuple[_Start, Callable[[Any, int], Any], list[_Array]]:
+    """Parameters with x, E or an output as a function of them, summed over all points, and [s1, ..., sL, y]."""
     wide, given = np.longdouble, iter(weights)
     x, target = x.astype(wide), target.astype(wide)
     parameters: list[_Array] = []
@@ -449,19 +509,21 @@ def derivatives(
             return anp.sum(_loss(network, passed[last], target))
         return anp.sum((_softmax(passed[last]) if network.softmax else passed[-1])[..., output])
 
-    found = {}
-    outputs = range(1 if of == "E" else network.widths[-1])
-    slopes = [grad(value)((parameters, x), output) for output in outputs]
-    for name in by:
-        place = 2 * int(name[1:]) - 2 if name != "x" else 0
-        each = [s[1] if name == "x" else s[0][place if name[0] == "W" else place + 1] for s in slopes]
-        if name[0] == "b" and network.batch:  # a shift for every sample: what reaches s there
-            each = [array.sum(axis=-2) for array in each]
-        if name[0] == "b" and name in network.common:  # one number: what reaches all units
-            each = [array.sum(axis=-1) for array in each]
-        found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
     passed = _forward(network, parameters, x)
-    return found, [*passed[: last + 1 : 2], np.asarray(_softmax(passed[last]) if network.softmax else passed[-1])]
+    shown = [*passed[: last + 1 : 2], np.asarray(_softmax(passed[last]) if network.softmax else passed[-1])]
+    return (parameters, x), value, shown
+
+
+def _taken(network: Network, name: str, slopes: Any) -> Any:
+    """Of the slopes in parameters and x, those in one array, as it is given."""
+    if name == "x":
+        return slopes[1]
+    found = slopes[0][2 * int(name[1:]) - (2 if name[0] == "W" else 1)]
+    if name[0] == "b" and network.batch:  # a shift for every sample: what reaches s there
+        found = anp.sum(found, axis=-2)
+    if name[0] == "b" and name in network.common:  # one number: what reaches all units
+        found = anp.sum(found, axis=-1)
+    return found
 
 
 def _for_units(bias: _Array, lead: tuple[int, ...], width: int) -> _Array:

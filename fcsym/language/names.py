@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role
 
 __all__ = [
     "GREEK",
@@ -87,25 +87,48 @@ _LATEX = {
     "dy": (r"\mathrm{d}y", ""),
     "delta": (r"\delta", ""),
     "g": (r"\varphi'", ""),
+    "dg": (r"\varphi", r"\prime\prime"),
 }
 
 
 def latex_array(array: Array, indices: Sequence[str] = ()) -> str:
     r"""`W2_new` => W^{(2)\prime}_{ij}; the prime and the layer share one superscript."""
-    base, mark = _LATEX.get(array.symbol, (_quotient(array.symbol), ""))
-    upper = f"({array.layer})" if array.layer is not None else ""
-    upper += f"{',' if upper else ''}{array.time}" if array.time is not None else ""
+    base, mark = _LATEX.get(array.symbol) or _made(array)
+    layer = "" if array.layer is None or array.symbol.startswith(_TWICE) else f"({array.layer})"
+    upper = layer + (f"{',' if layer else ''}{array.time}" if array.time is not None else "")
     upper += mark + (r"\prime" if array.after else "")
     lower = "".join(indices) if all(len(i) == 1 for i in indices) else ",".join(indices)
     return base + (f"^{{{upper}}}" if upper else "") + (f"_{{{lower}}}" if lower else "")
 
 
-def _quotient(symbol: str) -> str:
-    r"""dE_dW => (\mathrm{d}E/\mathrm{d}W); what is no derivative stays what it is, a Greek letter as LaTeX has it."""
+_TWICE = "d2"
+"""What the symbol of a second derivative begins with; it says the layer of each that it is taken by."""
+
+
+def _made(array: Array) -> tuple[str, str]:
+    r"""dE_dW => (\mathrm{d}E/\mathrm{d}W); d2E_dW1_dW of layer 2 => (\mathrm{d}^2E/\mathrm{d}W^{(1)}\mathrm{d}W^{(2)}).
+
+    The direction of a parameter, TW, is T^{W}; what is none of these stays what it is, a Greek letter as LaTeX has it.
+    """
+    symbol = array.symbol
     of, _, by = symbol.partition("_d")
+    if by and symbol.startswith(_TWICE):
+        first, _, second = by.partition("_d")
+        layer = "" if array.layer is None else array.layer
+        below = r"\,\mathrm{d}".join(map(_counted, (first, f"{second}{layer}")))
+        return rf"(\mathrm{{d}}^2{of.removeprefix(_TWICE)}/\mathrm{{d}}{below})", ""
     if by and of.startswith("d"):
-        return rf"(\mathrm{{d}}{of[1:]}/\mathrm{{d}}{by})"
-    return rf"\{symbol}" if symbol in GREEK else symbol
+        return rf"(\mathrm{{d}}{of[1:]}/\mathrm{{d}}{by})", ""
+    if array.role is Role.DIRECTION:
+        return symbol[0], symbol[1:]
+    return rf"\{symbol}" if symbol in GREEK else symbol, ""
+
+
+def _counted(name: str) -> str:
+    r"""W1 => W^{(1)}, delta2 => \delta^{(2)}."""
+    letters = name.rstrip("0123456789")
+    shown = rf"\{letters}" if letters in GREEK else letters
+    return f"{shown}^{{({name[len(letters) :]})}}" if letters != name else shown
 
 
 def element_name(array: Array, position: Sequence[int], shape: Sequence[int], single_layer: bool = False) -> str:
