@@ -26,6 +26,8 @@ MAY = {
     "language": {"errors"},
     "drawing": LANGUAGE | {"files"},
     "networks": LANGUAGE | {"drawing"},
+    "layers": {"networks"},
+    "equations": {"language", "networks"},
     "deriving": NETWORKS | {"drawing"},
     "values": NETWORKS | {"deriving", "files"},
     "schemes": NETWORKS | {"deriving", "memory"},

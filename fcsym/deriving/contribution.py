@@ -133,7 +133,9 @@ def _moving(passed: Sequence[Equation], updated: Mapping[Array, Equation]) -> se
     """What may change in a step: what is linear or an activation, and what is made of something that may."""
     found: set[Array] = set()
     for e in passed:
-        if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) or any(a in updated or a in found for a in e.operands):
+        if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) or any(
+            a in updated or a in found for a in e.operands
+        ):
             found.add(e.array)
     return found
 

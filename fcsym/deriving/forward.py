@@ -42,9 +42,17 @@ _ONCE = (Role.PARAMETER, Role.HYPER_PARAMETER)
 def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equation]:
     """The equations of one sample => those of all of them, and E over them."""
     n = Index(SAMPLES, "n")
+    once: set[Array] = set()  # what is made of nothing that a sample brings
+    for equation in equations:
+        if all(array.role in _ONCE or array in once for array in equation.operands):
+            once.add(equation.array)
 
     def each(node: Expr) -> Expr:
-        return replaced(node, lambda ref: ref if ref.array.role in _ONCE else over_samples(ref.array)[n, *ref.indices])
+        def one(ref: Ref) -> Expr:
+            same = ref.array.role in _ONCE or ref.array in once
+            return ref if same else over_samples(ref.array)[n, *ref.indices]
+
+        return replaced(node, one)
 
     *passed, error = equations
     assert isinstance(error.rhs, Expr)
@@ -82,11 +90,12 @@ def _at_positions(equations: Sequence[Equation], positions: tuple[Axis, ...]) ->
     assert isinstance(error.rhs, Expr)
     made = [replace(e, lhs=each(e.lhs), rhs=each(e.rhs)) for e in parts if isinstance(e.rhs, Expr)]
     what = error.because.removeprefix("This is ").removesuffix(".")
-    return [*made, replace(error, rhs=total(at, each(error.rhs)), because=f"This is {what}: the sum over the positions.")]
+    return [
+        *made,
+        replace(error, rhs=total(at, each(error.rhs)), because=f"This is {what}: the sum over the positions."),
+    ]
 
 
 def _with_axes(ref: Ref, at: tuple[Index, ...]) -> Expr:
     array = replace(ref.array, axes=(*(index.axis for index in at), *ref.array.axes))
     return array[(*at, *ref.indices)]
-
-

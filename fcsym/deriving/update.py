@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.kinds import is_dense
 from fcsym.errors import ArgumentError
-from fcsym.language.algebra import in_order
+from fcsym.language.algebra import in_order, indices_of
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Apply, Array, Expr, Ref, Role, arrays_in
+from fcsym.language.expression import ZERO, Apply, Array, Expr, Ref, Role, arrays_in
 from fcsym.networks.rules import PLAIN, UpdateRule
 from fcsym.networks.symbols import ETA, gradient_of
 
@@ -28,21 +28,22 @@ def step(
 ) -> tuple[Equation, ...]:
     """Forward equations => gates, adjoints and updates, each after what it uses."""
     seen = {theta: theta.primed for theta in parameters} if order == "sequential" else {}
-    adjoints, gradients = reverse(forward, named_in(forward), seen)
+    adjoints, found = reverse(forward, named_in(forward), seen)
+    gradients = {theta: found.get(theta, (indices_of(theta), ZERO)) for theta in parameters}  # 0 where nothing reads it
     moved = changes_with_names(forward, parameters)
     where = "already updated" if order == "sequential" else "old"
 
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
+    reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
+    needed = {theta: {a.name for a in read if a.role is Role.ADJOINT} for theta, read in reads.items()}
     for adjoint in adjoints:
         result.append(adjoint)
         ready.add(adjoint.name)
-        for theta in parameters:
+        for theta in [theta for theta, names in needed.items() if names <= ready]:
+            del needed[theta]
             indices, gradient = gradients[theta]
-            uses = tuple(a.name for a in _operands(gradient))
-            needed = [a.name for a in _operands(gradient) if a.role is Role.ADJOINT]
-            if theta.primed.name in ready or not set(needed) <= ready:
-                continue
+            uses = tuple(a.name for a in reads[theta])
             if update.is_plain and theta not in moved:
                 result.append(
                     Equation(
@@ -59,11 +60,10 @@ def step(
                 result.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, because, uses))
                 result += update.equations(theta, indices, named=True)
             ready.add(theta.primed.name)
-    late = [theta.name for theta in parameters if theta.primed.name not in ready]
-    if late:
+    for theta in needed:
         raise ArgumentError(
-            f"In sequential order {late[0]} would have to be updated before its own gradient is known, since the error "
-            "passes through it on the way to another use of it: choose the simultaneous order."
+            f"In sequential order {theta.name} would have to be updated before its own gradient is known, since the "
+            "error passes through it on the way to another use of it: choose the simultaneous order."
         )
     return tuple(result)
 
@@ -92,7 +92,7 @@ def named_in(forward: Sequence[Equation]) -> Callable[[Array], bool]:
 
 
 def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array]) -> frozenset[Array]:
-    """The parameters whose change gets a name: those with another use than as the matrix and bias of one dense layer."""
+    """The parameters whose change gets a name: all but the matrix and the bias of one dense layer each."""
     readers: dict[Array, list[Equation]] = {}
     for e in forward:
         for array in e.operands:
@@ -104,6 +104,5 @@ def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array])
 
 
 def _operands(gradient: object) -> tuple[Array, ...]:
-
     assert isinstance(gradient, Expr)
     return tuple(a for a in arrays_in(gradient) if a.role in (Role.ADJOINT, Role.ACTIVATION))

@@ -94,7 +94,7 @@ def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
     needs = needs_of(network.loss)
     if not needs:
         return target
-    array, point = as_array("target", target), np.shape(x)
+    array, point = as_array("target", target), (*_places(network, x), network.widths[-1])
     if needs == "distribution":
         _refuse_no_labels(network, array, point)
     if needs == "distribution" and array.dtype.kind in "iu" and array.shape == point[:-1]:
@@ -110,6 +110,15 @@ def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
     if checked_ and array.dtype.kind in "fiu" and array.shape[-1:] == network.widths[-1:]:
         _refuse_no_probabilities(network, needs, array)
     return target
+
+
+def _places(network: Network, x: Any) -> tuple[int, ...]:
+    """The shape that labels have: networks, samples, and positions of the read-out."""
+    shape = np.shape(x)
+    return (
+        *shape[: max(0, len(shape) - len(network.shape_in or (0,)))],
+        *(network.sizes[a] for a in network.positions),
+    )
 
 
 def _refuse_no_labels(network: Network, array: npt.NDArray[Any], point: tuple[int, ...]) -> None:

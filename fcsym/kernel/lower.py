@@ -407,7 +407,7 @@ def _by_cases(name: str, cases: Cases, indices: tuple[Index, ...]) -> list[n.Sta
         names[quotient] = Array(own, None, tuple(index.axis for index in where))[where]
     if any(branch.status is not Status.VALUE for branch in cases):  # a compensation is chosen here
         rows = tuple(_all(branch) for branch in cases if branch.status is Status.UNDEFINED)
-        result.append(n.Mark(indices[-1:], rows))
+        result.append(n.Mark(indices[1:] or indices, rows))  # one p for every output, and no more than one reason
     replaced = [_with(branch, names) for branch in cases]
     result.append(n.Define(name, indices, _choose(decide(replaced))))
     return result

@@ -404,6 +404,9 @@ def _settled(
                 if isinstance(made, Indicator):
                     return _settled(rest | {_normal(made): 1}, bound, ones)
                 return None if made == ZERO else _settled(rest, bound, ones)
+    again = _said_again(factors, bound)
+    if again is not None:
+        return _settled(*again, ones)
     for same in _classes(factors):
         merged = _merged(factors, bound, same)
         if merged is None:
@@ -411,6 +414,22 @@ def _settled(
         if merged != (factors, bound):
             return _settled(*merged, ones)
     return factors, bound
+
+
+def _said_again(factors: Factors, bound: frozenset[Index]) -> tuple[Factors, frozenset[Index]] | None:
+    """sum_j [i = f][j = f] => [i = f], for indices over one axis where j stands nowhere else: a mask is its square."""
+    marks = [factor for factor in factors if isinstance(factor, Indicator)]
+    if len(marks) < 2:
+        return None
+    for node in marks:
+        for index in node.indices:
+            if index not in bound or sum(index in factor.indices for factor in factors) > 1:
+                continue
+            form = node.solved(index)
+            for other in marks if form is not None else ():
+                if other is not node and any(i.axis == index.axis and other.solved(i) == form for i in other.indices):
+                    return {f: e for f, e in factors.items() if f is not node}, bound - {index}
+    return None
 
 
 def _classes(factors: Factors) -> list[set[Index]]:

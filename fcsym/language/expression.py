@@ -55,6 +55,7 @@ __all__ = [
     "arrays_in",
     "greatest",
     "indicator",
+    "indicators_in",
     "indices_in",
     "least",
     "mul",
@@ -529,6 +530,14 @@ def refs_in(node: Expr) -> Iterator[Ref]:
         yield node
     for child in children(node):
         yield from refs_in(child)
+
+
+def indicators_in(node: Expr) -> Iterator[Indicator]:
+    """Every indicator that occurs, from left to right, repeated ones too."""
+    if isinstance(node, Indicator):
+        yield node
+    for child in children(node):
+        yield from indicators_in(child)
 
 
 def indices_in(node: Expr) -> Iterator[Index]:

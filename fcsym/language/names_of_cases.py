@@ -55,6 +55,8 @@ def branch_name(phi: Activation, before: int, after: int) -> str:
 
 def of_unit(phi: Activation, s: Ref, when: Sequence[Condition]) -> str:
     """What a row about one unit is called: its pieces before and after the step, then what else is asked of it."""
+    if phi.is_identity:  # of a linear unit there is one piece, which goes without saying
+        return ", ".join(map(_relation, when))
     before, rest = _piece(phi, s, tuple(when))
     after, rest = _piece(phi, Ref(s.array.primed, s.indices), rest)
     at_zero = next((c for c in rest if _symbol(c) == "v^c" and c.relation == "=" and not c.bound), None)

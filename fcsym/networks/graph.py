@@ -1,12 +1,13 @@
 """Networks of layers: which layer reads what, and the forward equations that follow.
 
-A network is an acyclic graph. Each node is a layer, the names of what it reads, and a name of its own; `x` is the input.
+A network is an acyclic graph. Each node is a layer, the names of what it reads, and a name of its own; `x` is the
+input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
@@ -14,9 +15,9 @@ from math import prod
 from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation, identity
 from fcsym.language.equation import Equation
-from fcsym.language.expression import Apply, Array, Axis, Ref, Role
+from fcsym.language.expression import Apply, Array, Axis, Ref, Role, indicators_in
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
-from fcsym.networks.symbols import output, units
+from fcsym.networks.symbols import input_over, output, units
 
 __all__ = ["INPUT", "Built", "Node", "built", "chained"]
 
@@ -40,7 +41,7 @@ class Built:
     equations: tuple[Equation, ...]
     parameters: tuple[Array, ...]
     fixed: tuple[str, ...]
-    sizes: Mapping[Axis, int]
+    sizes: Mapping[Axis, int] = field(hash=False)
     input: Array
     logits: Array
     features: Array  # what the read-out reads
@@ -58,26 +59,57 @@ class Built:
         return tuple(found)
 
     @cached_property
+    def read_by_matrices(self) -> tuple[Array, ...]:
+        """The vectors that linear maps of one index read: what is multiplied by a parameter with two axes."""
+        return tuple(
+            array
+            for equation in self.equations
+            for array in equation.operands
+            if len(array.axes) == 1 and array.role is not Role.PARAMETER
+        )
+
+    @cached_property
+    def placed(self) -> frozenset[Axis]:
+        """The axes of which single places are read by their numbers, such as the times of a recurrence."""
+        return frozenset(
+            node.index.axis
+            for equation in self.equations
+            for side in equation.expressions
+            for node in indicators_in(side)
+            if not node.form.terms
+        )
+
+    @cached_property
     def last_unit(self) -> tuple[Activation, Array, Array]:
         """(phi, s, v) of what the read-out reads; where it is no activation of anything, the identity of itself."""
         found = next((unit for unit in self.units if unit[2] == self.features), None)
         return found or (identity(), self.features, self.features)
 
 
-def chained(layers: Iterable[object]) -> tuple[Node, ...]:
-    """Layers, or nodes, in a row => nodes with names, each of which says what it reads."""
+def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer ") -> tuple[Node, ...]:
+    """Layers, or nodes, in a row => nodes with names, each of which says what it reads; groups become their nodes."""
     made: list[Node] = []
-    before = INPUT
     for number, entry in enumerate(layers, 1):
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
         if node is None:
             raise NetworkError(
-                f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as fcsym.layers.Linear."
+                f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as "
+                "fcsym.layers.Linear."
             )
         of = node.of or (before,)
         of = (of,) if isinstance(of, str) else tuple(of)
-        name = node.name or f"layer {number}"
-        made.append(Node(node.layer, name, of))
+        name = node.name or f"{prefix}{number}"
+        inner = node.layer.inner()
+        if not inner:
+            made.append(Node(node.layer, name, of))
+            before = name
+            continue
+        parts = chained(inner, of[0], f"{name}.")
+        closing = node.layer.closing()
+        if closing is None:
+            made += [*parts[:-1], replace(parts[-1], name=name)]
+        else:
+            made += [*parts, Node(closing, name, (*of, parts[-1].name))]
         before = name
     return tuple(made)
 
@@ -124,7 +156,7 @@ def _input(shape: Sequence[int], nodes: Sequence[Node]) -> tuple[Array, dict[Axi
     names = first or _SHAPES[len(shape)]
     axes = tuple(units(0) if name == "n" else Axis(f"{name}_0", letters=_LETTERS[name]) for name in names)
     sizes = {a: whole(size, "length of the input") for a, size in zip(axes, shape, strict=True)}
-    return Array("x", None, axes, role=Role.INPUT), sizes
+    return input_over(axes), sizes
 
 
 def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
@@ -140,15 +172,28 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
     unread = [node for node in order if node.name not in read]
     if len(unread) > 1:
         raise NetworkError(f"Nothing reads {_titled(unread[0])}: only the read-out is read by none.")
-    x, sizes = _input(shape, order)
-    at = Building(sizes)
-    signals = {INPUT: Signal(x)}
     last = unread[0]
     if last.layer.kind != "linear":
         raise NetworkError(
             f"The read-out, {_titled(last)}, is not linear: the last layer is Linear, and what follows on it is the "
             "output activation, output=..., and the loss."
         )
+    alike: dict[Axis, Axis] = {}
+    while True:  # until no layer finds that two axes should be one
+        made, found = _once(shape, order, linear, alike)
+        if found == alike:
+            return made
+        alike = found
+
+
+def _once(
+    shape: Sequence[int], order: Sequence[Node], linear: bool, alike: Mapping[Axis, Axis]
+) -> tuple[Built, dict[Axis, Axis]]:
+    """The network, and which axes are one, those that are known to be and those that it finds."""
+    x, sizes = _input(shape, order)
+    at = Building(sizes, alike=dict(alike))
+    signals = {INPUT: Signal(x)}
+    last = next(node for node in order if not any(node.name in other.of for other in order))
     for node in order:
         if node.layer.sources and len(node.of) != node.layer.sources:
             raise NetworkError(f"{_titled(node)} reads {len(node.of)} layers and needs {node.layer.sources}.")
@@ -158,13 +203,12 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
             at.last = output(at.n) if linear else at.pre_activation(())
         signals[node.name] = node.layer.build(at, *(signals[name] for name in node.of))
     matrix, shift, logits = at.read_outs[-1]
-    if at.last is None or logits.symbol != at.last.symbol:
-        raise AssertionError("the read-out is the last linear map")
     (features,) = (signals[name] for name in last.of)
-    return Built(
+    made = Built(
         tuple(at.equations), tuple(at.parameters), tuple(at.fixed), dict(at.sizes), x, logits, features.array, matrix,
         shift,
     )  # fmt: skip
+    return made, at.alike
 
 
 def with_activations(nodes: Sequence[Node], change: Callable[[Activation], Activation]) -> tuple[Node, ...]:

@@ -21,12 +21,13 @@ from typing import Any, NoReturn
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
 from fcsym.language.equation import Equation
-from fcsym.language.expression import Array, Axis, Role
+from fcsym.language.expression import Array, Axis, Expr, Role
 from fcsym.language.spelling import check_name, exact
 from fcsym.networks.dense import activated, dense_equations
 from fcsym.networks.graph import Built, Node, chained, features_of, with_activations
 from fcsym.networks.graph import built as build
 from fcsym.networks.losses import Outputs, loss_name, unsuited
+from fcsym.networks.own import built_of
 from fcsym.networks.own_loss import OwnLoss
 from fcsym.networks.rules import PLAIN, UpdateRule, rule
 from fcsym.networks.symbols import (
@@ -90,6 +91,7 @@ class Network:
     softmax: bool = False  # whether the outputs are the softmax of the read-out, which has no activation of its own
     nodes: tuple[Node, ...] = ()  # the layers of a network that is no stack of dense ones
     shape_in: tuple[int, ...] = ()  # the lengths of its input's axes
+    own: Built | None = None  # forward equations of one's own
     at_most: int = 0  # in a smaller instance of it, how long an axis is at most
 
     # ------------------------------------------------------------------------------------------ constructors
@@ -139,8 +141,8 @@ class Network:
         """A network of layers, each reading what the one before it passes on, or what its node says.
 
         `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
-        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one is
-        Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
+        `layers`: from `fcsym.layers`; a `fcsym.layers.Node` gives a layer a name and says what it reads. The last one
+        is Linear, the read-out. `output` and `loss` as for `mlp`; where the read-out is taken at several positions, the
         loss is the sum over them.
         Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
 
@@ -151,27 +153,39 @@ class Network:
         """
         lengths = (shape,) if isinstance(shape, int) and not isinstance(shape, bool) else shape
         if isinstance(lengths, str) or not isinstance(lengths, Sequence):
-            raise NetworkError(f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8).")
-        nodes = chained(layers)
-        softmax = isinstance(output, str) and output.lower() == "softmax"
-        last = activation("identity" if softmax else output, ())
-        made = build(tuple(lengths), nodes, last.is_identity and not softmax)
-        width = made.sizes[made.logits.axes[-1]]
-        if softmax and width == 1:
             raise NetworkError(
-                "The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid."
+                f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
             )
-        inputs = prod(made.sizes[axis] for axis in made.input.axes)
-        phi = made.last_unit[0]
-        stands = (Dense(features_of(made), phi, False), Dense(width, last, made.shift is not None))
-        network = cls(
-            inputs, stands, loss=loss_name(loss), softmax=softmax, nodes=nodes, shape_in=tuple(lengths),
-            fixed=made.fixed,
-        )  # fmt: skip
-        said = unsuited(network.loss, network.outputs.activation)
-        if said:
-            warnings.warn(said, LossWarning, stacklevel=2)
-        return network
+        nodes = chained(layers)
+        last, softmax = _output(output)
+        made = build(tuple(lengths), nodes, last.is_identity and not softmax)
+        return _of_built(cls, made, last, softmax, loss, nodes=nodes, shape_in=tuple(lengths))
+
+    @classmethod
+    def from_equations(
+        cls, equations: Iterable[tuple[Expr, object]], sizes: Mapping[object, int], *, output: object = "identity",
+        loss: object = "squared",
+    ) -> Network:  # fmt: skip
+        """A network of one's own: forward equations, written with what `fcsym.equations` has.
+
+        `equations`: pairs (element, expression), of one sample; the last one is the read-out, linear in what it reads.
+        `sizes`: how long the axis of each index is, by its letter. `output` and `loss` as for `sequential`.
+        Raises NetworkError for a shape that does not fit, a cycle, what nothing defines, and a read-out that is not
+        linear.
+
+        >>> from fcsym.equations import apply, hidden, indices, input_, parameter, total
+        >>> i, j, k = indices("i j k")
+        >>> x, U, V, W = input_("x", j), parameter("U", i, j), parameter("V", i, j), parameter("W", k, i)
+        >>> s, t, h, v, y = *(hidden(name, i) for name in "sthv"), hidden("y", k)
+        >>> gated = [(s[i], total(j, U[i, j] * x[j])), (t[i], total(j, V[i, j] * x[j])), (h[i], apply("sigmoid", t[i]))]
+        >>> read = [(v[i], s[i] * h[i]), (y[k], total(i, W[k, i] * v[i]))]
+        >>> print(Network.from_equations([*gated, *read], {"i": 3, "j": 2, "k": 1}))
+        2 equations s-t-h-v-y 1
+        """
+        last, softmax = _output(output)
+        made = built_of(equations, sizes, () if last.is_identity and not softmax else ("y",))
+        shape = tuple(made.sizes[axis] for axis in made.input.axes)
+        return _of_built(cls, made, last, softmax, loss, own=made, shape_in=shape)
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -217,12 +231,14 @@ class Network:
     @cached_property
     def built(self) -> Built | None:
         """The forward equations of a network of layers, and which array is what; None for a stack of dense layers."""
-        if not self.nodes:
+        if not self.nodes and self.own is None:
             return None
-        made = build(self.shape_in, self.nodes, self.output_activation.is_identity and not self.softmax)
+        linear = self.output_activation.is_identity and not self.softmax
+        made = self.own or build(self.shape_in, self.nodes, linear)
         if not self.at_most:
             return made
-        return replace(made, sizes={axis: min(size, self.at_most) for axis, size in made.sizes.items()})
+        free = {axis: min(size, self.at_most) for axis, size in made.sizes.items() if axis not in made.placed}
+        return replace(made, sizes={**made.sizes, **free})
 
     @cached_property
     def layer_equations(self) -> tuple[Equation, ...]:
@@ -257,7 +273,8 @@ class Network:
         role = Role.PRE_ACTIVATION if self.output_activation.is_identity else Role.ACTIVATION
         role = Role.TERM if self.softmax else role
         if self.built is not None:
-            return self._each(replace(output(0, role), axes=self.built.logits.axes))
+            linear = role is Role.PRE_ACTIVATION
+            return self._each(self.built.logits if linear else replace(output(0, role), axes=self.built.logits.axes))
         return self._each(output(len(self.layers), role))
 
     @property
@@ -315,7 +332,7 @@ class Network:
         return {layer.s.axes[-1]: layer for layer in self.activated}
 
     def unit_of(self, array: Array) -> Hidden | None:
-        """The layer with an activation that an array is a pre-activation or an activation of, itself or what it is of."""
+        """The layer with an activation that an array, or what it is of, is the pre-activation or the activation of."""
         whose = {a: layer for layer in self.activated for a in (layer.s, layer.v)}
         found = whose.get(array.unprimed)
         return found if found is not None or array.of is None else self.unit_of(array.of)
@@ -332,6 +349,13 @@ class Network:
         if 0 < layer < len(self.layers):
             return self.hidden[layer - 1].v
         return self.input if layer == 0 else self.logits if self.softmax else self.output
+
+    @cached_property
+    def read_by_matrices(self) -> tuple[Array, ...]:
+        """What dense layers read: each moves along it, by an amount that its squared norm says."""
+        if self.built is not None:
+            return tuple(dict.fromkeys(self._each(array) for array in self.built.read_by_matrices))
+        return tuple(map(self.passed_on, range(len(self.layers))))
 
     @cached_property
     def sizes(self) -> dict[Axis, int]:
@@ -483,6 +507,9 @@ class Network:
 
     def _layers_in_words(self) -> str:
         """2-2-1 tanh bias, or the shape of the input and the kinds of layers."""
+        if self.own is not None:
+            names = "-".join(equation.name for equation in self.own.equations)
+            return f"{'x'.join(map(str, self.shape_in))} equations {names} {self.layers[-1].width}"
         if self.nodes:
             kinds = [
                 node.layer.activations[0].name if node.layer.kind == "activation" else node.layer.kind
@@ -502,6 +529,28 @@ class Network:
 
 
 # ------------------------------------------------------------------------------------------------- validation
+
+
+def _output(output: object) -> tuple[Activation, bool]:
+    """The output activation of a network of layers, and whether the outputs are a softmax instead."""
+    softmax = isinstance(output, str) and output.lower() == "softmax"
+    return activation("identity" if softmax else output, ()), softmax
+
+
+def _of_built(
+    cls: type[Network], made: Built, last: Activation, softmax: bool, loss: object, **what: Any
+) -> Network:  # fmt: skip
+    """The network that forward equations are of, with what follows on their read-out."""
+    width = made.sizes[made.logits.axes[-1]]
+    if softmax and width == 1:
+        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
+    inputs = prod(made.sizes[axis] for axis in made.input.axes)
+    stands = (Dense(features_of(made), made.last_unit[0], False), Dense(width, last, made.shift is not None))
+    network = cls(inputs, stands, loss=loss_name(loss), softmax=softmax, fixed=made.fixed, **what)
+    said = unsuited(network.loss, network.outputs.activation)
+    if said:
+        warnings.warn(said, LossWarning, stacklevel=3)
+    return network
 
 
 def _width(value: object, what: str) -> int:

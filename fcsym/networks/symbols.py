@@ -33,6 +33,7 @@ __all__ = [
     "direction_of",
     "directional",
     "effective",
+    "free_array",
     "front_of",
     "frozen_activation",
     "frozen_copy",
@@ -41,6 +42,7 @@ __all__ = [
     "gram_of",
     "increment_of",
     "input_array",
+    "input_over",
     "integral_of",
     "inverse_gram_of",
     "kappa",
@@ -50,6 +52,7 @@ __all__ = [
     "moment",
     "multiplier",
     "norm",
+    "of_layer",
     "one_sample",
     "output",
     "over_samples",
@@ -106,6 +109,21 @@ def input_array() -> Array:
     return Array("x", None, (units(0),), role=Role.INPUT)
 
 
+def input_over(axes: tuple[Axis, ...]) -> Array:
+    """x, with axes of its own."""
+    return Array("x", None, axes, role=Role.INPUT)
+
+
+def of_layer(symbol: str, layer: int, axes: tuple[Axis, ...], role: Role, time: int | None = None) -> Array:
+    """What a layer is made of, under the letter that it gives: a parameter, a pre-activation, an activation."""
+    return Array(symbol, layer, axes, role=role, time=time)
+
+
+def free_array(name: str, axes: tuple[Axis, ...], role: Role) -> Array:
+    """An array under the name that a reader gives it."""
+    return Array(name, None, axes, role=role)
+
+
 def target(layers: int) -> Array:
     """y_g, with the axes of the output of a network of so many layers."""
     return Array("yg", None, (units(layers),), role=Role.TARGET)
@@ -135,7 +153,8 @@ def adjoint_of(array: Array) -> Array:
     """The array that holds dE/d array; for the pre-activations s, and for y, the paper's delta."""
     layer = array.layer if array.layer is not None else _layer_of(array)
     named = array.role is Role.PRE_ACTIVATION
-    symbol = "delta" if named and array.symbol in ("s", "y") else f"adj_{array.symbol}"
+    numbered = named and layer is not None and array.symbol in ("s", "y")
+    symbol = "delta" if numbered else f"adj_{array.symbol}"
     return Array(symbol, layer, array.axes, role=Role.ADJOINT, of=array, time=array.time)
 
 
@@ -216,13 +235,18 @@ def unit_matrix(axis: Axis) -> Array:
 def moment(theta: Array, kind: int) -> Array:
     """What an update rule remembers of a parameter's gradients (1) or their squares (2): M and Q, for biases m and q.
 
-    Of what stands for parameters, the velocity of s, say, it is ms.
+    Of other parameters, and of what stands for parameters, the velocity of s, say, it is ms.
     """
     letter = "mq"[kind - 1]
-    if theta.role is not Role.PARAMETER:
+    if theta.role is not Role.PARAMETER or _told_apart(theta):
         return Array(f"{letter}{theta.symbol}", theta.layer, theta.axes, role=Role.MOMENT, of=theta)
     symbol = letter.upper() if len(theta.axes) > 1 else letter
     return Array(symbol, theta.layer, theta.axes, role=Role.MOMENT, of=theta)
+
+
+def _told_apart(theta: Array) -> str:
+    """The letters of a parameter, where a layer has others beside its matrix and its bias."""
+    return theta.symbol if theta.role is Role.PARAMETER and theta.symbol not in ("W", "b") else ""
 
 
 def averages_of_one() -> tuple[Array, ...]:
@@ -232,17 +256,19 @@ def averages_of_one() -> tuple[Array, ...]:
 
 def corrected(theta: Array) -> Array:
     """The second moment without the zero that it started from."""
-    return Array("Qt" if len(theta.axes) > 1 else "qt", theta.layer, theta.axes, of=theta)
+    symbol = ("Qt" if len(theta.axes) > 1 else "qt") + _told_apart(theta)
+    return Array(symbol, theta.layer, theta.axes, of=theta)
 
 
 def denominator(whose: Array) -> Array:
     """What a step is divided by, D, d for biases."""
-    return Array("D" if len(whose.axes) > 1 else "d", whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
+    symbol = ("D" if len(whose.axes) > 1 else "d") + _told_apart(whose)
+    return Array(symbol, whose.layer, whose.axes, role=Role.DIVISOR, of=whose)
 
 
 def gate_of(array: Array) -> Array:
     """The gate: the array that holds phi'(s) for the pre-activation s."""
-    symbol = "g" if array.symbol == "s" or array.layer is None else f"g{array.symbol}"
+    symbol = "g" if array.symbol == "s" and array.layer is not None else f"g{array.symbol}"
     return Array(symbol, array.layer, array.axes, role=Role.GATE, of=array, time=array.time)
 
 
@@ -260,7 +286,13 @@ def increment_of(array: Array) -> Array:
 def norm(source: Array) -> Array:
     """a = |v|^2, plus 1 where each unit has a bias, for what a layer reads; of a mini-batch, its inner products."""
     layer = source.layer if source.layer is not None else _layer_of(source)
-    return Array("a", layer, (*source.axes[:-1], *source.axes[:-1]), role=Role.NORM, of=source)
+    return Array(
+        "a" if layer is not None else f"a_{source.symbol}",
+        layer,
+        (*source.axes[:-1], *source.axes[:-1]),
+        role=Role.NORM,
+        of=source,
+    )
 
 
 def frozen_copy(array: Array) -> Array:
@@ -338,6 +370,7 @@ def _layer_of(array: Array) -> int | None:
     return _number(array.axes[-1]) if array.axes else None
 
 
-def _number(axis: Axis) -> int:
-    """The layer whose units an axis counts."""
-    return int(axis.name.removeprefix("n_"))
+def _number(axis: Axis) -> int | None:
+    """The layer whose units, channels or positions an axis counts; None for samples."""
+    number = axis.name.rpartition("_")[2]
+    return int(number) if number.isdigit() else None

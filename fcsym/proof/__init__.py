@@ -21,9 +21,11 @@ from fcsym.language.expression import Apply, Array, Expr, mul
 from fcsym.language.findings import Counterexample, Finding, Proof, under
 from fcsym.networks.symbols import effective
 from fcsym.proof.expanded import Expansion
+from fcsym.proof.general import General
 from fcsym.proof.obligations import Meanings
+from fcsym.proof.points import Points
 from fcsym.proof.quotients import needed
-from fcsym.proof.search import in_network, misnamed, on_integral, on_unit
+from fcsym.proof.search import misnamed, on_integral, on_unit
 from fcsym.proof.structure import flaws
 from fcsym.proof.tables import Table
 
@@ -82,8 +84,12 @@ class _Examiner:
     def __init__(self, derivation: Record) -> None:
         self.derivation = derivation
         self.network, self.order, self.given = derivation.network, derivation.order, derivation.by_name
-        self.meanings = Meanings.of(self.network, self.order, self.given)
-        self.expansion = Expansion(self.network, self.order, self.given)
+        if self.network.built is None:
+            self.meanings = Meanings.of(self.network, self.order, self.given)
+            self.expansion: Expansion | Points = Expansion(self.network, self.order, self.given)
+        else:
+            self.meanings = General.of(self.network, self.order, self.given)
+            self.expansion = Points(self.network, self.order, self.given)
         self.answers: dict[str, bool | None] = {}  # of z3, to questions that come up in every layer
 
     @cached_property
@@ -105,7 +111,7 @@ class _Examiner:
         index, expanded = self.meanings.holds(equation), self.expansion.holds(equation)
         said: Any = {"index": _word(index), "expanded": _word(expanded, self.expansion.expands(equation))}
         if False in (index, expanded):
-            found = in_network(self.network, self.order, equation, self.given)
+            found = self.expansion.counterexample(equation)
             if found is not None:
                 return Finding(equation.name, None, Verdict.REFUTED, **said, note=str(found), counterexample=found)
             return Finding(
@@ -134,7 +140,7 @@ class _Examiner:
     def table(self, equation: Equation) -> list[Finding]:
         """The finding on a case table, and on each of its rows."""
         assert isinstance(equation.rhs, Cases)
-        unit = self.network.units[equation.array.axes[-1]]
+        unit = self.network.unit_of(equation.array) or self.network.hidden[-1]
         table = Table(
             equation, unit, self._moves_by_its_gate(unit), self._only_unit_below(unit), self.answers, self._still(unit)
         )
@@ -172,8 +178,9 @@ class _Examiner:
 
     @property
     def _moved_from_elsewhere(self) -> bool:
-        """Whether a velocity, a decay or another sample may move a unit."""
-        return not self.network.rule.is_plain or bool(self.network.batch and self.network.samples != 1)
+        """Whether a velocity, a decay, another sample or another use of a weight may move a unit."""
+        network = self.network
+        return not network.rule.is_plain or bool(network.batch and network.samples != 1) or network.built is not None
 
     def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether a unit with a closed gate stays where it is.
@@ -191,6 +198,8 @@ class _Examiner:
 
     def _still(self, unit: Hidden) -> bool:
         """Whether no parameter up to the unit's layer is trained."""
+        if self.network.built is not None:
+            return not self.network.trained
         below = self.network.activated[: self.network.activated.index(unit) + 1]
         return not any(self._trained_in(layer) for layer in below)
 
@@ -233,7 +242,7 @@ class _Examiner:
         possible = table.possible(branch) is not False
         phi, _ = self.meanings.unit(equation)
         why = f"{phi.name} is never 0" if phi.never_zero else "with a closed gate, nothing that moves `s` can reach it"
-        if self._still(self.network.units[equation.array.axes[-1]]):
+        if self._still(self.network.unit_of(equation.array) or self.network.hidden[-1]):
             why = "nothing that the unit is made of is trained"
         never = "" if possible else f"impossible here: {why}"
         if branch.status is not Status.VALUE and equation.rule is not Rule.CASES:

@@ -23,6 +23,7 @@ from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Branch, Cases, Equation, Order, Rule, functions_in
 from fcsym.language.expression import Array, Role
+from fcsym.language.findings import Counterexample
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
@@ -39,6 +40,7 @@ from fcsym.networks.symbols import (
 from fcsym.proof.numbers import Dual, Quotient, Residue, TermCount, digest, drawn
 from fcsym.proof.quotients import divides
 from fcsym.proof.reference import Gates, plus, reference
+from fcsym.proof.search import in_network
 
 __all__ = ["Arithmetic", "Expansion", "random_points"]
 
@@ -215,6 +217,10 @@ class Expansion:
         except (KeyError, UnsupportedExpression):  # it mentions what has no value here
             return None
         return None if None in results else all(results)
+
+    def counterexample(self, equation: Equation) -> Counterexample | None:
+        """A network with small weights in which the right-hand side is not what the left-hand side means."""
+        return in_network(self.full, self.order, equation, self.given)
 
     def sees(self, equation: Equation) -> bool:
         """Whether what is examined here is the equation itself: in full, and at the network's own widths."""

@@ -72,7 +72,7 @@ from fcsym.networks.symbols import (
 )
 from fcsym.proof.quotients import equal_where_defined
 
-__all__ = ["Meanings"]
+__all__ = ["Meanings", "in_the_place_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class Meanings:
         for array in (equation.array for equation in passed):
             of_unit = (gate_of, adjoint_of) if array.role is Role.PRE_ACTIVATION else ()
             belongs |= {make(array): array for make in (increment_of, *of_unit)}
-        for layer in range(len(network.layers)):
-            belongs[norm(network.passed_on(layer))] = network.passed_on(layer)
+        for read in network.read_by_matrices:
+            belongs[norm(read)] = read
         if network.hidden:
             belongs[frozen_activation(network.hidden[-1].v)] = network.hidden[-1].v
         by_array = {equation.array: equation for equation in passed}
@@ -236,7 +236,7 @@ class Meanings:
 
         Of 1/Z, which times Z is 1: what it moves by, times Z, and 1/Z times what Z moves by, add up to 0.
         """
-        if variable.role in (Role.PARTITION, Role.TERM) and node != (lifted := _inverted(node, variable)):
+        if node != (lifted := _inverted(node, variable)):
             reciprocal, moves = _reciprocal(variable), Array("reciprocal_moves", None, variable.axes)
             indices = indices_of(variable)
             moved = mul(-1, power(variable[indices], -2), direction[indices])
@@ -246,7 +246,7 @@ class Meanings:
         found = {f: f.argument for f in applied_in(node) if isinstance(f.argument, Ref)}
         read = dict.fromkeys((f.activation, f.derivative, ref.array) for f, ref in found.items())
         stands = {key: Array(f"{key[0].name}{key[1]}_of_{key[2].name}", None, key[2].axes) for key in read}
-        plain = _replaced(
+        plain = in_the_place_of(
             node, {f: stands[f.activation, f.derivative, ref.array][ref.indices] for f, ref in found.items()}
         )
         result = linear_part(plain, variable, direction)
@@ -276,7 +276,7 @@ class Meanings:
                 return (unit.v, gate_of(array), bend_of(array))[f.derivative][indices]
             return Array(f"{f.activation.name}{f.derivative}_{array.name}", None, array.axes)[indices]
 
-        return _replaced(node, {f: element(f) for f in applied_in(node)})
+        return in_the_place_of(node, {f: element(f) for f in applied_in(node)})
 
     def adjoint(self, variable: Array, equation: Equation) -> bool:
         """sum_j delta_j t_j = what E changes by, to first order, when s changes by t."""
@@ -342,7 +342,7 @@ class Meanings:
         return result
 
     def _norms(self) -> dict[Array, Definition]:
-        return self._own(*(norm(self.network.passed_on(n)).name for n in range(len(self.network.layers))))
+        return self._own(*(norm(read).name for read in self.network.read_by_matrices))
 
     def _after_definitions(self) -> dict[Array, Definition]:
         """v' = v + dv for every array that a layer reads."""
@@ -385,27 +385,28 @@ class Meanings:
         hidden, array = self.network.hidden[-1].v, equation.array
         lack, gram, inverse_, mu, _ = self._solved()
         vc, dv, new = frozen_activation(hidden), increment_of(hidden), self.network.read_out.primed
-        j = fresh(hidden.axes[1], equation.lhs.indices)
-        m = fresh(hidden.axes[0], equation.lhs.indices)
+        j = _fresh_each(hidden.axes[1:], equation.lhs.indices)
+        m = fresh(hidden.axes[0], (*equation.lhs.indices, *j))
         if array == inverse_:
             return equation.rhs == Inverse(gram[equation.lhs.indices])
         if array == lack:
             n, k = equation.lhs.indices
-            return self.same(equation.rhs, total(j, new[k, j] * dv[n, j]))
+            return self.same(equation.rhs, total(j, new[(k, *j)] * dv[(n, *j)]))
         if array == gram:
             one, other = equation.lhs.indices
-            return self.same(equation.rhs, total(j, vc[one, j] * vc[other, j]))
+            return self.same(equation.rhs, total(j, vc[(one, *j)] * vc[(other, *j)]))
         if array == mu:
             n, k = equation.lhs.indices
             return self.same(equation.rhs, total(m, inverse_[n, m] * lack[m, k]))
-        k, j = equation.lhs.indices
-        n = fresh(hidden.axes[0], (m,))
+        k, *own = equation.lhs.indices
+        j = tuple(own)
+        n = fresh(hidden.axes[0], (m, *j))
         solved = {mu: ((n, k), total(m, inverse_[n, m] * lack[m, k]))}
         left = total(n, mul(gram[m, n], mu[n, k]))  # p v^c at the sample m, with K for the products of v^c
-        made = {gram: ((m, n), total(j, vc[m, j] * vc[n, j]))}
-        applied = total(j, mul(equation.rhs, vc[m, j]))
+        made = {gram: ((m, n), total(j, vc[(m, *j)] * vc[(n, *j)]))}
+        applied = total(j, mul(equation.rhs, vc[(m, *j)]))
         cancelled = as_expr(contract(expand(inline(left, solved)), gram, inverse_))
-        shortest = self.same(equation.rhs, total(n, mu[n, k] * vc[n, j]))  # a combination of what the samples have
+        shortest = self.same(equation.rhs, total(n, mu[n, k] * vc[(n, *j)]))  # a combination of what the samples have
         return shortest and self.same(applied, inline(left, made)) and self.same(cancelled, lack[m, k])
 
     def _identity(self, equation: Equation) -> bool:
@@ -414,12 +415,13 @@ class Meanings:
         last = self.network.hidden[-1].v
         output = self.network.logits
         weight = self.network.read_out
-        k, j = Index(output.axes[-1], "k"), Index(last.axes[-1], "j")
+        k = Index(output.axes[-1], "k")
         sample = equation.lhs.indices[:-1]  # p v^c = w' dv is summed over j there, and only such sums occur
+        j = tuple(Index(axis, f"j{n}") for n, axis in enumerate(last.axes[len(sample) :]))
         vc, dv = frozen_activation(last), increment_of(last)
         p = p_of(weight)
         rhs = inline(equation.rhs, self._own("r"))
-        rhs = inline(rhs, {p: ((k, j), weight.primed[k, j] * dv[(*sample, j)] / vc[(*sample, j)])})
+        rhs = inline(rhs, {p: ((k, *j), weight.primed[(k, *j)] * dv[(*sample, *j)] / vc[(*sample, *j)])})
         # expand first, so that v^c cancels, and only then say what it is
         rhs = inline(as_expr(expand(rhs)), {vc: _renamed(vc, last)})
         passed = self.passed[output]
@@ -463,7 +465,7 @@ class Meanings:
 
     def unit(self, equation: Equation) -> tuple[Activation, Array]:
         """The activation and the pre-activation that a case table is about."""
-        unit = self.network.units[equation.array.axes[-1]]
+        unit = self.network.unit_of(equation.array) or self.network.hidden[-1]
         return unit.activation, unit.s
 
     def case_holds(self, equation: Equation, branch: Branch) -> bool | None:
@@ -501,20 +503,22 @@ class Meanings:
     def _choice(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
         """p v^c = w' dv on the pieces."""
         assert isinstance(equation.lhs, Ref)
-        k, j = equation.lhs.indices
+        k, *own = equation.lhs.indices
+        j = tuple(own)
         vc = frozen_activation(self.network.hidden[-1].v)
         weight = self.network.read_out.primed
         _, _, before, change = self._on_pieces(equation, pieces)
-        left = inline(as_expr(expand(value * vc[j])), {vc: ((j,), before)})
-        return self.same(left, weight[k, j] * change)
+        left = inline(as_expr(expand(value * vc[j])), {vc: (j, before)})
+        return self.same(left, weight[(k, *j)] * change)
 
     def _smooth_choice(self, equation: Equation, value: Expr) -> bool:
         """p v^c = w' dv wherever v^c is not 0."""
         assert isinstance(equation.lhs, Ref)
-        k, j = equation.lhs.indices
+        k, *own = equation.lhs.indices
+        j = tuple(own)
         weight = self.network.read_out.primed
         dv = increment_of(self.network.hidden[-1].v)
-        return self.same(value * frozen_activation(self.network.hidden[-1].v)[j], weight[k, j] * dv[j])
+        return self.same(value * frozen_activation(self.network.hidden[-1].v)[j], weight[(k, *j)] * dv[j])
 
     def _integral(self, equation: Equation, value: Expr, pieces: tuple[int, int]) -> bool:
         """dP/dw' (-eta dE/dy v^c) = p with the rest held constant, and P = 0 where w' = w."""
@@ -558,6 +562,14 @@ class Meanings:
         return indices, _coefficient(self._linear(s, direction, weights=False), direction, indices)
 
 
+def _fresh_each(axes: Sequence[Axis], taken: Sequence[Index]) -> tuple[Index, ...]:
+    """An index over each axis, none of which is among those taken."""
+    made: list[Index] = []
+    for axis in axes:
+        made.append(fresh(axis, (*taken, *made)))
+    return tuple(made)
+
+
 def _slope(phi: Activation, at: Ref, order: int = 0) -> Expr:
     """phi'(s), or the next derivative: in other functions where it is one of these, or a function of its own."""
     known = smooth_functions.slope_among_entries(phi) if phi.is_smooth and not order else None
@@ -567,19 +579,19 @@ def _slope(phi: Activation, at: Ref, order: int = 0) -> Expr:
     return mul(factor, ONE if name is None else Apply(smooth(name), at), power(at, exponent))
 
 
-def _replaced(node: Expr, new: Mapping[Apply, Expr]) -> Expr:
+def in_the_place_of(node: Expr, new: Mapping[Apply, Expr]) -> Expr:
     """The expression with these in the place of functions."""
     match node:
         case Apply():
             return new.get(node, node)
         case Add(terms):
-            return add(*(_replaced(term, new) for term in terms))
+            return add(*(in_the_place_of(term, new) for term in terms))
         case Mul(factors):
-            return mul(*(_replaced(factor, new) for factor in factors))
+            return mul(*(in_the_place_of(factor, new) for factor in factors))
         case Pow(base, exponent):
-            return power(_replaced(base, new), exponent)
+            return power(in_the_place_of(base, new), exponent)
         case Total(over, body):
-            return total(over, _replaced(body, new))
+            return total(over, in_the_place_of(body, new))
         case _:
             return node
 

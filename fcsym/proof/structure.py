@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from fcsym.deriving.contribution import no_common_p
 from fcsym.deriving.forward import forward
+from fcsym.deriving.kinds import is_dense
+from fcsym.deriving.update import changes_with_names
 from fcsym.language.algebra import free_in, indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status
-from fcsym.language.expression import ZERO, Array, Ref, Role
+from fcsym.language.expression import ZERO, Apply, Array, Ref, Role
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     ALPHA,
@@ -32,6 +35,7 @@ from fcsym.networks.symbols import (
     rho,
     weight,
 )
+from fcsym.proof.general import moving
 
 __all__ = ["expected", "flaws", "flaws_of_scheme"]
 
@@ -41,6 +45,9 @@ COMPENSATION = "compensation"
 
 def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     """The names, arrays and rules that a derivation has, whatever its order is."""
+    if network.built is not None:
+        yield from _expected_of_layers(network)
+        return
     depth = len(network.layers)
     forward_arrays = [equation.array for equation in forward(network)]
     for array in forward_arrays:
@@ -71,6 +78,67 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
             yield v.primed.name, v.primed, Rule.AFTER
     if depth == 1 or (network.batch and network.samples > network.widths[-2]):  # so many samples have no common p
         return
+    matrix = network.read_out
+    yield from _compensating(network)
+    if not network.rule.is_plain or network.batch:
+        return
+    if not network.layers[-2].activation.is_smooth and weight(depth - 1) in network.trained:
+        parts = [rho(matrix)] if network.widths[-1] > 1 else []
+        shared = any(not theta.axes for theta in network.feeding(depth - 1) if theta in network.trained)
+        parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 or shared else []
+        yield from ((array.name, array, Rule.SPLIT) for array in parts)
+        yield integral_of(matrix).name, integral_of(matrix), Rule.INTEGRAL
+
+
+def _expected_of_layers(network: Network) -> Iterator[tuple[str, Array, Rule]]:
+    """The same for a network of layers, by its forward equations: what a step changes has an increment."""
+    passed = {equation.array: equation for equation in forward(network)}
+    for array in passed:
+        yield array.name, array, Rule.DEFINITION
+    yield from ((e.name, e.array, e.rule) for e in network.rule.shared())
+    named = changes_with_names(tuple(passed.values()), network.trained)
+    for theta in network.trained:
+        if network.rule.is_plain and theta not in named:
+            yield theta.primed.name, theta.primed, Rule.UPDATE
+        else:
+            yield gradient_of(theta).name, gradient_of(theta), Rule.GRADIENT
+            made = network.rule.equations(theta, indices_of(theta), named=True)
+            yield from ((e.name, e.array, e.rule) for e in made)
+    last = list(passed).index(network.logits)
+    hidden = list(passed)[: last + 1]
+    after = [array for array in list(passed)[last + 1 :] if array.role is Role.ACTIVATION]
+    moves = moving(passed, network.trained)
+    for array in (*hidden, *after):
+        gate, adjoint = gate_of(array), adjoint_of(array)
+        if gate not in passed:
+            yield gate.name, gate, Rule.DEFINITION
+        yield adjoint.name, adjoint, Rule.ADJOINT
+        if array not in moves and array.role not in (Role.PRE_ACTIVATION, Role.ACTIVATION):
+            continue
+        rhs = passed[array].rhs
+        cases = isinstance(rhs, Apply) and not (
+            rhs.derivative or rhs.activation.is_smooth or rhs.activation.is_identity
+        )
+        yield increment_of(array).name, increment_of(array), Rule.CASES if cases else Rule.INCREMENT
+        yield array.primed.name, array.primed, Rule.AFTER
+    for array in hidden:
+        equation = passed[array]
+        if (
+            network.rule.is_plain
+            and is_dense(equation)
+            and any(
+                theta in network.trained and theta not in named and len(theta.axes) == 2 for theta in equation.operands
+            )
+        ):
+            squared = norm(next(a for a in equation.operands if a.role is not Role.PARAMETER))
+            yield squared.name, squared, Rule.DEFINITION
+    yield from _compensating(network)
+
+
+def _compensating(network: Network) -> Iterator[tuple[str, Array, Rule]]:
+    """What follows on the increments: v^c, p, r and the statement that p was made for."""
+    if no_common_p(network):
+        return
     matrix, vc = network.read_out, frozen_activation(network.hidden[-1].v)
     solved = (lacking(network.logits), gram_of(vc), inverse_gram_of(vc), multiplier(network.logits))
     for array, rule in (
@@ -81,14 +149,6 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     ):
         yield array.name, array, rule
     yield COMPENSATION, network.logits.primed, Rule.IDENTITY
-    if not network.rule.is_plain or network.batch:
-        return
-    if not network.layers[-2].activation.is_smooth and weight(depth - 1) in network.trained:
-        parts = [rho(matrix)] if network.widths[-1] > 1 else []
-        shared = any(not theta.axes for theta in network.feeding(depth - 1) if theta in network.trained)
-        parts += [kappa(network.hidden[-1].s), ALPHA] if depth > 2 or shared else []
-        yield from ((array.name, array, Rule.SPLIT) for array in parts)
-        yield integral_of(matrix).name, integral_of(matrix), Rule.INTEGRAL
 
 
 def _training(network: Network, theta: Array) -> Iterator[tuple[str, Array, Rule]]:
@@ -115,7 +175,10 @@ def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, st
     """(name, what is wrong) for everything that keeps the list from being a derivation."""
     wanted = {name: (array, rule) for name, array, rule in expected(network)}
     names = {equation.name for equation in equations}
-    found = [(name, "is missing") for name in wanted if name not in names]
+    may_be_missing = (Role.GATE, Role.ADJOINT) if network.built is not None else ()  # what an adjoint is made of
+    found = [
+        (name, "is missing") for name, (a, _) in wanted.items() if name not in names and a.role not in may_be_missing
+    ]
     outside = {*network.parameters, network.input, network.target, *network.memory, *network.rule.values}
     known = {array for name, (array, _) in wanted.items() if name != COMPENSATION} | outside | {ETA}
     own = {array: array for array in known}

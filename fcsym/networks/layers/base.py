@@ -1,7 +1,7 @@
 """What a layer is: a function that adds forward equations to a network, and says with what shape it passes on.
 
-A layer is written for one sample, with axes of its own for channels, positions and taps, and is told nothing but what it
-reads. Nothing after the forward equations knows which layer made them.
+A layer is written for one sample, with axes of its own for channels, positions and taps, and is told nothing but what
+it reads. Nothing after the forward equations knows which layer made them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Expr, Index, Role, arrays_in
+from fcsym.language.spelling import exact
+from fcsym.networks.symbols import of_layer, units
 
-__all__ = ["Building", "Layer", "Signal", "pair", "share", "whole"]
+__all__ = ["Building", "Layer", "Signal", "pair", "ratio", "share", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,35 @@ class Building:
     parameters: list[Array] = field(default_factory=list)
     fixed: list[str] = field(default_factory=list)
     read_outs: list[tuple[Array, Array | None, Array]] = field(default_factory=list)  # W, b and what they give
+    made: set[Array] = field(default_factory=set)  # what the equations so far define
+    alike: dict[Axis, Axis] = field(default_factory=dict)  # axes that are others', since what is added has the same
 
     def axis(self, letter: str, size: int, letters: str = "") -> Axis:
         """An axis of the layer at work, of that length."""
-        made = Axis(f"{letter}_{self.n}", letters=letters)
+        return self._own(Axis(f"{letter}_{self.n}", letters=letters), size)
+
+    def units(self, size: int) -> Axis:
+        """The axis of the units of the layer at work."""
+        return self._own(units(self.n), size)
+
+    def _own(self, made: Axis, size: int) -> Axis:
+        made = self.alike.get(made, made)
         self.sizes[made] = size
         return made
 
+    def same(self, first: Sequence[Axis], other: Sequence[Axis]) -> None:
+        """Axes of two signals are the same: those of a later layer become those of an earlier one.
+
+        Where they are not yet, the network is built once more, with what this has noted.
+        """
+        for one, two in zip(first, other, strict=True):
+            kept, gone = sorted((self.alike.get(one, one), self.alike.get(two, two)), key=list(self.sizes).index)
+            if kept != gone:
+                self.alike |= {axis: kept for axis, to in self.alike.items() if to == gone} | {gone: kept}
+
     def parameter(self, symbol: str, *axes: Axis, trained: bool = True) -> Array:
         """A parameter of the layer at work."""
-        made = Array(symbol, self.n, axes, role=Role.PARAMETER)
+        made = of_layer(symbol, self.n, axes, Role.PARAMETER)
         self.parameters.append(made)
         if not trained:
             self.fixed.append(made.name)
@@ -61,21 +82,23 @@ class Building:
 
     def pre_activation(self, axes: Sequence[Axis], symbol: str = "s", time: int | None = None) -> Array:
         """What a linear map gives."""
-        return Array(symbol, self.n, tuple(axes), role=Role.PRE_ACTIVATION, time=time)
+        return of_layer(symbol, self.n, tuple(axes), Role.PRE_ACTIVATION, time)
 
     def activation(self, axes: Sequence[Axis], symbol: str = "v", time: int | None = None) -> Array:
         """What the layer makes of it."""
-        return Array(symbol, self.n, tuple(axes), role=Role.ACTIVATION, time=time)
+        return of_layer(symbol, self.n, tuple(axes), Role.ACTIVATION, time)
 
-    def part(self, symbol: str, axes: Sequence[Axis] = (), role: Role = Role.TERM) -> Array:
+    def part(
+        self, symbol: str, axes: Sequence[Axis] = (), role: Role = Role.TERM, time: int | None = None
+    ) -> Array:  # fmt: skip
         """What is only a part of something, such as the sum that a softmax divides by."""
-        return Array(symbol, self.n, tuple(axes), role=role)
+        return of_layer(symbol, self.n, tuple(axes), role, time)
 
     def define(self, array: Array, indices: Sequence[Index], value: Expr, because: str) -> Array:
         """array[indices] = value, with a sentence that says why."""
-        known = {equation.array for equation in self.equations}
-        uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in known))
+        uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in self.made))
         self.equations.append(Equation(array[tuple(indices)], value, Rule.DEFINITION, because, uses))
+        self.made.add(array)
         return array
 
     def size(self, axis: Axis) -> int:
@@ -124,8 +147,12 @@ class Layer:
         return self
 
     def inner(self) -> tuple[Any, ...]:
-        """The nodes that it is made of, where it is a group of layers."""
+        """The layers, or nodes, in a row that it is made of, where it is a group."""
         return ()
+
+    def closing(self) -> Layer | None:
+        """What puts together what a group reads and what its last layer gives; None where that passes it on."""
+        return None
 
 
 def whole(value: object, what: str, least: int = 1) -> int:
@@ -135,11 +162,22 @@ def whole(value: object, what: str, least: int = 1) -> int:
     return value
 
 
+def ratio(value: object, what: str, below: int | None = None) -> Fraction:
+    """A number from 0 on, exactly as it is written: 1e-5 is 1/100000."""
+    made = exact(value, what)
+    if made < 0 or (below is not None and made >= below):
+        least = "from 0 on" if below is None else f"from 0 up to, but not, {below}"
+        raise NetworkError(f"The {what} is {str(value)[:40]}: give a number {least}.")
+    return made
+
+
 def pair(value: object, what: str, least: int = 1) -> tuple[int, int]:
     """A number for both directions, or one for each."""
     if isinstance(value, tuple | list):
         if len(value) != 2:
-            raise NetworkError(f"The {what} is {str(value)[:40]}: give one number, or one for rows and one for columns.")
+            raise NetworkError(
+                f"The {what} is {str(value)[:40]}: give one number, or one for rows and one for columns."
+            )
         return whole(value[0], what, least), whole(value[1], what, least)
     return whole(value, what, least), whole(value, what, least)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -44,7 +44,9 @@ def _windows(
     made = [_Window(*one) for one in zip(size, stride, padding, dilation, strict=True)]
     for one in made:
         if one.padding > one.size:
-            raise at.refuse(f"the padding {one.padding} is larger than the kernel of {one.size}: give at most {one.size}.")
+            raise at.refuse(
+                f"the padding {one.padding} is larger than the kernel of {one.size}: give at most {one.size}."
+            )
     return made
 
 
@@ -189,9 +191,7 @@ class _Average(_Pool):
         """The mean over every window; what padding adds is 0 and counts, as in PyTorch."""
         (source,) = sources
         windows, made = self._laid(at, source)
-        taps = tuple(
-            at.axis(a, one.size, b) for one, (a, b) in zip(windows, _TAPS[self.dimensions], strict=True)
-        )
+        taps = tuple(at.axis(a, one.size, b) for one, (a, b) in zip(windows, _TAPS[self.dimensions], strict=True))
         c, t = Index(source.axes[0], "c"), tuple(Index(axis, f"t{n}") for n, axis in enumerate(made))
         k = tuple(Index(axis, f"k{n}") for n, axis in enumerate(taps))
         u = tuple(Index(axis, f"u{n}") for n, axis in enumerate(source.axes[1:]))
@@ -229,7 +229,9 @@ class _Greatest(_Pool):
                 )[places]  # fmt: skip
                 continue
             d = at.define(
-                replace(at.activation(axes, "z", number), role=Role.OTHER), places, z - best,
+                at.part("z", axes, Role.OTHER, number),
+                places,
+                z - best,
                 "How far the next place is above the greatest.",
             )
             gate = at.define(

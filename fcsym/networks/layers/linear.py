@@ -8,9 +8,8 @@ from typing import ClassVar
 
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation as named_activation
-from fcsym.language.expression import Apply, Expr, Index, total
+from fcsym.language.expression import Apply, Expr, Index, Role, total
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
-from fcsym.networks.symbols import units
 
 __all__ = ["Activation", "Flatten", "Linear"]
 
@@ -41,8 +40,7 @@ class Linear(Layer):
                 f"it expects {self.in_features} features and is given {width} (shape {at.shape(source)}): make the two "
                 "alike."
             )
-        own = units(at.n)
-        at.sizes[own] = whole(self.out_features, f"out_features of {at.where}")
+        own = at.units(whole(self.out_features, f"out_features of {at.where}"))
         i = Index(own, "i")
         j = tuple(Index(axis, f"j{n}") for n, axis in enumerate(over))
         t = tuple(Index(axis, f"t{n}") for n, axis in enumerate(kept))
@@ -52,9 +50,9 @@ class Linear(Layer):
         if shift is not None:
             value = value + shift[i]
         made = at.pre_activation((*kept, own))
+        what = f"the pre-activation of layer {at.n}"
         if at.last is not None:
-            made = replace(at.last, axes=(*kept, own))
-        what = "the output" if made.symbol == "y" else f"the pre-activation of layer {at.n}"
+            made, what = replace(at.last, axes=(*kept, own)), "what the read-out gives"
         at.define(made, (*t, i), value, f"This is {what}.")
         at.read_outs.append((weight, shift, made))
         return Signal(made)
@@ -91,7 +89,7 @@ class Activation(Layer):
         s, phi = source.array, self.phi
         i = tuple(Index(axis, f"i{n}") for n, axis in enumerate(source.axes))
         made = replace(at.activation(source.axes), layer=s.layer)
-        if s.symbol != "s" or any(equation.array == made for equation in at.equations):
+        if s.role is not Role.PRE_ACTIVATION or made in at.made:
             at.n += 1
             made = at.activation(source.axes)
         value: Expr = s[i] if phi.is_identity else Apply(phi, s[i])
@@ -111,5 +109,3 @@ class Flatten(Layer):
         (source,) = sources
         del at
         return Signal(source.array, len(source.axes))
-
-

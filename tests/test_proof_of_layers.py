@@ -1,0 +1,126 @@
+"""The proof of networks of layers: what is derived is proved, and what is changed on purpose is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from conftest import few
+
+from fcsym import derive
+from fcsym.language.equation import Branch, Cases, Rule, Verdict
+from fcsym.language.expression import Expr, add, mul
+from fcsym.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Activation,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    Linear,
+    MaxPool1d,
+    MultiheadAttention,
+    Residual,
+    RMSNorm,
+)
+from fcsym.networks.network import Network
+from fcsym.proof import prove
+
+CONV = [Conv1d(1, 2, 3), Activation("relu"), MaxPool1d(2), Flatten(), Linear(6, 3), Activation("tanh"), Linear(3, 2)]
+POOL = [Conv2d(2, 2, 2, groups=2), Activation("leaky_relu"), AvgPool2d(3, 1), Flatten(), Linear(2, 2)]
+NETWORKS = {
+    "windows": Network.sequential((1, 8), CONV, loss="cross_entropy"),
+    "images": Network.sequential((2, 4, 4), POOL),
+    "positions": Network.sequential((3, 2), [Linear(2, 3), Activation("relu"), Linear(3, 2)], loss="cross_entropy"),
+}
+BLOCK = [Residual([LayerNorm(2), MultiheadAttention(2, 1)]), Linear(2, 2)]
+OTHERS = {
+    "recurrence": Network.sequential((3, 2), [RNN(2, 2), Linear(2, 1)]),
+    "relu recurrence": Network.sequential((2, 2), [RNN(2, 2, last=True, nonlinearity="relu"), Linear(2, 1)]),
+    "gru": Network.sequential((2, 2), [GRU(2, 2, last=True), Linear(2, 1)]),
+    "lstm": Network.sequential((2, 2), [LSTM(2, 2, last=True), Linear(2, 1)]),
+    "attention": Network.sequential((3, 4), [MultiheadAttention(4, 2), Flatten(), Linear(12, 2)], loss="cross_entropy"),
+    "causal attention": Network.sequential((3, 2), [MultiheadAttention(2, 1, causal=True), Linear(2, 2)]),
+    "residual block": Network.sequential((2, 2), BLOCK),
+    "root mean square": Network.sequential((3,), [Linear(3, 3), RMSNorm(3), Activation("tanh"), Linear(3, 1)]),
+    "embedding": Network.sequential((3, 4), [Embedding(4, 2), Flatten(), Linear(6, 1)]),
+}
+SETTINGS = [
+    {},
+    {"order": "sequential"},
+    {"batch": "mean"},
+    {"batch": "sum", "samples": 2, "rule": "momentum"},
+    {"rule": "adam"},
+]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_every_equation_is_proved(name, setting):
+    d = derive(NETWORKS[name], **setting)
+    assert d.proof.holds, [f for f in d.proof.findings if f.verdict.name not in ("PROVED", "DEFINITION", "CHOSEN")]
+    assert any(f.verdict is Verdict.PROVED and f.index == "identical" for f in d.proof.findings)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[2]], ids=str)
+def test_other_layers_are_proved(name, setting):
+    d = derive(OTHERS[name], **setting)
+    assert d.proof.holds, [f for f in d.proof.findings if f.verdict.name not in ("PROVED", "DEFINITION", "CHOSEN")]
+
+
+def wrong(equation):
+    """The same equation, and one that says something else."""
+    if isinstance(equation.rhs, Cases):
+        for n, branch in enumerate(equation.rhs):
+            value = branch.value
+            if value is not None:
+                other = Branch(branch.name, branch.when, add(value, 1), branch.status, branch.note)
+                rows = [other if m == n else row for m, row in enumerate(equation.rhs)]
+                yield replace(equation, rhs=Cases(tuple(rows)))
+        return
+    assert isinstance(equation.rhs, Expr)
+    yield replace(equation, rhs=mul(2, equation.rhs))
+    yield replace(equation, rhs=add(equation.rhs, 1))
+
+
+EVERY = NETWORKS | OTHERS
+MUTANTS = [
+    (name, setting, n)
+    for name in EVERY
+    for setting in SETTINGS[: 2 if name in NETWORKS else 1]
+    for n in range(len(derive(EVERY[name], **setting).equations))
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "n"), few(MUTANTS, 30), ids=str)
+def test_what_is_changed_is_not_proved(name, setting, n):
+    d = derive(EVERY[name], **setting)
+    equation = d.equations[n]
+    for other in wrong(equation):
+        changed = replace(d, equations=(*d.equations[:n], other, *d.equations[n + 1 :]))
+        proof = prove(changed)
+        assert not proof.holds, f"{other} passes"
+        if equation.rule in (Rule.ADJOINT, Rule.UPDATE, Rule.INCREMENT):
+            own = [f for f in proof.findings if f.equation == equation.name and f.case is None]
+            assert own[0].verdict in (Verdict.REFUTED, Verdict.UNDECIDED)
+
+
+def test_a_wrong_equation_has_a_counterexample():
+    d = derive(NETWORKS["images"])
+    place = next(n for n, e in enumerate(d.equations) if e.name == "dE_dW1")
+    other = replace(d.equations[place], rhs=mul(2, d.equations[place].rhs))
+    proof = prove(replace(d, equations=(*d.equations[:place], other, *d.equations[place + 1 :])))
+    finding = next(f for f in proof.findings if f.equation == "dE_dW1")
+    assert finding.verdict is Verdict.REFUTED and finding.counterexample.derived == 2 * finding.counterexample.true
+
+
+def test_an_adjoint_that_is_left_out_is_missed():
+    d = derive(NETWORKS["windows"])
+    for name in ("delta1", "dE_dW1", "W1_new", "ds1", "adj_v2"):
+        left = tuple(e for e in d.equations if e.name != name)
+        assert not prove(replace(d, equations=left)).holds
