@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fcsym.derivation import Derivation
 from fcsym.deriving.gradient import GradientRecord
-from fcsym.errors import CompileError
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
     from sympy import Expr as SymPyExpr
 
+    from fcsym.deriving.numbers import Numbers
     from fcsym.drawing.picture import Picture
     from fcsym.kernel.gradient import GradientKernel
     from fcsym.language.findings import Proof
@@ -94,6 +96,35 @@ class Gradient(GradientRecord, Derivation):
             )
         return GradientKernel(self, target)
 
+    def with_values(self, values: Any, digits: int = 6) -> GradientWithValues:  # type: ignore[override]
+        """The same with numbers put in, as `Derivation.with_values`; eta need not be there, and directions must be."""
+        from fcsym.networks.symbols import direction_of
+        from fcsym.values import Values, numbers, read_values, values_of
+
+        if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
+            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+        needs: Any = {"directions": [direction_of(a) for a in self.asked.along], "needs_eta": False}
+        if isinstance(values, str | Path):
+            values = read_values(self.network, values, **needs)
+        given = values if isinstance(values, Values) else values_of(self.network, values, **needs)
+        own = {item.name: getattr(self, item.name) for item in fields(Gradient)}
+        made = GradientWithValues(**own, at_values=numbers(self.equations, given, digits))
+        if "proof" in self.__dict__:
+            made.__dict__["proof"] = self.proof
+        return made
+
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows: none."""
         return ()
+
+
+@dataclass(frozen=True, repr=False)
+class GradientWithValues(Gradient):
+    """Derivatives with the numbers of one point beside their equations."""
+
+    at_values: Numbers | None = None
+
+    @property
+    def numbers(self) -> Numbers | None:
+        """The numbers that stand beside the equations."""
+        return self.at_values

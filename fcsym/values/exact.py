@@ -16,7 +16,7 @@ from fcsym.deriving.forward import forward
 from fcsym.deriving.numbers import Numbers
 from fcsym.errors import SizeError
 from fcsym.language.equation import Cases, Equation
-from fcsym.language.expression import Apply, Array, Expr
+from fcsym.language.expression import Apply, Array, Expr, Role
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
@@ -108,6 +108,8 @@ def _instance(
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
     leaves |= {(a, at): v for a, v in network.rule.values.items() for at in positions(a, network.sizes)}
+    units = dict.fromkeys(a for e in equations for a in e.operands if a.role is Role.UNIT)
+    leaves |= {(a, at): Fraction(int(at[0] == at[1])) for a in units for at in positions(a, network.sizes)}
     given = dict.fromkeys(array for array, _ in leaves)
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
     run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or exact_field())
