@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcsym.derivation import Derivation
@@ -99,14 +98,12 @@ class Gradient(GradientRecord, Derivation):
     def with_values(self, values: Any, digits: int = 6) -> GradientWithValues:  # type: ignore[override]
         """The same with numbers put in, as `Derivation.with_values`; eta need not be there, and directions must be."""
         from fcsym.networks.symbols import direction_of
-        from fcsym.values import Values, numbers, read_values, values_of
+        from fcsym.values import given_for, numbers
 
         if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
             raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
         needs: Any = {"directions": [direction_of(a) for a in self.asked.along], "needs_eta": False}
-        if isinstance(values, str | Path):
-            values = read_values(self.network, values, **needs)
-        given = values if isinstance(values, Values) else values_of(self.network, values, **needs)
+        given = given_for(self.network, values, **needs)
         own = {item.name: getattr(self, item.name) for item in fields(Gradient)}
         made = GradientWithValues(**own, at_values=numbers(self.equations, given, digits))
         if "proof" in self.__dict__:

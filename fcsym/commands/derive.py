@@ -111,9 +111,9 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     """The same for a scheme: its four derivations, and training beside autodiff."""
     from fcsym.training import scheme
 
-    if options.values is not None or options.digits is not None:
-        raise Usage("--values is for a derivation: leave --scheme out.")
     s = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
+    values = values_of(options, s.network)
+    s = s if values is None else s.with_values(values, digits_of(options))
     of_file = _options_of_file(options, s)
     report, passed = trained(s, options)
     written = None if options.save is None else s.save(options.save, **of_file)

@@ -169,14 +169,17 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the random points (default 0)")
 
 
-def values_option(parser: argparse.ArgumentParser, what: str, required: bool = False, digits: int = 10) -> None:
-    """A values file, and how many digits of its numbers are shown; `what` is done with them, for the help."""
+def values_option(
+    parser: argparse.ArgumentParser, what: str, required: bool = False, digits: int = 10, shown: bool = True
+) -> None:
+    """A values file, and how many digits of its numbers are shown, if any are; `what` they are for, in the help."""
     parser.add_argument(
         "--values", metavar="FILE", required=required,
         help=f"{what}: x, target, eta, weights and biases from a .toml, .json, .npz or .safetensors file",
     )  # fmt: skip
-    parser.add_argument("--digits", type=int, metavar="D", help=f"significant digits of them (default {digits})")
-    parser.set_defaults(digits_unasked=digits)
+    parser.set_defaults(digits=None, digits_unasked=digits)
+    if shown:
+        parser.add_argument("--digits", type=int, metavar="D", help=f"significant digits of them (default {digits})")
 
 
 def values_of(options: argparse.Namespace, network: Network, **needs: Any) -> Values | None:

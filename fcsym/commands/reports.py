@@ -36,8 +36,8 @@ def trained(
     return report, report.passed and proof.holds
 
 
-def conclusion(d: Derivation, reports: Sequence[Report]) -> str:
-    """One line: what was proved and what was measured."""
+def conclusion(d: Derivation, reports: Sequence[Report], given: bool = False) -> str:
+    """One line: what was proved and what was measured, on numbers that were `given` or on random ones."""
     from fcsym.language.equation import OPEN, Verdict
 
     proof = d.proof
@@ -45,7 +45,9 @@ def conclusion(d: Derivation, reports: Sequence[Report]) -> str:
     proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
     main = reports[0]
     measured = f"measured {main.points} numbers on random, exact and near-zero points"
-    if len(reports) > 1:
+    if given:
+        measured = f"measured {main.points} numbers at the values that were given"
+    elif len(reports) > 1:
         measured += f" and {reports[1].points} on the four XOR samples"
     elif d.network.inputs != 2 or d.network.widths[-1] != 1:
         measured += " (XOR needs two inputs and one output)"

@@ -443,6 +443,8 @@ def _about(document: Shown, only: str | None, wanted: str | None) -> tuple[str, 
         count = document.numbers.digits
         digits = f"{count} significant digit{'s' if count > 1 else ''}"
         sentences += (f"Beside every equation stand the numbers of one step, computed exactly and shown to {digits}.",)
+        if len(document.lists) > 1:
+            sentences += ("`output` and `expand` are shown for the state after it.",)
     if only is None:
         return sentences
     shown = f"{wanted} and the equations that lead to it" if wanted else f"the equations of the function {only}"

@@ -24,7 +24,17 @@ from fcsym.values.ball import Ball, ball_of, smooth_at
 from fcsym.values.given import Nested, Values
 from fcsym.values.shown import decimal
 
-__all__ = ["MAX_BITS", "MAX_SHOWN", "Trained", "evaluated", "exact_field", "exact_step", "numbers", "trained"]
+__all__ = [
+    "MAX_BITS",
+    "MAX_SHOWN",
+    "Trained",
+    "cases_at",
+    "evaluated",
+    "exact_field",
+    "exact_step",
+    "numbers",
+    "trained",
+]
 
 MAX_SHOWN = 64
 """Numbers of an array up to which documents write it out."""
@@ -91,6 +101,20 @@ def numbers(derivation: Iterable[Equation], values: Values, digits: int) -> Numb
                 case = run.branch_at(equation, place)
                 holds[array.name, place] = "" if case is None else case.name
     return Numbers(network.sizes, digits, text, holds)
+
+
+def cases_at(derivation: Iterable[Equation], values: Values, name: str) -> list[tuple[tuple[int, ...], str, Any]]:
+    """Each element of a quantity that is defined by cases: its position, the case that holds, and its value.
+
+    Without a name for what has none, and None for the value where it has none.
+    """
+    run, _ = _instance(tuple(derivation), values)
+    equation = next(e for e in run.equations.values() if e.name == name)
+    found = []
+    for place in positions(equation.array, values.network.sizes):
+        branch = run.branch_at(equation, place) if isinstance(equation.rhs, Cases) else None
+        found.append((place, "" if branch is None else branch.name, run.element(equation.array, place)))
+    return found
 
 
 def evaluated(

@@ -34,6 +34,7 @@ from fcsym.values.ball import Ball
 __all__ = [
     "Values",
     "fraction",
+    "given_for",
     "numbers_in",
     "place_of",
     "read_table",
@@ -110,6 +111,17 @@ def read_values(
     except ArgumentError as problem:
         text = str(problem)
         raise ArgumentError(text if text.startswith(str(where)) else f"{where}: {text}") from None
+
+
+def given_for(
+    network: Network, values: Any, directions: Sequence[Array] = (), needs_eta: bool = True
+) -> Values:  # fmt: skip
+    """The path of a values file, or names with numbers, or what was made of them => the numbers for a network."""
+    if isinstance(values, Values):
+        return values
+    if isinstance(values, str | Path):
+        return read_values(network, values, directions, needs_eta)
+    return values_of(network, values, directions, needs_eta)
 
 
 def read_table(where: Path) -> dict[str, Any]:
