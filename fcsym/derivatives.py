@@ -1,4 +1,4 @@
-"""Derivatives by name, as people use them: dE/dW, dE/dx, dy/dW, with their proof, documents and kernel."""
+"""Derivatives by name, as people use them: dE/dW, dy/dx, d2E/dW dW, with their proof, documents and kernel."""
 
 from __future__ import annotations
 
@@ -31,11 +31,17 @@ def gradient(
     `of`: "E", or "y" for the Jacobian, whose first axis is that of the outputs. `by`: a parameter ("W1", "b1") or the
     input, "x"; several in a list, or with commas. `slope_at_kink`, `batch` and `samples` as for `fcsym.derive`. In a
     mini-batch dE_dx has a row for each sample, and dy_dW1 is each sample's own: (samples, n_L, n_1, n_0).
+
+    Second derivatives: with `of` a first one, "dE_dW1", and by W2 it is d2E_dW1_dW2, (n_1, n_0, n_2, n_1). `along`:
+    names as in `by`, each of which has a direction, TW1 for W1; E is then differentiated along them, dE_dT, and
+    d2E_dT_dW1, (n_1, n_0), is the product of the Hessian with the directions. Only E is differentiated twice.
     Raises ArgumentError, a KeyError too, for a name that is not there.
 
     >>> g = gradient(Network.parse("2-2-1"), of="E", by="W1,x")
     >>> print(g["dE_dx"])
     dE_dx[i] = sum(j: W1[j, i]*delta1[j])
+    >>> print(gradient(Network.parse("2-2-1"), of="E", by="W1", along="W1")["d2E_dT_dW1"])
+    d2E_dT_dW1[i, j] = d2E_dT_ds1[i]*x[j]
     """
     if isinstance(network, Network):
         if slope_at_kink is not None:

@@ -106,9 +106,9 @@ class Scheme(SchemeRecord, Document):
         and errors as for `Derivation.with_values`; ArgumentError for a statement, too.
 
         >>> s = scheme(Network.parse("1-1"), "backprop")
-        >>> s = s.with_values({"x": [2], "target": 1, "W1": [["1/2"]], "eta": "0.1"})
-        >>> s.step.numbers.text["E", ()]
-        '0'
+        >>> s = s.with_values({"x": [2], "target": 3, "W1": [["1/2"]], "eta": "0.1"})
+        >>> s.step.numbers.text["W1_new", (0, 0)]
+        '0.9'
         """
         from fcsym.kernel.worked import scheme_numbers
         from fcsym.values import given_for

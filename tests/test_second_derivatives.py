@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pytest
 from conftest import need, need_package
+from rich.console import Console
 from test_gradients import NETWORKS, doubled, drawn, in_torch
 
 import fcsym
@@ -15,6 +17,7 @@ from fcsym.kernel.gradient import TARGETS
 from fcsym.language import smooth_functions
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Rule, Verdict
+from fcsym.render import terminal
 
 SMALL = fcsym.Network.mlp([2, 2, 1], activation="tanh")
 
@@ -216,3 +219,25 @@ def test_documents(tmp_path):
     assert "$dE_dT$" not in text
     assert g.save(tmp_path / "g.tex").read_text() == text
     assert "def gradient(" in g.html()
+
+
+@pytest.mark.filterwarnings("ignore::fcsym.LossWarning")
+def test_a_logarithm_of_a_linear_output_has_kernels():
+    network = fcsym.Network.mlp([2, 2, 1], loss="bce")
+    for g in (fcsym.gradient(network), fcsym.gradient(network, "dE_dW1", "W2")):
+        assert g.proof.holds and fcsym.check(g, trials=20).passed
+    assert fcsym.check(fcsym.derive(network), trials=20).passed
+
+
+def test_a_product_is_found_by_the_names_that_its_list_has():
+    g = products(SMALL)
+    assert g["d2E/dT dW1"].name == "d2E_dT_dW1"
+    assert g["dE/dT"].name == "dE_dT" and g["dE/ds1"].name == "delta1"
+    with pytest.raises(KeyError, match="choose"):
+        g["d2E_dT_dW9"]
+
+
+def test_a_check_of_derivatives_speaks_of_no_order():
+    console = Console(width=100, record=True, file=StringIO())
+    console.print(terminal.checks(fcsym.check(fcsym.gradient(SMALL), trials=5)))
+    assert "order" not in console.export_text()

@@ -104,6 +104,8 @@ class GradientRecord(Record):
 
     def resolve(self, name: object, layer: int | None = None) -> str:
         """A name as people write it, dE/dW1 and grad W1 too => the name of an equation."""
+        if spelt(name) in self.by_name:
+            return spelt(name)
         asked = parsed(self.network, name)
         if asked is not None and asked.results[0].name in self.by_name:
             return asked.results[0].name
@@ -145,6 +147,15 @@ def said(derivative: Array) -> str:
     """dE_dW1 => dE/dW1; d2E_dW1_dW2 => d2E/dW1 dW2."""
     above, *below = derivative.name.split("_")
     return f"{above}/{' '.join(below)}"
+
+
+def spelt(name: object) -> str:
+    """A derivative as equations are called: d2E/dT dW1 => d2E_dT_dW1; what is none stays as it is."""
+    text = str(name).strip()
+    once, twice = _WRITTEN.fullmatch(text), _TWICE.fullmatch(text)
+    if twice is not None:
+        return f"d2{twice[1]}_d{twice[2]}_d{twice[3] or twice[2]}"
+    return text if once is None else f"dE_d{once[3]}" if once[3] else f"d{once[1]}_d{once[2]}"
 
 
 def parsed(network: Network, name: object) -> Wanted | None:
