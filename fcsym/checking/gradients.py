@@ -84,8 +84,10 @@ class _Tally:
             found = np.broadcast_to(made[equation.name], true.shape).astype(np.longdouble)
             bound = np.broadcast_to(self.bar * scale.of(equation.name), true.shape)
             fine = keep & (np.isfinite(true) & np.isfinite(found)).reshape(count, -1).all(axis=1)
+            with np.errstate(invalid="ignore"):  # what is infinite on both sides is left out
+                off = np.abs(found - true)
             for case, which in (("all", fine), ("at a kink", fine & on_kink)):
-                self._record(equation.name, case, which, np.abs(found - true), bound, inputs)
+                self._record(equation.name, case, which, off, bound, inputs)
 
     def _truth(self, points: Points, along: dict[str, _Array]) -> tuple[dict[str, _Array], list[_Array]]:
         first, by = self.subject.asked.first, self.subject.by
