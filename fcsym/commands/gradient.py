@@ -118,7 +118,7 @@ def _asked(options: argparse.Namespace) -> tuple[str, str]:
 
 
 def _with_values(g: Gradient, values: Values, options: argparse.Namespace) -> Gradient:
-    """The equations with the numbers put in; without them where there are too many to read, unless a file needs them."""
+    """The equations with the numbers put in; without them where they are too many, but for a file."""
     from fcsym.errors import SizeError
 
     try:
