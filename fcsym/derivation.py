@@ -158,15 +158,11 @@ class Derivation(Record, Document):
         >>> d.numbers.text["W1_new", (0, 0)]
         '0.5'
         """
-        from pathlib import Path
-
-        from fcsym.values import Values, numbers, read_values, values_of
+        from fcsym.values import given_for, numbers
 
         if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
             raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
-        if isinstance(values, str | Path):
-            values = read_values(self.network, values)
-        given = values if isinstance(values, Values) else values_of(self.network, values)
+        given = given_for(self.network, values)
         made = WithValues(self.network, self.order, self.equations, numbers(self.equations, given, digits))
         if "proof" in self.__dict__:
             made.__dict__["proof"] = self.proof

@@ -1,19 +1,20 @@
-"""Derivatives by name, as people use them: dE/dW, dE/dx, dy/dW, with their proof, documents and kernel."""
+"""Derivatives by name, as people use them: dE/dW, dy/dx, d2E/dW dW, with their proof, documents and kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from fcsym.derivation import Derivation
 from fcsym.deriving.gradient import GradientRecord
-from fcsym.errors import CompileError
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
     from sympy import Expr as SymPyExpr
 
+    from fcsym.deriving.numbers import Numbers
     from fcsym.drawing.picture import Picture
     from fcsym.kernel.gradient import GradientKernel
     from fcsym.language.findings import Proof
@@ -23,18 +24,24 @@ __all__ = ["Gradient", "gradient"]
 
 def gradient(
     network: Network, of: str = "E", by: str | Sequence[str] = "W1", slope_at_kink: object = None, *,
-    batch: str | None = None, samples: int | None = None,
+    along: str | Sequence[str] | None = None, batch: str | None = None, samples: int | None = None,
 ) -> Gradient:  # fmt: skip
     """The derivatives of the error, or of the outputs, by parameters or inputs: the equations that they need.
 
     `of`: "E", or "y" for the Jacobian, whose first axis is that of the outputs. `by`: a parameter ("W1", "b1") or the
     input, "x"; several in a list, or with commas. `slope_at_kink`, `batch` and `samples` as for `fcsym.derive`. In a
     mini-batch dE_dx has a row for each sample, and dy_dW1 is each sample's own: (samples, n_L, n_1, n_0).
+
+    Second derivatives: with `of` a first one, "dE_dW1", and by W2 it is d2E_dW1_dW2, (n_1, n_0, n_2, n_1). `along`:
+    names as in `by`, each of which has a direction, TW1 for W1; E is then differentiated along them, dE_dT, and
+    d2E_dT_dW1, (n_1, n_0), is the product of the Hessian with the directions. Only E is differentiated twice.
     Raises ArgumentError, a KeyError too, for a name that is not there.
 
     >>> g = gradient(Network.parse("2-2-1"), of="E", by="W1,x")
     >>> print(g["dE_dx"])
     dE_dx[i] = sum(j: W1[j, i]*delta1[j])
+    >>> print(gradient(Network.parse("2-2-1"), of="E", by="W1", along="W1")["d2E_dT_dW1"])
+    d2E_dT_dW1[i, j] = d2E_dT_ds1[i]*x[j]
     """
     if isinstance(network, Network):
         if slope_at_kink is not None:
@@ -44,8 +51,8 @@ def gradient(
                 network.rule, network.batch if batch is None else batch, network.samples or None if samples is None
                 else samples,
             )  # fmt: skip
-    found = GradientRecord.derived(network, of, by)
-    return Gradient(found.network, found.order, found.equations, found.of, found.by)
+    found = GradientRecord.derived(network, of, by, along)
+    return Gradient(found.network, found.order, found.equations, found.of, found.by, found.along)
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,14 +89,45 @@ class Gradient(GradientRecord, Derivation):
     def compile(self, target: str = "numpy") -> GradientKernel:  # type: ignore[override]  # it computes no step
         """The derivatives as a function of arrays, `kernel.gradient(weights, x, target)`; see `fcsym.kernel.gradient`.
 
-        Raises CompileError for another target than numpy.
+        `numpy`; `c`, built by the machine's compiler; `jax` and `torch`, whose `source` is a pure function of the
+        library's own arrays. All are given NumPy's and return them. Raises CompileError for another target, and where
+        the compiler or the library is not there.
         """
-        from fcsym.kernel.gradient import GradientKernel
+        from fcsym.kernel.gradient import TARGETS, GradientKernel
 
-        if target != "numpy":
-            raise CompileError(f"The target {str(target)[:40]!r} is no target for derivatives: choose numpy.")
-        return GradientKernel(self)
+        if target not in TARGETS:
+            raise CompileError(
+                f"The target {str(target)[:40]!r} is no target for derivatives: choose {', '.join(TARGETS)}."
+            )
+        return GradientKernel(self, target)
+
+    def with_values(self, values: Any, digits: int = 6) -> GradientWithValues:  # type: ignore[override]
+        """The same with numbers put in, as `Derivation.with_values`; eta need not be there, and directions must be."""
+        from fcsym.networks.symbols import direction_of
+        from fcsym.values import given_for, numbers
+
+        if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
+            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+        needs: Any = {"directions": [direction_of(a) for a in self.asked.along], "needs_eta": False}
+        given = given_for(self.network, values, **needs)
+        own = {item.name: getattr(self, item.name) for item in fields(Gradient)}
+        made = GradientWithValues(**own, at_values=numbers(self.equations, given, digits))
+        if "proof" in self.__dict__:
+            made.__dict__["proof"] = self.proof
+        return made
 
     def case_maps(self) -> tuple[Picture, ...]:
         """The pictures that a document shows: none."""
         return ()
+
+
+@dataclass(frozen=True, repr=False)
+class GradientWithValues(Gradient):
+    """Derivatives with the numbers of one point beside their equations."""
+
+    at_values: Numbers | None = None
+
+    @property
+    def numbers(self) -> Numbers | None:
+        """The numbers that stand beside the equations."""
+        return self.at_values

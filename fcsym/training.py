@@ -10,7 +10,7 @@ k.output(state, x), k.expand(state, weights, x)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from fcsym import schemes
 from fcsym.derivation import Derivation
 from fcsym.document import Document, typeset
-from fcsym.errors import CompileError
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.language.equation import Equation, Order
 from fcsym.networks.network import Network
 from fcsym.schemes import statements
 from fcsym.schemes.record import PartRecord, SchemeRecord
 
 if TYPE_CHECKING:
+    from fcsym.deriving.numbers import Numbers
     from fcsym.language.findings import Proof
 
 __all__ = ["Part", "Scheme", "collapse", "next_input", "scheme"]
@@ -80,7 +81,7 @@ class Scheme(SchemeRecord, Document):
     @classmethod
     def of(cls, record: SchemeRecord) -> Scheme:
         """The record with its readings."""
-        return cls(**{field.name: getattr(record, field.name) for field in fields(record)})
+        return cls(**{item.name: getattr(record, item.name) for item in fields(record)})
 
     if TYPE_CHECKING:  # parts of a scheme are derivations with their readings
 
@@ -97,6 +98,30 @@ class Scheme(SchemeRecord, Document):
 
     def _part(self, name: str) -> Part:
         return Part(*self._listed(name))
+
+    def with_values(self, values: Any, digits: int = 6) -> WithValues:
+        """The same scheme with the numbers of one step beside its equations, wherever they are shown.
+
+        `init` is given the weights, `step` what it returns, `output` and `expand` the state after the step. Arguments
+        and errors as for `Derivation.with_values`; ArgumentError for a statement, too.
+
+        >>> s = scheme(Network.parse("1-1"), "backprop")
+        >>> s = s.with_values({"x": [2], "target": 3, "W1": [["1/2"]], "eta": "0.1"})
+        >>> s.step.numbers.text["W1_new", (0, 0)]
+        '0.9'
+        """
+        from fcsym.kernel.worked import scheme_numbers
+        from fcsym.values import given_for
+
+        if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
+            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+        if self.is_statement:
+            raise ArgumentError(f"{self.name} is a statement to be read: numbers are put into a scheme.")
+        made = WithValues(**{item.name: getattr(self, item.name) for item in fields(SchemeRecord)})
+        made.by_function.update(scheme_numbers(self, given_for(self.network, values), digits))
+        if "proofs" in self.__dict__:
+            made.__dict__["proofs"] = self.proofs
+        return made
 
     @property
     def lists(self) -> tuple[Derivation, ...]:
@@ -138,16 +163,20 @@ class Scheme(SchemeRecord, Document):
             raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
         return compile_scheme(self, target)
 
-    def export(self, path: str | Path, target: str | None = None, force: bool = False) -> list[Path]:
+    def export(
+        self, path: str | Path, target: str | None = None, force: bool = False, values: Any = None
+    ) -> list[Path]:  # fmt: skip
         """Write stand-alone files, .py or .c, after a check against autodiff, and return their paths.
 
         `target`: numpy, c, jax or torch, by default what the ending says. `force`: replace files that fcsym did not
-        write. Raises ArgumentError for a place that cannot be written, CompileError for an unknown target, ExportError
-        where the kernel disagrees with autodiff.
+        write. `values`: numbers that the file tests itself with, beside others: a values file, or what
+        `Derivation.with_values` takes. Raises ArgumentError for a place that cannot be written and for values that do
+        not fit or are no test, CompileError for an unknown target, ExportError where the kernel and autodiff disagree.
         """
         from fcsym.kernel.export import export
+        from fcsym.values import given_for
 
-        return export(self, path, target, force)
+        return export(self, path, target, force, None if values is None else given_for(self.network, values))
 
     def __rich__(self) -> Any:
         from fcsym.render.terminal import document
@@ -156,10 +185,27 @@ class Scheme(SchemeRecord, Document):
 
 
 @dataclass(frozen=True, repr=False)
+class WithValues(Scheme):
+    """A scheme with the numbers of one step beside its equations."""
+
+    by_function: dict[str, Numbers] = field(default_factory=dict, compare=False)
+
+    @property
+    def numbers(self) -> Numbers | None:
+        """The numbers that stand beside the equations of the step."""
+        return self.by_function.get("step")
+
+
+@dataclass(frozen=True, repr=False)
 class Part(PartRecord, Derivation):
     """One of a scheme's four derivations, with its arguments and results."""
 
     scheme: Scheme
+
+    @property
+    def numbers(self) -> Numbers | None:
+        """The numbers that stand beside the equations, where the scheme has some."""
+        return self.scheme.by_function.get(self.name) if isinstance(self.scheme, WithValues) else None
 
     def _examine(self, progress: Any) -> Proof:
         return self.scheme.proofs[self.name]

@@ -652,7 +652,7 @@ def test_work_memory_is_as_long_as_what_is_used_of_it(name, monkeypatch):
 
     def guarded(self, **arrays):
         if "work" in arrays:
-            whole = native_scheme._aligned((arrays["work"].size + 8,), arrays["work"].dtype)
+            whole = native_scheme.aligned((arrays["work"].size + 8,), arrays["work"].dtype)
             whole[:] = 7.0
             arrays["work"] = whole[:-8]
             guards.append(whole)

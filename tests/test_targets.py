@@ -29,7 +29,7 @@ from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.kernel.targets.tiles import CALLS
 from fcsym.kernel.targets.torch import DIALECT as TORCH
 from fcsym.kernel.targets.torch import LANGUAGE as TORCH_LANGUAGE
-from fcsym.language.expression import Array, Index
+from fcsym.language.expression import Array, Axis, Index
 from fcsym.networks.symbols import units
 
 ROWS, COLUMNS = units(1), units(0)
@@ -356,9 +356,25 @@ def test_torch():
 
 
 def test_what_is_not_supported_is_refused():
-    lost = n.Function("f", "", (), (A,), (n.Define("z", (j,), c(1)),), (), False)
-    with pytest.raises(CompileError, match="no array at hand"):
+    nowhere = Index(Axis("nowhere"), "q")
+    lost = n.Function("f", "", (), (A,), (n.Define("z", (nowhere,), c(1)),), (), False)
+    with pytest.raises(CompileError, match="No array at hand has the axis nowhere"):
         function_text(lost, NUMPY)
+
+
+@pytest.mark.parametrize("value", [c(2), n.Load("A", (i,))])
+def test_what_is_the_same_along_an_axis_is_summed_as_often_as_the_axis_is_long(value):
+    rows, columns_ = Array("A", None, (ROWS,)), Array("B", None, (COLUMNS,))
+    same = n.Define("z", (i, j), value)
+    again = n.Define("y", (m, k), n.Sum(((1, n.Load("z", (m, k))),)))
+    whole = n.Define("w", (i,), n.Reduce((k,), n.Load("y", (i, k))))
+    function = n.Function("f", "", (), (rows, columns_), (same, again, whole), (Array("w", None, (ROWS,)),), False)
+    space = {"np": np}
+    exec(compile(function_text(function, NUMPY), "<same>", "exec"), space)
+    a = np.array([2, 3, 5], np.float32)
+    (found,) = space["f"](a, np.ones(4, np.float32))
+    np.testing.assert_array_equal(found, 4 * (2 * np.ones(3) if isinstance(value, n.Const) else a))
+    assert found.dtype == np.float32
 
 
 def test_the_oracle_can_tell():

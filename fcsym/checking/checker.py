@@ -389,7 +389,7 @@ class _Tally:
             points = _alike(self.network, points)
         made = points.astype(self.dtype)
         carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
-        with np.errstate(over="ignore", invalid="ignore"):  # a point that overflows is left out below
+        with np.errstate(all="ignore"):  # a point that overflows, or is at log 0, is left out below
             result = made.step(kernel)
             truth = backpropagation(self.network, order, made.weights, *made[1:4], carried)
             scale = Magnitude(self.derivation, self._inputs(made), result, self._bar)

@@ -157,13 +157,15 @@ def slope_of(activation: Activation, s: _Array) -> _Array:
     return np.asarray(grad(lambda t: anp.sum(phi(activation, t)))(s))
 
 
-def bend_of(activation: Activation, s: _Array) -> _Array:
-    """phi''(s) of a smooth activation, by autograd."""
+def bend_of(activation: Activation, s: _Array, order: int = 2) -> _Array:
+    """phi''(s) of a smooth activation, or a derivative of another order, by autograd."""
 
-    def slope(t: Any) -> Any:
-        return elementwise_grad(lambda u: phi(activation, u))(t)
+    def function(t: Any) -> Any:
+        return phi(activation, t)
 
-    return np.asarray(elementwise_grad(slope)(s))
+    for _ in range(order):
+        function = elementwise_grad(function)
+    return np.asarray(function(s))
 
 
 def phi(activation: Activation, s: Any) -> Any:

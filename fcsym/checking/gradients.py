@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.magnitude import Magnitude
-from fcsym.checking.oracle import derivatives
+from fcsym.checking.oracle import derivatives, second_derivatives
 from fcsym.checking.points import EXACT, MAX_NUMBERS, NEAR, Points, draws, in_the_loss
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.subject import Differentiated
 from fcsym.errors import SizeError
 from fcsym.language.expression import Role
+from fcsym.networks.symbols import direction_of
 
 __all__ = ["check_gradient"]
 
@@ -31,7 +32,7 @@ def check_gradient(
     network = subject.network
     one = replace(network, batch="", samples=0) if network.batch else network
     rng, real = np.random.default_rng(seed), np.dtype(dtype)
-    tally = _Tally(subject, real)
+    tally = _Tally(subject, real, seed)
     drawn = draws(one, rng, trials, float(np.finfo(real).eps)) if points is None else iter([("given", points)])
     for label, batch in drawn:
         progress(label)
@@ -40,16 +41,16 @@ def check_gradient(
         for start in range(0, len(batch.x), tally.most):
             tally.compare(batch.chosen(slice(start, start + tally.most)).astype(real))
     rows = tuple(tally.seen.values())
-    return Report(str(network), "simultaneous", "simultaneous", trials, seed, str(real), rows, tally.left_out)
+    return Report(str(network), "", "", trials, seed, str(real), rows, tally.left_out)
 
 
 class _Tally:
     """What has been seen so far, per derivative."""
 
-    def __init__(self, subject: Differentiated, dtype: np.dtype[Any]) -> None:
+    def __init__(self, subject: Differentiated, dtype: np.dtype[Any], seed: int) -> None:
         self.subject, self.network = subject, subject.network
         sizes = self.network.sizes
-        size = max(math.prod(sizes.get(axis, 3) for axis in e.array.axes) for e in subject.results)
+        size = max(math.prod(sizes.get(axis, 3) for axis in e.array.axes) for e in subject.equations)
         if size > 10 * MAX_NUMBERS:
             raise SizeError(
                 f"A derivative of {self.network} has {size:.2g} numbers, more than {10 * MAX_NUMBERS} at a single "
@@ -59,16 +60,20 @@ class _Tally:
         self.kernel = subject.compile()
         self.bar = ULPS * float(np.finfo(dtype).eps)
         self.seen: dict[tuple[str, str], Row] = {}
+        self.rng = np.random.default_rng(seed)
         self.left_out = 0
         self.units = {a.name: a for e in subject.equations for a in e.operands if a.role is Role.UNIT}
 
     def compare(self, points: Points) -> None:
         """Run both sides on a batch."""
         with np.errstate(all="ignore"):  # a point that overflows is left out below
-            made = self.kernel.gradient(points.weights, points.x, points.target, undefined="nan")._asdict()
-            truth, passed = derivatives(self.network, self.subject.of, self.subject.by, *points[:3])
             named = dict(zip((a.name for a in self.network.parameters), points.weights, strict=True))
             inputs = named | {"x": points.x, "yg": points.target}
+            along = {a.name: self._direction(np.asarray(inputs[a.name])) for a in self.subject.asked.along}
+            given = {"along": along} if along else {}
+            made = self.kernel.gradient(points.weights, points.x, points.target, undefined="nan", **given)._asdict()
+            truth, passed = self._truth(points, along)
+            inputs |= {direction_of(a).name: along[a.name] for a in self.subject.asked.along}
             units = {name: np.eye(self.network.sizes[a.axes[0]]) for name, a in self.units.items()}
             count = len(points.x)
             scale = Magnitude(self.subject, inputs | units, made, self.bar)
@@ -79,8 +84,21 @@ class _Tally:
             found = np.broadcast_to(made[equation.name], true.shape).astype(np.longdouble)
             bound = np.broadcast_to(self.bar * scale.of(equation.name), true.shape)
             fine = keep & (np.isfinite(true) & np.isfinite(found)).reshape(count, -1).all(axis=1)
+            with np.errstate(invalid="ignore"):  # what is infinite on both sides is left out
+                off = np.abs(found - true)
             for case, which in (("all", fine), ("at a kink", fine & on_kink)):
-                self._record(equation.name, case, which, np.abs(found - true), bound, inputs)
+                self._record(equation.name, case, which, off, bound, inputs)
+
+    def _truth(self, points: Points, along: dict[str, _Array]) -> tuple[dict[str, _Array], dict[str, _Array]]:
+        first, by = self.subject.asked.first, self.subject.by
+        if first is None and not along:
+            return derivatives(self.network, self.subject.of, by, *points[:3])
+        return second_derivatives(self.network, "" if first is None else first.name, along, by, *points[:3])
+
+    def _direction(self, like: _Array) -> _Array:
+        """Multiples of 1/4, so that products with what is exact are exact."""
+        drawn: _Array = self.rng.integers(-8, 9, size=like.shape) / 4
+        return drawn.astype(like.dtype)
 
     def _clear(self, made: Any, passed: dict[str, _Array], scale: Magnitude) -> tuple[_Array, _Array]:
         """Points at which rounding decides no gate, and those at which a unit is on a kink."""

@@ -20,7 +20,19 @@ _Array = npt.NDArray[Any]
 
 
 def _huber(e: Any) -> Any:
-    return anp.where(anp.abs(e) < 1, e**2 / 2, anp.abs(e) - 1 / 2)
+    return anp.where(_plain(abs(e)) < 1, e**2 / 2, _distance(e) - 1 / 2)
+
+
+def _distance(e: Any) -> Any:
+    """|e|, with the slope 0 at 0, and everywhere without a second one."""
+    return anp.where(e > 0, e, anp.where(e < 0, -e, 0))
+
+
+def _plain(s: Any) -> _Array:
+    """The numbers alone, however often they are differentiated."""
+    while hasattr(s, "_value"):
+        s = s._value
+    return np.asarray(s)
 
 
 def _softplus(s: Any) -> Any:
@@ -28,7 +40,7 @@ def _softplus(s: Any) -> Any:
 
 
 def _log_sum_exp(s: Any) -> Any:
-    top = np.max(getattr(s, "_value", s), axis=-1, keepdims=True)
+    top = np.max(_plain(s), axis=-1, keepdims=True)
     return top[..., 0] + anp.log(anp.sum(anp.exp(s - top), axis=-1))
 
 
@@ -41,7 +53,7 @@ _LOSSES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "squared": lambda y, s, t: anp.sum((y - t) ** 2, axis=-1) / 2,
     "mse": lambda y, s, t: anp.mean((y - t) ** 2, axis=-1),
     "half_mse": lambda y, s, t: anp.mean((y - t) ** 2, axis=-1) / 2,
-    "l1": lambda y, s, t: anp.sum(anp.abs(y - t), axis=-1),
+    "l1": lambda y, s, t: anp.sum(_distance(y - t), axis=-1),
     "huber": lambda y, s, t: anp.sum(_huber(y - t), axis=-1),
     "hinge": lambda y, s, t: anp.sum(_above_zero(1 - t * y), axis=-1),
     "bce": lambda y, s, t: -anp.sum(t * anp.log(y) + (1 - t) * anp.log(1 - y), axis=-1),
@@ -61,7 +73,7 @@ def loss_of_logits(network: Network, logits: Any, target: Any) -> Any:
 
 def softmax(s: Any) -> Any:
     """e^s over the sum of them, along the last axis."""
-    powers = anp.exp(s - np.max(getattr(s, "_value", s), axis=-1, keepdims=True))
+    powers = anp.exp(s - np.max(_plain(s), axis=-1, keepdims=True))
     return powers / anp.sum(powers, axis=-1, keepdims=True)
 
 

@@ -159,8 +159,8 @@ class Magnitude:
                 if phi.is_smooth:
                     _, moved = self._size(argument, axes)
                     if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
-                        large = np.maximum(1, np.abs(slope_of(phi, s)))
-                        return np.asarray(large, np.longdouble), np.maximum(1, np.abs(bend_of(phi, s))) * moved
+                        large, steep = (np.maximum(1, np.abs(bend_of(phi, s, derivative + n))) for n in (0, 1))
+                        return np.asarray(large, np.longdouble), steep * moved
                     with np.errstate(divide="ignore", invalid="ignore"):
                         steep = np.abs(slope_of(phi, s))
                         curved = self.bar * np.abs(bend_of(phi, s)) * moved**2  # all that is left where the slope is 0

@@ -6,9 +6,10 @@ shows is the kernel's rounding and not the oracle's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import autograd.numpy as anp
 import numpy as np
@@ -22,7 +23,7 @@ from fcsym.checking.losses import in_all_digits, loss_of_logits, softmax
 from fcsym.checking.optimiser import Optimiser
 from fcsym.networks.network import Network
 
-__all__ = ["backpropagation", "derivatives"]
+__all__ = ["backpropagation", "derivatives", "second_derivatives"]
 
 _Array = npt.NDArray[Any]
 
@@ -115,6 +116,52 @@ def derivatives(
         return apart, passed
     if network.built is not None:
         return derivatives_of_layers(network, of, by, weights, x, target)
+    start, value, passed = _differentiable(network, of, weights, x, target)
+    outputs = range(1 if of == "E" else network.widths[-1])
+    slopes = [grad(value)(start, output) for output in outputs]
+    found = {}
+    for name in by:
+        each = [_taken(network, name, slope) for slope in slopes]
+        found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
+    return found, passed
+
+
+def second_derivatives(
+    network: Network, first: str, along: Mapping[str, _Array], by: Sequence[str], weights: Sequence[_Array],
+    x: _Array, target: _Array,
+) -> tuple[dict[str, _Array], dict[str, _Array]]:  # fmt: skip
+    """What dE_d(first) moves by with each array, by its name, with the axes of `first` ahead; s1, ..., y as above.
+
+    With `along`, directions by name, what E moves by along them is differentiated instead. Autograd twice: the gradient
+    of a directional derivative, along one element after another.
+    """
+    start, value, passed = _differentiable(network, "E", weights, x, target)
+
+    def steepness(own: Any, directions: Mapping[str, _Array]) -> Any:
+        slopes = grad(value)(own, 0)
+        return sum(anp.sum(_taken(network, name, slopes) * t) for name, t in directions.items())
+
+    def moves(directions: Mapping[str, _Array]) -> list[_Array]:
+        slopes = grad(steepness)(start, directions)
+        return [np.asarray(_taken(network, name, slopes)) for name in by]
+
+    if along:
+        wide = {name: np.asarray(t, np.longdouble) for name, t in along.items()}
+        return dict(zip(by, moves(wide), strict=True)), passed
+    shape = np.shape(_taken(network, first, grad(value)(start, 0)))
+    count = math.prod(shape[1:])
+    rows = [moves({first: row.reshape(1, *shape[1:])}) for row in np.eye(count, dtype=np.longdouble)]
+    stacked = (np.stack(each, axis=1) for each in zip(*rows, strict=True))
+    return {n: a.reshape(shape + a.shape[2:]) for n, a in zip(by, stacked, strict=True)}, passed
+
+
+_Start: TypeAlias = "tuple[list[_Array], _Array]"
+
+
+def _differentiable(
+    network: Network, of: str, weights: Sequence[_Array], x: _Array, target: _Array
+) -> tuple[_Start, Callable[[Any, int], Any], dict[str, _Array]]:
+    """Parameters with x, E or an output as a function of them, summed over all points, and s1, ..., sL, y by name."""
     wide, given = np.longdouble, iter(weights)
     x, target = x.astype(wide), target.astype(wide)
     parameters: list[_Array] = []
@@ -130,20 +177,22 @@ def derivatives(
             return anp.sum(loss_of_logits(network, passed[last], target))
         return anp.sum((softmax(passed[last]) if network.softmax else passed[-1])[..., output])
 
-    found = {}
-    outputs = range(1 if of == "E" else network.widths[-1])
-    slopes = [grad(value)((parameters, x), output) for output in outputs]
-    for name in by:
-        place = 2 * int(name[1:]) - 2 if name != "x" else 0
-        each = [s[1] if name == "x" else s[0][place if name[0] == "W" else place + 1] for s in slopes]
-        if name[0] == "b" and network.batch:  # a shift for every sample: what reaches s there
-            each = [array.sum(axis=-2) for array in each]
-        if name[0] == "b" and name in network.common:  # one number: what reaches all units
-            each = [array.sum(axis=-1) for array in each]
-        found[name] = np.asarray(each[0] if of == "E" else np.stack(each, axis=1))
     values = _forward(network, parameters, x)
     read = {network.pre_activation(n).name: values[2 * n - 2] for n in range(1, len(network.layers) + 1)}
-    return found, read | {network.output.name: np.asarray(softmax(values[last]) if network.softmax else values[-1])}
+    shown = read | {network.output.name: np.asarray(softmax(values[last]) if network.softmax else values[-1])}
+    return (parameters, x), value, shown
+
+
+def _taken(network: Network, name: str, slopes: Any) -> Any:
+    """Of the slopes in parameters and x, those in one array, as it is given."""
+    if name == "x":
+        return slopes[1]
+    found = slopes[0][2 * int(name[1:]) - (2 if name[0] == "W" else 1)]
+    if name[0] == "b" and network.batch:  # a shift for every sample: what reaches s there
+        found = anp.sum(found, axis=-2)
+    if name[0] == "b" and name in network.common:  # one number: what reaches all units
+        found = anp.sum(found, axis=-1)
+    return found
 
 
 def _for_units(bias: _Array, lead: tuple[int, ...], width: int) -> _Array:

@@ -37,6 +37,11 @@ class Points(NamedTuple):
     eta: _Array
     memory: list[_Array] | None = None  # None: as before the first step
 
+    @classmethod
+    def of(cls, weights: list[_Array], x: _Array, target: _Array, eta: Any, memory: list[_Array]) -> Points:
+        """One point."""
+        return cls([w[None] for w in weights], x[None], target[None], np.asarray(eta)[None], [m[None] for m in memory])
+
     def step(self, kernel: Any) -> dict[str, _Array]:
         """Every quantity of a step from here, by name."""
         made = kernel.step(self.weights, self.x, self.target, self.eta, undefined="nan", memory=self.memory)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from fcsym.language.equation import Equation, Order
+from fcsym.language.expression import Array
 from fcsym.language.findings import Proof
 from fcsym.networks.network import Network
 
-__all__ = ["Derived", "Differentiated", "Trained"]
+__all__ = ["Asked", "Derived", "Differentiated", "Trained"]
 
 
 class Derived(Protocol):
@@ -28,6 +29,15 @@ class Derived(Protocol):
     def compile(self, target: str = "numpy") -> Any: ...
 
 
+class Asked(Protocol):
+    """What is differentiated, as arrays: E or y, once by `first` or along directions before, or not."""
+
+    @property
+    def first(self) -> Array | None: ...
+    @property
+    def along(self) -> tuple[Array, ...]: ...
+
+
 class Differentiated(Derived, Protocol):
     """Derivatives: of what, by what, and the equations that give them, in the same order."""
 
@@ -35,6 +45,8 @@ class Differentiated(Derived, Protocol):
     def of(self) -> str: ...
     @property
     def by(self) -> tuple[str, ...]: ...
+    @property
+    def asked(self) -> Asked: ...
     @property
     def results(self) -> tuple[Equation, ...]: ...
 

@@ -336,7 +336,7 @@ def instance(
             else None
         )
         if node.derivative:
-            return slope_at(phi, value, None if here is None else here.before)
+            return slope_at(phi, value, None if here is None else here.before, node.derivative)
         if here is not None and not phi.is_smooth:
             piece = phi.pieces[here.before]
             return number_of(piece.slope) * value + number_of(piece.intercept)

@@ -7,7 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fcsym.commands.options import Commands, derivation_of, network_options
+from fcsym.commands.numbers import as_float, exactly, exactly_or_rounded
+from fcsym.commands.options import Commands, derivation_of, digits_of, network_options, values_of, values_option
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--quantity", default="p", help="p, P, dv, ... (default p)")
     parser.add_argument("--raw", action="store_true", help="in raw weights and inputs only")
     parser.add_argument("--max-operations", type=int, help="allow closed forms of this size")
+    values_option(parser, "which case every unit is in at these numbers")
     parser.set_defaults(run=run)
     parser.add_argument(
         "--joint", action="store_true", help="which gate patterns of all hidden units together can occur"
@@ -39,8 +41,10 @@ def run(options: argparse.Namespace) -> int:
     from fcsym.closed.closed_form import paper_symbols
     from fcsym.closed.flip import flips
     from fcsym.render import terminal
+    from fcsym.values import cases_at
 
     d = derivation_of(options)
+    values = values_of(options, d.network)
     keep = () if options.raw else tuple(n for n in paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
     rows = d.cases(
         options.quantity,
@@ -52,10 +56,12 @@ def run(options: argparse.Namespace) -> int:
     )
     flip = flips(d, options.unit, options.layer)
     patterns = _joint(options, d)
+    name = d.resolve(options.quantity, options.layer)
+    here = [] if values is None else cases_at(d, values, name)
     if options.json:
         put(json.dumps({
             "network": str(d.network), "order": d.order, "unit": options.unit,
-            "quantity": d.resolve(options.quantity, options.layer),
+            "quantity": name,
             "cases": [
                 {
                     "name": row.name, "when": row.condition,
@@ -66,15 +72,33 @@ def run(options: argparse.Namespace) -> int:
                 for row in rows
             ],
             "flip": flip.as_dict(), **_joint_document(patterns),
+            "at_values": None if values is None else [
+                {"element": [n + 1 for n in place], "case": case, "value": as_float(value),
+                 "exact": exactly_or_rounded(value, digits_of(options))} for place, case, value in here
+            ],
         }))  # fmt: skip
     else:
-        name = d.resolve(options.quantity, options.layer)
         show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
+        if values is not None:
+            show(_at_values(name, here, digits_of(options)))
         say(f"flip: {flip}")
         if patterns:
             show(*map(terminal.joint, patterns))
     open_questions = any(found.unknown for found in patterns)
     return DONE if not d.proof.refuted and not open_questions else FAILED
+
+
+def _at_values(name: str, here: Sequence[tuple[tuple[int, ...], str, Any]], digits: int) -> Any:
+    """A row for every element: the case that holds, and the value."""
+    from fcsym.render import terminal
+    from fcsym.values.shown import decimal
+
+    rows = [
+        (f"{name}[{','.join(str(n + 1) for n in place)}]", case or "no cases", decimal(value, digits), exactly(value))
+        for place, case, value in here
+    ]
+    head = ("element", "case", "value", "exactly")
+    return terminal.Grid("at the numbers that are given", head, rows, right=frozenset(head[2:]), lines=False)
 
 
 def _joint(options: argparse.Namespace, d: Derivation) -> list[Joint]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 
-from fcsym.commands.options import Commands, check_options, derivation_of, network_of, network_options, trials_of
+from fcsym.commands.options import (
+    Commands,
+    Usage,
+    check_options,
+    derivation_of,
+    network_of,
+    network_options,
+    trials_of,
+    values_of,
+    values_option,
+)
 from fcsym.commands.reports import conclusion, prove, scheme_conclusion, scheme_summary, summary, trained
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
 
@@ -17,6 +27,7 @@ def add(commands: Commands) -> None:
     check_options(parser)
     parser.add_argument("--scheme", help="train by {schemes}")
     parser.add_argument("--target", default="numpy", help="{step targets}, without --scheme")
+    values_option(parser, "compare on these numbers alone", shown=False)
     parser.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
     parser.set_defaults(run=run)
 
@@ -24,15 +35,18 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     from fcsym.checking.checker import check
+    from fcsym.checking.points import Points
 
     if options.scheme is not None:
         return _check_scheme(options)
 
     d = derivation_of(options)
     trials = trials_of(options, d)  # what is too large is said before the work
+    values = values_of(options, d.network)
+    points = None if values is None else Points.of(*values.floats())
     prove(d)
     with progress() as step:
-        report = check(d, trials, options.seed, target=options.target, progress=step)
+        report = check(d, trials, options.seed, target=options.target, points=points, progress=step)
     passed = report.passed and d.proof.holds
     if options.json:
         put(json.dumps(summary(d, [report])))
@@ -40,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         from fcsym.render import terminal
 
         show(terminal.checks(report))
-        say(conclusion(d, [report]))
+        say(conclusion(d, [report], given=values is not None))
     return DONE if passed else FAILED
 
 
@@ -48,6 +62,8 @@ def _check_scheme(options: argparse.Namespace) -> int:
     from fcsym.render import terminal
     from fcsym.training import scheme
 
+    if options.values is not None:
+        raise Usage("--values is for a derivation here: leave --scheme out, or see the numbers with derive --scheme.")
     s = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     report, passed = trained(s, options, options.steps, options.target)
     if options.json:

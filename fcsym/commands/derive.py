@@ -16,6 +16,8 @@ from fcsym.commands.options import (
     network_of,
     network_options,
     trials_of,
+    values_of,
+    values_option,
 )
 from fcsym.commands.reports import conclusion, equation_of, prove, scheme_conclusion, scheme_summary, summary, trained
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
@@ -43,10 +45,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--fragment", action="store_true", help="the file has equations without preamble, to \\input into a document"
     )
-    parser.add_argument(
-        "--values", metavar="FILE", help="put the numbers of a values file in: formula = numbers = value"
-    )
-    parser.add_argument("--digits", type=int, metavar="D", help="significant digits of them (default 6)")
+    values_option(parser, "formula = the numbers put in = value", digits=6)
     parser.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
     parser.set_defaults(run=run)
 
@@ -92,11 +91,8 @@ def _certificate(document: Document, options: argparse.Namespace) -> Certificate
 
 def _with_values(d: Derivation, options: argparse.Namespace) -> Derivation:
     """The derivation with the numbers that are given, if any are."""
-    if options.values is None:
-        if options.digits is not None:
-            raise Usage("--digits says how numbers are shown: give them with --values.")
-        return d
-    return d.with_values(options.values, 6 if options.digits is None else digits_of(options))
+    values = values_of(options, d.network)
+    return d if values is None else d.with_values(values, digits_of(options))
 
 
 def _options_of_file(options: argparse.Namespace, document: Document) -> dict[str, Any]:
@@ -135,9 +131,9 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     """The same for a scheme: its four derivations, and training beside autodiff."""
     from fcsym.training import scheme
 
-    if options.values is not None or options.digits is not None:
-        raise Usage("--values is for a derivation: leave --scheme out.")
     s = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
+    values = values_of(options, s.network)
+    s = s if values is None else s.with_values(values, digits_of(options))
     of_file = _options_of_file(options, s)
     report, passed = trained(s, options)
     written = None if options.save is None else s.save(options.save, **of_file)

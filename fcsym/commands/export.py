@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from fcsym.commands.options import Commands, network_of, network_options
+from fcsym.commands.options import Commands, network_of, network_options, values_of, values_option
 from fcsym.commands.streams import DONE, FAILED, complain, progress, put, say
 
 
@@ -17,6 +17,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--target", default="numpy", help="{targets}")
     parser.add_argument("-o", "--save", metavar="DIR", default=".", help="the folder to write to (default: this one)")
     parser.add_argument("--name", default="update", help="the name of the files and of C functions (default update)")
+    values_option(parser, "numbers that the files test themselves with, beside others", shown=False)
     parser.add_argument("--force", action="store_true", help="replace files that fcsym did not write")
     parser.set_defaults(run=run)
 
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     name = check_name(options.name, "--name")
     folder = file_name(options.save)
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
+    values = values_of(options, made.network)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -41,7 +43,9 @@ def run(options: argparse.Namespace) -> int:
     try:
         with progress() as step:
             step(f"comparing {made.name} of {made.network} with automatic differentiation")
-            files = export(made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force)
+            files = export(
+                made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force, values
+            )
     except ExportError as problem:
         if options.json:
             put(json.dumps({"files": [], "checked": False, "error": str(problem)}))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fcsym.derivation import Derivation
     from fcsym.deriving.record import Record
     from fcsym.networks.network import Network
+    from fcsym.values import Values
 
 
 MAX_DIGITS = 1000
@@ -168,13 +169,39 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the random points (default 0)")
 
 
+def values_option(
+    parser: argparse.ArgumentParser, what: str, required: bool = False, digits: int = 10, shown: bool = True
+) -> None:
+    """A values file, and how many digits of its numbers are shown, if any are; `what` they are for, in the help."""
+    parser.add_argument(
+        "--values", metavar="FILE", required=required,
+        help=f"{what}: x, target, eta, weights and biases from a .toml, .json, .npz or .safetensors file",
+    )  # fmt: skip
+    parser.set_defaults(digits=None, digits_unasked=digits)
+    if shown:
+        parser.add_argument("--digits", type=int, metavar="D", help=f"significant digits of them (default {digits})")
+
+
+def values_of(options: argparse.Namespace, network: Network, **needs: Any) -> Values | None:
+    """The numbers that are given, for a network, if any are; `needs` as for `fcsym.values.read_values`."""
+    from fcsym.values import read_values
+
+    if options.values is None:
+        if options.digits is not None:
+            raise Usage("--digits says how numbers are shown: give them with --values.")
+        return None
+    digits_of(options)
+    return read_values(network, options.values, **needs)
+
+
 def digits_of(options: argparse.Namespace) -> int:
     """How many significant digits are shown."""
     from fcsym.errors import ArgumentError
 
-    if not 1 <= options.digits <= MAX_DIGITS:
-        raise ArgumentError(f"--digits is {options.digits}: give a whole number from 1 to {MAX_DIGITS}.")
-    return int(options.digits)
+    digits = options.digits_unasked if options.digits is None else options.digits
+    if not 1 <= digits <= MAX_DIGITS:
+        raise ArgumentError(f"--digits is {digits}: give a whole number from 1 to {MAX_DIGITS}.")
+    return int(digits)
 
 
 def network_of(options: argparse.Namespace) -> Network:

@@ -37,8 +37,13 @@ def trained(
     return report, report.passed and proof.holds
 
 
-def conclusion(d: Derivation, reports: Sequence[Report], certificate: Certificate | None = None) -> str:
-    """One line: what was proved and what was measured, and where a certificate was written, how much that has."""
+def conclusion(
+    d: Derivation, reports: Sequence[Report], certificate: Certificate | None = None, given: bool = False
+) -> str:
+    """One line: what was proved and what was measured, on numbers that were `given` or on random ones.
+
+    Where a certificate was written, how much that has.
+    """
     from fcsym.language.equation import OPEN, Verdict
 
     proof = d.proof
@@ -47,7 +52,9 @@ def conclusion(d: Derivation, reports: Sequence[Report], certificate: Certificat
     proved += _certified(certificate)
     main = reports[0]
     measured = f"measured {main.points} numbers on random, exact and near-zero points"
-    if len(reports) > 1:
+    if given:
+        measured = f"measured {main.points} numbers at the values that were given"
+    elif len(reports) > 1:
         measured += f" and {reports[1].points} on the four XOR samples"
     elif d.network.inputs != 2 or d.network.widths[-1] != 1:
         measured += " (XOR needs two inputs and one output)"

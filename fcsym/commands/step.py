@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from fcsym.commands.options import Commands, digits_of, network_of, network_options
+from fcsym.commands.numbers import Cell, as_float, at_place, exactly, exactly_or_rounded, mapped, rows_of, shown_with
+from fcsym.commands.options import Commands, digits_of, network_of, network_options, values_of, values_option
 from fcsym.commands.streams import DONE, put, say, show
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
 _EXACT_STEPS = 200
 _EXACT_WORK = 5000  # steps times parameters, of about 2 ms each
-_MANY = 64  # elements of an array that are shown without being asked for
 _FEW_STEPS = 20
-_WIDEST = 40  # columns of a fraction in a table
 _AFTER = "_new"
 
 
@@ -29,13 +28,9 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("step", help="a training step in numbers: every quantity before and after")
     network_options(parser, order=False)
     parser.add_argument("--order", default="simultaneous", help="{orders}, or both side by side")
-    parser.add_argument(
-        "--values", metavar="FILE", required=True,
-        help="x, target, eta, weights and biases: .toml, .json, .npz or .safetensors",
-    )  # fmt: skip
+    values_option(parser, "the numbers of the step", required=True)
     parser.add_argument("--steps", type=int, default=1, metavar="N", help="train N steps, show the last (default 1)")
     parser.add_argument("--exact", action="store_true", help="fractions, and decimals with the digits that are certain")
-    parser.add_argument("--digits", type=int, default=10, metavar="D", help="significant digits (default 10)")
     parser.add_argument("--only", metavar="NAME", help="show this quantity, and what it is after the step")
     parser.set_defaults(run=run)
 
@@ -68,7 +63,6 @@ def run(options: argparse.Namespace) -> int:
     from fcsym.derivation import derive
     from fcsym.errors import ArgumentError
     from fcsym.language.equation import Order
-    from fcsym.values import read_values
 
     orders = get_args(Order)
     if options.order not in (*orders, "both"):
@@ -79,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
     network = network_of(options)
     wanted = orders if options.order == "both" else (options.order,)
     derivations = [derive(network, order, options.slope_at_kink) for order in wanted]
-    values = read_values(derivations[0].network, options.values)
+    values = values_of(options, derivations[0].network)
+    assert values is not None  # an option that must be given
     names = _names(derivations[0], values, options.only)
     runs = [_trained(d, values, options) for d in derivations]
     if options.json:
@@ -180,64 +175,30 @@ def _names(d: Derivation, values: Values, only: str | None) -> list[str]:
     return [one for one in every if one in (name, f"{name}{_AFTER}")]
 
 
-def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
-    if isinstance(value, list | tuple):
-        return [_mapped(part, function) for part in value]
-    return function(value)
-
-
 def _document(run: _Run, options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """For JSON; what has no value, and what JSON cannot hold, is null."""
-    from fcsym.values.shown import decimal, fractional
-
-    def number(value: Any) -> float | None:
-        try:
-            made = math.nan if value is None else float(value)
-        except OverflowError:
-            made = math.inf
-        return made if math.isfinite(made) else None
-
     best = run.best
     document = {
         "network": str(run.derivation.network), "order": run.derivation.order, "steps": options.steps,
-        "values": {name: _mapped(best.values[name], number) for name in names if name in best.values},
-        "error": number(best.errors[-1]), "error_at_start": number(best.errors[0]),
+        "values": {name: mapped(best.values[name], as_float) for name in names if name in best.values},
+        "error": as_float(best.errors[-1]), "error_at_start": as_float(best.errors[0]),
         "numbers": "float64" if run.exact is None else "exact",
     }  # fmt: skip
     if options.exact and run.exact is not None:
         found = run.exact.values
-        document["exact"] = {
-            name: _mapped(found[name], lambda v: None if v is None else fractional(v) or decimal(v, options.digits))
-            for name in names
-        }
+        digits = digits_of(options)
+        document["exact"] = {name: mapped(found[name], lambda v: exactly_or_rounded(v, digits)) for name in names}
     return document
 
 
 # ----------------------------------------------------------------------------------------------------- the terminal
 
 
-def _elements(value: Any, place: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], Any]]:
-    if not isinstance(value, list | tuple):
-        return [(place, value)]
-    return [pair for n, part in enumerate(value, 1) for pair in _elements(part, (*place, n))]
-
-
 def _show(runs: Sequence[_Run], options: argparse.Namespace, names: Sequence[str], digits: int) -> None:
     from fcsym.render import terminal
 
     head, columns = _columns(runs, options, digits)
-    rows: list[list[str]] = []
-    for name in names:
-        if name not in runs[0].best.values:
-            continue
-        places = [place for place, _ in _elements(runs[0].best.values[name])]
-        if len(places) > _MANY and options.only is None:
-            shape = " × ".join(map(str, places[-1]))
-            rows.append([name, f"{shape} numbers, shown with --only {name}", *[""] * (len(head) - 2)])
-            continue
-        for place in places:
-            at = f"[{','.join(map(str, place))}]" if place else ""
-            rows.append([f"{name}{at}", *(cell(name, place) for cell in columns)])
+    rows = rows_of(runs[0].best.values, names, columns, options.only is not None)
     order = f"{options.order} order{'s' if len(runs) > 1 else ''}"
     title = f"{runs[0].derivation.network}, {order}, step {options.steps}"
     show(terminal.Grid(title, head, rows, right=frozenset(head[1:]), lines=False))
@@ -252,35 +213,19 @@ def _show(runs: Sequence[_Run], options: argparse.Namespace, names: Sequence[str
 
 def _columns(
     runs: Sequence[_Run], options: argparse.Namespace, digits: int
-) -> tuple[tuple[str, ...], list[Callable[[str, tuple[int, ...]], str]]]:  # fmt: skip
+) -> tuple[tuple[str, ...], list[Cell]]:  # fmt: skip
     """The heads, and what stands below each."""
-    from fcsym.values.ball import Ball
-    from fcsym.values.shown import certain, decimal, fractional
+    from fcsym.values.shown import decimal
 
-    def at(numbers: _Numbers, name: str, place: tuple[int, ...]) -> Any:
-        found = numbers.values.get(name)
-        for n in place:
-            found = found[n - 1] if found is not None else None
-        return None if isinstance(found, float) and math.isnan(found) else found
+    def shown(numbers: _Numbers) -> Cell:
+        return shown_with(numbers.values, digits)  # P is in no kernel
 
-    def shown(numbers: _Numbers) -> Callable[[str, tuple[int, ...]], str]:
-        return lambda name, place: (
-            decimal(at(numbers, name, place), digits) if name in numbers.values else ""
-        )  # P is in no kernel
+    def exact(numbers: _Numbers) -> Cell:
+        return lambda name, place: exactly(at_place(numbers.values, name, place))
 
-    def exactly(numbers: _Numbers) -> Callable[[str, tuple[int, ...]], str]:
+    def apart(one: _Numbers, other: _Numbers) -> Cell:
         def cell(name: str, place: tuple[int, ...]) -> str:
-            value = at(numbers, name, place)
-            if isinstance(value, Ball):
-                return f"{certain(value)} digits certain"
-            text = fractional(value) or ""
-            return text if len(text) <= _WIDEST else f"a fraction of {len(text)} digits"
-
-        return cell
-
-    def apart(one: _Numbers, other: _Numbers) -> Callable[[str, tuple[int, ...]], str]:
-        def cell(name: str, place: tuple[int, ...]) -> str:
-            a, b = at(one, name, place), at(other, name, place)
+            a, b = at_place(one.values, name, place), at_place(other.values, name, place)
             return "" if a is None or b is None else decimal(b - a, 3)
 
         return cell
@@ -293,11 +238,11 @@ def _columns(
             columns.append(shown(run.best))
             if options.exact and run.exact is not None:
                 head.append("exactly")
-                columns.append(exactly(run.exact))
+                columns.append(exact(run.exact))
         return (*head, "difference"), [*columns, apart(runs[0].best, runs[1].best)]
     (run,) = runs
     if options.exact and run.exact is not None:
-        return ("quantity", "decimal", "exactly"), [shown(run.exact), exactly(run.exact)]
+        return ("quantity", "decimal", "exactly"), [shown(run.exact), exact(run.exact)]
     floats, heads = [shown(run.double)], ["float64"]
     if run.single is not None:
         floats += [shown(run.single), apart(run.double, run.single)]

@@ -37,12 +37,12 @@ from fcsym.language.expression import (
     refs_in,
     total,
 )
-from fcsym.networks.symbols import adjoint_of, gate_of, unit_matrix
+from fcsym.networks.symbols import adjoint_of, bend_of, gate_of, unit_matrix
 
 __all__ = ["occurrences", "reverse"]
 
 
-_MADE_HERE = (Role.ADJOINT, Role.GATE)
+_MADE_HERE = (Role.ADJOINT, Role.GATE, Role.BEND)
 _Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
 """Where an array occurs: the equation, the element, the slope there, and the indices bound around it."""
 
@@ -50,7 +50,8 @@ _Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
 def occurrences(node: Expr, gated: bool = True) -> Iterator[tuple[Ref, Expr, tuple[Index, ...]]]:
     """(A[a], d node / d A[a], indices bound around it) for each place where an array element occurs.
 
-    `gated`: the slope of an activation has a name, its gate; otherwise, as in a loss, it is written out.
+    `gated`: the slope of an activation has a name, its gate, and that of a gate has one; otherwise, as in a loss, it
+    is written out.
     """
     yield from _occurrences(apart(node), gated)
 
@@ -73,10 +74,11 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
         case Total(over, body):
             for ref, slope, bound in _occurrences(body, gated):
                 yield ref, slope, over + bound
-        case Apply(phi, Ref(array, indices) as argument, 0):
-            yield argument, gate_of(array)[indices] if gated else slope_of(phi, argument), ()
-        case Apply(phi, Ref(), 1) if not phi.is_smooth:  # a gate is the same all around, but for the kinks
+        case Apply(phi, Ref(), order) if order and not phi.is_smooth:  # a gate is the same all around, but at kinks
             return
+        case Apply(phi, Ref(array, indices) as argument, order):
+            named = (gate_of, bend_of)[order] if gated else None
+            yield argument, slope_of(phi, argument, order) if named is None else named(array)[indices], ()
         case (
             Number() | Indicator() | Extreme()
         ):  # what an extreme of the logits is taken from may not depend on it: the proof sees
@@ -87,16 +89,17 @@ def _occurrences(node: Expr, gated: bool) -> Iterator[tuple[Ref, Expr, tuple[Ind
             )
 
 
-def slope_of(phi: Activation, argument: Ref) -> Expr:
-    """phi'(argument), in functions of the language where it is one: log' = 1/s, softplus' = sigmoid, exp' = exp."""
-    if not phi.is_smooth:
-        return Apply(phi, argument, derivative=1)
-    own = smooth_functions.slope_by_value(phi)
+def slope_of(phi: Activation, argument: Ref, order: int = 0) -> Expr:
+    """phi'(argument), in functions of the language where it is one: log' = 1/s, softplus' = sigmoid, exp' = exp.
+
+    `order`: how many derivatives of phi there are already.
+    """
+    own = smooth_functions.slope_by_value(phi) if phi.is_smooth and not order else None
     if own is not None:
         return mul(own[0], power(Apply(phi, argument), own[1]))
-    known = smooth_functions.slope_among_entries(phi)
+    known = None if order or not phi.is_smooth else smooth_functions.slope_among_entries(phi)
     if known is None:
-        return Apply(phi, argument, derivative=1)
+        return Apply(phi, argument, derivative=order + 1)
     factor, name, exponent = known
     rest: Expr = ONE if name is None else Apply(smooth(name), argument)
     return mul(factor, power(argument, exponent), rest)
@@ -113,8 +116,8 @@ def reverse(
     `adjoint`: what holds the derivative by an array; where an array is differentiated, its axes come first.
     `by`: of what nothing defines, whose adjoints are wanted, with the gates in them; without it all are.
 
-    Returns the equations, each gate before its first use, and the adjoint of every array that nothing defines
-    (weights and inputs) as an expression.
+    Returns the equations, each gate and slope of a gate before its first use, and the adjoint of every array that
+    nothing defines (weights and inputs) as an expression.
     """
     defined = {equation.array: equation for equation in equations}
     root = equations[-1].array
@@ -129,7 +132,7 @@ def reverse(
     }
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
-        gated = equation.array.role is Role.ACTIVATION
+        gated = equation.array.role in (Role.ACTIVATION, Role.GATE)
         for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
             places.setdefault(ref.array, []).append((equation, ref, _known(slope, values), bound))
     for array in order:
@@ -142,7 +145,7 @@ def reverse(
             array not in defined and (by is None or array in by)
         ):  # otherwise gates in it are wanted where it is put in
             for gate in arrays_in(value):
-                if gate.role is Role.GATE and gate not in known:
+                if gate.role in (Role.GATE, Role.BEND) and gate not in known:
                     known.add(gate)
                     result.append(_gate_equation(gate, equations))
         if not named(array):
@@ -155,12 +158,10 @@ def reverse(
                 value,
                 Rule.ADJOINT,
                 "This is `dE/dy`, the output error."
-                if array == last and array.layer is None
+                if array == last and array.layer is None and root.role is Role.LOSS
                 else f"By the chain rule, `{array.name}` acts on `{root.name}` only through {_listed(uses)}.",
-                tuple(
-                    a.name for a in arrays_in(value) if a in defined or a.role in (Role.ADJOINT, Role.GATE) or a.after
-                ),
-                "eq. 16" if array == last and not own else "",
+                tuple(a.name for a in arrays_in(value) if a in defined or a.role in _MADE_HERE or a.after),
+                "eq. 16" if array == last and root.role is Role.LOSS else "",
             )
         )
         adjoints[array] = indices, symbol[(*own, *indices)]
@@ -185,9 +186,9 @@ def _known(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
             return power(_known(base, values), exponent)
         case Total(over, body):
             return total(over, _known(body, values))
-        case Apply(phi, Ref(array, indices), 0):
+        case Apply(phi, Ref(array, indices), derivative):
             for value, name in values.items():
-                if not isinstance(value, Apply):
+                if not isinstance(value, Apply) or value.derivative != derivative:
                     continue
                 assert isinstance(value.argument, Ref) and isinstance(name, Ref)
                 if value.activation == phi and value.argument.array == array:
@@ -305,19 +306,20 @@ def _pull(node: Expr) -> Expr:
 
 
 def _gate_equation(gate: Array, equations: Sequence[Equation]) -> Equation:
-    """g = phi'(s), for the activation that reads the pre-activation s."""
+    """g = phi'(s), for the activation that reads the pre-activation s; of the second order dg = phi''(s)."""
     array = gate.of
     assert array is not None
+    order = 2 if gate.role is Role.BEND else 1
     for equation in equations:
-        if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref):
+        if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref) and not equation.rhs.derivative:
             source = equation.rhs.argument
             if source.array == array:
                 return Equation(
                     gate[source.indices],
-                    Apply(equation.rhs.activation, source, derivative=1, value=equation.lhs),
+                    Apply(equation.rhs.activation, source, derivative=order, value=equation.lhs),
                     Rule.DEFINITION,
-                    equation.rhs.activation.said_of_slope,
+                    equation.rhs.activation.said_of_slope(order),
                     (array.name, equation.name) if equation.rhs.activation.is_smooth else (array.name,),
-                    "eq. 14",
+                    "eq. 14" if order == 1 else "",
                 )
     raise UnsupportedExpression(f"No activation reads {array.name}, yet its gate is used.")

@@ -247,7 +247,10 @@ def _never_zero(base: Expr) -> bool:
     return isinstance(base, Ref) and base.array.role in _ABOVE_ZERO
 
 
-_ABOVE_ZERO = (Role.NORM, Role.TERM, Role.PARTITION, Role.ACTIVATION, Role.COUNT, Role.DIVISOR)
+_ABOVE_ZERO = (
+    *(Role.NORM, Role.TERM, Role.PARTITION, Role.ACTIVATION, Role.COUNT, Role.DIVISOR),
+    Role.PRE_ACTIVATION,  # a linear output, of which the loss takes a logarithm
+)
 
 
 def _activation(node: Apply) -> n.Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
+from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite, cast, goal, mode, rate, rows_of_steps
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
@@ -25,7 +26,7 @@ from fcsym.language.expression import Array
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["LaneBatch", "NativeKernel", "native_kernel"]
+__all__ = ["LaneBatch", "NativeKernel", "aligned", "many", "native_kernel"]
 
 _Array = npt.NDArray[Any]
 _UNDEFINED = 1
@@ -149,19 +150,8 @@ class NativeKernel(SchemeKernel):
     def _many(self, name: str, arrays: Sequence[_Array]) -> list[_Array]:
         """init, output or expand over all networks, and a mask of what is undefined where it can be."""
         function = self.module[name]
-        rows = self._rows_of(function.given, arrays)
-        shapes = [self._shape(array, rows) for array in (*function.given, *function.results)]
-        lead = np.broadcast_shapes(*(a.shape[: a.ndim - len(s)] for a, s in zip(arrays, shapes, strict=False)))
         dtype = np.result_type(*arrays)
-        call = Call(self._most)
-        call.set(networks=prod(lead), rows=rows)
-        call.point(work=self._memory(rows, np.dtype(dtype)))
-        results = [np.empty(lead + shape, dtype) for shape in shapes[len(arrays) :]]
-        for k, (array, shape) in enumerate(zip(arrays, shapes, strict=False)):
-            call.place(k, *_spread(array.astype(dtype, copy=False), shape, lead))
-        for k, result in enumerate(results, len(arrays)):
-            call.place(k, result, prod(shapes[k]))
-        status = self.library(dtype).function(name)(call.address)
+        results, status = many(self.library(dtype), self.module, name, arrays, self._memory)
         if function.marks:
             mask = np.zeros(1, bool)
             if status & _UNDEFINED:
@@ -178,8 +168,8 @@ class NativeKernel(SchemeKernel):
             name: len(shape) + self.module.samples
             for name, shape in (("x", self.network.one_input), ("target", self.network.one_target))
         }
-        rows = targets.shape[-own["target"]] if self.module.samples else self._rows_of(state, held)
-        shapes = [self._shape(array, rows) for array in state]
+        rows = targets.shape[-own["target"]] if self.module.samples else rows_of(state, held)
+        shapes = [shape_of(array, self.module, rows) for array in state]
         leads = [a.shape[: a.ndim - len(s)] for a, s in zip(held, shapes, strict=True)]
         lead = np.broadcast_shapes(*leads, xs.shape[1 : -own["x"]], targets.shape[1 : -own["target"]], eta.shape)
         dtype = np.result_type(*held)
@@ -211,20 +201,42 @@ class NativeKernel(SchemeKernel):
         size = self.work.at(rows) + 1
         kept: dict[Any, _Array] = self._kept.__dict__
         if size > _KEPT:
-            return _aligned((size,), dtype)
+            return aligned((size,), dtype)
         if dtype not in kept or len(kept[dtype]) != size:
-            kept[dtype] = _aligned((size,), dtype)
+            kept[dtype] = aligned((size,), dtype)
         return kept[dtype]
 
-    @staticmethod
-    def _rows_of(arrays: Sequence[Array], values: Sequence[_Array]) -> int:
-        """How many inputs are stored, or samples given: the length of the open axis."""
-        given = zip(arrays, values, strict=False)
-        return next((v.shape[-len(a.axes)] for a, v in given if len(a.axes) > 1 and a.axes[0].open), 0)
 
-    def _shape(self, array: Array, rows: int) -> tuple[int, ...]:
-        sizes = self.module.sizes
-        return tuple(rows if axis.open else sizes[axis] for axis in array.axes)
+def many(
+    library: Library, module: n.Module, name: str, arrays: Sequence[_Array],
+    memory: Callable[[int, np.dtype[Any]], _Array],
+) -> tuple[list[_Array], int]:  # fmt: skip
+    """What kernel_NAME gives for all networks, and its status; `memory`: what it works in, by rows and precision."""
+    function = module[name]
+    rows = rows_of(function.given, arrays)
+    shapes = [shape_of(array, module, rows) for array in (*function.given, *function.results)]
+    lead = np.broadcast_shapes(*(a.shape[: a.ndim - len(s)] for a, s in zip(arrays, shapes, strict=False)))
+    dtype = np.result_type(*arrays)
+    call = Call(max(len(parameters_of(function, module)) for function in module.functions))
+    call.set(networks=prod(lead), rows=rows)
+    call.point(work=memory(rows, np.dtype(dtype)))
+    results = [np.empty(lead + shape, dtype) for shape in shapes[len(arrays) :]]
+    for k, (array, shape) in enumerate(zip(arrays, shapes, strict=False)):
+        call.place(k, *_spread(array.astype(dtype, copy=False), shape, lead))
+    for k, result in enumerate(results, len(arrays)):
+        call.place(k, result, prod(shapes[k]))
+    return results, int(library.function(name)(call.address))
+
+
+def rows_of(arrays: Sequence[Array], values: Sequence[_Array]) -> int:
+    """How many inputs are stored, or samples given: the length of the open axis."""
+    given = zip(arrays, values, strict=False)
+    return next((v.shape[-len(a.axes)] for a, v in given if len(a.axes) > 1 and a.axes[0].open), 0)
+
+
+def shape_of(array: Array, module: n.Module, rows: int) -> tuple[int, ...]:
+    """The lengths of an array's axes, `rows` of an open one."""
+    return tuple(rows if axis.open else module.sizes[axis] for axis in array.axes)
 
 
 def _spread(array: _Array, shape: tuple[int, ...], lead: tuple[int, ...]) -> tuple[_Array, int]:
@@ -248,7 +260,7 @@ class LaneBatch(Batch):
 
     def _packed(self, flat: _Array) -> _Array:
         """(N, size) => (blocks, size, lanes), the last block filled up with copies of the last network."""
-        result = _aligned((self._blocks, flat.shape[1], self.lanes), self.dtype)
+        result = aligned((self._blocks, flat.shape[1], self.lanes), self.dtype)
         full = self.networks // self.lanes
         result[:full] = flat[: full * self.lanes].reshape(full, self.lanes, flat.shape[1]).transpose(0, 2, 1)
         if full < self._blocks:
@@ -269,7 +281,7 @@ class LaneBatch(Batch):
         for start in range(0, self._blocks, share):
             call = Call(self.kernel._most)
             call.set(networks=min(share, self._blocks - start), steps=1)
-            call.point(work=_aligned((work,), self.dtype))
+            call.point(work=aligned((work,), self.dtype))
             for k, memory in enumerate(self._memory):
                 call.place(k, memory[start:], memory.shape[1])
             calls.append(call)
@@ -280,10 +292,10 @@ class LaneBatch(Batch):
         del shape  # one number after another
         steps, networks, width = rows.shape
         if networks == 1:
-            memory = _aligned((steps, width, self.lanes), self.dtype)
+            memory = aligned((steps, width, self.lanes), self.dtype)
             memory[...] = rows.reshape(steps, width, 1)
             return memory, width, 0
-        memory = _aligned((steps, self._blocks, width, self.lanes), self.dtype)
+        memory = aligned((steps, self._blocks, width, self.lanes), self.dtype)
         for k, row in enumerate(rows):
             memory[k] = self._packed(row)
         return memory, self._blocks * width, width
@@ -302,7 +314,7 @@ class LaneBatch(Batch):
         return self._shares(self._library.function("lanes"), [call.address for call in self._calls])
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Array:
     """An empty array that starts where a vector register may be loaded from."""
     size = prod(shape) * dtype.itemsize
     memory = np.empty(size + 64, np.uint8)

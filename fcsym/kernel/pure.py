@@ -21,7 +21,7 @@ from fcsym.kernel.targets.torch import TorchTarget
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["PureKernel", "pure_kernel"]
+__all__ = ["PureKernel", "installed", "library", "pure_kernel"]
 
 _TARGETS: dict[str, type[Target]] = {"jax": JaxTarget, "torch": TorchTarget}
 
@@ -30,11 +30,16 @@ def pure_kernel(scheme: SchemeRecord, target: str) -> PureKernel:
     """The scheme's four functions in JAX or PyTorch. Raises CompileError where that is not installed."""
     if target not in _TARGETS:
         raise CompileError(f"The target {str(target)[:40]!r} does not run in the process.")
+    installed(target)
+    return PureKernel(scheme, _TARGETS[target]())
+
+
+def installed(target: str) -> None:
+    """CompileError where the library of a target is not there."""
     if find_spec(target) is None:
         raise CompileError(
             f"The target {target!r} needs the package {target}: install it with pip install 'fcsym[{target}]'."
         )
-    return PureKernel(scheme, _TARGETS[target]())
 
 
 class PureKernel:
@@ -56,7 +61,7 @@ class PureKernel:
         exec(compile(self.source, f"<fcsym {target.name} {scheme.name}>", "exec"), namespace)
         self.State = say_shapes(namespace["State"], "state", f"{self.module.title}, target {self.target}")
         self._functions = {name: namespace[name] for name in ("init", "step", "output", "expand")}
-        self._own, self._make = _library(target.name)
+        self._own, self._make = library(target.name)
 
     def __repr__(self) -> str:
         held = shapes((array.name, self.network.lengths(array)) for array in self.scheme.state)
@@ -138,7 +143,7 @@ class PureKernel:
             raise ArgumentError(f"{name} has shape {found}: it must be ({', '.join(('...', *map(str, shape)))}).")
 
 
-def _library(name: str) -> tuple[type, Callable[[Any, Any], Any]]:
+def library(name: str) -> tuple[type, Callable[[Any, Any], Any]]:
     """The type of a library's arrays, and how a NumPy array becomes one like another."""
     if name == "torch":
         import torch

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 import mpmath
 import numpy as np
 
+from fcsym.errors import ArgumentError
 from fcsym.kernel.lower import in_numbers
 from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Equation, functions_in
 from fcsym.language.expression import Apply, Array, Axis, Expr
 from fcsym.language.instance import Element, Field, Instance, Plans
 from fcsym.networks.symbols import frozen_copy
+from fcsym.values.given import Values as Given
+from fcsym.values.given import numbers_in
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import PartRecord, SchemeRecord
@@ -60,6 +63,7 @@ def _product(factors: list[Any]) -> Any:
 
 
 Values = dict[str, dict[tuple[int, ...], Any]]
+"""Numbers by the names of arrays, and positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class Exact:
     def again(self, rounded: Callable[[float], Any]) -> Exact:
         """The same scheme with every number rounded; it walks over no equation again."""
         other = Exact(self.scheme, rounded)
+        other.samples = self.samples
         other._parts, other._plans = self._parts, self._plans
         return other
 
@@ -133,6 +138,15 @@ class Exact:
 
     def call(self, part: PartRecord, given: Values, rows: int = 0) -> Values:
         """The results of one of the four functions, `rows` inputs being stored."""
+        instance = self.instance(part, given, rows)
+        result: Values = {}
+        for array in part.results:
+            ranges = [range(instance.sizes[axis]) for axis in array.axes]
+            result[array.name] = {at: instance.element(array, at) for at in product(*ranges)}
+        return result
+
+    def instance(self, part: PartRecord, given: Values, rows: int = 0) -> Instance:
+        """Every element of one of the four functions, each as it is asked for."""
         if part.name not in self._parts:
             own = {e.array: e for e in in_numbers(part) if e.defines or e.array not in part.given}
             self._parts[part.name] = own, _axes(part)
@@ -148,12 +162,7 @@ class Exact:
             return given[array.name][at]
 
         plans = self._plans.setdefault((part.name, rows), {})
-        instance = Instance(equations, sizes, leaf, field, plans=plans)
-        result: Values = {}
-        for array in part.results:
-            ranges = [range(sizes[axis]) for axis in array.axes]
-            result[array.name] = {at: instance.element(array, at) for at in product(*ranges)}
-        return result
+        return Instance(equations, sizes, leaf, field, plans=plans)
 
     def size(self, axis: Axis, rows: int) -> int:
         """How long an axis is, where `rows` inputs are stored."""
@@ -246,12 +255,16 @@ def _fraction(value: Any) -> Fraction:
 # ------------------------------------------------------------------------------------------------------ drawing
 
 
-def frozen_rows(scheme: SchemeRecord, draws: int = _DRAWS) -> list[Row]:
-    """Rows that reach every case, piece and kink that random small networks reach."""
+def frozen_rows(scheme: SchemeRecord, draws: int = _DRAWS, own: Given | None = None) -> list[Row]:
+    """Rows that reach every case, piece and kink that random small networks reach; first one of a reader's numbers.
+
+    Raises ArgumentError for numbers that are no row: where rounding decides a case, or numbers grow beyond the range.
+    """
     network = scheme.network
+    first = [] if own is None else [_of_reader(scheme, own)]
     size = sum(prod(network.shape(a)) for a in network.parameters)
     if size > LARGEST:
-        return []
+        return first
     rng, exact = random.Random(0), Exact(scheme)
     found: list[Row] = []
     known: set[str] = set()
@@ -263,7 +276,22 @@ def frozen_rows(scheme: SchemeRecord, draws: int = _DRAWS) -> list[Row]:
                 new = exact.reached - known
                 known |= new
                 found.append(replace(row, reaches=tuple(sorted(new))))
-    return found
+    return [*first, *found]
+
+
+def _of_reader(scheme: SchemeRecord, own: Given) -> Row:
+    """Two steps on the same numbers."""
+    exact, network = Exact(scheme), own.network
+    exact.samples = network.samples
+    weights, (x, target) = [list(numbers_in(w)) for w in own.weights], ([*numbers_in(v)] for v in (own.x, own.target))
+    with mpmath.workdps(50):
+        row = _row(exact, weights, [x] * _STEPS, [target] * _STEPS, own.eta, None)
+    if row is None:
+        raise ArgumentError(
+            f"The numbers are no test of a file: rounding decides a case there, or they grow beyond {_RANGE}; take "
+            "others, or leave them out."
+        )
+    return replace(row, reaches=("the numbers that were given",))
 
 
 def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | None:
@@ -284,6 +312,15 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
         x = [x[0]] * _STEPS
     target = [[Fraction(rng.randint(-2, 2)) for _ in range(count * prod(goal))] for _ in range(_STEPS)]
     eta = Fraction(1, rng.choice([2, 4, 8, 64, 1024]))
+    return _row(exact, weights, x, target, eta, known)
+
+
+def _row(
+    exact: Exact, weights: list[list[Fraction]], x: list[list[Fraction]], target: list[list[Fraction]], eta: Fraction,
+    known: set[str] | None,
+) -> Row | None:  # fmt: skip
+    """These numbers as a row; None where they are none, as for `_draw`."""
+    one, goal = exact.network.one_input, exact.network.one_target
     try:
         done = _train(exact, weights, x, target, eta)
     except _TooLong:
@@ -314,7 +351,7 @@ def _draw(exact: Exact, rng: random.Random, known: set[str] | None) -> Row | Non
             return None  # on a kink, or where little is divided by less, rounding would decide what is right
     x, target = x[:steps], target[:steps]
     points, goals = _floats(x), _floats(target)
-    each = (count,) if exact.samples else ()
+    each = (exact.samples,) if exact.samples else ()
     points, goals = (
         tuple(_shaped(step, (*each, *shape)) for step in steps) for steps, shape in ((points, one), (goals, goal))
     )

@@ -102,11 +102,11 @@ class Activation:
         """phi has a name instead of pieces; no case distinction is possible, and none is needed."""
         return not self.pieces
 
-    @property
-    def said_of_slope(self) -> str:
-        """What phi' is, in a sentence."""
+    def said_of_slope(self, order: int = 1) -> str:
+        """What phi' is, or phi'' where `order` is 2, in a sentence."""
         if self.is_smooth:
-            return f"This is the derivative of {self.name}, a smooth function."
+            which = "derivative" if order == 1 else "second derivative"
+            return f"This is the {which} of {self.name}, a smooth function."
         if self.kinks:
             return "The gate is the slope of the activation, declared at its kinks and constant between them."
         return f"This is the slope of {self.name}, the same everywhere."

@@ -3,11 +3,11 @@
     W1[i, j] * x[j]                  two array elements and their product
     total(j, W1[i, j] * x[j])        the sum over j
     least(j, q[j]), greatest(j, q[j])
-    phi.of(s1[i])                    an activation applied to an expression
+    Apply(phi, s1[i])                an activation applied to an expression
     indicator(u, 2 * t + k - 1)      1 where the position u is 2 t + k - 1, else 0
 
 Supported: exact rational numbers, array elements, indicators, sums, products, integer powers, sums over indices, the
-least and the greatest value over indices, inverses of matrices, and activations (with their first derivative).
+least and the greatest value over indices, inverses of matrices, and activations (with their derivatives).
 Conditions are no expressions: they live in `equation.Cases`.
 
 Not supported: one index twice in the same element (diagonals), non-integer powers, arithmetic on the indices of an
@@ -223,6 +223,8 @@ class Role(Enum):
     MOMENT = "moment"  # what an update rule carries from step to step, for a parameter or for all of them
     DIVISOR = "divisor of an update rule"  # above 0 with coefficients in their ranges
     GATE = "gate"  # the slope of an activation at a pre-activation
+    BEND = "slope of a gate"  # the second derivative of an activation at a pre-activation
+    DIRECTION = "direction"  # what a parameter or an input moves by, where a derivative is taken along it
     ADJOINT = "adjoint"
     INCREMENT = "increment"
     NORM = "norm"  # what a step moves a pre-activation by, in units of -eta times its adjoint
@@ -384,7 +386,7 @@ class Inverse(Expr):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Apply(Expr):
-    """phi(argument), or phi'(argument) when `derivative` is 1."""
+    """phi(argument), phi'(argument) when `derivative` is 1, phi''(argument) when it is 2, and so on."""
 
     activation: Activation
     argument: Expr

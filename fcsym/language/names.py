@@ -88,13 +88,15 @@ _LATEX = {
     "delta": (r"\delta", ""),
     "dim": (r"d", ""),
     "g": (r"\varphi'", ""),
+    "dg": (r"\varphi", r"\prime\prime"),
 }
 
 
 def latex_array(array: Array, indices: Sequence[str] = ()) -> str:
     r"""`W2_new` => W^{(2)\prime}_{ij}; the prime and the layer share one superscript."""
     base, mark = _letter(array)
-    upper = f"({array.layer})" if array.layer is not None else ""
+    numbered = array.layer is not None and not array.symbol.startswith(_TWICE)
+    upper = f"({array.layer})" if numbered else ""
     upper += f"{',' if upper else ''}{array.time}" if array.time is not None else ""
     of_a_part = mark.startswith(_UPRIGHT) and array.role in (*_OF_LAYERS, *_OF_OTHERS)
     upper = mark + upper if of_a_part else upper + mark  # W^{q(1)}, and v^{(1)c}
@@ -113,6 +115,8 @@ def _letter(array: Array) -> tuple[str, str]:
     if whose is not None and symbol == f"adj_{whose.symbol}":
         letter, mark = _letter(whose)
         return rf"\bar{{{letter}}}", mark
+    if array.role is Role.DIRECTION:
+        return symbol[0], symbol[1:]
     if whose is not None and array.role is Role.INCREMENT and symbol == f"d{whose.symbol}":
         letter, mark = _letter(whose)
         return rf"\mathrm{{d}}{letter}", mark
@@ -121,13 +125,15 @@ def _letter(array: Array) -> tuple[str, str]:
         return rf"(\mathrm{{d}}E/\mathrm{{d}}{letter})", mark
     if whose is not None and array.role is Role.GATE and symbol == f"g{whose.symbol}":
         return r"\varphi'", rf"\mathrm{{{_escaped(whose.symbol)}}}"
+    if array.role is Role.BEND and whose is not None and symbol != "dg":
+        return r"\varphi", rf"\mathrm{{{_escaped(whose.symbol)}}}\prime\prime"
     if symbol in _LATEX and (array.role not in _OF_LAYERS or array.layer is None):
         return _LATEX[symbol]
     if array.role in _OF_LAYERS and len(symbol) > 1 and symbol not in GREEK and symbol not in _LATEX_OF_LAYERS:
         if array.layer is not None and len(symbol) < 4:  # the letter of a layer, and that of a gate or a head
             return symbol[0], rf"\mathrm{{{_escaped(symbol[1:])}}}"
         return rf"\mathrm{{{_escaped(symbol)}}}", ""
-    return _LATEX.get(symbol, (_quotient(symbol), ""))
+    return _LATEX.get(symbol) or _made(array)
 
 
 _UPRIGHT = r"\mathrm{"
@@ -140,12 +146,34 @@ def _escaped(text: str) -> str:
     return text.replace("_", r"\_")
 
 
-def _quotient(symbol: str) -> str:
-    r"""dE_dW => (\mathrm{d}E/\mathrm{d}W); what is no derivative stays what it is, a Greek letter as LaTeX has it."""
+_TWICE = "d2"
+"""What the symbol of a second derivative begins with; it says the layer of each that it is taken by."""
+
+
+def _made(array: Array) -> tuple[str, str]:
+    r"""dE_dW => (\mathrm{d}E/\mathrm{d}W); d2E_dW1_dW of layer 2 => (\mathrm{d}^2E/\mathrm{d}W^{(1)}\mathrm{d}W^{(2)}).
+
+    The direction of a parameter, TW, is T^{W}; what is none of these stays what it is, a Greek letter as LaTeX has it.
+    """
+    symbol = array.symbol
     of, _, by = symbol.partition("_d")
+    if by and symbol.startswith(_TWICE):
+        first, _, second = by.partition("_d")
+        layer = "" if array.layer is None else array.layer
+        below = r"\,\mathrm{d}".join(map(_counted, (first, f"{second}{layer}")))
+        return rf"(\mathrm{{d}}^2{of.removeprefix(_TWICE)}/\mathrm{{d}}{below})", ""
     if by and of.startswith("d"):
-        return rf"(\mathrm{{d}}{of[1:]}/\mathrm{{d}}{by})"
-    return rf"\{symbol}" if symbol in GREEK else symbol
+        return rf"(\mathrm{{d}}{of[1:]}/\mathrm{{d}}{by})", ""
+    if array.role is Role.DIRECTION:
+        return symbol[0], symbol[1:]
+    return rf"\{symbol}" if symbol in GREEK else symbol, ""
+
+
+def _counted(name: str) -> str:
+    r"""W1 => W^{(1)}, delta2 => \delta^{(2)}."""
+    letters = name.rstrip("0123456789")
+    shown = rf"\{letters}" if letters in GREEK else letters
+    return f"{shown}^{{({name[len(letters) :]})}}" if letters != name else shown
 
 
 def element_name(array: Array, position: Sequence[int], shape: Sequence[int], single_layer: bool = False) -> str:

@@ -116,13 +116,13 @@ def formula(phi: Smooth) -> Formula:
     return phi.formula or from_sympy(expression(phi))
 
 
-def derivative(phi: Smooth) -> Any:
-    """phi'(s) as a SymPy expression of s and v = phi(s): the shortest of the forms that are found, without e^s."""
-    return _derivative(phi.name, phi.formula)
+def derivative(phi: Smooth, order: int = 1) -> Any:
+    """The n-th derivative of phi as a SymPy expression of s and v = phi(s): the shortest form found, without e^s."""
+    return _derivative(phi.name, phi.formula, order)
 
 
 @cache
-def _derivative(name: str, own: Formula) -> Any:
+def _derivative(name: str, own: Formula, order: int) -> Any:
     import sympy
 
     s, _ = symbols()
@@ -131,7 +131,14 @@ def _derivative(name: str, own: Formula) -> Any:
         grows = any((power.args[0] / s).is_positive for power in form.atoms(sympy.exp))
         return grows, sympy.count_ops(form), len(str(form))
 
-    return min(_forms(_expression(name, own)), key=length)
+    phi = _expression(name, own)
+    return min(_forms(phi, _slope(name, own, order)), key=length)
+
+
+@cache
+def _slope(name: str, own: Formula, order: int) -> Any:
+    """The n-th derivative of phi as a SymPy expression of s, as it comes."""
+    return slope_of(_slope(name, own, order - 1)) if order else _expression(name, own)
 
 
 def slope_of(phi: Any) -> Any:
@@ -159,12 +166,11 @@ def slope_of(phi: Any) -> Any:
     return found
 
 
-def _forms(phi: Any) -> Iterator[Any]:
-    """phi' as it comes, with v for phi, as one fraction without e^s, and as a polynomial in v."""
+def _forms(phi: Any, plain: Any) -> Iterator[Any]:
+    """A derivative of phi as it comes, with v for phi, as one fraction without e^s, and as a polynomial in v."""
     import sympy
 
     s, v = symbols()
-    plain = slope_of(phi)
     for form in (plain, plain.subs(phi, v)):
         yield form
         if form.has(sympy.Piecewise):
@@ -258,12 +264,7 @@ def _may_be_constant(what: Any) -> bool:
 @cache
 def _nth(name: str, own: Formula, order: int) -> Formula:
     """The n-th derivative of phi as a formula."""
-    if not order:
-        return own or from_sympy(_expression(name, own))
-    found = _expression(name, own)
-    for _ in range(order):
-        found = slope_of(found)
-    return from_sympy(found)
+    return own if own and not order else from_sympy(_slope(name, own, order))
 
 
 def as_formula(phi: Smooth, order: int) -> Formula:
@@ -298,7 +299,7 @@ _MOST_DIGITS = 400  # what is left then is below every number of double precisio
 
 
 def form(phi: Smooth, order: int) -> Formula:
-    """phi, or phi' where `order` is 1, as it is computed: by calls of `formulas.CALLS`, and choices by s > c alone."""
+    """phi, or its n-th derivative, as it is computed: by calls of `formulas.CALLS`, and choices by s > c alone."""
     return _given(phi.name, phi.formula, order) or _found(phi.name, phi.formula, order)[0]
 
 
@@ -318,12 +319,10 @@ def _given(name: str, own: Formula, order: int) -> Formula | None:
     if own:
         return None
     entry, (s, _) = ENTRIES[name], symbols()
-    said = entry.slope if order else entry.value
+    said = (entry.value, entry.slope)[order] if order < 2 else None
     if said is not None:
         return from_sympy(said(s), fold=True)
-    if entry.everywhere:
-        return None
-    return from_sympy(slope_of(entry.expression(s)) if order else entry.expression(s), fold=True)
+    return None if entry.everywhere else from_sympy(_slope(name, own, order), fold=True)
 
 
 @cache
@@ -335,7 +334,7 @@ def _found(name: str, own: Formula, order: int) -> tuple[Formula, float]:
         return _digits(_nth(name, own, order + more), at)
 
     s, _ = symbols()
-    return accurate(slope_of(_expression(name, own)) if order else _expression(name, own), s, number)
+    return accurate(_slope(name, own, order), s, number)
 
 
 def never_zero(phi: Smooth) -> bool:
@@ -356,11 +355,11 @@ def _never_zero(name: str, own: Formula) -> bool:
 def _shown(name: str, own: Formula, order: int) -> Any:
     import sympy
 
-    return _derivative(name, own) if order else _expression(name, own).rewrite(sympy.tanh, sympy.exp)
+    return _derivative(name, own, order) if order else _expression(name, own).rewrite(sympy.tanh, sympy.exp)
 
 
 def shown(phi: Smooth, order: int) -> Any:
-    """phi(s), or phi'(s) where `order` is 1, for readers: tanh is written out, since its name alone says nothing."""
+    """phi(s), or its n-th derivative, for readers: tanh is written out, since its name alone says nothing."""
     if not order and phi.formula:
         return expression(phi)
     return _shown(phi.name, phi.formula, order)

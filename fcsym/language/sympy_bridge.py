@@ -136,13 +136,13 @@ def phi_at(phi: Activation, s: Any) -> Any:
     return Piecewise(*rows, (values[0], sympy.true))
 
 
-def slope_at(phi: Activation, s: Any, piece: int | None = None) -> Any:
+def slope_at(phi: Activation, s: Any, piece: int | None = None, order: int = 1) -> Any:
     """phi'(s); the declared slope at a kink only where it differs from that of the piece the kink belongs to.
 
-    `piece`: the one that s is known to be on.
+    `piece`: the one that s is known to be on. `order`: which derivative of a smooth function.
     """
     if phi.is_smooth:
-        return _smooth(phi, 1, s)
+        return _smooth(phi, order, s)
     special = [
         (number_of(slope), sympy.Eq(s, number_of(kink), evaluate=False))
         for n, (kink, slope) in enumerate(zip(phi.kinks, phi.kink_slopes, strict=True))
@@ -159,10 +159,10 @@ def _above(s: Any, kink: Fraction) -> Any:
 
 
 def _smooth(activation: Activation, derivative: int, at: Any) -> Any:
-    """phi or phi' of a smooth activation."""
+    """phi, or a derivative, of a smooth activation."""
     s, v = smooth_functions.symbols()
     phi = smooth_functions.expression(activation)
-    return (smooth_functions.derivative(activation).subs(v, phi) if derivative else phi).subs(s, at)
+    return (smooth_functions.derivative(activation, derivative).subs(v, phi) if derivative else phi).subs(s, at)
 
 
 _RELATIONS = {">": sympy.Gt, "<=": sympy.Le, "=": sympy.Eq, "!=": sympy.Ne}
@@ -292,8 +292,8 @@ def _sum(body: Any, limits: tuple[tuple[Any, Any, Any], ...]) -> Any:
 
 
 def _applied(phi: Activation, derivative: int, at: Any) -> Any:
-    """phi or phi' at an expression; what a straight line gives is held together, as it has no form of its own."""
-    made = slope_at(phi, at) if derivative else phi_at(phi, at)
+    """phi or a derivative at an expression; what a straight line gives is held together, having no form of its own."""
+    made = slope_at(phi, at, order=derivative) if derivative else phi_at(phi, at)
     return made if phi.is_smooth or isinstance(made, sympy.Piecewise) else sympy.UnevaluatedExpr(made)
 
 

@@ -10,9 +10,10 @@ from math import prod
 from typing import Any, Protocol
 
 from fcsym.errors import NetworkError
-from fcsym.language.expression import Array, Role
+from fcsym.language.expression import Array
 from fcsym.language.names import GREEK, element_name, latex_array
 from fcsym.language.spelling import check_name
+from fcsym.networks.symbols import adjoint_of
 
 __all__ = ["Named", "flat_latex", "flat_names", "given_names", "own_names", "scalar_name"]
 
@@ -67,7 +68,7 @@ def _one_hidden(network: Named) -> bool:
 
 def _is_output_error(array: Array) -> bool:
     """Whether an array is dE/dy of a linear output: the adjoint of what has no layer of its own."""
-    return array.role is Role.ADJOINT and array.of is not None and array.of.layer is None
+    return array.of is not None and array.of.layer is None and array == adjoint_of(array.of)
 
 
 def _weight_name(network: Named, array: Array, position: Sequence[int], shape: Sequence[int]) -> str:

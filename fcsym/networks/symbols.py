@@ -22,6 +22,7 @@ __all__ = [
     "activation",
     "adjoint_of",
     "averages_of_one",
+    "bend_of",
     "bias",
     "coefficient",
     "coefficient_of",
@@ -29,6 +30,8 @@ __all__ = [
     "count_of_samples",
     "denominator",
     "derivative_of",
+    "direction_of",
+    "directional",
     "effective",
     "free_array",
     "front_of",
@@ -199,12 +202,28 @@ def gradient_of(theta: Array) -> Array:
 
 
 def derivative_of(root: Array, array: Array) -> Array:
-    """d root/d array, with the axes of what is differentiated first; of E by a pre-activation the paper's delta."""
+    """d root/d array, with the axes of what is differentiated first; of E by a pre-activation the paper's delta.
+
+    Of a derivative it is the second one: of dE_dW1 by W2 it is d2E_dW1_dW2.
+    """
     if array.role is Role.PRE_ACTIVATION and root == ERROR:
         return adjoint_of(array)
-    role = Role.ADJOINT if array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION) else Role.GRADIENT
+    role = Role.ADJOINT if array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION, Role.ADJOINT) else Role.GRADIENT
     axes = (*root.axes, *array.axes)
-    return Array(f"d{root.symbol}_d{array.symbol}", array.layer, axes, role=role, of=array, time=array.time)
+    symbol = f"d{root.symbol}_d{array.symbol}"
+    if root.of is not None:  # dE_dW1, which is d E by d W1
+        symbol = f"d2{root.symbol.partition('_')[0].removeprefix('d')}_d{root.of.name}_d{array.symbol}"
+    return Array(symbol, array.layer, axes, role=role, of=array, time=array.time)
+
+
+def direction_of(array: Array) -> Array:
+    """T, what a parameter or an input moves by where a derivative is taken along it: W1 => TW1."""
+    return Array(f"T{array.symbol}", array.layer, array.axes, role=Role.DIRECTION, of=array)
+
+
+def directional(root: Array) -> Array:
+    """What a number moves by along the directions T, to first order: dE_dT."""
+    return Array(f"d{root.symbol}_dT", None, root.axes, role=Role.GRADIENT, of=Array("T", None, ()))
 
 
 @cache
@@ -252,6 +271,12 @@ def gate_of(array: Array) -> Array:
     """The gate: the array that holds phi'(s) for the pre-activation s."""
     symbol = "g" if array.symbol == "s" and array.layer is not None else f"g{array.symbol}"
     return Array(symbol, array.layer, array.axes, role=Role.GATE, of=array, time=array.time)
+
+
+def bend_of(array: Array) -> Array:
+    """The array that holds phi''(s) for the pre-activation s: what its gate moves by."""
+    gate = gate_of(array)
+    return Array(f"d{gate.symbol}", gate.layer, gate.axes, role=Role.BEND, of=array, time=gate.time)
 
 
 def increment_of(array: Array) -> Array:

@@ -57,6 +57,7 @@ from fcsym.networks.symbols import (
     ERROR,
     ETA,
     adjoint_of,
+    bend_of,
     derivative_of,
     frozen_activation,
     gate_of,
@@ -196,13 +197,20 @@ class Meanings:
                 tangent = Array("tangent", array.layer, array.axes)
                 parts.append(inline(inner, {tangent: _renamed(tangent, direction)}))
                 continue
+            if array.role is Role.GATE:  # g = phi'(s), which only a smooth function moves
+                if isinstance(equation.rhs, Apply) and equation.rhs.activation.is_smooth:
+                    tangent = Array("tangent", array.layer, array.axes)
+                    inner = self._linear(array, tangent, weights)
+                    parts.append(inline(inner, {tangent: _product_of(tangent, bend_of(variable), direction)}))
+                continue
             if isinstance(equation.rhs, Extreme):  # wherever that goes, E must not notice
                 tangent = Array("tangent", array.layer, array.axes)
                 inner = self._linear(array, tangent, weights)
                 parts.append(inline(inner, {tangent: _renamed(tangent, _anywhere(array))}))
                 continue
             rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
-            if array.role in (Role.TERM, Role.PARTITION):  # a part of the loss passes the direction on
+            if array.role in (Role.TERM, Role.PARTITION) or (array.role is Role.GRADIENT and array != self.root):
+                # a part of the loss, or of a derivative along directions, passes the direction on
                 tangent = Array("tangent", array.layer, array.axes)
                 inner = self._linear(array, tangent, weights)
                 if inner == ZERO:  # as the softmax does, where the loss goes around it
@@ -236,16 +244,19 @@ class Meanings:
             back = {reciprocal: (indices, power(variable[indices], -1))}
             return inline(part, back) + inline(linear_part(lifted, variable, direction), back)
         found = {f: f.argument for f in applied_in(node) if isinstance(f.argument, Ref)}
-        read = dict.fromkeys((f.activation, ref.array) for f, ref in found.items())
-        stands = {key: Array(f"{key[0].name}_of_{key[1].name}", None, key[1].axes) for key in read}
-        plain = in_the_place_of(node, {f: stands[f.activation, ref.array][ref.indices] for f, ref in found.items()})
+        read = dict.fromkeys((f.activation, f.derivative, ref.array) for f, ref in found.items())
+        stands = {key: Array(f"{key[0].name}{key[1]}_of_{key[2].name}", None, key[2].axes) for key in read}
+        plain = in_the_place_of(
+            node, {f: stands[f.activation, f.derivative, ref.array][ref.indices] for f, ref in found.items()}
+        )
         result = linear_part(plain, variable, direction)
         indices = indices_of(variable)
-        for phi, array in read:
-            if array == variable:
+        for phi, order, array in read:
+            if array == variable and (phi.is_smooth or not order):
                 moves = Array(f"{phi.name}_moves", None, variable.axes)
-                moved = _slope(phi, variable[indices]) * direction[indices]
-                result = result + inline(linear_part(plain, stands[phi, array], moves), {moves: (indices, moved)})
+                moved = _slope(phi, variable[indices], order) * direction[indices]
+                part = linear_part(plain, stands[phi, order, array], moves)
+                result = result + inline(part, {moves: (indices, moved)})
         return _replaced_arrays(result, {stand: key for key, stand in stands.items()})
 
     def _opaque(self, node: Expr) -> Expr:
@@ -262,7 +273,7 @@ class Meanings:
                     return one.array[indices]
             unit = self.network.units.get(array.axes[-1]) if array.axes else None
             if unit is not None and unit.s == array and unit.activation == f.activation:
-                return (gate_of(array) if f.derivative else unit.v)[indices]
+                return (unit.v, gate_of(array), bend_of(array))[f.derivative][indices]
             return Array(f"{f.activation.name}{f.derivative}_{array.name}", None, array.axes)[indices]
 
         return in_the_place_of(node, {f: element(f) for f in applied_in(node)})
@@ -298,6 +309,11 @@ class Meanings:
         own = equation.lhs.indices[len(self.at) :]
         claimed = total(own, equation.rhs * direction[own])
         return self.same(claimed, self._linear(theta, direction, weights=True))
+
+    def along(self, claimed: Expr, moved: Mapping[Array, Array]) -> bool:
+        """dE/dT is what E changes by, to first order, when each array changes along its direction T."""
+        parts = (self._linear(theta, direction, weights=True) for theta, direction in moved.items())
+        return self.same(claimed, add(*parts))
 
     def _update(self, theta: Array, equation: Equation) -> bool:
         """sum (theta - theta') T = eta times what E changes by, to first order, when theta changes by T."""
@@ -554,14 +570,14 @@ def _fresh_each(axes: Sequence[Axis], taken: Sequence[Index]) -> tuple[Index, ..
     return tuple(made)
 
 
-def _slope(phi: Activation, at: Ref) -> Expr:
-    """phi'(s): in other functions where it is one of these, or a function of its own."""
-    own = smooth_functions.slope_by_value(phi) if phi.is_smooth else None
+def _slope(phi: Activation, at: Ref, order: int = 0) -> Expr:
+    """phi'(s), or the next derivative: in other functions where it is one of these, or a function of its own."""
+    own = smooth_functions.slope_by_value(phi) if phi.is_smooth and not order else None
     if own is not None:
         return mul(own[0], power(Apply(phi, at), own[1]))
-    known = smooth_functions.slope_among_entries(phi) if phi.is_smooth else None
+    known = smooth_functions.slope_among_entries(phi) if phi.is_smooth and not order else None
     if known is None:
-        return Apply(phi, at, derivative=1)
+        return Apply(phi, at, derivative=order + 1)
     factor, name, exponent = known
     return mul(factor, ONE if name is None else Apply(smooth(name), at), power(at, exponent))
 
@@ -583,12 +599,12 @@ def in_the_place_of(node: Expr, new: Mapping[Apply, Expr]) -> Expr:
             return node
 
 
-def _replaced_arrays(node: Expr, new: Mapping[Array, tuple[Activation, Array]]) -> Expr:
+def _replaced_arrays(node: Expr, new: Mapping[Array, tuple[Activation, int, Array]]) -> Expr:
     """The expression with functions again in the place of arrays that stood for them."""
     match node:
         case Ref(array, indices) if array in new:
-            phi, variable = new[array]
-            return Apply(phi, variable[indices])
+            phi, derivative, variable = new[array]
+            return Apply(phi, variable[indices], derivative)
         case Add(terms):
             return add(*(_replaced_arrays(term, new) for term in terms))
         case Mul(factors):

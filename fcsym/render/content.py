@@ -328,12 +328,16 @@ def _functions_in(equations: Iterable[Equation]) -> tuple[Function, ...]:
         typeset[0] += f" = {smooth_functions.latex(phi, 0, 's', 'v')}"
         if plain[0] == f"{name}(s) = {name}(s)":  # exp, log and sqrt are what they are called
             continue
-        if any(node.derivative and node.activation == phi for node in applied):
-            plain.append(f"{name}'(s) = {smooth_functions.text(phi, 1, 's', 'v')}")
-            typeset.append(rf"\operatorname{{{escape(name)}}}'(s) = {smooth_functions.latex(phi, 1, 's', 'v')}")
-            if "v" in {symbol.name for symbol in smooth_functions.shown(phi, 1).free_symbols}:
-                plain.append(f"v = {name}(s)")
-                typeset.append(rf"v = \operatorname{{{escape(name)}}}(s)")
+        orders = sorted({node.derivative for node in applied if node.activation == phi} - {0})
+        for order in orders:
+            mark = "'" * order
+            plain.append(f"{name}{mark}(s) = {smooth_functions.text(phi, order, 's', 'v')}")
+            typeset.append(
+                rf"\operatorname{{{escape(name)}}}{mark}(s) = {smooth_functions.latex(phi, order, 's', 'v')}"
+            )
+        if "v" in {symbol.name for order in orders for symbol in smooth_functions.shown(phi, order).free_symbols}:
+            plain.append(f"v = {name}(s)")
+            typeset.append(rf"v = \operatorname{{{escape(name)}}}(s)")
         functions.append(Function(name, ", ".join(plain), tuple(typeset)))
     return tuple(functions)
 
@@ -439,6 +443,8 @@ def _about(document: Shown, only: str | None, wanted: str | None) -> tuple[str, 
         count = document.numbers.digits
         digits = f"{count} significant digit{'s' if count > 1 else ''}"
         sentences += (f"Beside every equation stand the numbers of one step, computed exactly and shown to {digits}.",)
+        if len(document.lists) > 1:
+            sentences += ("`output` and `expand` are shown for the state after it.",)
     if only is None:
         return sentences
     shown = f"{wanted} and the equations that lead to it" if wanted else f"the equations of the function {only}"

@@ -465,6 +465,8 @@ _WORDS = {
 
 
 def _formula(text: str, arrays: Mapping[str, Array]) -> str:
+    if text in arrays:  # dE_dT, in one piece
+        return latex_array(arrays[text])
     out = []
     for token in _TOKEN.findall(text):
         if token in _WORDS:

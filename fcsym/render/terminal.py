@@ -201,6 +201,8 @@ def refutations(proof: Proof) -> RenderableType:
 def checks(report: Any, shown: Sequence[Any] | None = None) -> RenderableType:
     """`checking.report.Report` as a table: a row per quantity and case; `shown`: these of its rows, by default all."""
     title = f"{report.network}, {report.order} order, against autodiff in {report.against} order, {report.dtype}"
+    if not report.order:  # derivatives have none
+        title = f"{report.network}, against autodiff, {report.dtype}"
     rows: list[Sequence[str | Text]] = []
     for row in report.rows if shown is None else shown:
         mark = Text("ok", "green") if row.passed else Text("FAILED", "bold red")

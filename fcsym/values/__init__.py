@@ -1,6 +1,6 @@
 """Numbers for a network: read exactly, and taken through training steps in fractions or in balls."""
 
-from fcsym.values.exact import Trained, exact_step, numbers, trained
-from fcsym.values.given import Values, read_values, values_of
+from fcsym.values.exact import Trained, cases_at, exact_step, numbers, trained
+from fcsym.values.given import Values, given_for, read_values, values_of
 
-__all__ = ["Trained", "Values", "exact_step", "numbers", "read_values", "trained", "values_of"]
+__all__ = ["Trained", "Values", "cases_at", "exact_step", "given_for", "numbers", "read_values", "trained", "values_of"]

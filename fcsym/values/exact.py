@@ -16,7 +16,7 @@ from fcsym.deriving.forward import forward
 from fcsym.deriving.numbers import Numbers
 from fcsym.errors import SizeError
 from fcsym.language.equation import Cases, Equation
-from fcsym.language.expression import Apply, Array, Expr
+from fcsym.language.expression import Apply, Array, Expr, Role
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
@@ -24,7 +24,17 @@ from fcsym.values.ball import Ball, ball_of, smooth_at
 from fcsym.values.given import Nested, Values
 from fcsym.values.shown import decimal
 
-__all__ = ["MAX_BITS", "MAX_SHOWN", "Trained", "evaluated", "exact_field", "exact_step", "numbers", "trained"]
+__all__ = [
+    "MAX_BITS",
+    "MAX_SHOWN",
+    "Trained",
+    "cases_at",
+    "evaluated",
+    "exact_field",
+    "exact_step",
+    "numbers",
+    "trained",
+]
 
 MAX_SHOWN = 64
 """Numbers of an array up to which documents write it out."""
@@ -93,6 +103,20 @@ def numbers(derivation: Iterable[Equation], values: Values, digits: int) -> Numb
     return Numbers(network.sizes, digits, text, holds)
 
 
+def cases_at(derivation: Iterable[Equation], values: Values, name: str) -> list[tuple[tuple[int, ...], str, Any]]:
+    """Each element of a quantity that is defined by cases: its position, the case that holds, and its value.
+
+    Without a name for what has none, and None for the value where it has none.
+    """
+    run, _ = _instance(tuple(derivation), values)
+    equation = next(e for e in run.equations.values() if e.name == name)
+    found = []
+    for place in positions(equation.array, values.network.sizes):
+        branch = run.branch_at(equation, place) if isinstance(equation.rhs, Cases) else None
+        found.append((place, "" if branch is None else branch.name, run.element(equation.array, place)))
+    return found
+
+
 def evaluated(
     equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
 ) -> dict[str, Nested]:
@@ -108,6 +132,8 @@ def _instance(
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
     leaves |= {(a, at): v for a, v in network.rule.values.items() for at in positions(a, network.sizes)}
+    units = dict.fromkeys(a for e in equations for a in e.operands if a.role is Role.UNIT)
+    leaves |= {(a, at): Fraction(int(at[0] == at[1])) for a in units for at in positions(a, network.sizes)}
     given = dict.fromkeys(array for array, _ in leaves)
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
     run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or exact_field())

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
@@ -34,6 +34,7 @@ from fcsym.values.ball import Ball
 __all__ = [
     "Values",
     "fraction",
+    "given_for",
     "numbers_in",
     "place_of",
     "read_table",
@@ -64,12 +65,13 @@ class Values:
     target: Nested
     eta: Fraction
     memory: tuple[Nested, ...] = ()  # as `network.memory`
+    directions: Mapping[Array, Nested] = field(default_factory=dict)  # where a derivative is taken along some
 
     def leaves(self) -> dict[tuple[Array, tuple[int, ...]], Any]:
         """Every element that a step is given."""
         network = self.network
-        arrays = [*network.parameters, network.input, network.target, *network.memory]
-        given = [*self.weights, self.x, self.target, *self.memory]
+        arrays = [*network.parameters, network.input, network.target, *network.memory, *self.directions]
+        given = [*self.weights, self.x, self.target, *self.memory, *self.directions.values()]
         return {
             (array, place): _at(value, place)
             for array, value in zip(arrays, given, strict=True)
@@ -80,31 +82,52 @@ class Values:
         """(weights, x, target, eta, memory) as arrays of NumPy, for kernels."""
         import numpy as np
 
-        def array(value: Nested) -> Any:
-            return np.array(_mapped(value, float), dtype=dtype)
+        weights, memory = ([_array(value, dtype) for value in values] for values in (self.weights, self.memory))
+        x, target = (_array(value, dtype) for value in (self.x, self.target))
+        return weights, x, target, np.dtype(dtype).type(float(self.eta)), memory
 
-        weights, memory = ([array(value) for value in values] for values in (self.weights, self.memory))
-        return weights, array(self.x), array(self.target), np.dtype(dtype).type(float(self.eta)), memory
+    def floats_along(self, dtype: Any = float) -> list[Any]:
+        """The directions as arrays of NumPy."""
+        return [_array(value, dtype) for value in self.directions.values()]
 
 
-def read_values(network: Network, path: str | Path) -> Values:
-    """A values file (.toml, .json, .npz, .safetensors) => the numbers for a network.
+def _array(value: Nested, dtype: Any) -> Any:
+    import numpy as np
+
+    return np.array(_mapped(value, float), dtype=dtype)
+
+
+def read_values(
+    network: Network, path: str | Path, directions: Sequence[Array] = (), needs_eta: bool = True
+) -> Values:  # fmt: skip
+    """A values file (.toml, .json, .npz, .safetensors) => the numbers for a network; see `values_of`.
 
     Raises ArgumentError for a file that cannot be read, for a missing, an unknown or a misshapen name and for what is
     no number; MissingTool where a file needs a package that is not installed.
     """
     where = file_name(path)
     try:
-        return values_of(network, read_table(where))
+        return values_of(network, read_table(where), directions, needs_eta)
     except ArgumentError as problem:
         text = str(problem)
         raise ArgumentError(text if text.startswith(str(where)) else f"{where}: {text}") from None
 
 
+def given_for(
+    network: Network, values: Any, directions: Sequence[Array] = (), needs_eta: bool = True
+) -> Values:  # fmt: skip
+    """The path of a values file, or names with numbers, or what was made of them => the numbers for a network."""
+    if isinstance(values, Values):
+        return values
+    if isinstance(values, str | Path):
+        return read_values(network, values, directions, needs_eta)
+    return values_of(network, values, directions, needs_eta)
+
+
 def read_table(where: Path) -> dict[str, Any]:
     """The names and numbers in a file, with decimals as they are written."""
     try:
-        if not where.is_file():
+        if not where.exists() or where.is_dir():
             raise ArgumentError(f"{where} is not there: give a file with values, .toml, .json, .npz or .safetensors.")
         if where.stat().st_size > _MAX_FILE:
             raise ArgumentError(f"{where} is larger than {_MAX_FILE} bytes: take the first few samples.")
@@ -154,10 +177,13 @@ def _safetensors(where: Path) -> dict[str, Any]:
         raise ArgumentError(f"{where} is no .safetensors file ({problem}): write it with safetensors.") from None
 
 
-def values_of(network: Network, given: Mapping[str, Any]) -> Values:
+def values_of(
+    network: Network, given: Mapping[str, Any], directions: Sequence[Array] = (), needs_eta: bool = True
+) -> Values:  # fmt: skip
     """Names and numbers => the numbers for a network. Numbers: int, float, Decimal, Fraction, "1/3", arrays, tensors.
 
-    See the module for the names. Raises ArgumentError as `read_values`.
+    See the module for the names. `directions`: arrays such as TW1 that are given as well. `needs_eta`: without it eta
+    is 0 where it is not given, for what no step is taken in. Raises ArgumentError as `read_values`.
 
     >>> values_of(Network.parse("1-1"), {"x": [2], "target": 1, "W1": [["1/2"]], "eta": 0.1}).eta
     Fraction(1, 10)
@@ -179,19 +205,22 @@ def values_of(network: Network, given: Mapping[str, Any]) -> Values:
     network = _with_samples(network, taken.get("x"), left.pop("samples", None))
     weights = _weights(network, left)
     memory = tuple(_remembered(network, array, rest, left) for array, rest in network.memory.items())
+    lost = next((array.name for array in directions if array.name not in left), None)
+    if lost is not None:
+        raise ArgumentError(f"{lost} is missing: give the direction that the derivative is taken along.")
+    along = {a: shaped(left.pop(a.name), network.shape(a), a.name) for a in directions}
     if left:
         known = ["x", "target", "eta", "samples", *(theta.name for theta in network.parameters)]
-        known += [array.name for array in network.memory]
+        known += [array.name for array in (*network.memory, *directions)]
         raise ArgumentError(f"{next(iter(left))[:40]!r} is no name of {network}: the names are {', '.join(known)}.")
     for name in ("x", "target"):
         if name not in taken:
             raise ArgumentError(f"{name} is missing: give its numbers.")
-    if "eta" not in taken and network.rule.eta is None:
+    if "eta" not in taken and network.rule.eta is None and needs_eta:
         raise ArgumentError("eta is missing: give the learning rate.")
-    eta = fraction(taken["eta"], "eta") if "eta" in taken else network.rule.eta
-    assert eta is not None
+    eta = fraction(taken["eta"], "eta") if "eta" in taken else network.rule.eta or Fraction(0)
     x = shaped(taken["x"], network.shape(network.input), "x")
-    return Values(network, weights, x, target_of(network, taken["target"]), eta, memory)
+    return Values(network, weights, x, target_of(network, taken["target"]), eta, memory, along)
 
 
 def _with_samples(network: Network, x: Any, said: Any) -> Network:

@@ -110,11 +110,14 @@ class _Writer:
             self.lines.append(f"undefined = {mask or self.dialect.false.format(like=like)}")
             return
         name, axes, value = statement.name, statement.indices, statement.value
-        like = self._like(statement) if isinstance(value, n.Const) else ""
+        like = self._like(statement) if isinstance(value, n.Const) and self._has_like(statement) else ""
         if isinstance(value, n.Const) and like:
             self.lines.append(f"{name} = {self.dialect.module}.full_like({like}, {literal(value.value)})")
         elif isinstance(value, n.Const) and not axes:
             self.lines.append(f"{name} = {self.sums.scalar(literal(value.value))}")
+        elif isinstance(value, n.Const):  # in the shape that arrays at hand have together
+            likes = [f"{self.dialect.module}.zeros_like({self._only(index, axes)})" for index in axes]
+            self.lines.append(f"{name} = {' + '.join([*likes, self._at(value, axes, _PRODUCT)])}")
         elif isinstance(value, n.Guarded):
             m = self.dialect.module
             ok = f"{name}_ok"
@@ -135,6 +138,10 @@ class _Writer:
                 self.lines.append(f"{name} = {like} + {self._at(value, axes, _SUM)}")
             else:  # which costs no addition
                 self.lines.append(f"{name} = {m}.where({like} == 0.0, {self.expression(value, axes)[0]}, 0.0)")
+        elif summed := self._lacking_and_summed(statement):
+            m = self.dialect.module
+            likes = [f"({m}.zeros_like({self._only(index, axes)}) == 0.0)" for index in summed]
+            self.lines.append(f"{name} = {m}.where({' & '.join(likes)}, {self.expression(value, axes)[0]}, 0.0)")
         else:
             self.lines.append(f"{name} = {self.expression(value, axes)[0]}")
         self.known.add(name)
@@ -151,13 +158,50 @@ class _Writer:
     def _is_same_along_an_axis(self, statement: n.Define) -> bool:
         """Whether no element in the text has some axis of the result, and an array at hand has them all.
 
-        Without such an array the axis stays one long, as where it is one unit long, and broadcasts.
+        Without such an array the axis stays one long, as where it is one unit long, and broadcasts, unless a sum runs
+        over it (`_lacking_and_summed`).
         """
-        indices, value = statement.indices, statement.value
-        lacks = set(indices) - set(free_in(value))
-        wanted = tuple(index.axis for index in indices)
-        at_hand = any(axes == wanted and name in self.known for name, axes in self.function.axes.items())
-        return bool(lacks) and (at_hand or isinstance(value, n.Const))
+        lacks = set(statement.indices) - set(free_in(statement.value))
+        return bool(lacks) and self._has_like(statement)
+
+    def _has_like(self, statement: n.Define) -> bool:
+        """Whether an array at hand has the axes of what is defined."""
+        wanted = tuple(index.axis for index in statement.indices)
+        return any(axes == wanted and name in self.known for name, axes in self.function.axes.items())
+
+    def _lacking_and_summed(self, statement: n.Define) -> list[Index]:
+        """The axes of the result that no element in the text has, and that a sum runs over in what is made of it."""
+        lacks = set(statement.indices) - set(free_in(statement.value))
+        short = {statement.name: {k for k, index in enumerate(statement.indices) if index in lacks}}  # one long
+        if not lacks:
+            return []
+        found: set[int] = set()
+
+        def look(node: n.Node, over: frozenset[Index]) -> set[Index]:
+            """The indices of what is short, in one value."""
+            if isinstance(node, n.Load):
+                own = {node.indices[k] for k in short.get(node.name, ())}
+                found.update(statement.indices.index(i) for i in lacks if {o.axis for o in own & over} & {i.axis})
+                return own
+            more = over | frozenset(node.over) if isinstance(node, n.Reduce) else over
+            return set().union(*(look(part, more) for part in n.parts(node)))
+
+        for later in self.function.statements[self.function.statements.index(statement) + 1 :]:
+            if isinstance(later, n.Define):
+                own = look(later.value, frozenset())
+                short[later.name] = {k for k, index in enumerate(later.indices) if index in own}
+        return [index for k, index in enumerate(statement.indices) if k in found]
+
+    def _only(self, index: Index, axes: tuple[Index, ...]) -> str:
+        """An array at hand that has the axis, with that axis alone, lined up with those of the left-hand side."""
+        for name, own in self.function.axes.items():
+            if name in self.known and index.axis in own:
+                place = own.index(index.axis)
+                first = [":" if k == place else "0" for k in range(len(own))]
+                text = name if len(own) == 1 else f"{name}[..., {', '.join(first)}]"
+                after = ", ".join(":" if other == index else "None" for other in axes)
+                return text if len(axes) == 1 else f"{text}[..., {after}]"
+        raise CompileError(f"No array at hand has the axis {index.axis.name}.")
 
     def _like(self, statement: n.Define) -> str:
         """An array at hand with the axes of what is defined."""
@@ -165,9 +209,7 @@ class _Writer:
         for name, axes in self.function.axes.items():
             if axes == wanted and name in self.known:
                 return name
-        if not wanted:  # a number is one whatever it is like
-            return ""
-        raise CompileError(f"{statement.name} is constant, and no array at hand has its shape.")
+        raise AssertionError(f"{statement.name} has no array like it")
 
     @staticmethod
     def _any_array(statement: n.Mark) -> str:

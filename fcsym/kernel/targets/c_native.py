@@ -18,7 +18,7 @@ from fcsym.kernel.targets.c import core_text, parameters_of, refuse_large, room_
 from fcsym.kernel.targets.c_memory import Amount
 from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, lanes_functions, smooth_functions
 
-__all__ = ["lanes_of_text", "native_text", "work_of"]
+__all__ = ["function_text", "lanes_of_text", "native_text", "work_of"]
 
 _IN_REGISTERS = 64  # a state of at most so many numbers; a larger one does not fit, and copying it is in vain
 
@@ -96,6 +96,12 @@ def native_text(module: n.Module) -> str:
     text += [_many(name, module) for name in ("init", "output", "expand")]
     text += [_run(module), *([_lanes_run(module)] if lanes else [])]
     return "\n".join([*text, _BOUND.replace("REFUSAL", module.refusal)])
+
+
+def function_text(module: n.Module) -> str:
+    """The translation unit of a module that is no scheme: each of its functions over many networks."""
+    refuse_large(module)
+    return "\n".join([_head(module), scalar_text(module), *(_many(f.name, module) for f in module.functions)])
 
 
 def work_of(module: n.Module, lanes: int = 0) -> Amount:
