@@ -241,8 +241,8 @@ def _needed(network: Network, asked: Wanted, order: Order) -> tuple[Equation, ..
     passed, results = forward(network), asked.results
     if asked.root != asked.of and network.built is not None:
         raise ArgumentError(
-            f"{asked.results[0].name} is a second derivative, which is derived for stacks of dense layers, and {network} "
-            "is none: ask for first derivatives."
+            f"{asked.results[0].name} is a second derivative, which is derived for stacks of dense layers, and "
+            f"{network} is none: ask for first derivatives."
         )
     if asked.root != asked.of:
         equations = _twice(passed, asked, network)
