@@ -17,6 +17,7 @@ from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import SMOOTH
 from fcsym.language.equation import Cases, Equation, Rule, Verdict
 from fcsym.language.expression import Apply, Array, Index, total
+from fcsym.networks.names import flat_latex
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import units
 from fcsym.render.content import content
@@ -302,3 +303,9 @@ def terminal_of(d):
     console = Console(width=140, file=StringIO(), record=True)
     console.print(d)
     return console.export_text()
+
+
+def test_names_of_a_network_without_a_matrix_are_flat_too():
+    layers = [fcsym.layers.Conv1d(1, 1, 2), fcsym.layers.Flatten(), fcsym.layers.Linear(3, 1)]
+    network = fcsym.Network.sequential((1, 4), layers)
+    assert flat_latex(network, network.output, (0,)) == "y"

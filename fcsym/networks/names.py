@@ -41,6 +41,10 @@ class Named(Protocol):
     def parameters(self) -> tuple[Array, ...]:
         """W1, b1, W2, ..."""
 
+    @property
+    def output(self) -> Array:
+        """y."""
+
     def bias(self, layer: int) -> Array:
         """b of a layer, counted from 1."""
 
@@ -129,7 +133,7 @@ def flat_latex(network: Named, array: Array, position: Sequence[int]) -> str:
     for theta in _matrices(network):
         if array.layer is None and len(shape) == 2 and array.axes == theta.axes:
             lower_parts = [str(_counted(network, theta) + offset + 1)]
-    if shape == (1,) and array.axes[0] == list(_matrices(network))[-1].axes[0]:
+    if shape == (1,) and array.axes[0] == network.output.axes[-1]:
         lower_parts = []  # the output y of a network that has one
     if _one_hidden(network) and array.layer == 1 and array.axes:
         array = replace(array, layer=None)  # one hidden layer needs no number
