@@ -5,7 +5,8 @@ the squared error, and the gradient step on one sample. With another output, los
 with parameters that stay, what stands here is not what is printed there, and no number is given. Other units and biases
 keep those of front contribution, eq. 4 and 17-22 among them, which are the same for every activation. Eq. 9-16 are the
 network, its error and its gradient step, which every textbook has: they are cited where the document goes on to front
-contribution, in a network of the paper's kind. Eq. 23 and 25-27 are the cases of a ReLU unit.
+contribution, in a network of the paper's kind. A network of other layers than dense ones has its compensation from the
+paper, eq. 4, 21 and 22. Eq. 23 and 25-27 are the cases of a ReLU unit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fcsym.networks.network import Network
 __all__ = ["cited", "is_of_the_papers_kind", "is_trained_as_in_the_paper"]
 
 _BACKPROPAGATION = frozenset(map(str, range(9, 17)))
+_COMPENSATION = frozenset({"4", "21", "22"})
 _RELU_CASES = frozenset({"23", "25", "26", "27"})
 
 
@@ -43,7 +45,9 @@ def cited(network: Network, equations: Sequence[Equation], document: Iterable[Eq
     if not is_trained_as_in_the_paper(network):
         return tuple(replace(equation, cite="") if equation.cite else equation for equation in equations)
     left_out: frozenset[str] = frozenset()
-    if not is_of_the_papers_kind(network):
+    if network.built is not None:  # what follows on the read-out is the paper's, and nothing below it
+        left_out = frozenset(map(str, range(1, 40))) - _COMPENSATION
+    elif not is_of_the_papers_kind(network):
         left_out = _BACKPROPAGATION | _RELU_CASES
     elif not any(set(_numbers(equation.cite)) - _BACKPROPAGATION for equation in document):
         left_out = _BACKPROPAGATION
