@@ -41,8 +41,8 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
-def test_there_are_eight_and_each_has_its_text_form():
-    assert [path.name[:2] for path in BOOKS] == ["01", "02", "03", "04", "05", "06", "07", "08"]
+def test_there_are_nine_and_each_has_its_text_form():
+    assert [path.name[:2] for path in BOOKS] == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]
     assert [path.stem for path in TEXTS] == [path.stem for path in BOOKS]
     need_package("jupytext")
     check = [sys.executable, "-m", "notebooks", "--check"]
@@ -55,11 +55,11 @@ def test_a_notebook_that_differs_from_its_text_form_is_seen(tmp_path):
     shutil.copytree(FOLDER, tmp_path / "notebooks", ignore=shutil.ignore_patterns("__pycache__"))
     book = tmp_path / "notebooks" / BOOKS[0].name
     book.write_text(book.read_text().replace("2-2-1", "2-2-2", 1))
-    (tmp_path / "notebooks" / "09_left_over.ipynb").write_text("{}")
+    (tmp_path / "notebooks" / "10_left_over.ipynb").write_text("{}")
     command = [sys.executable, "-m", "notebooks"]
     found = subprocess.run([*command, "--check"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.returncode == 1
-    assert [line.split()[0] for line in found.stdout.splitlines()] == [BOOKS[0].name, "09_left_over.ipynb"]
+    assert [line.split()[0] for line in found.stdout.splitlines()] == [BOOKS[0].name, "10_left_over.ipynb"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert book.read_bytes() == BOOKS[0].read_bytes()
 
