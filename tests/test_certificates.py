@@ -27,12 +27,16 @@ from fcsym.language.equation import Cases, Equation, Rule, Status
 from fcsym.language.expression import Apply, Array, Expr, add, mul, number
 from fcsym.networks.network import Network
 
-GALLERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
+EVERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
 
 
 @cache
 def in_gallery(name):
     return Case(read(Path(__file__).parent.parent / "derivations" / name / "spec.toml")).derivation
+
+
+OTHERS = [name for name in EVERY if in_gallery(name).network.built is not None]
+GALLERY = [name for name in EVERY if name not in OTHERS]
 
 
 def without_comments(text):
@@ -60,6 +64,12 @@ def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_
     assert "Admitted" not in without_comments(made.text)
     believed = made.text.partition("What must be believed. ---- *)\n")[2].partition("(* ---- The theorems.")[0]
     assert 10 < len(believed.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_layers_than_dense_ones_are_refused_by_name(name):
+    with pytest.raises(ArgumentError, match="for dense layers"):
+        in_gallery(name).certificate()
 
 
 def test_what_is_not_certified_is_admitted_by_name_and_counted():

@@ -282,7 +282,9 @@ def test_the_other_order_does_not_agree():
 
 @pytest.mark.parametrize("name", few(SCHEMES, 3))
 def test_a_changed_scheme_is_not_exported(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("fcsym.kernel.export.frozen_rows", lambda *_: [])  # they follow the change, and refuse nothing
+    monkeypatch.setattr(
+        "fcsym.kernel.export.frozen_rows", lambda *_, **__: []
+    )  # they follow the change, and refuse nothing
     s = made(net_of(name, "three layers"), name)
     count = 0
     for part in ("step", "output", "expand"):
@@ -392,7 +394,7 @@ def quick(monkeypatch):
     """Exports that look at nothing: what they write is not the question."""
     with monkeypatch.context() as context:
         context.setattr("fcsym.kernel.export.agrees_with_autodiff", lambda *_: "")
-        context.setattr("fcsym.kernel.export.frozen_rows", lambda *_: [])
+        context.setattr("fcsym.kernel.export.frozen_rows", lambda *_, **__: [])
         yield
 
 

@@ -168,7 +168,6 @@ def test_digits_that_are_none_are_refused(digits):
     [
         (("--digits", "3"), "give them with --values"),
         (("--values", "nowhere.toml"), "nowhere.toml is not there"),
-        (("--values", "nowhere.toml", "--scheme", "states"), "leave --scheme out"),
     ],
 )
 def test_wrong_options_are_one_sentence_and_status_2(capsys, arguments, said):
