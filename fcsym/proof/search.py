@@ -100,7 +100,7 @@ def _words(network: Network, unit: Hidden) -> dict[Array, str]:
     words = {s: "s", s.primed: "s'", increment_of(s): "ds", v: "v", increment_of(v): "dv", frozen_activation(v): "vc"}
     words |= {network.read_out: "W", network.read_out.primed: "W'", adjoint_of(network.logits): "delta", ETA: "eta"}
     words |= {gate_of(s): "g", kappa_of(s): "kappa", rho_of(network.read_out): "rho", ALPHA: "alpha"}
-    return words | {norm(network.passed_on(n)): "a" for n in range(len(network.layers))}
+    return words | {norm(read): "a" for read in network.read_by_matrices}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class _Unit:
 
 def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers that satisfy a row's conditions and lie on other pieces than its name says; pieces count from 1."""
-    hidden = network.units[equation.array.axes[-1]]
+    hidden = network.unit_of(equation.array) or network.hidden[-1]
     phi, known = hidden.activation, _words(network, hidden)
     names = [piece.name for piece in phi.pieces]
     words = branch.name.split(" at ")[0].split(",")[0].split(" -> ")
@@ -140,7 +140,7 @@ def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexa
 
 def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexample | None:
     """Numbers for one unit that satisfy a row's conditions and at which its value is wrong."""
-    hidden = network.units[equation.array.axes[-1]]
+    hidden = network.unit_of(equation.array) or network.hidden[-1]
     phi, known = hidden.activation, _words(network, hidden)
     for seed in range(_TRIES * 5):
         source = random.Random(seed)
