@@ -139,3 +139,13 @@ def test_derivatives_by_name_are_proved(name, of, batch):
             changed = replace(g, equations=(*g.equations[:n], other, *g.equations[n + 1 :]))
             assert not changed.proof.holds, f"{other} passes"
             return
+
+
+def test_a_wrong_row_of_a_unit_has_a_counterexample_at_that_unit():
+    d = derive(OTHERS["relu recurrence"])
+    for place, equation in enumerate(d.equations):
+        if isinstance(equation.rhs, Cases) and equation.rule is Rule.CASES:
+            other = next(iter(wrong(equation)))
+            proof = prove(replace(d, equations=(*d.equations[:place], other, *d.equations[place + 1 :])))
+            rows = [f for f in proof.findings if f.equation == equation.name and f.case]
+            assert rows[0].verdict is Verdict.REFUTED and rows[0].counterexample is not None
