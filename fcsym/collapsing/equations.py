@@ -85,7 +85,7 @@ class Closure:
         counted = (
             by_array[a].count(length_of) if a in by_array else sympy.prod(map(length_of, a.axes)) for a in self.state
         )
-        return sympy.expand(sum(map(sympy.sympify, counted)))
+        return sympy.expand(sum(counted, sympy.Integer(0)))
 
     @property
     def patterns(self) -> Mapping[Axis, int]:
@@ -105,7 +105,7 @@ class Closure:
         """A polynomial at the network's widths, with as many patterns as there can be."""
         values = {length_of(axis): size for axis, size in self.network.sizes.items()}
         values |= {length_of(axis): size for axis, size in self.patterns.items()}
-        return int(sympy.sympify(expression).subs(values))
+        return int(sympy.sympify(expression, strict=True).subs(values))  # a number or an expression: text is refused
 
     @cached_property
     def proof(self) -> Proof:

@@ -71,6 +71,7 @@ def solution(terms: int = 3) -> Solution:
     (upper,) = [root for root in sympy.solve(conserved - _C, v, dict=False) if root.subs({_A: 1, _C: 1, _W: 1}) > 0]
     r = _W * upper / _VC
     c, a = sympy.Symbol("C", positive=True), sympy.Symbol("a", positive=True)
+    # what is simplified here is one known formula of three symbols, and at most 20 of its coefficients
     expanded = sympy.series(r.subs({_C: c, _A: a}), _W, 0, 2 * terms).removeO()
     series = {n: sympy.simplify(expanded.coeff(_W, n)) for n in range(1, 2 * terms, 2)}
     zero = sympy.simplify(r.subs(_C, 0).subs(_A, a))
