@@ -85,7 +85,7 @@ class Closure:
         counted = (
             by_array[a].count(length_of) if a in by_array else sympy.prod(map(length_of, a.axes)) for a in self.state
         )
-        return sympy.expand(sum(counted, sympy.Integer(0)))
+        return sympy.expand(sympy.Add(*counted))
 
     @property
     def patterns(self) -> Mapping[Axis, int]:
