@@ -323,6 +323,13 @@ def test_nothing_satisfies_contradictory_conditions():
     assert counterexample(claim, Setup()) is None
 
 
+def test_points_are_the_same_in_whatever_order_they_are_asked_for():
+    names = ["w1", "x1", "eta", "yg", "w5"]
+    for seed in range(20):
+        one, other = numbers_module.Point(seed), numbers_module.Point(seed)
+        assert [one.variable(name) for name in names] == [other.variable(name) for name in reversed(names)][::-1]
+
+
 # ------------------------------------------------------------------------------------------------------ documents
 
 

@@ -214,10 +214,10 @@ def _times(a: Any, b: Any) -> Any:
 
 
 class Point:
-    """Small fractions, drawn when they are first asked for."""
+    """Small fractions, drawn when they are first asked for, and the same in whatever order they are asked for."""
 
     def __init__(self, seed: int) -> None:
-        self.source = random.Random(seed)
+        self.seed = seed
         self.drawn: dict[str, Fraction] = {}
         self.size = 2 if seed % 3 else 1
 
@@ -230,8 +230,9 @@ class Point:
         if name in ("T5", "T6", "rest"):
             return Fraction(0)
         if name not in self.drawn:
-            whole = self.source.choice([n for n in range(-self.size, self.size + 1) if n or self.source.random() < 0.5])
-            self.drawn[name] = Fraction(1, self.source.choice((1, 2, 4, 8))) if name == "eta" else Fraction(whole)
+            source = random.Random(f"{self.seed} {name}")
+            whole = source.choice([n for n in range(-self.size, self.size + 1) if n or source.random() < 0.5])
+            self.drawn[name] = Fraction(1, source.choice((1, 2, 4, 8))) if name == "eta" else Fraction(whole)
         return self.drawn[name]
 
     def divide(self, a: Fraction, b: Fraction, printed: bool) -> Fraction:
