@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -195,3 +196,30 @@ def test_a_pipe_is_read_as_a_file_is(tmp_path, capsys):
     writer.start()
     assert said(capsys, "step", "2-2-1", "--values", pipe)["values"]["y"] == [0.191]
     writer.join()
+
+
+def test_what_has_no_value_at_the_numbers_is_undefined_and_the_rest_is_said(tmp_path, capsys):
+    """The binary cross-entropy of an output below 0 has no value; its derivative, 1/y among others, has one."""
+    network, file = tmp_path / "net.toml", tmp_path / "v.toml"
+    network.write_text('widths = [2, 1, 1]\nactivation = "gelu"\noutput = "tanh"\nloss = "bce"\n')
+    file.write_text("x = [0.5, 0.25]\ntarget = 0.5\nW1 = [[1, 0.5]]\nW2 = [[-0.5]]\neta = 0.1\n")
+    for words in (("step", network), ("step", network, "--exact"), ("step", network, "--steps", 3)):
+        found = said(capsys, *words, "--values", file)
+        assert "undefined" in json.dumps(found) or found["values"].get("E", 0) is None
+    by_w2 = said(capsys, "gradient", network, "--by", "W2", "--values", file, "--trials", 5)["values"]["dE_dW2"]
+    v = 0.625 * (1 + math.erf(0.625 / math.sqrt(2))) / 2
+    y = math.tanh(-0.5 * v)
+    assert by_w2[0][0] == pytest.approx((y - 0.5) / (y * (1 - y)) * (1 - y * y) * v, rel=1e-12)
+    assert main(["cases", str(network), "--unit", "1", "--values", str(file)]) == 0
+    assert main(["check", str(network), "--values", str(file), "--trials", "5"]) == 1
+    assert "NOTHING could be compared" in capsys.readouterr().out
+    network.write_text(network.read_text().replace("[2,", "[3,"))
+    for target in ("numpy", "c"):  # the rows of a file leave out where 1/y is none
+        assert main(["export", str(network), "--target", target, "-o", str(tmp_path / target)]) == 0
+
+
+def test_a_quotient_of_balls_by_zero_has_no_value():
+    with pytest.warns(fcsym.errors.LossWarning):
+        net = fcsym.Network.mlp([1, 1, 1], activation="tanh", output="tanh", loss="bce")
+    done = fcsym.derive(net).compile().exact([[[0]], [[1]]], [1], [1], 1)  # y = tanh(0), a ball of radius 0
+    assert done.y[0] == 0 and done.E is None and done.delta2[0] is None and done.s2[0] == 0

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import tomllib
+import warnings
 from decimal import Decimal
 from pathlib import Path
 
@@ -188,6 +189,18 @@ def test_sum_and_mean_and_the_kink():
     made = half.exact([on_kink["W1"], table["W2"]], example([])["values"]["x"], [1], table["eta"])
     (row,) = audit_example(example([f"after one step w1 is {float(made.W1_new[0, 0]):.8f}"], **on_kink))
     assert (row.verdict, row.convention) == ("HOLDS", "simultaneous order, slope 1/2 at a kink; after one step")
+
+
+@pytest.mark.parametrize("rule", ["momentum", "adam", "rmsprop"])
+@pytest.mark.parametrize("loss", ["squared", "bce"])
+def test_what_a_rule_carries_follows_the_parameters_that_are_trained(rule, loss):
+    """Under "biases not trained" the rule carries nothing for them; and bce has no value where y is below 0."""
+    network = {"widths": [2, 2, 1], "activation": "tanh", "bias": True, "output": "tanh", "loss": loss, "rule": rule}
+    biases = {"b1": [Decimal("0.1"), 0], "b2": [Decimal("-0.2")]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = audit_example(example(["before, E is 77", "after 2 steps W1[1,1] is 55"], network, **biases))
+    assert [row.verdict for row in result.rows] == ["REFUTED", "REFUTED"]
 
 
 def test_digits_that_are_cut_off_and_times_that_are_off():

@@ -58,7 +58,14 @@ def conclusion(
         measured += f" and {reports[1].points} on the four XOR samples"
     elif d.network.inputs != 2 or d.network.widths[-1] != 1:
         measured += " (XOR needs two inputs and one output)"
-    worst = max((report.worst for report in reports), key=lambda row: (not row.passed, row.ratio))
+    rows = [report.worst for report in reports if report.rows]
+    if not rows:
+        outcome = (
+            "NOTHING could be compared, since rounding decides a gate there, a quantity has no value, or numbers leave "
+            "their range; take other numbers"
+        )
+        return f"{d.network}, {d.order}: {proved}; {measured}: {outcome}."
+    worst = max(rows, key=lambda row: (not row.passed, row.ratio))
     if not worst.passed and not worst.points:
         outcome = f"NO POINT reached the case {worst.case} of {worst.quantity}; try more --trials"
     else:

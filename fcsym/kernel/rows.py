@@ -24,6 +24,7 @@ from fcsym.kernel.lower import in_numbers
 from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Equation, functions_in
 from fcsym.language.expression import Apply, Array, Axis, Expr
+from fcsym.language.formulas import NoRealValue
 from fcsym.language.instance import Element, Field, Instance, Plans
 from fcsym.networks.symbols import frozen_copy
 from fcsym.values.given import Values as Given
@@ -288,8 +289,8 @@ def _of_reader(scheme: SchemeRecord, own: Given) -> Row:
         row = _row(exact, weights, [x] * _STEPS, [target] * _STEPS, own.eta, None)
     if row is None:
         raise ArgumentError(
-            f"The numbers are no test of a file: rounding decides a case there, or they grow beyond {_RANGE}; take "
-            "others, or leave them out."
+            f"The numbers are no test of a file: rounding decides a case there, they grow beyond {_RANGE}, or a "
+            "quantity has no value there; take others, or leave them out."
         )
     return replace(row, reaches=("the numbers that were given",))
 
@@ -323,7 +324,7 @@ def _row(
     one, goal = exact.network.one_input, exact.network.one_target
     try:
         done = _train(exact, weights, x, target, eta)
-    except _TooLong:
+    except (_TooLong, ZeroDivisionError, NoRealValue):  # as 1/y at y = 0 in the slope of a loss
         return None
     if done is None:
         return None

@@ -64,7 +64,7 @@ def measured(form: Formula, value: Callable[[int, Any], Any]) -> float:
         with mpmath.workprec(53):
             try:
                 found = evaluate(form, at, _checked(mpmath_table()))
-            except (OverflowError, ZeroDivisionError, ValueError):
+            except (ArithmeticError, ValueError):
                 return float("inf")
         with mpmath.workdps(30):
             size = (abs(true) + abs(at * slope)) * mpmath.mpf(2) ** -52 + mpmath.mpf(10) ** -290

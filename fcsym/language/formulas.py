@@ -14,7 +14,18 @@ from typing import Any, TypeAlias
 
 from fcsym.errors import NetworkError
 
-__all__ = ["CALLS", "FUNCTIONS", "NUMBER", "Formula", "S", "evaluate", "from_sympy", "mpmath_table", "to_sympy"]
+__all__ = [
+    "CALLS",
+    "FUNCTIONS",
+    "NUMBER",
+    "Formula",
+    "NoRealValue",
+    "S",
+    "evaluate",
+    "from_sympy",
+    "mpmath_table",
+    "to_sympy",
+]
 
 Formula: TypeAlias = "tuple[Any, ...]"
 
@@ -29,6 +40,10 @@ CALLS = (
     *("exp", "expm1", "log", "log1p", "sqrt", "erf", "atan", "sin", "cos", "Abs"),
 )  # fmt: skip
 """The functions that every target knows: what formulas are computed with."""
+
+
+class NoRealValue(ArithmeticError):
+    """A function is not defined at a number."""
 
 
 def from_sympy(node: Any, fold: bool = False) -> Formula:

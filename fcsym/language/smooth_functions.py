@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Protocol
 
-from fcsym.language.formulas import Formula, evaluate, from_sympy, mpmath_table, to_sympy
+from fcsym.language.formulas import Formula, NoRealValue, evaluate, from_sympy, mpmath_table, to_sympy
 
 __all__ = [
     "ENTRIES",
@@ -275,9 +275,16 @@ def as_formula(phi: Smooth, order: int) -> Formula:
 def value(phi: Smooth, order: int, s: Any) -> Any:
     """The n-th derivative of phi at a number of mpmath, to all digits that mpmath works with.
 
-    With more and more digits, until two results agree: where terms cancel, a few are not enough.
+    With more and more digits, until two results agree: where terms cancel, a few are not enough. Raises NoRealValue
+    outside of where the function is defined, as for the logarithm of what is not positive.
     """
-    return _digits(_nth(phi.name, phi.formula, order), s)
+    try:
+        found = _digits(_nth(phi.name, phi.formula, order), s)
+    except ZeroDivisionError as problem:
+        raise NoRealValue from problem
+    if found.imag or not abs(found) < float("inf"):
+        raise NoRealValue
+    return found
 
 
 def _digits(what: Formula, s: Any) -> Any:

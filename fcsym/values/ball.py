@@ -15,7 +15,7 @@ import mpmath
 from mpmath.ctx_iv import MPIntervalContext
 
 from fcsym.errors import UnsupportedExpression
-from fcsym.language.formulas import NUMBER, Formula, evaluate
+from fcsym.language.formulas import NUMBER, Formula, NoRealValue, evaluate
 
 __all__ = ["DIGITS", "Ball", "ball_of", "smooth_at", "text_of"]
 
@@ -168,8 +168,14 @@ def ball_of(value: Any) -> Ball:
 
 
 def smooth_at(formula: Formula, s: Any) -> Ball:
-    """A function of the language at a fraction or a ball, as a ball."""
-    return Ball(evaluate(formula, _interval(s), _table()))
+    """A function of the language at a fraction or a ball, as a ball.
+
+    Raises NoRealValue where it is not defined, and UnsupportedExpression where digits do not say whether it is.
+    """
+    try:
+        return Ball(evaluate(formula, _interval(s), _table()))
+    except ZeroDivisionError as problem:
+        raise NoRealValue from problem
 
 
 @cache
@@ -200,11 +206,22 @@ def _table() -> dict[str, Callable[..., Any]]:
         whole = exponent.a == exponent.b and exponent.a == int(exponent.a)
         if whole and int(exponent.a) < 0:
             return one / base ** -int(exponent.a)
-        return base ** int(exponent.a) if whole else _IV.exp(exponent * _IV.log(base))
+        return base ** int(exponent.a) if whole else _IV.exp(exponent * logarithm(base))
 
     def root(s: Any) -> Any:
         """Of what is no less than 0, although its ball may reach below."""
+        if s.b < 0:
+            raise NoRealValue
         return _IV.sqrt(_IV.mpf([max(_end(s.a), _MP.zero), _end(s.b)]))
+
+    def logarithm(s: Any) -> Any:
+        if s.b <= 0:
+            raise NoRealValue
+        if s.a <= 0:
+            raise UnsupportedExpression(
+                f"{DIGITS} digits do not say whether a logarithm has a value: compute in float64."
+            )
+        return _IV.log(s)
 
     def sign(s: Any) -> Any:
         return _IV.mpf([-1 if s.a < 0 else 0 if s.a == 0 else 1, 1 if s.b > 0 else 0 if s.b == 0 else -1])
@@ -226,7 +243,7 @@ def _table() -> dict[str, Callable[..., Any]]:
         "mul": product,
         "pow": power,
         "exp": _IV.exp,
-        "log": _IV.log,
+        "log": logarithm,
         "sqrt": root,
         "sin": _IV.sin,
         "cos": _IV.cos,

@@ -17,6 +17,7 @@ from fcsym.deriving.numbers import Numbers
 from fcsym.errors import SizeError
 from fcsym.language.equation import Cases, Equation
 from fcsym.language.expression import Apply, Array, Expr, Role
+from fcsym.language.formulas import NoRealValue
 from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
@@ -153,7 +154,10 @@ def exact_field() -> Field:
         if value is None:
             return None
         if phi.is_smooth:
-            return smooth_at(as_formula(phi, int(node.derivative)), value)
+            try:
+                return smooth_at(as_formula(phi, int(node.derivative)), value)
+            except NoRealValue:
+                return None
         if isinstance(value, Ball):  # which piece it is on is certain, or is said not to be
             at = sum(value > kink for kink in phi.kinks)
             piece = phi.pieces[at]
@@ -173,7 +177,12 @@ def exact_field() -> Field:
 
 
 def _divided(a: Any, b: Any) -> Any:
-    return None if a is None or b is None or (not isinstance(b, Ball) and b == 0) else a / b
+    if a is None or b is None:
+        return None
+    try:
+        return a / b
+    except ZeroDivisionError:
+        return None
 
 
 def _sum(terms: list[Any]) -> Any:

@@ -20,6 +20,7 @@ import mpmath
 from fcsym.deriving.pipeline import one_step
 from fcsym.errors import ArgumentError, FcsymError
 from fcsym.language.activation import Activation, activation
+from fcsym.language.formulas import NoRealValue
 from fcsym.language.smooth_functions import as_formula
 from fcsym.values.ball import DIGITS, Ball, smooth_at
 from fcsym.values.exact import exact_step
@@ -545,7 +546,10 @@ class _Formula:
     def _call(self, name: str, slope: int, value: Any) -> Any:
         phi = self.functions[name] if name in self.functions else activation(name)
         if phi.is_smooth:
-            return smooth_at(as_formula(phi, slope), value)
+            try:
+                return smooth_at(as_formula(phi, slope), value)
+            except NoRealValue:
+                return None
         return phi.slope_at(value) if slope else phi.value_at(value)
 
 

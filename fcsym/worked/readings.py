@@ -7,6 +7,7 @@ taken for another, a rounding on the way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -71,9 +72,18 @@ class Reading:
         network = changes.get("network")
         if network is not None and "values" not in changes:
             values = self.values
-            memory = values.memory if network.rule == self.network.rule else _at_rest(network)
+            memory = _carried(values.memory, self.network, network)
             changes["values"] = replace(values, network=network, memory=memory)
         return replace(self, said=(*self.said, said), **changes)
+
+
+def _carried(memory: tuple[Nested, ...], before: Network, network: Network) -> tuple[Nested, ...]:
+    """What another network's rule carries: what was given of it, which a frozen parameter has none of, else at rest."""
+    if network.rule != before.rule:
+        return _at_rest(network)
+    given = dict(zip((array.name for array in before.memory), memory, strict=True))
+    rest = zip(network.memory, _at_rest(network), strict=True)
+    return tuple(given.get(array.name, zero) for array, zero in rest)
 
 
 def _at_rest(network: Network) -> tuple[Nested, ...]:
@@ -172,17 +182,20 @@ def _floating() -> Field:
     def apply(node: Apply, _: Any, value: Any) -> Any:
         phi = node.activation
         if phi.is_smooth:
-            return float(smooth_functions.value(phi, int(node.derivative), value))
+            try:
+                return float(smooth_functions.value(phi, int(node.derivative), value))
+            except (ArithmeticError, ValueError):  # outside of its range, or of that of numbers
+                return math.nan
         at = Fraction(value)
         return float(phi.slope_at(at) if node.derivative else phi.value_at(at))
 
     def choose(cases: Cases, where: Any, value: Callable[[Expr], Any]) -> Any:
         for branch in cases:
             if all(condition.holds(value(condition.subject)) for condition in branch.when):
-                return None if branch.value is None else value(branch.value)
-        return None
+                return math.nan if branch.value is None else value(branch.value)
+        return math.nan
 
-    return Field(number=float, divide=lambda a, b: a / b if b else float("nan"), apply=apply, choose=choose)
+    return Field(number=float, divide=lambda a, b: a / b if b else math.nan, apply=apply, choose=choose)
 
 
 def exactly(reading: Reading, n: int) -> Snapshot | None:
