@@ -1,7 +1,8 @@
 # make demo: a virtual environment, the install, the main job.   make test: the test suite.
 # make gallery: everything that is generated under derivations/.   make notebooks: the notebooks from their text forms.
 # make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show.
-# make reliability: the test suite in its long form, with every one of many alike where `make test` takes a few (tests/conftest.py).
+# make reliability: the test suite in its long form, with every one of many alike where `make test` takes a few
+# (tests/conftest.py), and every chapter of docs/reliability.md; python -m reliability --help for one, or for the short form.
 # make bench: benchmarks against peers, which it installs; python -m benchmarks --into docs/benchmarks.md puts them there.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,6 +17,7 @@ test: .venv/.test
 
 reliability: .venv/.test
 	FCSYM_LONG=1 $(BIN)/pytest -n 2
+	$(BIN)/python -m reliability --into docs/reliability.md
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -1,0 +1,115 @@
+"""The frame of the reliability chapters, with chapters made up for it, and each real chapter on a few trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from reliability import frame, page
+from reliability.__main__ import main
+from reliability.frame import Table, Wrong, chapters, trials
+
+ROOT = Path(__file__).parent.parent
+
+
+def odd_numbers_fail(seed, number):
+    if number % 2:
+        raise Wrong(f"{number} of {seed} is | odd")
+    return number
+
+
+def late(seed, number):
+    if number == 1:
+        time.sleep(5)
+    return os.getpid()
+
+
+def made(doc="Numbers that are even.\n\nEach is divided by 2.", trial=odd_numbers_fail, stop=None):
+    def chapter(count, seed, only=None):
+        table = Table(("tried", "largest"), "kind")
+        for outcome in trials(trial, count, seed, only, processes=1):
+            if outcome.number == stop:
+                raise KeyboardInterrupt
+            table.tried += 1
+            table.add("all | of them", "tried")
+            table.most("all | of them", "largest", 1.5 * outcome.number)
+            if outcome.failure:
+                table.fail(outcome.number, outcome.failure)
+            yield table
+
+    return SimpleNamespace(__doc__=doc, SHORT=1, LONG=4, chapter=chapter)
+
+
+def test_every_file_is_a_chapter_and_nothing_else_is():
+    files = {path.stem for path in (ROOT / "reliability" / "chapters").glob("*.py")} - {"__init__"}
+    assert set(chapters()) == files
+    for module in chapters().values():
+        assert 0 < module.SHORT < module.LONG
+        heading, text = page.Result("", module, Table(()), "short", 1, 0, 0.0).said
+        assert heading and text
+
+
+def test_failures_are_counted_and_each_comes_with_what_repeats_it(capsys):
+    assert main(["even"], {"even": made()}) == 1
+    text = capsys.readouterr().out
+    assert "## Numbers that are even: long form, 4 trials, 2 failures" in text
+    assert "| all \\| of them | 4 | 4.5 |" in text
+    assert "3 of 0 is \\| odd Again: `python -m reliability even --seed 0 --only 3`" in text
+    assert main(["even", "--short"], {"even": made()}) == 0
+    with pytest.raises(Wrong, match="3 of 7 is"):
+        main(["even", "--seed", "7", "--only", "3"], {"even": made()})
+    assert main(["even", "--only", "2"], {"even": made()}) == 0
+
+
+def test_an_interruption_leaves_what_there_is(tmp_path, capsys):
+    file = tmp_path / "page.md"
+    known = {"even": made(stop=3), "other": made()}
+    assert main(["--into", str(file)], known) == 130
+    assert "long form, 3 trials of 4, interrupted, 1 failure\n" in file.read_text()
+    assert "chapter: other" not in file.read_text()
+    capsys.readouterr()
+    assert main(["even", "--json"], known) == 130
+    (found,) = json.loads(capsys.readouterr().out)["chapters"]
+    assert (found["tried"], found["wanted"], found["interrupted"]) == (3, 4, True)
+    assert found["failures"][0]["command"] == "python -m reliability even --seed 0 --only 1"
+
+
+def test_a_block_is_replaced_and_others_stay(tmp_path, capsys):
+    file = tmp_path / "page.md"
+    one, other = made("First."), made("Second.")
+    main(["b", "--into", str(file)], {"b": one})
+    main(["a", "--into", str(file)], {"a": other})
+    before = file.read_text()
+    assert before.index("## Second") < before.index("## First") and before.startswith(page.HEAD)
+    main(["a", "--trials", "2", "--into", str(file)], {"a": other})
+    after = file.read_text()
+    assert after.count("## ") == 2 and "2 trials, 1 failure\n" in after and "## First: long form, 4 trials" in after
+
+
+@pytest.mark.parametrize("bad", [["none"], ["--only", "3"], ["even", "--only", "x"], ["even", "--trials", "0"]])
+def test_what_is_not_understood_is_refused(bad, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(bad, {"even": made(), "odd": made()})
+    assert left.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_trials_run_in_other_processes_and_what_does_not_come_back_is_a_failure():
+    found = sorted(trials(late, 3, 0, seconds=0.5), key=lambda outcome: outcome.number)
+    assert [outcome.failure for outcome in found] == ["", "TimeoutError: no result after 0.5 s", ""]
+    assert os.getpid() not in {outcome.value for outcome in found}
+
+
+@pytest.mark.parametrize("name", sorted(frame.chapters()))
+def test_every_chapter_runs(name):
+    module, seen = chapters()[name], 0
+    for table in module.chapter(2, 1, None):
+        seen = table.tried
+    assert seen == 2
+    assert not table.failures
+    assert set().union(*(row for row in table.rows.values())) <= set(table.columns)
