@@ -1,13 +1,15 @@
-"""Confluence: what an expression is, and not how it is written, decides its canonical form.
+"""One canonical form, however an expression is written.
 
-A sum of contractions is made at random, with few arrays, many equal factors and symmetric indices, and written twice:
-terms, factors and the indices of each sum in another order, other names for bound indices (those of other sums, too),
-other sums inside sums. Both must have one canonical form, and that form the value of what was written.
+Two expressions are proved equal by their canonical forms. A trial makes a sum of contractions with few arrays, many
+equal factors, symmetric indices and indicators, and writes it twice: terms, factors and the indices of each sum in
+another order, other names for bound indices (those of other sums, too), other sums inside sums, indicators solved for
+other indices. Both must have one canonical form, and its value in rationals must be that of what was written; some are
+compared where axes have the length one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
@@ -27,9 +29,9 @@ from fcsym.language.expression import (
     power,
 )
 from fcsym.language.instance import Instance, exact_field
+from reliability.frame import Table, Wrong, trials
 
-__all__ = ["difference", "failures"]
-
+SHORT, LONG = 4_000, 100_000
 N, M = Axis("n"), Axis("m")
 ARRAYS = (
     Array("eta", None, ()),
@@ -43,6 +45,21 @@ ARRAYS = (
 LETTERS = "ijkmnqrt"
 SHORT = 5
 """How many letters a sum that has another one in it takes its names from: few, so that names come again."""
+
+
+def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
+    """So many expressions."""
+    table = Table(("expressions", "most terms", "most bound indices"), "axes of length one")
+    for outcome in trials(trial, count, seed, only, processes=1, seconds=60.0):
+        table.tried += 1
+        if outcome.failure:
+            table.fail(outcome.number, outcome.failure)
+        else:
+            name = ("none", "one", "both")[outcome.value["ones"]]
+            table.add(name, "expressions")
+            table.most(name, "most terms", outcome.value["terms"])
+            table.most(name, "most bound indices", outcome.value["indices"])
+        yield table
 
 
 @dataclass(frozen=True)
@@ -128,31 +145,26 @@ def _leaf(random: Random, factor: Ref | Indicator, exponent: int, names: Mapping
     return power(Ref(factor.array, tuple(names[index] for index in factor.indices)), exponent)
 
 
-def difference(seed: int) -> str:
-    """What has two canonical forms, or one of another value, in one trial; "" where nothing has."""
-    random = Random(seed)
+def trial(seed: int, number: int) -> dict[str, int]:
+    """One expression, written twice; how large it is. Wrong where it has two forms, or one of another value."""
+    random = Random(f"{seed} {number}")
     free = (Index(N, "i"), Index(M, "j"))[: random.randint(0, 2)]
     contractions = [contraction(random, free) for _ in range(random.randint(1, 3))]
     ones = frozenset(random.sample((N, M), random.choice((0, 0, 0, 1, 2))))
     one, other = (written(random, contractions, free) for _ in range(2))
     form = expand(one, ones=ones)
     if form != expand(other, ones=ones):
-        return f"{one}  and  {other}  are one expression and have two forms (seed {seed})"
+        raise Wrong(f"{one} and {other} are one expression and have two forms.")
     shorter = as_expr(form)
     sizes = {axis: 1 if axis in ones else length for axis, length in ((N, 2), (M, 3))}
     places = {index: random.randrange(sizes[index.axis]) for index in free}
     only = {Index(axis, letter): 0 for axis in ones for letter in "12"}
     values = Instance({}, sizes, _element, exact_field())
     if values.value(one, places) != values.value(shorter, places | only):
-        return f"{one}  has another value than its form  {shorter}  (seed {seed})"
-    return ""
+        raise Wrong(f"{one} has another value than its form {shorter}.")
+    return {"ones": len(ones), "terms": len(form), "indices": max((len(term.bound) for term in form), default=0)}
 
 
 def _element(array: Array, position: tuple[int, ...]) -> Fraction:
     """A rational number for every element, never 0."""
     return Fraction(2 * (sum(map(ord, f"{array.name}{position}")) * 7 % 23 - 11) + 1, 3)
-
-
-def failures(seeds: Iterable[int]) -> list[str]:
-    """What fails at these seeds; each can be tried alone by `difference`."""
-    return [found for found in map(difference, seeds) if found]
