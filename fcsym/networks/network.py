@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import Any
 
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
-from fcsym.language.activation import Activation, activation
+from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
-from fcsym.networks.dense import MAX_WIDTH, activated, dense_equations, width_of
+from fcsym.networks.dense import MAX_WIDTH, Dense, activated, dense_equations, width_of
 from fcsym.networks.file import dense_in, layers_in, table_at, trained
-from fcsym.networks.graph import INPUT, Built, Node, chained, features_of, with_activations
+from fcsym.networks.graph import INPUT, Built, Node, chained, with_activations
 from fcsym.networks.graph import built as build
-from fcsym.networks.losses import Outputs, loss_name, unsuited
+from fcsym.networks.losses import Outputs, unsuited
+from fcsym.networks.making import assembled, of_built, output_of
 from fcsym.networks.names import given_names
 from fcsym.networks.own import built_of
 from fcsym.networks.own_loss import OwnLoss
@@ -43,19 +43,9 @@ from fcsym.networks.symbols import (
 )
 from fcsym.networks.symbols import activation as activation_of
 from fcsym.networks.torch_modules import found_in
+from fcsym.networks.words import in_words
 
 __all__ = ["Dense", "Network"]
-
-MAX_LAYERS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """A fully connected layer: s = W v (+ b), v = phi(s)."""
-
-    width: int
-    activation: Activation
-    bias: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +100,7 @@ class Network:
         if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
             raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
         widths = [width_of(size, f"width {n}") for n, size in enumerate(sizes)]
-        return _assemble(widths, activation, bias, output=output, loss=loss)
+        return cls._of(assembled(widths, activation, bias, output=output, loss=loss))
 
     @classmethod
     def parse(
@@ -154,9 +144,9 @@ class Network:
                 f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
             )
         nodes = chained(layers)
-        last, softmax = _output(output)
+        last, softmax = output_of(output)
         made = build(tuple(lengths), nodes, last.is_identity and not softmax)
-        return _of_built(cls, made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths))
+        return cls._of(of_built(made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths)))
 
     @classmethod
     def from_equations(
@@ -179,10 +169,10 @@ class Network:
         >>> print(Network.from_equations([*gated, *read], {"i": 3, "j": 2, "k": 1}))
         2 equations s-t-h-v-y 1
         """
-        last, softmax = _output(output)
+        last, softmax = output_of(output)
         made = built_of(equations, sizes, () if last.is_identity and not softmax else ("y",))
         shape = tuple(made.sizes[axis] for axis in made.input.axes)
-        return _of_built(cls, made, last, softmax, loss, own=made, shape_in=shape)
+        return cls._of(of_built(made, last, softmax, loss, own=made, shape_in=shape))
 
     @classmethod
     def from_torch(
@@ -224,7 +214,16 @@ class Network:
         if not isinstance(data, Mapping):
             raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
         layers = layers_in(data)
-        return trained(_assemble(**dense_in(data)) if layers is None else cls.sequential(**layers), data)
+        return trained(cls._of(assembled(**dense_in(data))) if layers is None else cls.sequential(**layers), data)
+
+    @classmethod
+    def _of(cls, what: Mapping[str, Any]) -> Network:
+        """The network of these fields, with a warning where its loss is not made for its outputs."""
+        network = cls(**what)
+        said = unsuited(network.loss, network.outputs.activation)
+        if said:
+            warnings.warn(said, LossWarning, stacklevel=3)
+        return network
 
     # --------------------------------------------------------------------------------------------- readings
 
@@ -536,99 +535,4 @@ class Network:
         return draw(self).svg
 
     def __str__(self) -> str:
-        text = self._layers_in_words()
-        if self.softmax or not self.output_activation.is_identity:
-            text += f" output {self.outputs.activation}"
-        text = text if self.loss == "squared" else f"{text} loss {self.loss}"
-        text = f"{text} shared {','.join(self.common)}" if self.common else text
-        text = f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
-        text = text if self.rule == PLAIN else f"{text} rule {self.rule}"
-        return f"{text} batch {self.batch}" if self.batch else text
-
-    def _layers_in_words(self) -> str:
-        """2-2-1 tanh bias, or the shape of the input and the kinds of layers."""
-        if self.own is not None:
-            names = "-".join(equation.name for equation in self.own.equations)
-            return f"{'x'.join(map(str, self.shape_in))} equations {names} {self.layers[-1].width}"
-        if self.nodes:
-            kinds = [
-                node.layer.activations[0].name if node.layer.kind == "activation" else node.layer.kind
-                for node in self.nodes
-            ]
-            shape = "x".join(map(str, self.shape_in))
-            return f"{shape} {'-'.join(kinds)} {self.layers[-1].width}"
-        text = "-".join(map(str, self.widths))
-        hidden = list(dict.fromkeys(layer.activation.name for layer in self.layers[:-1]))
-        if hidden and hidden != ["relu"]:
-            text += " " + ",".join(hidden)
-        if any(layer.bias for layer in self.layers):
-            everywhere = all(layer.bias for layer in self.layers)
-            marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
-            text += f" bias{marks}"
-        return text
-
-
-# ------------------------------------------------------------------------------------------------- validation
-
-
-def _output(output: object) -> tuple[Activation, bool]:
-    """The output activation of a network of layers, and whether the outputs are a softmax instead."""
-    softmax = isinstance(output, str) and output.lower() == "softmax"
-    return activation("identity" if softmax else output, ()), softmax
-
-
-def _of_built(
-    cls: type[Network], made: Built, last: Activation, softmax: bool, loss: object, **what: Any
-) -> Network:  # fmt: skip
-    """The network that forward equations are of, with what follows on their read-out."""
-    width = made.sizes[made.logits.axes[-1]]
-    if softmax and width == 1:
-        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
-    inputs = prod(made.sizes[axis] for axis in made.input.axes)
-    stands = (Dense(features_of(made), made.last_unit[0], False), Dense(width, last, made.shift is not None))
-    network = cls(inputs, stands, loss=loss_name(loss), softmax=softmax, fixed=made.fixed, **what)
-    said = unsuited(network.loss, network.outputs.activation)
-    if said:
-        warnings.warn(said, LossWarning, stacklevel=3)
-    return network
-
-
-def _listed(value: object, count: int, what: str) -> list[Any]:
-    if isinstance(value, str | bool | Activation) or not isinstance(value, Sequence):
-        return [value] * count
-    if len(value) != count:
-        give = "give one" if count == 1 else f"give one, or {count}"
-        raise NetworkError(f"{what} has {len(value)} entries and the network needs {count}: {give}.")
-    return list(value)
-
-
-def _assemble(
-    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), *,
-    output: object = "identity", loss: object = "squared",
-) -> Network:  # fmt: skip
-    depth = len(widths) - 1
-    if depth < 1:
-        raise NetworkError(f"The network has {len(widths)} widths: give at least an input and an output, such as 2-1.")
-    if depth > MAX_LAYERS:
-        raise NetworkError(f"The network has {depth} layers: at most {MAX_LAYERS} are supported.")
-    hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
-    if depth == 1 and (isinstance(activations, str) or not isinstance(activations, Sequence)):
-        activation(activations, own)
-    softmax = isinstance(output, str) and output.lower() == "softmax" and all(phi.name != output for phi in own)
-    if softmax and widths[-1] == 1:
-        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
-    last = activation("identity" if softmax else output, own)
-    every = [*hidden, last]
-    twice = next((a.name for a in every for b in every if a.name == b.name and a.formula != b.formula), None)
-    if twice is not None:
-        raise NetworkError(f"The network has two activations with the name {twice!r}: give each its own.")
-    bias = _listed(biases, depth, "bias")
-    for n, flag in enumerate(bias, 1):
-        if not isinstance(flag, bool):
-            raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
-    layers = tuple(Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True))
-    network = Network(widths[0], layers, (), loss_name(loss), softmax=softmax)
-    said = unsuited(network.loss, network.outputs.activation)
-    if said:
-        warnings.warn(said, LossWarning, stacklevel=4)
-    return network
+        return in_words(self)
