@@ -13,8 +13,9 @@ from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, total
 from fcsym.networks.symbols import units, weight
 
-__all__ = ["MAX_WIDTH", "Dense", "Stack", "activated", "dense_equations", "width_of"]
+__all__ = ["MAX_LAYERS", "MAX_WIDTH", "Dense", "Stack", "activated", "dense_equations", "width_of"]
 
+MAX_LAYERS = 128
 MAX_WIDTH = 1_000_000
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 from fcsym.errors import NetworkError
 from fcsym.language.activation import Activation, activation
-from fcsym.networks.dense import Dense
+from fcsym.networks.dense import MAX_LAYERS, Dense
 from fcsym.networks.graph import Built, features_of
 from fcsym.networks.losses import loss_name
 
 __all__ = ["assembled", "of_built", "output_of"]
-
-MAX_LAYERS = 128
 
 
 def output_of(output: object) -> tuple[Activation, bool]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
 from fcsym.language.activation import Activation
@@ -20,7 +20,7 @@ from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
 from fcsym.networks.dense import MAX_WIDTH, Dense, activated, dense_equations, width_of
 from fcsym.networks.file import dense_in, layers_in, table_at, trained
-from fcsym.networks.graph import INPUT, Built, Node, chained, with_activations
+from fcsym.networks.graph import INPUT, Built, Node, chained, stack_of, with_activations
 from fcsym.networks.graph import built as build
 from fcsym.networks.losses import Outputs, unsuited
 from fcsym.networks.making import assembled, of_built, output_of
@@ -45,6 +45,9 @@ from fcsym.networks.symbols import activation as activation_of
 from fcsym.networks.torch_modules import found_in
 from fcsym.networks.words import in_words
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 __all__ = ["Dense", "Network"]
 
 
@@ -57,12 +60,17 @@ class Hidden:
     v: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Network:
-    """A feed-forward network.
+    """A network of layers: `Network([Conv2d(1, 4, 3), "relu", Flatten(), Dense(10)], input=(1, 8, 8))`.
 
-    `names` are the reader's own names for the weights: none, one per parameter array (W1, b1, W2, ...), or one per
-    scalar weight in row order.
+    `layers` and `input` are those of `sequential`, as are `output`, `loss` and what is raised. `names` are the reader's
+    own names for the weights: none, one per parameter array (W1, b1, W2, ...), or one per scalar weight in row order.
+    `weights` are those of the module that it was read from, in the order of `parameters`; None for other networks.
+
+    >>> from fcsym import Dense
+    >>> Network([Dense(3), "tanh", Dense(1)], input=2) == Network.mlp([2, 3, 1], "tanh", bias=True)
+    True
     """
 
     inputs: int
@@ -80,6 +88,30 @@ class Network:
     shape_in: tuple[int, ...] = ()  # the lengths of its input's axes
     own: Built | None = None  # forward equations of one's own
     at_most: int = 0  # in a smaller instance of it, how long an axis is at most
+    weights: tuple[NDArray[Any], ...] | None = field(default=None, compare=False, repr=False)
+
+    def __init__(
+        self, layers: Iterable[object], input: int | Sequence[int] | None = None, *, output: object = "identity",
+        loss: object = "squared", **record: Any,
+    ) -> None:  # fmt: skip
+        if "inputs" in record:  # the fields as they are, of a network that there is already
+            self.__dict__.update(record, layers=layers, loss=loss)
+            return
+        if record:
+            raise TypeError(f"Network() has no argument {next(iter(record))!r}: it takes input, output and loss.")
+        if input is None:
+            raise NetworkError("The network has no input: give the shape of one, such as input=(1, 8, 8) or input=2.")
+        self.__dict__.update(type(self).sequential(input, layers, output=output, loss=loss).__dict__)
+
+    def __iter__(self) -> Iterator[Any]:
+        """For `net, weights = Network.from_torch(...)`: the network, and its weights as a list."""
+        return iter((self[0], self[1]))
+
+    def __getitem__(self, n: int) -> Any:
+        """The one or the other of these two."""
+        if self.weights is None:
+            raise TypeError(f"{self} has no weights to unpack: only what from_torch reads has them.")
+        return (self, list(self.weights))[n]
 
     # ------------------------------------------------------------------------------------------ constructors
 
@@ -129,7 +161,8 @@ class Network:
 
         `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
         `layers`: from `fcsym.layers`, an activation by its name or as it is; a `fcsym.layers.Node` gives a layer a name
-        and says what it reads. The last one is Linear, the read-out. `output` and `loss` as for `mlp`; where the
+        and says what it reads. The last one is Linear or Dense, the read-out. Linear layers and activations alone, in a
+        row on one axis, make the network that `mlp` makes. `output` and `loss` as for `mlp`; where the
         read-out is taken at several positions, the loss is the sum over them.
         Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
 
@@ -144,6 +177,9 @@ class Network:
                 f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
             )
         nodes = chained(layers)
+        stack = stack_of(tuple(lengths), nodes)
+        if stack is not None:
+            return cls._of(assembled(*stack, output=output, loss=loss))
         last, softmax = output_of(output)
         made = build(tuple(lengths), nodes, last.is_identity and not softmax)
         return cls._of(of_built(made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths)))
@@ -176,28 +212,26 @@ class Network:
 
     @classmethod
     def from_torch(
-        cls, module: object, shape: int | Sequence[int] | None = None, *, loss: object = "squared"
-    ) -> tuple[Network, list[Any]]:  # fmt: skip
-        """A `torch.nn.Sequential` => the network that it is, and its weights in the order of `parameters`, as arrays.
+        cls, module: object, input: int | Sequence[int] | None = None, *, loss: object = "squared"
+    ) -> Network:  # fmt: skip
+        """A `torch.nn.Sequential` => the network that it is, with its `weights` as arrays in the order of `parameters`.
 
-        `shape`: that of one input as PyTorch takes it, without samples; where the first module is Linear, it tells. An
-        activation or a softmax after the last Linear is the output activation. Linear layers and activations alone
-        make the network that `mlp` makes. A list of modules is taken too: there a
+        `input`: the shape of one input as PyTorch takes it, without samples; where the first module is Linear, it
+        tells. An activation or a softmax after the last Linear is the output activation. Linear layers and activations
+        alone make the network that `mlp` makes. A list of modules is taken too: there a
         recurrence passes on all its steps, the first of the two that it returns. What has requires_grad=False is not
         trained. The names in `torch.nn` that are read, and where a layer differs, are in `fcsym.layers`; PyTorch's
         Softplus is s above its threshold.
         Raises NetworkError, with the number of the module, for what cannot be read.
 
+        >>> net = Network.from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1)))  # doctest: +SKIP
         >>> net, weights = Network.from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1)))  # doctest: +SKIP
         """
-        found = found_in(module, shape)
-        stack = found.stack()
-        if stack is None:
-            network = cls.sequential(found.shape, found.nodes, output=found.output, loss=loss)
-        else:
-            network = cls.mlp(*stack, output=found.output, loss=loss)
+        found = found_in(module, input)
+        network = cls.sequential(found.shape, found.nodes, output=found.output, loss=loss)
         held = [theta.name for theta, frozen in zip(network.parameters, found.held, strict=True) if frozen]
-        return network.frozen(*held), found.fitting([network.shape(theta) for theta in network.parameters])
+        weights = found.fitting([network.shape(theta) for theta in network.parameters])
+        return replace(network.frozen(*held), weights=tuple(weights))
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -489,7 +523,7 @@ class Network:
             if name not in biases:
                 raise NetworkError(f"{name} cannot be shared: it is a matrix, and only a bias can be one number.")
         every = {*self.common, *names}
-        made = replace(self, common=tuple(name for name in biases if name in every))
+        made = replace(self, common=tuple(name for name in biases if name in every), weights=None)
         given_names(made.names, made)  # which may no longer be as many
         return made
 
@@ -506,11 +540,11 @@ class Network:
         """The same depth, activations and biases, with every width at most `width`."""
         if self.built is not None:
             few = min(self.samples or width, width) if self.batch else 0
-            return replace(self, at_most=width, samples=few)
+            return replace(self, at_most=width, samples=few, weights=None)
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
         samples = min(self.samples or width, width) if self.batch else 0
         counted = self.counted or (self.widths[-1] if self.widths[-1] > width else 0)
-        smaller = replace(self, inputs=min(self.inputs, width), layers=layers, names=())
+        smaller = replace(self, inputs=min(self.inputs, width), layers=layers, names=(), weights=None)
         return replace(smaller, samples=samples, counted=counted)
 
     @property
