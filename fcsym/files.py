@@ -1,19 +1,40 @@
-"""Writing files so that a reader never finds half of one, nor half of a set."""
+"""Writing files so that a reader never finds half of one, nor half of a set.
+
+Every file of a set is complete beside its place, under a hidden name, and the old one has a second name, before a
+journal is renamed into the folder that they have in common: from then on the set is written. What is killed before
+that has changed nothing; what is killed after it is finished by the next write in one of these folders, which also
+removes what else was left. A set of one file needs no journal.
+
+    .NAME.TOKEN.tmp       what NAME will be              .TOKEN.journal    the set is to be finished
+    .NAME.TOKEN.old       what NAME was                  .TOKEN.back       it is to be taken back
+
+While it writes, a process holds a lock on every folder that it writes to. Others wait; and what is found there by one
+that has the lock belongs to nobody who lives.
+"""
 
 from __future__ import annotations
 
 import glob
+import json
 import os
+import re
 import secrets
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from fcsym.errors import ArgumentError
 
-__all__ = ["file_name", "refuse_place", "write_bytes", "write_files", "write_text"]
+__all__ = ["file_name", "held", "refuse_place", "write_bytes", "write_files", "write_text"]
 
-_STALE = 3600.0  # seconds
+_STALE = 3600.0  # seconds, where it cannot be told whether somebody still writes
+_PATIENCE = 60.0  # seconds to wait for others
+_TOKEN = "fcsym[0-9a-f]{12}"
+_HIDDEN = re.compile(rf"\.(?P<name>.+)\.(?P<token>{_TOKEN})\.(tmp|old)", re.DOTALL)
+_JOURNAL = re.compile(rf"\.(?P<token>{_TOKEN})\.(?P<kind>journal|back)")
 
 
 def file_name(path: object) -> Path:
@@ -36,54 +57,144 @@ def write_bytes(path: Path, data: bytes) -> Path:
     return write_files({path: data})[0]
 
 
-def write_files(files: Mapping[Path, bytes | str]) -> list[Path]:
-    """Write a set of files: all are new at the end, or all are as they were. Text is written in UTF-8 with LF.
+def write_files(files: Mapping[Path, bytes | str], gone: Iterable[Path] = ()) -> list[Path]:
+    """Write a set of files, and remove those of `gone`: all are new at the end, or all are as they were.
 
-    Every file is complete beside its place, and the old ones have a second name, before the first is renamed; what has
-    been renamed is taken back where a later one cannot be. Raises ArgumentError where a file cannot be written.
+    Text is written in UTF-8 with LF. Returns the files that are written. Raises ArgumentError where that is not
+    possible, or another process has not finished writing there after a minute.
     """
     for path in files:
         refuse_place(path)
-        _sweep(path)
-    made: dict[Path, Path] = {}
-    kept: dict[Path, Path] = {}
-    begun: list[Path] = []
-    lost: list[str] = []
-    where = next(iter(files), Path())
-    try:
-        for path, data in files.items():
-            where = path
-            made[path] = _hidden(path, "tmp")
-            _write(made[path], data.encode("utf-8") if isinstance(data, str) else data)
+    made = _Set.of(files, gone)
+    with _locked(made.folders) as locked:
+        for folder in made.folders:
+            _recover(folder, locked)
         for path in files:
-            where = path
-            if len(files) > 1 and path.exists():
-                kept[path] = _hidden(path, "old")
-                _second(path, kept[path])
-        for path, finished in made.items():
-            where = path
-            begun.append(path)
-            finished.replace(path)
-    except BaseException as problem:
-        done = [path for path in begun if not made[path].exists()]
-        for path in done if len(done) < len(files) else ():  # interrupted after the last one, the set is complete
-            _take_back(path, kept, lost)
-        if isinstance(problem, OSError):
-            more = "".join(f"; what it was is in {name}" for name in lost)
-            raise ArgumentError(
-                f"{where} cannot be written ({problem.strerror}): choose another place{more}."
-            ) from None
-        raise
-    finally:
-        for left in (*made.values(), *kept.values()):
-            if str(left) not in lost:
-                left.unlink(missing_ok=True)
+            _sweep(path)
+        made.write(files)
     return list(files)
 
 
-def _hidden(path: Path, kind: str) -> Path:
-    """A name beside a file that nothing has yet."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.{kind}")
+@dataclass
+class _Set:
+    """Files that are written together: their places, and what they were before."""
+
+    token: str
+    folder: Path  # which all places have in common; the journal is there
+    places: Sequence[Path]
+    gone: frozenset[Path]  # those that are removed
+    old: frozenset[Path] = frozenset()  # those that have a second name
+
+    @classmethod
+    def of(cls, files: Iterable[Path], gone: Iterable[Path]) -> _Set:
+        removed = frozenset(gone) - set(files)
+        places = [*files, *sorted(removed)]
+        parents = [os.path.abspath(path.parent) for path in places]  # noqa: PTH100 (links stay as they are)
+        return cls(_token(), Path(os.path.commonpath(parents)) if parents else Path(), places, removed)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where something of it is, each once."""
+        return list(dict.fromkeys([self.folder, *(path.parent for path in self.places)])) if self.places else []
+
+    def hidden(self, path: Path, kind: str) -> Path:
+        """A name beside a file that nothing else has."""
+        return path.with_name(f".{path.name}.{self.token}.{kind}")
+
+    def journal(self, kind: str = "journal") -> Path:
+        return self.folder / f".{self.token}.{kind}"
+
+    @property
+    def text(self) -> str:
+        """What the journal says: each place from its folder, and what is done with it."""
+        rows = [[self._relative(path), path in self.gone, path in self.old] for path in self.places]
+        return json.dumps({"files": rows})
+
+    def _relative(self, path: Path) -> str:
+        return os.path.relpath(path.parent.absolute() / path.name, self.folder)
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    def write(self, files: Mapping[Path, bytes | str]) -> None:
+        """All of it, or nothing."""
+        where, begun, whole = next(iter(self.places), Path()), False, True
+        try:
+            for path in self.places:
+                where = path
+                if path in files:
+                    data = files[path]
+                    _write(self.hidden(path, "tmp"), data.encode("utf-8") if isinstance(data, str) else data)
+            for path in self.places if len(self.places) > 1 else ():
+                where = path
+                if path.exists():
+                    _second(path, self.hidden(path, "old"))
+                    self.old |= {path}
+            if len(self.places) > 1:
+                draft = self.folder / f".journal.{self.token}.tmp"
+                _write(draft, self.text.encode())
+                draft.replace(self.journal())
+            begun = True
+            for path in self.places:
+                where = path
+                self.forward(path)
+        except BaseException as problem:
+            done = all(self.is_done(path) for path in self.places)  # interrupted after the last one, it is complete
+            lost: list[str] = []
+            if begun and not done and len(self.places) > 1:
+                whole = False
+                lost = self.take_back()
+                whole = not lost
+            if isinstance(problem, OSError):
+                more = "".join(f"; what it was is in {name}" for name in lost)
+                raise ArgumentError(
+                    f"{where} cannot be written ({problem.strerror}): choose another place{more}."
+                ) from None
+            raise
+        finally:
+            if whole:
+                self.clear()
+
+    def is_done(self, path: Path) -> bool:
+        return not (path if path in self.gone else self.hidden(path, "tmp")).exists()
+
+    def forward(self, path: Path) -> None:
+        """One file, in its place."""
+        if path in self.gone:
+            path.unlink(missing_ok=True)
+        else:
+            self.hidden(path, "tmp").replace(path)
+
+    def finish(self) -> None:
+        """All that is not yet in its place."""
+        for path in self.places:
+            with suppress(FileNotFoundError):
+                self.forward(path)
+
+    def take_back(self) -> list[str]:
+        """The old files in their places again, none where there was none. The second names of what cannot be put back.
+
+        A process that is killed in here has said that it takes back.
+        """
+        with suppress(OSError):
+            self.journal().replace(self.journal("back"))
+        lost = []
+        for path in self.places:
+            kept = self.hidden(path, "old")
+            if path not in self.old:
+                path.unlink(missing_ok=True)
+            elif kept.exists() and not _put(kept, path):
+                lost.append(str(kept))
+        return lost
+
+    def clear(self) -> None:
+        """Remove the journal, and then what it is about: a set that is not all there is no longer one to finish."""
+        names = (self.hidden(path, kind) for path in self.places for kind in ("tmp", "old"))
+        for left in (self.journal(), self.journal("back"), self.folder / f".journal.{self.token}.tmp", *names):
+            left.unlink(missing_ok=True)
+
+
+def _token() -> str:
+    return f"fcsym{secrets.token_hex(6)}"
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -103,18 +214,16 @@ def _second(path: Path, name: Path) -> None:
         name.chmod(path.stat().st_mode & 0o7777)
 
 
-def _take_back(path: Path, kept: Mapping[Path, Path], lost: list[str]) -> None:
-    """The old file in its place again, or none where there was none; `lost` says what could not be put back."""
-    if path not in kept:
-        path.unlink(missing_ok=True)
-        return
+def _put(kept: Path, path: Path) -> bool:
+    """A file at its old place, by whatever way there is."""
     try:
-        kept[path].replace(path)
+        kept.replace(path)
     except OSError:
         try:
-            path.write_bytes(kept[path].read_bytes())
+            path.write_bytes(kept.read_bytes())
         except OSError:
-            lost.append(str(kept[path]))
+            return False
+    return True
 
 
 def refuse_place(path: Path) -> None:
@@ -134,8 +243,115 @@ def refuse_place(path: Path) -> None:
         raise ArgumentError(f"{str(path)[:60]!r} cannot be a file ({problem.strerror}): choose another name.") from None
 
 
+# ---------------------------------------------------------------------------------------------- one at a time
+
+
+def held(folder: int) -> bool | None:
+    """Lock an open folder: whether that was possible, and nothing where there are no locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
+
+
+@contextmanager
+def _locked(folders: Iterable[Path]) -> Iterator[bool]:
+    """Nobody else writes to these folders; whether that is sure."""
+    opened: dict[tuple[int, int], tuple[int, Path]] = {}
+    try:
+        for folder in folders:
+            with suppress(OSError):  # one that may not be read is not locked
+                number = os.open(folder, os.O_RDONLY)
+                about = os.fstat(number)
+                if opened.setdefault((about.st_dev, about.st_ino), (number, folder))[0] != number:
+                    os.close(number)
+        # everybody takes them in the same order, so that no two wait for each other
+        yield all([_wait(*opened[key]) for key in sorted(opened)]) and bool(opened)
+    finally:
+        for number, _ in opened.values():
+            os.close(number)
+
+
+def _wait(number: int, folder: Path) -> bool:
+    began = time.monotonic()
+    while (mine := held(number)) is False:
+        if time.monotonic() - began > _PATIENCE:
+            raise ArgumentError(f"Another process is writing to {folder}: wait for it, or choose another place.")
+        time.sleep(0.01)
+    return bool(mine)
+
+
+# --------------------------------------------------------------------------------- what others have left behind
+
+
+def _recover(folder: Path, locked: bool) -> None:
+    """Finish or take back what a killed process had begun here, and remove what it has left."""
+    if not locked:
+        return
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith(".")]  # noqa: PTH208
+    except OSError:
+        return
+    left = [found for name in names if (found := _HIDDEN.fullmatch(name)) and _is_mine(folder / name)]
+    above = (folder, *folder.absolute().parents)
+    journals = [folder / name for name in names if _JOURNAL.fullmatch(name)]
+    journals += [
+        place / f".{token}.{kind}"
+        for token in {found["token"] for found in left}
+        for place in above
+        for kind in ("journal", "back")
+    ]
+    for journal in dict.fromkeys(journals):
+        if _is_mine(journal):
+            _settle(journal)
+    for found in left:
+        with suppress(OSError):
+            (folder / found[0]).unlink()
+
+
+def _is_mine(path: Path) -> bool:
+    """Whether this is a file of this user, and no link."""
+    try:
+        about = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid())
+
+
+def _settle(journal: Path) -> None:
+    """What a journal says, done; one that says something else is no journal of ours, and goes."""
+    found = _JOURNAL.fullmatch(journal.name)
+    assert found is not None
+    with suppress(OSError):
+        try:
+            rows = json.loads(journal.read_text(encoding="utf-8"))["files"]
+            places = [(journal.parent / name, bool(gone), bool(old)) for name, gone, old in rows if _inside(name)]
+        except (ValueError, TypeError, KeyError):
+            journal.unlink()
+            return
+        made = _Set(
+            found["token"], journal.parent, [path for path, _, _ in places],
+            frozenset(path for path, gone, _ in places if gone), frozenset(path for path, _, old in places if old),
+        )  # fmt: skip
+        if found["kind"] == "journal":
+            made.finish()
+            made.clear()
+        elif not made.take_back():
+            made.clear()
+
+
+def _inside(name: str) -> bool:
+    """Whether a place is in the journal's folder, or below it."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
 def _sweep(path: Path) -> None:
-    """Remove what an interrupted write of the same file has left; a recent one may still be under way."""
+    """Remove what an interrupted write of the same file has left long ago, where nobody can tell whose it is."""
     for kind in ("tmp", "old"):
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.{kind}"):
             try:

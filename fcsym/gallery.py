@@ -304,10 +304,9 @@ def write(folder: str | os.PathLike[str], made: Mapping[str, str]) -> None:
         if generated.is_symlink() or (generated.exists() and not generated.is_dir()):
             raise ArgumentError(f"{generated} is no folder of its own: remove it.")
         generated.mkdir(exist_ok=True)
-    write_files({where / name: text_ for name, text_ in made.items()})
-    for path in (path for generated in folders for path in generated.iterdir()):
-        if path.is_file() and path.relative_to(where).as_posix() not in made:
-            path.unlink()
+    found = (path for generated in folders for path in generated.iterdir() if not path.name.startswith("."))
+    gone = [path for path in found if path.is_file() and path.relative_to(where).as_posix() not in made]
+    write_files({where / name: text_ for name, text_ in made.items()}, gone)
 
 
 if __name__ == "__main__":

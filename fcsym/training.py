@@ -124,6 +124,11 @@ class Scheme(SchemeRecord, Document):
         return made
 
     @property
+    def conventional(self) -> Derivation:
+        """One training step by backpropagation, of whose equations the four functions are made."""
+        return Derivation(self.network, self.order, self.base.equations)
+
+    @property
     def lists(self) -> tuple[Derivation, ...]:
         """The lists of equations that a document shows: one for each function."""
         return self.parts

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fcsym.certificates.file import Certificate
 from fcsym.errors import ArgumentError, MissingTool
+from fcsym.programs import run, workspace
 
 __all__ = ["AXIOMS", "Accepted", "checked", "coq"]
 
@@ -89,43 +84,28 @@ def checked(certificate: Certificate, *, max_seconds: float = 300, independent: 
         raise ArgumentError(f"max_seconds is {str(max_seconds)[:40]!r}: give a number of seconds above 0.")
     compiler, checker = coq(), coq("coqchk") if independent else ""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / f"{_NAME}.v").write_text(certificate.text, encoding="utf-8", newline="\n")
-        code, said, problem = _run([compiler, "-q", f"{_NAME}.v"], folder, max_seconds)
-        axioms = _axioms(said)
+    with workspace() as folder:
+        (folder / f"{_NAME}.v").write_text(certificate.text, encoding="utf-8", newline="\n")
+        ended = run([compiler, "-q", f"{_NAME}.v"], max_seconds, folder)
+        axioms = _axioms(ended.out)
         strange = sorted(set(axioms) - AXIOMS)
         wrong = ""
-        if code is None:
+        if ended.status is None:
             wrong = f"it did not finish within {max_seconds:g} s"
-        elif code:
-            wrong = _where(problem, certificate.text)
+        elif ended.status:
+            wrong = _where(ended.err, certificate.text)
         elif strange:
             wrong = f"it rests on {', '.join(strange)}"
-        elif "Axioms:" not in said and "Closed under the global context" not in said:
+        elif "Axioms:" not in ended.out and "Closed under the global context" not in ended.out:
             wrong = "it did not say what the theorems rest on"
         if not wrong and checker:
             left = max(1.0, max_seconds - (time.monotonic() - began))
-            code, _, problem = _run([checker, "-silent", _NAME], folder, left)
-            if code != 0:
-                wrong = "coqchk did not finish in time" if code is None else f"coqchk: {problem.strip()[:200]}"
+            ended = run([checker, "-silent", _NAME], left, folder)
+            if ended.status is None:
+                wrong = "coqchk did not finish in time"
+            elif ended.status:
+                wrong = f"coqchk: {ended.err.strip()[:200]}"
     return Accepted(certificate, not wrong, time.monotonic() - began, wrong, axioms, independent and not wrong)
-
-
-def _run(command: Sequence[str], folder: str, seconds: float) -> tuple[int | None, str, str]:
-    """Its status, or nothing where it was stopped; and what it wrote to standard output and to standard error."""
-    made = subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        errors="replace", start_new_session=True,
-    )  # fmt: skip
-    try:
-        out, err = made.communicate(timeout=seconds)
-    except BaseException as problem:  # an interruption, too, leaves no process behind
-        os.killpg(made.pid, signal.SIGKILL)
-        made.communicate()
-        if isinstance(problem, subprocess.TimeoutExpired):
-            return None, "", ""
-        raise
-    return made.returncode, out, err
 
 
 def _axioms(said: str) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from fcsym.networks.symbols import front_of, increment_of
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived
 
-__all__ = ["MAX_SHOWN", "Tally", "alike"]
+__all__ = ["MAX_SHOWN", "Both", "Tally", "alike"]
 
 _Array = npt.NDArray[Any]
 MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
@@ -34,6 +35,16 @@ def alike(network: Network, points: Points) -> Points:
     return points._replace(x=x, target=target, eta=eta)
 
 
+class Both(NamedTuple):
+    """Points, every quantity of a step there by name from either side, the absolute terms, and which points count."""
+
+    points: Points
+    result: dict[str, _Array]
+    truth: dict[str, _Array]
+    scale: Magnitude
+    keep: _Array
+
+
 class Tally:
     """What has been seen so far, per quantity and case."""
 
@@ -42,11 +53,11 @@ class Tally:
         self.names = [e.name for e in derivation.equations if e.defines] + [front_of(self.network.logits).name]
         self.after_p = ("p", "r", "Ki", "mu", self.names[-1])  # nan where a unit has no compensation
         self.seen: dict[tuple[str, str], Row] = {}
-        self.expected = self._expected()
         self.left_out = 0
 
-    def _expected(self) -> dict[tuple[str, str], bool]:
-        """(quantity, case) => whether it is proved impossible."""
+    @cached_property
+    def expected(self) -> dict[tuple[str, str], bool]:
+        """(quantity, case) => whether it is proved impossible; on points that are given, nobody asks."""
         result: dict[tuple[str, str], bool] = {}
         for equation in self.derivation.equations:
             if not isinstance(equation.rhs, Cases) or equation.rule is Rule.INTEGRAL:
@@ -78,8 +89,8 @@ class Tally:
         """The rows of a quantity's report with the elements of a result that belong to each."""
         return self._cases(name, result, np.shape(result[name]))
 
-    def compare(self, kernel: Any, order: Order, points: Points) -> None:
-        """Run both sides on a batch."""
+    def both(self, kernel: Any, order: Order, points: Points) -> Both:
+        """A batch by the kernel and by the oracle, how far rounding may move each quantity, and where that is clear."""
         if self.network.batch and points.x.ndim == len(self.network.input.axes):
             points = alike(self.network, points)
         made = points.astype(self.dtype)
@@ -91,6 +102,11 @@ class Tally:
         result = {name: self._with_points(name, value, len(made.x)) for name, value in result.items()}
         truth = {name: self._with_points(name, value, len(made.x)) for name, value in truth.items()}
         keep = self._clear(result, truth, scale)
+        return Both(made, result, truth, scale, keep)
+
+    def compare(self, kernel: Any, order: Order, points: Points) -> None:
+        """Run both sides on a batch."""
+        made, result, truth, scale, keep = self.both(kernel, order, points)
         self.left_out += int((~keep).sum())
         inputs, kept = self._inputs(made.chosen(keep)), {name: v[keep] for name, v in result.items()}
         for name in (name for name in self.names if name in truth):
@@ -252,10 +268,11 @@ class Tally:
         rows: list[Row] = []
         for name in self.names:
             found = [row for (quantity, _), row in self.seen.items() if quantity == name]
+            expected = self.expected if demand_all else {}
             lacking = [
                 Row(name, case, 0, 0.0, 0.0, {}, impossible)
-                for (quantity, case), impossible in self.expected.items()
-                if quantity == name and (quantity, case) not in self.seen and (demand_all or impossible)
+                for (quantity, case), impossible in expected.items()
+                if quantity == name and (quantity, case) not in self.seen
             ]
             rows += [*found, *lacking]
         return tuple(rows)

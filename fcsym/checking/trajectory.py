@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation
-from fcsym.checking.points import MAX_NUMBERS, in_the_loss, lattice, on_one_sample
+from fcsym.checking.points import MAX_NUMBERS, Points, in_the_loss, lattice, on_one_sample
 from fcsym.checking.report import ULPS, Report, Row
+from fcsym.checking.tally import Tally
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
 from fcsym.memory import refuse_beyond
@@ -69,6 +70,7 @@ class _Comparison:
         self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
         self.kernel, self.y = scheme.compile("numpy"), scheme.network.output.name
         self.eps = float(np.finfo(dtype).eps)
+        self.step, self.tally = scheme.conventional.compile(), Tally(scheme.conventional, dtype)
         self.seen: dict[tuple[str, str], Row] = {}
         self.left_out = 0
 
@@ -112,7 +114,10 @@ class _Comparison:
                     keep & woken, n, inputs_by_name,
                 )  # fmt: skip
             state = kernel.step(state, x, target, eta, undefined="nan")
-            truth.move(seen)
+            noise = self._noise(truth, x, target, eta)
+            for size in noise.values():
+                keep &= np.isfinite(size).reshape(count, -1).all(axis=-1)
+            truth.move(seen, noise)
         expanded = kernel.expand(state, weights, first)
         for array, found, (true, *rounded) in zip(network.parameters, expanded, truth.weights, strict=True):
             strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
@@ -124,25 +129,31 @@ class _Comparison:
             )  # fmt: skip
         self.left_out += int((~keep).sum())
 
+    def _noise(self, truth: _Truth, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
+        """Where a step divides by what may be rounding alone: the absolute terms of each updated parameter."""
+        if not self.network.rule.divides:
+            return {}
+        exact = [array[0].astype(self.dtype) for array in (*truth.weights, *truth.memory.values())]
+        points = Points(exact[: len(truth.weights)], x, target, eta, exact[len(truth.weights) :])
+        scale = self.tally.both(self.step, self.order, points).scale
+        return {array.name: scale.of(array.primed.name) for array in self.network.trained}
+
     def on_kinks(self, rng: np.random.Generator, count: int) -> None:
-        """One step of networks of small integers, in which a unit sits exactly on a kink: nothing is rounded there."""
+        """One step of networks of small integers: a unit sits exactly on a kink, and rounding decides no gate."""
         if not self._kinks or self.network.rule.divides:  # which divides by what may be rounding alone
             return
         network, kernel = self.network, self.kernel
         points = lattice(on_one_sample(network), rng, count)
         if network.batch:
             points = points.in_batches(network.samples or 2)
-        weights, x, target, eta = (
-            [w.astype(self.dtype) for w in points.weights],
-            *(array.astype(self.dtype) for array in points[1:4]),
-        )
-        with np.errstate(over="ignore", invalid="ignore"):
-            truth = backpropagation(network, self.order, weights, x, target, eta)
+        made, _, truth, scale, clear = self.tally.both(self.step, self.order, points)
+        weights, x, target, eta = made[:4]
         state = kernel.init(weights, x, undefined="nan")
         after = kernel.step(state, x, target, eta, undefined="nan")
         on_kink = np.any([(truth[s] == float(k)).reshape(count, -1).any(axis=-1) for s, k in self._kinks], axis=0)
         sizes = [np.abs(truth[array.primed.name]).reshape(count, -1).max(axis=1) for array in network.parameters]
-        moderate = np.all([size < 1e4 for size in sizes], axis=0)
+        moderate = clear & np.all([size < 1e4 for size in sizes], axis=0)
+        sizes += [scale.of(array.primed.name).reshape(count, -1).max(axis=1) for array in network.trained]
         if self.scheme.gates:
             self._on_pieces(state, after, truth, on_kink, moderate, (weights, x))
             on_kink = on_kink & ~_marked(state, count)
@@ -153,7 +164,7 @@ class _Comparison:
         where |= {theta.name: w for theta, w in zip(network.parameters, weights, strict=True)}
         for array, found in zip(network.parameters, kernel.expand(after, weights, x), strict=True):
             true = truth[array.primed.name]
-            size = np.maximum(np.max(sizes, axis=0), 1)  # a slope such as 1/100 is rounded, and so are updates above
+            size = np.maximum(np.max(sizes, axis=0), 1)  # slopes such as 1/100 are rounded, and so is what is summed
             largest = size.reshape((count,) + (1,) * (true.ndim - 1))
             bound = np.broadcast_to(ULPS * self.eps * largest, true.shape)
             keep = on_kink & moderate & ~woken
@@ -344,7 +355,7 @@ class _Truth:
             for a, v in network.memory.items()
         }
         self.rng, self.eps = rng, eps
-        self._round()
+        self._round({})
 
     def look(self, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
         """Everything about one step, which is not taken yet."""
@@ -357,19 +368,20 @@ class _Truth:
         """The same for every one of them."""
         return [{name: value[n] for name, value in seen.items()} for n in range(1 + _STRAY)]
 
-    def move(self, seen: Mapping[str, _Array]) -> None:
-        """Take the step."""
+    def move(self, seen: Mapping[str, _Array], noise: Mapping[str, _Array]) -> None:
+        """Take the step. `noise`: the absolute terms of updated parameters, where their own sizes say too little."""
         self.weights = [seen[array.primed.name] for array in self.network.parameters]
         self.memory = {
             a.name: np.broadcast_to(seen[a.primed.name], self.memory[a.name].shape) for a in self.network.memory
         }
-        self._round()
+        self._round(noise)
 
-    def _round(self) -> None:
-        """Round every weight but the exact ones by up to eps of the largest one that feeds its unit."""
+    def _round(self, noise: Mapping[str, _Array]) -> None:
+        """Round every weight but the exact ones by up to eps of the largest that feeds its unit, or of its terms."""
         for n in range(1, 1 + _STRAY):
             for array, w in zip(self.network.parameters, (stack[n] for stack in self.weights), strict=True):
                 feeding = tuple(range(1 - len(array.axes), 0))  # its axes but the first
                 size = np.abs(w).max(axis=feeding, keepdims=True) if feeding else np.abs(w)
+                size = np.maximum(size, noise.get(array.name, 0))
                 with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
                     w += self.eps * size * self.rng.uniform(-1, 1, size=w.shape)

@@ -14,7 +14,6 @@ import platform
 import shlex
 import shutil
 import stat
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -23,11 +22,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import CompileError
+from fcsym.errors import ArgumentError, CompileError
+from fcsym.files import write_bytes
+from fcsym.programs import run, workspace
 
 __all__ = ["NOT_FINITE", "Call", "Library", "compiler", "load"]
 
 _SEAL = b"fcsym1"
+_SECONDS = 120.0  # for a compiler: ten times what the largest source takes
 _FLAGS = (
     "-std=c99",
     "-O2",
@@ -98,17 +100,19 @@ def load(source: str, dtype: npt.DTypeLike) -> Library:
         if not _sound(path):
             _build(source, [*command, *flags], path)
         return Library(path, real)
-    except OSError as problem:
+    except (ArgumentError, OSError) as problem:
         raise CompileError(f"The library {path} cannot be loaded ({problem}): remove it, or set CC.") from None
 
 
 @cache
 def _version(command: tuple[str, ...]) -> str:
     try:
-        made = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
+        done = run([*command, "--version"], _SECONDS)
+    except OSError:
         return ""
-    return made.stdout.partition("\n")[0]
+    if done.status is None:
+        raise CompileError(f"{command[0]} did not say its version within {_SECONDS:g} s: set CC to another compiler.")
+    return done.out.partition("\n")[0]
 
 
 @cache
@@ -160,24 +164,23 @@ def _seal(path: Path, body: bytes) -> bytes:
 
 
 def _build(source: str, command: list[str], path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as folder:
-        text, made = Path(folder) / "kernel.c", Path(folder) / "kernel.so"
+    with workspace(path.parent) as folder:
+        text, made = folder / "kernel.c", folder / "kernel.so"
         text.write_text(source, encoding="utf-8")
         try:
-            done = subprocess.run(
-                [*command, "-o", str(made), str(text), "-lm"], capture_output=True, text=True, check=False, timeout=600
-            )
-        except (OSError, subprocess.TimeoutExpired) as problem:
-            raise CompileError(f"{command[0]} did not finish ({type(problem).__name__}): set CC to another.") from None
-        if done.returncode or not made.is_file():
-            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200]).strip()
+            done = run([*command, "-o", str(made), str(text), "-lm"], _SECONDS)
+            reason = f"stopped after {_SECONDS:g} s" if done.status is None else ""
+        except OSError as problem:
+            reason = problem.strerror or type(problem).__name__
+        if reason:
+            raise CompileError(f"{command[0]} did not finish ({reason}): set CC to another compiler.")
+        if done.status or not made.is_file():
+            said = next((line for line in done.err.splitlines() if "error" in line), done.err[:200]).strip()
             raise CompileError(f"{command[0]} refused the generated source ({said[:200]}): set CC to another compiler.")
         body = made.read_bytes()
-        with made.open("ab") as file:
-            file.write(_seal(path, body))
-            file.flush()
-            os.fsync(file.fileno())
-        made.replace(path)
+    if path.is_symlink() or not os.access(path, os.W_OK):  # in the way, and not ours to write to
+        path.unlink(missing_ok=True)
+    write_bytes(path, body + _seal(path, body))
 
 
 class Call:

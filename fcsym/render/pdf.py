@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 from fcsym.errors import CompileError, MissingTool
+from fcsym.programs import run, workspace
 
 __all__ = ["compiled", "engine"]
 
@@ -37,19 +35,18 @@ def compiled(source: str) -> bytes:
     name, path = engine()
     # no date in the file, and no place but the folder in which it is made
     environment = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "openout_any": "p"}
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "derivation.tex").write_text(source, encoding="utf-8", newline="\n")
+    with workspace() as folder:
+        (folder / "derivation.tex").write_text(source, encoding="utf-8", newline="\n")
         try:
-            done = subprocess.run(
-                [path, *_ENGINES[name], "derivation.tex"], cwd=folder, env=environment, check=False,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=_SECONDS,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as problem:
-            reason = "it took too long" if isinstance(problem, subprocess.TimeoutExpired) else problem.strerror
-            raise CompileError(f"{name} did not finish ({reason}): write a .tex file and compile it there.") from None
-        made = Path(folder) / "derivation.pdf"
-        if done.returncode or not made.is_file():
-            log = Path(folder) / "derivation.log"
+            done = run([path, *_ENGINES[name], "derivation.tex"], _SECONDS, folder, environment)
+            reason = f"it took longer than {_SECONDS} s" if done.status is None else ""
+        except OSError as problem:
+            reason = str(problem.strerror)
+        if reason:
+            raise CompileError(f"{name} did not finish ({reason}): write a .tex file and compile it there.")
+        made = folder / "derivation.pdf"
+        if done.status or not made.is_file():
+            log = folder / "derivation.log"
             said = re.search(r"^! (.*)$", log.read_text(errors="replace"), re.MULTILINE) if log.is_file() else None
             problem_text = said[1][:100] if said else "it left no message"
             raise CompileError(f"{name} made no PDF ({problem_text}): write a .tex file to see where.")

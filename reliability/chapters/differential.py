@@ -143,7 +143,7 @@ def drawn(rng: np.random.Generator) -> tuple[Any, list[str]]:
             continue
         bias = [bool(b) for b in rng.integers(0, 2, size=depth)]
         rule = _rule(str(one_of(RULES)), rng)
-        batch = one_of((None, "mean", "sum"))
+        batch = one_of((None, None, "mean", "sum"))
         samples = int(rng.integers(1, 5)) if batch and rng.random() < 0.5 else None
         try:
             network = fcsym.Network.mlp(widths, hidden or "relu", bias, output=output, loss=loss)
