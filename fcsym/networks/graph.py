@@ -12,7 +12,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import identity
 from fcsym.language.equation import Equation
@@ -99,7 +99,7 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
         if node is None:
             raise NetworkError(
-                f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as "
+                f"Layer {number} is {type(entry).__name__} {shown(entry)!r}: give layers such as "
                 "fcsym.layers.Linear, or names of activations."
             )
         of = node.of or (before,)
