@@ -108,7 +108,8 @@ def _stopped_after(seconds: float) -> Iterator[None]:
 TEXTS = (
     "", " ", "relu", "mean", "W1", "x", "1/2", "1/0", "nan", "-inf", "1e999", "0x10", "1_000", "\u0661", "2-2-1",
     "a" * 300, "__class__", "\\input{/etc/passwd}", "<script>", "\x00", "\x1b[2J", "\u202e", "\ud800", "\U0001f600",
-    "'); DROP", "..", "/", "/dev/null", "%s", "{0.__class__}", "lambda", "W1[1,", "sum(i: ", "((((", "=", "eta", "\u00e9",
+    "'); DROP", "..", "/", "/dev/null", "%s", "{0.__class__}", "lambda", "W1[1,", "sum(i: ", "((((", "=",
+    "eta", "\u00e9",
 )  # fmt: skip
 NUMBERS = (
     0, 1, 2, 3, -1, 7, 10**9, 10**30, -(10**30), 16**5000, 0.5, -0.0, 1e-300, 1e300, 5e-324, float("nan"), float("inf"),
