@@ -3,6 +3,8 @@
 Every message is one sentence: what is wrong, where, and what to do.
 """
 
+from numbers import Number
+
 __all__ = [
     "ArgumentError",
     "CompileError",
@@ -16,6 +18,7 @@ __all__ = [
     "SizeError",
     "UndefinedContribution",
     "UnsupportedExpression",
+    "shown",
 ]
 
 
@@ -65,3 +68,14 @@ class CompileError(FcsymError):
 
 class MissingTool(FcsymError):
     """A program or package that an output needs is not installed; the message says how to install it."""
+
+
+def shown(value: object) -> str:
+    """What a sentence says of a value that was given: its text, at most 40 characters of it.
+
+    Python refuses to write whole numbers of more than some thousand digits, and a value may have no text at all.
+    """
+    try:
+        return str(value)[:40]
+    except Exception:
+        return "a number too long to write" if isinstance(value, Number) else f"a {type(value).__name__}"

@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 
 __all__ = ["file_name", "held", "refuse_place", "write_bytes", "write_files", "write_text"]
 
@@ -40,7 +40,7 @@ _JOURNAL = re.compile(rf"\.(?P<token>{_TOKEN})\.(?P<kind>journal|back)")
 def file_name(path: object) -> Path:
     """What a caller gave as the name of a file; ArgumentError for anything that can be none."""
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-        raise ArgumentError(f"The name of a file is {str(path)[:40]!r}: give it as text.")
+        raise ArgumentError(f"The name of a file is {shown(path)!r}: give it as text.")
     text = os.fspath(path)
     if not text.isprintable():
         raise ArgumentError(f"The name of a file is {text[:60]!r}: leave out characters that cannot be printed.")
@@ -240,7 +240,7 @@ def refuse_place(path: Path) -> None:
         if path.exists() and not os.access(path, os.W_OK):
             raise ArgumentError(f"{path} may not be written to: choose another name.")
     except OSError as problem:  # a name too long to be asked for
-        raise ArgumentError(f"{str(path)[:60]!r} cannot be a file ({problem.strerror}): choose another name.") from None
+        raise ArgumentError(f"{shown(path)!r} cannot be a file ({problem.strerror}): choose another name.") from None
 
 
 # ---------------------------------------------------------------------------------------------- one at a time

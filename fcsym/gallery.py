@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from fcsym.closed.costs import cost
 from fcsym.derivation import Derivation, derive
-from fcsym.errors import ArgumentError, NetworkError
+from fcsym.errors import ArgumentError, NetworkError, shown
 from fcsym.files import write_files
 from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
@@ -122,7 +122,7 @@ def read(path: str | os.PathLike[str]) -> Spec:
             raise ArgumentError(f"{where} has no {key}: give one.")
     for key in _KEYS[:-1]:
         if not isinstance(data.get(key, ""), str):
-            raise ArgumentError(f"{where}: {key} is {str(data[key])[:40]!r}; give a text.")
+            raise ArgumentError(f"{where}: {key} is {shown(data[key])!r}; give a text.")
     if data.get("statement", "next input") != "next input":
         raise ArgumentError(f"{where}: the statement {data['statement'][:40]!r} is not known: write next input.")
     try:

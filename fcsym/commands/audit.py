@@ -58,7 +58,7 @@ def _example(options: argparse.Namespace) -> int:
     from fcsym.worked.report import HEAD, cells, folder, write
 
     if options.time_limit is not None:
-        raise Usage("--time-limit is for the paper's equations: a worked example asks z3 nothing")
+        raise Usage("--time-limit is for the paper's equations: leave it out, a worked example asks z3 nothing.")
     if options.save is not None:
         folder(options.save)
     with progress() as step:

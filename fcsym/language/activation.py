@@ -23,7 +23,7 @@ from itertools import pairwise
 from numbers import Rational
 from typing import Any
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language import smooth_functions
 from fcsym.language.formulas import Formula
 from fcsym.language.own_functions import accepted
@@ -64,7 +64,7 @@ class Piece:
             if value is not None or part != "upper":
                 object.__setattr__(self, part, exact(value, f"the {part} of a piece"))
         if not isinstance(self.name, str):
-            raise NetworkError(f"The name of a piece is {str(self.name)[:40]!r}: write it as a string.")
+            raise NetworkError(f"The name of a piece is {shown(self.name)!r}: write it as a string.")
 
     @property
     def is_zero(self) -> bool:
@@ -193,7 +193,7 @@ def piecewise_linear(name: str, pieces: Sequence[Piece], slope_at_kink: object =
     """
     where = f"activation {check_name(name, 'an activation')!r}"
     if isinstance(pieces, str) or not isinstance(pieces, Sequence) or not all(isinstance(p, Piece) for p in pieces):
-        raise NetworkError(f"{where} has the pieces {str(pieces)[:40]!r}: give a list of Piece.")
+        raise NetworkError(f"{where} has the pieces {shown(pieces)!r}: give a list of Piece.")
     if not pieces:
         raise NetworkError(f"{where} has no pieces: give at least one.")
     ends = [piece.upper for piece in pieces]
@@ -264,7 +264,7 @@ def smooth(name: str, expression: Any = None) -> Activation:
         known = spelt(name)
         if known not in entries:
             raise NetworkError(
-                f"The smooth activation {str(name)[:60]!r} is not known: choose one of {', '.join(entries)}, or give "
+                f"The smooth activation {shown(name)!r} is not known: choose one of {', '.join(entries)}, or give "
                 "an expression."
             )
         return Activation(known, (), ())
@@ -317,4 +317,4 @@ def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
     if known in smooth_functions.ENTRIES:
         return activation(smooth(known))
     there = ", ".join([*_BY_NAME, *(candidate.name for candidate in own)])
-    raise NetworkError(f"The activation {str(name)[:60]!r} is not known: choose one of {there}.")
+    raise NetworkError(f"The activation {shown(name)!r} is not known: choose one of {there}.")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 
 __all__ = [
     "CALLS",
@@ -96,9 +96,7 @@ def _above(pieces: Any, again: Callable[[Any], Formula]) -> Formula:
         return again(value)
     names = {sympy.StrictGreaterThan: 1, sympy.GreaterThan: 1, sympy.StrictLessThan: 0, sympy.LessThan: 0}
     if type(condition) not in names or not (condition.lhs.is_Symbol and condition.rhs.is_Rational):
-        raise NetworkError(
-            f"The condition {str(condition)[:60]} has no formula here: write s < c or s > c, c a fraction."
-        )
+        raise NetworkError(f"The condition {shown(condition)} has no formula here: write s < c or s > c, c a fraction.")
     if not rest:
         raise NetworkError("The Piecewise does not say what holds elsewhere: end it with (value, True).")
     bound = condition.rhs

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.formulas import FUNCTIONS, Formula, evaluate, from_sympy, mpmath_table, to_sympy
 from fcsym.language.smooth_functions import slope_of, symbols
 
@@ -22,7 +22,7 @@ def accepted(name: str, expression: Any) -> Formula:
 
     where = f"The activation {name!r}"
     if not isinstance(expression, sympy.Expr):
-        raise NetworkError(f"{where} is given {str(expression)[:40]!r}: give a SymPy expression of one symbol.")
+        raise NetworkError(f"{where} is given {shown(expression)!r}: give a SymPy expression of one symbol.")
     free = sorted(map(str, expression.free_symbols))
     if len(free) != 1:
         said = f"has the symbols {', '.join(free)[:60]}" if free else "has no symbol"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational, Real
 
-from fcsym.errors import FcsymError, NetworkError
+from fcsym.errors import FcsymError, NetworkError, shown
 
 __all__ = ["check_name", "exact"]
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 def check_name(name: object, where: str) -> str:
     """The name, if it is safe and usable in Python, C and LaTeX; NetworkError otherwise."""
     if not isinstance(name, str):
-        raise NetworkError(f"{where}: the name {str(name)[:40]!r} is no text: write it as a string.")
+        raise NetworkError(f"{where}: the name {shown(name)!r} is no text: write it as a string.")
     if not _NAME.fullmatch(name) or "__" in name:
         raise NetworkError(
             f"{where}: the name {name[:40]!r} is not allowed: use a letter, then at most 31 ASCII letters, "
@@ -48,13 +48,15 @@ def exact(value: object, what: str, error: type[FcsymError] = NetworkError) -> F
     """
     given = value.strip() if isinstance(value, str) else value
     if isinstance(given, bool) or not isinstance(given, Real | Decimal | str):
-        raise error(f"{what} is {str(value)[:40]!r}: give a number.")
+        raise error(f"{what} is {shown(value)!r}: give a number.")
     try:
         if isinstance(given, str) and not _WRITTEN.fullmatch(given):
             raise ValueError
+        if isinstance(given, Decimal) and given.is_finite() and abs(given.adjusted()) > 400:
+            raise OverflowError  # short to write, and long to store
         result = Fraction(given) if isinstance(given, Rational | Decimal) else Fraction(str(given))
     except (ValueError, OverflowError, ZeroDivisionError):
-        raise error(f"{what} is {str(value)[:40]!r}: give a number, such as 0.5 or 1/2.") from None
+        raise error(f"{what} is {shown(value)!r}: give a number, such as 0.5 or 1/2.") from None
     if abs(result) > _LARGEST:
-        raise error(f"{what} is {str(value)[:40]!r}: give a number of ordinary size.")
+        raise error(f"{what} is {shown(value)!r}: give a number of ordinary size.")
     return result

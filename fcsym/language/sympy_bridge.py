@@ -20,7 +20,7 @@ import sympy
 from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.relational import Relational
 
-from fcsym.errors import ArgumentError, UnsupportedExpression
+from fcsym.errors import ArgumentError, UnsupportedExpression, shown
 from fcsym.language import smooth_functions
 from fcsym.language.activation import SMOOTH, Activation, smooth
 from fcsym.language.decision import excludes, negation
@@ -333,7 +333,7 @@ def from_sympy(found: Any, names: _Listed | Mapping[Any, Expr] | None = None) ->
     try:
         node = sympy.sympify(found, strict=True)
     except sympy.SympifyError:
-        raise ArgumentError(f"{str(found)[:40]!r} is a {type(found).__name__}: give a SymPy expression.") from None
+        raise ArgumentError(f"{shown(found)!r} is a {type(found).__name__}: give a SymPy expression.") from None
     if isinstance(names, Mapping):
         reader = _Reader({sympy.sympify(key, strict=True): value for key, value in names.items()}, {})
     elif names is None or hasattr(names, "equations"):
@@ -546,7 +546,7 @@ def _letter(node: Any) -> str:
 
 
 def _refusal(node: Any, why: str) -> UnsupportedExpression:
-    return UnsupportedExpression(f"{str(node)[:60]} cannot be read into the language: {why}.")
+    return UnsupportedExpression(f"{shown(node)} cannot be read into the language: {why}.")
 
 
 def _nodes(expressions: Iterable[Expr]) -> Iterator[Expr]:

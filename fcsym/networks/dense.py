@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any, Protocol
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, total
@@ -88,7 +88,7 @@ def width_of(value: object, what: str) -> int:
             raise TypeError
         width = index(value)  # type: ignore[arg-type]  # takes NumPy's integers, refuses floats and its booleans
     except TypeError:
-        raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number.") from None
+        raise NetworkError(f"The {what} is {shown(value)!r}: give a whole number.") from None
     if not 1 <= width <= MAX_WIDTH:
-        raise NetworkError(f"The {what} is {str(width)[:40]}: a width is between 1 and {MAX_WIDTH}.")
+        raise NetworkError(f"The {what} is {shown(width)}: a width is between 1 and {MAX_WIDTH}.")
     return width

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from fcsym.errors import ArgumentError, NetworkError
+from fcsym.errors import ArgumentError, NetworkError, shown
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
 from fcsym.language.spelling import check_name, exact
 from fcsym.networks.dense import width_of
@@ -59,7 +59,7 @@ def _plain(value: object) -> object:
     """A TOML decimal => the exact fraction; everything else as it is."""
     if isinstance(value, Decimal):
         if not value.is_finite() or abs(value.adjusted()) > 300:  # 1e999999999 is short to write and long to store
-            _fail(f"The number {str(value)[:40]} is out of range: give one of ordinary size.")
+            _fail(f"The number {shown(value)} is out of range: give one of ordinary size.")
         return Fraction(value)
     return value
 
@@ -128,7 +128,7 @@ def layers_in(data: Mapping[str, object]) -> dict[str, Any] | None:
         raise NetworkError("The network has a shape and inputs: give one of them.")
     shape = data.get("shape", [data.get("inputs")])
     if not isinstance(shape, list):
-        raise NetworkError(f"shape is {str(shape)[:40]!r}: write the lengths of the input's axes, such as [1, 8].")
+        raise NetworkError(f"shape is {shown(shape)!r}: write the lengths of the input's axes, such as [1, 8].")
     own = own_activations(data)
     layers, last = nodes_in([{key: _plain(value) for key, value in table.items()} for table in tables], own)
     if last != "identity" and "output" in data:
@@ -170,7 +170,7 @@ def dense_in(data: Mapping[str, object]) -> dict[str, Any]:
         raise NetworkError("The network has no widths: write widths = [2, 2, 1], or one [[layers]] table per layer.")
     entries = data["widths"]
     if not isinstance(entries, list):
-        raise NetworkError(f"widths is {str(entries)[:40]!r}: write a list such as [2, 2, 1].")
+        raise NetworkError(f"widths is {shown(entries)!r}: write a list such as [2, 2, 1].")
     widths = [width_of(_plain(entry), f"width {n}") for n, entry in enumerate(entries)]
     return _said_of(
         widths, data.get("activation", "relu"), data.get("bias", False), own, data.get("output", "identity"),

@@ -12,7 +12,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import identity
 from fcsym.language.equation import Equation
@@ -95,7 +95,7 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
     """Layers, or nodes, in a row => nodes with names, each of which says what it reads; groups become their nodes."""
     if isinstance(layers, str) or not isinstance(layers, Iterable):
         raise NetworkError(
-            f"The layers are {str(layers)[:40]!r}: give a list of them; Network.parse('2-2-1') reads widths."
+            f"The layers are {shown(layers)!r}: give a list of them; Network.parse('2-2-1') reads widths."
         )
     made: list[Node] = []
     for number, entry in enumerate(layers, 1):
@@ -104,7 +104,7 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
         if node is None:
             raise NetworkError(
-                f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as "
+                f"Layer {number} is {type(entry).__name__} {shown(entry)!r}: give layers such as "
                 "fcsym.Dense, or names of activations."
             )
         of = node.of or (before,)

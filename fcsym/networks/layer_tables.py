@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation
 from fcsym.language.spelling import check_name
@@ -60,14 +60,14 @@ def _sources(table: Mapping[str, Any], where: str) -> list[str]:
     value = table.get("from", [])
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise NetworkError(f'{where}: from is {str(value)[:40]!r}: write the name of a layer, or ["a", "b"].')
+        raise NetworkError(f'{where}: from is {shown(value)!r}: write the name of a layer, or ["a", "b"].')
     return names
 
 
 def _layer(table: Mapping[str, Any], own: Sequence[Phi], where: str) -> Any:
     kind = table.get("kind", DENSE)
     if not isinstance(kind, str) or kind not in KINDS:
-        raise NetworkError(f"{where}: the kind {str(kind)[:40]!r} is not known: the kinds are {', '.join(KINDS)}.")
+        raise NetworkError(f"{where}: the kind {shown(kind)!r} is not known: the kinds are {', '.join(KINDS)}.")
     layer: Any = KINDS[kind]
     keys = {"bias": False, **table} if kind == DENSE else table
     own_keys = [entry.name for entry in fields(layer)]
@@ -90,7 +90,7 @@ def _layer(table: Mapping[str, Any], own: Sequence[Phi], where: str) -> Any:
 def _value(value: Any, kind: str, where: str, own: Sequence[Phi]) -> Any:
     """A value of a file as a layer has it: layers for tables, and a reader's own activation for its name."""
     if kind == "bool" and not isinstance(value, bool):
-        raise NetworkError(f"{where} is {str(value)[:40]!r}: write true or false.")
+        raise NetworkError(f"{where} is {shown(value)!r}: write true or false.")
     if isinstance(value, list):
         if value and all(isinstance(entry, dict) for entry in value):
             return tuple(nodes_in(value, own, f"{where} number", inner=True)[0])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Piece, piecewise_linear, smooth
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, Role, add, greatest, mul, power, total
@@ -207,7 +207,7 @@ def loss_name(name: object) -> str | OwnLoss:
             raise NetworkError(f"The name {name.name!r} is taken by a loss that is built in: choose another.")
         return name
     if not isinstance(name, str) or name not in LOSSES:
-        raise NetworkError(f"The loss {str(name)[:40]!r} is not known: choose one of {', '.join(LOSSES)}.")
+        raise NetworkError(f"The loss {shown(name)!r} is not known: choose one of {', '.join(LOSSES)}.")
     return name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Activation, activation
 from fcsym.networks.dense import MAX_LAYERS, Dense
 from fcsym.networks.graph import Built, features_of
@@ -66,6 +66,6 @@ def assembled(
     bias = _listed(biases, depth, "bias")
     for n, flag in enumerate(bias, 1):
         if not isinstance(flag, bool):
-            raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
+            raise NetworkError(f"The bias of layer {n} is {shown(flag)!r}: write true or false.")
     layers = tuple(Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True))
     return {"inputs": widths[0], "layers": layers, "loss": loss_name(loss), "softmax": softmax}

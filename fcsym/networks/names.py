@@ -9,7 +9,7 @@ from itertools import product
 from math import prod
 from typing import Any, Protocol
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.expression import Array
 from fcsym.language.names import GREEK, element_name, latex_array
 from fcsym.language.spelling import check_name
@@ -192,7 +192,7 @@ def given_names(names: object, network: Named) -> tuple[str, ...]:
     if names == () or names is None:
         return ()
     if isinstance(names, str) or not isinstance(names, Sequence):
-        raise NetworkError(f"names is {str(names)[:40]!r}: give a list of names.")
+        raise NetworkError(f"names is {shown(names)!r}: give a list of names.")
     arrays = network.parameters
     scalars = 0
     for array in arrays:

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsym.errors import ArgumentError, LossWarning, NetworkError
+from fcsym.errors import ArgumentError, LossWarning, NetworkError, shown
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
@@ -130,7 +130,7 @@ class Network:
         anything else.
         """
         if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
-            raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
+            raise NetworkError(f"The widths are {shown(sizes)!r}: give a sequence of integers such as [2, 2, 1].")
         widths = [width_of(size, f"width {n}") for n, size in enumerate(sizes)]
         return cls._of(assembled(widths, activation, bias, output=output, loss=loss))
 
@@ -148,7 +148,7 @@ class Network:
         """
         if not isinstance(text, str) or len(text) > 1000 or not re.fullmatch(r"[0-9]+(-[0-9]+)+", text, re.ASCII):
             raise NetworkError(
-                f"The network {str(text)[:60]!r} is not understood: write widths from input to output, such as 2-2-1."
+                f"The network {shown(text)!r} is not understood: write widths from input to output, such as 2-2-1."
             )
         return cls.mlp([int(part[:12]) for part in text.split("-")], activation, bias, output=output, loss=loss)
 
@@ -173,9 +173,7 @@ class Network:
         """
         lengths = (shape,) if isinstance(shape, int) and not isinstance(shape, bool) else shape
         if isinstance(lengths, str) or not isinstance(lengths, Sequence):
-            raise NetworkError(
-                f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
-            )
+            raise NetworkError(f"The input has shape {shown(shape)!r}: give a sequence of lengths, such as (1, 8, 8).")
         nodes = chained(layers)
         stack = stack_of(tuple(lengths), nodes)
         if stack is not None:
@@ -246,7 +244,7 @@ class Network:
     def from_table(cls, data: Mapping[str, object]) -> Network:
         """What a network file holds, as `tomllib` reads it => the network. Raises NetworkError as `load` does."""
         if not isinstance(data, Mapping):
-            raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
+            raise NetworkError(f"The network is {shown(data)!r}: give a table with its widths.")
         layers = layers_in(data)
         return trained(cls._of(assembled(**dense_in(data))) if layers is None else cls.sequential(**layers), data)
 
@@ -473,11 +471,11 @@ class Network:
         Raises ArgumentError for anything else.
         """
         if batch not in (None, "", "mean", "sum"):
-            raise ArgumentError(f"batch is {str(batch)[:40]!r}: choose mean or sum, or None for one sample.")
+            raise ArgumentError(f"batch is {shown(batch)!r}: choose mean or sum, or None for one sample.")
         count = 0
         if samples is not None:
             if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= MAX_WIDTH:
-                raise ArgumentError(f"samples is {str(samples)[:40]}: give a whole number from 1 to {MAX_WIDTH}.")
+                raise ArgumentError(f"samples is {shown(samples)}: give a whole number from 1 to {MAX_WIDTH}.")
             if not batch:
                 raise ArgumentError("samples is given without a batch: choose batch mean or sum.")
             count = int(samples)
@@ -494,7 +492,7 @@ class Network:
         for name in names:
             if name not in known:
                 raise NetworkError(
-                    f"{str(name)[:40]!r} cannot be frozen: the parameters of {self} are {', '.join(known)}."
+                    f"{shown(name)!r} cannot be frozen: the parameters of {self} are {', '.join(known)}."
                 )
             if name == self.read_out.name:
                 raise NetworkError(
@@ -512,13 +510,13 @@ class Network:
         known = [theta.name for theta in self.parameters]
         if self.built is not None and names:
             raise NetworkError(
-                f"{str(names[0])[:40]!r} cannot be shared: only in a stack of dense layers can a bias be one number."
+                f"{shown(names[0])!r} cannot be shared: only in a stack of dense layers can a bias be one number."
             )
         biases = [self.bias(n).name for n, layer in enumerate(self.layers, 1) if layer.bias]
         for name in names:
             if name not in known:
                 raise NetworkError(
-                    f"{str(name)[:40]!r} cannot be shared: the biases of {self} are {', '.join(biases) or 'none'}."
+                    f"{shown(name)!r} cannot be shared: the biases of {self} are {', '.join(biases) or 'none'}."
                 )
             if name not in biases:
                 raise NetworkError(f"{name} cannot be shared: it is a matrix, and only a bias can be one number.")

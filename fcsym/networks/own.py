@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import activation
 from fcsym.language.algebra import free_in, replaced
 from fcsym.language.equation import Equation, Rule
@@ -66,7 +66,7 @@ def indices(letters: str) -> tuple[Index, ...]:
 
 def _array(name: str, over: tuple[Index, ...], role: Role) -> Array:
     if not all(isinstance(index, Index) for index in over):
-        raise NetworkError(f"The axes of {str(name)[:40]} are no indices: make some with indices('i j').")
+        raise NetworkError(f"The axes of {shown(name)} are no indices: make some with indices('i j').")
     return free_array(check_name(name, "an array"), tuple(index.axis for index in over), role)
 
 
@@ -88,7 +88,7 @@ def hidden(name: str, *over: Index) -> Array:
 def apply(function: object, argument: Expr) -> Expr:
     """A function of an element, such as tanh(s[i]): one of the language by its name, or an activation as it is."""
     if not isinstance(argument, Ref):
-        raise NetworkError(f"A function is applied to {str(argument)[:40]}: give its argument a name of its own first.")
+        raise NetworkError(f"A function is applied to {shown(argument)}: give its argument a name of its own first.")
     return Apply(activation(function), argument)
 
 
@@ -141,12 +141,10 @@ def built_of(written: Iterable[tuple[Expr, object]], sizes: Mapping[object, int]
 
 def _pair(entry: object, n: int) -> tuple[Ref, Expr]:
     if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], Ref):
-        raise NetworkError(
-            f"Equation {n} is {str(entry)[:40]!r}: write a pair such as (s[i], total(j, W[i, j] * x[j]))."
-        )
+        raise NetworkError(f"Equation {n} is {shown(entry)!r}: write a pair such as (s[i], total(j, W[i, j] * x[j])).")
     lhs, rhs = entry
     if not isinstance(rhs, Expr | int | Fraction) or isinstance(rhs, bool):
-        raise NetworkError(f"Equation {n}, of {lhs.array.name}, is no expression: {str(rhs)[:40]!r}.")
+        raise NetworkError(f"Equation {n}, of {lhs.array.name}, is no expression: {shown(rhs)!r}.")
     return lhs, number(rhs)
 
 
@@ -204,7 +202,7 @@ def _lengths(pairs: Sequence[tuple[Ref, Expr]], sizes: Mapping[object, int]) -> 
         name = (key.axis.name if isinstance(key, Index) else str(key)).upper()
         if name not in by_name:
             raise NetworkError(
-                f"sizes has {str(key)[:40]!r}, which no index is called: the axes are {', '.join(by_name)}."
+                f"sizes has {shown(key)!r}, which no index is called: the axes are {', '.join(by_name)}."
             )
         found[by_name[name]] = whole(size, f"size of {name}")
     missing = next((axis.name for axis in axes if axis not in found), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation, smooth
 from fcsym.language.algebra import replaced
@@ -75,7 +75,7 @@ def loss(name: str, expression: Any) -> OwnLoss:
     check_name(name, "a loss")
     where = f"The loss {name!r}"
     if not isinstance(expression, sympy.Expr):
-        raise NetworkError(f"{where} is given {str(expression)[:40]!r}: give a SymPy expression of y and t.")
+        raise NetworkError(f"{where} is given {shown(expression)!r}: give a SymPy expression of y and t.")
     y, t = sympy.Symbol("y", real=True), sympy.Symbol("t", real=True)
     other = sorted(str(symbol) for symbol in expression.free_symbols - {y, t})
     if other or y not in expression.free_symbols:
@@ -146,7 +146,7 @@ class _Reader:
             case sympy.Function() if len(node.args) == 1:
                 return Apply(self._function(node), self._named(self.read(node.args[0])))
         raise NetworkError(
-            f"{self.where} has {str(node)[:60]}, which is no sum, product, whole power or function of one number: "
+            f"{self.where} has {shown(node)}, which is no sum, product, whole power or function of one number: "
             "write it with these."
         )
 

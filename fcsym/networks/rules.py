@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Index, Ref, add, mul, power
@@ -103,8 +103,8 @@ class UpdateRule:
         return found
 
     def __str__(self) -> str:
-        shown = [f"{name} {float(value):g}" for name, value in self.coefficients if value]
-        return " ".join([self.name, *shown])
+        said = [f"{name} {float(value):g}" for name, value in self.coefficients if value]
+        return " ".join([self.name, *said])
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +304,7 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
     if isinstance(name, UpdateRule):
         return name
     if not isinstance(name, str) or name not in RULES:
-        raise ArgumentError(f"The update rule {str(name)[:40]!r} is not known: choose one of {', '.join(RULES)}.")
+        raise ArgumentError(f"The update rule {shown(name)!r} is not known: choose one of {', '.join(RULES)}.")
     known = RULES[name].coefficients
     given = dict(coefficients)
     if betas is not None and {"beta1", "beta2"} & given.keys():
@@ -313,7 +313,7 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
         if "beta1" not in known:
             raise ArgumentError(f"The update rule {name} has no betas: its coefficients are {', '.join(known)}.")
         if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise ArgumentError(f"betas is {str(betas)[:40]!r}: give two numbers, such as (0.9, 0.999).")
+            raise ArgumentError(f"betas is {shown(betas)!r}: give two numbers, such as (0.9, 0.999).")
         given |= {"beta1": betas[0], "beta2": betas[1]}
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
@@ -334,5 +334,5 @@ def _in_range(name: str, key: str, value: object, where: str) -> Fraction:
     low = number > least if where.startswith("(") else number >= 0
     high = number < 1 if where.endswith("1)") else number < 10**300
     if not (low and high):
-        raise ArgumentError(f"{key} of the update rule {name} is {str(value)[:40]}: it must lie in {where}.")
+        raise ArgumentError(f"{key} of the update rule {name} is {shown(value)}: it must lie in {where}.")
     return number

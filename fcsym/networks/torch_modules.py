@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import leaky_relu
 from fcsym.networks import layers as here
 from fcsym.networks.graph import Node
@@ -60,7 +60,7 @@ class _Module:
         for name, value in wanted.items():
             given = getattr(self.module, name, value)
             if given != value:
-                raise self.refuse(f"has {name}={str(given)[:40]}, which no layer here has: make it {value}.")
+                raise self.refuse(f"has {name}={shown(given)}, which no layer here has: make it {value}.")
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """A parameter as an array of its own."""
@@ -250,7 +250,7 @@ def _shape_of(shape: object, first: _Module) -> tuple[int, ...]:
         return (int(first.module.in_features),)
     lengths = (shape,) if isinstance(shape, int) else shape
     if not isinstance(lengths, Sequence) or isinstance(lengths, str):
-        raise NetworkError(f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 28, 28).")
+        raise NetworkError(f"The input has shape {shown(shape)!r}: give a sequence of lengths, such as (1, 28, 28).")
     one_hot = kind == "Embedding" and len(lengths) == 1  # what PyTorch gives it are tokens
     return (*lengths, int(first.module.num_embeddings)) if one_hot else tuple(lengths)
 
@@ -259,9 +259,7 @@ def found_in(module: object, shape: object) -> Found:
     """A Sequential, or a sequence of modules => its layers and weights; NetworkError for what cannot be read."""
     row = list(_in_a_row(module))
     for strange in (at.module for at in row if not hasattr(at.module, "parameters")):
-        raise NetworkError(
-            f"from_torch got {type(strange).__name__} {str(strange)[:40]!r}: give a torch.nn.Sequential."
-        )
+        raise NetworkError(f"from_torch got {type(strange).__name__} {shown(strange)!r}: give a torch.nn.Sequential.")
     if not row:
         raise NetworkError("The module has no layers: give at least a Linear one.")
     for n, at in enumerate(row):

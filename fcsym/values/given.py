@@ -23,7 +23,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fcsym.errors import ArgumentError, MissingTool
+from fcsym.errors import ArgumentError, MissingTool, shown
 from fcsym.files import file_name
 from fcsym.language.expression import Array
 from fcsym.networks.losses import needs_of
@@ -48,6 +48,7 @@ Nested: TypeAlias = "Any"
 """A number, or a tuple of nested."""
 
 _MAX_FILE = 50_000_000  # bytes
+_LARGEST = 10**400
 _ALIASES = {
     "x": ("x", "input", "inputs"),
     "target": ("target", "targets", "t", "y_g", "labels"),
@@ -153,14 +154,14 @@ def read_table(where: Path) -> dict[str, Any]:
 
 
 def _npz(where: Path) -> dict[str, Any]:
-    import zipfile
-
     import numpy as np
 
     try:
-        with np.load(where, allow_pickle=False) as arrays:
+        with where.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except zipfile.BadZipFile as problem:
+    except OSError:
+        raise
+    except Exception as problem:  # of the archive, its compression, its checksums, or the arrays in it
         raise ArgumentError(f"{where} is no .npz file ({problem}): write it with numpy.savez.") from None
 
 
@@ -189,7 +190,7 @@ def values_of(
     Fraction(1, 10)
     """
     if not isinstance(given, Mapping):
-        raise ArgumentError(f"The values are {str(given)[:40]!r}: give names with numbers, such as {{'x': [1, 2]}}.")
+        raise ArgumentError(f"The values are {shown(given)!r}: give names with numbers, such as {{'x': [1, 2]}}.")
     left = {str(key): value for key, value in given.items() if key != "values"}
     for table in ("values", "weights", "biases"):
         if isinstance(given.get(table), Mapping):
@@ -227,11 +228,13 @@ def _with_samples(network: Network, x: Any, said: Any) -> Network:
     """The network with as many samples as x has rows."""
     if not network.batch:
         if said not in (None, 1):
-            raise ArgumentError(f"samples is {str(said)[:40]} and {network} takes one: give it a batch, mean or sum.")
+            raise ArgumentError(f"samples is {shown(said)} and {network} takes one: give it a batch, mean or sum.")
         return network
     rows = network.samples or (len(x) if hasattr(x, "__len__") else 0)
     if isinstance(said, bool) or (said is not None and said != rows):
-        raise ArgumentError(f"samples is {str(said)[:40]} and x has {rows} rows: give as many.")
+        raise ArgumentError(f"samples is {shown(said)} and x has {rows} rows: give as many.")
+    if not rows and x is not None:
+        raise ArgumentError(f"x is {shown(x)!r} and {network} takes a batch: give a row for each sample.")
     return replace(network, samples=rows) if rows else network
 
 
@@ -347,9 +350,12 @@ def fraction(value: Any, name: str) -> Any:
             raise ValueError
         if isinstance(value, str) and abs(Decimal(value.split("/")[0].strip() or "x").adjusted()) > 400:
             raise ValueError
-        return Fraction(value)
+        result = Fraction(value)
+        if abs(result) > _LARGEST:
+            raise ValueError
+        return result
     except (TypeError, ValueError, ZeroDivisionError, ArithmeticError):
-        raise ArgumentError(f'{name} is {str(value)[:40]!r}: give a number, such as 0.5 or "1/2".') from None
+        raise ArgumentError(f'{name} is {shown(value)!r}: give a number, such as 0.5 or "1/2".') from None
 
 
 def _item(value: Any) -> Any:

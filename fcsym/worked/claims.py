@@ -27,7 +27,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
 
-from fcsym.errors import ArgumentError, NetworkError
+from fcsym.errors import ArgumentError, NetworkError, shown
 from fcsym.files import file_name
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
@@ -145,20 +145,28 @@ def _example(table: Mapping[str, Any], folder: Path) -> Example:
     network = _network(table["network"], folder)
     order = table.get("order", "simultaneous")
     if order not in get_args(Order):
-        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
+        raise ArgumentError(f"The order {shown(order)!r} is not known: choose {' or '.join(get_args(Order))}.")
     given = table["values"]
     values = values_of(network, read_table(folder / given) if isinstance(given, str) else given)
     entries = [*_listed(table, "claims"), *_listed(table, "claim")]
     if not entries:
         raise ArgumentError('There are no claims: give claims = ["after one step w5 is 0.35891648"].')
     claims = tuple(_claim(entry, n) for n, entry in enumerate(entries, 1))
-    return Example(values.network, order, values, claims, str(table.get("title", "")))
+    return Example(values.network, order, values, claims, _text(table, "title", "The worked example"))
 
 
 def _listed(table: Mapping[str, Any], key: str) -> list[Any]:
     value = table.get(key, [])
     if not isinstance(value, list):
         raise ArgumentError(f"{key} is no list: write {key} = [...], or [[{key}]] above each.")
+    return value
+
+
+def _text(table: Mapping[str, Any], key: str, where: str, otherwise: str = "") -> str:
+    """What a table says in words."""
+    value = table.get(key, otherwise)
+    if not isinstance(value, str):
+        raise ArgumentError(f"{where}: {key} is {shown(value)!r}: write it as text, in quotation marks.")
     return value
 
 
@@ -175,7 +183,7 @@ def _claim(entry: Any, n: int) -> Claim:
     if isinstance(entry, str):
         return _said(entry, where)
     if not isinstance(entry, Mapping):
-        raise ArgumentError(f"{where} is {str(entry)[:40]!r}: write a sentence, or a table with quantity and printed.")
+        raise ArgumentError(f"{where} is {shown(entry)!r}: write a sentence, or a table with quantity and printed.")
     known = ("claim", "quantity", "after", "printed", "formula")
     unknown = next((str(key) for key in entry if key not in known), None)
     if unknown is not None:
@@ -184,17 +192,31 @@ def _claim(entry: Any, n: int) -> Claim:
     if {*entry} - {"claim"} not in kinds:  # nothing that is said is passed over
         raise ArgumentError(f"{where} has {', '.join(entry)}: give quantity, after and printed, or a formula alone.")
     if "formula" in entry:
-        return Claim(str(entry.get("claim", entry["formula"])), formula=equation(str(entry["formula"])))
+        formula = _text(entry, "formula", where)
+        return Claim(_text(entry, "claim", where, formula), formula=equation(formula))
     if "quantity" not in entry or "printed" not in entry:
-        return _said(str(entry.get("claim", "")), where)
+        return _said(_text(entry, "claim", where), where)
     after = entry.get("after")
     if after is not None and (isinstance(after, bool) or not isinstance(after, int) or not 0 <= after <= MAX_STEPS):
-        raise ArgumentError(f"{where}: after is {str(after)[:40]}: give a number of steps from 0 to {MAX_STEPS}.")
+        raise ArgumentError(f"{where}: after is {shown(after)}: give a number of steps from 0 to {MAX_STEPS}.")
     said = entry["printed"] if isinstance(entry["printed"], list) else [entry["printed"]]
-    numbers = tuple(printed(number if isinstance(number, str) else str(number), where) for number in said)
+    numbers = tuple(printed(_digits(number, where), where) for number in said)
     when = "" if after is None else " after one step" if after == 1 else f" after {after} steps"
-    text = f"{entry['quantity']}{when} is {' '.join(p.text for p in numbers)}"
-    return Claim(str(entry.get("claim", text)), str(entry["quantity"]), after, numbers)
+    quantity = _text(entry, "quantity", where)
+    text = f"{quantity}{when} is {' '.join(p.text for p in numbers)}"
+    return Claim(_text(entry, "claim", where, text), quantity, after, numbers)
+
+
+def _digits(value: Any, where: str) -> str:
+    """A printed number as its text."""
+    if isinstance(value, str):
+        return value
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal | Fraction):
+            raise ValueError
+        return str(value)
+    except ValueError:  # or a whole number with more digits than Python writes
+        raise ArgumentError(f"{where}: {shown(value)!r} is no number: give its digits as they are printed.") from None
 
 
 _UNIT = r"(?:training\s+)?(?:steps?|epochs?|updates?|iterations?)"

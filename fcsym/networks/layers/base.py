@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any, ClassVar
 
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, shown
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Expr, Index, Role, arrays_in
@@ -170,7 +170,7 @@ class Layer:
 def whole(value: object, what: str, least: int = 1) -> int:
     """A whole number from `least` on; NetworkError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1_000_000:
-        raise NetworkError(f"The {what} is {str(value)[:40]!r}: give a whole number from {least} to 1000000.")
+        raise NetworkError(f"The {what} is {shown(value)!r}: give a whole number from {least} to 1000000.")
     return value
 
 
@@ -179,7 +179,7 @@ def ratio(value: object, what: str, below: int | None = None) -> Fraction:
     made = exact(value, what)
     if made < 0 or (below is not None and made >= below):
         least = "from 0 on" if below is None else f"from 0 up to, but not, {below}"
-        raise NetworkError(f"The {what} is {str(value)[:40]}: give a number {least}.")
+        raise NetworkError(f"The {what} is {shown(value)}: give a number {least}.")
     return made
 
 
@@ -187,9 +187,7 @@ def pair(value: object, what: str, least: int = 1) -> tuple[int, int]:
     """A number for both directions, or one for each."""
     if isinstance(value, tuple | list):
         if len(value) != 2:
-            raise NetworkError(
-                f"The {what} is {str(value)[:40]}: give one number, or one for rows and one for columns."
-            )
+            raise NetworkError(f"The {what} is {shown(value)}: give one number, or one for rows and one for columns.")
         return whole(value[0], what, least), whole(value[1], what, least)
     return whole(value, what, least), whole(value, what, least)
 

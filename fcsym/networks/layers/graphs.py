@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fcsym.errors import NetworkError, shown
 from fcsym.language.expression import Expr, Index, add, indicator, mul, total
 from fcsym.networks.layers.base import Building, Layer, Signal, ratio
 
@@ -50,7 +52,9 @@ class Residual(Layer):
     kind: ClassVar[str] = "residual"
 
     def __post_init__(self) -> None:
-        """A list of layers is taken too."""
+        """A list of layers is taken too; NetworkError for anything else."""
+        if not isinstance(self.layers, Sequence) or isinstance(self.layers, str | bytes):
+            raise NetworkError(f"The layers of a residual are {shown(self.layers)!r}: give a list of layers.")
         object.__setattr__(self, "layers", tuple(self.layers))
 
     def inner(self) -> tuple[Any, ...]:

@@ -1,0 +1,130 @@
+"""Wrong input to everything that reads is taken or refused in one sentence."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from conftest import LONG
+
+import fcsym
+from fcsym.cli import main
+from fcsym.commands import COMMANDS
+from fcsym.errors import ArgumentError, FcsymError, NetworkError, shown
+from fcsym.values import values_of
+from reliability.chapters import fuzzing
+from reliability.frame import Wrong
+
+HUGE = 16**5000
+"""Python has it, writes it in hexadecimal, and refuses to write it in decimals."""
+
+
+def test_no_unexpected_exception():
+    *_, table = fuzzing.chapter(20_000 if LONG else 500, seed=1)
+    assert table.failures == []
+    assert set(table.rows) == set(fuzzing.READERS)  # everything was tried,
+    assert all(row["refused"] for row in table.rows.values())  # and most of it is wrong
+
+
+def test_every_command_is_tried():
+    random = Random(0)
+    assert {fuzzing.arguments(random)[0] for _ in range(400)} >= set(COMMANDS)
+
+
+def test_what_takes_long_is_stopped(monkeypatch):
+    monkeypatch.setattr(fuzzing, "SECONDS", 0.05)
+
+    def endless(random):
+        while True:
+            try:
+                random.random()
+            except Exception:
+                return "taken"
+
+    assert fuzzing.outcome_of(endless, Random(0)) == "stopped"
+
+
+def refuse(error):
+    def read(random):
+        raise error
+
+    return read
+
+
+@pytest.mark.parametrize("error", [KeyError("W1"), ValueError("bad"), UserWarning("odd"), RecursionError()])
+def test_another_exception_is_a_failure(error):
+    with pytest.raises(type(error)):
+        fuzzing.outcome_of(refuse(error), Random(0))
+
+
+@pytest.mark.parametrize("text", ["", "two\nlines.", "no end", "x" * 3000 + "."])
+def test_what_is_no_sentence_is_a_failure(text):
+    with pytest.raises(Wrong):
+        fuzzing.outcome_of(refuse(FcsymError(text)), Random(0))
+
+
+def test_a_command_that_leaves_something_is_a_failure(monkeypatch, tmp_path):
+    def main(words):
+        (tmp_path / "left").write_text("half a file")
+        print("fcsym: It is wrong: mend it.", file=__import__("sys").stderr)
+        return 2
+
+    monkeypatch.setattr("fcsym.cli.main", main)
+    with pytest.raises(Wrong, match="leaves"):
+        fuzzing.run(["derive", "2-2-1"], tmp_path)
+
+
+def test_a_traceback_is_a_failure(monkeypatch, tmp_path):
+    monkeypatch.setattr("fcsym.cli.main", lambda words: {}["status"])
+    with pytest.raises(Wrong, match="KeyError"):
+        fuzzing.run(["derive"], tmp_path)
+
+
+# ------------------------------------------------------------------------------------------- what has been found so
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: fcsym.Network.mlp([2, HUGE]),
+        lambda: fcsym.Network.mlp([2, 2, 1], HUGE),
+        lambda: fcsym.Network.from_table({"widths": [2, 1], "loss": HUGE}),
+        lambda: fcsym.Network.from_table({"widths": [2, 1], "rule": {"name": "momentum", "beta": HUGE}}),
+        lambda: values_of(fcsym.Network.parse("1-1"), {"x": HUGE, "target": 1, "eta": 1, "W1": 1}),
+        lambda: fcsym.rule(HUGE),
+    ],
+)
+def test_a_number_too_long_to_be_written_is_refused(read):
+    with pytest.raises((NetworkError, ArgumentError)):
+        read()
+
+
+def test_what_cannot_be_written_is_said_by_its_type():
+    assert shown(HUGE) == "a number too long to write" and shown("x" * 50) == "x" * 40
+
+
+def test_a_batch_needs_rows():
+    network = fcsym.Network.parse("1-1").training(None, "mean")
+    with pytest.raises(ArgumentError, match="a row for each sample"):
+        values_of(network, {"x": 1, "target": 1, "eta": 1, "W1": 1})
+
+
+def test_a_residual_needs_a_list_of_layers():
+    with pytest.raises(NetworkError, match="give a list of layers"):
+        fcsym.Network.from_table({"shape": [2], "layers": [{"kind": "residual", "layers": 3}]})
+
+
+def test_words_of_an_example_are_words():
+    values = {"x": [1], "target": [1], "eta": 1, "W1": [[1]]}
+    example = {"network": "1-1", "values": values, "claims": ["before, y is 1"]}
+    with pytest.raises(ArgumentError, match="title"):
+        fcsym.audit_example({**example, "title": HUGE})
+    with pytest.raises(ArgumentError, match="claim 1: quantity"):
+        fcsym.audit_example({**example, "claims": [{"quantity": 3, "printed": 1}]})
+    with pytest.raises(ArgumentError, match="is no number"):
+        fcsym.audit_example({**example, "claims": [{"quantity": "y", "printed": HUGE}]})
+
+
+def test_the_refusal_of_a_time_limit_says_what_to_do(capsys, tmp_path):
+    assert main(["audit", str(tmp_path / "e.toml"), "--time-limit", "3"]) == 2
+    assert "leave it out" in capsys.readouterr().err
