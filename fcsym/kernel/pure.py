@@ -111,9 +111,10 @@ class PureKernel:
         if not self.network.tokens or not isinstance(x, self._own):
             return point(self.network, x)
         *own, count = self.network.shape_in
-        shape = tuple(x.shape)
-        tokens = "int" in str(x.dtype) and shape[-len(own) :] == tuple(own) and shape[-len(own) - 1 :] != (*own, count)
-        return self._make(np.eye(count), like)[x] if tokens else x
+        given: Any = x
+        shape = tuple(given.shape)
+        tokens = "int" in str(given.dtype) and shape[-len(own) :] == tuple(own) and shape[-len(own) - 1 :] != (*own, count)
+        return self._make(np.eye(count), like)[given] if tokens else given
 
     def _weights(self, weights: Any) -> list[Any]:
         given = parameters(self.network, weights)
