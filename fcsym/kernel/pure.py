@@ -112,8 +112,8 @@ class PureKernel:
             return point(self.network, x)
         *own, count = self.network.shape_in
         given: Any = x
-        shape = tuple(given.shape)
-        tokens = "int" in str(given.dtype) and shape[-len(own) :] == tuple(own) and shape[-len(own) - 1 :] != (*own, count)
+        whole, last = "int" in str(given.dtype), tuple(given.shape)[-len(own) - 1 :]
+        tokens = whole and last[-len(own) :] == tuple(own) and last != (*own, count)
         return self._make(np.eye(count), like)[given] if tokens else given
 
     def _weights(self, weights: Any) -> list[Any]:
