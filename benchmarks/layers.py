@@ -64,8 +64,7 @@ def one(work: str, network: fcsym.Network, samples: int, dtype: type = np.float6
         given = rng.integers(target.shape[-1], size=target.shape[:-1])
         target = np.eye(target.shape[-1], dtype=dtype)[given]
     s = fcsym.scheme(network, "backprop", batch="mean")
-    small = len(network.nodes) < 20
-    kernels = {NUMPY: s.compile("numpy")} | ({NATIVE: s.compile("c")} if compiler() and small else {})
+    kernels = {NUMPY: s.compile("numpy")} | ({NATIVE: s.compile("c")} if compiler() else {})
     eta = np.asarray(ETA, dtype)
     made = {name: kernel.step(kernel.init(weights), x, target, eta) for name, kernel in kernels.items()}
     works: dict[str, Callable[[], object]] = {}

@@ -26,6 +26,7 @@ from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
 from fcsym.kernel.targets.c_memory import Amount, Room
+from fcsym.kernel.targets.c_parts import PART, in_parts, wrapped
 from fcsym.kernel.targets.c_products import TILE, Products, reduces
 from fcsym.kernel.targets.c_sums import nested_extreme, nested_sum
 from fcsym.kernel.targets.c_windows import Windows
@@ -433,9 +434,15 @@ class _Writer:
         return f"({rows[0] if len(rows) == 1 else either.join(f'({row})' for row in rows)})"
 
 
-def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = False, cblas: bool = False) -> str:
-    """static int name(arrays): the function on one network, or on as many as there are lanes."""
+def core_text(
+    function: n.Function, module: n.Module, name: str, lanes: bool = False, cblas: bool = False, parts: bool = False
+) -> str:
+    """static int name(arrays): the function on one network, or on as many as there are lanes.
+
+    With `parts`, a long one becomes a row of functions, for which compilers need less time than for one of that length.
+    """
     writer = _Writer(module, function, lanes, {}, cblas=cblas)
+    parts = parts and len(function.statements) + len(function.results) > PART
     step = function.name == "step"
     plan = _plan(function) if step else _Plan(function.statements, {}, ())
     parameters = parameters_of(function, module)
@@ -471,30 +478,36 @@ def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = F
         writer.lines.append("#endif")
     for local in (s.name for s in function.statements if isinstance(s, n.Define)):
         if local not in taken and local not in plan.alias and not function.axes[local]:
-            writer.line(f"{writer.type} {local};")
-            writer.scalars.add(local)
+            writer.line(f"{writer.type} {local}{'[1]' * parts};")
+            writer.scalars |= set() if parts else {local}
     if function.marks:
         writer.line("mask undefined = (mask){0};" if lanes else "int status = 0;")
     for constant, values in module.constants.items():
         if any(load.name == constant for s in function.statements for load in n.loads(s)):
             numbers = ", ".join(f"(real){literal(value)}" for value in n.flat(values))
             writer.line(f"static const real {constant}[] = {{{numbers}}};")  # a wide one would not fit on the stack
+    ends = [len(writer.lines)]  # of the statements, one after the other
     for statement in plan.statements:
         if isinstance(statement, n.Mark):
             writer.mark(statement)
         else:
             writer.define(statement)
+        ends.append(len(writer.lines))
     for old, new in plan.copies:
         writer.copy(old, new, function.axes[new])
+        ends.append(len(writer.lines))
     if not step:
         given = {array.name for array in function.given}
         for array in function.results:
+            ends.append(len(writer.lines))
             if array.name in given:
                 writer.copy(f"{array.name}_out", array.name, array.axes)
             elif array.name not in defined:  # nothing is stored yet
                 writer.line(f"for (int i = 0; i < {writer.size(array.axes)}; i++) {{")
                 writer.line(f"    {array.name}[i] = (real)0.0;")
                 writer.line("}")
+    ends.append(len(writer.lines))
+    outside = in_parts(writer.lines, ends, name, arguments) if parts else ""
     read = {load.name for s in function.statements for load in n.loads(s)}
     passed = {array.name for array in function.results} if not step else set()
     for c_name, _ in parameters:
@@ -510,27 +523,14 @@ def core_text(function: n.Function, module: n.Module, name: str, lanes: bool = F
     if lanes:
         head = ""
     signature = f"static int {name}(\n    {', '.join(arguments)})"
-    return f"{head}{_wrapped(signature)}\n{{\n" + "\n".join(writer.lines) + "\n}\n"
+    return f"{outside}{head}{wrapped(signature)}\n{{\n" + "\n".join(writer.lines) + "\n}\n"
 
 
-def _wrapped(signature: str) -> str:
-    """A parameter list on lines of at most 120 columns."""
-    head, rest = signature.split("\n", 1)
-    lines, line = [], "   "
-    words = rest.strip().split(", ")
-    for k, word in enumerate(words):
-        piece = word + (", " if k + 1 < len(words) else "")
-        if len(line) + len(piece) > 118:
-            lines.append(line.rstrip())
-            line = "   "
-        line += " " * (line == "   ") + piece
-    return "\n".join([head, *lines, line])
-
-
-def scalar_text(module: n.Module, cblas: bool = False) -> str:
+def scalar_text(module: n.Module, cblas: bool = False, parts: bool = False) -> str:
     """The four functions on one network; with `cblas`, as text that is for CBLAS where it is compiled so."""
     text = [remember_text(module)] if module.stored else []
-    cores = "\n".join([*text, *(core_text(f, module, f"{f.name}_core", cblas=cblas) for f in module.functions)])
+    text += [core_text(f, module, f"{f.name}_core", cblas=cblas, parts=parts) for f in module.functions]
+    cores = "\n".join(text)
     tiles, calls = cores.count(" tile("), cores.count(" GEMM(")
     if not tiles:
         return cores

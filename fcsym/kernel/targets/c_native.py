@@ -88,7 +88,7 @@ def native_text(module: n.Module) -> str:
     """The whole translation unit; -DREAL=double -DINTEGER=int64_t, or float and int32_t."""
     refuse_large(module)
     lanes = not (module.stored or module.samples)
-    cores = scalar_text(module)
+    cores = scalar_text(module, parts=True)
     for name in ("init", "output", "expand"):
         cores = cores.replace(f"static int {name}_core(", f"static ALONE int {name}_core(")
     text = [lanes_of_text(module) if lanes else _head(module), cores]
@@ -101,7 +101,8 @@ def native_text(module: n.Module) -> str:
 def function_text(module: n.Module) -> str:
     """The translation unit of a module that is no scheme: each of its functions over many networks."""
     refuse_large(module)
-    return "\n".join([_head(module), scalar_text(module), *(_many(f.name, module) for f in module.functions)])
+    cores, calls = scalar_text(module, parts=True), (_many(function.name, module) for function in module.functions)
+    return "\n".join([_head(module), cores, *calls])
 
 
 def work_of(module: n.Module, lanes: int = 0) -> Amount:
