@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import as_array, goal, parameters, rate
+from fcsym.kernel.arguments import as_array, goal, parameters, point, rate
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.base import Target
@@ -85,10 +85,11 @@ class PureKernel:
         if not isinstance(target, self._own):
             target = goal(self.network, target, x, False)
         points = self._vectors(held[0], x=x, target=target)
-        if self.network.batch and points[0].shape[-2] != points[1].shape[-2]:
-            raise ArgumentError(
-                f"target has {points[1].shape[-2]} samples and x has {points[0].shape[-2]}: give as many."
-            )
+        one = self.network.one_input, self.network.one_target
+        batch = bool(self.network.batch)
+        given, wanted = (a.shape[-1 - len(own)] if batch else 1 for a, own in zip(points, one, strict=True))
+        if given != wanted:
+            raise ArgumentError(f"target has {wanted} samples and x has {given}: give as many.")
         return self._functions["step"](held, *points, rate(self.network, eta))
 
     def output(self, state: Any, x: Any) -> Any:
@@ -122,6 +123,7 @@ class PureKernel:
         network = self.network
         shapes = {"x": network.lengths(network.input), "target": network.lengths(network.target)}
         given = [(name, value) for name, value in values.items() if value is not None]
+        given = [(name, point(network, v) if name == "x" and not isinstance(v, self._own) else v) for name, v in given]
         arrays = dict(zip((name for name, _ in given), self._converted(given, like), strict=True))
         for name, array in arrays.items():
             self._fits(name, array, shapes[name])
