@@ -86,8 +86,9 @@ class NativeKernel(SchemeKernel):
         dtype, held = first[0].dtype, first[: len(self.scheme.state)]
         inputs, wanted = self._rows("x", inputs, dtype), self._rows("target", wanted, dtype)
         if self.scheme.single_input:  # the axis of steps stays in front of all leading ones
-            most = held[-1].ndim - 1 if self.module.samples else max(array.ndim for array in held[-3:])
-            ones = (1,) * max(0, most - (inputs.ndim - 2 - self.module.samples))
+            told = zip(held[-3:], self.scheme.state[-3:], strict=True)
+            most = max(value.ndim - len(array.axes) for value, array in told)
+            ones = (1,) * max(0, most - (inputs.ndim - 1 - len(self.network.input.axes)))
             self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
         if self._stored:
             distinct = np.unique(inputs, axis=0) if inputs.ndim == 2 else inputs

@@ -29,7 +29,7 @@ from typing import TypeAlias
 
 from fcsym.language.expression import Array, Axis, Index, Indicator, Role
 from fcsym.language.formulas import CALLS
-from fcsym.networks.symbols import SAMPLES, STORED
+from fcsym.networks.symbols import SAMPLES, SIZE, STORED
 
 __all__ = [
     "CALLS",
@@ -280,6 +280,11 @@ class Module:
     def stored(self) -> bool:
         """Whether the state grows with the number of distinct inputs."""
         return any(axis == STORED for array in self.state for axis in array.axes)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the state has the size and the norm of its one input, which it divides by."""
+        return SIZE in self.state
 
     @property
     def samples(self) -> bool:

@@ -134,6 +134,7 @@ class PureKernel:
         network = self.network
         shapes = {"x": network.lengths(network.input), "target": network.lengths(network.target)}
         given = [(name, value) for name, value in values.items() if value is not None]
+        given = [(name, point(network, v) if name == "x" and not isinstance(v, self._own) else v) for name, v in given]
         arrays = dict(zip((name for name, _ in given), self._converted(given, like), strict=True))
         for name, array in arrays.items():
             self._fits(name, array, shapes[name])

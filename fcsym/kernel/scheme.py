@@ -89,7 +89,7 @@ class SchemeKernel:
         marks = mode(undefined)
         given = parameters(self.network, weights)
         if x is not None:
-            given.append(Argument("x", x, self._shapes["x"]))
+            given.append(Argument("x", point(self.network, x, weights), self._shapes["x"]))
         elif self.scheme.single_input:
             held = "a full batch: give init its samples" if self.network.batch else "one input: give init that input"
             raise ArgumentError(f"{self.scheme.name} is a scheme for {held} as well.")
@@ -179,7 +179,8 @@ class SchemeKernel:
         start = parameters(self.network, weights)
         needed = self.scheme.expand.given[len(self.scheme.state) :]
         first = [a for a, theta in zip(start, self.network.parameters, strict=True) if _at_init(theta) in needed]
-        arrays = checked([*self._held(state, True), *first, Argument("x", x, self._shapes["x"])])
+        given = Argument("x", point(self.network, x, state), self._shapes["x"])
+        arrays = checked([*self._held(state, True), *first, given])
         self._same_input(arrays[: len(self.scheme.state)], arrays[-1], self._real(state))
         return self._cast(self._call("expand", arrays), arrays)
 
@@ -319,7 +320,7 @@ class SchemeKernel:
             return point(self.network, x, state), True
         key = self._held(state, True)[-1].value
         precision = np.float32 if getattr(key, "dtype", None) == np.float32 else np.float64
-        return np.broadcast_to(np.zeros((), precision), (*np.shape(key), self.network.inputs)), False
+        return np.broadcast_to(np.zeros((), precision), (*np.shape(key), self.network.one_input[-1])), False
 
     def _same_input(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None = None) -> None:
         """The schemes for one input carry three numbers about it: its size, its norm in units of that, and a fixed
@@ -329,7 +330,7 @@ class SchemeKernel:
         """
         if not self.scheme.single_input:
             return
-        if self.network.batch:
+        if not self.module.measured:
             self._same_samples(held, x, real)
             return
         size, shape, key = (np.asarray(array, np.float64) for array in held[-3:])
@@ -355,26 +356,35 @@ class SchemeKernel:
             )
 
     def _same_samples(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None) -> None:
-        """The scheme for a full batch carries a fixed combination of the entries of each sample."""
+        """A scheme that divides by no norm carries a fixed combination of the entries along the last axis of x."""
         key = np.asarray(held[-1], np.float64)
         eps = np.finfo(real or held[-1].dtype).eps
-        if key.shape[-1] != x.shape[-2]:
-            raise ArgumentError(f"x has {x.shape[-2]} samples and init was given {key.shape[-1]}: give the same ones.")
+        own = len(self.network.one_input)
+        if self.network.batch and key.shape[-own] != x.shape[-own - 1]:
+            raise ArgumentError(
+                f"x has {x.shape[-own - 1]} samples and init was given {key.shape[-own]}: give the same ones."
+            )
         with np.errstate(all="ignore"):
             if np.array_equal(self._key(x), key):  # as it is where nothing has been cast: no copy of x is made
                 return
             x = x.astype(real or held[-1].dtype).astype(np.float64)
             rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
             other = np.abs(self._key(x) - key) > 2 * eps * np.abs(key) + rounding
-        if np.any(other):
+        if np.any(other) and self.network.batch:
             raise ArgumentError(
-                f"sample {int(np.argwhere(other)[0][-1]) + 1} of x is not the one that init was given, and "
+                f"sample {int(np.argwhere(other)[0][-own]) + 1} of x is not the one that init was given, and "
                 f"{self.scheme.name} is a scheme for a full batch that stays: use backprop for batches that change."
+            )
+        if np.any(other):
+            lead = tuple(int(n) for n in np.argwhere(other)[0][: other.ndim - own + 1])
+            raise ArgumentError(
+                f"x is not the input that init was given{f' (network {lead})' if lead else ''}, and {self.scheme.name} "
+                "is a scheme for one input: use backprop for inputs that change."
             )
 
     def _refuse_tiny(self, x: _Array) -> None:
         """ArgumentError for an input below the normal numbers, whose inverse is none; a bias is an entry of 1."""
-        if self.network.batch:  # which divides by nothing
+        if not self.module.measured:  # which divides by nothing
             return
         largest, least = np.abs(x).max(axis=-1), np.finfo(x.dtype).smallest_normal
         lost = (largest < least) & (largest > 0.0)

@@ -129,6 +129,8 @@ def _letter(array: Array) -> tuple[str, str]:
         return "a", rf"\mathrm{{{_escaped(whose.symbol)}}}"
     if array.role is Role.BEND and whose is not None and symbol != "dg":
         return r"\varphi", rf"\mathrm{{{_escaped(whose.symbol)}}}\prime\prime"
+    if whose is not None and symbol not in _LATEX and (belonging := _of_a_part(array, whose)) is not None:
+        return belonging
     if symbol in _LATEX and (array.role not in _OF_LAYERS or array.layer is None):
         return _LATEX[symbol]
     if array.role in _OF_LAYERS and len(symbol) > 1 and symbol not in GREEK and symbol not in _LATEX_OF_LAYERS:
@@ -136,6 +138,23 @@ def _letter(array: Array) -> tuple[str, str]:
             return symbol[0], rf"\mathrm{{{_escaped(symbol[1:])}}}"
         return rf"\mathrm{{{_escaped(symbol)}}}", ""
     return _LATEX.get(symbol) or _made(array)
+
+
+def _of_a_part(array: Array, whose: Array) -> tuple[str, str] | None:
+    r"""What a scheme has for a matrix of a gate or a head: Wqc => W and \mathrm{q}\mathrm{c}, Cq => C and \mathrm{q}.
+
+    A velocity has a dot: mzi => \dot z and \mathrm{i}.
+    """
+    letter, mark = _letter(whose)
+    if array.role is Role.FROZEN and array.symbol == f"{whose.symbol}c":
+        return letter, rf"{mark}\mathrm{{c}}"
+    if array.role is Role.MOMENT and array.symbol == f"m{whose.symbol}" and whose.role is not Role.PARAMETER:
+        return rf"\dot {letter}", mark
+    if array.role is Role.INCREMENT and array.symbol == f"d{whose.symbol}":
+        return rf"\mathrm{{d}}{letter}", mark
+    if array.symbol[1:] and array.symbol[1:] == whose.symbol[1:] and array.layer is not None:
+        return array.symbol[0], mark
+    return None
 
 
 _UPRIGHT = r"\mathrm{"

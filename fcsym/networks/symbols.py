@@ -28,6 +28,7 @@ __all__ = [
     "coefficient_of",
     "corrected",
     "count_of_samples",
+    "data_share",
     "denominator",
     "derivative_of",
     "direction_of",
@@ -40,6 +41,7 @@ __all__ = [
     "gate_of",
     "gradient_of",
     "gram_of",
+    "gram_of_data",
     "increment_of",
     "input_array",
     "input_over",
@@ -57,6 +59,7 @@ __all__ = [
     "output",
     "over_samples",
     "p_of",
+    "patches",
     "pre_activation",
     "rho",
     "seen_by",
@@ -178,7 +181,28 @@ def count_of_samples() -> Array:
 
 def coefficient_of(array: Array) -> Array:
     """C, what the samples have added to a layer: W = W_c + sum_n C_n x_n^T; with the axes of its pre-activations."""
-    return Array("C", array.layer, array.axes, of=array)
+    letters = "" if array.symbol == "y" else array.symbol[1:] if array.layer is not None else array.symbol
+    return Array(f"C{letters}", array.layer, array.axes, of=array)
+
+
+def data_share(weight: Array, axes: tuple[Axis, ...]) -> Array:
+    """z, what a matrix makes of data, where a pre-activation is made of other things as well: Wi => zi."""
+    return Array(f"z{_letters(weight)}", weight.layer, axes, role=Role.PRE_ACTIVATION)
+
+
+def gram_of_data(weight: Array, axes: tuple[Axis, ...]) -> Array:
+    """G, the inner products of the data vectors that a matrix reads."""
+    return Array(f"G{_letters(weight)}", weight.layer, axes, role=Role.NORM, of=weight)
+
+
+def patches(weight: Array, axes: tuple[Axis, ...]) -> Array:
+    """X, the data vectors that a matrix reads, where they are no array of the network: the patches of an image."""
+    return Array(f"X{_letters(weight)}", weight.layer, axes, of=weight)
+
+
+def _letters(weight: Array) -> str:
+    """What tells a matrix of a layer from its others; of a reader's own one the whole name."""
+    return weight.symbol[1:] if weight.layer is not None else weight.symbol
 
 
 def kept_share() -> Array:

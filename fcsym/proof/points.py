@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from math import prod
@@ -21,7 +21,7 @@ from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation
 from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Branch, Equation, Order, Rule, functions_in
-from fcsym.language.expression import Apply, Array, Ref, Role, indices_in
+from fcsym.language.expression import Add, Apply, Array, Ref, Role, add, arrays_in, indices_in
 from fcsym.language.findings import Counterexample
 from fcsym.language.instance import Element, Field, Instance, positions
 from fcsym.networks.network import Network
@@ -40,13 +40,13 @@ from fcsym.proof.general import moving
 from fcsym.proof.numbers import Dual, Residue, digest, drawn
 from fcsym.proof.reference import plus
 
-__all__ = ["Points"]
+__all__ = ["Numbers", "Points", "World", "rationals", "residues"]
 
 _TRIES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class Numbers:
     """Where free numbers come from, and what functions do to them."""
 
     variable: Callable[[str], Any]
@@ -60,7 +60,7 @@ def _where(element: Element) -> str:
     return f"{array.name}[{', '.join(str(p + 1) for p in position)}]" if position else array.name
 
 
-def _residues(seed: str) -> _Numbers:
+def residues(seed: str) -> Numbers:
     """Numbers modulo a prime, each of which follows from the digest and its name."""
 
     def variable(name: str) -> Residue:
@@ -90,10 +90,10 @@ def _residues(seed: str) -> _Numbers:
             slope = slope * s if exponent > 0 else slope / s
         return value, slope
 
-    return _Numbers(variable, Residue.of, function, lambda values: values[0])
+    return Numbers(variable, Residue.of, function, lambda values: values[0])
 
 
-def _fractions(seed: int) -> _Numbers:
+def rationals(seed: int) -> Numbers:
     """Small rational numbers, and functions that are what they are."""
     source, made = random.Random(seed), dict[str, Fraction]()
 
@@ -105,7 +105,7 @@ def _fractions(seed: int) -> _Numbers:
     def function(phi: Activation, _: Element, s: Any) -> tuple[Any, Any]:
         return phi.value_at(s), phi.slope_at(s)
 
-    return _Numbers(variable, lambda value: value, function, max)
+    return Numbers(variable, lambda value: value, function, max)
 
 
 _WORK = 4_000
@@ -140,8 +140,8 @@ class Points:
         return "evaluated exactly at a random point modulo 2^127 - 1, with dual numbers"
 
     @cached_property
-    def _world(self) -> _World:
-        return _World(self, _residues(self.seed))
+    def _world(self) -> World:
+        return World(self, residues(self.seed))
 
     def holds(self, equation: Equation) -> bool | None:
         """Whether an equation without cases is true at the point; None where it has no truth to compare with."""
@@ -172,7 +172,7 @@ class Points:
         if self.network.rule.divides or any(phi.is_smooth for phi in functions_in(forward(self.network))):
             return None  # tanh of a rational is none: nothing here could be checked by hand
         for seed in range(_TRIES):
-            world = _World(self, _fractions(seed))
+            world = World(self, rationals(seed))
             try:
                 for at in positions(equation.array, self.network.sizes):
                     derived, true = world.sides(equation, at)
@@ -184,11 +184,11 @@ class Points:
 
 
 @dataclass
-class _World:
+class World:
     """One training step: every quantity that a derivation may mention, element by element."""
 
     points: Points
-    numbers: _Numbers
+    numbers: Numbers
     drawn: dict[str, Any] = field(default_factory=dict)
     truth: dict[Element, Any] = field(default_factory=dict)
 
@@ -200,7 +200,7 @@ class _World:
         for e in self.passed.values():
             for array in e.operands:
                 self.readers.setdefault(array, []).append(e)
-        base = Instance(self.passed, self.sizes, self._leaf, self._field())
+        base = Instance(self.passed, self.sizes, self._leaf, self.field())
         base.fill()
         self.truth |= base.known
         for array in network.parameters:  # whether anything reads them or not
@@ -217,7 +217,9 @@ class _World:
             self.drawn[name] = self.truth[array, at]
         return self.truth[array, at]
 
-    def _field(self, after: bool = False) -> Field:
+    def field(self, after: bool = False) -> Field:
+        """The arithmetic of this world, with its functions before the step or after it."""
+
         def apply(node: Apply, source: Element, s: Any) -> Any:
             place = (source[0].primed, source[1]) if after else source
             return self.numbers.function(node.activation, place, s)[node.derivative]
@@ -277,6 +279,8 @@ class _World:
             extreme={"max": greatest},
         )  # fmt: skip
         instance = Instance({}, self.sizes, leaf, duals)
+        if isinstance(e.rhs, Add):  # what the array is no part of does not move; its weights may not be known yet
+            e = replace(e, rhs=add(*(term for term in e.rhs.terms if array in arrays_in(term))))
         for place in positions(e.array, self.sizes):
             slope = instance.right_side(e, place).slope
             if slope != zero:
@@ -307,7 +311,7 @@ class _World:
         moves = moving(self.passed, self.network.trained)
         still = {element: value for element, value in self.truth.items() if element[0] not in moves}
         still = {element: value for element, value in still.items() if element[0] in self.passed}
-        made = Instance(self.passed, self.sizes, leaf, self._field(after=True), dict(still))
+        made = Instance(self.passed, self.sizes, leaf, self.field(after=True), dict(still))
         made.fill()
         return made
 
@@ -320,7 +324,7 @@ class _World:
     def _value(self, array: Array, at: tuple[int, ...]) -> Any:
         network, base, whose = self.network, array.unprimed, array.of
         if array in self._rule and array.role is not Role.GRADIENT:
-            return Instance({}, self.sizes, self.value, self._field()).right_side(self._rule[array], at)
+            return Instance({}, self.sizes, self.value, self.field()).right_side(self._rule[array], at)
         if array.after and base in self.passed:
             return self._after.element(base, at)
         if array == p_of(network.read_out) and not network.batch:
@@ -357,7 +361,7 @@ class _World:
             return self.value(whose, at)
         if array == norm(whose):
             given = self.points.given[array.name]
-            return Instance({}, self.sizes, self.value, self._field()).right_side(given, at)
+            return Instance({}, self.sizes, self.value, self.field()).right_side(given, at)
         raise KeyError(array)
 
     def _applied(self, s: Array) -> Iterator[Apply]:
@@ -369,7 +373,7 @@ class _World:
 
     def sides(self, equation: Equation, at: tuple[int, ...]) -> tuple[Any, Any]:
         """The right-hand side at one place, and what it should be."""
-        here = Instance({}, self.sizes, self.value, self._field())
+        here = Instance({}, self.sizes, self.value, self.field())
         assert isinstance(equation.lhs, Ref)
         return here.right_side(equation, at), self.value(equation.lhs.array, at)
 

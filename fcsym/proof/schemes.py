@@ -54,6 +54,8 @@ from fcsym.networks.symbols import (
     pre_activation,
 )
 from fcsym.proof import proved
+from fcsym.proof.answers import finding_on, left_indices, pair, refuted, right_side, same_statement
+from fcsym.proof.induction import prove_of_layers
 from fcsym.proof.numbers import PRIME, Residue, digest
 from fcsym.proof.pieces import Pieces
 from fcsym.proof.quotients import needed
@@ -75,7 +77,7 @@ def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Pro
     if any(wrong.values()):
         return _incomplete(scheme, wrong, only)
     if scheme.network.built is not None:
-        return _read_off(scheme, only)
+        return prove_of_layers(scheme, only)
     index, runs = _Index(scheme), _Runs(scheme)
     method = f"run exactly over {_STEPS} steps of {_RUNS} small networks {runs.kind}"
     result = {}
@@ -89,25 +91,6 @@ def prove_scheme(scheme: SchemeRecord, only: str | None = None) -> dict[str, Pro
             if array not in (*part.given, *(e.array for e in part.equations)) and not index.starts_empty(array)
         ]
         result[part.name] = Proof(tuple(findings), str(runs.network), method)
-    return result
-
-
-def _read_off(scheme: SchemeRecord, only: str | None) -> dict[str, Proof]:
-    """The proof of a scheme whose functions have the step's own equations: each is proved there."""
-    base, result = proved(scheme.base), {}
-    for part in scheme.parts:
-        found: list[Finding] = []
-        for equation in part.equations:
-            if _same_statement(scheme.base.by_name.get(equation.name), equation):
-                found += [f for f in base.findings if f.equation == equation.name]
-            elif equation.defines and equation.array in part.network.memory:  # what an update rule starts from
-                same = equation.rhs == Number(part.network.memory[equation.array])
-                found.append(_finding(equation, None, same, None, ""))
-            else:
-                note = "it is no equation of the step, and no decider looks at others in a network of layers"
-                found.append(Finding(equation.name, None, Verdict.UNDECIDED, note=note))
-        if part.name == (only or part.name):
-            result[part.name] = Proof(tuple(found), base.instance, base.method)
     return result
 
 
@@ -211,31 +194,31 @@ def merged(proofs: Mapping[str, Proof]) -> Proof:
 def _examine(part: PartRecord, equation: Equation, index: _Index, runs: _Runs) -> list[Finding]:
     """The finding on one equation, and on each of its cases where it has some of its own."""
     base = part.scheme.base
-    if _same_statement(base.by_name.get(equation.name), equation):  # one of the step's own equations: proved there
+    if same_statement(base.by_name.get(equation.name), equation):  # one of the step's own equations: proved there
         whole = [f for f in proved(base).findings if f.equation == equation.name]
         found = runs.refuted.get((part.name, equation.name))
         if found is None:
             return whole
-        return [_refuted(equation, None, found, "", runs.word)]
+        return [refuted(equation, None, found, "", runs.word)]
     found = runs.refuted.get((part.name, equation.name))
     if equation.defines and equation.array in part.network.memory:  # what an update rule starts from is its own
         same = equation.rhs == Number(part.network.memory[equation.array])
-        return [_finding(equation, None, same, found, "")]
+        return [finding_on(equation, None, same, found, "")]
     if equation.defines and equation.array in index.definitions:
         return _frozen(part, equation, index, found)
     ran = runs.word if (part.name, equation.name) in runs.compared else ""
     if isinstance(equation.rhs, Cases):
         return _table(part, equation, index, found, ran)
     said = index.holds(part, equation)
-    return [under(_finding(equation, None, said, found, ran), needed(_expr(equation), (), index.scalars))]
+    return [under(finding_on(equation, None, said, found, ran), needed(right_side(equation), (), index.scalars))]
 
 
 def _adds_nothing(part: PartRecord, equation: Equation, value: Expr) -> bool:
     """Whether a chosen value is 0, the last layer's own weight, or what it was before: no compensation is added."""
     network = part.network
-    unchanged = Ref(equation.array.unprimed, _indices(equation))
+    unchanged = Ref(equation.array.unprimed, left_indices(equation))
     last = network.read_out.primed
-    return value in (ZERO, unchanged) or (last.axes == equation.array.axes and value == last[_indices(equation)])
+    return value in (ZERO, unchanged) or (last.axes == equation.array.axes and value == last[left_indices(equation)])
 
 
 def _unit_of(part: PartRecord, branch: Branch) -> Activation:
@@ -257,7 +240,7 @@ def _misnamed(part: PartRecord, branch: Branch) -> str:
 def _frozen(part: PartRecord, equation: Equation, index: _Index, found: Counterexample | str | None) -> list[Finding]:
     """What no step changes: the scheme's definition of it, word for word."""
     if found is not None:
-        return [_refuted(equation, None, found, "", "differs")]
+        return [refuted(equation, None, found, "", "differs")]
     rows = tuple(equation.rhs) if isinstance(equation.rhs, Cases) else ()
     same = index.is_defined_so(part, equation) and (not isinstance(equation.rhs, Cases) or _exhaustive(equation.rhs))
     same = same and not any(_misnamed(part, row) for row in rows)
@@ -279,32 +262,6 @@ def backpropagation_of(scheme: SchemeRecord) -> dict[str, Equation]:
     return {e.name: e for e in scheme.base if e.rule not in own and e.name not in ("vc", "r")}
 
 
-def _same_statement(one: Equation | None, other: Equation) -> bool:
-    return one is not None and (one.lhs, one.rhs, one.rule) == (other.lhs, other.rhs, other.rule)
-
-
-def _finding(
-    equation: Equation, case: str | None, said: bool | None, found: Counterexample | str | None, ran: str
-) -> Finding:
-    word = {True: "identical", False: "differs", None: ""}[said]
-    if found is not None:
-        return _refuted(equation, case, found, word, "differs")
-    if said is False:
-        note = "a decider sees a difference, and no counterexample was found"
-        return Finding(equation.name, case, Verdict.UNDECIDED, word, ran, note)
-    if equation.rule is Rule.DEFINITION:
-        return Finding(equation.name, case, Verdict.DEFINITION, word, ran)
-    if said is None:
-        return Finding(equation.name, case, Verdict.UNDECIDED, word, ran, "index notation cannot say")
-    return Finding(equation.name, case, Verdict.PROVED, word, ran)
-
-
-def _refuted(equation: Equation, case: str | None, found: Counterexample | str, index: str, ran: str) -> Finding:
-    if isinstance(found, str):  # true of arbitrary functions in place of phi, which no one can check by hand
-        return Finding(equation.name, case, Verdict.UNDECIDED, index, ran, found)
-    return Finding(equation.name, case, Verdict.REFUTED, index, ran, str(found), counterexample=found)
-
-
 def _table(
     part: PartRecord, equation: Equation, index: _Index, found: Counterexample | str | None, ran: str
 ) -> list[Finding]:
@@ -321,7 +278,7 @@ def _table(
             rows.append(Finding(equation.name, branch.name, Verdict.PROVED, "no such unit", note=note, possible=False))
             continue
         if branch.status is Status.VALUE and branch.value is not None:
-            finding = _finding(equation, branch.name, index.case_holds(part, equation, branch), None, ran)
+            finding = finding_on(equation, branch.name, index.case_holds(part, equation, branch), None, ran)
             rows.append(under(finding, needed(branch.value, branch.when, index.scalars)))
             continue
         solved = index.refused_rightly(part, branch) if index.pieces else _solvable(branch, part.name == "step")
@@ -335,7 +292,7 @@ def _table(
     whole = _exhaustive(equation.rhs)
     note = "the cases cover everything and exclude each other (z3)" if whole else "the cases overlap or leave a gap"
     if found is not None:
-        return [_refuted(equation, None, found, "", "differs"), *rows]
+        return [refuted(equation, None, found, "", "differs"), *rows]
     verdict = Verdict.PROVED
     if any(row.verdict is Verdict.CHOSEN for row in rows):
         verdict = Verdict.CHOSEN
@@ -463,7 +420,7 @@ class _Index:
         for other in part.equations:  # what has cases of its own is on the row with the same condition
             if other.defines and isinstance(other.rhs, Cases) and other.array in self.definitions:
                 value = next((row.value for row in other.rhs if row.when == branch.when), None)
-                rows |= {} if value is None else {other.array: (_indices(other), value)}
+                rows |= {} if value is None else {other.array: (left_indices(other), value)}
         return self._compare(part, equation, inline(branch.value, rows), zero)
 
     def _compare(self, part: PartRecord, equation: Equation, rhs: Expr, zero: dict[Array, Definition]) -> bool | None:
@@ -496,7 +453,7 @@ class _Index:
             return [(equation.lhs if meant else self._truth(equation.lhs), inline(rhs, own))]
         if equation.rule is Rule.DEFINITION:  # v^c
             return [(inline(equation.lhs, self._before_the_first()), rhs)]
-        own[equation.array] = _indices(equation), rhs
+        own[equation.array] = left_indices(equation), rhs
         changed = equation.array.unprimed if part.name in ("init", "step") else equation.array
         mentioning = [m for m in self.scheme.meanings if changed in (m.array, *m.operands)]
         if not mentioning:
@@ -508,7 +465,7 @@ class _Index:
             shift = self._after_the_step(part)
         claims = []
         for meaning in mentioning:
-            sides = [inline(meaning.lhs, shift), inline(as_expr(expand(_expr(meaning))), shift)]
+            sides = [inline(meaning.lhs, shift), inline(as_expr(expand(right_side(meaning))), shift)]
             for _ in range(2):  # a new value may rest on another one
                 sides = [inline(side, own) for side in sides]
             claims.append((sides[0], sides[1]))
@@ -611,21 +568,6 @@ class _Index:
         made = [e for e in self.base.values() if e.rule in trained and not e.array.after and isinstance(e.rhs, Expr)]
         moved = [*after, *made, *self.scheme.moving.values()]
         return [{e.array: pair(e) for e in stage} for stage in (own, first, moved, self.scheme.meanings)]
-
-
-def _expr(equation: Equation) -> Expr:
-    assert isinstance(equation.rhs, Expr)
-    return equation.rhs
-
-
-def _indices(equation: Equation) -> tuple[Any, ...]:
-    assert isinstance(equation.lhs, Ref)
-    return equation.lhs.indices
-
-
-def pair(equation: Equation) -> Definition:
-    """An equation as a definition to put in."""
-    return _indices(equation), _expr(equation)
 
 
 def _are_inverse(left: Any, right: Any) -> bool:

@@ -14,7 +14,7 @@ from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 from fcsym.schemes import backprop, basis, collapsed, compensation, history, states, weights
-from fcsym.schemes.record import PartRecord, SchemeRecord, needs_stack
+from fcsym.schemes.record import PartRecord, SchemeRecord
 
 __all__ = ["SCHEMES", "PartRecord", "SchemeRecord", "build", "every_scheme"]
 
@@ -42,8 +42,6 @@ def build(
 
 def _built(name: str, base: Record) -> SchemeRecord:
     network = base.network
-    if name != "backprop":
-        needs_stack(network, name)
     if network.fixed and name != "backprop":
         raise ArgumentError(
             f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "

@@ -23,6 +23,7 @@ from fcsym.schemes.record import (
     cut,
     first_pre_activation,
     needs_plain_steps,
+    needs_stack,
     target_of,
     without_first_matrix,
 )
@@ -51,6 +52,7 @@ def probes(inputs: int) -> tuple[Matrix, Matrix]:
 def build(base: Record) -> SchemeRecord:
     """Z = W1 B, trained in place of W1."""
     network = base.network
+    needs_stack(network, "basis", "a layer that reads patches or positions would need probes for each of them")
     needs_plain_steps(network, "basis")
     s, x, y = first_pre_activation(network), network.input, network.output
     j, i, m = Index(s.axes[0], "j"), Index(units(0), "i"), Index(PROBE, "m")

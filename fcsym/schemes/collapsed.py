@@ -46,6 +46,7 @@ from fcsym.schemes.record import (
     frozen_weights,
     needs_plain_steps,
     needs_smooth_output,
+    needs_stack,
     single_input_words,
 )
 
@@ -62,6 +63,7 @@ _REFUSAL = Refusal(
 def build(base: Record) -> SchemeRecord:
     """A, B, C, D for each piece with a slope; ArgumentError where the layer has no such form."""
     network = base.network
+    needs_stack(network, "collapsed", "the closed system is that of the units of one hidden layer")
     needs_plain_steps(network, "collapsed")
     _refuse(network)
     layer = _Layer.of(base)

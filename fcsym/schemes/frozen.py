@@ -10,7 +10,7 @@ from fcsym.language.equation import Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Expr, Index, total
 from fcsym.language.names_of_cases import named_row
 from fcsym.networks.symbols import bias, frozen_activation, increment_of
-from fcsym.schemes.record import SingleInput, needs_plain_steps, needs_smooth_output
+from fcsym.schemes.record import SingleInput, needs_plain_steps, needs_smooth_output, needs_stack
 
 __all__ = ["Frozen"]
 
@@ -35,6 +35,7 @@ class Frozen:
     def of(cls, base: Record, name: str) -> Frozen:
         """The arrays; ArgumentError where there is no hidden layer."""
         network, depth = base.network, len(base.network.layers)
+        needs_stack(network, name, "its weights replace those of one dense layer above frozen units")
         if depth < 2:
             raise ArgumentError(
                 f"{name} needs a hidden layer to freeze, and {network} has none: choose another scheme."

@@ -19,6 +19,7 @@ from fcsym.schemes.record import (
     first_pre_activation,
     frozen_weights,
     needs_plain_steps,
+    needs_stack,
     target_of,
     without_first_matrix,
 )
@@ -29,6 +30,11 @@ __all__ = ["build"]
 def build(base: Record) -> SchemeRecord:
     """W1 = W1_c + sum_m C_m x_m^T, never formed."""
     network = base.network
+    needs_stack(
+        network, "history",
+        "of a layer that reads one input at many positions every stored input would need a coefficient per unit for "
+        "each of them", "choose states, where the inputs stay, or backprop.",
+    )  # fmt: skip
     needs_plain_steps(network, "history")
     s, x, y = first_pre_activation(network), network.input, network.output
     j, i, m = Index(s.axes[0], "j"), Index(units(0), "i"), Index(STORED, "m")

@@ -60,6 +60,7 @@ __all__ = [
 
 _INVERSE = Array("ic", 0, ())
 MULTIPLIER = Array("h", None, (units(0),))
+"""What the entries of an input are multiplied by in its key; along another axis `replace(MULTIPLIER, axes=...)`."""
 
 PARTS = ("init", "step", "output", "expand")
 _ABOUT = {
@@ -329,13 +330,15 @@ def cut(equations: Sequence[Equation], given: Sequence[Array], wanted: Sequence[
 # ------------------------------------------------------------------------------- what single-input schemes share
 
 
-def needs_stack(network: Network, name: str) -> None:
-    """ArgumentError for a network of other layers than dense ones, one after the other."""
+def needs_stack(network: Network, name: str, reason: str = "", instead: str = "") -> None:
+    """ArgumentError for a network of other layers than dense ones, one after the other.
+
+    `reason`: why there is no such scheme of other layers; `instead`: what to choose.
+    """
     if network.built is not None:
-        raise ArgumentError(
-            f"{name} is derived for stacks of dense layers, and {network} is none: choose backprop, which trains every "
-            "parameter of it."
-        )
+        why = f" ({reason})" if reason else ""
+        instead = instead or "choose backprop, which trains every parameter of it."
+        raise ArgumentError(f"{name} is derived for stacks of dense layers{why}, and {network} is none: {instead}")
 
 
 def first_pre_activation(network: Network) -> Array:

@@ -6,7 +6,7 @@ s1' = s1 - eta delta1 |x|^2        exact for one input, any depth, either order
 from __future__ import annotations
 
 from fcsym.deriving.record import Record
-from fcsym.schemes import full_batch
+from fcsym.schemes import full_batch, read_data
 from fcsym.schemes.record import Routine, SchemeRecord, SingleInput, cut, needs_plain_steps, single_input_words
 
 __all__ = ["build"]
@@ -14,6 +14,8 @@ __all__ = ["build"]
 
 def build(base: Record) -> SchemeRecord:
     """(s1, W2, ..., WL) reproduces backpropagation without W1."""
+    if base.network.built is not None:
+        return read_data.build(base)
     if base.network.batch:
         return full_batch.build(base)
     needs_plain_steps(base.network, "states", "choose backprop, or a batch, which may be of one sample")

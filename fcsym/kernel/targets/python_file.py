@@ -143,8 +143,8 @@ def expand(
         return [np.asarray(array, arrays[0].dtype) for array in _expand(*arrays)]
 
 '''.replace("    pass\n", "")
-    if single and module.samples:
-        calls += _SAME_SAMPLES
+    if single and not module.measured:
+        calls += _same_key(module)
     elif single:
         calls += _SAME_INPUT.format(bias="1.0" if module.first_bias else "0.0")
     return (
@@ -213,6 +213,17 @@ def _listed(module: n.Module) -> str:
     return repr([theta.name for theta in module.weights if frozen_copy(theta).name in given]).replace("'", '"')
 
 
+def _same_key(module: n.Module) -> str:
+    """The function that tells an input by its keys, for schemes that hold neither its size nor its norm."""
+    own = len(module.one(Role.INPUT))
+    counted = _COUNTED.replace("KEY", str(own)).replace("X", str(own + 1)) if module.samples else ""
+    others = "other samples" if module.samples else "other entries"
+    said = "x has a sample that init was not given, and this is a scheme for a full batch that stays"
+    if not module.samples:
+        said = "x is not the input that init was given, and this is a scheme for one input"
+    return _SAME_SAMPLES.replace("COUNTED", counted).replace("OTHERS", others).replace("OTHER", said)
+
+
 def _undefined(module: n.Module) -> str:
     return ', undefined: str = "raise"' if module["output"].marks else ""
 
@@ -225,13 +236,13 @@ def _output_refused(module: n.Module) -> str:
 
 def _init_single(module: n.Module) -> str:
     text = _INIT_SINGLE
-    if module.first_bias or module.samples:  # a bias is an entry of 1, and a batch divides by no norm
+    if module.first_bias or not module.measured:  # a bias is an entry of 1, and a batch divides by no norm
         text = "\n".join(line for line in _INIT_SINGLE.split("\n") if "least" not in line)
+    if not module.measured:
+        shape = (*(None,) * module.samples, *module.one(Role.INPUT))
+        text = text.replace('_WEIGHTS["W1"][-1:]', str(shape))
     if module.samples:
-        (width,) = module.one(Role.INPUT)
-        text = text.replace('_WEIGHTS["W1"][-1:]', f"(None, {width})").replace(
-            "one input: give init that input", "a full batch: give init its samples"
-        )
+        text = text.replace("one input: give init that input", "a full batch: give init its samples")
     if not module["init"].marks:
         return text
     check = f'    if result[-1].any():\n        raise ArithmeticError("{module.refused.split(":")[0]}")\n'
@@ -287,19 +298,21 @@ def _same_input(held: Sequence[Array], x: Array) -> None:
 
 _SAME_SAMPLES = '''
 def _same_input(held: Sequence[Array], x: Array) -> None:
-    """ValueError for other samples than those of init, each of which the state knows by a key."""
+    """ValueError for OTHERS than those of init, each of which the state knows by a key."""
     key = held[-1]
-    if key.shape[-1] != x.shape[-2]:
-        raise ValueError(f"x has {x.shape[-2]} samples and init was given {key.shape[-1]}")
-    about = np.finfo(x.dtype)
+COUNTED    about = np.finfo(x.dtype)
     bar = max(64, x.shape[-1]) * about.eps
     with np.errstate(all="ignore"):
         least = 4 * x.shape[-1] * about.smallest_subnormal
         same = np.abs(np.vecdot(x, h) - key) <= bar * np.vecdot(np.abs(x), h) + least
     if not np.all(same):
-        raise ValueError("x has a sample that init was not given, and this is a scheme for a full batch that stays")
+        raise ValueError("OTHER")
 
 '''
+
+_COUNTED = """    if key.shape[-KEY] != x.shape[-X]:
+        raise ValueError(f"x has {x.shape[-X]} samples and init was given {key.shape[-KEY]}")
+"""
 
 _CHECKED = '''
 def _named(weights: Any) -> dict[str, Any]:
