@@ -113,21 +113,30 @@ class Choice:
         """What the read-out gives: the sum over the units of what each of them solves."""
         assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr) and isinstance(self.e.lhs, Ref)
         printer, name = self.printer, self.name
-        k, j = self.e.lhs.indices
-        width, at_k, at_j = printer.width(j.axis), printer.index(k), printer.index(j)
+        k, *units = self.e.lhs.indices
+        at_k, at_j = printer.index(k), printer.indices(units)
         w, v, base, c = (printer.term(part) for part in (self.w, self.v, self.base, self.c))
         whole = f"({base} + {name} {self.at})"
         if between:
             whole = f"{between[0]} {self.at}"
         looked = f"unfold {between[0]}; " if between else ""
+        bounds = [f"B{n}_" for n, _ in enumerate(units)]
+        every = [(printer.width(j.axis), printer.index(j)) for j in units]
+
+        def summed(body: str) -> str:
+            for width, j in reversed(every):
+                body = f"sum {width} (fun {j} => {body})"
+            return body
+
+        by = "".join(f"apply sum_ext; intros {j} {bound}; " for (_, j), bound in zip(every, bounds, strict=True))
         script = (
-            f"intros {at_k} U_; unfold {opened}; rewrite (sum_ext {width} (fun {at_j} => {w} * {v}) "
-            f"(fun {at_j} => {whole} * {c})); [first [reflexivity | sums] | intros {at_j} B_; {looked}"
-            f"apply {name}_solves, U_, B_]."
+            f"intros {at_k} U_; unfold {opened}; assert (E_ : {summed(f'{w} * {v}')} = {summed(f'{whole} * {c}')}) by "
+            f"({by}{looked}apply {name}_solves, U_; assumption); rewrite E_; first [reflexivity | sums]."
         )
+        within = "".join(f"({j} < {width})%nat -> " for width, j in every)
         return Theorem(
             identifier(e.label) if e.label else f"eq_{printer.array(e.array)}",
-            f"forall ({at_k} : nat), (forall {at_j}, ({at_j} < {width})%nat -> {name}_defined {self.at}) ->\n  "
+            f"forall ({at_k} : nat), (forall ({at_j} : nat), {within}{name}_defined {self.at}) ->\n  "
             f"{printer.term(e.lhs)} = {printer.term(e.rhs)}",
             script, (e.name, None), "the frozen network gives what backpropagation gives",
         )  # fmt: skip

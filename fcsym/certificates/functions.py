@@ -25,6 +25,7 @@ class Function:
     away: tuple[str, ...]  # where the slope is the derivative: premises about s
     abstract: bool = False  # any differentiable function
     never_zero: bool = False  # and that it is never 0, where that is so
+    positive: bool = False  # a function of what is above 0
 
 
 SMOOTH: Mapping[str, tuple[str, str, str]] = {
@@ -73,7 +74,7 @@ def function(phi: Activation, printer: Printer) -> Function:
             f"Lemma never_zero_{name} s : phi_{name} s <> 0.",
             f"Proof. apply Rgt_not_eq; unfold phi_{name}; {_NEVER_ZERO[name]}. Qed.",
         )
-    return Function(stated, proved, (where,) if where else (), never_zero=name in _NEVER_ZERO)
+    return Function(stated, proved, (where,) if where else (), never_zero=name in _NEVER_ZERO, positive=bool(where))
 
 
 def _pieces(phi: Activation, name: str) -> Function:
