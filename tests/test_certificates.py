@@ -25,6 +25,7 @@ from fcsym.language.activation import Piece, piecewise_linear, relu
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Cases, Equation, Rule, Status
 from fcsym.language.expression import Apply, Array, Expr, add, mul, number
+from fcsym.layers import GRU, Conv1d, Embedding, Flatten, Linear, MaxPool1d, Residual, RMSNorm
 from fcsym.networks.network import Network
 
 EVERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
@@ -61,6 +62,35 @@ def test_coq_accepts_what_is_derived_of_layers(name):
     text = found.certificate.text
     assert "Theorem derivative_of_E" in text
     assert "Theorem gradient_of_E" in text
+
+
+KINDS = {
+    "max pooling": lambda: derive(
+        Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", MaxPool1d(2), Flatten(), Linear(4, 2)])
+    ),
+    "GRU": lambda: derive(Network.sequential((2, 2), [GRU(2, 3, last=True), Linear(3, 2)])),
+    "embedding": lambda: derive(Network.sequential((2, 5), [Embedding(5, 3), Flatten(), Linear(6, 2)])),
+    "residual": lambda: derive(
+        Network.sequential((3,), [Residual([Linear(3, 3), "tanh", Linear(3, 3)]), Linear(3, 2)])
+    ),
+    "normalisation": lambda: derive(Network.sequential((3,), [Linear(3, 4), RMSNorm(4), "gelu", Linear(4, 2)])),
+    "sequential order": lambda: derive(
+        Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", Flatten(), Linear(8, 2)]), "sequential"
+    ),
+    "a mini-batch": lambda: derive(
+        Network.sequential((1, 4), [Conv1d(1, 2, 2), "relu", Flatten(), Linear(6, 2)]), batch="mean", samples=3
+    ),
+    "Adam": lambda: derive(Network.sequential((1, 3), [Conv1d(1, 1, 2), "relu", Flatten(), Linear(2, 1)]), rule="adam"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(KINDS, 2))
+def test_coq_accepts_every_kind_of_layer(name):
+    need("coqc")
+    found = certify(KINDS[name]())
+    assert found, found.said
+    assert found.certificate.statements == found.certificate.certified
+    assert not found.admitted
 
 
 @pytest.mark.parametrize("name", few(EVERY, 6))

@@ -149,7 +149,16 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
     y = e.lhs.array
     opened = f"{printer.array(y)}, {printer.array(y.unprimed)}_of"
     n, k = (printer.index(i) for i in e.lhs.indices)
-    samples, units = (printer.width(axis) for axis in network.hidden[-1].v.axes)
+    first, *axes = network.hidden[-1].v.axes
+    samples = printer.width(first)
+    letters = [f"j{a}_" for a, _ in enumerate(axes)]
+    j = " ".join(letters)
+
+    def over_units(body: str) -> str:
+        for axis, letter in reversed(list(zip(axes, letters, strict=True))):
+            body = f"sum {printer.width(axis)} (fun {letter} => {body})"
+        return body
+
     v, dv = network.hidden[-1].v, increment_of(network.hidden[-1].v)
     vc = frozen_activation(v)
     names = (gram_of(vc), inverse_gram_of(vc), lacking(network.logits), multiplier(network.logits))
@@ -158,31 +167,33 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
     yield Theorem(
         "p_solves",
         f"forall ({n} {k} : nat), ({n} < {samples})%nat -> "
-        f"sum {units} (fun j => {p} {k} j * {c} {n} j) = {lack} {n} {k}",
+        f"{over_units(f'{p} {k} {j} * {c} {n} {j}')} = {lack} {n} {k}",
         f"intros {n} {k} B_; transitivity (sum {samples} (fun m => {gram} {n} m * {mu} m {k})); "
         f"[unfold {p}, {gram}; sums | unfold {mu}; rewrite sum_exchange; rewrite (sum_ext {samples} _ "
         f"(fun l => kron l {n} * {lack} l {k})); [rewrite sum_kron by assumption; reflexivity "
         f"| intros l L_; rewrite {inverse}_inverse by assumption; reflexivity]].",
         None, "one p for all samples",
     )  # fmt: skip
-    j, m, d = "j_", "m_", f"(fun j_ => q j_ - {p} {k} j_)"
-    none = f"sum {units} (fun {j} => {d} {j} * {c} {m} {j})"
+    m, d = "m_", f"(fun {j} => q {j} - {p} {k} {j})"
+    none = over_units(f"{d} {j} * {c} {m} {j}")
+    squares = over_units(f"{d} {j} ^ 2")
+    kind = "nat -> " * len(axes) + "R"
     yield Theorem(
         "p_is_shortest",
-        f"forall ({k} : nat) (q : nat -> R), (forall {n}, ({n} < {samples})%nat -> "
-        f"sum {units} (fun j => q j * {c} {n} j) = {lack} {n} {k}) ->\n  "
-        f"sum {units} (fun j => {p} {k} j ^ 2) <= sum {units} (fun j => q j ^ 2)",
-        f"intros {k} q Q_; assert (D_ : forall d, sum {units} (fun {j} => {p} {k} {j} * d {j}) = "
-        f"sum {samples} (fun {m} => {mu} {m} {k} * sum {units} (fun {j} => d {j} * {c} {m} {j}))) "
+        f"forall ({k} : nat) (q : {kind}), (forall {n}, ({n} < {samples})%nat -> "
+        f"{over_units(f'q {j} * {c} {n} {j}')} = {lack} {n} {k}) ->\n  "
+        f"{over_units(f'{p} {k} {j} ^ 2')} <= {over_units(f'q {j} ^ 2')}",
+        f"intros {k} q Q_; assert (D_ : forall d : {kind}, {over_units(f'{p} {k} {j} * d {j}')} = "
+        f"sum {samples} (fun {m} => {mu} {m} {k} * {over_units(f'd {j} * {c} {m} {j}')})) "
         f"by (intros; unfold {p}; sums); specialize (D_ {d}); "
         f"rewrite (sum_ext {samples} _ (fun _ => 0)), sum_zero in D_; "
-        f"[pose proof (sum_squares {units} {d}) as S_; "
-        f"assert (E_ : sum {units} (fun {j} => q {j} ^ 2) = sum {units} (fun {j} => {p} {k} {j} ^ 2) + "
-        f"2 * sum {units} (fun {j} => {p} {k} {j} * {d} {j}) + sum {units} (fun {j} => {d} {j} ^ 2)) "
+        f"[assert (S_ : 0 <= {squares}) by at_least; "
+        f"assert (E_ : {over_units(f'q {j} ^ 2')} = {over_units(f'{p} {k} {j} ^ 2')} + "
+        f"2 * {over_units(f'{p} {k} {j} * {d} {j}')} + {squares}) "
         f"by (cbv beta; sums); "
         f"cbv beta in *; lra "
         f"| intros {m} B_; cbv beta; assert (N_ : {none} = 0) by (cbv beta; transitivity "
-        f"(sum {units} (fun {j} => q {j} * {c} {m} {j}) - sum {units} (fun {j} => {p} {k} {j} * {c} {m} {j})); "
+        f"({over_units(f'q {j} * {c} {m} {j}')} - {over_units(f'{p} {k} {j} * {c} {m} {j}')}); "
         f"[sums | rewrite Q_, p_solves by assumption; ring]); cbv beta in N_; rewrite N_; ring].",
         None, "and no p that does is shorter",
     )  # fmt: skip
@@ -190,7 +201,7 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
         "compensation",
         f"forall ({n} {k} : nat), ({n} < {samples})%nat -> {printer.term(e.lhs)} = {printer.term(e.rhs)}",
         f"intros {n} {k} B_; unfold {opened}; apply Rminus_diag_uniq; "
-        f"transitivity ({lack} {n} {k} - sum {units} (fun j => {p} {k} j * {c} {n} j)); "
+        f"transitivity ({lack} {n} {k} - {over_units(f'{p} {k} {j} * {c} {n} {j}')}); "
         f"[unfold {r}, {lack}, {printer.array(dv)}, {c}; sums | rewrite (p_solves {n} {k} B_); ring].",
         (e.name, None), "the frozen network with the weights r gives what backpropagation gives",
     )  # fmt: skip

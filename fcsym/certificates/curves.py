@@ -21,13 +21,14 @@ from fcsym.certificates.statement import Statement
 from fcsym.certificates.terms import parts
 from fcsym.certificates.theorem import Theorem
 from fcsym.language.activation import Activation
-from fcsym.language.algebra import apart, rename
+from fcsym.language.algebra import apart, rename, replaced
 from fcsym.language.equation import Equation
 from fcsym.language.expression import (
     ONE,
     Add,
     Apply,
     Array,
+    Axis,
     Expr,
     Extreme,
     Index,
@@ -126,7 +127,12 @@ class Curves:
             assert isinstance(e.rhs, Expr)
             for ref, slope, bound in _slopes(apart(e.rhs)):
                 if ref.array in reached:
-                    self.shares.append(_Share(e, ref, slope, bound, len(self.shares) + 1))
+                    passed = replaced(slope, lambda r: self._seen(r.array)[r.indices])
+                    self.shares.append(_Share(e, ref, passed, bound, len(self.shares) + 1))
+
+    def _seen(self, array: Array) -> Array:
+        """What the error passes through in place of a parameter."""
+        return self.statement.seen.get(array, array)
 
     # ------------------------------------------------------------------------------------------------ names
 
@@ -217,7 +223,12 @@ class Curves:
     def theorems(self) -> Iterator[Theorem]:
         """Each adjoint as what is sent back to it, and that E has these derivatives."""
         yield from self._adjoints()
-        yield from self._section()
+        if self.statement.order == "simultaneous":
+            yield from self._section()
+        else:
+            for array in [*reversed(self.inner), *self.trained]:
+                if self._is_named(array):
+                    yield self._alone(array)
 
     def _adjoints(self) -> Iterator[Theorem]:
         """Every adjoint as what is sent back to it: a definition, or an equation where it is defined already."""
@@ -264,10 +275,10 @@ class Curves:
 
     # ------------------------------------------------------------------------------------------------ curves
 
-    def _kinks(self) -> list[tuple[str, str]]:
+    def _kinks(self, nodes: Sequence[Equation] | None = None) -> list[tuple[str, str]]:
         """(name, premise) for each kink, and for what must be above 0 and is not known to be."""
         found = []
-        for e in self.nodes:
+        for e in self.nodes if nodes is None else nodes:
             assert isinstance(e.rhs, Expr)
             for apply in applied_in(e.rhs):
                 ref, made = apply.argument, self.functions[apply.activation]
@@ -326,24 +337,9 @@ class Curves:
                 f"{self._ext(indices)}unfold {name}_at, {name}; rewrite {starts}, S_{name}_more; ring.",
             )  # fmt: skip
         assert isinstance(e.rhs, Expr)
-        premises = [*(k for k, _ in self._kinks()), *self.signs.known()]
-        side = " | ".join([*(f"(apply {premise}; assumption)" for premise in premises), "assumption"])
-        curves = [] if is_error else [(f"{name}_more", e.array.axes)]
-        curves += [(f"{self._name(a)}_at", a.axes) for a in operands]
-        tries = [
-            f"|- derivable_pt_lim (fun clock => {curve} clock{' _' * len(at)}) _ _ => "
-            f"apply H_{curve.removesuffix('_at')}; assumption"
-            for curve, at in curves
-        ]
-        for phi, order in {apply.activation: apply.derivative for apply in applied_in(e.rhs)}.items():
-            function = self.printer.function(phi)
-            kind, lemma = ("slope", "flat") if order else ("phi", "derivative")
-            tries.append(
-                f"|- derivable_pt_lim {kind}_{function} _ _ => "
-                f"apply {lemma}_{function}; cbv beta; rewrite {starts}; first [{side}]"
-            )
-        tries.append(f"|- _ <> _ => cbv beta; rewrite {starts}; first [{side}]")
-        known = f"lazymatch goal with {' | '.join(tries)} end"
+        curves = [] if is_error else [(f"{name}_more", f"H_{name}_more", e.array.axes)]
+        curves += [(f"{self._name(a)}_at", f"H_{self._name(a)}", a.axes) for a in operands]
+        known = self._known([e], curves, starts, [name for name, _ in self._kinks()])
         yield Theorem(
             f"H_{name}", self._slope(f"{name}_at", indices, f"{name}_dot"),
             f"intros; unfold {name}_at, {name}_of; eapply derivative_eq; "
@@ -351,9 +347,95 @@ class Curves:
             f"| rewrite {starts}; cbn [INR Nat.pred]; unfold {name}_dot; first [sums | sums_inverse]].",
         )  # fmt: skip
 
-    def _shared(self, share: _Share) -> str:
+    def _known(
+        self, equations: Sequence[Equation], curves: Sequence[tuple[str, str, Sequence[Axis]]], starts: str,
+        kinks: Sequence[str],
+    ) -> str:  # fmt: skip
+        """The tactic for what `derive` does not know: the curves, functions, and what is no 0."""
+        premises = (*kinks, *self.signs.known())
+        side = " | ".join([*(f"(apply {premise}; assumption)" for premise in premises), "assumption"])
+        tries = [
+            f"|- derivable_pt_lim (fun clock => {curve} clock{' _' * len(axes)}) _ _ => apply {lemma}; assumption"
+            for curve, lemma, axes in curves
+        ]
+        applied = (a for e in equations for expression in e.expressions for a in applied_in(expression))
+        for phi, order in {apply.activation: apply.derivative for apply in applied}.items():
+            function = self.printer.function(phi)
+            kind, lemma = ("slope", "flat") if order else ("phi", "derivative")
+            tries.append(
+                f"|- derivable_pt_lim {kind}_{function} _ _ => "
+                f"apply {lemma}_{function}; cbv beta; rewrite {starts}; first [{side}]"
+            )
+        tries.append(f"|- _ <> _ => cbv beta; rewrite {starts}; first [{side}]")
+        return f"lazymatch goal with {' | '.join(tries)} end"
+
+    def _alone(self, array: Array) -> Theorem:
+        """An adjoint in sequential order: the derivative of what the error is passed back through, by one array."""
+        name, indices = self._name(array), self._letters(array)
+        own = [s for s in self.shares if s.ref.array == array]
+        readers = list(dict.fromkeys(s.equation.array for s in own))
+        values = []
+        for reader in readers:
+            made = self._made(
+                self.forward[reader], lambda a: "(move clock)" if a == array else self._name(self._seen(a))
+            )
+            at = self._letters(reader)
+            adjoint = self._element(self._adjoint(reader), at)
+            values.append(self._sum(at, f"{adjoint} * {made}{self._here(at)}"))
+        equations = [self.forward[reader] for reader in readers]
+        kinks = self._kinks(equations)
+        kind = self.printer.type(array)
+        statement = (
+            f"forall (move : R -> {kind}) (move_dot : {kind}) (t0 : R), "
+            f"({self._slope('move', indices, 'move_dot')}) -> "
+            f"move t0 = {name} -> {''.join(f'({said}) -> ' for _, said in kinks)}\n  "
+            f"derivable_pt_lim (fun clock => {' + '.join(values) or '0'}) t0 ({self._against(array, 'move_dot')})"
+        )
+        changes = " + ".join(self._sum((*s.free, *s.bound), self._shared(s, "move_dot")) for s in own) or "0"
+        known = self._known(equations, [("move", "H_", array.axes)], "?S_", [k for k, _ in kinks])
+        opened = ", ".join(f"{self._name(reader)}_of" for reader in readers)
+        steps, turned = self._turned(own, "move_dot")
+        script = (
+            f"intros move move_dot t0 {' '.join(['H_', 'S_', *(k for k, _ in kinks)])}; eapply derivative_eq; "
+            f"[unfold {opened}; derive ltac:(idtac; {known}) | rewrite ?S_; cbn [INR Nat.pred]; "
+            f"transitivity ({changes}); [first [sums | sums_inverse] "
+            f"| symmetry; {'; '.join([*steps, *turned, self._summed(array, 'move_dot')])}]]."
+        )
+        of = gradient_of(array) if array in self.trained else adjoint_of(array)
+        if of not in self.given:
+            of = array.primed
+        said = f"the derivative by {name} of what the error is passed back through"
+        return Theorem(f"derivative_{name}", statement, script, (of.name, None), said)
+
+    def _turned(self, shares: Sequence[_Share], change: str = "") -> tuple[list[str], list[str]]:
+        """Tactics that bring the sum over an array's own indices to the front of each of its shares.
+
+        Every sum has a length of its own meanwhile: what is alike is not mixed up.
+        """
+        made, used = [], []
+        for s in shares:
+            over = (*s.free, *s.bound)
+            widths = {i: f"n{n}_" for n, i in enumerate(over)}
+            direct = self._sum(over, self._shared(s, change), widths)
+            other = self._sum((*s.ref.indices, *s.others), self._shared(s, change), widths)
+            if direct != other:
+                turned = f"forall ({' '.join(widths.values())} : nat), {direct} = {other}"
+                made.append(f"assert (T{s.number} : {turned}) by (intros; sums)")
+                used.append(f"rewrite T{s.number}")
+        return made, used
+
+    def _summed(self, array: Array, change: str) -> str:
+        """That an adjoint is what is sent back, under the sum, and the rest."""
+        if not self._is_named(array):
+            return f"unfold {self._adjoint(array)}; sums"
+        indices = self._letters(array)
+        middle = self._sum(indices, f"({self._raw(array)[1]}) * {change}{self._here(indices)}")
+        inside = "apply sum_ext; intros; " * len(indices)
+        return f"transitivity ({middle}); [{inside}rewrite {self._adjoint(array)}_is by assumption; reflexivity | sums]"
+
+    def _shared(self, share: _Share, named: str = "") -> str:
         """What a share adds up: the adjoint where it arrives, times the slope, times the change of where it is from."""
-        change = Array(f"{share.ref.array.name}_dot", None, share.ref.array.axes)
+        change = Array(named or f"{share.ref.array.name}_dot", None, share.ref.array.axes)
         adjoint = self._element(self._adjoint(share.equation.array), share.free)
         return self._product(adjoint, mul(share.slope, change[share.ref.indices]))
 
@@ -370,10 +452,10 @@ class Curves:
         for e in self.nodes:
             name = self._name(e.array)
             own = [s.name for s in self.shares if s.equation == e]
-            more = "" if e.array == self.error else f" + {self._against(e.array, f'{name}_more_dot')}"
+            more = [] if e.array == self.error else [self._against(e.array, f"{name}_more_dot")]
             names.append(f"arrives_{name}")
             yield Theorem(
-                names[-1], f"{self._against(e.array, f'{name}_dot')} = {' + '.join(own)}{more}",
+                names[-1], f"{self._against(e.array, f'{name}_dot')} = {' + '.join([*own, *more])}",
                 f"unfold {', '.join([f'{name}_dot', *own])}; sums.",
             )  # fmt: skip
         for array in [*self.inner, *self.trained]:
@@ -391,29 +473,13 @@ class Curves:
 
     def _leaving(self, array: Array) -> Theorem:
         """An adjoint times a change is what all shares of it are together."""
-        name, indices = self._name(array), self._letters(array)
+        name = self._name(array)
         own = [s for s in self.shares if s.ref.array == array]
-        steps = []
-        for s in own:
-            over = (*s.free, *s.bound)
-            widths = {i: f"n{n}_" for n, i in enumerate(over)}  # of their own: what is alike is not mixed up
-            direct = self._sum(over, self._shared(s), widths)
-            other = self._sum((*s.ref.indices, *s.others), self._shared(s), widths)
-            steps.append(f"unfold {s.name}")
-            if direct != other:
-                turned = f"forall ({' '.join(widths.values())} : nat), {direct} = {other}"
-                steps.append(f"assert (T{s.number} : {turned}) by (intros; sums); rewrite T{s.number}")
-        if self._is_named(array):
-            middle = self._sum(indices, f"({self._raw(array)[1]}) * {name}_dot{self._here(indices)}")
-            inside = "apply sum_ext; intros; " * len(indices)
-            steps.append(
-                f"transitivity ({middle}); [{inside}rewrite {self._adjoint(array)}_is by assumption; reflexivity |]"
-            )
-        else:
-            steps.append(f"unfold {self._adjoint(array)}")
+        made, used = self._turned(own)
+        opened = [f"unfold {s.name}" for s in own]
         return Theorem(
             f"leaves_{name}", f"{self._against(array, f'{name}_dot')} = {' + '.join(s.name for s in own) or '0'}",
-            f"{'; '.join(steps)}; sums.",
+            f"{'; '.join([*opened, *made, *used, self._summed(array, f'{name}_dot')])}.",
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------- the network's E

@@ -15,12 +15,12 @@ from fcsym.certificates.printer import Printer, remark
 from fcsym.certificates.signs import Signs
 from fcsym.certificates.slopes import Slopes
 from fcsym.certificates.statement import Statement
-from fcsym.certificates.terms import cases_of
+from fcsym.certificates.terms import cases_of, parts
 from fcsym.certificates.theorem import Theorem
 from fcsym.deriving.record import Record
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, functions_in
-from fcsym.language.expression import Array, Expr, indices_in
+from fcsym.language.expression import Array, Expr, Total, applied_in
 from fcsym.language.findings import Proof
 from fcsym.schemes.record import PartRecord
 
@@ -104,8 +104,10 @@ class Writer:
         self.arrays = tuple(arrays)
         others = (a for e in more for a in ((e.array,) if e.defines else ()) + e.operands)
         self.printer = Printer([*arrays, *others])
+        made = (f for e in self.statement.forward for side in e.expressions for f in applied_in(side))
+        stepped = {f.activation for f in made if f.derivative}  # whose slopes the network itself computes with
         self.functions: dict[Activation, Function] = {
-            phi: function(phi, self.printer) for phi in functions_in((*self.equations, *more))
+            phi: function(phi, self.printer, phi in stepped) for phi in functions_in((*self.equations, *more))
         }
         self.signs = Signs(self.statement, self.printer, self.functions)
         findings = () if proof is None else proof.findings
@@ -124,8 +126,8 @@ class Writer:
     def believed(self) -> Iterator[str]:
         printer = self.printer
         widths = dict.fromkeys(printer.width(axis) for a in self.arrays for axis in a.axes)
-        inner = (i for e in self.equations for side in e.expressions for i in indices_in(side))
-        widths |= dict.fromkeys(printer.width(i.axis) for i in inner)
+        sums = (part for e in self.equations for side in e.expressions for part in parts(side))
+        widths |= dict.fromkeys(printer.width(i.axis) for s in sums if isinstance(s, Total) for i in s.over)
         yield f"Variables ({' '.join(sorted(widths))} : nat)."
         known = set(self.statement.by_array) | {e.array for e in self.record.equations if e.defines}
         known |= set(self.statement.changes) | {a.primed for a in self.statement.moving}

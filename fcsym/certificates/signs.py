@@ -28,7 +28,6 @@ from fcsym.language.expression import (
     Ref,
     Total,
     arrays_in,
-    indices_in,
 )
 
 __all__ = ["Signs"]
@@ -114,9 +113,8 @@ class Signs:
         found = []
         for array in self.needed:
             e = self.forward.get(array)
-            if e is None or self.seen(array) is None or not isinstance(e.rhs, Expr):
-                continue
-            found += [i.axis for i in indices_in(e.rhs) if i.axis not in array.axes and isinstance(e.rhs, Total)]
+            if e is not None and isinstance(e.rhs, Total) and self.seen(array) is not None:
+                found += [i.axis for i in e.rhs.over if i.axis not in array.axes]
         return tuple(dict.fromkeys(found))
 
     def known(self) -> list[str]:
