@@ -15,12 +15,9 @@ from fcsym.certificates.checking import Accepted, checked
 from fcsym.certificates.file import Certificate, certificate
 from fcsym.certificates.scheme import certifiable, scheme_certificate
 from fcsym.deriving.gradient import GradientRecord
-from fcsym.deriving.kinds import is_dense
 from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.files import file_name, refuse_place, write_text
-from fcsym.language.expression import Apply, Array
-from fcsym.networks.network import Network
 from fcsym.schemes.record import PARTS, PartRecord, SchemeRecord
 
 if TYPE_CHECKING:
@@ -39,19 +36,7 @@ def certificate_of(document: Shown) -> Certificate:
         raise ArgumentError(f"{document.heading} is one of four functions: certify the whole scheme.")
     if not isinstance(document, Record) or isinstance(document, GradientRecord):
         raise ArgumentError(f"{document.heading} has no certificate yet: certify a derivation.")
-    passed = {e.name: e for e in document.by_name.values() if e.array in _hidden(document.network)}
-    strange = next((name for name, e in passed.items() if not (is_dense(e) or isinstance(e.rhs, Apply))), None)
-    if document.network.built is not None and strange is not None:
-        raise ArgumentError(
-            f"Certificates are there for dense layers, and {strange} of {document.network} is of another: "
-            "`derive` proves it without one."
-        )
     return certificate(document, document.proof)  # type: ignore[attr-defined]
-
-
-def _hidden(network: Network) -> set[Array]:
-    """The arrays that a network of layers makes, up to its read-out."""
-    return set() if network.built is None else {e.array for e in network.layer_equations}
 
 
 def certify(document: Shown, *, max_seconds: float = 300, independent: bool = False) -> Accepted:

@@ -53,7 +53,9 @@ class Tables:
     # ---------------------------------------------------------------------------------------------------- parts
 
     def _unit(self, e: Equation) -> Hidden:
-        return self.statement.network.units[e.array.axes[-1]]
+        network = self.statement.network
+        found = network.unit_of(e.array)
+        return network.hidden[-1] if found is None else found  # a choice is about what the read-out reads
 
     def _every(self, e: Equation) -> str:
         assert isinstance(e.lhs, Ref)
@@ -129,7 +131,7 @@ class Tables:
         """Rows that cannot occur, since a unit of the first layer moves as far as its gate lets it."""
         assert isinstance(e.rhs, Cases) and isinstance(e.lhs, Ref)
         unit, name = self._unit(e), self.printer.array(e.array)
-        at = self.printer.indices(e.lhs.indices[-1:])
+        at = self.printer.indices(e.lhs.indices)
         for n, row in enumerate(e.rhs, 1):
             if (e.name, row.name) not in self.impossible:
                 continue
@@ -178,18 +180,21 @@ class Tables:
         """What a table of choices solves: (w' + p) v^c = w' v', or the same for another input on top of that."""
         assert isinstance(e.rhs, Cases) and isinstance(e.lhs, Ref)
         network, unit = self.statement.network, self._unit(e)
-        k, j = e.lhs.indices
-        w = self.statement.after(network.read_out)[k, j]
+        k, *j = e.lhs.indices
+        w = self.statement.after(network.read_out)[k, *j]
         if e.array == p_of(network.read_out):
             vc = frozen_activation(unit.v)
             opened = self._opened(unit, vc)
-            if unit.activation.is_smooth:
+            change = self.given.get(increment_of(unit.v).name)
+            if unit.activation.is_smooth or (
+                change is not None and network.built is not None and change.rule is not Rule.CASES
+            ):
                 opened = ", ".join(map(self.printer.array, (increment_of(unit.v), vc)))
-            return Choice(self.printer, e, w, w, unit.v.primed[j], vc[j], opened)
+            return Choice(self.printer, e, w, w, unit.v.primed[tuple(j)], vc[tuple(j)], opened)
         at_zero = next(row for row in e.rhs if row.status is Status.CHOSEN)
         c, v = (condition.subject for condition in at_zero.when)
         before = (self.given[a.name] for a in e.operands if a.name in self.given)
-        base = add(w, *(a.array[k, j] for a in before if a.rule is Rule.CHOICE))
+        base = add(w, *(a.array[k, *j] for a in before if a.rule is Rule.CHOICE))
         return Choice(self.printer, e, w, base, v, c, "")
 
     def _choice(self, e: Equation) -> Iterator[Theorem]:
@@ -211,7 +216,7 @@ class Tables:
                 yield Theorem(f"{name}_is_defined", statement, begun + looked, None, said)
             return
         if change.name in self.given:
-            still = self._still(unit, self.printer.index(e.lhs.indices[-1]), vc)
+            still = self._still(unit, self.printer.indices(e.lhs.indices[1:]), vc)
             yield self._never_so(f"{name}_is_defined", statement, unit, f"{begun}{still}.", said, (e.name, None))
 
     def identity(self, e: Equation) -> Iterator[Theorem]:

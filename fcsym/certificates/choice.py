@@ -113,21 +113,30 @@ class Choice:
         """What the read-out gives: the sum over the units of what each of them solves."""
         assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr) and isinstance(self.e.lhs, Ref)
         printer, name = self.printer, self.name
-        k, j = self.e.lhs.indices
-        width, at_k, at_j = printer.width(j.axis), printer.index(k), printer.index(j)
+        k, *units = self.e.lhs.indices
+        at_k, at_j = printer.index(k), printer.indices(units)
         w, v, base, c = (printer.term(part) for part in (self.w, self.v, self.base, self.c))
         whole = f"({base} + {name} {self.at})"
         if between:
             whole = f"{between[0]} {self.at}"
         looked = f"unfold {between[0]}; " if between else ""
+        bounds = [f"B{n}_" for n, _ in enumerate(units)]
+        every = [(printer.width(j.axis), printer.index(j)) for j in units]
+
+        def summed(body: str) -> str:
+            for width, j in reversed(every):
+                body = f"sum {width} (fun {j} => {body})"
+            return body
+
+        by = "".join(f"apply sum_ext; intros {j} {bound}; " for (_, j), bound in zip(every, bounds, strict=True))
         script = (
-            f"intros {at_k} U_; unfold {opened}; rewrite (sum_ext {width} (fun {at_j} => {w} * {v}) "
-            f"(fun {at_j} => {whole} * {c})); [first [reflexivity | sums] | intros {at_j} B_; {looked}"
-            f"apply {name}_solves, U_, B_]."
+            f"intros {at_k} U_; unfold {opened}; assert (E_ : {summed(f'{w} * {v}')} = {summed(f'{whole} * {c}')}) by "
+            f"({by}{looked}apply {name}_solves, U_; assumption); rewrite E_; first [reflexivity | sums]."
         )
+        within = "".join(f"({j} < {width})%nat -> " for width, j in every)
         return Theorem(
             identifier(e.label) if e.label else f"eq_{printer.array(e.array)}",
-            f"forall ({at_k} : nat), (forall {at_j}, ({at_j} < {width})%nat -> {name}_defined {self.at}) ->\n  "
+            f"forall ({at_k} : nat), (forall ({at_j} : nat), {within}{name}_defined {self.at}) ->\n  "
             f"{printer.term(e.lhs)} = {printer.term(e.rhs)}",
             script, (e.name, None), "the frozen network gives what backpropagation gives",
         )  # fmt: skip
@@ -140,7 +149,16 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
     y = e.lhs.array
     opened = f"{printer.array(y)}, {printer.array(y.unprimed)}_of"
     n, k = (printer.index(i) for i in e.lhs.indices)
-    samples, units = (printer.width(axis) for axis in network.hidden[-1].v.axes)
+    first, *axes = network.hidden[-1].v.axes
+    samples = printer.width(first)
+    letters = [f"j{a}_" for a, _ in enumerate(axes)]
+    j = " ".join(letters)
+
+    def over_units(body: str) -> str:
+        for axis, letter in reversed(list(zip(axes, letters, strict=True))):
+            body = f"sum {printer.width(axis)} (fun {letter} => {body})"
+        return body
+
     v, dv = network.hidden[-1].v, increment_of(network.hidden[-1].v)
     vc = frozen_activation(v)
     names = (gram_of(vc), inverse_gram_of(vc), lacking(network.logits), multiplier(network.logits))
@@ -149,31 +167,33 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
     yield Theorem(
         "p_solves",
         f"forall ({n} {k} : nat), ({n} < {samples})%nat -> "
-        f"sum {units} (fun j => {p} {k} j * {c} {n} j) = {lack} {n} {k}",
+        f"{over_units(f'{p} {k} {j} * {c} {n} {j}')} = {lack} {n} {k}",
         f"intros {n} {k} B_; transitivity (sum {samples} (fun m => {gram} {n} m * {mu} m {k})); "
         f"[unfold {p}, {gram}; sums | unfold {mu}; rewrite sum_exchange; rewrite (sum_ext {samples} _ "
         f"(fun l => kron l {n} * {lack} l {k})); [rewrite sum_kron by assumption; reflexivity "
         f"| intros l L_; rewrite {inverse}_inverse by assumption; reflexivity]].",
         None, "one p for all samples",
     )  # fmt: skip
-    j, m, d = "j_", "m_", f"(fun j_ => q j_ - {p} {k} j_)"
-    none = f"sum {units} (fun {j} => {d} {j} * {c} {m} {j})"
+    m, d = "m_", f"(fun {j} => q {j} - {p} {k} {j})"
+    none = over_units(f"{d} {j} * {c} {m} {j}")
+    squares = over_units(f"{d} {j} ^ 2")
+    kind = "nat -> " * len(axes) + "R"
     yield Theorem(
         "p_is_shortest",
-        f"forall ({k} : nat) (q : nat -> R), (forall {n}, ({n} < {samples})%nat -> "
-        f"sum {units} (fun j => q j * {c} {n} j) = {lack} {n} {k}) ->\n  "
-        f"sum {units} (fun j => {p} {k} j ^ 2) <= sum {units} (fun j => q j ^ 2)",
-        f"intros {k} q Q_; assert (D_ : forall d, sum {units} (fun {j} => {p} {k} {j} * d {j}) = "
-        f"sum {samples} (fun {m} => {mu} {m} {k} * sum {units} (fun {j} => d {j} * {c} {m} {j}))) "
+        f"forall ({k} : nat) (q : {kind}), (forall {n}, ({n} < {samples})%nat -> "
+        f"{over_units(f'q {j} * {c} {n} {j}')} = {lack} {n} {k}) ->\n  "
+        f"{over_units(f'{p} {k} {j} ^ 2')} <= {over_units(f'q {j} ^ 2')}",
+        f"intros {k} q Q_; assert (D_ : forall d : {kind}, {over_units(f'{p} {k} {j} * d {j}')} = "
+        f"sum {samples} (fun {m} => {mu} {m} {k} * {over_units(f'd {j} * {c} {m} {j}')})) "
         f"by (intros; unfold {p}; sums); specialize (D_ {d}); "
         f"rewrite (sum_ext {samples} _ (fun _ => 0)), sum_zero in D_; "
-        f"[pose proof (sum_squares {units} {d}) as S_; "
-        f"assert (E_ : sum {units} (fun {j} => q {j} ^ 2) = sum {units} (fun {j} => {p} {k} {j} ^ 2) + "
-        f"2 * sum {units} (fun {j} => {p} {k} {j} * {d} {j}) + sum {units} (fun {j} => {d} {j} ^ 2)) "
+        f"[assert (S_ : 0 <= {squares}) by at_least; "
+        f"assert (E_ : {over_units(f'q {j} ^ 2')} = {over_units(f'{p} {k} {j} ^ 2')} + "
+        f"2 * {over_units(f'{p} {k} {j} * {d} {j}')} + {squares}) "
         f"by (cbv beta; sums); "
         f"cbv beta in *; lra "
         f"| intros {m} B_; cbv beta; assert (N_ : {none} = 0) by (cbv beta; transitivity "
-        f"(sum {units} (fun {j} => q {j} * {c} {m} {j}) - sum {units} (fun {j} => {p} {k} {j} * {c} {m} {j})); "
+        f"({over_units(f'q {j} * {c} {m} {j}')} - {over_units(f'{p} {k} {j} * {c} {m} {j}')}); "
         f"[sums | rewrite Q_, p_solves by assumption; ring]); cbv beta in N_; rewrite N_; ring].",
         None, "and no p that does is shorter",
     )  # fmt: skip
@@ -181,7 +201,7 @@ def common_identity(statement: Statement, printer: Printer, e: Equation) -> Iter
         "compensation",
         f"forall ({n} {k} : nat), ({n} < {samples})%nat -> {printer.term(e.lhs)} = {printer.term(e.rhs)}",
         f"intros {n} {k} B_; unfold {opened}; apply Rminus_diag_uniq; "
-        f"transitivity ({lack} {n} {k} - sum {units} (fun j => {p} {k} j * {c} {n} j)); "
+        f"transitivity ({lack} {n} {k} - {over_units(f'{p} {k} {j} * {c} {n} {j}')}); "
         f"[unfold {r}, {lack}, {printer.array(dv)}, {c}; sums | rewrite (p_solves {n} {k} B_); ring].",
         (e.name, None), "the frozen network with the weights r gives what backpropagation gives",
     )  # fmt: skip

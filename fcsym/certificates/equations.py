@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from fcsym.certificates.cases import Tables
 from fcsym.certificates.printer import Printer, identifier
+from fcsym.certificates.signs import Signs
 from fcsym.certificates.statement import Statement, definition
+from fcsym.certificates.terms import divisors
 from fcsym.certificates.theorem import Theorem
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import Array, Expr, Inverse, Ref
@@ -20,9 +22,10 @@ class Equations:
 
     def __init__(
         self, statement: Statement, printer: Printer, given: Mapping[str, Equation], tables: Tables,
-        meant: Mapping[Array, Equation],
+        meant: Mapping[Array, Equation], signs: Signs | None = None,
     ) -> None:  # fmt: skip
-        """`meant`: what the list's own arrays stand for, where that is said."""
+        """`meant`: what the list's own arrays stand for, where that is said; `signs`: what may be divided by."""
+        self.signs = signs
         self.statement, self.printer, self.given, self.tables, self.meant = statement, printer, given, tables, meant
         self.stated = set(statement.by_array) | set(statement.changes) | statement.after_step
         self.forward = {e.array: e for e in statement.forward}
@@ -72,14 +75,36 @@ class Equations:
             return
         if e.label:
             name = f"eq_{identifier('_'.join(e.label.split()))}"
+        within, known = self._divided(e)
         yield Theorem(
-            name, f"{every}{printer.term(e.lhs)} = {printer.term(e.rhs)}", self.script(e), (e.name, None), e.rule.value
-        )
+            name, f"{every}{within}{printer.term(e.lhs)} = {printer.term(e.rhs)}", self.script(e, known),
+            (e.name, None), e.rule.value,
+        )  # fmt: skip
 
-    def script(self, e: Equation) -> str:
+    def _divided(self, e: Equation) -> tuple[str, str]:
+        """Premises and tactics that say of what an increment divides by that it is not 0."""
+        if self.signs is None or e.array not in self.statement.changes:
+            return "", ""
+        assert isinstance(e.lhs, Ref)
+        bounds = ((self.printer.index(i), self.printer.width(i.axis)) for i in e.lhs.indices)
+        within = "".join(f"({i} < {width})%nat -> " for i, width in bounds)
+        premises, known = "", ""
+        for ref in divisors(e.rhs):
+            if not set(ref.indices) <= set(e.lhs.indices):
+                continue
+            if self.signs.seen(ref.array) is None:
+                premises += f"{self.printer.term(ref)} <> 0 -> "
+            else:
+                at = f" {self.printer.indices(ref.indices)}" if ref.indices else ""
+                name = f"nonzero_{self.printer.array(ref.array)}{at}"
+                known += f"assert ({self.printer.term(ref)} <> 0) by (apply ({name}); assumption); "
+        return (within + premises, known) if known or premises else ("", "")
+
+    def script(self, e: Equation, known: str = "") -> str:
         """The proof of an equation without cases, by its rule."""
         opened = ", ".join(dict.fromkeys(self.opened(e)))
-        return f"intros; first [reflexivity | unfold {opened}; first [reflexivity | sums]]."
+        more = " | field; repeat split; assumption" if known else ""
+        return f"intros; first [reflexivity | {known}unfold {opened}; first [reflexivity | sums{more}]]."
 
     def opened(self, e: Equation) -> Iterator[str]:
         """The names whose definitions the proof looks into."""

@@ -8,17 +8,19 @@ from functools import cache
 from importlib.resources import files
 
 from fcsym.certificates.cases import Tables
+from fcsym.certificates.curves import Curves
 from fcsym.certificates.equations import Equations
 from fcsym.certificates.functions import Function, function
 from fcsym.certificates.printer import Printer, remark
+from fcsym.certificates.signs import Signs
 from fcsym.certificates.slopes import Slopes
 from fcsym.certificates.statement import Statement
-from fcsym.certificates.terms import cases_of
+from fcsym.certificates.terms import cases_of, parts
 from fcsym.certificates.theorem import Theorem
 from fcsym.deriving.record import Record
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation, functions_in
-from fcsym.language.expression import Array, Expr
+from fcsym.language.expression import Array, Expr, Total, applied_in
 from fcsym.language.findings import Proof
 from fcsym.schemes.record import PartRecord
 
@@ -33,6 +35,24 @@ class Certificate:
     statements: int
     certified: int
     admitted: tuple[tuple[str, str], ...]  # names, and reasons
+
+
+LINES = 60
+"""What must be believed has no more lines than that: neighbours share one where it would."""
+
+
+def _short(lines: Sequence[str]) -> Sequence[str]:
+    """The lines, or as many of them on one as it takes; a comment begins a line of its own."""
+    made, columns = lines, 100
+    while len(made) > LINES:
+        made, columns = [], columns + 10
+        for line in lines:
+            fits = made and not line.startswith("(*") and len(made[-1]) + len(line) < columns
+            if fits and made[-1].endswith("."):
+                made[-1] += f" {line}"
+            else:
+                made.append(line)
+    return made
 
 
 @cache
@@ -54,10 +74,11 @@ def assembled(
         *(f"   not certified: {remark(name)}" for name in missing),
         "*)",
     ]
+    proved = [t.name for t in theorems if t.script]
     body = "\n".join([
-        *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *believed,
+        *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *_short(tuple(believed)),
         "(* ---- The theorems. ---- *)", *(t.text for t in theorems), "End derivation.",
-        f"Definition everything := ({', '.join(t.name for t in theorems if t.script)}).",
+        f"Definition everything := {''.join(f'also _ {name} (' for name in proved)}nothing{')' * len(proved)}.",
         "Print Assumptions everything.",
     ])  # fmt: skip
     return Certificate(body + "\n", statements, certified, tuple(admitted))
@@ -83,9 +104,12 @@ class Writer:
         self.arrays = tuple(arrays)
         others = (a for e in more for a in ((e.array,) if e.defines else ()) + e.operands)
         self.printer = Printer([*arrays, *others])
+        made = (f for e in self.statement.forward for side in e.expressions for f in applied_in(side))
+        stepped = {f.activation for f in made if f.derivative}  # whose slopes the network itself computes with
         self.functions: dict[Activation, Function] = {
-            phi: function(phi, self.printer) for phi in functions_in((*self.equations, *more))
+            phi: function(phi, self.printer, phi in stepped) for phi in functions_in((*self.equations, *more))
         }
+        self.signs = Signs(self.statement, self.printer, self.functions)
         findings = () if proof is None else proof.findings
         impossible = frozenset((f.equation, f.case) for f in findings if f.case is not None and not f.possible)
         self.tables = Tables(self.statement, self.printer, record.by_name, self.functions, impossible)
@@ -102,6 +126,8 @@ class Writer:
     def believed(self) -> Iterator[str]:
         printer = self.printer
         widths = dict.fromkeys(printer.width(axis) for a in self.arrays for axis in a.axes)
+        sums = (part for e in self.equations for side in e.expressions for part in parts(side))
+        widths |= dict.fromkeys(printer.width(i.axis) for s in sums if isinstance(s, Total) for i in s.over)
         yield f"Variables ({' '.join(sorted(widths))} : nat)."
         known = set(self.statement.by_array) | {e.array for e in self.record.equations if e.defines}
         known |= set(self.statement.changes) | {a.primed for a in self.statement.moving}
@@ -112,6 +138,9 @@ class Writer:
         yield "Variables " + " ".join(f"({' '.join(names)} : {kind})" for kind, names in given.items()) + "."
         for made in self.functions.values():
             yield from made.stated
+        if self.record.network.built is not None:
+            for axis in self.signs.axes():
+                yield f"Hypothesis some_{printer.width(axis)} : (0 < {printer.width(axis)})%nat."
         yield from self.statement.lines(printer)
 
     def _meant(self) -> dict[Array, Equation]:
@@ -128,8 +157,19 @@ class Writer:
 
     def _theorems(self) -> Iterator[Theorem]:
         yield from self.of_functions()
-        slopes = list(Slopes(self.statement, self.printer, self.functions, self.record.equations).theorems())
-        equations = Equations(self.statement, self.printer, self.record.by_name, self.tables, self._meant())
+        about = (self.statement, self.printer, self.functions, self.record.equations)
+        layers = self.record.network.built is not None
+        slopes = list((Curves(*about, self.signs) if layers else Slopes(*about)).theorems())
+        if layers:
+            yield from self.signs.theorems()
+        equations = Equations(
+            self.statement,
+            self.printer,
+            self.record.by_name,
+            self.tables,
+            self._meant(),
+            self.signs if layers else None,
+        )
         for e in self.record.equations:
             yield from equations.theorems(e)
         yield from slopes

@@ -25,6 +25,7 @@ class Function:
     away: tuple[str, ...]  # where the slope is the derivative: premises about s
     abstract: bool = False  # any differentiable function
     never_zero: bool = False  # and that it is never 0, where that is so
+    positive: bool = False  # a function of what is above 0
 
 
 SMOOTH: Mapping[str, tuple[str, str, str]] = {
@@ -47,11 +48,11 @@ _NEVER_ZERO = {
 """How it is proved that a function is above 0."""
 
 
-def function(phi: Activation, printer: Printer) -> Function:
-    """An activation => its definitions and its theorem."""
+def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
+    """An activation => its definitions and its theorem; `flat`: and that the slope of pieces has the derivative 0."""
     name = printer.function(phi)
     if not phi.is_smooth:
-        return _pieces(phi, name)
+        return _pieces(phi, name, flat)
     if phi.formula or phi.name not in SMOOTH:
         stated = (
             f"Variables (phi_{name} slope_{name} : R -> R). (* any differentiable function, with its derivative *)",
@@ -73,10 +74,10 @@ def function(phi: Activation, printer: Printer) -> Function:
             f"Lemma never_zero_{name} s : phi_{name} s <> 0.",
             f"Proof. apply Rgt_not_eq; unfold phi_{name}; {_NEVER_ZERO[name]}. Qed.",
         )
-    return Function(stated, proved, (where,) if where else (), never_zero=name in _NEVER_ZERO)
+    return Function(stated, proved, (where,) if where else (), never_zero=name in _NEVER_ZERO, positive=bool(where))
 
 
-def _pieces(phi: Activation, name: str) -> Function:
+def _pieces(phi: Activation, name: str, flat: bool) -> Function:
     value = _line(phi.pieces[0].slope, phi.pieces[0].intercept)
     slope = number(phi.pieces[0].slope)
     rows = zip(phi.kinks, phi.pieces[1:], phi.kink_slopes, phi.pieces, strict=False)
@@ -89,15 +90,22 @@ def _pieces(phi: Activation, name: str) -> Function:
     stated = (f"Definition phi_{name} (s : R) : R := {value}.", f"Definition slope_{name} (s : R) : R := {slope}.")
     away = tuple(f"{{s}} <> {number(kink)}" for kink in phi.kinks)
     ends = [None, *phi.kinks, None]
-    tries = []
+    tries, level = [], []
     for piece, low, high in zip(phi.pieces, ends, ends[1:], strict=False):
         lower, upper = "(s - 1)" if low is None else number(low), "(s + 1)" if high is None else number(high)
         tries.append(f"piece phi_{name} {number(piece.intercept)} {lower} {upper}")
+        level.append(f"piece slope_{name} {number(piece.slope)} {lower} {upper}")
     premises = "".join(f"{premise.format(s='s')} -> " for premise in away)
-    proved = (
+    proved: tuple[str, ...] = (
         f"Lemma derivative_{name} s : {premises}derivable_pt_lim phi_{name} s (slope_{name} s).",
         f"Proof. intros; unfold slope_{name}; decisions; first [{' | '.join(tries)}]. Qed.",
     )
+    if flat:
+        sides = "".join(f"destruct (Rlt_dec {number(kink)} s); " for kink in phi.kinks)
+        proved += (
+            f"Lemma flat_{name} s : {premises}derivable_pt_lim slope_{name} s 0.",
+            f"Proof. intros; {sides}first [{' | '.join(level)}]. Qed.",
+        )
     return Function(stated, proved, away)
 
 

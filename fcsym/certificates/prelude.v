@@ -1,5 +1,7 @@
 Require Import Reals Lra Lia Psatz Bool PeanoNat.
+Require FunctionalExtensionality.
 Open Scope R_scope.
+Inductive theorems : Type := nothing | also (P : Prop) (proof : P) (others : theorems).
 Fixpoint sum (n : nat) (f : nat -> R) : R := match n with O => 0 | S k => sum k f + f k end.
 Lemma sum_ext n f g : (forall i, (i < n)%nat -> f i = g i) -> sum n f = sum n g.
 Proof. induction n; simpl; intros H; [reflexivity | rewrite IHn, H; auto with arith]. Qed.
@@ -158,3 +160,51 @@ Ltac undefined := exfalso; repeat match goal with U : _ /\ _ |- _ => destruct U 
   match goal with U : ~ _ |- _ => apply U; repeat split; first [lra | assumption] end.
 Ltac taken_out K := unfold Rdiv; try apply Rmult_eq_compat_r; try (apply sum_ext; intros);
   rewrite !log_sum by exact K; reflexivity.
+Lemma sum_at_least n f : (forall i, (i < n)%nat -> 0 <= f i) -> 0 <= sum n f.
+Proof. induction n; simpl; intros H; [lra | pose proof (H n ltac:(lia)); pose proof (IHn ltac:(intros; apply H; lia)); lra]. Qed.
+Lemma sum_above n f k : (k < n)%nat -> (forall i, (i < n)%nat -> 0 <= f i) -> 0 < f k -> 0 < sum n f.
+Proof. induction n; intros L H P; [lia | simpl; pose proof (H n ltac:(lia))].
+  destruct (Nat.eq_dec k n) as [->|D]; [pose proof (sum_at_least n f ltac:(intros; apply H; lia)); lra
+  | pose proof (IHn ltac:(lia) ltac:(intros; apply H; lia) P); lra]. Qed.
+Lemma kron_at_least i j : 0 <= kron i j. Proof. unfold kron; destruct (Nat.eqb i j); lra. Qed.
+Lemma kron_above i j : i = j -> 0 < kron i j. Proof. intros ->; unfold kron; rewrite Nat.eqb_refl; lra. Qed.
+Ltac at_least := lazymatch goal with
+  | |- 0 <= sum _ _ => apply sum_at_least; intros; at_least
+  | |- 0 <= _ + _ => apply Rplus_le_le_0_compat; at_least
+  | |- 0 <= _ * _ => apply Rmult_le_pos; at_least
+  | |- 0 <= _ ^ 2 => apply pow2_ge_0
+  | |- 0 <= kron _ _ => apply kron_at_least
+  | |- _ => left; above end
+with above := lazymatch goal with
+  | |- 0 < exp _ => apply exp_pos
+  | |- 0 < sqrt _ => apply sqrt_lt_R0; above
+  | |- 0 < _ / _ => apply Rdiv_lt_0_compat; above
+  | |- 0 < / _ => apply Rinv_0_lt_compat; above
+  | |- 0 < _ * _ => apply Rmult_lt_0_compat; above
+  | |- 0 < _ + _ => first [apply Rplus_lt_le_0_compat; [above | at_least] | apply Rplus_le_lt_0_compat; [at_least | above]]
+  | |- 0 < kron _ _ => apply kron_above; lia
+  | |- 0 < sum ?n ?f => first [
+      match goal with H : (?k < n)%nat |- _ => apply (sum_above n f k); [exact H | intros; cbv beta; at_least | cbv beta; above] end
+    | apply (sum_above n f 0); [lia | intros; cbv beta; at_least | cbv beta; above]]
+  | |- _ => first [assumption | lra] end.
+Ltac sums_inverse := unfold Rdiv; rewrite ?Rinv_mult, <- ?pow_inv; sums.
+Lemma shift_quotient n m f a b k : (forall j, m j = 0 \/ m j = 1) ->
+  m k * exp (m k * (f k - a)) / sum n (fun j => m j * exp (m j * (f j - a))) = m k * exp (m k * (f k - b)) / sum n (fun j => m j * exp (m j * (f j - b))).
+Proof. intros M. assert (E : forall j, m j * exp (m j * (f j - a)) = exp (b - a) * (m j * exp (m j * (f j - b)))).
+  - intros j. destruct (M j) as [-> | ->]; [ring | rewrite !Rmult_1_l, <- exp_plus; f_equal; ring].
+  - rewrite E, (sum_ext n (fun j => m j * exp (m j * (f j - a))) _ (fun j _ => E j)), sum_scal.
+    unfold Rdiv; rewrite Rinv_mult. pose proof (exp_pos (b - a)). set (q := / sum n _). field; lra. Qed.
+Lemma shift_all n f a b k : exp (f k - a) / sum n (fun j => exp (f j - a)) = exp (f k - b) / sum n (fun j => exp (f j - b)).
+Proof. pose proof (shift_quotient n (fun _ => 1) f a b k ltac:(auto)) as E. cbv beta in E. rewrite !Rmult_1_l in E.
+  rewrite (sum_ext n _ (fun j => exp (f j - a))), (sum_ext n (fun j => 1 * exp (1 * (f j - b))) (fun j => exp (f j - b))) in E by (intros; rewrite !Rmult_1_l; reflexivity).
+  exact E. Qed.
+Lemma kron_once n a t : sum n (fun j => kron (a + j) t) = 0 \/ sum n (fun j => kron (a + j) t) = 1.
+Proof. induction n; simpl; [auto | unfold kron at 2 4]. destruct (Nat.eqb_spec (a + n) t) as [E|E].
+  - right. rewrite (sum_ext n _ (fun _ => 0)), sum_zero; [ring | intros j L; unfold kron; destruct (Nat.eqb_spec (a + j) t); [lia | reflexivity]].
+  - destruct IHn as [-> | ->]; [left | right]; ring. Qed.
+Lemma kron_one i j : kron i j = 0 \/ kron i j = 1. Proof. unfold kron; destruct (Nat.eqb i j); auto. Qed.
+Ltac one_or_none constants := intros; cbv beta; constants; first [apply kron_once | apply kron_one].
+Ltac shifted constants := lazymatch goal with
+  | |- context [ln _] => unfold Rdiv; try apply Rmult_eq_compat_r; try (apply sum_ext; intros);
+      match goal with H : (0 < ?n)%nat |- _ => rewrite !(log_sum n) by exact H; reflexivity end
+  | |- _ => rewrite ?Rplus_0_r; first [apply shift_all | apply shift_quotient; one_or_none constants] end.

@@ -26,6 +26,8 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    IndexForm,
+    Indicator,
     Mul,
     Number,
     Pow,
@@ -33,18 +35,21 @@ from fcsym.language.expression import (
     Total,
 )
 
-__all__ = ["ATOM", "Printer", "identifier", "number", "remark"]
+__all__ = ["ATOM", "LETTERS", "POWER", "Printer", "identifier", "number", "remark"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 _TAKEN = frozenset({
     "as", "at", "cofix", "else", "end", "exists", "exists2", "fix", "for", "forall", "fun", "if", "IF", "in", "let",
     "match", "mod", "return", "then", "using", "where", "with", "Prop", "Set", "Type", "SProp",
     "R", "nat", "bool", "True", "False", "not", "and", "or", "ex", "exp", "ln", "sqrt", "derivable_pt_lim",
-    "Rlt_dec", "Rle_dec", "Req_EM_T", "sum", "kron", "set0", "set1", "set2", "greatest", "least",
+    "Rlt_dec", "Rle_dec", "Req_EM_T", "sum", "kron", "set0", "set1", "set2", "greatest", "least", "t0",
+    "theorems", "nothing", "also",
 })  # fmt: skip
 """What Coq, or the head of every file, means by a name already."""
 
-_SUM, _PRODUCT, _POWER, _APPLIED, ATOM = range(5)
+LETTERS = "abcdefgh"
+"""What the indices of an array are called where nothing else has named them."""
+_SUM, _PRODUCT, POWER, _APPLIED, ATOM = range(5)
 Text: TypeAlias = "tuple[str, int]"
 """A term, and how tightly it holds together."""
 
@@ -99,7 +104,7 @@ class Printer:
             self.functions[phi] = name + "'" * count
         return self.functions[phi]
 
-    def letters(self, array: Array, letters: str = "ijk") -> tuple[Index, ...]:
+    def letters(self, array: Array, letters: str = "ijklmopq") -> tuple[Index, ...]:
         """One index for each axis of an array, no two with one letter."""
         return tuple(Index(axis, letter) for axis, letter in zip(array.axes, letters, strict=False))
 
@@ -140,7 +145,7 @@ class Printer:
             case Pow(base, exponent):
                 if exponent < 0:
                     return f"/ {self._powered(base, -exponent)}", _PRODUCT
-                return self._powered(base, exponent), _POWER
+                return self._powered(base, exponent), POWER
             case Total(over, body):
                 opened = self.term(body)
                 for index in reversed(over):
@@ -152,8 +157,22 @@ class Printer:
             case Apply(phi, argument, derivative):
                 kind = "slope" if derivative else "phi"
                 return f"{kind}_{self.function(phi)} {self.term(argument, ATOM)}", _APPLIED
+            case Indicator(index, form):
+                return f"kron {self._position(index, form)}", _APPLIED
             case _:
                 raise ArgumentError(f"{type(node).__name__} has no form in Coq yet: {node!r} cannot be certified.")
+
+    def _position(self, index: Index, form: IndexForm) -> str:
+        """i = 2 t + k - 1 as two natural numbers, (i + 1) (2 * t + k): what is subtracted stands on the other side."""
+        sides: tuple[list[str], list[str]] = ([self.index(index)], [])
+        for letter, times in form.terms:
+            text = self.index(letter) if abs(times) == 1 else f"{abs(times)} * {self.index(letter)}"
+            sides[times > 0].append(text)
+        if form.constant or not sides[1]:
+            sides[form.constant >= 0].append(str(abs(form.constant)))
+        return " ".join(
+            side[0] if len(side) == 1 and " " not in side[0] else f"({' + '.join(side)})%nat" for side in sides
+        )
 
     def _powered(self, base: Expr, exponent: int) -> str:
         return self.term(base, _APPLIED) + (f" ^ {exponent}" if exponent != 1 else "")
@@ -167,7 +186,7 @@ class Printer:
             if isinstance(factor, Pow) and factor.exponent < 0:
                 text = (text or "1") + f" / {self._powered(factor.base, -factor.exponent)}"
             else:
-                text = (f"{text} * " if text else "") + self.term(factor, _POWER)
+                text = (f"{text} * " if text else "") + self.term(factor, POWER)
         return f"{sign}{text}", _SUM if sign else _PRODUCT
 
     # ------------------------------------------------------------------------------------- conditions and cases

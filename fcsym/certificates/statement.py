@@ -18,9 +18,10 @@ from fcsym.certificates.printer import Printer
 from fcsym.deriving.differentiate import reverse
 from fcsym.deriving.forward import forward
 from fcsym.deriving.pipeline import finish
-from fcsym.language.algebra import Definition
+from fcsym.deriving.update import changes_with_names, named_in
+from fcsym.language.algebra import Definition, indices_of
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, Ref, Role
+from fcsym.language.expression import ZERO, Array, Expr, Ref, Role
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import gradient_of, increment_of
 
@@ -40,7 +41,11 @@ class Statement:
     @cached_property
     def forward(self) -> tuple[Equation, ...]:
         """The forward equations, the error E at the end."""
-        return finish(self.network, forward(self.network))
+        return finish(self.network, self._passed)
+
+    @cached_property
+    def _passed(self) -> tuple[Equation, ...]:
+        return forward(self.network)
 
     @cached_property
     def seen(self) -> Mapping[Array, Array]:
@@ -49,17 +54,20 @@ class Statement:
 
     @cached_property
     def _reverse(self) -> tuple[tuple[Equation, ...], dict[Array, Definition]]:
-        return reverse(forward(self.network), lambda array: array.role is Role.PRE_ACTIVATION, self.seen)
+        if self.network.built is None:
+            return reverse(self._passed, lambda array: array.role is Role.PRE_ACTIVATION, self.seen)
+        return reverse(self._passed, named_in(self._passed), self.seen, by=self.network.trained)
 
     @cached_property
     def steps(self) -> tuple[Equation, ...]:
         """Gates, adjoints, gradients and updates, in an order in which each may be defined."""
         adjoints, gradients = self._reverse
         made = [*self.network.rule.shared(), *adjoints]
+        named = () if self.network.built is None else changes_with_names(self._passed, self.network.trained)
         for theta in self.network.trained:
-            indices, gradient = gradients[theta]
+            indices, gradient = gradients.get(theta, (indices_of(theta), ZERO))  # 0 where nothing reads it
             made.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, ""))
-            made += self.network.rule.equations(theta, indices)
+            made += self.network.rule.equations(theta, indices, named=theta in named)
         return finish(self.network, tuple(made))
 
     @cached_property
@@ -69,8 +77,19 @@ class Statement:
 
     @cached_property
     def moving(self) -> tuple[Array, ...]:
-        """The pre-activations and activations, which have a value after the step."""
-        return tuple(e.array for e in self.forward if e.array.role in (Role.PRE_ACTIVATION, Role.ACTIVATION))
+        """What has a value after the step: pre-activations and activations, and of layers all that they change."""
+        values = (Role.PRE_ACTIVATION, Role.ACTIVATION)
+        if self.network.built is None:
+            return tuple(e.array for e in self.forward if e.array.role in values)
+        last = max(n for n, e in enumerate(self.forward) if e.array.role is Role.PRE_ACTIVATION)
+        reached = set(self.network.trained)
+        for e in self.forward:
+            if reached & set(e.operands):
+                reached.add(e.array)
+        return tuple(
+            e.array for n, e in enumerate(self.forward)
+            if e.array in reached and (n <= last or e.array.role is Role.ACTIVATION)
+        )  # fmt: skip
 
     @cached_property
     def after_step(self) -> frozenset[Array]:
