@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym import schemes
 from fcsym.derivation import Derivation
+from fcsym.deriving.pipeline import one_step
 from fcsym.document import Document, typeset
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.language.equation import Equation, Order
@@ -41,7 +42,7 @@ def scheme(
     `compensation`: w fixed, P accumulates (technique 2). `states`: first pre-activations and upper weights (technique
     3). These three are for one input that stays. `history`: distinct inputs and a coefficient for each (eq. 18-20).
     `basis`: first-layer responses to probe vectors (eq. 5, 32). `collapsed`: a few numbers for a hidden layer of any
-    width, one output and one input that stays (beyond the paper).
+    width, on inputs that stay: what `find_collapse` finds, with gate events carried (beyond the paper).
 
     `order`, `slope_at_kink`, `rule`, `batch`, `samples`: as for `derive`.
     Raises ArgumentError for an unknown name, order, rule or batch, and where the scheme does not exist for the network.
@@ -49,7 +50,31 @@ def scheme(
     >>> [array.name for array in scheme(Network.parse("2-2-1"), "states").state]
     ['s1', 'W2', 'c0', 't0', 'key']
     """
+    if name == "collapsed" and isinstance(network, Network):
+        made: Scheme = _collapsed(network, name, order, slope_at_kink, rule, batch, samples)
+        return made
     return Scheme.of(schemes.build(network, name, order, slope_at_kink, rule, batch, samples))
+
+
+def _collapsed(
+    network: Network,
+    name: str,
+    order: Order,
+    slope_at_kink: object,
+    rule: object,
+    batch: str | None,
+    samples: int | None,
+) -> Any:
+    """The equations of one input and one output where these hold the network, and what the finder finds of others."""
+    from fcsym.collapsing.scheme import collapsed_scheme
+
+    try:
+        record = schemes.build(network, name, order, slope_at_kink, rule, batch, samples)
+    except ArgumentError:
+        base = one_step(network, order, slope_at_kink, rule, batch, samples)  # which says what of these is wrong
+        schemes.refuse_unsuited(base.network, name)
+        return collapsed_scheme(base.network, order)
+    return CollapsedOneInput.of(record)
 
 
 def collapse(network: Network, order: Order = "simultaneous", slope_at_kink: object = None) -> Scheme:
@@ -187,6 +212,23 @@ class Scheme(SchemeRecord, Document):
         from fcsym.render.terminal import document
 
         return document(self)
+
+
+@dataclass(frozen=True, repr=False)
+class CollapsedOneInput(Scheme):
+    """`collapsed` of one output, as equations of one input; its kernels take several inputs and carry gate events."""
+
+    def compile(self, target: str = "numpy") -> Any:
+        """The four functions over arrays: numpy, c, jax or torch; `init` takes one input, (n_0,), or several, (m, n_0).
+
+        Errors as for `Scheme.compile`.
+        """
+        from fcsym.collapsing.one_input import OneInputKernel
+        from fcsym.collapsing.scheme import collapsed_scheme
+
+        return OneInputKernel(
+            super().compile(target), lambda: collapsed_scheme(self.network, self.order).compile(target)
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -224,7 +224,7 @@ def test_states_of_a_batch_refuse_by_name():
         kernel.step(state, other, t, 0.1)
     with pytest.raises(fcsym.ArgumentError, match="samples"):
         kernel.step(state, x[:2], t[:2], 0.1)
-    for name in ("weights", "compensation", "history", "basis", "collapsed"):
+    for name in ("weights", "compensation", "history", "basis"):
         with pytest.raises(fcsym.ArgumentError, match=f"{name} trains on one sample at a time"):
             fcsym.scheme(fcsym.Network.parse("2-2-1"), name, batch="mean")
 

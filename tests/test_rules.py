@@ -177,7 +177,7 @@ def test_bad_rules_are_one_sentence(settings, said):
         fcsym.rule(**settings)
 
 
-@pytest.mark.parametrize("name", ["weights", "compensation", "states", "history", "basis", "collapsed"])
+@pytest.mark.parametrize("name", ["weights", "compensation", "states", "history", "basis"])
 def test_schemes_that_cannot_say_so_by_name(name):
     net = fcsym.Network.parse("2-2-1")
     for update in ("momentum", "adam", rule("sgd", weight_decay=0.1)):

@@ -25,6 +25,8 @@ FROZEN = ("weights", "compensation")
 
 def made(network, name, order):
     if not exists(name, network):
+        if name == "collapsed":  # not as equations of one input: see test_columns
+            pytest.skip("what the finder finds of it has tests of its own")
         with pytest.raises(fcsym.ArgumentError, match=r"needs (a|one) hidden layer|needs one output"):
             fcsym.scheme(network, name, order=order)
         pytest.skip("the scheme does not exist for this network")

@@ -247,11 +247,15 @@ class Collapse:
 
         return Carried(self.network, self.closure.found, weights, inputs)
 
-    def compile(self) -> CollapsedKernel:
-        """The four functions of the smallest closed state in NumPy, with the arguments that schemes have."""
+    def compile(self, target: str = "numpy") -> CollapsedKernel:
+        """The four functions of the smallest closed state, with the arguments that schemes have.
+
+        `target`: numpy, c, jax or torch. Raises CompileError for an unknown one, ArgumentError where nothing closes.
+        """
         from fcsym.collapsing.kernel import CollapsedKernel
 
-        return CollapsedKernel(self.network, self.closure.found)
+        contracted = tuple(sorted(self.closure.found.contracted))
+        return CollapsedKernel(self.network, self.order, contracted, target, self.inputs)
 
     def latex(self) -> str:
         """The state and its recursion as LaTeX displays."""

@@ -11,9 +11,19 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError
 from fcsym.networks.network import Network
 
-__all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights"]
+__all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights", "refuse_what_is_kept"]
 
 _Values = npt.NDArray[Any]
+
+
+def refuse_what_is_kept(network: Network) -> None:
+    """ArgumentError for parameters that do not train, or are one number for many units."""
+    for names, what in ((network.fixed, "frozen"), (network.common, "shared")):
+        if names:
+            raise ArgumentError(
+                f"collapsed needs every parameter trained and its own, and {network} has {' and '.join(names)} {what}: "
+                "train with fcsym.find_collapse(...).train, or choose backprop."
+            )
 
 
 def checked_weights(network: Network, weights: Sequence[npt.ArrayLike]) -> list[_Values]:

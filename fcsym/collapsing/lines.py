@@ -42,6 +42,14 @@ class Lines:
             at |= s == kink
         return (2 * piece + at).astype(np.int16)
 
+    def codes_of(self, s: _Values) -> npt.NDArray[np.int8]:
+        """The same, for many at once; what is no number is on the lowest line."""
+        found = np.zeros(s.shape, np.int8)
+        for kink in self.kinks.tolist():
+            found += s > kink
+            found += s >= kink
+        return found
+
     def distance(self, s: _Values) -> _Values:
         """How far each pre-activation is from the nearest kink."""
         if not self.kinks.size:

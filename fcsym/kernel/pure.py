@@ -61,6 +61,7 @@ class PureKernel:
         exec(compile(self.source, f"<fcsym {target.name} {scheme.name}>", "exec"), namespace)
         self.State = say_shapes(namespace["State"], "state", f"{self.module.title}, target {self.target}")
         self._functions = {name: namespace[name] for name in ("init", "step", "output", "expand")}
+        self._plain = {name: namespace[f"_{name}"] for name in self._functions}
         self._own, self._make = library(target.name)
 
     def __repr__(self) -> str:
@@ -103,6 +104,11 @@ class PureKernel:
         if not self.scheme.single_input:
             return self._functions["expand"](self._held(state))
         return self._functions["expand"](self._held(state), self._weights(weights), *self._vectors(None, x=x))
+
+    def unchecked(self, name: str, arrays: Sequence[Any]) -> Sequence[Any]:
+        """What a function gives for arrays that are known to fit, in the order of its signature."""
+        made: Sequence[Any] = self._plain[name](*arrays)
+        return made
 
     # ------------------------------------------------------------------------------------------- arguments
 

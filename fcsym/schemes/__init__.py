@@ -16,7 +16,7 @@ from fcsym.networks.network import Network
 from fcsym.schemes import backprop, basis, collapsed, compensation, history, states, weights
 from fcsym.schemes.record import PartRecord, SchemeRecord
 
-__all__ = ["SCHEMES", "PartRecord", "SchemeRecord", "build", "every_scheme"]
+__all__ = ["SCHEMES", "PartRecord", "SchemeRecord", "build", "every_scheme", "refuse_unsuited"]
 
 SCHEMES: Mapping[str, Callable[[Record], SchemeRecord]] = {
     "backprop": backprop.build,
@@ -40,8 +40,8 @@ def build(
     return _built(name, base)
 
 
-def _built(name: str, base: Record) -> SchemeRecord:
-    network = base.network
+def refuse_unsuited(network: Network, name: str) -> None:
+    """ArgumentError for networks with parameters held fixed or shared, which no scheme but `backprop` trains."""
     if network.fixed and name != "backprop":
         raise ArgumentError(
             f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "
@@ -52,6 +52,10 @@ def _built(name: str, base: Record) -> SchemeRecord:
             f"{name} needs a bias for every unit, and {network} has {' and '.join(network.common)} shared: choose "
             "backprop, which trains one number as such."
         )
+
+
+def _built(name: str, base: Record) -> SchemeRecord:
+    refuse_unsuited(base.network, name)
     return SCHEMES[name](base)
 
 

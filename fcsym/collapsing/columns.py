@@ -1,0 +1,369 @@
+"""The columns of a layer that is summed over: units, and combinations of units that stand for many of them.
+
+z_j = sum_u xi[j, u] Z_u        sum_j xi[j, u] xi[j, v] = [u = v]
+
+z_j are the numbers of unit j: its weights to free layers, its pre-activations, what the rule remembers of them. The
+units of one gate pattern are as many rows of numbers; a QR decomposition gives as many columns Z as a unit has numbers,
+and orthonormal xi. With the gates held a step takes every combination of units to the same combination, and sums over
+the units are sums over the columns. A pattern with few units is left as it is: a column is a unit.
+
+A unit that is a column has left its line as soon as its own pre-activation has. Of a unit that is not, the
+pre-activation moves in a step by no more than |xi_j| |dS|, with S the row of pre-activations of its columns (Cauchy and
+Schwarz). What that has added up to since the unit was last looked at tells when it may have reached a kink; until then
+it is where it was, and is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.collapsing.layer import Event
+from fcsym.collapsing.lines import Lines
+
+__all__ = ["Block", "Columns", "Crossed", "Numbers", "Watch", "laid_out", "told"]
+
+_Values = npt.NDArray[Any]
+_Places = npt.NDArray[np.intp]
+_WORTH = 2  # times as many units as a unit has numbers: fewer are left as they are
+_ROUNDING = 64
+_NONE = np.zeros(0, np.intp)
+_BEYOND = 4096  # bytes: rows this far apart, or a multiple of it, meet in a processor's cache
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Where the numbers of a layer's units are in a state: (array, axis of the units)."""
+
+    layer: int
+    read: tuple[tuple[int, int], ...]
+    following: tuple[tuple[int, int], ...]  # of what nothing reads, and starts anew with a pattern
+
+    def of(self, arrays: Sequence[_Values], columns: Any = slice(None)) -> tuple[_Values, _Values]:
+        """Both as one row for each column."""
+        rows = _rows(arrays, self.read, columns)
+        return rows, _rows(arrays, self.following, columns) if self.following else np.zeros((len(rows), 0))
+
+    def put(self, arrays: Sequence[_Values], values: _Values, following: _Values) -> list[_Values]:
+        """The arrays with these columns in place of theirs."""
+        made = list(arrays)
+        for places, rows in ((self.read, values), (self.following, following)):
+            start = 0
+            for place, axis in places:
+                legs = np.delete(arrays[place].shape, axis)
+                own = rows[:, start : start + prod(legs)].reshape(len(rows), *legs)
+                made[place] = np.ascontiguousarray(np.moveaxis(own, 0, axis), arrays[place].dtype)
+                start += prod(legs)
+        return made
+
+
+def _rows(arrays: Sequence[_Values], places: Sequence[tuple[int, int]], columns: Any) -> _Values:
+    parts = [np.moveaxis(arrays[place], axis, 0)[columns] for place, axis in places]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Units of one pattern that a few columns stand for."""
+
+    pattern: npt.NDArray[np.int8]
+    members: _Places
+    xi: _Values  # (units, columns)
+    first: int  # its first column
+    start: _Values  # what the units had of what follows, when the columns had none
+
+    @property
+    def columns(self) -> slice:
+        """Where its columns are."""
+        return slice(self.first, self.first + self.xi.shape[1])
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How far the pre-activations of blocks have travelled, and how far they may before a unit is looked at."""
+
+    travelled: _Values  # (blocks, samples)
+    size: _Values  # the lengths of the rows when they set out
+    due: tuple[_Values, ...]  # for each block (units, samples)
+    least: _Values  # (blocks, samples)
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Units that have left their lines: columns of their own, and members of blocks, with their lines now."""
+
+    loose: _Places
+    loose_codes: npt.NDArray[np.int8]  # (columns, samples)
+    members: dict[int, tuple[_Places, npt.NDArray[np.int8]]]
+
+    def __bool__(self) -> bool:
+        return bool(len(self.loose) or self.members)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the units of a layer are held: by blocks of columns first, then as columns of their own, then spare room."""
+
+    numbers: Numbers
+    lines: Lines | None
+    units: int
+    unit_of: _Places  # of each column, -1 where it is none
+    codes: npt.NDArray[np.int8]  # (samples, columns)
+    blocks: tuple[Block, ...]
+    ones: _Values  # of each column the number that is 1 for a unit
+
+    @property
+    def width(self) -> int:
+        """How many columns there are, with spare ones."""
+        return len(self.unit_of)
+
+    @property
+    def used(self) -> int:
+        """How many columns stand for something."""
+        return self.loose_from + int((self.unit_of >= 0).sum())
+
+    @property
+    def loose_from(self) -> int:
+        """The first column that is a unit."""
+        return len(self.blocks) * self.blocks[0].xi.shape[1] if self.blocks else 0
+
+    @property
+    def patterns(self) -> int:
+        """How many gate patterns occur."""
+        own = self.codes[:, self.unit_of >= 0].T
+        blocks = np.array([block.pattern for block in self.blocks], np.int8).reshape(-1, len(self.codes))
+        return len(np.unique(np.concatenate([own, blocks]), axis=0))
+
+    @property
+    def held(self) -> tuple[_Values, ...]:
+        """The slopes of the columns, (samples, columns), and the intercepts."""
+        if self.lines is None:
+            return ()
+        slopes = self.lines.slopes[self.codes]
+        return (slopes, self.lines.offsets[self.codes] * self.ones) if self.lines.offsets.any() else (slopes,)
+
+    # ------------------------------------------------------------------------------------------------ events
+
+    def watch(self, rows: _Values) -> Watch:
+        """A watch over the blocks that begins now; `rows`: the pre-activations of the columns, (samples, columns)."""
+        blocks, count = self.blocks, len(self.codes)
+        travelled = np.zeros((len(blocks), count))
+        size = np.sqrt(self._squares(rows[:, : self.loose_from]))
+        due = tuple(self._due(block, rows, travelled[0] if blocks else travelled) for block in blocks)
+        least = np.array([own.min(axis=0) for own in due]).reshape(len(blocks), count)
+        return Watch(travelled, size, due, least)
+
+    def watch_on(self, watch: Watch, rows: _Values, changed: Sequence[int]) -> Watch:
+        """The same watch, begun anew over some of the blocks."""
+        travelled, size, due, least = watch.travelled.copy(), watch.size.copy(), list(watch.due), watch.least.copy()
+        for b in changed:
+            own = rows[:, self.blocks[b].columns]
+            travelled[b] = 0
+            size[b] = np.sqrt(np.square(own, dtype=float).sum(axis=1))
+            due[b] = self._due(self.blocks[b], rows, travelled[b])
+            least[b] = due[b].min(axis=0)
+        return Watch(travelled, size, tuple(due), least)
+
+    def _squares(self, rows: _Values) -> _Values:
+        """The sum of squares over the columns of each block, (blocks, samples)."""
+        apart = rows.reshape(len(rows), len(self.blocks), -1) if self.blocks else rows[:, :, None]
+        made: _Values = np.einsum("ncu,ncu->cn", apart, apart)
+        return made  # every block has as many columns as a unit has numbers
+
+    def _due(self, block: Block, rows: _Values, travelled: _Values, members: Any = slice(None)) -> _Values:
+        """What the rows may have travelled before a unit can have reached a kink."""
+        assert self.lines is not None
+        xi = block.xi[members]
+        length = np.linalg.norm(xi, axis=1)[:, None]
+        distance = self.lines.distance(xi @ rows[:, block.columns].T)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(length > 0, travelled + distance / length, np.inf)
+
+    def look(self, before: _Values, rows: _Values, watch: Watch) -> tuple[Crossed, Watch]:
+        """Who has left its lines in a step, from the pre-activations of the columns before and after it."""
+        assert self.lines is not None
+        start, members = self.loose_from, {}
+        codes = self.lines.codes_of(rows[:, start:])
+        same = np.array_equal(codes, self.codes[:, start:])
+        loose = _NONE if same else np.flatnonzero((codes != self.codes[:, start:]).any(axis=0))
+        if self.blocks:
+            with np.errstate(all="ignore"):
+                far = np.sqrt(self._squares(rows[:, :start] - before[:, :start]))
+            eps = np.finfo(rows.dtype).eps
+            travelled = watch.travelled + far * (1 + 4 * eps)
+            reach = travelled + _ROUNDING * eps * (watch.size + travelled)
+            suspects = np.flatnonzero((watch.least <= reach).any(axis=1)).tolist()
+            if not suspects:
+                watch = Watch(travelled, watch.size, watch.due, watch.least)
+            else:
+                due, least = list(watch.due), watch.least.copy()
+                for b in suspects:
+                    block = self.blocks[b]
+                    near = np.flatnonzero((due[b] <= reach[b]).any(axis=1))
+                    own = self.lines.codes_of(block.xi[near] @ rows[:, block.columns].T)
+                    left = (own != block.pattern).any(axis=1)
+                    if left.any():
+                        members[b] = near[left], own[left]
+                    due[b] = due[b].copy()
+                    due[b][near] = self._due(block, rows, travelled[b], near)
+                    least[b] = due[b].min(axis=0)
+                watch = Watch(travelled, watch.size, tuple(due), least)
+        return Crossed(loose + start, codes[:, loose].T, members), watch
+
+    def events(self, crossed: Crossed, step: int) -> list[Event]:
+        """What is reported of them: units that went from one pattern to another together."""
+        columns = crossed.loose
+        units, before, after = [self.unit_of[columns]], [self.codes[:, columns].T], [crossed.loose_codes]
+        for b, (places, codes) in crossed.members.items():
+            block = self.blocks[b]
+            units.append(block.members[places])
+            before.append(np.broadcast_to(block.pattern, codes.shape))
+            after.append(codes)
+        return told(self.numbers.layer, step, np.concatenate(units), np.concatenate(before), np.concatenate(after))
+
+    def regrouped(self, crossed: Crossed, arrays: Sequence[_Values]) -> tuple[Columns, list[_Values]]:
+        """The same with every unit that crossed on its new lines, as a column of its own."""
+        codes = self.codes.copy()
+        codes[:, crossed.loose] = crossed.loose_codes.T
+        made = replace(self, codes=codes)
+        if not crossed.members:
+            return made, list(arrays)
+        spare = np.flatnonzero((self.unit_of < 0) & (np.arange(self.width) >= self.loose_from))
+        leaving = sum(len(places) for places, _ in crossed.members.values())
+        d = len(self.blocks[0].xi[0])
+        dissolved = any(len(self.blocks[b].members) - len(p) <= d for b, (p, _) in crossed.members.items())
+        if leaving > len(spare) or dissolved:
+            return made._again(crossed, arrays)
+        values, following = self.numbers.of(arrays)
+        ones, unit_of, blocks = self.ones.copy(), self.unit_of.copy(), list(self.blocks)
+        for b, (places, own) in crossed.members.items():
+            block = self.blocks[b]
+            z, f, e = _now(block, values, following, self.ones)
+            target, spare = spare[: len(places)], spare[len(places) :]
+            values[target], following[target], ones[target] = z[places], f[places], 1
+            codes[:, target], unit_of[target] = own.T, block.members[places]
+            rest = np.delete(np.arange(len(z)), places)
+            xi, columns = np.linalg.qr(np.concatenate([z[rest], e[rest, None]], axis=1)[:, : _count(self)])
+            values[block.columns] = columns[:, : z.shape[1]]
+            if self._counts:
+                ones[block.columns] = columns[:, -1]
+            following[block.columns] = 0
+            blocks[b] = replace(block, members=block.members[rest], xi=xi, start=f[rest])
+        made = replace(made, unit_of=unit_of, blocks=tuple(blocks), ones=ones)
+        return made, self.numbers.put(arrays, values, following)
+
+    @property
+    def _counts(self) -> bool:
+        return self.lines is not None and bool(self.lines.offsets.any())
+
+    def _again(self, crossed: Crossed, arrays: Sequence[_Values]) -> tuple[Columns, list[_Values]]:
+        """Laid out anew, from all units as they are now."""
+        values, following, codes = self.all_units(arrays)
+        for b, (places, own) in crossed.members.items():
+            codes[self.blocks[b].members[places]] = own
+        return laid_out(self.numbers, self.lines, values, following, codes, arrays, self.width)
+
+    def all_units(self, arrays: Sequence[_Values]) -> tuple[_Values, _Values, npt.NDArray[np.int8]]:
+        """The numbers of every unit, what follows, and its lines, (units, samples)."""
+        values, following = self.numbers.of(arrays)
+        own = np.flatnonzero(self.unit_of >= 0)
+        z = np.empty((self.units, values.shape[1]), values.dtype)
+        f = np.empty((self.units, following.shape[1]), following.dtype)
+        codes = np.empty((self.units, len(self.codes)), np.int8)
+        z[self.unit_of[own]], codes[self.unit_of[own]] = values[own], self.codes[:, own].T
+        if f.size:
+            f[self.unit_of[own]] = following[own]
+        for block in self.blocks:
+            z[block.members], now, _ = _now(block, values, following, self.ones)
+            codes[block.members] = block.pattern
+            if f.size:
+                f[block.members] = now
+        return z, f, codes
+
+
+def told(layer: int, step: int, units: _Places, before: _Values, after: _Values) -> list[Event]:
+    """Events of units that went from one pattern of codes to another together; `before`, `after`: (units, samples)."""
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    for unit, old, new in zip(units.tolist(), before.tolist(), after.tolist(), strict=True):
+        found.setdefault((tuple(old), tuple(new)), []).append(unit)
+    return [
+        Event(step, layer, tuple(sorted(own)), *(tuple(v / 2 for v in pattern) for pattern in pair))
+        for pair, own in sorted(found.items())
+    ]
+
+
+def _count(columns: Columns) -> int | None:
+    """How many numbers of a unit are turned: all, and its 1 where that counts."""
+    return None if columns._counts else -1
+
+
+def _now(block: Block, values: _Values, following: _Values, ones: _Values) -> tuple[_Values, _Values, _Values]:
+    """The units of a block as they are: their numbers, what follows, and the 1 of each."""
+    own = block.columns
+    f = block.start + block.xi @ following[own] if following.size else block.start
+    return block.xi @ values[own], f, block.xi @ ones[own]
+
+
+def laid_out(
+    numbers: Numbers, lines: Lines | None, values: _Values, following: _Values, codes: npt.NDArray[np.int8],
+    arrays: Sequence[_Values], room: int = 0, turn: bool = True,
+) -> tuple[Columns, list[_Values]]:  # fmt: skip
+    """Units => columns: a block for every pattern with many of them; `room`: as many columns, where that is enough.
+
+    `values`, `following`: the numbers of each unit. `codes`: (units, samples). `arrays`: the state, of which those of
+    the layer are replaced. A unit that is on a kink is a column of its own; without `turn`, every unit is.
+    """
+    counts = lines is not None and bool(lines.offsets.any())
+    d = values.shape[1] + counts
+    _, first, where, many = np.unique(codes, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(where.ravel(), kind="stable")
+    ends = np.cumsum([0, *many])
+    blocks: list[Block] = []
+    turned, at = np.zeros(len(codes), bool), 0
+    parts = []
+    for n, size in enumerate(many.tolist()):
+        pattern = codes[first[n]]
+        if not turn or size <= _WORTH * d or (pattern % 2).any():
+            continue
+        own = order[ends[n] : ends[n + 1]]
+        whole = np.concatenate([values[own], np.ones((size, 1), values.dtype)], axis=1) if counts else values[own]
+        xi, columns = np.linalg.qr(whole)
+        start = following[own] if following.size else np.zeros((size, 0), values.dtype)
+        blocks.append(Block(pattern, own, xi, at, start))
+        parts.append(columns)
+        turned[own] = True
+        at += d
+    loose = np.flatnonzero(~turned)
+    used = at + len(loose)
+    width = _room(used, bool(blocks), values.dtype.itemsize)
+    width = room if used <= room <= width else width
+    made = np.zeros((width, values.shape[1]), values.dtype)
+    ones = np.zeros(width, values.dtype)
+    if parts:
+        stacked = np.concatenate(parts)
+        made[:at] = stacked[:, : values.shape[1]]
+        ones[:at] = stacked[:, -1] if counts else 0
+    made[at:used], ones[at:used] = values[loose], 1
+    follows = np.zeros((width, following.shape[1]), values.dtype)
+    if following.size:
+        follows[at:used] = following[loose]
+    still = lines.codes_of(np.zeros((1, 1)))[0, 0] if lines is not None else 0
+    held = np.full((codes.shape[1], width), still, np.int8)
+    held[:, at:used] = codes[loose].T
+    for block in blocks:
+        held[:, block.columns] = block.pattern[:, None]
+    unit_of = np.full(width, -1, np.intp)
+    unit_of[at:used] = loose
+    found = Columns(numbers, lines, len(codes), unit_of, held, tuple(blocks), ones)
+    return found, numbers.put(arrays, made, follows)
+
+
+def _room(used: int, blocks: bool, itemsize: int) -> int:
+    """How many columns there are room for: more where blocks may lose units."""
+    width = used + (max(32, used // 8) if blocks else 0)
+    return width + 8 if width * itemsize % _BEYOND == 0 else width

@@ -1,0 +1,93 @@
+"""A step in which the gates of some layers are held: what of a scheme's step is run between gate events.
+
+v1[n, i] = relu(s1[n, i])     =>     v1[n, i] = g1[n, i]*s1[n, i] (+ o1[n, i])          g1 and o1 are given
+delta2[n, k] = ...            =>     delta2[n, k] = use[n]*(...)                         a step on some of the samples
+
+With its gates held a layer's units of one pattern may be turned into one another: the step takes any orthogonal
+combination of them to the same combination, so that few of these stand for all units. A column of an array is a unit,
+or such a combination; the equations are those of the scheme `states`, or of `backprop`, and do not know which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fcsym.collapsing.rewriting import offset_of
+from fcsym.deriving.pipeline import one_step
+from fcsym.language.equation import Equation, Order, Rule
+from fcsym.language.expression import Array, Expr, Ref, Role, mul
+from fcsym.networks.network import Dense, Network
+from fcsym.networks.symbols import SAMPLES, adjoint_of, gate_of
+from fcsym.schemes import backprop, states
+from fcsym.schemes.record import Routine, SchemeRecord
+
+__all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths"]
+
+USE = Array("use", None, (SAMPLES,), role=Role.FROZEN)
+"""By what the error of a sample counts in a step: 0 where the step is not on it."""
+
+
+def with_widths(network: Network, inputs: int, widths: Sequence[int]) -> Network:
+    """The network with other widths of its inputs and of its hidden layers."""
+    layers = [Dense(n, own.activation, own.bias) for n, own in zip(widths, network.layers[:-1], strict=True)]
+    return replace(network, inputs=inputs, layers=(*layers, network.layers[-1]), names=())
+
+
+def held_arrays(network: Network, contracted: Sequence[int]) -> dict[int, tuple[Array, ...]]:
+    """The slopes, and the intercepts where there are any, of the contracted layers whose units have gates."""
+    found: dict[int, tuple[Array, ...]] = {}
+    for n in sorted(set(contracted) - {0}):
+        hidden = network.hidden[n - 1]
+        if hidden.activation.is_identity:
+            continue
+        shifted = any(piece.intercept for piece in hidden.activation.pieces)
+        slopes = replace(gate_of(hidden.s), role=Role.FROZEN)
+        found[n] = (slopes, replace(offset_of(hidden.s), role=Role.FROZEN)) if shifted else (slopes,)
+    return found
+
+
+def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> SchemeRecord:
+    """The scheme of a network in mini-batches in which the gates of contracted layers are given.
+
+    The first layer is out where the inputs are contracted. `output` gives pre-activations, too: see `seen`.
+    """
+    base = one_step(network, order)
+    record = states.build(base) if 0 in contracted else backprop.build(base)
+    held = held_arrays(network, contracted)
+    given = (*(array for arrays in held.values() for array in arrays), USE)
+    put: dict[Array, Equation] = {}
+    gone: set[Array] = set()
+    for n, arrays in held.items():
+        hidden = network.hidden[n - 1]
+        gone.add(gate_of(hidden.s))
+        own = next(e for e in base.equations if e.defines and e.array == hidden.v)
+        assert isinstance(own.lhs, Ref)
+        indices = own.lhs.indices
+        value: Expr = mul(arrays[0][indices], hidden.s[indices])
+        value = value + arrays[1][indices] if len(arrays) > 1 else value
+        put[hidden.v] = Equation(own.lhs, value, Rule.INVARIANT, "Every unit is on the piece that it was on.")
+    routines = dict(record.routines)
+    for name in ("step", "output"):
+        routine = record.routines[name]
+        equations = [_with(e, put, adjoint_of(network.logits)) for e in routine.equations if e.array not in gone]
+        state = routine.given[: len(record.state)]
+        results = (*routine.results, *given) if name == "step" else (*routine.results, *seen(network, state))
+        routines[name] = Routine((*state, *given, *routine.given[len(state) :]), tuple(equations), results)
+    return replace(record, name="collapsed", state=(*record.state, *given), routines=routines)
+
+
+def seen(network: Network, state: Sequence[Array]) -> tuple[Array, ...]:
+    """The pre-activations of layers with kinks, but for those that the state has."""
+    return tuple(hidden.s for hidden in network.hidden if hidden.activation.kinks and hidden.s not in state)
+
+
+def _with(equation: Equation, put: dict[Array, Equation], driver: Array) -> Equation:
+    """v = phi(s) with the slope as it is given, and the error at the read-out by how much it counts."""
+    if equation.defines and equation.array in put:
+        return put[equation.array]
+    if equation.defines and equation.array == driver:
+        assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
+        samples = equation.lhs.indices[:1]
+        return replace(equation, rhs=mul(USE[samples], equation.rhs))
+    return equation

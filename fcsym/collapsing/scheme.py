@@ -1,0 +1,143 @@
+"""The scheme `collapsed` of any network that closes: what the finder found, and kernels that train on it.
+
+s = fcsym.scheme(net, "collapsed")
+s.size, s.recursion, s.proof                 # the closed state, as the finder found it
+k = s.compile("c")                           # numpy, c, jax, torch
+state = k.init(weights, X)                   # the number of inputs is that of X
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcsym.collapsing import Choice, Closure, Collapse, find_collapse
+from fcsym.collapsing.kernel import CollapsedKernel
+from fcsym.errors import ArgumentError, CompileError
+from fcsym.language.equation import Equation, Order
+from fcsym.language.expression import Array
+from fcsym.networks.network import Network
+
+if TYPE_CHECKING:
+    from fcsym.language.findings import Proof
+
+__all__ = ["CollapsedScheme", "collapsed_scheme"]
+
+
+def collapsed_scheme(network: Network, order: Order) -> CollapsedScheme:
+    """The scheme of a network. ArgumentError where nothing closes, and for what is no stack of dense layers."""
+    made = CollapsedScheme(network, order)
+    made.chosen(network.samples or 2)
+    return made
+
+
+@dataclass(frozen=True, repr=False)
+class CollapsedScheme:
+    """Training on a closed state, for one network and one order, with gate events carried.
+
+    `state`, `definitions`, `recursion`, `read`, `size` and `proof` are those of the finder's closed state, whose
+    widths, number of inputs and of gate patterns are symbols. `compile` gives the four functions.
+    """
+
+    network: Network
+    order: Order
+    name: str = "collapsed"
+    single_input: bool = True  # what is held stays: `init` is given it
+    is_statement: bool = False
+    gates: tuple[Equation, ...] = ()  # no unit is held to its piece
+    parts: tuple[Any, ...] = ()  # the four functions are no lists of equations
+
+    @cached_property
+    def found(self) -> Collapse:
+        """What the finder found, for several inputs where it is not said how many."""
+        return find_collapse(self.network, self.network.samples or 2, self.order)
+
+    def chosen(self, inputs: int) -> tuple[int, ...]:
+        """The layers to sum over for so many inputs: those of the fewest numbers, and more where that closes, too.
+
+        A layer more never needs more columns than it has units. ArgumentError where no hidden layer closes.
+        """
+        found = self.found if inputs > 1 or self.network.samples else self._of_one
+        closed = [c for c in found.choices if c.closed and any(c.found.contracted)]
+        if not closed:
+            why = next((c.said for c in found.choices if any(c.found.contracted)), "there is none")
+            raise ArgumentError(
+                f"collapsed needs a hidden layer that can be summed over ({self.network}; {why}): choose states or "
+                "backprop."
+            )
+        first = min(closed, key=lambda c: (_numbers(c, inputs), c.found.contracted))
+        least = set(first.found.contracted)
+        more = [c.found.contracted for c in closed if least <= set(c.found.contracted)]
+        return max(more, key=lambda layers: (len(layers), [-n for n in layers]))
+
+    @cached_property
+    def _of_one(self) -> Collapse:
+        return find_collapse(self.network, 1, self.order)
+
+    @property
+    def state(self) -> tuple[Array, ...]:
+        """The arrays of the closed state."""
+        return self.found.state
+
+    @property
+    def definitions(self) -> tuple[Equation, ...]:
+        """What each array of the state stands for."""
+        return self.found.definitions
+
+    @property
+    def recursion(self) -> tuple[Equation, ...]:
+        """The state after a step."""
+        return self.found.recursion
+
+    @property
+    def read(self) -> tuple[Equation, ...]:
+        """What is read off the state."""
+        return self.found.read
+
+    @property
+    def size(self) -> Any:
+        """How many numbers the state has: a SymPy polynomial."""
+        return self.found.size
+
+    @property
+    def proof(self) -> Proof:
+        """A finding for every equation of the recursion."""
+        return self.found.proof
+
+    def latex(self) -> str:
+        """The state and its recursion as LaTeX displays."""
+        return self.found.latex()
+
+    def compile(self, target: str = "numpy") -> CollapsedKernel:
+        """The four functions: numpy, c, jax or torch; shapes as in `CollapsedKernel`.
+
+        Without a C compiler `c` warns and NumPy does the work. Raises CompileError for an unknown target, and for a
+        package that is not installed.
+        """
+        return CollapsedKernel(self.network, self.order, self.chosen, target, self.network.samples or None)
+
+    def export(self, path: str | Path, *_: Any, **__: Any) -> list[Path]:
+        """Not as a file: CompileError, which says what to do."""
+        raise CompileError(
+            f"collapsed of {self.network} regroups units as it trains and has no stand-alone file ({str(path)[:40]}): "
+            "export states or backprop, or train with compile()."
+        )
+
+    def _repr_latex_(self) -> str:
+        return self.found.latex()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"collapsed of {self.network}, {self.order} order\n{self.found}"
+
+
+def _numbers(choice: Choice, inputs: int) -> int:
+    """How many numbers a closed state has for so many inputs, with as many gate patterns as there can be."""
+    found = choice.found
+    network = replace(found.held.network, samples=inputs) if found.held.network.batch else found.held.network
+    closure = Closure.of(replace(found, held=replace(found.held, network=network)))
+    return closure.at_widths(closure.size)

@@ -1,0 +1,293 @@
+"""The scheme `collapsed` of networks that the finder closes, on every target, beside backpropagation."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import few, need
+from test_carried import CASES, Plain, start, trained
+
+import fcsym
+from fcsym.collapsing.columns import Columns
+from fcsym.collapsing.kernel import CollapsedKernel
+
+TARGETS = ("numpy", "c", "torch", "jax")
+TOLD = [(name, order) for name in CASES for order in ("simultaneous", "sequential") if "shared" not in name]
+
+
+def kernel_of(network, order, contracted, target):
+    """A kernel for these layers; in double precision where a library has to be told."""
+    if target == "c":
+        need("gcc")
+    if target in ("torch", "jax"):
+        library = pytest.importorskip(target)
+        if target == "jax":
+            library.config.update("jax_enable_x64", True)
+    return CollapsedKernel(network, order, contracted, target)
+
+
+@pytest.mark.parametrize(
+    ("name", "order", "target"),
+    [(*case, "numpy") for case in TOLD]
+    + [(*case, target) for n, target in enumerate(TARGETS[1:]) for case in few(TOLD, 4, turn=n)],
+)
+def test_training_is_that_of_backpropagation(name, order, target):
+    text, settings, inputs, contracted = CASES[name]
+    network = fcsym.Network.parse(text, **settings)
+    weights, x, wanted = start(network, inputs)
+    kernel = kernel_of(network, order, contracted, target)
+    state, eta = kernel.init(weights, x), 0.004 if "hat" in str(network) else 0.02
+    for _ in range(40):
+        state = kernel.step(state, x, wanted, eta)
+    together = network.training(None, "sum", inputs) if inputs > 1 else network
+    true = trained(together, order, weights, x, wanted, eta, 40)
+    assert max(np.abs(a - b).max() for a, b in zip(true, kernel.expand(state, weights, x), strict=True)) < 1e-14
+
+
+@pytest.mark.parametrize("rule", ["momentum", "nesterov", "sgd"])
+@pytest.mark.parametrize("contracted", [(0, 1), (1,)])
+def test_rules_are_carried_one_sample_after_the_other_and_in_means(rule, contracted):
+    """With what the rule remembers, in blocks of units, on one of the inputs, on some, and on all."""
+    order = "sequential" if rule == "momentum" else "simultaneous"
+    network = fcsym.Network.parse("3-60-1", bias=True).training(fcsym.rule(rule, weight_decay=0.1), "mean")
+    weights, x, target = start(network, 2)
+    kernel = CollapsedKernel(network, order, contracted)
+    state = kernel.init(weights, x)
+    assert state.widths[1] < 60
+    single = network.training(network.rule)
+    for which in [0, 1, 1, 0] * 6:
+        state = kernel.step(state, x[which], target[which], 0.01)
+    true = trained(single, order, weights, x, target, 0.01, 24, [0, 1, 1, 0] * 6)
+    assert max(np.abs(a - b).max() for a, b in zip(true, kernel.expand(state), strict=True)) < 1e-14
+    state = kernel.init(weights, x)
+    for _ in range(30):
+        state = kernel.step(state, x, target, 0.02)
+    true = trained(network.training(network.rule, "mean", 2), order, weights, x, target, 0.02, 30)
+    assert max(np.abs(a - b).max() for a, b in zip(true, kernel.expand(state), strict=True)) < 1e-14
+
+
+def followed(units, steps, contracted=(0, 1), target="numpy"):
+    """Training that does not come to rest, beside plain backpropagation: what crossed there, and what was told."""
+    network = fcsym.Network.parse(f"4-{units}-2")
+    weights, x, _ = start(network, 3, seed=3)
+    kernel = kernel_of(network, "simultaneous", contracted, target)
+    state, plain = kernel.init(weights, x), Plain(weights, x)
+    first = state.widths[1]
+    goal = 6 * np.random.default_rng(0).normal(size=(3, 2))
+    gates, changed = plain.gates(), []
+    for step in range(1, steps + 1):
+        now = goal * (1 + np.sin(step / 40))
+        state = kernel.step(state, None, now, 1e-3)
+        plain.step(now, 1e-3)
+        after = plain.gates()
+        crossed = np.flatnonzero((after != gates).any(axis=0)).tolist()
+        changed += [(step, unit, tuple(gates[:, unit]), tuple(after[:, unit])) for unit in crossed]
+        gates = after
+    told = [
+        (e.step, unit, tuple(v > 0 for v in e.before), tuple(v > 0 for v in e.after))
+        for e in state.events
+        for unit in e.units
+    ]
+    return first, state, plain, sorted(changed), sorted(told)
+
+
+@pytest.mark.parametrize(
+    ("contracted", "target"), [((0, 1), "numpy"), ((1,), "numpy"), *(((0, 1), t) for t in TARGETS[1:])]
+)
+def test_units_leave_blocks_when_they_do_in_backpropagation(contracted, target):
+    """Never a step late, and no other; hundreds of events, with blocks that lose units and are laid out anew."""
+    first, state, plain, changed, told = followed(300, 1200 if target == "numpy" else 250, contracted, target)
+    assert first < 100
+    assert len(changed) > (200 if target == "numpy" else 20) and told == changed
+    assert max(np.abs(a - b).max() for a, b in zip((plain.a, plain.b), state.expand(), strict=True)) < 1e-11
+    assert np.abs(state.output - np.maximum(plain.x @ plain.a.T, 0) @ plain.b.T).max() < 1e-11
+    assert f"{len(changed)} units have crossed a kink" in state.chart().svg
+
+
+def test_a_bound_that_is_too_wide_is_seen(monkeypatch):
+    """The comparison is sharp: units that are looked at when they have gone twice as far as they may are late."""
+    due = Columns._due
+    monkeypatch.setattr(Columns, "_due", lambda *given: 2 * due(*given))
+    *_, changed, told = followed(300, 200)
+    assert changed != told
+
+
+def test_a_step_has_nothing_as_long_as_the_layer_is_wide():
+    """What is read and written does not depend on the width, once every pattern has more units than it has columns."""
+    sizes = set()
+    for width in (2_000, 8_000):
+        network = fcsym.Network.parse(f"20-{width}-2")
+        weights, x, target = start(network, 3)
+        kernel = fcsym.scheme(network, "collapsed").compile()
+        state = kernel.step(kernel.init(weights, x), x, target, 1e-9)
+        assert state.groups == {1: 8} and state.widths == {1: 8 * (2 + 3)} and state.saves
+        sizes.add((state.numbers, sum(a.size for a in (*state.arrays, *state.held))))
+    assert len(sizes) == 1
+
+
+# ------------------------------------------------------------------------------------------- what could go wrong
+
+
+def exactly(weights, x, target, eta, steps, slope=None, order="simultaneous"):
+    """Steps of numbers that floats have exactly, beside plain backpropagation; the states."""
+    network = fcsym.Network.mlp([len(np.atleast_2d(x)[0]), len(weights[0]), len(weights[1])])
+    kernel = fcsym.scheme(network, "collapsed", order=order, slope_at_kink=slope).compile()
+    states = [kernel.init(weights, x)]
+    single = np.ndim(x) == 1
+    network = network.with_slope_at_kink(slope) if slope is not None else network
+    together = network if single else network.training(None, "sum", len(x))
+    for _ in range(steps):
+        states.append(kernel.step(states[-1], x, target, eta))
+    true = trained(together, order, weights, x, target, eta, steps)
+    for own, wanted in zip(kernel.expand(states[-1], weights, x), true, strict=True):
+        assert np.abs(own - wanted).max() < 1e-14
+    return kernel, states
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_inputs_of_zero_equal_and_parallel(outputs):
+    weights = [np.array([[1.0, -2.0], [0.5, 1.0], [-1.0, 0.25]]), np.array([[1.0, -1.0, 0.5], [0.5, 2.0, 1.0]])]
+    weights[1] = weights[1][:outputs]
+    kernel, states = exactly(weights, np.zeros(2), np.ones(outputs), 0.5, 5)
+    assert not kernel.output(states[-1], np.zeros(2)).any()
+    for x in ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [2.0, 4.0]], [[1.0, 2.0], [-1.0, -2.0]], [[1.0, 2.0], [0.0, 0.0]]):
+        exactly(weights, np.array(x), np.array([[1.0] * outputs, [-1.0] * outputs]), 0.0625, 30)
+
+
+def test_a_unit_on_its_kink_at_the_start_and_after_a_step():
+    weights, x = [np.array([[1.0, -1.0], [2.0, 0.0]]), np.array([[1.0, 1.0]])], np.array([1.0, 1.0])
+    kernel, states = exactly(weights, x, np.array([1.0]), 0.125, 3)
+    assert not kernel.events(states[-1])
+    kernel, states = exactly(weights, x, np.array([1.0]), 0.125, 3, slope="1/2")  # y = 2: it moves down by 1/8
+    (event,) = kernel.events(states[1])
+    assert (event.units, event.before, event.after) == ((0,), (0.5,), (0.0,))
+    # y = 2 and h = 1: both units go from 1 to 0 exactly, have slope 0 there, and stay
+    weights = [np.array([[1.0], [1.0]]), np.array([[1.0, 1.0]])]
+    for given, goal in (([1.0], [1.0]), ([[1.0]], [[1.0]])):
+        kernel, states = exactly(weights, np.array(given), np.array(goal), 1.0, 3)
+        (event,) = kernel.events(states[-1])
+        assert (event.step, event.units, event.after) == (1, (0, 1), (0.5,))
+
+
+@pytest.mark.parametrize("eta", [1.0, 2.0, 4.0])
+def test_a_factor_of_zero_and_below(eta):
+    """1 - a h^2 above 0, 0 and below: a step turns numbers around, and nothing is divided by."""
+    weights = [np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.5, 0.25]])]
+    exactly(weights, np.array([1.0, 1.0]), np.array([0.25]), eta, 2)
+    exactly(weights, np.array([[1.0, 1.0]]), np.array([[0.25]]), eta, 2)
+
+
+def test_divergence_ends_by_name():
+    for x in ([1.0, 1.0], [[1.0, 1.0], [1.0, 0.0]]):
+        kernel = fcsym.scheme(fcsym.Network.parse("2-2-1"), "collapsed").compile()
+        state = kernel.init([10 * np.eye(2), np.array([[5.0, 5.0]])], np.array(x))
+        with pytest.raises(fcsym.Diverged, match="after"):
+            for _ in range(100):
+                state = kernel.step(state, None, np.full((*np.shape(x)[:-1], 1), -1e300), -1.0)
+
+
+def test_no_active_unit_one_group_and_a_group_for_every_unit():
+    x = np.abs(np.random.default_rng(1).normal(size=(3, 2)))
+    kernel, states = exactly([-np.ones((4, 2)), np.ones((1, 4))], x, np.ones((3, 1)), 0.125, 3)
+    assert states[-1].groups == {1: 1} and not kernel.output(states[-1], x).any() and not states[-1].events
+    _, states = exactly([np.ones((40, 2)), np.ones((1, 40)) / 64], x, np.ones((3, 1)), 2.0**-9, 3)
+    assert states[-1].groups == {1: 1} and states[-1].widths == {1: 1 + 3}
+    weights = [2.0 * np.array(list(product((-1, 1), repeat=6)))[::4], np.ones((1, 16))]
+    kernel, states = exactly(weights, np.eye(6), np.ones((6, 1)), 2.0**-6, 3)
+    assert states[0].groups == {1: 16} and states[0].widths == {1: 16}
+    assert not states[0].saves and "nothing is saved" in str(states[0])
+
+
+def test_accuracy_is_no_worse_than_that_of_backpropagation():
+    """Against steps in 50 digits, with blocks and events, over several starts."""
+    network, worse = fcsym.Network.parse("3-24-1"), []
+    for seed in range(4):
+        weights, x, target = start(network, 2, seed)
+        kernel, peer = (fcsym.scheme(network, n, batch="sum").compile() for n in ("collapsed", "backprop"))
+        state, other = kernel.init(weights, x), peer.init(weights)
+        with mpmath.workdps(50):
+            exact = [np.vectorize(mpmath.mpf, otypes=[object])(w) for w in (*weights, x)]
+            for _ in range(80):
+                a, b, points = exact
+                s = points @ a.T
+                on = s > 0
+                error = (s * on) @ b.T - target
+                exact = [
+                    a - mpmath.mpf(0.02) * ((error @ b) * on).T @ points,
+                    b - mpmath.mpf(0.02) * error.T @ (s * on),
+                    points,
+                ]
+                state, other = kernel.step(state, x, target, 0.02), peer.step(other, x, target, 0.02)
+            far = [
+                max(float(np.abs(p - q).max()) for p, q in zip(made, exact, strict=False))
+                for made in (kernel.expand(state), [other[0], other[1]])
+            ]
+        worse.append(far[0] / far[1])
+    assert np.median(worse) < 2
+
+
+# -------------------------------------------------------------------------------------------------- the scheme
+
+
+def test_a_scheme_of_any_network_that_closes():
+    scheme = fcsym.scheme(fcsym.Network.parse("3-40-4-2", bias=True, loss="cross_entropy"), "collapsed")
+    assert scheme.proof.holds and scheme.chosen(3) == (0, 1) and "p_1" in str(scheme.size)
+    assert r"\sum" in scheme.latex() and "collapsed of 3-40-4-2" in str(scheme)
+    kernel = scheme.compile()
+    weights, x, _ = start(scheme.network, 3)
+    state = kernel.step(kernel.init(weights, x), x, [0, 1, 1], 0.1)  # labels
+    wanted = kernel.step(kernel.init(weights, x), x, np.eye(2)[[0, 1, 1]], 0.1)
+    assert (kernel.output(state, x[1]) == kernel.output(wanted, x)[1]).all()
+    assert fcsym.check(fcsym.scheme(fcsym.Network.parse("2-3-2"), "collapsed"), trials=2, steps=3).passed
+    with pytest.raises(fcsym.CompileError, match="stand-alone"):
+        scheme.export("x.py")
+    with pytest.raises(fcsym.CompileError, match="target 'fortran'"):
+        scheme.compile("fortran")
+
+
+def test_a_unit_above_that_is_on_its_kink_stays_there():
+    """Columns that stand for many units round; while a unit above them is on a kink exactly, none does."""
+    network = fcsym.Network.parse("1-40-2-1")
+    weights = [np.ones((40, 1)), np.array([[1.0, -1.0] * 20, [0.125] * 40]), np.ones((1, 2))]
+    x, target = np.array([1.0]), np.array([4.0])
+    for text in ("sequential", "simultaneous"):
+        kernel = CollapsedKernel(network, text, (0, 1))
+        state = kernel.init(weights, x)
+        assert state.widths == {1: 40}
+        state = kernel.step(state, x, target, 0.25)
+        true = trained(network, text, weights, x, target, 0.25, 1)
+        assert all((a == b).all() for a, b in zip(true, state.expand(), strict=True))
+
+
+def test_many_networks_and_single_precision():
+    network = fcsym.Network.parse("3-20-2")
+    kernel, rng = fcsym.scheme(network, "collapsed").compile(), np.random.default_rng(0)
+    weights = [rng.normal(size=(2, 3, *network.shape(a))) for a in network.parameters]
+    x, target = rng.normal(size=(2, 3, 4, 3)), rng.normal(size=(4, 2))
+    states = kernel.step(kernel.init(weights, x), x, target, np.full((2, 3), 0.01))
+    one = kernel.step(kernel.init([w[1, 2] for w in weights], x[1, 2]), None, target, 0.01)
+    assert (kernel.output(states, x)[1, 2] == one.output).all()
+    assert all((a[1, 2] == b).all() for a, b in zip(kernel.expand(states), one.expand(), strict=True))
+    small = kernel.init([w[0, 0].astype(np.float32) for w in weights], x[0, 0].astype(np.float32))
+    assert {a.dtype for a in kernel.step(small, None, target, 0.01).expand()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda k, w, x, t: k.init(w[:1], x), "1 arrays"),
+    (lambda k, w, x, t: k.init([w[0].T, w[1]], x), "W1 has the shape"),
+    (lambda k, w, x, t: k.init(w, x[:, :2]), "inputs have the shape"),
+    (lambda k, w, x, t: k.init(w, np.zeros((2, 2, 3))), "x has the shape"),
+    (lambda k, w, x, t: k.step(k.init(w, x), x, t[:1], 0.1), "target has the shape"),
+    (lambda k, w, x, t: k.step(k.init(w, x), x, t), "eta is not given"),
+    (lambda k, w, x, t: k.step(k.init(w, x), x + 1, t, 0.1), "not given"),
+    (lambda k, w, x, t: k.output(k.init(w, x[0]), x), "not what init was given"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(call, said):
+    network = fcsym.Network.parse("3-5-2")
+    weights, x, target = start(network, 2)
+    with pytest.raises(fcsym.ArgumentError, match=said) as caught:
+        call(fcsym.scheme(network, "collapsed").compile(), weights, x, target)
+    assert "\n" not in str(caught.value)
