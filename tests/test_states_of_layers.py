@@ -1,5 +1,6 @@
 """`states` of networks of layers: what linear maps make of the data trains in place of their weights."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,8 @@ import pytest
 from conftest import few, need_package
 
 import fcsym
+from fcsym.cli import main
+from fcsym.closed.costs import compare, cost
 from fcsym.language.expression import ZERO, add, mul
 from fcsym.layers import (
     GRU,
@@ -334,3 +337,122 @@ def test_history_is_refused_with_its_reason():
     said = r"history is derived for stacks .*\(.*coefficient.*\).*choose states"
     with pytest.raises(fcsym.ArgumentError, match=said):
         fcsym.scheme(NETWORKS["recurrence"], "history")
+
+
+# -------------------------------------------------------------------------------------------- where it saves
+
+
+def costs(network, **settings):
+    """What the scheme and backpropagation cost."""
+    return [cost(fcsym.scheme(network, name, **settings)) for name in ("states", "backprop")]
+
+
+def saved(network, **settings):
+    """Whether the scheme takes less than backpropagation at the sizes of the network: state, and operations."""
+    ours, theirs = costs(network, **settings)
+    return tuple(ours.at(getattr(ours, what)) < theirs.at(getattr(theirs, what)) for what in ("state", "operations"))
+
+
+def test_the_sizes_from_which_it_saves_are_those_at_which_it_does():
+    """The sentence about one size of one network, beside networks that have other sizes."""
+
+    def images(channels):
+        return net((channels, 4, 4), Conv2d(channels, 3, 2, stride=2), "relu", Flatten(), Linear(12, 2))
+
+    def steps(features):
+        return net((3, features), RNN(features, 2, last=True), Linear(2, 1))
+
+    for made, size, sizes in ((images, "C_0", (1, 9)), (steps, "n_0", (5,))):
+        found = [saved(made(n)) for n in range(1, 17)]
+        state, operations = (1 + [each[k] for each in found].index(True) for k in range(2))
+        assert all(each[0] for each in found[state - 1 :]) and all(each[1] for each in found[operations - 1 :])
+        said = f"it saves state from {size} = {state} on and operations from {size} = {operations} on"
+        assert all(said in compare(*costs(made(n))) for n in sizes)
+
+
+def test_more_samples_than_these_save_nothing():
+    network = net((6, 4), Conv1d(6, 4, 2, stride=2), "relu", Flatten(), Linear(8, 2))
+    found = [saved(network, batch="sum", samples=n) for n in range(1, 16)]
+    state, operations = ([each[k] for each in found].index(False) for k in range(2))
+    assert 0 < state < operations
+    said = f"it saves state up to N = {state} and operations up to N = {operations};"
+    assert said in compare(*costs(network, batch="sum", samples=2))
+
+
+# -------------------------------------------------------------------------------------------- files and commands
+
+TABLE = """
+shape = [1, 3, 3]
+[[layers]]
+kind = "conv2d"
+out_channels = 1
+kernel_size = 2
+bias = false
+activation = "relu"
+[[layers]]
+kind = "flatten"
+[[layers]]
+kind = "linear"
+out_features = 1
+bias = false
+"""
+
+
+def test_commands_take_it_from_a_file(tmp_path, capsys):
+    path = tmp_path / "net.toml"
+    path.write_text(TABLE)
+    assert main(["cost", str(path), "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)["schemes"]
+    assert set(table) == {"backprop", "states"} and "C_0" in table["states"]["against_backprop"]
+    assert main(["check", str(path), "--scheme", "states", "--trials", "3", "--steps", "3", "--json"]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["passed"] and checked["refuted"] == 0 and checked["proved"] > 4
+    written = tmp_path / "states.tex"
+    assert main(["derive", str(path), "--scheme", "states", "-o", str(written)]) == 0
+    assert r"G^{(1)}" in written.read_text()
+    assert main(["export", str(path), "--scheme", "states", "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "update.py").exists()
+    capsys.readouterr()
+    assert main(["export", str(path), "--scheme", "history", "-o", str(tmp_path / "no")]) == 2
+    assert "history is derived for stacks" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_layer_of_ones_own_is_found_by_its_arrays():
+    """Two maps read the input, one of them twice removed from the output, and a third reads what they make."""
+    from fcsym.equations import apply, hidden, indices, input_, parameter, total
+
+    i, j, k = indices("i j k")
+    x, u, w, v = input_("x", j), parameter("U", i, j), parameter("W", i, j), parameter("V", k, i)
+    a, g, h, y = hidden("a", i), hidden("g", i), hidden("h", i), hidden("y", k)
+    written = [
+        (a[i], total(j, u[i, j] * x[j])),
+        (g[i], apply("sigmoid", a[i])),
+        (h[i], g[i] * total(j, w[i, j] * x[j])),
+        (y[k], total(i, v[k, i] * h[i])),
+    ]
+    network = fcsym.Network.from_equations(written, {"i": 2, "j": 3, "k": 1})
+    s = fcsym.scheme(network, "states")
+    assert "U" not in [array.name for array in s.state] and s.proof.holds
+    given = numbers(network, 6)
+    theirs = trained(fcsym.scheme(network, "backprop").compile(), *given)
+    for mine, wanted in zip(trained(s.compile(), *given), theirs, strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_handwritten_digits_without_the_weights_of_the_convolution():
+    """scikit-learn's digits, 8 x 8: the convolution trains on the inner products of its patches, beside backprop."""
+    need_package("sklearn")
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    x, labels = images[:16].reshape(16, 1, 8, 8) / 16, labels[:16]
+    network = net((1, 8, 8), Conv2d(1, 4, 4, stride=4), "relu", Flatten(), Linear(16, 10), loss="cross_entropy")
+    settings = {"batch": "mean", "rule": "momentum"}
+    schemes = [fcsym.scheme(network, name, **settings) for name in ("states", "backprop")]
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) / 4 for a in network.parameters]
+    ours, theirs = (trained(s.compile(), weights, x, labels, steps=60, eta=0.2) for s in schemes)
+    for mine, wanted in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, wanted, rtol=1e-9, atol=1e-9)
+    assert (ours[-1].argmax(axis=-1) == labels).mean() > 0.9

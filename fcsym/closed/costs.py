@@ -58,6 +58,7 @@ class Cost:
     widths: Mapping[sympy.Symbol, int]  # those of the network
     state: sympy.Expr  # numbers
     parts: Mapping[str, sympy.Expr]  # operations of init, step, output, expand
+    along: tuple[sympy.Symbol, ...] = ()  # the sizes that decide whether it saves
 
     @property
     def operations(self) -> sympy.Expr:
@@ -109,7 +110,7 @@ def cost(scheme: SchemeRecord) -> Cost:
     one = {length(axis): 1 for axis in scheme.ones}  # the scheme does not exist at other lengths
     state = state.subs(one)
     parts = {part.name: _part(part).subs(one) for part in scheme.parts}
-    return Cost(scheme.name, widths, state, parts)
+    return Cost(scheme.name, widths, state, parts, tuple(map(length, scheme.along)))
 
 
 def compare(one: Cost, reference: Cost, inputs: int = 1) -> str:
@@ -125,17 +126,21 @@ def compare(one: Cost, reference: Cost, inputs: int = 1) -> str:
         verb = "saves" if number > 0 else "loses"
         words.append(f"{verb} {abs(number)} of {whole} {unit}" if number else f"has the same {whole} {unit}")
     sentence = " and ".join(words)
-    if one.stores_inputs:
-        most = [_break_even(getattr(one, what), getattr(reference, what), one) for what in saved]
-        sentence += f"; it saves state up to m = {most[0]} and operations up to m = {most[1]} distinct inputs"
+    for size in (STORED,) if one.stores_inputs else one.along:
+        where = [f"{what} {_where_it_saves(one, reference, what, size)}" for what in saved]
+        sentence += f"; it saves {' and '.join(where)}{' distinct inputs' if size == STORED else ''}"
     return sentence
 
 
-def _break_even(mine: sympy.Expr, other: sympy.Expr, cost_: Cost) -> int:
-    """The largest m at which a polynomial linear in m is still smaller than another one."""
-    difference = sympy.Poly((mine - other).subs(cost_.widths), STORED)
-    slope, start = difference.coeff_monomial(STORED), difference.coeff_monomial(1)
-    return max(0, int(sympy.ceiling(-start / slope)) - 1)
+def _where_it_saves(one: Cost, reference: Cost, what: str, size: sympy.Symbol) -> str:
+    """Up to which size, or from which one on, a cost is below another one, all other sizes being the network's."""
+    others = {symbol: width for symbol, width in one.widths.items() if symbol != size}
+    difference = sympy.Poly((getattr(one, what) - getattr(reference, what)).subs(others), size)
+    last = max((root for root in difference.real_roots() if root > 0), default=sympy.Integer(0))
+    if difference.LC() >= 0:  # nothing is saved beyond the last root
+        most = max(0, int(sympy.ceiling(last)) - 1)
+        return f"up to {size} = {most if difference.eval(most) < 0 else 0}"
+    return f"from {size} = {int(sympy.floor(last)) + 1} on"
 
 
 def _part(part: PartRecord) -> Any:

@@ -150,8 +150,6 @@ def _of_a_part(array: Array, whose: Array) -> tuple[str, str] | None:
         return letter, rf"{mark}\mathrm{{c}}"
     if array.role is Role.MOMENT and array.symbol == f"m{whose.symbol}" and whose.role is not Role.PARAMETER:
         return rf"\dot {letter}", mark
-    if array.role is Role.INCREMENT and array.symbol == f"d{whose.symbol}":
-        return rf"\mathrm{{d}}{letter}", mark
     if array.symbol[1:] and array.symbol[1:] == whose.symbol[1:] and array.layer is not None:
         return array.symbol[0], mark
     return None

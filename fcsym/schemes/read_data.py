@@ -22,7 +22,7 @@ from fcsym.deriving.record import Record
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import expand, free_in, fresh, indices_of, inline, rename
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import ONE, ZERO, Array, Expr, Index, Number, Ref, add, mul, total
+from fcsym.language.expression import ONE, ZERO, Array, Axis, Expr, Index, Number, Ref, add, mul, total
 from fcsym.networks.symbols import (
     ETA,
     adjoint_of,
@@ -90,6 +90,7 @@ def build(base: Record) -> SchemeRecord:
         single_input=True,
         constants_for=lambda _: {_multipliers(x): SingleInput.constants(network.sizes[x.axes[-1]])[MULTIPLIER]},
         frozen=finish(network, tuple(made.patches)),
+        along=made.along,
     )
 
 
@@ -182,6 +183,13 @@ class _Layers:
     def grams(self) -> tuple[Array, ...]:
         """The inner products, each once."""
         return tuple(dict.fromkeys(d.gram for d in self.data.values()))
+
+    @property
+    def along(self) -> tuple[Axis, ...]:
+        """The samples, and what each data vector has of the input's axes: fewer samples or longer vectors save."""
+        x = self.base.network.input
+        features = dict.fromkeys(i.axis for one in self.maps for i in one.features)
+        return (*(a for a in x.axes if a.open), *(axis for axis in features if axis in x.axes))
 
     @property
     def patches(self) -> Iterator[Equation]:

@@ -132,6 +132,7 @@ class SchemeRecord:
     measures: tuple[Equation, ...] = ()  # how the input is measured: definitions that no meaning mentions
     gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
     ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
+    along: tuple[Axis, ...] = ()  # axes whose lengths decide whether it costs less than backpropagation
     refused: Refusal | None = None  # what is said where a function is undefined, if not that no p exists
 
     @property
