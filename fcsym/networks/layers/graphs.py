@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from fcsym.errors import NetworkError
 from fcsym.language.expression import Expr, Index, add, indicator, mul, total
 from fcsym.networks.layers.base import Building, Layer, Signal, ratio
 
@@ -28,6 +30,7 @@ class Add(Layer):
     """v = the sum of what the named layers give, element by element: a + b in PyTorch. Their shapes are the same."""
 
     kind: ClassVar[str] = "add"
+    flattened: ClassVar[bool] = True
     sources: ClassVar[int] = 0
 
     def build(self, at: Building, *sources: Signal) -> Signal:
@@ -50,7 +53,9 @@ class Residual(Layer):
     kind: ClassVar[str] = "residual"
 
     def __post_init__(self) -> None:
-        """A list of layers is taken too."""
+        """A list of layers is taken too; NetworkError for what is none, and where it is empty."""
+        if isinstance(self.layers, str) or not isinstance(self.layers, Sequence) or not self.layers:
+            raise NetworkError(f"Residual has the layers {str(self.layers)[:40]!r}: give a list of them, at least one.")
         object.__setattr__(self, "layers", tuple(self.layers))
 
     def inner(self) -> tuple[Any, ...]:
@@ -97,6 +102,7 @@ class Dropout(Layer):
 
     p: object = 0.5
     kind: ClassVar[str] = "dropout"
+    flattened: ClassVar[bool] = True
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """M, of the shape of what is read."""
