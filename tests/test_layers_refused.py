@@ -46,7 +46,7 @@ REFUSED = {
     "no steps": ((0, 2), [RNN(2, 2, last=True), END], "along T_0 is '0': give a whole number from 1"),
     "steps": ((2,), [LSTM(2, 2), END], "Layer 1 (lstm): it reads steps and features, (T, n)"),
     "features of a step": ((3, 2), [GRU(4, 2), END], "Layer 1 (gru): it expects 4 features and is given 2"),
-    "nonlinearity": ((3, 2), [RNN(2, 2, nonlinearity="sine"), END], "The activation 'sine' is not known"),
+    "nonlinearity": ((3, 2), [RNN(2, 2, nonlinearity="sine"), END], "Layer 1 (rnn): The activation 'sine' is not"),
     "a million steps": ((1_000_000, 2), [RNN(2, 2), END], "Layer 1 (rnn): with it the network has more than 10000"),
     "a window of a million": (
         (1, 1000, 1000), [MaxPool2d(1000), Flatten(), Linear(1, 1)], "Layer 1 (maxpool2d): with it the network",

@@ -241,9 +241,14 @@ def _once(
         if node is last:
             at.last = output(at.n) if linear else at.pre_activation(())
         read = [signals[name] for name in node.of]
-        _refuse_settings(at, node.layer, read)
-        fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
-        signals[node.name] = fitted[-1].layer.build(at, *read)
+        try:
+            _refuse_settings(at, node.layer, read)
+            fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
+            signals[node.name] = fitted[-1].layer.build(at, *read)
+        except NetworkError as problem:
+            if at.where in str(problem):
+                raise
+            raise NetworkError(f"{at.where}: {problem}") from None  # such as an activation that is not known
     matrix, shift, logits = at.read_outs[-1]
     (features,) = (signals[name] for name in last.of)
     made = Built(
