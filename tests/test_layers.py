@@ -210,6 +210,9 @@ CASES = {
     "layernorm over two axes without scale": lambda: Read(
         (2, 3), nn.Linear(3, 3), nn.LayerNorm((2, 3), 1e-3, elementwise_affine=False), FLAT(), nn.Linear(6, 2)
     ),
+    "layernorm of what is flattened": lambda: Read(
+        (2, 4), nn.Conv1d(2, 2, 2), FLAT(), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 2)
+    ),
     "rmsnorm": lambda: Read((2, 3), nn.Linear(3, 3), nn.Softplus(), nn.RMSNorm(3, 1e-6), nn.Linear(3, 2)),
     "rmsnorm without scale": lambda: Read((3,), nn.RMSNorm(3, elementwise_affine=False), nn.Linear(3, 2)),
     "attention with one head": lambda: attention(3, 2, 1),

@@ -7,7 +7,7 @@ input.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
@@ -102,14 +102,18 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
         if isinstance(entry, str | Phi):
             entry = Activation(entry)
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
-        if node is None:
+        if node is not None and isinstance(node.layer, str | Phi):
+            node = replace(node, layer=Activation(node.layer))
+        if node is None or not isinstance(node.layer, Layer):
             raise NetworkError(
                 f"Layer {number} is {type(entry).__name__} {shown(entry)!r}: give layers such as "
                 "fcsym.Dense, or names of activations."
             )
         of = node.of or (before,)
-        of = (of,) if isinstance(of, str) else tuple(of)
+        of = tuple(of) if isinstance(of, tuple | list) else (of,)
         name = node.name or f"{prefix}{number}"
+        if not all(isinstance(one, str) for one in (name, *of)):
+            raise NetworkError(f"Layer {number} has the name {str(name)[:40]!r} and reads {str(of)[:40]}: give texts.")
         inner = node.layer.inner()
         if not inner:
             made.append(Node(node.layer, name, of))
@@ -129,7 +133,7 @@ def stack_of(shape: Sequence[int], nodes: Sequence[Node]) -> tuple[list[int], li
     """Widths, activations and biases, where nodes are a stack of dense layers on one axis; None where they are not."""
     widths, between, biases = list(shape), list[Phi](), list[bool]()
     before = INPUT
-    for node in nodes:
+    for node in in_order(nodes):
         if len(shape) != 1 or node.of != (before,):
             return None
         match node.layer:
@@ -237,8 +241,14 @@ def _once(
         if node is last:
             at.last = output(at.n) if linear else at.pre_activation(())
         read = [signals[name] for name in node.of]
-        fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
-        signals[node.name] = fitted[-1].layer.build(at, *read)
+        try:
+            _refuse_settings(at, node.layer, read)
+            fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
+            signals[node.name] = fitted[-1].layer.build(at, *read)
+        except NetworkError as problem:
+            if at.where in str(problem):
+                raise
+            raise NetworkError(f"{at.where}: {problem}") from None  # such as an activation that is not known
     matrix, shift, logits = at.read_outs[-1]
     (features,) = (signals[name] for name in last.of)
     made = Built(
@@ -246,6 +256,20 @@ def _once(
         shift, tuple(fitted), {name: signal.array for name, signal in signals.items()},
     )  # fmt: skip
     return made, at.alike
+
+
+def _refuse_settings(at: Building, layer: Layer, read: Sequence[Signal]) -> None:
+    """NetworkError for a flag that is neither true nor false, and for what is flattened where axes are read apart."""
+    for entry in fields(layer):  # type: ignore[arg-type]  # every kind is a dataclass
+        if entry.type == "bool" and not isinstance(getattr(layer, entry.name), bool):
+            said = str(getattr(layer, entry.name))[:40]
+            raise NetworkError(f"The {entry.name} of {at.where} is {said!r}: give true or false.")
+    flat = next((signal for signal in read if signal.together > 1), None)
+    if flat is not None and not (layer.flattened and all(s.together == flat.together for s in read)):
+        raise at.refuse(
+            f"it reads axes one by one, and what it is given, of shape {at.shape(flat)}, is flattened: put the "
+            "flattening after it."
+        )
 
 
 def with_activations(nodes: Sequence[Node], change: Callable[[Phi], Phi]) -> tuple[Node, ...]:

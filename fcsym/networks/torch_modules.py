@@ -63,9 +63,13 @@ class _Module:
                 raise self.refuse(f"has {name}={shown(given)}, which no layer here has: make it {value}.")
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """A parameter as an array of its own."""
+        """A parameter as an array of its own, of float64 or float32; NetworkError where it is none."""
         tensor = getattr(self.module, name)
-        return np.array(tensor.detach().cpu().numpy())
+        if tensor.is_complex() or tensor.is_meta:
+            what = "complex numbers" if tensor.is_complex() else "no numbers yet"
+            raise self.refuse(f"has {what} in its {name}: give it real ones.")
+        held = tensor.detach().cpu()
+        return np.array((held if held.element_size() > 3 else held.float()).numpy())  # half precision has no kernels
 
     def arrays(self, *names: str) -> Weights:
         """Those parameters that there are."""
@@ -273,8 +277,8 @@ def found_in(module: object, shape: object) -> Found:
         twice = next((other for other in row[:n] if other.module is at.module and list(at.module.parameters())), None)
         if twice is not None:
             raise at.refuse(f"is the same as {twice.where}: weights that two layers share cannot be read.")
-    numbers = (p.detach().cpu().numpy().dtype for at in row for p in at.module.parameters())
-    precision = next(numbers, np.dtype(np.float32))
+    sizes = (p.element_size() for at in row for p in at.module.parameters())
+    precision = np.dtype(np.float64 if next(sizes, 4) == 8 else np.float32)
     row = [replace(at, precision=precision) for at in row]
     found = Found(_shape_of(shape, row[0]))
     last = max((n for n, at in enumerate(row) if type(at.module).__name__ == "Linear"), default=len(row))

@@ -85,7 +85,9 @@ class _Windowed(Layer):
         if getattr(made, "stride", None) is None:
             made = replace(made, stride=made.kernel_size)
         said = {name: getattr(made, name) for name in _LENGTHS if isinstance(getattr(made, name, None), tuple | list)}
-        alike = {name: value[0] if len(set(value)) == 1 < len(value) else tuple(value) for name, value in said.items()}
+        alike = {
+            name: value[0] if len(value) == 2 and value[0] == value[1] else tuple(value) for name, value in said.items()
+        }
         return replace(made, **alike)  # type: ignore[no-any-return]
 
 

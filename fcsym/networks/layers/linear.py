@@ -26,6 +26,7 @@ class Linear(Layer):
     out_features: int
     bias: bool = True
     kind: ClassVar[str] = "linear"
+    flattened: ClassVar[bool] = True
     measured: ClassVar[str] = "in_features"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
@@ -84,6 +85,7 @@ class Activation(Layer):
 
     function: object
     kind: ClassVar[str] = "activation"
+    flattened: ClassVar[bool] = True
     numbered: ClassVar[bool] = False
 
     @property
@@ -124,6 +126,7 @@ class Flatten(Layer):
     """All axes are read as one, by the linear layer that follows; as `torch.nn.Flatten`, in the same order."""
 
     kind: ClassVar[str] = "flatten"
+    flattened: ClassVar[bool] = True
     numbered: ClassVar[bool] = False
 
     def build(self, at: Building, *sources: Signal) -> Signal:

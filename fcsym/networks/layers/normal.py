@@ -27,7 +27,8 @@ class _Place:
         """The last axes of a signal, as long as `shape` says; NetworkError where they are not."""
         wanted = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
         lengths = tuple(whole(one, f"normalized_shape of {at.where}") for one in wanted)
-        given = at.shape(source)
+        every, last = at.shape(source), source.together
+        given = (*every[: len(every) - last], prod(every[len(every) - last :]))
         if not lengths or given[-len(lengths) :] != lengths:
             raise at.refuse(f"it normalises axes of shape {lengths} and is given {given}: make the last ones alike.")
         lead = len(given) - len(lengths)
@@ -78,6 +79,7 @@ class _Normal(Layer):
     normalized_shape: int | tuple[int, ...]
     eps: object
     measured: ClassVar[str] = "normalized_shape"
+    flattened: ClassVar[bool] = True
 
     def fitted(self, at: Building, *sources: Signal) -> Layer:
         """The same layer, with the lengths of its axes one by one and eps as the number that it is."""
