@@ -172,18 +172,24 @@ class Derivation(Record, Document):
             made.__dict__["proof"] = self.proof
         return made
 
-    def compile(self, target: str = "numpy") -> Kernel:
+    def compile(self, target: str = "numpy", gates: str = "float") -> Kernel:
         """The step as a function of arrays: `kernel.step(weights, x, target, eta)`, for shapes see `fcsym.kernel`.
 
         `numpy`: matrix products, for any width. `lambdify`: the SymPy closed forms of a small network as one function.
+        `gates`: "exact" for gates as exact numbers decide them where rounding could turn one, for NumPy alone.
         Raises CompileError for another target, SizeError where the closed forms would be too large.
         """
+        from fcsym.kernel import Kernel
+        from fcsym.kernel.gated import exact_gates
+
         if target not in TARGETS:
             raise CompileError(
                 f"The target {str(target)[:40]!r} is no target for a derivation: choose {' or '.join(TARGETS)}, or "
                 "compile a scheme."
             )
-        return TARGETS[target](self)
+        if exact_gates(gates) and target != "numpy":
+            raise CompileError(f'gates="exact" is for the target numpy, and not for {target}: leave one of them out.')
+        return Kernel(self, gates=gates) if exact_gates(gates) else TARGETS[target](self)
 
     def case_map(
         self, plane: Sequence[str] = ("x_1", "x_2"), unit: int = 1, *, layer: int | None = None,

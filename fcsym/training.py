@@ -181,9 +181,10 @@ class Scheme(SchemeRecord, Document):
 
         return prove_scheme(self)
 
-    def compile(self, target: str = "numpy") -> Any:
+    def compile(self, target: str = "numpy", gates: str = "float") -> Any:
         """The four functions over arrays: numpy, c, jax or torch; shapes as in `fcsym.kernel.scheme.SchemeKernel`.
 
+        `gates`: "exact" for gates as exact numbers decide them where rounding could turn one, for NumPy alone.
         Without a C compiler `c` warns and gives the NumPy kernel. Raises CompileError for an unknown target, a package
         that is not installed, and a statement.
         """
@@ -191,7 +192,7 @@ class Scheme(SchemeRecord, Document):
 
         if self.is_statement:
             raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
-        return compile_scheme(self, target)
+        return compile_scheme(self, target, gates)
 
     def export(
         self, path: str | Path, target: str | None = None, force: bool = False, values: Any = None
@@ -257,7 +258,7 @@ class Part(PartRecord, Derivation):
     def _examine(self, progress: Any) -> Proof:
         return self.scheme.proofs[self.name]
 
-    def compile(self, target: str = "numpy") -> Any:
+    def compile(self, target: str = "numpy", gates: str = "float") -> Any:
         """Not on its own: a scheme's four functions are compiled together."""
         raise CompileError(
             f"{self.name} is one of four functions: compile the whole scheme, scheme.compile({target!r})."

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, UndefinedContribution
 from fcsym.kernel.arguments import Argument, checked, goal, mode, parameters, point, rate, remembered
-from fcsym.kernel.lower import lower_step, resting_on_p
+from fcsym.kernel.gated import Gated, exact_gates
+from fcsym.kernel.lower import in_numbers, lower_step, named, resting_on_p
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
@@ -38,15 +39,22 @@ class Kernel:
     """One training step, its increments and its compensation, for one network or many at once."""
 
     def __init__(
-        self, derivation: Record, target: str = "numpy", written: tuple[str, Callable[..., Any]] | None = None
+        self, derivation: Record, target: str = "numpy", written: tuple[str, Callable[..., Any]] | None = None,
+        gates: str = "float",
     ) -> None:  # fmt: skip
-        """`written`: the source and the function for a target other than `numpy`, which takes and returns the same."""
+        """`written`: the source and the function for a target other than `numpy`, which takes and returns the same.
+
+        `gates`: "exact" for gates as exact numbers decide them (`fcsym.kernel.gated`).
+        """
         self._list = derivation
         self.network = derivation.network
         self.order = derivation.order
         self.target = target
         made = lower_step(derivation)
         self.source, self._step = written or self._numpy(made)
+        self.gated: Gated | None = None
+        if exact_gates(gates):
+            self._step = self.gated = Gated(made, named(in_numbers(derivation)), self.network.sizes, {})
         self.results = made.results
         self.outputs = tuple(array.name for array in made.results)
         self._marks = made.marks

@@ -26,6 +26,7 @@ class ArrayKernel(SchemeKernel):
         A step raises UndefinedContribution or GateEvent, and does not look for numbers that are not finite; reading
         `bound.state` does. Errors otherwise as for `step`; ArgumentError for more than one network.
         """
+        self._refuse_gated("bound")
         arrays = self._checked(state, False, x=x, target=target, eta=eta)
         self._same_input(arrays[: len(self.scheme.state)], arrays[-3])
         if not self.module.samples:
@@ -45,4 +46,10 @@ class ArrayKernel(SchemeKernel):
         `states`: the named tuple of arrays (N, ...), or a sequence of states. `threads`: how many cores to use.
         Raises ArgumentError as `step` does, for no networks, and for `history`, which grows with its inputs.
         """
+        self._refuse_gated("batched")
         return (TileBatch if "_step_tile" in self._namespace else ArrayBatch)(self, states, threads)
+
+    def _refuse_gated(self, form: str) -> None:
+        """CompileError where gates are exact, which only `init`, `step`, `run`, `output` and `expand` have."""
+        if self.gated:
+            raise CompileError(f'A kernel with gates="exact" has no {form} form: use step or run.')

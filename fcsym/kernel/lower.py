@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from fcsym.deriving.record import Record
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["in_numbers", "lower_scheme", "lower_step", "resting_on_p", "step_signature"]
+__all__ = ["in_numbers", "lower_scheme", "lower_step", "named", "resting_on_p", "step_signature"]
 
 _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 
@@ -89,6 +89,11 @@ def resting_on_p(derivation: Record) -> tuple[str, ...]:
         ):
             lost[_result(e).name] = None
     return tuple(lost)
+
+
+def named(equations: Sequence[Equation]) -> dict[str, tuple[Array, Equation]]:
+    """The arrays that a lowered function defines, by their names there, and the equation that says what each is."""
+    return {_result(e).name: (_result(e), e) for e in equations if e.rule not in (Rule.INTEGRAL, Rule.SPLIT)}
 
 
 def _result(equation: Equation) -> Array:

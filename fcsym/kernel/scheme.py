@@ -25,7 +25,8 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 from fcsym.kernel import of_objects, refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, point, rate, rows_of_steps
-from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.gated import Gated, exact_gates
+from fcsym.kernel.lower import in_numbers, lower_scheme, named
 from fcsym.kernel.rows import Exact
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.numpy import NumpyTarget
@@ -47,7 +48,8 @@ class SchemeKernel:
 
     target = "numpy"
 
-    def __init__(self, scheme: SchemeRecord) -> None:
+    def __init__(self, scheme: SchemeRecord, gates: str = "float") -> None:
+        """`gates`: "exact" for gates as exact numbers decide them (`fcsym.kernel.gated`)."""
         self.scheme, self.network, self.order, self.module = scheme, scheme.network, scheme.order, lower_scheme(scheme)
         self.source = NumpyTarget().source(self.module)
         fields = namedtuple("State", [array.name for array in scheme.state])  # type: ignore[misc]
@@ -55,6 +57,8 @@ class SchemeKernel:
         self._namespace: dict[str, Any] = {"np": np, "math": math, "threading": threading}
         # The text was generated from derivations; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(self.source, f"<fcsym kernel {scheme.name} {self.network}>", "exec"), self._namespace)
+        self.gated = self._gated() if exact_gates(gates) else {}
+        self._namespace |= self.gated
         self._marks = self.module.marks
         network = self.network
         self._shapes: dict[str, tuple[int | str | None, ...]] = {
@@ -70,6 +74,14 @@ class SchemeKernel:
             if self._stored:  # as many inputs as have been seen, which may differ from state to state
                 lengths = tuple(None if isinstance(n, str) else n for n in lengths)  # type: ignore[misc]
             self._shapes[f"state.{array.name}"] = lengths
+
+    def _gated(self) -> dict[str, Gated]:
+        """The four functions with exact gates, by name."""
+        made, sizes = {}, self.network.sizes
+        for part, function in zip(self.scheme.parts, self.module.functions, strict=True):
+            equations = [e for e in in_numbers(part) if e.defines or e.array not in part.given]
+            made[function.name] = Gated(function, named(equations), sizes, self.module.constants)
+        return made
 
     def __repr__(self) -> str:
         held = shapes((array.name, self._shapes[f"state.{array.name}"]) for array in self.scheme.state)
