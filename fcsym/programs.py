@@ -18,9 +18,9 @@ from fcsym.files import held
 
 __all__ = ["Ended", "run", "workspace"]
 
-_PREFIX = ".fcsym-work-"
+_PREFIX, _NEW = ".fcsym-work-", ".fcsym-new-"
 _LAST = 5.0  # seconds
-_YOUNG = 2.0  # seconds in which a folder may have been made and not yet be held
+_STALE = 3600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
     """
     where = Path(tempfile.gettempdir()) if parent is None else parent
     _sweep(where)
-    folder = Path(tempfile.mkdtemp(dir=where, prefix=_PREFIX))
-    number = -1
+    folder, number = Path(tempfile.mkdtemp(dir=where, prefix=_NEW)), -1
     try:
         with suppress(OSError):  # a system that does not open folders has no locks for them
             number = os.open(folder, os.O_RDONLY)
-            held(number)
+            if held(number):  # from now on it has the name of one that belongs to nobody when it is not held
+                folder = folder.rename(where / folder.name.replace(_NEW, _PREFIX))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -83,15 +83,15 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
 
 def _sweep(parent: Path) -> None:
     """Remove the folders of processes that are gone: those that are this user's, and that nobody holds."""
-    for folder in parent.glob(f"{_PREFIX}*"):
+    for folder in (*parent.glob(f"{_PREFIX}*"), *parent.glob(f"{_NEW}*")):
         with suppress(OSError):
             about = folder.lstat()
             mine = stat.S_ISDIR(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid())
-            if not mine or time.time() - about.st_ctime < _YOUNG:
+            if not mine or (folder.name.startswith(_NEW) and time.time() - about.st_ctime < _STALE):
                 continue
             number = os.open(folder, os.O_RDONLY)
             try:
-                if held(number):
+                for _ in range(3 if held(number) else 0):  # a compiler may outlive who has started it, for a moment
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(number)

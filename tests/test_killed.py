@@ -312,7 +312,7 @@ def test_what_is_in_the_way_in_the_cache(kind, monkeypatch, cache):
     assert native._sound(path)
 
 
-def test_what_a_killed_build_has_left_goes_with_the_next(cache, monkeypatch):
+def test_what_a_killed_build_has_left_goes_with_the_next(cache):
     need("cc")
     load("int kernel_lane_count(void) { return 1; }", np.float64)
     code = (
@@ -323,7 +323,6 @@ def test_what_a_killed_build_has_left_goes_with_the_next(cache, monkeypatch):
         subprocess.Popen([sys.executable, "-c", code, str(cache)], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     folders = [Path(process.stdout.readline().strip()) for process in running]
-    monkeypatch.setattr(programs, "_YOUNG", -1.0)
     running[0].kill()
     running[0].wait()
     load("int kernel_lane_count(void) { return 2; }", np.float64)
