@@ -70,12 +70,12 @@ class MissingTool(FcsymError):
     """A program or package that an output needs is not installed; the message says how to install it."""
 
 
-def shown(value: object) -> str:
-    """What a sentence says of a value that was given: its text, at most 40 characters of it.
+def shown(value: object, most: int = 40) -> str:
+    """What a sentence says of a value that was given: its text, at most so many characters of it.
 
     Python refuses to write whole numbers of more than some thousand digits, and a value may have no text at all.
     """
     try:
-        return str(value)[:40]
+        return str(value)[:most]
     except Exception:
         return "a number too long to write" if isinstance(value, Number) else f"a {type(value).__name__}"

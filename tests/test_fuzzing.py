@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy
 import pytest
 from conftest import LONG
 
@@ -11,7 +12,7 @@ import fcsym
 from fcsym.cli import main
 from fcsym.commands import COMMANDS
 from fcsym.errors import ArgumentError, FcsymError, NetworkError, shown
-from fcsym.values import values_of
+from fcsym.values import read_values, values_of
 from reliability.chapters import fuzzing
 from reliability.frame import Wrong
 
@@ -92,6 +93,7 @@ def test_a_traceback_is_a_failure(monkeypatch, tmp_path):
         lambda: fcsym.Network.from_table({"widths": [2, 1], "rule": {"name": "momentum", "beta": HUGE}}),
         lambda: values_of(fcsym.Network.parse("1-1"), {"x": HUGE, "target": 1, "eta": 1, "W1": 1}),
         lambda: fcsym.rule(HUGE),
+        lambda: fcsym.Network.from_table({"shape": [2], "layers": [{"name": HUGE, "width": 2}, {"width": 1}]}),
     ],
 )
 def test_a_number_too_long_to_be_written_is_refused(read):
@@ -103,10 +105,22 @@ def test_what_cannot_be_written_is_said_by_its_type():
     assert shown(HUGE) == "a number too long to write" and shown("x" * 50) == "x" * 40
 
 
-def test_a_batch_needs_rows():
+@pytest.mark.parametrize("x", [1, None, []])
+def test_a_batch_needs_rows(x):
     network = fcsym.Network.parse("1-1").training(None, "mean")
     with pytest.raises(ArgumentError, match="a row for each sample"):
-        values_of(network, {"x": 1, "target": 1, "eta": 1, "W1": 1})
+        values_of(network, {"x": x, "target": 1, "eta": 1, "W1": 1})
+    with pytest.raises(ArgumentError, match="x is missing"):
+        values_of(network, {"target": 1, "eta": 1, "W1": 1})
+
+
+def test_a_broken_archive_is_said_in_a_short_sentence(tmp_path):
+    file = tmp_path / "v.npz"
+    numpy.savez(file, x=numpy.ones(1))
+    file.write_bytes(file.read_bytes().replace(b"x.npy", b"y.npy", 1))
+    with pytest.raises(ArgumentError, match=r"is no \.npz file") as refused:
+        read_values(fcsym.Network.parse("1-1"), file)
+    assert len(str(refused.value)) < 200 + len(str(file))
 
 
 def test_a_residual_needs_a_list_of_layers():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import nullcontext
 
 from fcsym.commands.options import Commands, Usage, number
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
@@ -25,24 +26,21 @@ def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     if options.example is not None:
         return _example(options)
+    from fcsym.commands.folders import folder_for
     from fcsym.errors import ArgumentError
     from fcsym.paper import ROWS, Limits, audit
     from fcsym.paper import terminal as rows
+    from fcsym.paper.typeset import folder, write
     from fcsym.render import terminal
 
     seconds = _SECONDS if options.time_limit is None else options.time_limit
     if not 0 < seconds <= 86400:
         raise ArgumentError(f"The time limit is {seconds:g} s: give a number of seconds above 0, at most 86400.")
-    if options.save is not None:
-        from fcsym.paper.typeset import folder
-
-        folder(options.save)  # before the work, not after
-    with progress(len(ROWS)) as step:
-        result = audit(Limits(seconds=seconds), progress=step)
-    if options.save is not None:
-        from fcsym.paper.typeset import write
-
-        write(result, options.save)
+    with nullcontext() if options.save is None else folder_for(options.save, folder) as where:
+        with progress(len(ROWS)) as step:
+            result = audit(Limits(seconds=seconds), progress=step)
+        if where is not None:
+            write(result, where)
     if options.json:
         put(json.dumps(result.as_dict()))
     else:
@@ -53,17 +51,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _example(options: argparse.Namespace) -> int:
     """The claims of a worked example; 1 where one of them is left undecided."""
+    from fcsym.commands.folders import folder_for
     from fcsym.render import terminal
     from fcsym.worked import audit_example
-    from fcsym.worked.report import HEAD, cells, folder, write
+    from fcsym.worked.report import HEAD, cells, write
 
     if options.time_limit is not None:
         raise Usage("--time-limit is for the paper's equations: leave it out, a worked example asks z3 nothing.")
-    if options.save is not None:
-        folder(options.save)
-    with progress() as step:
-        result = audit_example(options.example, step)
-    written = [] if options.save is None else write(result, options.save)
+    with nullcontext() if options.save is None else folder_for(options.save) as where:
+        with progress() as step:
+            result = audit_example(options.example, step)
+        written = [] if where is None else write(result, where)
     if options.json:
         put(json.dumps(result.as_dict() | ({"files": [str(file) for file in written]} if written else {})))
     else:

@@ -24,8 +24,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
-    from fcsym.errors import ArgumentError, CompileError, ExportError
-    from fcsym.files import file_name
+    from fcsym.commands.folders import folder_for
+    from fcsym.errors import CompileError, ExportError
     from fcsym.kernel.export import TARGETS, export
     from fcsym.language.spelling import check_name
     from fcsym.training import scheme
@@ -33,15 +33,10 @@ def run(options: argparse.Namespace) -> int:
     if options.target not in TARGETS:
         raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
     name = check_name(options.name, "--name")
-    folder = file_name(options.save)
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     values = values_of(options, made.network)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ArgumentError(f"The folder {folder} cannot be made ({problem.strerror}): choose another.") from None
-    try:
-        with progress() as step:
+        with folder_for(options.save) as folder, progress() as step:
             step(f"comparing {made.name} of {made.network} with automatic differentiation")
             files = export(
                 made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force, values

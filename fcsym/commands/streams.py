@@ -10,6 +10,8 @@ import textwrap
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from fcsym.language.spelling import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,7 +28,9 @@ def complain(sentence: str, as_json: bool, status: int = WRONG_INPUT) -> int:
     stream = sys.stdout if as_json else sys.stderr
     try:
         if stream is not None:
-            said = json.dumps({"error": sentence}) if as_json else _broken(f"fcsym: {sentence}", _window(stream))
+            said = (
+                json.dumps({"error": sentence}) if as_json else _broken(f"fcsym: {visible(sentence)}", _window(stream))
+            )
             print(said, file=stream, flush=True)
     except (OSError, ValueError):
         into_nothing(stream)
@@ -117,7 +121,7 @@ def _broken(sentence: str, width: int | None) -> str:
 def remark(sentence: object) -> None:
     """A sentence on standard error, beside what the command is asked for."""
     if sys.stderr is not None:
-        print(_broken(f"fcsym: {sentence}", _window(sys.stderr)), file=sys.stderr)
+        print(_broken(f"fcsym: {visible(str(sentence))}", _window(sys.stderr)), file=sys.stderr)
 
 
 def show(*parts: Any) -> None:

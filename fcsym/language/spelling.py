@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational, Real
 
 from fcsym.errors import FcsymError, NetworkError, shown
 
-__all__ = ["check_name", "exact"]
+__all__ = ["check_name", "exact", "visible"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}", re.ASCII)
 
@@ -28,6 +29,23 @@ def check_name(name: object, where: str) -> str:
         raise NetworkError(f"{where}: the name {name!r} is a keyword: choose another one.")
     return name
 
+
+def visible(text: str, lines: bool = False) -> str:
+    r"""A text of a reader's for a terminal: what would move the cursor, change colours or turn letters round is \x1b.
+
+    With `lines` its lines stay lines.
+    """
+    kept = "\n" if lines else ""
+    return "".join(
+        letter.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(letter) in _STEERING and letter not in kept
+        else letter
+        for letter in text
+    )
+
+
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of Unicode: control and format characters, halves of pairs, and what ends lines and paragraphs."""
 
 _C_KEYWORDS = frozenset(
     {"auto", "case", "char", "const", "default", "do", "double", "enum", "extern", "float", "goto", "inline", "int"}

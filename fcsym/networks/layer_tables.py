@@ -29,7 +29,7 @@ def nodes_in(
 
     NetworkError for a kind that is not known, and for a key that its layer has not.
     """
-    called = {str(table["name"]): n for n, table in enumerate(tables) if "name" in table}
+    called = {table["name"]: n for n, table in enumerate(tables) if isinstance(table.get("name"), str)}
     given = {name: _last_of(tables[n], name) for name, n in called.items() if n < len(tables) - 1}
     made: list[Node] = []
     output: object = "identity"

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fcsym.language.equation import OPEN, Case, Verdict
+from fcsym.language.spelling import visible
 from fcsym.render.content import Step, content
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ _WIDE = 110
 
 
 def plain(sentence: str) -> str:
-    """A sentence without the marks around its mathematics."""
-    return sentence.replace("`", "")
+    """A sentence without the marks around its mathematics, and with nothing in it that steers a terminal."""
+    return visible(sentence.replace("`", ""), lines=True)
 
 
 def _verdict(verdict: Verdict) -> Text:
@@ -77,7 +78,7 @@ class Grid:
         return words
 
     def _beside(self, head: Sequence[str], rows: Sequence[Sequence[Text]], widths: Sequence[int]) -> RenderableType:
-        result = Table(title=Text(self.title), title_justify="left", show_lines=self.lines)
+        result = Table(title=Text(visible(self.title)), title_justify="left", show_lines=self.lines)
         for name, width in zip(head, widths, strict=True):
             side: JustifyMethod = "right" if name in self.right else "left"
             result.add_column(name, justify=side, overflow="fold", width=width)
@@ -86,7 +87,7 @@ class Grid:
         return result
 
     def _below(self, head: Sequence[str], rows: Sequence[Sequence[Text]]) -> RenderableType:
-        result = Table(title=Text(self.title), title_justify="left", show_header=False)
+        result = Table(title=Text(visible(self.title)), title_justify="left", show_header=False)
         result.add_column(style="dim", overflow="fold", max_width=20)
         result.add_column(overflow="fold", ratio=1)
         for row in rows:
@@ -111,7 +112,7 @@ class _Equations:
         beside = self.reasons and options.max_width >= _WIDE
         cites = beside and any(step.equation.cite for step in self.steps)
         judged = any(step.verdict is not None for step in self.steps)
-        result = Table(title=Text(self.title), title_justify="left", show_lines=True)
+        result = Table(title=Text(visible(self.title)), title_justify="left", show_lines=True)
         result.add_column("#", justify="right")
         result.add_column("equation", ratio=3, overflow="fold")
         if beside:

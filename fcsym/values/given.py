@@ -162,7 +162,7 @@ def _npz(where: Path) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as problem:  # of the archive, its compression, its checksums, or the arrays in it
-        raise ArgumentError(f"{where} is no .npz file ({problem}): write it with numpy.savez.") from None
+        raise ArgumentError(f"{where} is no .npz file ({shown(problem, 80)}): write it with numpy.savez.") from None
 
 
 def _safetensors(where: Path) -> dict[str, Any]:
@@ -175,7 +175,9 @@ def _safetensors(where: Path) -> dict[str, Any]:
     try:
         return dict(load_file(where))
     except Exception as problem:  # a type of the package's own, made in Rust
-        raise ArgumentError(f"{where} is no .safetensors file ({problem}): write it with safetensors.") from None
+        raise ArgumentError(
+            f"{where} is no .safetensors file ({shown(problem, 80)}): write it with safetensors."
+        ) from None
 
 
 def values_of(
@@ -203,7 +205,8 @@ def values_of(
             raise ArgumentError(f"{found[0]} and {found[1]} are two names of one thing: give one of them.")
         if found:
             taken[name] = left.pop(found[0])
-    network = _with_samples(network, taken.get("x"), left.pop("samples", None))
+    said = left.pop("samples", None)
+    network = _with_samples(network, taken["x"], said) if "x" in taken else network
     weights = _weights(network, left)
     memory = tuple(_remembered(network, array, rest, left) for array, rest in network.memory.items())
     lost = next((array.name for array in directions if array.name not in left), None)
@@ -233,9 +236,9 @@ def _with_samples(network: Network, x: Any, said: Any) -> Network:
     rows = network.samples or (len(x) if hasattr(x, "__len__") else 0)
     if isinstance(said, bool) or (said is not None and said != rows):
         raise ArgumentError(f"samples is {shown(said)} and x has {rows} rows: give as many.")
-    if not rows and x is not None:
+    if not rows:
         raise ArgumentError(f"x is {shown(x)!r} and {network} takes a batch: give a row for each sample.")
-    return replace(network, samples=rows) if rows else network
+    return replace(network, samples=rows)
 
 
 def _weights(network: Network, left: dict[str, Any]) -> tuple[Nested, ...]:

@@ -40,9 +40,12 @@ def document(result: AuditedExample) -> str:
 
 
 def _escaped(text: str) -> str:
+    """Plain text in LaTeX, on one line: no paragraph ends in a heading."""
     marks = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "±": r"$\pm$", "−": "$-$", "*": "$*$"}
+    marks |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
     marks |= {mark: f"\\{mark}" for mark in "&%$#_{}"}
-    return "".join(marks.get(letter, letter if letter.isascii() else "?") for letter in text)
+    line = " ".join(text.split())
+    return "".join(marks.get(c, c if c.isascii() and c.isprintable() else "?") for c in line)
 
 
 def folder(path: object) -> Path:
