@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from fcsym.paper.experiment import run as reproduce  # noqa: F401
     from fcsym.pictures.charts import cost_chart as cost_chart
     from fcsym.pictures.charts import error_chart as error_chart
+    from fcsym.precision import Accuracy as Accuracy
+    from fcsym.precision import accuracy as accuracy
     from fcsym.training import Scheme as Scheme
     from fcsym.training import collapse as collapse
     from fcsym.training import next_input as next_input
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Accuracy": "precision",
     "Activation": "language.activation",
     "ArgumentError": "errors",
     "Audit": "paper",
@@ -124,6 +127,7 @@ _WHERE = {
     "UndefinedContribution": "errors",
     "Verdict": "language.equation",
     "AuditedExample": "worked",
+    "accuracy": "precision",
     "audit": "paper",
     "audit_example": "worked",
     "certify": "certificates",

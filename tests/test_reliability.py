@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,3 +114,15 @@ def test_every_chapter_runs(name):
     assert seen == 2
     assert not table.failures
     assert set().union(*(row for row in table.rows.values())) <= set(table.columns)
+
+
+def test_the_page_in_the_documentation_is_one_that_was_written():
+    """Blocks of chapters in the form that the command gives, and none with a failure."""
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    blocks = re.findall(r"<!-- chapter: (\w+) -->\n## (.*?)\n", text)
+    names = [name for name, _ in blocks]
+    assert text.startswith(page.HEAD) and {"accuracy", "differential"} <= set(names) <= set(chapters())
+    for name, heading in blocks:
+        first, _ = page.Result(name, chapters()[name], Table(()), "", 0, 0, 0.0).said
+        extent = r"(short|long) form, [\d,]+ trials( of [\d,]+, interrupted)?"
+        assert re.fullmatch(rf"{re.escape(first)}: {extent}, no failures", heading)

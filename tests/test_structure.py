@@ -18,7 +18,7 @@ LANGUAGE = {"errors", "language"}
 NETWORKS = LANGUAGE | {"networks"}
 LISTS = NETWORKS | {"deriving", "schemes"}
 READINGS = {"certificates", "proof", "render", "kernel", "closed", "pictures", "checking", "values"}
-FACES = {"derivation", "derivatives", "document", "training"}
+FACES = {"derivation", "derivatives", "document", "precision", "training"}
 MAY = {
     "errors": set(),
     "files": {"errors"},
@@ -44,6 +44,7 @@ MAY = {
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
     "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
     "training": LISTS | {"collapsing", "derivation", "document", "drawing"} | READINGS,
+    "precision": LISTS | {"checking", "derivation", "training", "values"},
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},

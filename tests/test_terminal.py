@@ -56,6 +56,7 @@ MORE = [
     "export 2-2-1 --scheme states --name u", "claims 1-1-1", "audit", "reproduce --steps 2 --no-figure --eta 1/10",
     "certify 2-1", "collapse 2-2-1", "collapse 4-3-2 --inputs 2 --order sequential", "collapse 2-2-1 --inputs none",
     "derive 2-2-1 --activation nothing", "derive 2-2-1 --only nothing", "derive none.toml", "derive 2-2-1 --wat",
+    "accuracy 2-2-1 --trials 7 --steps 0",
     "cases 2-2-1 --joint --activation tanh", "cases 64-64-64-10 --raw", "derive 2-2-1 --loss bce --trials 3",
     "cost 2-3-2 --rule adam --batch mean", "cases 2-2-1 --quantity W1' --unit 2", "derive 2-2-1 --bias yes,maybe",
     *(f"{command} --help" for command in fcsym_commands.COMMANDS),

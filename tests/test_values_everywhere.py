@@ -26,7 +26,7 @@ W1 = [[0.11, 0.21], [0.12, 0.08]]
 W2 = [[0.14, 0.15]]
 eta = 0.05
 """
-WITHOUT_NUMBERS = {"cost", "collapse", "certify", "audit", "claims", "reproduce"}
+WITHOUT_NUMBERS = {"accuracy", "cost", "collapse", "certify", "audit", "claims", "reproduce"}
 """Commands about polynomials in the widths, about the paper, or with a file of their own."""
 
 

@@ -19,7 +19,7 @@ from fcsym.networks.symbols import front_of, lacking
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived
 
-__all__ = ["Magnitude"]
+__all__ = ["Magnitude", "aligned"]
 
 _Array = npt.NDArray[Any]
 
@@ -80,7 +80,7 @@ class Magnitude:
         result: Any = True
         for condition in when:
             assert isinstance(condition.subject, Ref)
-            values = self._aligned(self.values[condition.subject.array.name], condition.subject, axes)
+            values = aligned(self.values[condition.subject.array.name], condition.subject, axes)
             result = result & {
                 ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
             }[condition.relation](values, float(condition.bound))  # fmt: skip
@@ -94,16 +94,6 @@ class Magnitude:
         off = self.known[name] + count * np.abs(matrix).max(axis=(-1, -2), keepdims=True)
         return inverse, np.einsum("...ab,...bc,...cd->...ad", inverse, off, inverse)
 
-    @staticmethod
-    def _aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:
-        """The array with one axis per index of the left-hand side."""
-        order = sorted(range(len(ref.indices)), key=lambda n: axes.index(ref.indices[n]))
-        lead = value.ndim - len(ref.indices)
-        moved = np.transpose(value, (*range(lead), *(lead + n for n in order)))
-        present = {index for index in ref.indices}
-        selector: list[Any] = [slice(None) if index in present else None for index in axes]
-        return moved[(..., *selector)]
-
     def _size(self, node: Expr, axes: tuple[Index, ...]) -> tuple[_Array, _Array]:
         """(sum of absolute terms, movement by the operands' rounding), aligned with the left-hand side."""
         zero = np.zeros((), np.longdouble)
@@ -112,9 +102,9 @@ class Magnitude:
                 constant = np.asarray(abs(np.longdouble(float(value))))
                 return constant, constant / ULPS  # 1/100 is itself rounded
             case Ref():
-                actual = np.abs(self._aligned(self.values[node.array.name], node, axes)).astype(np.longdouble)
+                actual = np.abs(aligned(self.values[node.array.name], node, axes)).astype(np.longdouble)
                 known = self.known[node.array.name]
-                return actual, known if known.ndim == 0 else self._aligned(known, node, axes)
+                return actual, known if known.ndim == 0 else aligned(known, node, axes)
             case Indicator():
                 sizes = self.derivation.network.sizes
                 places = np.ix_(*(np.arange(sizes[i.axis]) if i in node.indices else np.zeros(1, int) for i in axes))
@@ -155,7 +145,7 @@ class Magnitude:
                 last, shape = tuple(range(-len(over), 0)), np.broadcast_shapes(size.shape, moved.shape)
                 return size.max(axis=last), np.broadcast_to(moved, shape).max(axis=last)
             case Apply(phi, Ref() as argument, derivative):
-                s = self._aligned(self.values[argument.array.name], argument, axes)
+                s = aligned(self.values[argument.array.name], argument, axes)
                 if phi.is_smooth:
                     _, moved = self._size(argument, axes)
                     if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
@@ -177,3 +167,13 @@ class Magnitude:
                 intercepts = np.array([abs(float(p.intercept)) for p in phi.pieces])[piece]
                 return np.asarray(slopes * size + intercepts), np.asarray(slopes * (moved + size / ULPS))
         raise ArgumentError(f"{node!r} cannot be measured.")
+
+
+def aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:
+    """The array with one axis per index of the left-hand side."""
+    order = sorted(range(len(ref.indices)), key=lambda n: axes.index(ref.indices[n]))
+    lead = value.ndim - len(ref.indices)
+    moved = np.transpose(value, (*range(lead), *(lead + n for n in order)))
+    present = {index for index in ref.indices}
+    selector: list[Any] = [slice(None) if index in present else None for index in axes]
+    return moved[(..., *selector)]

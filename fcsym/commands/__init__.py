@@ -6,7 +6,7 @@ Everything that needs algebra is imported by the command that needs it.
 __all__ = ["COMMANDS"]
 
 COMMANDS = (
-    "derive", "step", "gradient", "cases", "audit", "check", "cost", "collapse", "claims", "certify", "reproduce",
-    "export",
+    "derive", "step", "gradient", "cases", "audit", "check", "accuracy", "cost", "collapse", "claims", "certify",
+    "reproduce", "export",
 )  # fmt: skip
 """In the order of the help; each is the module of that name in this folder."""

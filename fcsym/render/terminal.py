@@ -174,9 +174,9 @@ def cases(title: str, rows: Sequence[Case]) -> RenderableType:
     return Grid(title, ("case", "when", "value", "verdict", "remark"), cells)
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> RenderableType:
-    """A table of text."""
-    return Grid(title, head, rows)
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str | Text]], texts: int = 0) -> RenderableType:
+    """A table of text; of numbers from a column on, to the right and without lines between rows, where that is said."""
+    return Grid(title, head, rows, right=frozenset(head[texts:]), lines=False) if texts else Grid(title, head, rows)
 
 
 def joint(found: Any) -> RenderableType:

@@ -1,0 +1,382 @@
+"""How many digits are right: kernels beside exact numbers, in units in the last place.
+
+    fcsym.accuracy(net)        one step beside rationals, training by every scheme beside balls of 1024 bits
+
+A unit in the last place (ulp) is the distance between the floats next to the exact number; what is rounded once, and
+rightly, is off by at most 1/2.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.checking.exact import distance, trajectory
+from fcsym.checking.hard import HARD, ORDINARY, TAME
+from fcsym.checking.points import Points, random_points
+from fcsym.checking.running import running_bounds
+from fcsym.derivation import Derivation, derive
+from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression
+from fcsym.language.equation import Order
+from fcsym.language.expression import applied_in
+from fcsym.networks.network import Network
+from fcsym.networks.symbols import front_of
+from fcsym.schemes import every_scheme
+from fcsym.training import Scheme
+from fcsym.values.ball import Ball
+from fcsym.values.exact import exact_step
+from fcsym.values.given import Values
+
+__all__ = ["HEADINGS", "Accuracy", "Measured", "accuracy"]
+
+_Array = npt.NDArray[Any]
+STEP = "step"
+HEADINGS = ("numbers", "median", "largest", "median, hard", "largest, hard", "of bound")
+MOST_WEIGHTS = 5000
+_AT_ONCE = 70  # points
+_SHARE_OF_STEP = 0.6  # of the time
+_NETWORKS = 8  # that a scheme trains
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One quantity: errors in units in the last place, on ordinary points and on hard ones."""
+
+    subject: str  # "step", or the scheme that trained
+    quantity: str
+    numbers: int
+    median: float | None  # on ordinary points; None where there are none
+    worst: float | None
+    hard_median: float | None
+    hard_worst: float | None
+    of_bound: float | None  # the largest error in units of its running bound; None where none is finite
+    exceeded: int  # how often the bound did not hold
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What `fcsym.accuracy` found."""
+
+    network: str
+    order: str
+    trials: int
+    steps: int
+    seed: int
+    rows: tuple[Measured, ...]
+    gates: int  # how many gates were decided, before and after the step
+    wrong_gates: int  # and how many of them by rounding, and wrongly
+    left_out: int  # points of which some number overflowed, or no digits say what it is
+    notes: tuple[str, ...] = ()
+    errors: Mapping[tuple[str, str], tuple[list[float], list[float]]] = field(default_factory=dict, repr=False)
+    """Every error by subject and quantity, on ordinary points and on hard ones."""
+
+    @property
+    def passed(self) -> bool:
+        """Something was measured, and no bound was exceeded."""
+        return bool(self.rows) and not any(row.exceeded for row in self.rows)
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def row(self, quantity: str, subject: str = STEP) -> Measured:
+        """The figures of one quantity. Raises ArgumentError for one that was not measured."""
+        found = next((row for row in self.rows if (row.subject, row.quantity) == (subject, quantity)), None)
+        if found is None:
+            raise ArgumentError(f"{str(quantity)[:40]} of {str(subject)[:40]} was not measured: see the rows.")
+        return found
+
+    @property
+    def title(self) -> str:
+        """What was measured."""
+        return f"{self.network}, {self.order} order: errors in ulp"
+
+    @property
+    def conclusion(self) -> str:
+        """The gates, what was left out, and what else there is to say."""
+        gates = f"{self.wrong_gates} of {self.gates} gates decided wrongly by rounding"
+        exceeded = sum(row.exceeded for row in self.rows)
+        bound = f"a running bound was exceeded {exceeded} times" if exceeded else "no running bound was exceeded"
+        left = f"{self.left_out} points left out, where something overflows or no digits say what it is"
+        return " ".join((f"{gates}; {bound}; {left}.", *self.notes))
+
+    @staticmethod
+    def figures(row: Measured) -> tuple[str, ...]:
+        """A row as text, by `HEADINGS`."""
+        shown = (row.median, row.worst, row.hard_median, row.hard_worst, row.of_bound)
+        return str(row.numbers), *("" if value is None else f"{value:.3g}" for value in shown)
+
+    def __str__(self) -> str:
+        lines = [self.title]
+        for row in self.rows:
+            said = zip(HEADINGS, self.figures(row), strict=True)
+            lines.append(f"  {row.subject:12} {row.quantity:12} " + ", ".join(f"{h} {v}" for h, v in said if v))
+        return "\n".join([*lines, self.conclusion])
+
+
+@dataclass
+class _Errors:
+    """The errors of one quantity so far."""
+
+    ordinary: list[float] = field(default_factory=list)
+    hard: list[float] = field(default_factory=list)
+    of_bound: float | None = None
+    exceeded: int = 0
+
+    def row(self, subject: str, quantity: str) -> Measured:
+        middle, worst, hard_middle, hard_worst = (
+            f(e) if e else None for e in (self.ordinary, self.hard) for f in (median, max)
+        )
+        count = len(self.ordinary) + len(self.hard)
+        return Measured(subject, quantity, count, middle, worst, hard_middle, hard_worst, self.of_bound, self.exceeded)
+
+
+def accuracy(
+    network: Network, order: Order = "simultaneous", *, trials: int = 350, steps: int = 20, seed: int = 0,
+    limit: float = 60.0, progress: Callable[[str], None] = lambda _: None,
+) -> Accuracy:  # fmt: skip
+    """Errors of a network's kernels in ulp: of every quantity of one step, and of training by each of its schemes.
+
+    `trials`: points of a step, drawn from `seed`: ordinary ones, and ones that are hard (v^c near 0, s' near 0, tiny
+    and huge eta, subnormal numbers, random bits). Each number is compared with its exact value, a rational, or a ball
+    where a smooth function enters; beside it stands a running error bound, which must hold. `order`: "simultaneous" or
+    "sequential". `steps`: how long schemes train beside balls of 1024 bits (`fcsym.checking.exact`), 0 for none.
+    `limit`: after so many seconds measuring ends, and the report says so.
+    Raises ArgumentError for what is no network, mini-batches, and numbers that are out of range, SizeError for a
+    network that is too large for exact numbers.
+
+    >>> found = accuracy(Network.parse("1-1-1"), trials=14, steps=0)
+    >>> found.passed, found.row("y").of_bound <= 1
+    (True, True)
+    """
+    if not isinstance(network, Network):
+        raise ArgumentError(f"accuracy got {type(network).__name__}: give a network.")
+    if network.batch:
+        raise ArgumentError(f"Accuracy is measured on one sample, and {network} trains in batches: leave batch out.")
+    for name, value, least, most in (("trials", trials, 1, 10_000_000), ("steps", steps, 0, 100_000)):
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ArgumentError(f"{name} is {str(value)[:40]}: give a whole number from {least} to {most}.")
+    size = sum(math.prod(network.shape(theta)) for theta in network.parameters)
+    if size > MOST_WEIGHTS:
+        raise SizeError(
+            f"{network} has {size} weights, and accuracy is measured in exact numbers up to {MOST_WEIGHTS}: take a "
+            "narrower network, the equations are the same."
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
+        raise ArgumentError(f"limit is {str(limit)[:40]}: give a number of seconds above 0.")
+    run = _Measuring(derive(network, order), seed, float(limit), progress)
+    run.step(trials)
+    for name, record in every_scheme(network, order).items() if steps else ():
+        run.scheme(name, Scheme.of(record), steps)
+    rows = tuple(errors.row(*key) for key, errors in run.errors.items() if errors.ordinary or errors.hard)
+    return Accuracy(
+        str(network), order, trials, steps, seed, rows, run.gates, run.wrong, run.left_out, tuple(run.notes),
+        {key: (errors.ordinary, errors.hard) for key, errors in run.errors.items()},
+    )  # fmt: skip
+
+
+class _Measuring:
+    """What has been measured so far."""
+
+    def __init__(self, derivation: Derivation, seed: int, limit: float, progress: Callable[[str], None]) -> None:
+        self.derivation, self.network, self.kernel = derivation, derivation.network, derivation.compile()
+        self.rng, self.start, self.limit, self.progress = np.random.default_rng(seed), time.monotonic(), limit, progress
+        self.errors: dict[tuple[str, str], _Errors] = {}
+        self.gates = self.wrong = self.left_out = 0
+        self.notes: list[str] = []
+
+    def _late(self, share: float, what: str) -> bool:
+        """Whether a share of the time is over."""
+        if time.monotonic() < self.start + share * self.limit:
+            return False
+        self.notes.append(f"{share * self.limit:g} s were over {what}: the rest is not measured; see `limit`.")
+        return True
+
+    # ------------------------------------------------------------------------------------------------- one step
+
+    def step(self, trials: int) -> None:
+        """One step, on points of every kind."""
+        smooth = _smooth_in(self.derivation)
+        kinds = TAME if smooth else HARD
+        if smooth:
+            self.notes.append(
+                f"With {' and '.join(smooth)} there is no running bound, and points far out are not tried: a library "
+                "promises nothing of its functions, and their digits have no end."
+            )
+        done = 0
+        for start in range(0, trials, _AT_ONCE):  # every kind has its turn, whenever it ends
+            shares = np.array_split(range(min(_AT_ONCE, trials - start)), len(kinds))
+            for (kind, made), count in zip(kinds.items(), map(len, shares), strict=True):
+                if not count:
+                    continue
+                self.progress(f"{kind}, {done} of {trials} points")
+                points = made(self.network, self.kernel, self.rng, count)
+                with np.errstate(all="ignore"):
+                    result = points.step(self.kernel)
+                    bounds = running_bounds(self.derivation, self._inputs(points), result)
+                for n in range(count):
+                    if self._late(_SHARE_OF_STEP, f"after {done} of {trials} points"):
+                        return
+                    self._one(points, result, bounds, n, kind)
+                    done += 1
+
+    def _inputs(self, points: Points) -> dict[str, _Array]:
+        found = dict(zip((theta.name for theta in self.network.parameters), points.weights, strict=True))
+        count = len(points.x)
+        for n, (array, value) in enumerate(self.network.memory.items()):
+            at_rest = np.full((count, *self.network.shape(array)), float(value))
+            found[array.name] = at_rest if points.memory is None else points.memory[n]
+        return found | {"x": points.x, "yg": points.target, "eta": points.eta}
+
+    def _one(self, points: Points, result: dict[str, _Array], bounds: dict[str, _Array], n: int, kind: str) -> None:
+        """One point: every number of every quantity."""
+        may_be_undefined = {"p", "r", front_of(self.network.logits).name}
+        for name in bounds:
+            found = result[name][n]
+            if np.isinf(found).any() or (np.isnan(found).any() and name not in may_be_undefined):
+                self.left_out += 1
+                return
+        inputs = self._inputs(points)
+        values = Values(
+            self.network, tuple(_nested(w[n]) for w in points.weights), _nested(points.x[n]), _nested(points.target[n]),
+            Fraction(float(points.eta[n])), tuple(_nested(inputs[a.name][n]) for a in self.network.memory),
+        )  # fmt: skip
+        try:
+            exact = exact_step(self.derivation.equations, values)
+        except (UnsupportedExpression, OverflowError):  # digits do not say on which side of something a number is
+            self.left_out += 1
+            return
+        for name in bounds:
+            errors = self.errors.setdefault((STEP, name), _Errors())
+            found = np.asarray(result[name][n]).ravel()
+            limits = np.asarray(bounds[name][n]).ravel()
+            for number, true, bound in zip(found, _flat(exact[name]), limits, strict=True):
+                if true is None or np.isnan(number):
+                    if (true is None) != bool(np.isnan(number)) and np.isfinite(bound):
+                        errors.exceeded += 1
+                    continue
+                self._number(errors, float(number), true, bound, kind)
+        for unit in self.network.activated:
+            for array in (unit.s, unit.s.primed):
+                for kink in unit.activation.kinks:
+                    for number, true in zip(np.ravel(result[array.name][n]), _flat(exact[array.name]), strict=True):
+                        self.gates += 1
+                        self.wrong += (float(number) > kink) != (_fraction(true) > kink)
+
+    def _number(self, errors: _Errors, number: float, true: Any, bound: Any, kind: str) -> None:
+        middle = _fraction(true)
+        off = abs(Fraction(number) - middle)
+        (errors.ordinary if kind == ORDINARY else errors.hard).append(_in_ulp(off, middle))
+        if np.isfinite(bound) and not isinstance(true, Ball):
+            most = _in_full(bound)
+            errors.of_bound = max(errors.of_bound or 0.0, _as_float(off / most) if most else 0.0)
+            errors.exceeded += off > most
+
+    # ------------------------------------------------------------------------------------------------- many steps
+
+    def scheme(self, name: str, scheme: Scheme, steps: int) -> None:
+        """Training by a scheme, in ordinary networks, beside balls."""
+        kernel = scheme.compile()
+        self.progress(name)
+        points = random_points(self.network, self.rng, _NETWORKS)
+        inputs = points.x[:, None].repeat(steps, axis=1)
+        if not scheme.single_input:
+            inputs = self.rng.normal(size=inputs.shape)
+        for n in range(_NETWORKS):
+            if self._late(1.0, f"in {name}"):
+                return
+            weights = [w[n] for w in points.weights]
+            norm = 1 + float(np.sum(inputs[n] ** 2, axis=-1).max())
+            eta = float(points.eta[n]) / norm
+            try:
+                self._trained(name, kernel, weights, inputs[n], points.target[n], eta)
+            except UnsupportedExpression as problem:
+                said = f"Training is not measured: {problem}"
+                self.notes += [said] if said not in self.notes else []
+                return
+
+    def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
+        truth = trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta)
+        state = kernel.init(weights, xs[0], undefined="nan")
+        outputs = self.errors.setdefault((name, "y"), _Errors())
+        for x, before in zip(xs, truth, strict=False):
+            _note(outputs, kernel.output(state, x, undefined="nan"), before.output)
+            state = kernel.step(state, x, target, eta, undefined="nan")
+        after = next(truth)
+        _note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output)
+        for theta, found, true in zip(
+            self.network.parameters, kernel.expand(state, weights, xs[0]), after.weights, strict=True
+        ):
+            _note(self.errors.setdefault((name, f"{theta.name} by expand"), _Errors()), found, true)
+
+
+def _note(errors: _Errors, found: Any, exact: Any) -> None:
+    """The errors of numbers beside balls; one that is undefined, or overflows, says nothing."""
+    for number, true in zip(np.ravel(found), _leaves(exact), strict=True):
+        near = float(true.mid()) if hasattr(true, "mid") else float(true)
+        if np.isfinite(number) and math.isfinite(near):
+            off = distance(number, true)
+            errors.ordinary.append(off / math.ulp(near) if near else math.inf if off else 0.0)
+
+
+def _smooth_in(derivation: Derivation) -> list[str]:
+    """The smooth functions that a step computes, by their names."""
+    found: dict[str, None] = {}
+    for equation in derivation.equations:
+        for side in equation.expressions:
+            found |= {node.activation.name: None for node in applied_in(side) if node.activation.is_smooth}
+    return list(found)
+
+
+def _nested(array: _Array) -> Any:
+    return tuple(_nested(part) for part in array) if np.ndim(array) else Fraction(float(array))
+
+
+def _flat(value: Any) -> list[Any]:
+    return [leaf for part in value for leaf in _flat(part)] if isinstance(value, tuple) else [value]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    for part in value if isinstance(value, Sequence) else [value]:
+        if isinstance(part, Sequence):
+            yield from _leaves(part)
+        else:
+            yield part
+
+
+def _fraction(value: Any) -> Fraction:
+    """The number, or the middle of its ball."""
+    if not isinstance(value, Ball):
+        return Fraction(value)
+    sign, mantissa, exponent, _ = value.middle._mpf_
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent) * (-1 if sign else 1)
+
+
+def _in_ulp(off: Fraction, exact: Fraction) -> float:
+    """An error in units in the last place of the exact number; infinite where that is 0, or beyond the range."""
+    try:
+        return float(off / Fraction(math.ulp(float(exact)))) if exact else math.inf if off else 0.0
+    except OverflowError:
+        return math.inf
+
+
+def _in_full(bound: Any) -> Fraction:
+    """A number in extended precision, exactly."""
+    mantissa, exponent = np.frexp(bound)
+    return Fraction(int(np.ldexp(mantissa, 113))) * Fraction(2) ** (int(exponent) - 113)
+
+
+def _as_float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

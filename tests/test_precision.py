@@ -1,0 +1,160 @@
+"""Errors in ulp, running bounds that hold, and the figures that `fcsym accuracy` gives."""
+
+from __future__ import annotations
+
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from exact import step as by_hand
+
+import fcsym
+from fcsym import precision
+from fcsym.checking import running
+from fcsym.checking.hard import HARD, TAME
+from fcsym.checking.running import running_bounds
+from fcsym.cli import main
+from fcsym.errors import ArgumentError, SizeError
+from fcsym.language.activation import Piece, piecewise_linear
+
+HAT = piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)], "1/2")
+NETWORKS = {
+    "relu": fcsym.Network.parse("2-2-1"),
+    "three pieces, biases": fcsym.Network.mlp([2, 3, 2, 2], HAT, True),
+    "leaky output, absolute error": fcsym.Network.mlp([2, 3, 2], "leaky_relu", output="leaky_relu", loss="l1"),
+    "momentum with decay": fcsym.Network.parse("2-2-2").training(fcsym.rule("momentum", weight_decay="0.01")),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_running_bound_is_exceeded_and_none_is_far_too_large(name, order):
+    found = fcsym.accuracy(NETWORKS[name], order, trials=42, steps=0)
+    assert found.passed, str(found)
+    assert not found.notes
+    every = [row.of_bound for row in found.rows if row.subject == "step"]
+    assert max(share or 0 for share in every) > 0.1
+    assert {"y", "y_new", "p", "W1_new", "E"} <= {row.quantity for row in found.rows}
+
+
+@pytest.mark.parametrize("part", ["_UNIT", "_SMALLEST"])
+def test_a_bound_that_is_too_small_is_seen(part, monkeypatch):
+    monkeypatch.setattr(running, part, getattr(running, part) / 64)
+    assert not fcsym.accuracy(NETWORKS["relu"], trials=70, steps=0).passed
+
+
+def test_a_kernel_that_is_off_is_seen():
+    d = fcsym.derive(NETWORKS["relu"])
+    points = HARD["ordinary"](d.network, d.compile(), np.random.default_rng(0), 40)
+    result = points.step(d.compile())
+    inputs = {"W1": points.weights[0], "W2": points.weights[1], "x": points.x, "yg": points.target, "eta": points.eta}
+    bounds = running_bounds(d, inputs, result)
+    for n in range(40):
+        rational = [[[Fraction(float(v)) for v in row] for row in w[n]] for w in points.weights]
+        x, t = ([Fraction(float(v)) for v in a[n]] for a in (points.x, points.target))
+        true = by_hand((2, 2, 1), rational, x, t, Fraction(float(points.eta[n])), "simultaneous")
+        off = abs(Fraction(float(result["y_new"][n, 0])) - true.v_new[-1][0])
+        assert off <= Fraction(float(bounds["y_new"][n, 0]))
+        wrong = Fraction(float(result["y_new"][n, 0] + 1e-13)) - true.v_new[-1][0]
+        assert abs(wrong) > Fraction(float(bounds["y_new"][n, 0]))
+
+
+def test_gates_that_rounding_decides_are_counted_and_bounds_know_both_sides():
+    """0.1 + 0.2 - 0.3 is above 0 in floats, and so is the exact sum of them; 0.1 * 3 - 0.3 is not what is computed."""
+    d = fcsym.derive(fcsym.Network.parse("2-1-1"))
+    w, x = np.array([[[3.0, -1.0]]]), np.array([[0.1, 0.3]])
+    exact = 3 * Fraction(0.1) - Fraction(0.3)
+    result = d.compile().step([w, np.ones((1, 1, 1))], x, np.zeros((1, 1)), np.array([0.5]))
+    computed = float(result.s1[0, 0])
+    assert 0 < exact < 2.0**-54
+    inputs = {"W1": w, "W2": np.ones((1, 1, 1)), "x": x, "yg": np.zeros((1, 1)), "eta": np.array([0.5])}
+    bound = running_bounds(d, inputs, result._asdict())
+    assert abs(Fraction(computed) - exact) <= Fraction(float(bound["s1"][0, 0]))
+    assert float(bound["g1"][0, 0]) >= 1  # either slope
+    found = fcsym.accuracy(fcsym.Network.parse("2-2-1"), trials=350, steps=0)
+    assert 0 < found.wrong_gates < found.gates / 20
+
+
+def test_errors_are_those_of_numbers_rounded_once():
+    """One layer and one input: y = W x is one product, and right to half a unit."""
+    found = fcsym.accuracy(fcsym.Network.parse("1-1"), trials=42, steps=0)
+    y = found.row("y")
+    assert max(y.worst, y.hard_worst) <= 0.5
+    assert y.median > 0.1
+    assert len(found.errors["step", "y"][0]) + len(found.errors["step", "y"][1]) == y.numbers
+    with pytest.raises(ArgumentError, match="not measured"):
+        found.row("z")
+
+
+def test_schemes_are_measured_beside_balls():
+    found = fcsym.accuracy(NETWORKS["relu"], trials=7, steps=10)
+    names = {row.subject for row in found.rows}
+    assert names == {"step", *fcsym.schemes.SCHEMES}
+    for row in found.rows:
+        if row.subject != "step":
+            assert 0 < row.worst < 1e6 and row.of_bound is None
+
+
+def test_what_has_no_bound_and_no_balls_says_so_and_comes_back():
+    hard = {
+        "adam": fcsym.Network.parse("2-2-1").training("adam"),
+        "sigmoid, cross-entropy": fcsym.Network.mlp([2, 2, 2], "sigmoid", loss="cross_entropy"),
+    }
+    for network in hard.values():
+        found = fcsym.accuracy(network, trials=8, steps=2)
+        assert found.passed and len(found.notes) == 2
+        assert "no running bound" in found.notes[0] and found.notes[1].startswith("Training is not measured: The exact")
+        assert found.row("y").worst < 1e6
+    late = fcsym.accuracy(NETWORKS["relu"], trials=10_000, steps=0, limit=0.5)
+    assert "s were over" in late.notes[0] and late.row("y").numbers < 10_000
+
+
+def test_kinds_of_points_are_what_they_say():
+    d = fcsym.derive(NETWORKS["relu"])
+    kernel, rng = d.compile(), np.random.default_rng(0)
+    assert set(TAME) < set(HARD)
+    small = HARD["subnormal numbers"](d.network, kernel, rng, 50).step(kernel)["s1"]
+    assert (np.abs(small) < np.finfo(float).tiny).all() and (small != 0).mean() > 0.5
+    after = HARD["s' near 0"](d.network, kernel, rng, 200).step(kernel)["s1_new"]
+    assert (np.abs(after) < 1e-14).any(axis=1).mean() > 0.2
+    bits = HARD["random bits"](d.network, kernel, rng, 200)
+    exponents = np.frexp(np.concatenate([w.ravel() for w in bits.weights]))[1]
+    assert exponents.min() < -900 and exponents.max() > 900
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        ("2-2-1", {}), (NETWORKS["relu"].training(batch="mean"), {}), (NETWORKS["relu"], {"trials": 0}),
+        (NETWORKS["relu"], {"steps": -1}), (NETWORKS["relu"], {"seed": -1}), (NETWORKS["relu"], {"limit": 0}),
+        (NETWORKS["relu"], {"limit": math.nan}), (NETWORKS["relu"], {"order": "crossed"}),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_refused(given, settings):
+    with pytest.raises(ArgumentError):
+        fcsym.accuracy(given, **settings)
+
+
+def test_networks_that_are_too_large_for_exact_numbers_are_refused():
+    with pytest.raises(SizeError, match="narrower"):
+        fcsym.accuracy(fcsym.Network.parse("100-100-1"))
+
+
+def test_the_command(capsys):
+    assert main(["accuracy", "2-2-1", "--trials", "7", "--steps", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] and {row["subject"] for row in found["rows"]} == {"step"}
+    assert main(["accuracy", "2-2-1", "--trials", "7", "--steps", "0"]) == 0
+    text = capsys.readouterr().out
+    assert "y_front" in text and "gates decided wrongly" in text
+    assert main(["accuracy", "2-2-1", "--trials", "0", "--json"]) == 2
+    assert "whole number" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_the_command_fails_where_a_bound_is_exceeded(capsys, monkeypatch):
+    monkeypatch.setattr(
+        precision, "running_bounds", lambda *given: {n: 0 * b for n, b in running_bounds(*given).items()}
+    )
+    assert main(["accuracy", "2-2-1", "--trials", "14", "--steps", "0"]) == 1
+    assert "exceeded" in capsys.readouterr().out
