@@ -21,7 +21,7 @@ from fcsym.certificates.scheme import KNOWN
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool
-from fcsym.gallery import Case, read
+from fcsym.gallery import Case, certified, read
 from fcsym.language.activation import Piece, piecewise_linear, relu
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Cases, Equation, Rule, Status
@@ -332,6 +332,19 @@ def _named(name):
 
 
 # ----------------------------------------------------------------------------------------- files and commands
+
+
+def test_a_gallery_is_certified_case_by_case(tmp_path, capsys, monkeypatch):
+    need("coqc")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "spec.toml").write_text(
+        'title = "one"\nabout = "One."\norder = "sequential"\nscheme = "backprop"\n[network]\nwidths = [2, 1]\n'
+    )
+    assert certified(tmp_path)
+    assert "1 of 1 certificates accepted" in capsys.readouterr().out
+    monkeypatch.setattr(Case, "derivation", _with(derive(Network.parse("2-1")), "dy", _rhs(lambda e: 2 * e.rhs)))
+    assert not certified(tmp_path)
+    assert "0 of 1 certificates accepted" in capsys.readouterr().out
 
 
 def test_a_certificate_is_a_file(tmp_path):
