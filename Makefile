@@ -3,11 +3,12 @@
 # make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show.
 # make reliability: the test suite in its long form, with every one of many alike where `make test` takes a few
 # (tests/conftest.py), and every chapter of docs/reliability.md; python -m reliability --help for one, or for the short form.
+# make certificates: Coq checks the certificate of every case of the gallery, and refuses every planted error.
 # make bench: benchmarks against peers, which it installs; python -m benchmarks --into docs/benchmarks.md puts them there.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test reliability lint gallery notebooks docs pictures bench clean
+.PHONY: demo test reliability certificates lint gallery notebooks docs pictures bench clean
 
 demo: .venv/.installed
 	$(BIN)/fcsym derive 2-2-1 --order sequential
@@ -18,6 +19,10 @@ test: .venv/.test
 reliability: .venv/.test
 	FCSYM_LONG=1 $(BIN)/pytest -n 2
 	$(BIN)/python -m reliability --into docs/reliability.md
+
+certificates: .venv/.test
+	$(BIN)/python -m fcsym.gallery --certify
+	FCSYM_LONG=1 $(BIN)/pytest -q -n 2 tests/test_certificates.py -k refuses
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -5,12 +5,14 @@
     README.md             the table of cases
 
 `python -m fcsym.gallery [FOLDER]` rebuilds a gallery, in derivations unless told otherwise; the same bytes every time.
+With --certify, Coq checks the certificate of every case, and nothing is written.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ from fcsym.render import html, latex
 from fcsym.render.content import Content, Step, content
 from fcsym.training import Scheme, next_input, scheme
 
-__all__ = ["GENERATED", "MEND", "WRITERS", "Case", "Spec", "build", "flaws", "read", "write"]
+__all__ = ["GENERATED", "MEND", "WRITERS", "Case", "Spec", "build", "certified", "flaws", "read", "write"]
 
 SPEC, GENERATED, INDEX = "spec.toml", "generated", "README.md"
 MEND = "run `make gallery` to mend this"
@@ -309,6 +311,35 @@ def write(folder: str | os.PathLike[str], made: Mapping[str, str]) -> None:
     write_files({where / name: text_ for name, text_ in made.items()}, gone)
 
 
+def certified(folder: str | os.PathLike[str], at_once: int = 2) -> bool:
+    """Whether Coq accepts the certificate of every case; what it says is printed as it says it.
+
+    `at_once`: so many files are checked side by side. Raises MissingTool where Coq is not installed.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    from fcsym.certificates import Accepted
+    from fcsym.certificates.checking import checked, coq
+
+    coq()
+    began = time.monotonic()
+    waiting: list[tuple[str, Future[Accepted]]] = []
+    with ThreadPoolExecutor(at_once) as pool:
+        for spec in _specs(Path(folder)):
+            made = Case(read(spec)).derivation.certificate()
+            waiting.append((spec.parent.name, pool.submit(checked, made)))
+        found = [(name, future.result()) for name, future in waiting]
+    for name, said in found:
+        print(f"{name}: {said}")
+    accepted = sum(map(bool, (said for _, said in found)))
+    statements, certain = (sum(getattr(s, key) for _, s in found) for key in ("statements", "certified"))
+    print(
+        f"{accepted} of {len(found)} certificates accepted: {statements} statements, {certain} certified, "
+        f"in {time.monotonic() - began:.0f} s"
+    )
+    return accepted == len(found)
+
+
 if __name__ == "__main__":
     import argparse
 
@@ -316,8 +347,11 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(prog="python -m fcsym.gallery", description=__doc__)
     parser.add_argument("folder", nargs="?", default="derivations", help="with a folder and a spec.toml for each case")
-    place = parser.parse_args().folder
+    parser.add_argument("--certify", action="store_true", help="have Coq check the certificate of every case instead")
+    given = parser.parse_args()
     try:
-        write(place, build(place))
+        if given.certify:
+            parser.exit(0 if certified(given.folder) else 1)
+        write(given.folder, build(given.folder))
     except FcsymError as problem_:
         parser.exit(2, f"fcsym.gallery: {problem_}\n")

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import sympy
 from conftest import few, need
 
 import fcsym
@@ -20,7 +21,7 @@ from fcsym.certificates.scheme import KNOWN
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool
-from fcsym.gallery import Case, read
+from fcsym.gallery import Case, certified, read
 from fcsym.language.activation import Piece, piecewise_linear, relu
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Cases, Equation, Rule, Status
@@ -64,6 +65,11 @@ def test_coq_accepts_what_is_derived_of_layers(name):
     assert "Theorem gradient_of_E" in text
 
 
+def _logcosh():
+    y, t = sympy.symbols("y t", real=True)
+    return fcsym.loss("logcosh", sympy.log(sympy.cosh(y - t)))
+
+
 KINDS = {
     "max pooling": lambda: derive(
         Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", MaxPool1d(2), Flatten(), Linear(4, 2)])
@@ -80,12 +86,14 @@ KINDS = {
     "a mini-batch": lambda: derive(
         Network.sequential((1, 4), [Conv1d(1, 2, 2), "relu", Flatten(), Linear(6, 2)]), batch="mean", samples=3
     ),
+    "softmax under another loss": lambda: derive(Network.mlp([2, 3, 3], output="softmax")),
+    "a loss of one's own": lambda: derive(Network.mlp([2, 3, 2], "tanh", loss=_logcosh())),
     "Adam": lambda: derive(Network.sequential((1, 3), [Conv1d(1, 1, 2), "relu", Flatten(), Linear(2, 1)]), rule="adam"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", few(KINDS, 2))
-def test_coq_accepts_every_kind_of_layer(name):
+def test_coq_accepts_every_kind_of_layer_and_loss(name):
     need("coqc")
     found = certify(KINDS[name]())
     assert found, found.said
@@ -106,11 +114,11 @@ def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_
 
 
 def test_what_is_not_certified_is_admitted_by_name_and_counted():
-    d = derive(Network.mlp([2, 3, 3], output="softmax"))
+    d = derive(Network.parse("2-2-1-1"))  # one unit in the last hidden layer cannot wake up; two might
     made = d.certificate()
-    assert made.statements - made.certified == len(made.admitted) == made.text.count("\nAdmitted.") == 1
+    assert made.statements - made.certified == len(made.admitted) == made.text.count("\nAdmitted.") == 2
     head = made.text.partition("*)")[0]
-    assert f"{made.statements} statements, {made.certified} certified, 1 admitted" in head
+    assert f"{made.statements} statements, {made.certified} certified, 2 admitted" in head
     assert all(name in head for name, _ in made.admitted)
 
 
@@ -324,6 +332,19 @@ def _named(name):
 
 
 # ----------------------------------------------------------------------------------------- files and commands
+
+
+def test_a_gallery_is_certified_case_by_case(tmp_path, capsys, monkeypatch):
+    need("coqc")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "spec.toml").write_text(
+        'title = "one"\nabout = "One."\norder = "sequential"\nscheme = "backprop"\n[network]\nwidths = [2, 1]\n'
+    )
+    assert certified(tmp_path)
+    assert "1 of 1 certificates accepted" in capsys.readouterr().out
+    monkeypatch.setattr(Case, "derivation", _with(derive(Network.parse("2-1")), "dy", _rhs(lambda e: 2 * e.rhs)))
+    assert not certified(tmp_path)
+    assert "0 of 1 certificates accepted" in capsys.readouterr().out
 
 
 def test_a_certificate_is_a_file(tmp_path):

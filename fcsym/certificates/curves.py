@@ -246,7 +246,8 @@ class Curves:
 
     def _opened(self, array: Array) -> str:
         """What the proof of one looks into: the adjoints that have no name of their own, gates and values."""
-        names, gates, values = [self._adjoint(array)], [], []
+        names, gates = [self._adjoint(array)], list[str]()
+        values: list[str] = []
         waiting, seen = [array], set()
         while waiting:
             one = waiting.pop(0)
@@ -262,8 +263,7 @@ class Curves:
                 up, made = share.equation.array, share.equation.rhs
                 assert isinstance(made, Expr)
                 for phi in {apply.activation: None for apply in applied_in(made)}:
-                    if not self.functions[phi].abstract and phi.is_smooth:
-                        values += [f"{kind}_{self.printer.function(phi)}" for kind in ("slope", "phi")]
+                    values += self.functions[phi].opened
                 if up == self.error:
                     continue
                 if _stands_for_more(made):

@@ -10,10 +10,9 @@ from importlib.resources import files
 from fcsym.certificates.cases import Tables
 from fcsym.certificates.curves import Curves
 from fcsym.certificates.equations import Equations
-from fcsym.certificates.functions import Function, function
+from fcsym.certificates.functions import Function, function, needed
 from fcsym.certificates.printer import Printer, remark
 from fcsym.certificates.signs import Signs
-from fcsym.certificates.slopes import Slopes
 from fcsym.certificates.statement import Statement
 from fcsym.certificates.terms import cases_of, parts
 from fcsym.certificates.theorem import Theorem
@@ -106,9 +105,11 @@ class Writer:
         self.printer = Printer([*arrays, *others])
         made = (f for e in self.statement.forward for side in e.expressions for f in applied_in(side))
         stepped = {f.activation for f in made if f.derivative}  # whose slopes the network itself computes with
-        self.functions: dict[Activation, Function] = {
-            phi: function(phi, self.printer, phi in stepped) for phi in functions_in((*self.equations, *more))
-        }
+        self.functions: dict[Activation, Function] = {}
+        for phi in functions_in((*self.equations, *more)):
+            for one in (needed(phi), phi):
+                if one is not None and one not in self.functions:
+                    self.functions[one] = function(one, self.printer, one in stepped)
         self.signs = Signs(self.statement, self.printer, self.functions)
         findings = () if proof is None else proof.findings
         impossible = frozenset((f.equation, f.case) for f in findings if f.case is not None and not f.possible)
@@ -138,9 +139,8 @@ class Writer:
         yield "Variables " + " ".join(f"({' '.join(names)} : {kind})" for kind, names in given.items()) + "."
         for made in self.functions.values():
             yield from made.stated
-        if self.record.network.built is not None:
-            for axis in self.signs.axes():
-                yield f"Hypothesis some_{printer.width(axis)} : (0 < {printer.width(axis)})%nat."
+        for axis in self.signs.axes():
+            yield f"Hypothesis some_{printer.width(axis)} : (0 < {printer.width(axis)})%nat."
         yield from self.statement.lines(printer)
 
     def _meant(self) -> dict[Array, Equation]:
@@ -157,19 +157,10 @@ class Writer:
 
     def _theorems(self) -> Iterator[Theorem]:
         yield from self.of_functions()
-        about = (self.statement, self.printer, self.functions, self.record.equations)
-        layers = self.record.network.built is not None
-        slopes = list((Curves(*about, self.signs) if layers else Slopes(*about)).theorems())
-        if layers:
-            yield from self.signs.theorems()
-        equations = Equations(
-            self.statement,
-            self.printer,
-            self.record.by_name,
-            self.tables,
-            self._meant(),
-            self.signs if layers else None,
-        )
+        curves = Curves(self.statement, self.printer, self.functions, self.record.equations, self.signs)
+        slopes = list(curves.theorems())
+        yield from self.signs.theorems()
+        equations = Equations(self.statement, self.printer, self.record.by_name, self.tables, self._meant(), self.signs)
         for e in self.record.equations:
             yield from equations.theorems(e)
         yield from slopes

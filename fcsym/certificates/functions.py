@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fcsym.certificates.printer import Printer, number
-from fcsym.language.activation import Activation
+from fcsym.language import smooth_functions
+from fcsym.language.activation import Activation, smooth
 
-__all__ = ["Function", "function"]
+__all__ = ["Function", "function", "needed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Function:
     abstract: bool = False  # any differentiable function
     never_zero: bool = False  # and that it is never 0, where that is so
     positive: bool = False  # a function of what is above 0
+    opened: tuple[str, ...] = ()  # the definitions that a proof may look into
 
 
 SMOOTH: Mapping[str, tuple[str, str, str]] = {
@@ -54,13 +56,21 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
     if not phi.is_smooth:
         return _pieces(phi, name, flat)
     if phi.formula or phi.name not in SMOOTH:
+        derivative = f"Hypothesis derivative_{name} : forall s, derivable_pt_lim phi_{name} s (slope_{name} s)."
+        known = smooth_functions.slope_among_entries(phi)
+        if known is None:
+            said = "(* any differentiable function, with its derivative *)"
+            return Function((f"Variables (phi_{name} slope_{name} : R -> R). {said}", derivative), (), (), True)
+        factor, other, exponent = known
+        power = "" if not exponent else " / s" if exponent < 0 else " * s"
+        what = "" if other is None else f" * phi_{printer.function(smooth(other))} s"
         stated = (
-            f"Variables (phi_{name} slope_{name} : R -> R). (* any differentiable function, with its derivative *)",
-            f"Hypothesis derivative_{name} : forall s, derivable_pt_lim phi_{name} s (slope_{name} s).",
-        )
-        return Function(stated, (), (), True)
+            f"Variable phi_{name} : R -> R. (* any function with this derivative *)",
+            f"Definition slope_{name} (s : R) : R := {number(factor)}{what}{power}.", derivative,
+        )  # fmt: skip
+        return Function(stated, (), (), True, opened=(f"slope_{name}",))
     value, slope, where = SMOOTH[phi.name]
-    stated = (
+    made = (
         f"Definition phi_{name} (s : R) : R := {value}.",
         f"Definition slope_{name} (s : R) : R := {slope}.",
     )
@@ -74,7 +84,22 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
             f"Lemma never_zero_{name} s : phi_{name} s <> 0.",
             f"Proof. apply Rgt_not_eq; unfold phi_{name}; {_NEVER_ZERO[name]}. Qed.",
         )
-    return Function(stated, proved, (where,) if where else (), never_zero=name in _NEVER_ZERO, positive=bool(where))
+    return Function(
+        made,
+        proved,
+        (where,) if where else (),
+        never_zero=name in _NEVER_ZERO,
+        positive=bool(where),
+        opened=(f"slope_{name}", f"phi_{name}"),
+    )
+
+
+def needed(phi: Activation) -> Activation | None:
+    """The function that the slope of another one is, where it is one: tanh of log cosh."""
+    if not phi.is_smooth or (phi.name in SMOOTH and not phi.formula):
+        return None
+    known = smooth_functions.slope_among_entries(phi)
+    return None if known is None or known[1] is None else smooth(known[1])
 
 
 def _pieces(phi: Activation, name: str, flat: bool) -> Function:

@@ -49,8 +49,6 @@ Ltac zero leaf := cbv beta; lazymatch goal with
   | |- _ => leaf end.
 Ltac inverses := unfold Rdiv; repeat match goal with |- context [/ ?x] =>
   lazymatch x with IZR _ => fail | _ => let q := fresh in set (q := / x); clearbody q end end.
-Ltac inverses_but_of_exp := unfold Rdiv; repeat match goal with |- context [/ ?x] =>
-  lazymatch x with IZR _ => fail | context [exp _] => fail | _ => let q := fresh in set (q := / x); clearbody q end end.
 Ltac leaf := first [ring | solve [inverses; field] | solve [field]].
 Ltac sums := apply Rminus_diag_uniq; zero leaf.
 Fixpoint greatest (n : nat) (f : nat -> R) : R :=
@@ -76,9 +74,6 @@ Proof. induction n; intros H E; [lia|]. change (sum n (fun k => f k ^ 2) + f n ^
   pose proof (sum_squares n f); pose proof (pow2_ge_0 (f n)). destruct (Nat.eq_dec i n) as [->|D]; [|apply IHn; [lia | lra]].
   assert (f n ^ 2 = 0) as Z by lra. simpl in Z; rewrite Rmult_1_r in Z; apply Rmult_integral in Z; tauto. Qed.
 Definition kron (i j : nat) : R := if Nat.eqb i j then 1 else 0.
-Definition set0 (a : R) (t : R) : R := t.
-Definition set1 (a : nat -> R) (i : nat) (t : R) (k : nat) : R := a k + kron k i * (t - a i).
-Definition set2 (a : nat -> nat -> R) (i j : nat) (t : R) (k l : nat) : R := a k l + kron k i * (kron l j * (t - a i j)).
 Lemma sum_kron n i f : (i < n)%nat -> sum n (fun k => kron k i * f k) = f i.
 Proof. induction n; intros H; [lia | simpl; unfold kron at 2]. destruct (Nat.eqb_spec n i) as [->|E].
   - rewrite (sum_ext i _ (fun _ => 0)), sum_zero; [ring | intros k Hk; unfold kron; destruct (Nat.eqb_spec k i); [lia | ring]].
@@ -152,14 +147,9 @@ Ltac smooth phi := intros; eapply derivative_eq;
      | |- _ => cbv beta; positive; apply Rgt_not_eq; lra end)
   | try unfold phi; rewrite ?exp_Ropp; positive; field; repeat split; try (apply Rgt_not_eq, sqrt_lt_R0; assumption); try lra; nra].
 Ltac sums_by leaf := apply Rminus_diag_uniq; zero leaf.
-Ltac leaf_at H slopes more := cbn [INR Nat.pred]; rewrite ?H; first [leaf | slopes; leaf | more; inverses_but_of_exp; rewrite ?exp_Ropp; positive; field; repeat split; apply Rgt_not_eq; lra].
-Ltac sums_at H := sums_by ltac:(leaf_at H ltac:(idtac) ltac:(idtac)).
-Ltac picks := repeat (rewrite sum_kron by assumption; cbv beta); reflexivity.
 Ltac one_of := first [solve [repeat split; first [lra | assumption]] | left; solve [repeat split; first [lra | assumption]] | right; one_of].
 Ltac undefined := exfalso; repeat match goal with U : _ /\ _ |- _ => destruct U end;
   match goal with U : ~ _ |- _ => apply U; repeat split; first [lra | assumption] end.
-Ltac taken_out K := unfold Rdiv; try apply Rmult_eq_compat_r; try (apply sum_ext; intros);
-  rewrite !log_sum by exact K; reflexivity.
 Lemma sum_at_least n f : (forall i, (i < n)%nat -> 0 <= f i) -> 0 <= sum n f.
 Proof. induction n; simpl; intros H; [lra | pose proof (H n ltac:(lia)); pose proof (IHn ltac:(intros; apply H; lia)); lra]. Qed.
 Lemma sum_above n f k : (k < n)%nat -> (forall i, (i < n)%nat -> 0 <= f i) -> 0 < f k -> 0 < sum n f.

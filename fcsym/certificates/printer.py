@@ -42,7 +42,7 @@ _TAKEN = frozenset({
     "as", "at", "cofix", "else", "end", "exists", "exists2", "fix", "for", "forall", "fun", "if", "IF", "in", "let",
     "match", "mod", "return", "then", "using", "where", "with", "Prop", "Set", "Type", "SProp",
     "R", "nat", "bool", "True", "False", "not", "and", "or", "ex", "exp", "ln", "sqrt", "derivable_pt_lim",
-    "Rlt_dec", "Rle_dec", "Req_EM_T", "sum", "kron", "set0", "set1", "set2", "greatest", "least", "t0",
+    "Rlt_dec", "Rle_dec", "Req_EM_T", "sum", "kron", "greatest", "least", "t0",
     "theorems", "nothing", "also",
 })  # fmt: skip
 """What Coq, or the head of every file, means by a name already."""
