@@ -44,7 +44,7 @@ MAY = {
     "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
     "training": LISTS | {"collapsing", "derivation", "document", "drawing"} | READINGS,
     "explorer": LISTS | FACES | READINGS | {"drawing"},
-    "paper": LISTS | FACES | READINGS | {"files"},
+    "paper": LISTS | FACES | READINGS | {"collapsing", "files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
     "commands": LISTS | FACES | READINGS | {"collapsing", "files", "paper", "worked"},
