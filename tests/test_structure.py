@@ -46,7 +46,7 @@ MAY = {
     "training": LISTS | {"collapsing", "derivation", "document", "drawing"} | READINGS,
     "precision": LISTS | {"checking", "derivation", "training", "values"},
     "explorer": LISTS | FACES | READINGS | {"drawing"},
-    "paper": LISTS | FACES | READINGS | {"files"},
+    "paper": LISTS | FACES | READINGS | {"collapsing", "files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
     "commands": LISTS | FACES | READINGS | {"collapsing", "files", "memory", "paper", "worked"},

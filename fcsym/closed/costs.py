@@ -103,6 +103,7 @@ def cost(scheme: SchemeRecord) -> Cost:
     >>> cost(scheme(Network.parse("2-2-1"), "states")).state
     n_1*n_2 + n_1 + 3
     """
+    scheme = getattr(scheme, "counted", scheme)  # what is no list of equations says which are to be counted
     if not hasattr(scheme, "parts"):
         raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")
     widths = {length(axis): size for axis, size in scheme.network.sizes.items()}

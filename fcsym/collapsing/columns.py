@@ -32,6 +32,7 @@ _Values = npt.NDArray[Any]
 _Places = npt.NDArray[np.intp]
 _WORTH = 2  # times as many units as a unit has numbers: fewer are left as they are
 _ROUNDING = 64
+_INFLATED = 1 + 1e-9  # for the rounding of the bound itself
 _NONE = np.zeros(0, np.intp)
 _BEYOND = 4096  # bytes: rows this far apart, or a multiple of it, meet in a processor's cache
 
@@ -91,6 +92,30 @@ class Watch:
     size: _Values  # the lengths of the rows when they set out
     due: tuple[_Values, ...]  # for each block (units, samples)
     least: _Values  # (blocks, samples)
+    seen: _Values  # the rows when they were last looked at
+    pace: Pace | None = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the rows of all blocks can have moved by since they were looked at, without looking at them.
+
+    The rows W of weights and S of pre-activations of a block move in a plain step by
+
+        |dW| <= eta g sum_n |delta_n| |S_n|            |dS_n| <= eta g sum_m |a_nm| |delta_m| |W|
+
+    with g the largest slope, so that a few numbers bound how far every row has gone.
+    """
+
+    weights: float  # at least the length of the weights of any block
+    rows: _Values  # at least the length of its pre-activations, (samples,)
+    left: _Values  # how far they may go before a unit has to be looked at, (samples,)
+
+    def after(self, reach: float, errors: _Values, inner: _Values, sequential: bool) -> Pace:
+        """After a step; `reach`: the largest slope, `errors`: eta |delta|, `inner`: |a|."""
+        grown = self.weights + reach * float(errors @ self.rows)
+        moved = reach * (grown if sequential else self.weights) * (inner @ errors)
+        return Pace(grown, self.rows + moved, self.left - moved * _INFLATED)
 
 
 @dataclass(frozen=True)
@@ -156,7 +181,7 @@ class Columns:
         size = np.sqrt(self._squares(rows[:, : self.loose_from]))
         due = tuple(self._due(block, rows, travelled[0] if blocks else travelled) for block in blocks)
         least = np.array([own.min(axis=0) for own in due]).reshape(len(blocks), count)
-        return Watch(travelled, size, due, least)
+        return Watch(travelled, size, due, least, rows)
 
     def watch_on(self, watch: Watch, rows: _Values, changed: Sequence[int]) -> Watch:
         """The same watch, begun anew over some of the blocks."""
@@ -167,7 +192,19 @@ class Columns:
             size[b] = np.sqrt(np.square(own, dtype=float).sum(axis=1))
             due[b] = self._due(self.blocks[b], rows, travelled[b])
             least[b] = due[b].min(axis=0)
-        return Watch(travelled, size, tuple(due), least)
+        far = np.sqrt(self._squares(rows[:, : self.loose_from] - watch.seen[:, : self.loose_from]))
+        far[list(changed)] = 0
+        return Watch(travelled + far * _INFLATED, size, tuple(due), least, rows)
+
+    def paced(self, watch: Watch, weights: _Values) -> Watch:
+        """The same watch with a bound for the steps to come; `weights`: the numbers of the columns that are no rows."""
+        if not self.blocks:
+            return watch
+        own = np.square(weights[: self.loose_from], dtype=float).sum(axis=1).reshape(len(self.blocks), -1).sum(axis=1)
+        rows = watch.size + watch.travelled
+        slack = _ROUNDING * np.finfo(weights.dtype).eps * (watch.size + watch.travelled)
+        left = (watch.least - watch.travelled - 2 * slack).min(axis=0)
+        return replace(watch, pace=Pace(float(np.sqrt(own.max())) * _INFLATED, rows.max(axis=0) * _INFLATED, left))
 
     def _squares(self, rows: _Values) -> _Values:
         """The sum of squares over the columns of each block, (blocks, samples)."""
@@ -184,22 +221,25 @@ class Columns:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(length > 0, travelled + distance / length, np.inf)
 
-    def look(self, before: _Values, rows: _Values, watch: Watch) -> tuple[Crossed, Watch]:
-        """Who has left its lines in a step, from the pre-activations of the columns before and after it."""
+    def look(self, rows: _Values, watch: Watch) -> tuple[Crossed, Watch]:
+        """Who has left its lines in a step, from the pre-activations of the columns after it.
+
+        Where the watch has a bound, blocks are looked at when that says that a unit of one may have crossed.
+        """
         assert self.lines is not None
         start, members = self.loose_from, {}
         codes = self.lines.codes_of(rows[:, start:])
         same = np.array_equal(codes, self.codes[:, start:])
         loose = _NONE if same else np.flatnonzero((codes != self.codes[:, start:]).any(axis=0))
-        if self.blocks:
+        if self.blocks and (watch.pace is None or not (watch.pace.left > 0).all()):
             with np.errstate(all="ignore"):
-                far = np.sqrt(self._squares(rows[:, :start] - before[:, :start]))
+                far = np.sqrt(self._squares(rows[:, :start] - watch.seen[:, :start]))
             eps = np.finfo(rows.dtype).eps
             travelled = watch.travelled + far * (1 + 4 * eps)
             reach = travelled + _ROUNDING * eps * (watch.size + travelled)
             suspects = np.flatnonzero((watch.least <= reach).any(axis=1)).tolist()
             if not suspects:
-                watch = Watch(travelled, watch.size, watch.due, watch.least)
+                watch = Watch(travelled, watch.size, watch.due, watch.least, rows)
             else:
                 due, least = list(watch.due), watch.least.copy()
                 for b in suspects:
@@ -212,7 +252,7 @@ class Columns:
                     due[b] = due[b].copy()
                     due[b][near] = self._due(block, rows, travelled[b], near)
                     least[b] = due[b].min(axis=0)
-                watch = Watch(travelled, watch.size, tuple(due), least)
+                watch = Watch(travelled, watch.size, tuple(due), least, rows)
         return Crossed(loose + start, codes[:, loose].T, members), watch
 
     def events(self, crossed: Crossed, step: int) -> list[Event]:
@@ -365,5 +405,5 @@ def laid_out(
 
 def _room(used: int, blocks: bool, itemsize: int) -> int:
     """How many columns there are room for: more where blocks may lose units."""
-    width = used + (max(32, used // 8) if blocks else 0)
+    width = used + (max(32, used // 32) if blocks else 0)
     return width + 8 if width * itemsize % _BEYOND == 0 else width

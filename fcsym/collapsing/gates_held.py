@@ -1,7 +1,7 @@
 """A step in which the gates of some layers are held: what of a scheme's step is run between gate events.
 
 v1[n, i] = relu(s1[n, i])     =>     v1[n, i] = g1[n, i]*s1[n, i] (+ o1[n, i])          g1 and o1 are given
-delta2[n, k] = ...            =>     delta2[n, k] = use[n]*(...)                         a step on some of the samples
+delta2[n, k] = ...            =>     delta2[n, k] = eta*use[n]*(...)                     a step on some of the samples
 
 With its gates held a layer's units of one pattern may be turned into one another: the step takes any orthogonal
 combination of them to the same combination, so that few of these stand for all units. A column of an array is a unit,
@@ -15,10 +15,11 @@ from dataclasses import replace
 
 from fcsym.collapsing.rewriting import offset_of
 from fcsym.deriving.pipeline import one_step
+from fcsym.language.algebra import indices_of, inline
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import Array, Expr, Ref, Role, mul
+from fcsym.language.expression import ONE, Array, Expr, Ref, Role, mul
 from fcsym.networks.network import Dense, Network
-from fcsym.networks.symbols import SAMPLES, adjoint_of, gate_of
+from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, gate_of
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord
 
@@ -26,6 +27,11 @@ __all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths"]
 
 USE = Array("use", None, (SAMPLES,), role=Role.FROZEN)
 """By what the error of a sample counts in a step: 0 where the step is not on it."""
+
+
+def errors_of(network: Network) -> Array:
+    """What drove the last step, the errors at the read-out, times eta where a step is plain; no equation reads it."""
+    return Array("err", None, network.logits.axes, role=Role.FROZEN)
 
 
 def with_widths(network: Network, inputs: int, widths: Sequence[int]) -> Network:
@@ -55,7 +61,8 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
     base = one_step(network, order)
     record = states.build(base) if 0 in contracted else backprop.build(base)
     held = held_arrays(network, contracted)
-    given = (*(array for arrays in held.values() for array in arrays), USE)
+    told, driver = errors_of(network), adjoint_of(network.logits)
+    given = (*(array for arrays in held.values() for array in arrays), USE, told)
     put: dict[Array, Equation] = {}
     gone: set[Array] = set()
     for n, arrays in held.items():
@@ -70,9 +77,15 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
     routines = dict(record.routines)
     for name in ("step", "output"):
         routine = record.routines[name]
-        equations = [_with(e, put, adjoint_of(network.logits)) for e in routine.equations if e.array not in gone]
+        equations = [_with(e, put, driver) for e in routine.equations if e.array not in gone]
+        if network.rule.is_plain:
+            equations = [_driven(e, driver) for e in equations]
         state = routine.given[: len(record.state)]
-        results = (*routine.results, *given) if name == "step" else (*routine.results, *seen(network, state))
+        if name == "step":
+            indices = indices_of(told)
+            equations.append(Equation(told.primed[indices], driver[indices], Rule.STATE, "What drove the step."))
+        results = (*given[:-1], told.primed) if name == "step" else seen(network, state)
+        results = (*routine.results, *results)
         routines[name] = Routine((*state, *given, *routine.given[len(state) :]), tuple(equations), results)
     return replace(record, name="collapsed", state=(*record.state, *given), routines=routines)
 
@@ -80,6 +93,17 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
 def seen(network: Network, state: Sequence[Array]) -> tuple[Array, ...]:
     """The pre-activations of layers with kinks, but for those that the state has."""
     return tuple(hidden.s for hidden in network.hidden if hidden.activation.kinks and hidden.s not in state)
+
+
+def _driven(equation: Equation, driver: Array) -> Equation:
+    """A plain step is linear in the errors: eta is multiplied with these, and with nothing that is wide."""
+    if not isinstance(equation.rhs, Expr):
+        return equation
+    if equation.defines and equation.array == driver:
+        return replace(equation, rhs=mul(ETA[()], equation.rhs))
+    if ETA not in equation.operands:
+        return equation
+    return replace(equation, rhs=inline(equation.rhs, {ETA: ((), ONE)}))
 
 
 def _with(equation: Equation, put: dict[Array, Equation], driver: Array) -> Equation:

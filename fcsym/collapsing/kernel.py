@@ -26,10 +26,8 @@ from fcsym.collapsing.gates_held import gates_held, held_arrays, seen, with_widt
 from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights, refuse_what_is_kept
 from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
-from fcsym.deriving.pipeline import one_step
 from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError, CompileError, Diverged
-from fcsym.kernel import Kernel
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
 from fcsym.kernel.arguments import rate as checked_rates
 from fcsym.kernel.by_target import TARGETS, compile_scheme
@@ -50,15 +48,9 @@ def _compiled(network: Network, order: Order, contracted: tuple[int, ...], targe
 
 
 @lru_cache(maxsize=32)
-def _passed_once(network: Network, order: Order) -> Kernel:
-    """A step of the whole network, whose pre-activations are where training starts."""
-    return Kernel(one_step(network, order))
-
-
-@lru_cache(maxsize=32)
 def _arrays(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Array, ...]:
     """The arrays of the state as the equations have them, without gates."""
-    count = 1 + sum(map(len, held_arrays(network, contracted).values()))
+    count = 2 + sum(map(len, held_arrays(network, contracted).values()))
     return tuple(gates_held(network, order, contracted).state[:-count])
 
 
@@ -103,6 +95,23 @@ class _Run:
         return found
 
     @cached_property
+    def bounded(self) -> bool:
+        """Whether a few numbers bound how far a step moves the pre-activations: see `columns.Pace`."""
+        alone = self.contracted == (0, 1) and len(self.network.layers) == 2 and self.network.rule.is_plain
+        return alone and not any(piece.intercept for piece in self.network.layers[0].activation.pieces)
+
+    @cached_property
+    def steepest(self) -> float:
+        """The largest slope of the first layer's activation, in absolute terms."""
+        return float(np.abs(Lines(self.network.layers[0].activation).slopes).max())
+
+    @cached_property
+    def inner(self) -> _Values:
+        """The inner products of the held inputs, in absolute terms."""
+        made: _Values = np.abs(np.asarray(self.x @ self.x.T, float) + int(self.network.layers[0].bias)) * (1 + 1e-9)
+        return made
+
+    @cached_property
     def kinks_above(self) -> tuple[tuple[Array, Any], ...]:
         """The kinks of layers above one that is summed over, whose pre-activations are what its columns give."""
         first = min((n for n in self.contracted if n), default=len(self.network.hidden))
@@ -122,7 +131,8 @@ class _Run:
 
     def here(self, array: Any) -> _Values:
         """An array of the target's library as one of NumPy."""
-        return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+        made: _Values = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+        return made
 
 
 @dataclass(frozen=True, repr=False)
@@ -274,8 +284,8 @@ class CollapsedKernel:
             raise ArgumentError(f"x has the shape {rows.shape}: give the held inputs, {wanted}.")
         dtype = np.float32 if all(a.dtype == np.float32 for a in (*given, rows)) else np.float64
         network = self.network.training(self.network.rule, self.network.batch or "sum", count)
-        arrays = [a.astype(dtype) for a in checked_weights(network, weights)]
-        points = checked_inputs(network, np.atleast_2d(rows)).astype(dtype)
+        arrays = [a.astype(dtype, copy=False) for a in checked_weights(network, weights)]
+        points = checked_inputs(network, np.atleast_2d(rows)).astype(dtype, copy=False)
         contracted = tuple(sorted(self._contracted(count)))
         run = _Run(network, self.order, contracted, self.target, points, single, tuple(arrays), dtype)
         return _started(run)
@@ -387,23 +397,30 @@ def _points(states: ManyStates, x: Any) -> list[Any]:
 # --------------------------------------------------------------------------------------------------- the state moves
 
 
+def _pre_activations(run: _Run) -> dict[Array, _Values]:
+    """Those of the first layer, and of all layers with kinks, at the start."""
+    network = run.network
+    rest = [np.full(network.shape(a), float(v), run.dtype) for a, v in network.memory.items()]
+    function = _compiled(network, run.order, (), "numpy")
+    with np.errstate(all="ignore"):
+        use, still = np.ones(len(run.x), run.dtype), np.zeros((len(run.x), network.widths[-1]), run.dtype)
+        _, *others = function.unchecked("output", [*run.weights, *rest, use, still, run.x])
+        shift = run.weights[1] if network.layers[0].bias else 0
+        first = run.x @ run.weights[0].T + shift
+    return dict(zip(seen(network, ()), others, strict=True)) | {network.pre_activation(1): first}
+
+
 def _started(run: _Run) -> CollapsedState:
     """The state of a network before any step."""
     network = run.network
-    passed = _passed_once(network, run.order)
-    rest = [np.full(network.shape(a), float(v), run.dtype) for a, v in network.memory.items()]
-    zero = np.zeros((len(run.x), network.widths[-1]), run.dtype)
-    with np.errstate(all="ignore"):
-        made = dict(
-            zip(passed.outputs, passed.unchecked([*run.weights, *rest, run.x, zero, run.dtype(0)]), strict=True)
-        )
+    made = _pre_activations(run)
     state = []
     known = dict(zip(network.parameters, run.weights, strict=True))
     for array in run.own:
         if array in known:
             state.append(known[array].copy())
         elif array == network.pre_activation(1):
-            state.append(np.asarray(made[array.name], run.dtype))
+            state.append(np.asarray(made[array], run.dtype))
         elif array in network.memory:
             state.append(np.full(network.shape(array), float(network.memory[array]), run.dtype))
         elif array == norm(network.input):
@@ -413,18 +430,18 @@ def _started(run: _Run) -> CollapsedState:
         else:
             state.append(np.zeros([network.sizes[axis] for axis in array.axes], run.dtype))
     columns = {}
-    turned = not any((made[s.name] == float(kink)).any() for s, kink in run.kinks_above)
+    turned = not any((made[s] == float(kink)).any() for s, kink in run.kinks_above)
     for n, numbers in run.numbers.items():
         hidden = network.hidden[n - 1]
         lines = None if n not in run.gated else Lines(hidden.activation)
-        s = np.asarray(made[hidden.s.name])
-        codes = lines.codes_of(s).T if lines is not None else np.zeros((network.widths[n], 1), np.int8)
+        codes = lines.codes_of(made[hidden.s]).T if lines is not None else np.zeros((network.widths[n], 1), np.int8)
         values, following = numbers.of(state)
         columns[n], state = laid_out(numbers, lines, values, following, codes, state, 0, turned)
     first = _fitted(CollapsedState(run, tuple(state), columns, {}, _held(columns)))
     first = replace(first, arrays=_there(first, first.arrays), held=_there(first, first.held))
     rows = _seen(first)
-    return replace(first, turned=turned, rows=rows, watches={n: columns[n].watch(rows[n]) for n in run.gated})
+    first = replace(first, turned=turned, rows=rows)
+    return replace(first, watches={n: _paced(first, n, columns[n].watch(rows[n])) for n in run.gated})
 
 
 def _held(columns: dict[int, Columns]) -> tuple[_Values, ...]:
@@ -450,17 +467,18 @@ def _fitted(state: CollapsedState) -> CollapsedState:
 
 
 def _given(state: CollapsedState, *more: _Values) -> list[Any]:
-    """What a compiled function is given."""
+    """What a compiled function is given; `more`: which samples a step is on, the errors before it, and the rest."""
     run = state.run
-    use, *rest = _there(state, more)
+    use, errors, *rest = _there(state, more)
     points = () if run.first_out else _there(state, [run.x])
-    return [*state.arrays, *state.held, use, *points, *rest]
+    return [*state.arrays, *state.held, use, errors, *points, *rest]
 
 
 def _passed(state: CollapsedState) -> Sequence[Any]:
     """The output, and the pre-activations of layers with held gates that the state does not have."""
-    use = np.ones(len(state.run.x))
-    made: Sequence[Any] = state.machine.unchecked("output", _given(state, use))
+    run = state.run
+    still = np.zeros((len(run.x), run.network.widths[-1]))
+    made: Sequence[Any] = state.machine.unchecked("output", _given(state, np.ones(len(run.x)), still))
     return made
 
 
@@ -483,7 +501,7 @@ def _above(state: CollapsedState) -> dict[int, _Values]:
 def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) -> CollapsedState:
     """The state after a step, with every unit on the lines that it then has."""
     run = state.run
-    made = state.machine.unchecked("step", _given(state, use, target, run.dtype(rate)))
+    made = state.machine.unchecked("step", _given(state, use, target, target, run.dtype(rate)))
     after = CollapsedState(
         run, tuple(made[: len(run.own)]), state.columns, state.watches, state.held, state.machine, state.steps + 1,
         state.events, state.turned,
@@ -493,13 +511,33 @@ def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) ->
     watches = dict(state.watches)
     for n in run.gated:
         columns = after.columns[n]
-        crossed, watches[n] = columns.look(state.rows[n], rows[n], watches[n])
+        watch = _faster(run, watches[n], run.here(made[-1]))
+        crossed, watches[n] = columns.look(rows[n], watch)
         if crossed:
             after = _regrouped(after, n, crossed)
             rows = _seen(after)
             watches[n] = _watched_again(after.columns[n], watches[n], rows[n], columns, crossed)
+        if watches[n] is not watch:
+            watches[n] = _paced(after, n, watches[n])
     after = _with(after, watches, rows)
     return after if after.turned or _on_kinks(after) else _turned(after)
+
+
+def _faster(run: _Run, watch: Watch, errors: _Values) -> Watch:
+    """The watch with its bound after a step."""
+    if watch.pace is None:
+        return watch
+    lengths = np.sqrt(np.square(errors, dtype=float).sum(axis=1))
+    return replace(watch, pace=watch.pace.after(run.steepest, lengths, run.inner, run.order == "sequential"))
+
+
+def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
+    """The watch with a bound for the steps to come, where there is one: of plain steps of one hidden layer."""
+    run = state.run
+    if not run.bounded or not state.columns[n].blocks:
+        return watch
+    place = run.own.index(run.network.read_out)
+    return state.columns[n].paced(watch, run.here(state.arrays[place]).T)
 
 
 def _with(state: CollapsedState, watches: dict[int, Watch], rows: dict[int, _Values]) -> CollapsedState:
@@ -525,7 +563,7 @@ def _turned(state: CollapsedState) -> CollapsedState:
     made = _fitted(replace(state, columns=columns, turned=True))
     made = replace(made, arrays=_there(made, arrays), held=_there(made, _held(columns)))
     rows = _seen(made)
-    return replace(made, rows=rows, watches={n: columns[n].watch(rows[n]) for n in run.gated})
+    return replace(made, rows=rows, watches={n: _paced(made, n, columns[n].watch(rows[n])) for n in run.gated})
 
 
 def _regrouped(state: CollapsedState, n: int, crossed: Crossed) -> CollapsedState:

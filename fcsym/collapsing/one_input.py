@@ -8,6 +8,7 @@ network's.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +72,7 @@ class OneInputKernel:
         alone = bool(shapes) and all(
             len(s) == len(theta.axes) for s, theta in zip(shapes, self._inner.network.parameters, strict=False)
         )
-        if not alone or settings or x is None:
+        if not alone or settings or x is None or self._is_traced:
             return self._inner.init(weights, x, **settings)
         if np.ndim(x) == 2:
             return self.several.init(weights, x)
@@ -81,15 +82,20 @@ class OneInputKernel:
             return self.several.init(weights, x)
         if np.ndim(state[0]) or np.ndim(x) != 1:
             return state
-        return self._carried(state, _Start(list(weights), x, self._codes(weights, x)))
+        try:
+            codes = self._codes(weights, x)
+        except (RuntimeError, TypeError):  # numbers that are not there yet: a library maps or traces the call
+            return state
+        return self._carried(state, _Start(list(weights), x, codes))
 
     def step(self, state: Any, x: Any, target: Any, eta: Any = None, **settings: Any) -> Any:
         """The state after a step, with every unit on the piece that it then has; otherwise as the kernel's own."""
         if isinstance(state, CollapsedState | ManyStates):
             return self.several.step(state, x, target, eta)
         start: _Start | None = getattr(state, "start", None)
-        if start is None or settings:
-            return self._inner.step(state, x, target, eta, **settings)
+        if start is None or settings or self._is_traced:
+            made = self._inner.step(state, x, target, eta, **settings)
+            return self._state(*made) if isinstance(state, self._state) else made  # a loop of JAX keeps the type
         try:
             after = self._tried("step", state, x, target, eta)
         except GateEvent:
@@ -101,7 +107,7 @@ class OneInputKernel:
         """The output of the network that the state stands for."""
         if isinstance(state, CollapsedState | ManyStates):
             return self.several.output(state, x)
-        if getattr(state, "start", None) is None or settings:
+        if getattr(state, "start", None) is None or settings or self._is_traced:
             return self._inner.output(state, x, **settings)
         try:
             return self._tried("output", state, x)
@@ -157,9 +163,19 @@ class OneInputKernel:
             return getattr(self._inner, name)(*arguments)
         made = getattr(self._inner, name)(*arguments)
         y = made if name == "output" else self._inner.output(arguments[0], arguments[1])
-        if np.isnan(_here(y)).any() and np.isfinite([float(_here(a).sum()) for a in arguments[0]]).all():
+        try:
+            lost = np.isnan(_here(y)).any() and all(np.isfinite(_here(a)).all() for a in arguments[0])
+        except (RuntimeError, TypeError):  # numbers that are not there yet
+            return made
+        if lost:
             raise GateEvent("a hidden unit has left its piece.")
         return made
+
+    @property
+    def _is_traced(self) -> bool:
+        """Whether PyTorch is compiling the call: what is carried then is what the equations give."""
+        torch = sys.modules.get("torch") if self._inner.target == "torch" else None
+        return torch is not None and bool(torch.compiler.is_compiling())
 
     def _carried(self, state: Any, start: _Start) -> Any:
         made = self._state(*state)

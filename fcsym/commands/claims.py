@@ -11,7 +11,9 @@ from fcsym.commands.streams import DONE, progress, put, show
 
 def add(commands: Commands) -> None:
     """The command and its options."""
-    parser = commands.add_parser("claims", help="the paper's claims (i)-(vi) and its induction, each with a number")
+    parser = commands.add_parser(
+        "claims", help="the paper's claims (i)-(vi), its induction and its headline, each with a number"
+    )
     parser.add_argument("network", nargs="?", default="2-2-1", help="widths, or a network file (default 2-2-1)")
     network_settings(parser, order=False)
     parser.set_defaults(run=run)
@@ -25,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     network = network_of(options)
     if options.slope_at_kink is not None:
         network = network.with_slope_at_kink(options.slope_at_kink)
-    with progress(7) as step:
+    with progress(8) as step:
         rows = claims(network, step)
     if options.json:
         put(json.dumps({"network": str(network), "rows": [row.as_dict() for row in rows]}))

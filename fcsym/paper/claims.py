@@ -13,6 +13,7 @@ import sympy
 
 from fcsym.closed.costs import STORED, cost
 from fcsym.closed.series import flow, powers
+from fcsym.collapsing import find_collapse
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError
 from fcsym.language.equation import Order, Verdict
@@ -58,12 +59,12 @@ class Claim:
 
 
 def claims(network: Network, progress: Callable[[str], None] = lambda _: None) -> tuple[Claim, ...]:
-    """Every claim of the paper's section 4 and its induction, answered for a network with a hidden layer.
+    """Every claim of the paper's section 4, its induction and its headline, answered for a network with a hidden layer.
 
     Each answer is computed: from proofs, and from costs as polynomials in the widths at the network's own.
     """
     rows = []
-    for make in (_once, _memory, _time, _series, _expanded, _others, _induction):
+    for make in (_once, _memory, _time, _series, _expanded, _others, _induction, _collapsed):
         progress(make.__name__.strip("_"))
         rows.append(make(network))
     return tuple(rows)
@@ -240,5 +241,28 @@ def _induction(network: Network) -> Claim:
         "at every boundary v^c is not 0 or the unit stays at 0; and the trained weights of all layers above the first "
         "are still needed for the next step",
         f"{proof.count(Verdict.PROVED)} statements proved, {proof.count(Verdict.CHOSEN)} chosen",
+        Answer.CONDITION if proof.holds else Answer.FAILS,
+    )  # fmt: skip
+
+
+def _collapsed(network: Network) -> Claim:
+    found = find_collapse(network, 1, _ORDER)
+    closed = [c for c in found.choices if c.closed and any(c.found.contracted)]
+    best = min(closed, key=lambda c: (c.numbers or 0, c.found.contracted), default=None)
+    if best is None or best.closure is None:
+        why = next((c.said for c in found.choices if any(c.found.contracted)), "there is no hidden layer")
+        return Claim(
+            "collapse", "a network collapses", f"No hidden layer can be summed over: {why}.", "",
+            f"{found.carried} weights stay", Answer.FAILS,
+        )  # fmt: skip
+    open_ = [c for c in found.choices if not c.closed]
+    proof = best.closure.proof
+    return Claim(
+        "collapse", "a network collapses",
+        f"Summed over {best.layers}, training closes on {best.closure.size} numbers, n being widths and p the numbers "
+        "of gate patterns.",
+        "on inputs that stay, until a unit changes its piece, which is carried"
+        + ("; not every choice of layers closes" if open_ else ""),
+        f"{best.numbers} numbers in place of {found.carried}, {proof.count(Verdict.PROVED)} equations proved",
         Answer.CONDITION if proof.holds else Answer.FAILS,
     )  # fmt: skip
