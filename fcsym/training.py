@@ -219,14 +219,15 @@ class Scheme(SchemeRecord, Document):
 class CollapsedOneInput(Scheme):
     """`collapsed` of one output, as equations of one input; its kernels take several inputs and carry gate events."""
 
-    def compile(self, target: str = "numpy") -> Any:
+    def compile(self, target: str = "numpy", gates: str = "float") -> Any:
         """The four functions over arrays: numpy, c, jax or torch; `init` takes one input, (n_0,), or several, (m, n_0).
 
-        Errors as for `Scheme.compile`.
+        `gates`: "float" alone. Errors as for `Scheme.compile`.
         """
         from fcsym.collapsing.one_input import OneInputKernel
-        from fcsym.collapsing.scheme import collapsed_scheme
+        from fcsym.collapsing.scheme import collapsed_scheme, refuse_exact_gates
 
+        refuse_exact_gates(gates)
         return OneInputKernel(
             super().compile(target), lambda: collapsed_scheme(self.network, self.order).compile(target)
         )

@@ -303,3 +303,10 @@ def test_extremes_are_typeset():
     assert r"\min_{j} \tilde q_{j}" in part.latex()
     assert r"\max\left(" in part.latex(notation="paper")
     assert "<mi>max</mi>" in part.html().replace("<mo>max</mo>", "<mi>max</mi>")
+
+
+@pytest.mark.parametrize("text", ["1-4-1", "3-8-2"])
+def test_exact_gates_are_refused_by_name(text):
+    for gates, said in (("exact", "collapsed holds no unit"), ("near", "choose float or exact")):
+        with pytest.raises(fcsym.CompileError, match=said):
+            fcsym.scheme(fcsym.Network.parse(text), "collapsed").compile("numpy", gates)

@@ -18,6 +18,7 @@ from fcsym.collapsing import Choice, Closure, Collapse, find_collapse
 from fcsym.collapsing.gates_held import gates_held, with_widths
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.errors import ArgumentError, CompileError
+from fcsym.kernel.gated import exact_gates
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array, Role
 from fcsym.networks.network import Network
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from fcsym.language.findings import Proof
     from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["CollapsedScheme", "collapsed_scheme"]
+__all__ = ["CollapsedScheme", "collapsed_scheme", "refuse_exact_gates"]
 
 
 def collapsed_scheme(network: Network, order: Order) -> CollapsedScheme:
@@ -134,12 +135,13 @@ class CollapsedScheme:
         """The state and its recursion as LaTeX displays."""
         return self.found.latex()
 
-    def compile(self, target: str = "numpy") -> CollapsedKernel:
-        """The four functions: numpy, c, jax or torch; shapes as in `CollapsedKernel`.
+    def compile(self, target: str = "numpy", gates: str = "float") -> CollapsedKernel:
+        """The four functions: numpy, c, jax or torch; shapes as in `CollapsedKernel`. `gates`: "float" alone.
 
         Without a C compiler `c` warns and NumPy does the work. Raises CompileError for an unknown target, and for a
         package that is not installed.
         """
+        refuse_exact_gates(gates)
         return CollapsedKernel(self.network, self.order, self.chosen, target, self.network.samples or None)
 
     def export(self, path: str | Path, *_: Any, **__: Any) -> list[Path]:
@@ -157,6 +159,15 @@ class CollapsedScheme:
 
     def __str__(self) -> str:
         return f"collapsed of {self.network}, {self.order} order\n{self.found}"
+
+
+def refuse_exact_gates(gates: object) -> None:
+    """CompileError for gates="exact", and for what is neither that nor "float"."""
+    if exact_gates(gates):
+        raise CompileError(
+            "collapsed holds no unit whose gate could be decided at every step: compile it with gates='float', or "
+            "states with gates='exact'."
+        )
 
 
 def _numbers(choice: Choice, inputs: int) -> int:
