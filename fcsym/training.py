@@ -73,7 +73,9 @@ def _collapsed(
     except ArgumentError:
         base = one_step(network, order, slope_at_kink, rule, batch, samples)  # which says what of these is wrong
         schemes.refuse_unsuited(base.network, name)
-        return collapsed_scheme(base.network, order)
+        if base.network.built is not None:  # no stack of dense layers, as is said already
+            raise
+        return collapsed_scheme(base.network, order, Derivation(base.network, order, base.equations))
     return CollapsedOneInput.of(record)
 
 

@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 __all__ = ["CollapsedScheme", "collapsed_scheme", "refuse_exact_gates"]
 
 
-def collapsed_scheme(network: Network, order: Order) -> CollapsedScheme:
-    """The scheme of a network. ArgumentError where nothing closes, and for what is no stack of dense layers."""
-    made = CollapsedScheme(network, order)
+def collapsed_scheme(network: Network, order: Order, conventional: Any = None) -> CollapsedScheme:
+    """The scheme of a network. ArgumentError where nothing closes, and for what is no stack of dense layers.
+
+    `conventional`: one training step by backpropagation, a Derivation, which the scheme is checked beside.
+    """
+    made = CollapsedScheme(network, order, conventional)
     made.chosen(network.samples or 2)
     return made
 
@@ -48,6 +51,7 @@ class CollapsedScheme:
 
     network: Network
     order: Order
+    conventional: Any = None  # one training step by backpropagation
     name: str = "collapsed"
     single_input: bool = True  # what is held stays: `init` is given it
     is_statement: bool = False
