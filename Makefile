@@ -1,6 +1,6 @@
 # make demo: a virtual environment, the install, the main job.   make test: the test suite.
 # make gallery: everything that is generated under derivations/.   make notebooks: the notebooks from their text forms.
-# make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show.
+# make docs: the documentation, in build/docs.   make pictures: what the README and the documentation show, docs/kinks.md too.
 # make reliability: the test suite in its long form, with every one of many alike where `make test` takes a few
 # (tests/conftest.py), and every chapter of docs/reliability.md; python -m reliability --help for one, or for the short form.
 # make certificates: Coq checks the certificate of every case of the gallery, and refuses every planted error.
@@ -42,6 +42,7 @@ docs: .venv/.test
 
 pictures: .venv/.test
 	$(BIN)/python docs/pictures.py
+	$(BIN)/python docs/kinks.py
 
 bench: .venv/.bench
 	$(BIN)/python -m benchmarks

@@ -118,12 +118,16 @@ def test_every_public_docstring_says_what_it_is_and_what_goes_wrong():
     assert seen > 100
 
 
-@pytest.fixture(scope="module")
-def pictures():
-    spec = spec_from_file_location("pictures", DOCS / "pictures.py")
+def script(name):
+    spec = spec_from_file_location(name, DOCS / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return script("pictures")
 
 
 def test_the_pictures_are_those_of_the_engine(pictures):
@@ -167,3 +171,14 @@ def test_the_citation_has_the_paper():
     text = (ROOT / "CITATION.cff").read_text()
     for part in ("cff-version: 1.2.0", f"version: {fcsym.__version__}", "Swaroop", "Mishra", "Anjana", "2106.05569"):
         assert part in text
+
+
+def test_the_slopes_at_kinks_are_those_that_the_libraries_give():
+    for package in ("torch", "jax"):
+        need_package(package)
+    kinks = script("kinks")
+    text = kinks.PAGE.read_text()
+    (versions,) = re.findall(r"^Measured with .*$", text, re.MULTILINE)
+    assert text == kinks.page(versions), "a slope has changed: run `make pictures`"
+    known = {(row[1], row[2]): row[3] for row in kinks.rows() if row[0].startswith("ReLU, at 0")}
+    assert (known["PyTorch", "torch.relu(s)"], known["SymPy", "Max(0, s)"], known["fcsym", "relu"]) == ("0", "1/2", "0")

@@ -9,6 +9,7 @@ from pathlib import Path
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.networks.network import Network
+from fcsym.trust import markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -78,3 +79,7 @@ def test_the_worked_example_of_the_documentation(tmp_path, capsys):
 
 def test_the_readme_is_short():
     assert len(README.splitlines()) <= 180
+
+
+def test_the_table_of_what_is_certain():
+    assert shown("fcsym.trust") == markdown().splitlines()

@@ -15,6 +15,7 @@ from fcsym.language.names import latex_array
 from fcsym.networks.drawn import draw
 from fcsym.render import formula
 from fcsym.render.content import Chapter, Content, Row, Section, Step, content, counted
+from fcsym.trust import GROUNDS, TITLE
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -357,7 +358,11 @@ def _verdicts(page: Content) -> Iterator[str]:
             f'<tr><th scope="row">{_link(number)}{case}</th><td>{escape(f.index) or "–"}</td>'
             f"<td>{escape(said)}</td><td>{_mark(f.verdict)}</td></tr>"
         )
-    yield "</tbody>\n</table>\n</div>\n</details>\n</section>"
+    yield "</tbody>\n</table>\n</div>\n</details>"
+    yield f"<details>\n<summary>{TITLE}</summary>\n<dl>"
+    for ground in GROUNDS:
+        yield f"<dt>{ground.word}</dt><dd>{escape(ground.of)}. It rests on {escape(ground.by)}.</dd>"
+    yield "</dl>\n</details>\n</section>"
 
 
 def _closed_forms(page: Content) -> Iterator[str]:

@@ -15,6 +15,7 @@ from fcsym.language.expression import Apply, Array
 from fcsym.language.names import latex_array
 from fcsym.render.content import Chapter, Content, Row, Step, Worked, content, counted
 from fcsym.render.formula import case_name, conditions, equation, escape, expression, in_numbers, prose, stacked
+from fcsym.trust import GROUNDS, HEAD, TITLE
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -280,6 +281,9 @@ def _verdicts(page: Content) -> list[str]:
         "Every right-hand side was held against what its left-hand side means in the network: in index notation,",
         f"at the network's own widths, and on the instance {escape(page.instance)}, {escape(page.method)}.",
         *_tables(("statement", "index notation", "instance", "verdict"), ("5.4cm", "2.6cm", "4.2cm", "2.4cm"), rows),
+        "",
+        rf"\subsection*{{{escape(TITLE)}}}",
+        *_tables(HEAD, ("1.6cm", "8cm", "5cm"), [(g.word, escape(g.of), escape(g.by)) for g in GROUNDS]),
         "",
     ]
 
