@@ -262,6 +262,24 @@ def test_a_unit_above_that_is_on_its_kink_stays_there():
         assert all((a == b).all() for a, b in zip(true, state.expand(), strict=True))
 
 
+def test_its_cost_is_counted_in_columns(capsys):
+    import json
+
+    from fcsym.cli import main
+
+    network = fcsym.Network.parse("20-5000-2")
+    spent = fcsym.cost(fcsym.scheme(network, "collapsed", batch="sum", samples=3))
+    weights, x, _ = start(network, 3)
+    state = fcsym.scheme(network, "collapsed").compile().init(weights, x)
+    held = sum(a.size for a in state.arrays) - sum(c.width - c.used for c in state.columns.values()) * (2 + 2 * 3)
+    assert held < spent.at(spent.state) < 2.5 * held  # gates, too, and never more than twice as many columns
+    assert main(["cost", "20-5000-2", "--inputs", "3", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["schemes"]["collapsed"]
+    assert row["state_value"] == spent.at(spent.state) and row["against_backprop"].startswith("saves")
+    assert main(["cost", "2-3-1", "--activation", "tanh", "--json"]) == 0
+    assert "collapsed" not in json.loads(capsys.readouterr().out)["schemes"]
+
+
 def test_many_networks_and_single_precision():
     network = fcsym.Network.parse("3-20-2")
     kernel, rng = fcsym.scheme(network, "collapsed").compile(), np.random.default_rng(0)

@@ -158,9 +158,14 @@ def test_r_after_n_steps():
 def test_claims_are_computed():
     small, wide = ({c.label: c for c in claims(fcsym.Network.parse(net))} for net in ("2-2-1", "64-4-1"))
     assert small["(ii)"].answer is Answer.FAILS and wide["(ii)"].answer is Answer.CONDITION
-    assert list(small) == ["(i)", "(ii)", "(iii)", "(iv)", "(v)", "(vi)", "induction"]
+    assert list(small) == ["(i)", "(ii)", "(iii)", "(iv)", "(v)", "(vi)", "induction", "collapse"]
     assert small["(vi)"].answer is Answer.CONDITION
     assert small["induction"].answer is Answer.CONDITION
+    found = fcsym.find_collapse(fcsym.Network.parse("64-4-1"), 1, "sequential")
+    assert wide["collapse"].answer is Answer.CONDITION
+    assert wide["collapse"].number.startswith(f"{found.choice.numbers} numbers in place of {found.carried}")
+    smooth = {c.label: c for c in claims(fcsym.Network.parse("2-2-1", "tanh"))}["collapse"]
+    assert smooth.answer is Answer.FAILS and "tanh is not made of lines" in smooth.finding
     saved = fcsym.cost(fcsym.scheme(fcsym.Network.parse("64-4-1"), "backprop", order="sequential"))
     own = fcsym.cost(fcsym.scheme(fcsym.Network.parse("64-4-1"), "states", order="sequential"))
     assert f"states {saved.at(saved.state) - own.at(own.state):+d}" in wide["(ii)"].number
