@@ -183,9 +183,10 @@ class OneInputKernel:
         return made
 
     def _codes(self, weights: Sequence[Any], x: Any) -> npt.NDArray[np.int8]:
-        s = _here(weights[0]) @ _here(x)
-        if self._inner.network.layers[0].bias:
-            s = s + _here(weights[1])
+        with np.errstate(all="ignore"):  # a product may underflow: the equations say what is lost, and where
+            s = _here(weights[0]) @ _here(x)
+            if self._inner.network.layers[0].bias:
+                s = s + _here(weights[1])
         return self._lines.codes_of(s[:, None])
 
     def _again(self, state: Any) -> Any:

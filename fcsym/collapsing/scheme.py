@@ -96,6 +96,11 @@ class CollapsedScheme:
         return self.found.definitions
 
     @property
+    def invariants(self) -> tuple[Equation, ...]:
+        """The same, under the name that every scheme has for it."""
+        return self.found.definitions
+
+    @property
     def recursion(self) -> tuple[Equation, ...]:
         """The state after a step."""
         return self.found.recursion
