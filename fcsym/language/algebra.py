@@ -220,6 +220,8 @@ def contracted(node: Expr) -> Expr:
     """sum_i I_ki f_i => f_k, wherever the sum is over one factor I and others."""
     if isinstance(node, Add):
         return add(*map(contracted, node.terms))
+    if isinstance(node, Mul):  # a coefficient in front of a sum
+        return mul(*map(contracted, node.factors))
     if not isinstance(node, Total):
         return node
     factors = node.body.factors if isinstance(node.body, Mul) else (node.body,)
@@ -525,7 +527,9 @@ def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis])
             if isinstance(ref, Indicator):  # settled already
                 merged[ref] = 1
                 continue
-            only = Ref(ref.array, tuple(Index(i.axis, "1") if i.axis in ones else i for i in ref.indices))
+            axes = [i.axis for i in ref.indices]  # of one that occurs twice each place has a name of its own
+            pairs = [(i, str(axes[: n + 1].count(i.axis))) for n, i in enumerate(ref.indices)]
+            only = Ref(ref.array, tuple(Index(i.axis, name) if i.axis in ones else i for i, name in pairs))
             merged[only] = merged.get(only, 0) + exponent
         factors = {ref: exponent for ref, exponent in merged.items() if exponent}
     bound = frozenset(index for index in bound if index.axis not in ones)
