@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import autograd.numpy as anp
@@ -20,7 +20,7 @@ from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.networks.network import Network
 
-__all__ = ["derivatives_of_layers", "passed_through", "step_of_layers"]
+__all__ = ["derivatives_of_layers", "passed_through", "step_of_layers", "taken", "twice_differentiable"]
 
 _Array = npt.NDArray[Any]
 
@@ -114,6 +114,30 @@ def derivatives_of_layers(
         found[name] = stacked[:, 0] if of == "E" else stacked.reshape((len(x), *one, *stacked.shape[2:]))
     seen = _passes(network, values, values, read, goal)
     return found, {name: array for name, array in seen.items() if not name.endswith("_new")}
+
+
+def twice_differentiable(
+    network: Network, weights: Sequence[_Array], x: _Array, target: _Array
+) -> tuple[tuple[list[_Array], _Array], Callable[[Any, int], Any], dict[str, _Array]]:
+    """Parameters with x, E as a function of them, summed over all points, and what decides gates, and y, by name."""
+    wide = np.longdouble
+    values = [weight.astype(wide) for weight in weights]
+    read, goal = ((a if network.batch else a[:, None]).astype(wide) for a in (x, target))
+
+    def value(own: tuple[Sequence[Any], Any], output: int) -> Any:
+        del output
+        _, logits, _ = passed_through(network, own[0], own[0], own[1])
+        return anp.sum(_loss(network, logits, goal))
+
+    seen = _passes(network, values, values, read, goal)
+    return (values, read), value, {name: array for name, array in seen.items() if not name.endswith("_new")}
+
+
+def taken(network: Network, name: str, slopes: Any) -> Any:
+    """Of the slopes in parameters and x, those in one array, as it is given."""
+    if name == "x":
+        return slopes[1] if network.batch else slopes[1][:, 0]
+    return slopes[0][[theta.name for theta in network.parameters].index(name)]
 
 
 def _outputs(network: Network, logits: Any) -> Any:

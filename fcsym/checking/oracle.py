@@ -18,7 +18,7 @@ from autograd import grad
 
 from fcsym.checking.compensated import common_p, own_p
 from fcsym.checking.functions import phi, slope_of
-from fcsym.checking.layer_step import derivatives_of_layers, step_of_layers
+from fcsym.checking.layer_step import derivatives_of_layers, step_of_layers, taken, twice_differentiable
 from fcsym.checking.losses import in_all_digits, loss_of_logits, softmax
 from fcsym.checking.optimiser import Optimiser
 from fcsym.networks.network import Network
@@ -135,20 +135,26 @@ def second_derivatives(
     With `along`, directions by name, what E moves by along them is differentiated instead. Autograd twice: the gradient
     of a directional derivative, along one element after another.
     """
-    start, value, passed = _differentiable(network, "E", weights, x, target)
+    start: Any
+    if network.built is not None:
+        own_part = taken
+        start, value, passed = twice_differentiable(network, weights, x, target)
+    else:
+        own_part = _taken
+        start, value, passed = _differentiable(network, "E", weights, x, target)
 
     def steepness(own: Any, directions: Mapping[str, _Array]) -> Any:
         slopes = grad(value)(own, 0)
-        return sum(anp.sum(_taken(network, name, slopes) * t) for name, t in directions.items())
+        return sum(anp.sum(own_part(network, name, slopes) * t) for name, t in directions.items())
 
     def moves(directions: Mapping[str, _Array]) -> list[_Array]:
         slopes = grad(steepness)(start, directions)
-        return [np.asarray(_taken(network, name, slopes)) for name in by]
+        return [np.asarray(own_part(network, name, slopes)) for name in by]
 
     if along:
         wide = {name: np.asarray(t, np.longdouble) for name, t in along.items()}
         return dict(zip(by, moves(wide), strict=True)), passed
-    shape = np.shape(_taken(network, first, grad(value)(start, 0)))
+    shape = np.shape(own_part(network, first, grad(value)(start, 0)))
     count = math.prod(shape[1:])
     rows = [moves({first: row.reshape(1, *shape[1:])}) for row in np.eye(count, dtype=np.longdouble)]
     stacked = (np.stack(each, axis=1) for each in zip(*rows, strict=True))

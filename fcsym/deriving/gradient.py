@@ -239,11 +239,6 @@ def with_gradient(record: Record, name: object) -> tuple[tuple[Equation, ...], s
 def _needed(network: Network, asked: Wanted, order: Order) -> tuple[Equation, ...]:
     """The forward equations, adjoints and derivatives that the derivatives by some arrays need, in order."""
     passed, results = forward(network), asked.results
-    if asked.root != asked.of and network.built is not None:
-        raise ArgumentError(
-            f"{asked.results[0].name} is a second derivative, which is derived for stacks of dense layers, and "
-            f"{network} is none: ask for first derivatives."
-        )
     if asked.root != asked.of:
         equations = _twice(passed, asked, network)
     elif asked.of == ERROR or not network.batch:

@@ -222,6 +222,8 @@ def contracted(node: Expr) -> Expr:
     """sum_i I_ki f_i => f_k, wherever the sum is over one factor I and others."""
     if isinstance(node, Add):
         return add(*map(contracted, node.terms))
+    if isinstance(node, Mul):  # a coefficient in front of a sum
+        return mul(*map(contracted, node.factors))
     if not isinstance(node, Total):
         return node
     factors = node.body.factors if isinstance(node.body, Mul) else (node.body,)

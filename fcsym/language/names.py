@@ -127,6 +127,8 @@ def _letter(array: Array) -> tuple[str, str]:
         return r"\varphi'", rf"\mathrm{{{_escaped(whose.symbol)}}}"
     if whose is not None and array.role is Role.NORM and symbol == f"a_{whose.symbol}":
         return "a", rf"\mathrm{{{_escaped(whose.symbol)}}}"
+    if array.role is Role.UNIT and len(symbol) > 1:
+        return symbol[0], rf"\mathrm{{{_escaped(symbol[1:])}}}"
     if array.role is Role.BEND and whose is not None and symbol != "dg":
         return r"\varphi", rf"\mathrm{{{_escaped(whose.symbol)}}}\prime\prime"
     if whose is not None and symbol not in _LATEX and (belonging := _of_a_part(array, whose)) is not None:
@@ -157,7 +159,7 @@ def _of_a_part(array: Array, whose: Array) -> tuple[str, str] | None:
 
 _UPRIGHT = r"\mathrm{"
 _OF_LAYERS = (Role.PARAMETER, Role.INPUT, Role.PRE_ACTIVATION, Role.ACTIVATION)
-_OF_OTHERS = (Role.ADJOINT, Role.GATE, Role.INCREMENT, Role.GRADIENT, Role.NORM)
+_OF_OTHERS = (Role.ADJOINT, Role.GATE, Role.INCREMENT, Role.GRADIENT, Role.NORM, Role.UNIT)
 _LATEX_OF_LAYERS = ("yg",)
 
 

@@ -252,8 +252,10 @@ def directional(root: Array) -> Array:
 
 @cache
 def unit_matrix(axis: Axis) -> Array:
-    """I, 1 on the diagonal: what a unit, or an output, is differentiated by itself."""
-    return Array("I", _number(axis), (axis, axis), role=Role.UNIT)
+    """I, 1 on the diagonal: what a unit is differentiated by itself; of another axis, with its letters."""
+    number = _number(axis)
+    letters = axis.name if number is None else axis.name.rpartition("_")[0]
+    return Array("I" if letters == "n" else f"I{letters}", number, (axis, axis), role=Role.UNIT)
 
 
 def moment(theta: Array, kind: int) -> Array:

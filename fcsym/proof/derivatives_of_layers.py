@@ -25,6 +25,8 @@ __all__ = ["LayersExaminer"]
 class LayersExaminer:
     """Both deciders, for one network of layers and one thing to differentiate."""
 
+    directions: tuple[Array, ...] = ()
+
     def __init__(self, network: Network, root: Array, by: tuple[str, ...], equations: Sequence[Equation]) -> None:
         """`equations`: those under examination, each of one sample where the root is."""
         self.network, self.root, self.examined = network, root, tuple(equations)
@@ -54,11 +56,9 @@ class LayersExaminer:
         """What keeps the list from being one of derivatives."""
         network = self.network
         units = {a for e in equations for a in e.operands if a.role is Role.UNIT}
-        given = (*network.parameters, network.input, network.target)
+        given = (*network.parameters, network.input, network.target, *self.directions)
         found = flaws_of_scheme(network, given, equations, (self.root, *self.results), units, True)
-        rules = dict.fromkeys((*self.passed, *map(gate_of, self.passed)), Rule.DEFINITION)
-        rules |= dict.fromkeys((derivative_of(self.root, a) for a in self.passed), Rule.ADJOINT)
-        rules |= {derivative_of(self.root, a): Rule.GRADIENT for a in (*network.parameters, network.input)}
+        rules = self.rules()
         for e in equations:
             rule = rules.get(e.array)
             if rule is None:
@@ -68,18 +68,32 @@ class LayersExaminer:
         here = {e.array for e in equations}
         return found + [(a.name, "is missing") for a in self.results if a not in here]
 
-    def equation(self, equation: Equation) -> Finding:
-        """The verdict of both."""
+    def rules(self) -> dict[Array, Rule]:
+        """What each equation of the list claims."""
+        rules = dict.fromkeys((*self.passed, *map(gate_of, self.passed)), Rule.DEFINITION)
+        rules |= dict.fromkeys((derivative_of(self.root, a) for a in self.passed), Rule.ADJOINT)
+        ends = (*self.network.parameters, self.network.input)
+        return rules | {derivative_of(self.root, a): Rule.GRADIENT for a in ends}
+
+    def _in_indices(self, equation: Equation) -> bool | None:
+        """Whether it holds at every width; None where index notation cannot say."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         one = equation
         if equation.array not in self.passed and not any(equation.array == gate_of(a) for a in self.passed):
             names = dict(zip(equation.lhs.indices, self.at, strict=False))
             one = replace(equation, lhs=rename(equation.lhs, names), rhs=rename(equation.rhs, names))
         try:
-            index = self.meanings.holds(one)
+            return self.meanings.holds(one)
         except UnsupportedExpression:
-            index = None
-        expanded = self.points.holds(equation) if self.root == ERROR else None
+            return None
+
+    def _at_points(self, equation: Equation) -> bool | None:
+        """Whether it holds at random points of a small instance; None for what is not evaluated."""
+        return self.points.holds(equation) if self.root == ERROR else None
+
+    def equation(self, equation: Equation) -> Finding:
+        """The verdict of both."""
+        index, expanded = self._in_indices(equation), self._at_points(equation)
         said: Any = {
             "index": {None: "", True: "identical", False: "differs"}[index],
             "expanded": {None: "", True: "identical at random points", False: "differs"}[expanded],

@@ -72,6 +72,11 @@ def moving(passed: Mapping[Array, Equation], trained: tuple[Array, ...]) -> froz
 class General(Meanings):
     """What symbols mean in a network of layers that is trained in a given order."""
 
+    @property
+    def divisions(self) -> int:
+        """How often what a softmax divides by stands below a derivative, at most."""
+        return 2
+
     @classmethod
     def of(cls, network: Network, order: Order, given: Mapping[str, Equation]) -> General:
         """The meanings for a network; `given` are the equations under examination."""
@@ -162,12 +167,11 @@ class General(Meanings):
                 if not self._goes_unnoticed(array):
                     raise UnsupportedExpression(f"E depends on {array.name}, whose slope is not known.")
                 continue
-            if isinstance(equation.rhs, Apply) and equation.rhs.derivative:  # a gate is constant between its kinks
-                if equation.rhs.activation.is_smooth:
-                    raise UnsupportedExpression(f"{array.name} is a slope that changes.")
-                continue
-            rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
-            moved = self._moved(equation, rhs, variable, direction)
+            if isinstance(equation.rhs, Apply) and equation.rhs.derivative:
+                moved = self._bent(equation, variable, direction)
+            else:
+                rhs = equation.rhs if weights else inline(equation.rhs, self.seen)
+                moved = self._moved(equation, rhs, variable, direction)
             if moved == ZERO:
                 continue
             indices = equation.lhs.indices
@@ -180,6 +184,14 @@ class General(Meanings):
                 inner = self._linear(array, tangent, weights)
                 parts.append(inline(inner, {tangent: (equation.lhs.indices, moved)}))
         return add(*parts)
+
+    def _bent(self, equation: Equation, variable: Array, direction: Array) -> Expr:
+        """What a gate changes by: nothing between the kinks of what is made of pieces."""
+        del variable, direction
+        assert isinstance(equation.rhs, Apply)
+        if equation.rhs.activation.is_smooth:
+            raise UnsupportedExpression(f"{equation.name} is a slope that changes.")
+        return ZERO
 
     def _moved(self, equation: Equation, rhs: Expr, variable: Array, direction: Array) -> Expr:
         if isinstance(rhs, Apply) and isinstance(rhs.argument, Ref) and rhs.argument.array == variable:
@@ -198,7 +210,9 @@ class General(Meanings):
                 continue
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             indices = indices_of(direction)
-            scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])  # as good a direction as any
+            scaled = mul(
+                array[indices[: len(array.axes)]] ** self.divisions, direction[indices]
+            )  # as good a direction as any
             change = as_expr(expand(inline(change, {direction: (indices, scaled)})))
             divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
             change = as_expr(expand(inline(change, divisor)))
@@ -235,7 +249,7 @@ class General(Meanings):
                 continue
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             indices = indices_of(direction)
-            scaled = mul(array[indices[: len(array.axes)]] ** 2, direction[indices])
+            scaled = mul(array[indices[: len(array.axes)]] ** self.divisions, direction[indices])
             sides = (as_expr(expand(inline(side, {direction: (indices, scaled)}))) for side in (left, right))
             divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
             one, other = (inline(side, divisor) for side in sides)

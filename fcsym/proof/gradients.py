@@ -13,6 +13,7 @@ from fcsym.proof.derivatives_of_layers import LayersExaminer
 from fcsym.proof.once import Examiner, right
 from fcsym.proof.quotients import needed
 from fcsym.proof.twice import TwiceExaminer
+from fcsym.proof.twice_of_layers import TwiceOfLayers
 
 __all__ = ["prove_gradient"]
 
@@ -26,7 +27,9 @@ def prove_gradient(record: GradientRecord, progress: Callable[[str], None] = lam
     taken = [(e, of_one_sample(e) if alone else e) for e in record.equations]
     root = ERROR if asked.of == ERROR else one.output
     examiner: Examiner | LayersExaminer
-    if twice:
+    if twice and one.built is not None:
+        examiner = TwiceOfLayers(one, asked, record.equations)
+    elif twice:
         examiner = TwiceExaminer(one, asked, record.equations)
     elif one.built is not None:
         examiner = LayersExaminer(one, root, record.by, [e for _, e in taken if e is not None])
@@ -51,6 +54,8 @@ def prove_gradient(record: GradientRecord, progress: Callable[[str], None] = lam
         found.append(under(finding, needed(right(single), (), examiner.definitions)))
     numbers = "dual numbers of dual numbers" if twice else "dual numbers"
     method = f"evaluated exactly at 3 random points modulo 2^127 - 1, with {numbers}"
+    if isinstance(examiner, TwiceOfLayers):
+        method = "in index notation; first derivatives evaluated exactly at random points modulo 2^127 - 1 as well"
     return Proof(tuple(found), str(examiner.small), method)
 
 
