@@ -107,9 +107,9 @@ class Derivation(Record, Document):
         return self.compile().source
 
     def expr(
-        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
-        column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
-        max_operations: int | None = None,
+        self, name: str, unit: int | Sequence[int] | None = None, *, output: int | None = None,
+        row: int | None = None, column: int | None = None, layer: int | None = None, case: str | None = None,
+        keep: tuple[str, ...] = (), max_operations: int | None = None, at: int | Sequence[int] | None = None,
     ) -> SymPyExpr:  # fmt: skip
         """The closed form of one element, in weights and inputs; arguments as for `fcsym.closed.closed_form.expr`.
 
@@ -119,19 +119,23 @@ class Derivation(Record, Document):
         from fcsym.closed.closed_form import expr
 
         d, own = self._knowing(name, layer)
-        at = {"unit": unit, "output": output, "row": row, "column": column}
-        return expr(d, own, **at, case=case, keep=keep, max_operations=max_operations)
+        return expr(
+            d, own, unit, output=output, row=row, column=column, case=case, keep=keep,
+            max_operations=max_operations, at=at,
+        )  # fmt: skip
 
     def cases(
-        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
-        column: int | None = None, layer: int | None = None, keep: tuple[str, ...] = (),
-        max_operations: int | None = None,
+        self, name: str, unit: int | Sequence[int] | None = None, *, output: int | None = None,
+        row: int | None = None, column: int | None = None, layer: int | None = None, keep: tuple[str, ...] = (),
+        max_operations: int | None = None, at: int | Sequence[int] | None = None,
     ) -> list[Case]:  # fmt: skip
         """The case table of one unit, in raw weights and inputs; arguments as for `fcsym.closed.closed_form.cases`."""
         from fcsym.closed.closed_form import cases
 
-        at = {"unit": unit, "output": output, "row": row, "column": column}
-        return cases(self, name, **at, layer=layer, keep=keep, max_operations=max_operations)
+        return cases(
+            self, name, unit, output=output, row=row, column=column, layer=layer, keep=keep,
+            max_operations=max_operations, at=at,
+        )  # fmt: skip
 
     def sympy(self, name: str, evaluate: bool = False) -> Symbolic:
         """An equation as two SymPy expressions, `lhs` and `rhs`, in indices; `fcsym.from_sympy` reads it back.

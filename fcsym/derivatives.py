@@ -70,20 +70,18 @@ class Gradient(GradientRecord, Derivation):
         return (self,)
 
     def expr(
-        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
-        column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
-        max_operations: int | None = None, at: Sequence[int] | None = None,
+        self, name: str, unit: int | Sequence[int] | None = None, *, output: int | None = None,
+        row: int | None = None, column: int | None = None, layer: int | None = None, case: str | None = None,
+        keep: tuple[str, ...] = (), max_operations: int | None = None, at: int | Sequence[int] | None = None,
     ) -> SymPyExpr:  # fmt: skip
         """The closed form of one element, in weights and inputs, of a small network.
 
         `at`: the element, each number from 1: g.expr("dy_dW1", at=(output, row, column)). Otherwise arguments and
         errors are those of `Derivation.expr`.
         """
-        from fcsym.closed.closed_form import at_place, expr
+        from fcsym.closed.closed_form import expr
 
-        if at is not None:
-            return at_place(self, name, at, keep=keep, max_operations=max_operations)
-        place = {"unit": unit, "output": output, "row": row, "column": column}
+        place: dict[str, Any] = {"unit": unit, "output": output, "row": row, "column": column, "at": at}
         return expr(self, name, **place, layer=layer, case=case, keep=keep, max_operations=max_operations)
 
     def compile(self, target: str = "numpy") -> GradientKernel:  # type: ignore[override]  # it computes no step

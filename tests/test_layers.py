@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
+from conftest import few, need_package
 
 import fcsym
 from fcsym import Network
@@ -14,6 +17,8 @@ from fcsym.layers import (
     Activation,
     Concatenate,
     Dropout,
+    Embedding,
+    Flatten,
     LayerNorm,
     Linear,
     MultiheadAttention,
@@ -160,6 +165,12 @@ RNN_, GRU_, LSTM_ = (
 FLAT = nn.Flatten
 
 CASES = {
+    "conv1d of one place": lambda: Read((1, 1), nn.Conv1d(1, 1, 1), FLAT(), nn.Linear(1, 2)),
+    "conv2d with a stride larger than the kernel": lambda: Read(
+        (1, 4, 1), nn.Conv2d(1, 1, 1, stride=(3, 2)), nn.GELU(), FLAT(), nn.Linear(2, 2)
+    ),
+    "attention with one head of one position": lambda: attention(1, 1, 1),
+    "gru without bias, the last step": lambda: last_step(GRU(2, 2, False, last=True), GRU_(2, 2, bias=False), 2),
     "conv1d of length 1": lambda: Read((1, 1), nn.Conv1d(1, 2, 1), nn.Tanh(), FLAT(), nn.Linear(2, 2)),
     "conv1d with a stride larger than the kernel": lambda: Read(
         (1, 9), nn.Conv1d(1, 2, 2, stride=3), nn.ReLU(), FLAT(), nn.Linear(6, 2)
@@ -198,6 +209,9 @@ CASES = {
     "layernorm": lambda: Read((3, 4), nn.LayerNorm(4), nn.Linear(4, 2)),
     "layernorm over two axes without scale": lambda: Read(
         (2, 3), nn.Linear(3, 3), nn.LayerNorm((2, 3), 1e-3, elementwise_affine=False), FLAT(), nn.Linear(6, 2)
+    ),
+    "layernorm of what is flattened": lambda: Read(
+        (2, 4), nn.Conv1d(2, 2, 2), FLAT(), nn.LayerNorm(6), nn.Tanh(), nn.Linear(6, 2)
     ),
     "rmsnorm": lambda: Read((2, 3), nn.Linear(3, 3), nn.Softplus(), nn.RMSNorm(3, 1e-6), nn.Linear(3, 2)),
     "rmsnorm without scale": lambda: Read((3,), nn.RMSNorm(3, elementwise_affine=False), nn.Linear(3, 2)),
@@ -284,24 +298,60 @@ def train(parameters, eta):
             p.grad = None
 
 
-KINDS = (
-    "conv1d with groups, dilation and padding", "conv2d and poolings", "maxpool1d of windows that overlap",
-    "rnn with relu", "gru, the last step", "lstm after a gru", "embedding", "rmsnorm",
-    "a block with residuals and norms", "side by side", "dropout by a mask",
-)  # fmt: skip
+MOST = {"numpy": 12, "c": 5, "jax": 5, "torch": 8}
+"""How many kinds each target is tried with: C is compiled anew for each of them."""
+COMPILED = [(target, name) for n, target in enumerate(MOST) for name in few(CASES, MOST[target], 2 * n)]
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_hundred_steps_are_those_of_torch(name):
+@pytest.mark.parametrize(("target", "name"), COMPILED)
+def test_training_is_that_of_torch(target, name):
+    """One step and a hundred, and the outputs before and after them."""
+    library = need_package(target) if target in ("jax", "torch") else None
     case = CASES[name]()
     network = case.network("cross_entropy")
-    kernel = fcsym.derive(network, batch="mean").compile()
+    kernel = fcsym.scheme(network, "backprop", batch="mean").compile(target)
     x, goal = data(network, case, 2)
-    weights = case.weights()
-    for _ in range(100):
-        after = kernel.step(weights, x, goal, 0.1, undefined="nan")
-        weights = [getattr(after, f"{a.name}_new", w) for a, w in zip(network.parameters, weights, strict=True)]
-        loss_of(case, x, goal, 2)[1].backward()
-        train(case.parameters(), 0.1)
-    for theta, own, its in zip(network.parameters, weights, case.weights(), strict=True):
-        assert own == pytest.approx(its, rel=1e-10, abs=1e-11), theta.name
+    with library.enable_x64(True) if target == "jax" else nullcontext():
+        state = kernel.init([np.asarray(w) for w in case.weights()])
+        assert np.asarray(kernel.output(state, x)) == pytest.approx(
+            loss_of(case, x, goal, 2)[0].detach().numpy(), 1e-12
+        )
+        step = library.jit(kernel.step) if target == "jax" else kernel.step
+        given = jax_tokens(library, network, x) if target == "jax" else x
+        for n in range(100):
+            state = step(state, given, goal, 0.1)
+            loss_of(case, x, goal, 2)[1].backward()
+            train(case.parameters(), 0.1)
+            if n in (0, 99):
+                same(network, kernel.expand(state), case.weights(), 1e-12 if n == 0 else 1e-10)
+
+
+def jax_tokens(jax, network, x):
+    """What is traced is an array of the library's own."""
+    return jax.numpy.asarray(x, int if network.tokens else float)
+
+
+def same(network, weights, truth, bound):
+    for theta, own, its in zip(network.parameters, weights, truth, strict=True):
+        assert np.asarray(own) == pytest.approx(its, rel=bound, abs=bound / 10), theta.name
+
+
+def test_tokens_are_given_to_every_target():
+    """Whole numbers in the place of rows of 0 and a 1, also in many steps and in exact ones."""
+    network = Network.sequential((3, 4), [Embedding(4, 2), Flatten(), Linear(6, 2)])
+    s = fcsym.scheme(network, "backprop")
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(theta)) for theta in network.parameters]
+    tokens, goal = np.array([3, 0, 1]), [1.0, -1.0]
+    expected = s.compile().step(weights, np.eye(4)[tokens], goal, 0.1)
+    given = {"numpy": tokens, "torch": torch.tensor([3, 0, 1]), "c": tokens.tolist()}
+    for target, own in given.items():
+        kernel = s.compile(target)
+        for x in (tokens, own, np.eye(4)[tokens]):
+            same(network, kernel.step(kernel.init(weights), x, goal, 0.1), expected, 1e-12)
+        if target != "torch":
+            same(network, kernel.run(weights, [tokens], [goal], 0.1), expected, 1e-12)
+    exact = s.compile().exact([w.round(2) for w in weights], tokens, goal, "1/10")
+    assert [float(v) for v in exact[-1]] == pytest.approx(list(expected[-1]), abs=0.1)
+    with pytest.raises(fcsym.ArgumentError, match="has the token 4"):
+        s.compile("torch").step(weights, [0, 1, 4], goal, 0.1)

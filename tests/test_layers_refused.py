@@ -25,6 +25,7 @@ from fcsym.layers import (
     LayerNorm,
     Linear,
     MaxPool1d,
+    MaxPool2d,
     MultiheadAttention,
     Node,
     Residual,
@@ -45,7 +46,11 @@ REFUSED = {
     "no steps": ((0, 2), [RNN(2, 2, last=True), END], "along T_0 is '0': give a whole number from 1"),
     "steps": ((2,), [LSTM(2, 2), END], "Layer 1 (lstm): it reads steps and features, (T, n)"),
     "features of a step": ((3, 2), [GRU(4, 2), END], "Layer 1 (gru): it expects 4 features and is given 2"),
-    "nonlinearity": ((3, 2), [RNN(2, 2, nonlinearity="sine"), END], "The activation 'sine' is not known"),
+    "nonlinearity": ((3, 2), [RNN(2, 2, nonlinearity="sine"), END], "Layer 1 (rnn): The activation 'sine' is not"),
+    "a million steps": ((1_000_000, 2), [RNN(2, 2), END], "Layer 1 (rnn): with it the network has more than 10000"),
+    "a window of a million": (
+        (1, 1000, 1000), [MaxPool2d(1000), Flatten(), Linear(1, 1)], "Layer 1 (maxpool2d): with it the network",
+    ),
     "heads": ((3, 2), [MultiheadAttention(2, 4), END], "Layer 1 (attention): 4 heads do not divide 2 features"),
     "positions": ((2,), [MultiheadAttention(2, 1), END], "Layer 1 (attention): it reads positions and features"),
     "normalisation": ((3, 2), [LayerNorm(3), END], "it normalises axes of shape (3,) and is given (3, 2)"),
@@ -65,7 +70,16 @@ REFUSED = {
     "a name": ((2,), [Node(END, "a", ("z",))], "Layer 'a' (linear) reads 'z', which no layer is called"),
     "what nothing reads": ((2,), [Node(END, "a"), Node(END, "b", ("x",))], "Nothing reads layer 'a' (linear)"),
     "the read-out": ((2,), [Linear(2, 2), Activation("relu")], "The read-out, layer 2 (activation), is not linear"),
-    "no layer": ((2,), [3], "Layer 1 is int '3': give layers such as fcsym.layers.Linear"),
+    "flattened": ((2, 4), [Flatten(), RNN(4, 2), END], "Layer 2 (rnn): it reads axes one by one, and what it is given"),
+    "flattened in part": (
+        (2, 2), [Node(Flatten(), "f"), Node(Add(), "s", ("f", "x")), Linear(4, 1)], "of shape (2, 2), is flattened",
+    ),
+    "flattened, too long": ((2, 2), [Flatten(), LayerNorm(2), Linear(4, 1)], "of shape (2,) and is given (4,)"),
+    "a flag": ((2,), [Linear(2, 2, "yes"), END], "The bias of Layer 1 (linear) is 'yes': give true or false"),
+    "a name that is none": ((2,), [Node(END, "a", (3,))], "Layer 1 has the name 'a' and reads (3,): give texts"),
+    "a node of nothing": ((2,), [Node(3, "a")], "Layer 1 is Node"),
+    "three lengths": ((1, 4, 4), [Conv2d(1, 1, (1, 1, 1)), END], "kernel_size of Layer 1 (conv2d) is (1, 1, 1)"),
+    "no layer": ((2,), [3], "Layer 1 is int '3': give layers such as fcsym.Dense"),
     "no layers": ((2,), [], "The network has no layers"),
     "no whole number": ((2, 2), [RNN(2, 2.5), END], "is '2.5': give a whole number from 1"),
 }  # fmt: skip
@@ -110,7 +124,15 @@ def test_a_token_that_there_is_not_is_refused(token):
         kernel.step(weights, np.array([[0, 1, token]]), [0], 0.1)
 
 
+@pytest.mark.parametrize("layers", [[], 3, "relu"])
+def test_a_residual_connection_goes_around_layers(layers):
+    with pytest.raises(NetworkError, match="Residual has the layers"):
+        Residual(layers)
+
+
 MODULES = {
+    "complex numbers": (lambda nn: [nn.Linear(2, 1, dtype=complex_())], "has complex numbers in its weight"),
+    "no numbers": (lambda nn: [nn.Linear(2, 1, device="meta")], "Module 1 (Linear) has no numbers yet in its weight"),
     "a module that is not known": (lambda nn: [nn.BatchNorm1d(3)], "Module 1 (BatchNorm1d) is no module that is known"),
     "one within another": (
         lambda nn: [nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Bilinear(2, 2, 2))], "Module 2.2 (Bilinear)",
@@ -131,6 +153,10 @@ MODULES = {
     "features": (lambda nn: [nn.Linear(2, 3), nn.Identity(), nn.Linear(2, 1)], "Layer 3 (linear): it expects 2"),
     "a part that is trained": (lambda nn: [held(nn.Linear(2, 1), "bias")], "of which only some have requires_grad"),
 }  # fmt: skip
+
+
+def complex_():
+    return need_package("torch").complex64
 
 
 def held(module, name):
@@ -164,8 +190,20 @@ def test_a_sequential_of_linear_layers_is_a_stack_of_dense_ones():
     stack = Network.mlp([2, 3, 3, 2], ["relu", "identity"], [True, False, True], output="sigmoid")
     assert net == stack.frozen("W1", "b1")
     assert [w.shape for w in weights] == [net.shape(theta) for theta in net.parameters]
+    assert all(map(np.array_equal, net.training("momentum", "mean").weights, weights)) and stack.weights is None
     weights[0][:] = 0  # a copy: the module keeps its own
     assert module[0].weight.abs().sum() > 0
+    for strange in (stack, net.reduced()):
+        with pytest.raises(TypeError, match="has no weights to unpack"):
+            net, weights = strange
+
+
+def test_half_precision_is_read_as_single():
+    torch = need_package("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(2, 1, dtype=torch.bfloat16))
+    _, weights = Network.from_torch(module)
+    assert [w.dtype for w in weights] == [np.float32] * 2
+    assert np.array_equal(weights[0], module[0].weight.detach().float().numpy())
 
 
 def test_an_output_activation_is_read_off_the_end():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sympy
 
@@ -21,7 +21,6 @@ from fcsym.language.expression import (
     Add,
     Apply,
     Array,
-    Axis,
     Expr,
     Extreme,
     Indicator,
@@ -38,14 +37,13 @@ from fcsym.language.names_of_cases import branch_name
 from fcsym.language.piecewise import Piecewise
 from fcsym.language.sympy_bridge import number_of, phi_at, relation, slope_at, symbol
 from fcsym.networks.names import scalar_name
-from fcsym.networks.symbols import increment_of
+from fcsym.networks.symbols import effective, increment_of, p_of
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable
 
 __all__ = [
     "MAX_OPERATIONS",
-    "at_place",
     "cases",
     "expr",
     "instance",
@@ -60,19 +58,23 @@ MAX_OPERATIONS = 20_000_000
 parts are shared; but SymPy walks it as if it were written out."""
 
 
+Place: TypeAlias = "int | Sequence[int]"
+
+
 def expr(
-    d: Readable, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+    d: Readable, name: str, unit: Place | None = None, *, output: int | None = None, row: int | None = None,
     column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
-    max_operations: int | None = None,
+    max_operations: int | None = None, at: Place | None = None,
 ) -> sympy.Expr:  # fmt: skip
     """The closed form of one element of `name`.
 
     `row` and `column` of a matrix count from 1, as those of W1; `row` alone is the place in what has one axis. For what
     there is one of per hidden unit, `unit` is the unit, and the output for y. In p and in the weights of the output
     layer it is the column, with `output` as the row; of other matrices their rows are units as well, and which of the
-    two is meant has to be said. What is not given is 1. `case`: the unit's case, such as "active -> active"; without
-    it, the result is a `Piecewise` over all cases. `keep`: names that stay symbols instead of being replaced by what
-    they stand for.
+    two is meant has to be said. A unit of a layer that has positions is as many numbers, unit=(channel, row, column).
+    What is not given is 1. `at`: the element instead, each of its numbers from 1. `case`: the unit's case, such as
+    "active -> active"; without it, the result is a `Piecewise` over all cases. `keep`: names that stay symbols instead
+    of being replaced by what they stand for.
 
     Symbols are real SymPy symbols, `sympy.Symbol("eta", real=True)`: w_1 .. w_6, x_1, x_2, y_g and eta for 2-2-1 (the
     paper's names), W1_1_2 (layer, row, column) for other networks. Where no value exists, the result is `nan`.
@@ -85,7 +87,7 @@ def expr(
     """
     _refuse_batches(d)
     equation = d.by_name[d.resolve(name, layer)]
-    position = _position(d, equation, unit, output, row, column)
+    position = _position(d, equation, unit, output, row, column, at)
     kept = _kept(d, keep)
     chosen = None if case is None else _find(d, equation, case)
     _refuse_too_large(d, equation, kept, max_operations)
@@ -104,32 +106,6 @@ def expr(
             lambda branch: _branch_value(d, equation, position, kept, branch),
             lambda node: plain.value(node, binding),
         )
-    return sympy.sympify(value, strict=True)  # strict: numbers only, never text
-
-
-def at_place(
-    d: Readable, name: str, at: object, *, keep: tuple[str, ...] = (), max_operations: int | None = None
-) -> sympy.Expr:
-    """The closed form of the element of `name` that has these numbers, each from 1: dy_dW1 at (output, row, column).
-
-    Raises ArgumentError for a name or an element that is not there, SizeError as `expr` does.
-    """
-    _refuse_batches(d)
-    equation = d.by_name[d.resolve(name)]
-    shape = d.network.shape(equation.array)
-    place = tuple(at) if isinstance(at, Sequence) and not isinstance(at, str) else (at,)
-    fits = len(place) == len(shape) and all(
-        not isinstance(n, bool) and isinstance(n, int) and 1 <= n <= length
-        for n, length in zip(place, shape, strict=True)
-    )
-    if not fits:
-        raise ArgumentError(
-            f"{equation.name} has no element {str(at)[:40]}: give {len(shape)} numbers from 1 to "
-            f"{', '.join(map(str, shape)) or 'none'}."
-        )
-    kept = _kept(d, keep)
-    _refuse_too_large(d, equation, kept, max_operations)
-    value = instance(d, kept).right_side(equation, tuple(int(n) - 1 for n in place))
     return sympy.sympify(value, strict=True)  # strict: numbers only, never text
 
 
@@ -152,34 +128,40 @@ def _refuse_batches(d: Readable) -> None:
 
 
 def cases(
-    d: Readable, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
+    d: Readable, name: str, unit: Place | None = None, *, output: int | None = None, row: int | None = None,
     column: int | None = None, layer: int | None = None, keep: tuple[str, ...] = (), max_operations: int | None = None,
+    at: Place | None = None,
 ) -> list[Case]:  # fmt: skip
     """The case table of one unit: for each case its conditions, its value and the verdict on it.
 
-    Arguments and errors are those of `expr`. A case that cannot occur has `possible` False, and its note says why.
+    Arguments and errors are those of `expr`. r = w' + p has the cases of p, and so on. A case that cannot occur has
+    `possible` False, and its note says why.
     """
     _refuse_batches(d)
     equation = d.by_name[d.resolve(name, layer)]
-    position = _position(d, equation, unit, output, row, column)
+    position = _position(d, equation, unit, output, row, column, at)
     kept = _kept(d, keep)
     _refuse_too_large(d, equation, kept, max_operations)
-    if not isinstance(equation.rhs, Cases):
-        at: dict[str, Any] = {"unit": unit, "output": output, "row": row, "column": column}
-        value = expr(d, name, **at, layer=layer, keep=keep, max_operations=max_operations)
+    source = _told_by(d, equation)
+    if source is None:
+        place = tuple(n + 1 for n in position)
+        value = expr(d, name, layer=layer, keep=keep, max_operations=max_operations, at=place)
         label = "always"
-        if equation.rule is Rule.CASES:  # the change of a linear unit
-            label = branch_name(d.network.units[equation.array.axes[-1]].activation, 0, 0)
+        linear = d.network.unit_of(equation.array)
+        if equation.rule is Rule.CASES and linear is not None:  # the change of a linear unit
+            label = branch_name(linear.activation, 0, 0)
         finding = d.proof.verdict(equation.name)
         return [Case(label, (), value, finding.verdict, finding.note)]
     result = []
     plain = instance(d, kept, None)
-    assert isinstance(equation.lhs, Ref)
-    binding = dict(zip(equation.lhs.indices, position, strict=True))
-    for branch in equation.rhs:
+    assert isinstance(source.rhs, Cases) and isinstance(source.lhs, Ref)
+    binding = dict(zip(source.lhs.indices, position, strict=True))
+    for branch in source.rhs:
         when = tuple(relation(c, plain.value(c.subject, binding)) for c in branch.when)
-        value = None if branch.value is None else _branch_value(d, equation, position, kept, branch)
-        finding = d.proof.case(equation.name, branch.name)
+        value = None if branch.value is None else _branch_value(d, source, position, kept, branch)
+        if source is not equation and value is not None:
+            value = _with_the_value(d, equation, source, position, kept, branch, value)
+        finding = d.proof.case(source.name, branch.name)
         result.append(
             Case(
                 branch.name, when, value, finding.verdict, finding.note, branch.status, finding.possible,
@@ -187,6 +169,26 @@ def cases(
             )
         )  # fmt: skip
     return result
+
+
+def _told_by(d: Readable, equation: Equation) -> Equation | None:
+    """The equation whose rows are those of a quantity: itself, or of r = w' + p, say, that of p."""
+    if isinstance(equation.rhs, Cases):
+        return equation
+    axes = equation.array.axes
+    told = [d.by_name[array.name] for array in equation.operands if array.axes == axes and array.name in d.by_name]
+    by_cases = [other for other in told if isinstance(other.rhs, Cases)]
+    return by_cases[0] if len(by_cases) == 1 else None
+
+
+def _with_the_value(
+    d: Readable, equation: Equation, source: Equation, position: tuple[int, ...], kept: frozenset[Array],
+    branch: Branch, value: sympy.Expr,
+) -> sympy.Expr:  # fmt: skip
+    """The right-hand side of an equation where one element of what it is made of has a value."""
+    apart = kept | {source.array}
+    made = instance(d, apart, _specialisation(d, source, position, branch)).right_side(equation, position)
+    return sympy.sympify(made, strict=True).xreplace({symbol(symbol_name(d, source.array, position)): value})
 
 
 def _written(d: Readable, condition: Condition, binding: Mapping[Any, int]) -> str:
@@ -197,8 +199,15 @@ def _written(d: Readable, condition: Condition, binding: Mapping[Any, int]) -> s
 
 
 def paper_symbols(d: Readable) -> tuple[str, ...]:
-    """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'."""
+    """The symbols that the paper leaves standing in its formula for p: dE/dY, w', v^c and s'.
+
+    Of a network of layers everything but what the last hidden layer, and what it is made of, changes by.
+    """
     last = len(d.network.layers)
+    if d.network.built is not None:
+        moved = {increment_of(array).name for array in (d.network.hidden[-1].s, d.network.hidden[-1].v)}
+        shown = {p_of(d.network.read_out).name, effective(d.network.read_out).name, *moved}
+        return tuple(e.name for e in d.equations if e.defines and e.name not in shown)
     names = [f"delta{last}", f"W{last}_new", "vc"]
     for layer in range(1, last):
         names += [f"s{layer}", f"s{layer}_new", f"v{layer}"]
@@ -211,17 +220,20 @@ def paper_symbols(d: Readable) -> tuple[str, ...]:
 
 
 def _position(
-    d: Readable, equation: Equation, unit: object, output: object, row: object, column: object
+    d: Readable, equation: Equation, unit: object, output: object, row: object, column: object, at: object
 ) -> tuple[int, ...]:
     """The place of one element, from 0; ArgumentError where none is, and where it is not clear which one is meant."""
     if not equation.defines:
         raise ArgumentError(f"{equation.name} is a statement and has no value: ask for a quantity such as p.")
     shape, given = d.network.shape(equation.array), {"unit": unit, "output": output, "row": row, "column": column}
-    if len(shape) > 2:
-        raise ArgumentError(
-            f"{equation.name} has {len(shape)} indices: ask fcsym.gradient for an element, g.expr(name, at=(1, 1, 1))."
-        )
     wanted = [name for name, number in given.items() if number is not None]
+    if at is not None:
+        if wanted:
+            raise ArgumentError(f"{equation.name} is asked for by at and by {' and '.join(wanted)}: give one of them.")
+        return _element(equation, shape, at)
+    first = len(shape) > 1 and _of_outputs(d, equation)
+    if len(shape) > 2 or isinstance(unit, tuple | list):
+        return _unit_with_positions(equation, shape, given, first)
     match len(shape):
         case 0:
             allowed = [{"unit", "output"}]  # it has neither, and a table of several quantities may give both
@@ -235,7 +247,7 @@ def _position(
             f"{equation.name} is asked for by {' and '.join(wanted)}: it "
             f"{what.get(len(shape), 'is a matrix: give row and column, or output and unit')}."
         )
-    if len(shape) == 2 and wanted == ["unit"] and unit != 1 and shape[0] != 1 and not _of_outputs(d, equation):
+    if len(shape) == 2 and wanted == ["unit"] and unit != 1 and shape[0] != 1 and not first:
         raise ArgumentError(
             f"Unit {str(unit)[:40]} of {equation.name} may be its row or its column: give both, as in row=1, column=2."
         )
@@ -247,6 +259,39 @@ def _position(
             raise ArgumentError(f"{equation.name} has no {what_} {str(value)[:40]}: it runs from 1 to {length}.")
         place.append(value - 1)
     return tuple(place)
+
+
+def _element(equation: Equation, shape: Sequence[int], at: object, what: str = "element") -> tuple[int, ...]:
+    """The place that is given by all of its numbers."""
+    place = tuple(at) if isinstance(at, Sequence) and not isinstance(at, str) else (at,)
+    fits = len(place) == len(shape) and all(
+        not isinstance(n, bool) and isinstance(n, int) and 1 <= n <= length
+        for n, length in zip(place, shape, strict=True)
+    )
+    if not fits:
+        count = "1 number" if len(shape) == 1 else f"{len(shape)} numbers"
+        raise ArgumentError(
+            f"{equation.name} has no {what} {str(at)[:40]}: give {count} from 1 to "
+            f"{', '.join(map(str, shape)) or 'none'}."
+        )
+    return tuple(int(n) - 1 for n in place)
+
+
+def _unit_with_positions(
+    equation: Equation, shape: Sequence[int], given: Mapping[str, object], first: bool
+) -> tuple[int, ...]:
+    """The place of a unit that is several numbers, such as a channel and a position; in p after that of the output."""
+    output, unit = given["output"], given["unit"]
+    said = [name for name in ("row", "column") if given[name] is not None]
+    if said or (output is not None and not first):
+        example = ", ".join("1" * len(shape))
+        raise ArgumentError(
+            f"{equation.name} has {len(shape)} axes and is asked for by {' and '.join(said or ['output'])}: give the "
+            f"element, at=({example})."
+        )
+    lead = _element(equation, shape[:1], 1 if output is None else output, "output") if first else ()
+    rest = shape[len(lead) :]
+    return *lead, *_element(equation, rest, (1,) * len(rest) if unit is None else unit, "unit")
 
 
 def _of_outputs(d: Readable, equation: Equation) -> bool:
@@ -262,7 +307,8 @@ def _kept(d: Readable, keep: tuple[str, ...]) -> frozenset[Array]:
 
 
 def _find(d: Readable, equation: Equation, case: str) -> Branch:
-    branches = _case_source(d, equation)
+    source = _case_source(d, equation)
+    branches = source.rhs.branches if source is not None and isinstance(source.rhs, Cases) else ()
     if not branches:
         raise ArgumentError(f"{equation.name} has no cases: leave the case out.")
     for branch in branches:
@@ -273,14 +319,15 @@ def _find(d: Readable, equation: Equation, case: str) -> Branch:
     )
 
 
-def _case_source(d: Readable, equation: Equation) -> tuple[Branch, ...]:
-    """The quantity's own cases, or those of the change of its layer's units."""
+def _case_source(d: Readable, equation: Equation) -> Equation | None:
+    """The equation whose cases a quantity has: itself, or that of the change of the unit that it is of."""
     if isinstance(equation.rhs, Cases):
-        return equation.rhs.branches
+        return equation
     axes = equation.array.axes
-    unit = d.network.units.get(axes[-1]) if axes else None
+    alike = [u for u in d.network.activated if u.v.axes and axes[-len(u.v.axes) :] == u.v.axes]
+    unit = d.network.unit_of(equation.array) or (alike[-1] if alike else None)
     source = None if unit is None else d.by_name.get(increment_of(unit.v).name)
-    return source.rhs.branches if source is not None and isinstance(source.rhs, Cases) else ()
+    return source if source is not None and isinstance(source.rhs, Cases) else None
 
 
 # ------------------------------------------------------------------------------------------- the SymPy field
@@ -290,8 +337,8 @@ def _case_source(d: Readable, equation: Equation) -> tuple[Branch, ...]:
 class _Specialisation:
     """One unit is known to be on these pieces, before and after."""
 
-    axis: Axis
-    unit: int
+    s: Array
+    position: tuple[int, ...]
     before: int
     case: str
 
@@ -299,16 +346,29 @@ class _Specialisation:
 def _specialisation(
     d: Readable, equation: Equation, position: tuple[int, ...], branch: Branch | None
 ) -> _Specialisation | None:
-    if branch is None or not position:
+    source = None if branch is None or not position else _case_source(d, equation)
+    if source is None or branch is None:
         return None
-    axis = equation.array.axes[-1]
-    if axis not in d.network.units:
+    found = _decided(d, source, branch, position[-len(source.array.axes) :])
+    if found is None:
         return None
-    phi = d.network.units[axis].activation
+    phi = next(unit.activation for unit in d.network.activated if unit.s == found[0])
     for a in range(len(phi.pieces)):
         for b in range(len(phi.pieces)):
             if branch_name(phi, a, b) == branch.name:
-                return _Specialisation(axis, position[-1], a, branch.name)
+                return _Specialisation(*found, a, branch.name)
+    return None
+
+
+def _decided(d: Readable, equation: Equation, branch: Branch, position: Sequence[int]) -> Element | None:
+    """The unit whose pieces a row of an equation is about, at one place of it: its pre-activation and where it is."""
+    assert isinstance(equation.lhs, Ref)
+    binding = dict(zip(equation.lhs.indices, position, strict=True))
+    known = {unit.s for unit in d.network.activated}
+    for condition in branch.when:
+        subject = condition.subject
+        if isinstance(subject, Ref) and subject.array.unprimed in known:
+            return subject.array.unprimed, tuple(binding[index] for index in subject.indices)
     return None
 
 
@@ -330,11 +390,7 @@ def instance(
 
     def apply(node: Apply, source: Element, value: Any) -> Any:
         phi = node.activation
-        here = (
-            unit
-            if unit is not None and source == (source[0], (unit.unit,)) and source[0].axes[-1] == unit.axis
-            else None
-        )
+        here = unit if unit is not None and source == (unit.s, unit.position) else None
         if node.derivative:
             return slope_at(phi, value, None if here is None else here.before, node.derivative)
         if here is not None and not phi.is_smooth:
@@ -344,10 +400,10 @@ def instance(
 
     def choose(options: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
         array, position = where
-        if unit is not None and array.axes[-1] == unit.axis and position[-1] == unit.unit:
-            for branch in options:
-                if branch.name == unit.case:
-                    return sympy.nan if branch.value is None else value(branch.value)
+        for branch in options if unit is not None else ():
+            assert unit is not None
+            if branch.name == unit.case and _decided(d, equations[array], branch, position) == (unit.s, unit.position):
+                return sympy.nan if branch.value is None else value(branch.value)
 
         def of(branch: Branch) -> Any:
             return sympy.nan if branch.value is None else value(branch.value)

@@ -67,6 +67,8 @@ def flips(d: Readable, unit: int, layer: int | None = None) -> Flip:
     def none(reason: str) -> Flip:
         return Flip(unit, None, None, (), False, f"no closed form: {reason}")
 
+    if d.network.built is not None:
+        return none("intervals of eta are for stacks of dense layers.")
     if depth < 2 or not 1 <= layer < depth:
         return none("there is no such hidden layer.")
     if not d.network.rule.is_plain:

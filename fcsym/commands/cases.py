@@ -23,7 +23,12 @@ def add(commands: Commands) -> None:
     """The command and its options."""
     parser = commands.add_parser("cases", help="the case table of one unit, in closed form")
     network_options(parser)
-    parser.add_argument("--unit", type=int, default=1, help="which unit, from 1 (default 1)")
+    parser.add_argument(
+        "--unit",
+        type=_numbers_of,
+        help="which unit, from 1 (default 1); 2,3 for channel 2, place 3",
+    )
+    parser.add_argument("--at", type=_numbers_of, help="which element, by all of its numbers: 1,2,3")
     parser.add_argument("--row", type=int, help="of a matrix, which row, such as the output of p (default 1)")
     parser.add_argument("--layer", type=int, help="which hidden layer (default: the last)")
     parser.add_argument("--quantity", default="p", help="p, P, dv, ... (default p)")
@@ -46,22 +51,25 @@ def run(options: argparse.Namespace) -> int:
     d = derivation_of(options)
     values = values_of(options, d.network)
     keep = () if options.raw else tuple(n for n in paper_symbols(d) if n != d.resolve(options.quantity, options.layer))
+    unit = options.unit if options.unit is not None or options.at or d.network.built is not None else 1
     rows = d.cases(
         options.quantity,
-        options.unit,
+        unit,
+        at=options.at,
         row=options.row,
         layer=options.layer,
         keep=keep,
         max_operations=_MAX_PRINTED if options.max_operations is None else options.max_operations,
     )
-    flip = flips(d, options.unit, options.layer)
+    last = options.unit or options.at or 1
+    flip = flips(d, last if isinstance(last, int) else last[-1], options.layer)
     patterns = _joint(options, d)
     name = d.resolve(options.quantity, options.layer)
     here = [] if values is None else cases_at(d, values, name)
     if options.json:
         put(json.dumps({
-            "network": str(d.network), "order": d.order, "unit": options.unit,
-            "quantity": name,
+            "network": str(d.network), "order": d.order, "unit": None if options.at else options.unit or 1,
+            "at": options.at, "quantity": name,
             "cases": [
                 {
                     "name": row.name, "when": row.condition,
@@ -78,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
             ],
         }))  # fmt: skip
     else:
-        show(terminal.cases(f"{name}, unit {options.unit}, {d.network}, {d.order} order", rows))
+        show(terminal.cases(f"{name}, {_said(options)}, {d.network}, {d.order} order", rows))
         if values is not None:
             show(_at_values(name, here, digits_of(options)))
         say(f"flip: {flip}")
@@ -86,6 +94,18 @@ def run(options: argparse.Namespace) -> int:
             show(*map(terminal.joint, patterns))
     open_questions = any(found.unknown for found in patterns)
     return DONE if not d.proof.refuted and not open_questions else FAILED
+
+
+def _numbers_of(text: str) -> int | tuple[int, ...]:
+    """ "2" => 2, "2,3" => (2, 3)."""
+    made = tuple(int(part) for part in text.split(","))
+    return made[0] if len(made) == 1 else made
+
+
+def _said(options: argparse.Namespace) -> str:
+    """ "unit 1", "unit 2,3", "element 1,2,3"."""
+    what, place = ("element", options.at) if options.at else ("unit", options.unit or 1)
+    return f"{what} {','.join(map(str, place if isinstance(place, tuple) else (place,)))}"
 
 
 def _at_values(name: str, here: Sequence[tuple[tuple[int, ...], str, Any]], digits: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from fcsym.deriving.numbers import Numbers
@@ -59,8 +59,8 @@ class Readable(Shown, Protocol):
     def __iter__(self) -> Iterator[Equation]: ...
     def __getitem__(self, name: str) -> Equation: ...
     def expr(
-        self, name: str, unit: int | None = None, *, output: int | None = None, row: int | None = None,
-        column: int | None = None, layer: int | None = None, case: str | None = None, keep: tuple[str, ...] = (),
-        max_operations: int | None = None,
+        self, name: str, unit: int | Sequence[int] | None = None, *, output: int | None = None,
+        row: int | None = None, column: int | None = None, layer: int | None = None, case: str | None = None,
+        keep: tuple[str, ...] = (), max_operations: int | None = None, at: int | Sequence[int] | None = None,
     ) -> Any: ...  # fmt: skip
     def compile(self, target: str = "numpy") -> Any: ...

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel import neutral as n
-from fcsym.kernel.arguments import all_finite, cast, goal, mode, rate, rows_of_steps
+from fcsym.kernel.arguments import all_finite, cast, goal, mode, point, rate, rows_of_steps
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.batch import Batch
 from fcsym.kernel.bound import Bound, bound_arrays
@@ -78,6 +78,7 @@ class NativeKernel(SchemeKernel):
         Errors as for `step`, with the number of the step, from 1.
         """
         marks = mode(undefined)
+        xs = point(self.network, xs, state)
         inputs, wanted = rows_of_steps(xs, goal(self.network, targets, xs, not marks), state)
         if not len(inputs):
             return super().run(state, xs, targets, eta, undefined)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcsym.errors import ArgumentError, CompileError
-from fcsym.kernel.arguments import as_array, goal, parameters, rate
+from fcsym.kernel.arguments import as_array, goal, parameters, point, rate
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.base import Target
@@ -82,19 +82,21 @@ class PureKernel:
     def step(self, state: Any, x: Any, target: Any, eta: Any = None) -> Any:
         """The state after one training step; `eta` may be left out where the update rule has one."""
         held = self._held(state)
+        x = self._rows(x, held[0])
         if not isinstance(target, self._own):
             target = goal(self.network, target, x, False)
         points = self._vectors(held[0], x=x, target=target)
-        if self.network.batch and points[0].shape[-2] != points[1].shape[-2]:
-            raise ArgumentError(
-                f"target has {points[1].shape[-2]} samples and x has {points[0].shape[-2]}: give as many."
-            )
+        if self.network.batch:
+            arrays = (self.network.input, self.network.target)
+            given, wanted = (p.shape[-len(array.axes)] for p, array in zip(points, arrays, strict=True))
+            if given != wanted:
+                raise ArgumentError(f"target has {wanted} samples and x has {given}: give as many.")
         return self._functions["step"](held, *points, rate(self.network, eta))
 
     def output(self, state: Any, x: Any) -> Any:
         """The output of the network that the state stands for."""
         held = self._held(state)
-        return self._functions["output"](held, *self._vectors(held[0], x=x))
+        return self._functions["output"](held, *self._vectors(held[0], x=self._rows(x, held[0])))
 
     def expand(self, state: Any, weights: Sequence[Any] = (), x: Any = None) -> Any:
         """The weights that backpropagation has after the same steps."""
@@ -103,6 +105,16 @@ class PureKernel:
         return self._functions["expand"](self._held(state), self._weights(weights), *self._vectors(None, x=x))
 
     # ------------------------------------------------------------------------------------------- arguments
+
+    def _rows(self, x: Any, like: Any) -> Any:
+        """x, with rows of 0 and a 1 where it is tokens; the library's own arrays may be traced, and are looked up."""
+        if not self.network.tokens or not isinstance(x, self._own):
+            return point(self.network, x)
+        *own, count = self.network.shape_in
+        given: Any = x
+        whole, last = "int" in str(given.dtype), tuple(given.shape)[-len(own) - 1 :]
+        tokens = whole and last[-len(own) :] == tuple(own) and last != (*own, count)
+        return self._make(np.eye(count), like)[given] if tokens else given
 
     def _weights(self, weights: Any) -> list[Any]:
         given = parameters(self.network, weights)

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 from fcsym.kernel import of_objects, refuse_undefined
-from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, rate, rows_of_steps
+from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, point, rate, rows_of_steps
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import Exact
 from fcsym.kernel.said import say_shapes, shapes
@@ -198,6 +198,7 @@ class SchemeKernel:
         array([[Fraction(2, 3)]], dtype=object)
         """
         self._held(state, True)  # as many arrays as there are
+        x = point(self.network, x)
         rows = len(state[self.State._fields.index("X")]) if self._stored else 0
         machine = Exact(self.scheme, field=exact_field())
         network = self.network
@@ -212,17 +213,17 @@ class SchemeKernel:
             return dict(zip(np.ndindex(*shape), numbers_in(shaped(value, shape, name)), strict=True))
 
         held = {a.name: given(a, v, f"state.{a.name}") for a, v in zip(self.scheme.state, state, strict=True)}
-        point = list(given(network.input, x, "x").values())
+        flat = list(given(network.input, x, "x").values())
         if self.scheme.single_input:
             floats = [
                 np.array([*map(float, v.values())]).reshape(np.shape(s))
                 for v, s in zip(held.values(), state, strict=True)
             ]
-            self._same_input(floats, np.array([*map(float, point)]).reshape(network.shape(network.input)))
+            self._same_input(floats, np.array([*map(float, flat)]).reshape(network.shape(network.input)))
         step_size = network.rule.eta if eta is None else fraction(eta, "eta")
         if step_size is None:
             raise ArgumentError("eta is missing: give the learning rate.")
-        after = machine.step(held, point, list(numbers_in(target_of(network, target))), step_size)
+        after = machine.step(held, flat, list(numbers_in(target_of(network, target))), step_size)
         sizes = [tuple(max(axis) + 1 for axis in zip(*after[a.name], strict=True)) for a in self.scheme.state]
         return self.State(
             *(
@@ -246,6 +247,7 @@ class SchemeKernel:
         Errors as for `step`, with the number of the step, from 1.
         """
         mode(undefined)
+        xs = point(self.network, xs, state)
         inputs, wanted = rows_of_steps(xs, goal(self.network, targets, xs, False), state)
         if not len(inputs):
             return self.State(*checked(self._held(state, False)))
@@ -299,6 +301,8 @@ class SchemeKernel:
         """
         # the key of samples that stay is compared, and that of others, finite or not, is another one
         told = self.scheme.single_input and bool(self.network.batch)
+        if "x" in others:
+            others["x"] = point(self.network, others["x"], state)
         given = [Argument(name, v, self._shapes[name], not (told and name == "x")) for name, v in others.items()]
         arrays = checked([*self._held(state, marks, late), *given])
         if self._stored:
@@ -312,7 +316,7 @@ class SchemeKernel:
     def _input(self, state: Sequence[npt.ArrayLike], x: npt.ArrayLike | None) -> tuple[Any, bool]:
         """x, and whether it is to be compared; where a scheme holds its input and x is None, zeros of its shape."""
         if x is not None or not self.scheme.single_input:
-            return x, True
+            return point(self.network, x, state), True
         key = self._held(state, True)[-1].value
         precision = np.float32 if getattr(key, "dtype", None) == np.float32 else np.float64
         return np.broadcast_to(np.zeros((), precision), (*np.shape(key), self.network.inputs)), False

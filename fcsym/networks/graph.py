@@ -7,7 +7,7 @@ input.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
@@ -17,11 +17,12 @@ from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import identity
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Apply, Array, Axis, Ref, Role, indicators_in
+from fcsym.networks.dense import MAX_LAYERS, MAX_WIDTH
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
-from fcsym.networks.layers.linear import Activation
+from fcsym.networks.layers.linear import Activation, Linear
 from fcsym.networks.symbols import input_over, output, units
 
-__all__ = ["INPUT", "Built", "Node", "built", "chained", "in_order"]
+__all__ = ["INPUT", "Built", "Node", "built", "chained", "in_order", "stack_of"]
 
 INPUT = "x"
 """What the input is called among the nodes."""
@@ -92,19 +93,27 @@ class Built:
 
 def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer ") -> tuple[Node, ...]:
     """Layers, or nodes, in a row => nodes with names, each of which says what it reads; groups become their nodes."""
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise NetworkError(
+            f"The layers are {shown(layers)!r}: give a list of them; Network.parse('2-2-1') reads widths."
+        )
     made: list[Node] = []
     for number, entry in enumerate(layers, 1):
         if isinstance(entry, str | Phi):
             entry = Activation(entry)
         node = entry if isinstance(entry, Node) else Node(entry) if isinstance(entry, Layer) else None
-        if node is None:
+        if node is not None and isinstance(node.layer, str | Phi):
+            node = replace(node, layer=Activation(node.layer))
+        if node is None or not isinstance(node.layer, Layer):
             raise NetworkError(
                 f"Layer {number} is {type(entry).__name__} {shown(entry)!r}: give layers such as "
-                "fcsym.layers.Linear, or names of activations."
+                "fcsym.Dense, or names of activations."
             )
         of = node.of or (before,)
-        of = (of,) if isinstance(of, str) else tuple(of)
+        of = tuple(of) if isinstance(of, tuple | list) else (of,)
         name = node.name or f"{prefix}{number}"
+        if not all(isinstance(one, str) for one in (name, *of)):
+            raise NetworkError(f"Layer {number} has the name {shown(name)!r} and reads {shown(of)}: give texts.")
         inner = node.layer.inner()
         if not inner:
             made.append(Node(node.layer, name, of))
@@ -118,6 +127,28 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
             made += [*parts, Node(closing, name, (*of, parts[-1].name))]
         before = name
     return tuple(made)
+
+
+def stack_of(shape: Sequence[int], nodes: Sequence[Node]) -> tuple[list[int], list[Phi], list[bool]] | None:
+    """Widths, activations and biases, where nodes are a stack of dense layers on one axis; None where they are not."""
+    widths, between, biases = list(shape), list[Phi](), list[bool]()
+    before = INPUT
+    for node in in_order(nodes):
+        if len(shape) != 1 or node.of != (before,):
+            return None
+        match node.layer:
+            case Linear(inputs, int(outputs), bool(bias)) if inputs in (None, widths[-1]):
+                between += [identity()] * (len(widths) - 1 - len(between))
+                widths.append(outputs)
+                biases.append(bias)
+            case Activation() if len(widths) - 1 > len(between):
+                between += node.layer.activations
+            case _:
+                return None
+        before = node.name
+    if not len(between) < len(biases) <= MAX_LAYERS or not all(type(n) is int and 1 <= n <= MAX_WIDTH for n in widths):
+        return None  # what is wrong with it is said where it is built
+    return widths, between, biases
 
 
 def in_order(nodes: Sequence[Node]) -> list[Node]:
@@ -183,7 +214,7 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
     if last.layer.kind != "linear":
         title = _titled(last).replace("Layer", "layer", 1)
         raise NetworkError(
-            f"The read-out, {title}, is not linear: the last layer is Linear, and what follows on it is the "
+            f"The read-out, {title}, is not linear: the last layer is Linear or Dense, and what follows on it is the "
             "output activation, output=..., and the loss."
         )
     alike: dict[Axis, Axis] = {}
@@ -210,8 +241,14 @@ def _once(
         if node is last:
             at.last = output(at.n) if linear else at.pre_activation(())
         read = [signals[name] for name in node.of]
-        fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
-        signals[node.name] = fitted[-1].layer.build(at, *read)
+        try:
+            _refuse_settings(at, node.layer, read)
+            fitted.append(replace(node, layer=node.layer.fitted(at, *read)))
+            signals[node.name] = fitted[-1].layer.build(at, *read)
+        except NetworkError as problem:
+            if at.where in str(problem):
+                raise
+            raise NetworkError(f"{at.where}: {problem}") from None  # such as an activation that is not known
     matrix, shift, logits = at.read_outs[-1]
     (features,) = (signals[name] for name in last.of)
     made = Built(
@@ -219,6 +256,20 @@ def _once(
         shift, tuple(fitted), {name: signal.array for name, signal in signals.items()},
     )  # fmt: skip
     return made, at.alike
+
+
+def _refuse_settings(at: Building, layer: Layer, read: Sequence[Signal]) -> None:
+    """NetworkError for a flag that is neither true nor false, and for what is flattened where axes are read apart."""
+    for entry in fields(layer):  # type: ignore[arg-type]  # every kind is a dataclass
+        if entry.type == "bool" and not isinstance(getattr(layer, entry.name), bool):
+            said = shown(getattr(layer, entry.name))
+            raise NetworkError(f"The {entry.name} of {at.where} is {said!r}: give true or false.")
+    flat = next((signal for signal in read if signal.together > 1), None)
+    if flat is not None and not (layer.flattened and all(s.together == flat.together for s in read)):
+        raise at.refuse(
+            f"it reads axes one by one, and what it is given, of shape {at.shape(flat)}, is flattened: put the "
+            "flattening after it."
+        )
 
 
 def with_activations(nodes: Sequence[Node], change: Callable[[Phi], Phi]) -> tuple[Node, ...]:

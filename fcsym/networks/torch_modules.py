@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import NetworkError, shown
-from fcsym.language.activation import Activation, identity, leaky_relu
+from fcsym.language.activation import leaky_relu
 from fcsym.networks import layers as here
 from fcsym.networks.graph import Node
 from fcsym.networks.layers.base import Layer
@@ -32,21 +32,6 @@ class Found:
     output: object = "identity"
     weights: Weights = field(default_factory=list)
     held: list[bool] = field(default_factory=list)  # whether a weight is one that PyTorch does not train
-
-    def stack(self) -> tuple[list[int], list[Activation], list[bool]] | None:
-        """Widths, activations and biases, where it is a stack of dense layers; None where it is not."""
-        widths, between, biases = list(self.shape), list[Activation](), list[bool]()
-        for node in self.nodes:
-            match node.layer:
-                case here.Linear(inputs, outputs, bias) if len(self.shape) == 1 and inputs == widths[-1]:
-                    between += [identity()] * (len(widths) - 1 - len(between))
-                    widths.append(outputs)
-                    biases.append(bias)
-                case here.Activation() if len(widths) - 1 > len(between):
-                    between += node.layer.activations
-                case _:
-                    return None
-        return (widths, between, biases) if biases else None
 
     def fitting(self, shapes: Sequence[tuple[int, ...]]) -> Weights:
         """The weights as a network has them: what is read after Flatten has an axis for each that was there."""
@@ -78,9 +63,13 @@ class _Module:
                 raise self.refuse(f"has {name}={shown(given)}, which no layer here has: make it {value}.")
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """A parameter as an array of its own."""
+        """A parameter as an array of its own, of float64 or float32; NetworkError where it is none."""
         tensor = getattr(self.module, name)
-        return np.array(tensor.detach().cpu().numpy())
+        if tensor.is_complex() or tensor.is_meta:
+            what = "complex numbers" if tensor.is_complex() else "no numbers yet"
+            raise self.refuse(f"has {what} in its {name}: give it real ones.")
+        held = tensor.detach().cpu()
+        return np.array((held if held.element_size() > 3 else held.float()).numpy())  # half precision has no kernels
 
     def arrays(self, *names: str) -> Weights:
         """Those parameters that there are."""
@@ -259,7 +248,9 @@ def _shape_of(shape: object, first: _Module) -> tuple[int, ...]:
     kind = type(first.module).__name__
     if shape is None:
         if kind != "Linear":
-            raise first.refuse("does not say how large its input is: give its shape, without the samples.")
+            raise first.refuse(
+                "does not say how large its input is: give the shape of one, input=..., without samples."
+            )
         return (int(first.module.in_features),)
     lengths = (shape,) if isinstance(shape, int) else shape
     if not isinstance(lengths, Sequence) or isinstance(lengths, str):
@@ -286,8 +277,8 @@ def found_in(module: object, shape: object) -> Found:
         twice = next((other for other in row[:n] if other.module is at.module and list(at.module.parameters())), None)
         if twice is not None:
             raise at.refuse(f"is the same as {twice.where}: weights that two layers share cannot be read.")
-    numbers = (p.detach().cpu().numpy().dtype for at in row for p in at.module.parameters())
-    precision = next(numbers, np.dtype(np.float32))
+    sizes = (p.element_size() for at in row for p in at.module.parameters())
+    precision = np.dtype(np.float64 if next(sizes, 4) == 8 else np.float32)
     row = [replace(at, precision=precision) for at in row]
     found = Found(_shape_of(shape, row[0]))
     last = max((n for n, at in enumerate(row) if type(at.module).__name__ == "Linear"), default=len(row))

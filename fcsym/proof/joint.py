@@ -112,6 +112,11 @@ def joint(
 
     Raises SizeError for more than MAX_PATTERNS patterns, with their number.
     """
+    if network.built is not None:
+        raise ArgumentError(
+            f"Joint patterns are decided for stacks of dense layers, and {network} is none: ask for the cases of one "
+            "unit."
+        )
     units = _units(network)
     if not units:
         raise ArgumentError(f"{network} has no hidden units: joint patterns need at least one hidden layer.")

@@ -19,7 +19,9 @@ from fcsym.language.expression import Array, Axis, Expr, Index, Role, arrays_in
 from fcsym.language.spelling import exact
 from fcsym.networks.symbols import of_layer, units
 
-__all__ = ["Building", "Layer", "Signal", "pair", "ratio", "share", "whole"]
+__all__ = ["MAX_EQUATIONS", "Building", "Layer", "Signal", "pair", "ratio", "share", "whole"]
+
+MAX_EQUATIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,12 @@ class Building:
         return of_layer(symbol, self.n, tuple(axes), role, time)
 
     def define(self, array: Array, indices: Sequence[Index], value: Expr, because: str) -> Array:
-        """array[indices] = value, with a sentence that says why."""
+        """array[indices] = value, with a sentence that says why; NetworkError where they are too many."""
+        if len(self.equations) >= MAX_EQUATIONS:
+            raise self.refuse(
+                f"with it the network has more than {MAX_EQUATIONS} equations, some for every step and every place of "
+                "a greatest value: give a shorter sequence, or a smaller window."
+            )
         uses = tuple(dict.fromkeys(a.name for a in arrays_in(value) if a in self.made))
         self.equations.append(Equation(array[tuple(indices)], value, Rule.DEFINITION, because, uses))
         self.made.add(array)
@@ -133,6 +140,7 @@ class Layer:
     sources: ClassVar[int] = 1  # how many signals it reads; 0 for any number
     numbered: ClassVar[bool] = True  # whether its arrays have a number of their own
     one_hot: ClassVar[bool] = False  # whether it reads rows of 0 and a 1, for which kernels take tokens
+    flattened: ClassVar[bool] = False  # whether it reads what Flatten has made one axis
     measured: ClassVar[str] = ""  # the field that says how long an axis is that it reads; None there: whatever it is
     measures: ClassVar[int] = -1  # which axis that is; the last one with those that are read as one with it
 

@@ -30,6 +30,7 @@ class Add(Layer):
     """v = the sum of what the named layers give, element by element: a + b in PyTorch. Their shapes are the same."""
 
     kind: ClassVar[str] = "add"
+    flattened: ClassVar[bool] = True
     sources: ClassVar[int] = 0
 
     def build(self, at: Building, *sources: Signal) -> Signal:
@@ -52,9 +53,9 @@ class Residual(Layer):
     kind: ClassVar[str] = "residual"
 
     def __post_init__(self) -> None:
-        """A list of layers is taken too; NetworkError for anything else."""
-        if not isinstance(self.layers, Sequence) or isinstance(self.layers, str | bytes):
-            raise NetworkError(f"The layers of a residual are {shown(self.layers)!r}: give a list of layers.")
+        """A list of layers is taken too; NetworkError for what is none, and where it is empty."""
+        if isinstance(self.layers, str) or not isinstance(self.layers, Sequence) or not self.layers:
+            raise NetworkError(f"Residual has the layers {shown(self.layers)!r}: give a list of them, at least one.")
         object.__setattr__(self, "layers", tuple(self.layers))
 
     def inner(self) -> tuple[Any, ...]:
@@ -101,6 +102,7 @@ class Dropout(Layer):
 
     p: object = 0.5
     kind: ClassVar[str] = "dropout"
+    flattened: ClassVar[bool] = True
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """M, of the shape of what is read."""
