@@ -124,7 +124,7 @@ def test_a_broken_archive_is_said_in_a_short_sentence(tmp_path):
 
 
 def test_a_residual_needs_a_list_of_layers():
-    with pytest.raises(NetworkError, match="give a list of layers"):
+    with pytest.raises(NetworkError, match="give a list of them"):
         fcsym.Network.from_table({"shape": [2], "layers": [{"kind": "residual", "layers": 3}]})
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import LONG
 
 from reliability import frame, page
 from reliability.__main__ import main
@@ -109,6 +110,8 @@ def test_trials_run_in_other_processes_and_what_does_not_come_back_is_a_failure(
 @pytest.mark.parametrize("name", sorted(frame.chapters()))
 def test_every_chapter_runs(name):
     module, seen = chapters()[name], 0
+    if getattr(module, "COSTLY", False) and not LONG:
+        pytest.skip("each of its trials is a run of tests")
     for table in module.chapter(2, 1, None):
         seen = table.tried
     assert seen == 2

@@ -113,7 +113,7 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
         of = tuple(of) if isinstance(of, tuple | list) else (of,)
         name = node.name or f"{prefix}{number}"
         if not all(isinstance(one, str) for one in (name, *of)):
-            raise NetworkError(f"Layer {number} has the name {str(name)[:40]!r} and reads {str(of)[:40]}: give texts.")
+            raise NetworkError(f"Layer {number} has the name {shown(name)!r} and reads {shown(of)}: give texts.")
         inner = node.layer.inner()
         if not inner:
             made.append(Node(node.layer, name, of))
@@ -262,7 +262,7 @@ def _refuse_settings(at: Building, layer: Layer, read: Sequence[Signal]) -> None
     """NetworkError for a flag that is neither true nor false, and for what is flattened where axes are read apart."""
     for entry in fields(layer):  # type: ignore[arg-type]  # every kind is a dataclass
         if entry.type == "bool" and not isinstance(getattr(layer, entry.name), bool):
-            said = str(getattr(layer, entry.name))[:40]
+            said = shown(getattr(layer, entry.name))
             raise NetworkError(f"The {entry.name} of {at.where} is {said!r}: give true or false.")
     flat = next((signal for signal in read if signal.together > 1), None)
     if flat is not None and not (layer.flattened and all(s.together == flat.together for s in read)):
