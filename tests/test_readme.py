@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.networks.network import Network
-from fcsym.trust import markdown
+from fcsym.render.formula import escape
+from fcsym.trust import GROUNDS, markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -82,4 +84,8 @@ def test_the_readme_is_short():
 
 
 def test_the_table_of_what_is_certain():
+    """In the README, in the documentation, and in every document."""
     assert shown("fcsym.trust") == markdown().splitlines()
+    d = derive(Network.parse("1-1-1"))
+    for page, escaped in ((unescape(d.html()), str), (d.latex(), escape)):
+        assert all(escaped(text) in page for ground in GROUNDS for text in (ground.word, ground.of, ground.by))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from decimal import Decimal
+import random
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
 import exact
@@ -19,7 +20,7 @@ from fcsym.schemes import SCHEMES
 from fcsym.training import scheme
 from fcsym.values import exact_step, read_values, trained, values_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
-from fcsym.values.shown import certain, decimal, fractional
+from fcsym.values.shown import _written, certain, decimal, fractional
 
 NET = Network.mlp([2, 3, 2], bias=True)
 GIVEN = {
@@ -314,3 +315,22 @@ def test_wrong_arguments_of_an_exact_step_are_refused():
     ):
         with pytest.raises(ArgumentError, match=said):
             kernel.exact(*arguments)
+
+
+def test_decimals_are_rounded_as_a_division_of_all_digits_rounds():
+    """Against the decimal module, which is slow where both parts are long; and one whose parts are very long."""
+    rng = random.Random(0)
+    for _ in range(3000):
+        twos, tens = 2 ** rng.randrange(40) * 5 ** rng.randrange(5), 10 ** rng.randrange(40)
+        below, above = rng.choice([twos, tens, rng.getrandbits(90) + 1]), rng.getrandbits(rng.choice([3, 40, 200]))
+        value, digits = Fraction(above * rng.choice([1, -1]), below), rng.randrange(1, 25)
+        context = Context(prec=digits, rounding=ROUND_HALF_EVEN)
+        number = context.divide(Decimal(value.numerator), Decimal(value.denominator))
+        if Fraction(number) == value:
+            number = number.normalize(context)
+        assert decimal(value, digits) == _written(number, digits)
+    long = Fraction(10**300_000 + 1, 3 * 10**300_000)
+    assert decimal(long, 10) == "0.3333333333"
+    assert decimal(Fraction(5 * 10**200_000 + 1, 10**200_001), 1) == "0.5"  # and not 0.5 exactly
+    assert decimal(Fraction(25 * 10**200_000 + 1, 10**200_002), 1) == "0.3"  # above the tie, by its last digit
+    assert decimal(Fraction(25, 100), 1) == "0.2"

@@ -40,11 +40,22 @@ def decimal(value: Any, digits: int) -> str:
         return _written(number, min(digits, sure))
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
-    exact = Fraction(value)
-    number = _context(digits).divide(Decimal(exact.numerator), Decimal(exact.denominator))
-    if Fraction(number) == exact:
-        number = number.normalize()
-    return _written(number, digits)
+    return _written(_rounded(Fraction(value), digits), digits)
+
+
+def _rounded(exact: Fraction, digits: int) -> Decimal:
+    """A fraction to so many digits, without zeros at the end where nothing is lost.
+
+    Of one with a million digits the quotient is short all the same: Decimal would have all digits of both its parts.
+    """
+    above, below = abs(exact.numerator), exact.denominator
+    size = (above.bit_length() - below.bit_length()) * 30103 // 100000  # of its first digit, to within two places
+    places = digits - size + 3
+    whole, rest = divmod(above * 10 ** max(places, 0), below * 10 ** max(-places, 0))
+    figures = tuple(map(int, f"{whole}{'1' if rest else '0'}"))  # the last one says on which side of a tie it is
+    full = Decimal((int(exact < 0), figures, -places - 1))
+    number = _context(digits).plus(full)
+    return number.normalize(_context(digits)) if not rest and number == full else number
 
 
 def fractional(value: Any) -> str | None:
