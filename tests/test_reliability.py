@@ -129,3 +129,9 @@ def test_the_page_in_the_documentation_is_one_that_was_written():
         first, _ = page.Result(name, chapters()[name], Table(()), "", 0, 0, 0.0).said
         extent = r"(short|long) form, [\d,]+ trials( of [\d,]+, interrupted)?"
         assert re.fullmatch(rf"{re.escape(first)}: {extent}, no failures", heading)
+
+
+@pytest.mark.parametrize("number", [229, 238, 293])
+def test_what_once_failed_through_the_checkers_own_fault_does_not(number):
+    """A gate after the step that rounding decides, a change that underflows, and digits that are lost near 0."""
+    assert chapters()["differential"].trial(0, number)["compared"] > 0
