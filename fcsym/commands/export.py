@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     from fcsym.errors import ArgumentError, CompileError, ExportError
     from fcsym.files import file_name
     from fcsym.kernel.export import TARGETS, export
+    from fcsym.kernel.lower import lower_scheme
     from fcsym.language.spelling import check_name
     from fcsym.training import scheme
 
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     folder = file_name(options.save)
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     values = values_of(options, made.network)
+    lower_scheme(made)  # what has no file says so before there is a folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
