@@ -73,7 +73,7 @@ def test_gate_events_are_carried_and_refused_where_the_start_is_not_known(networ
             now = other[0] @ x + other[1] > 0
             changed += [(step, int(unit), bool(now[unit])) for unit in np.flatnonzero(now != pieces)]
             pieces = now
-            events = kernel.events(carried)
+            events = carried.events
             assert [(e.step, unit, e.after == (1.0,)) for e in events for unit in e.units] == changed
         told += len(changed)
     assert refused >= 6 and told >= refused

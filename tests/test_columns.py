@@ -262,6 +262,22 @@ def test_a_unit_above_that_is_on_its_kink_stays_there():
         assert all((a == b).all() for a, b in zip(true, state.expand(), strict=True))
 
 
+@pytest.mark.parametrize(("line", "status", "said"), [
+    ("check 2-3-2 --scheme collapsed --trials 2 --steps 2", 0, "agrees with autodiff"),
+    ("export 2-3-2 --scheme collapsed -o OUT", 2, "no stand-alone file"),
+    ("derive 2-3-2 --scheme collapsed", 2, "fcsym collapse prints"),
+    ("derive 2-3-2 --scheme collapsed -o OUT.tex", 2, "fcsym collapse prints"),
+    ("certify 2-3-2 --scheme collapsed", 2, "no certificate"),
+])  # fmt: skip
+def test_commands_take_it_or_say_what_to_do(line, status, said, tmp_path, capsys):
+    from fcsym.cli import main
+
+    assert main(line.replace("OUT", str(tmp_path / "out")).split()) == status
+    told = capsys.readouterr()
+    assert said in " ".join((told.out + told.err).split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_its_cost_is_counted_in_columns(capsys):
     import json
 

@@ -349,6 +349,11 @@ class CollapsedKernel:
         made: list[_Values] = state.expand()
         return made
 
+    @staticmethod
+    def events(state: CollapsedState) -> tuple[Event, ...]:
+        """The gate events that brought a state about."""
+        return state.events
+
     def _each(self, states: ManyStates, x: Any, target: Any, eta: Any, undefined: str) -> ManyStates:
         """A step of every network."""
         points = _points(states, x)

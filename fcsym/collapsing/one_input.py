@@ -47,7 +47,8 @@ class OneInputKernel:
         self._inner, self._general = inner, general
         self._kernel: CollapsedKernel | None = None
         self._lines = Lines(inner.network.layers[0].activation)
-        self._state = type("State", (inner.State,), {"start": None, "__doc__": inner.State.__doc__})
+        own = {"start": None, "__doc__": inner.State.__doc__, "events": property(self.events)}
+        self._state = type("State", (inner.State,), own)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_inner" not in self.__dict__:  # asked while it is being copied
@@ -140,9 +141,11 @@ class OneInputKernel:
         return self._inner.expand(state, weights if start is None else start.weights, x)
 
     def events(self, state: Any) -> tuple[Event, ...]:
-        """The gate events that brought a state about, of those that carry them."""
+        """The gate events that brought a state about: none of those that do not carry them."""
         if isinstance(state, CollapsedState):
             return state.events
+        if getattr(state, "start", None) is None:
+            return ()
         try:
             self._tried("output", state, None if self._of_arrays else state.start.x)
         except GateEvent:

@@ -153,12 +153,41 @@ class CollapsedScheme:
         refuse_exact_gates(gates)
         return CollapsedKernel(self.network, self.order, self.chosen, target, self.network.samples or None)
 
-    def export(self, path: str | Path, *_: Any, **__: Any) -> list[Path]:
+    @property
+    def title(self) -> str:
+        """What the scheme is about."""
+        return f"collapsed of {self.network}, {self.order} order"
+
+    @property
+    def heading(self) -> str:
+        """The title of a document."""
+        return f"The scheme {self.title}"
+
+    @property
+    def lists(self) -> tuple[Any, ...]:
+        """Not a document of four lists of equations: ArgumentError, which says what to do."""
+        raise ArgumentError(
+            f"{self.title} is no document of four derivations: fcsym collapse prints its closed state, and .latex() "
+            "typesets it."
+        )
+
+    @property
+    def constants(self) -> Any:
         """Not as a file: CompileError, which says what to do."""
         raise CompileError(
-            f"collapsed of {self.network} regroups units as it trains and has no stand-alone file ({str(path)[:40]}): "
-            "export states or backprop, or train with compile()."
+            f"collapsed of {self.network} regroups units as it trains and has no stand-alone file: export states or "
+            "backprop, or train with compile()."
         )
+
+    def export(self, path: str | Path, *_: Any, **__: Any) -> list[Path]:
+        """Not as a file: CompileError, which says what to do."""
+        del path
+        return list(self.constants)
+
+    def save(self, path: str | Path, *_: Any, **__: Any) -> Path:
+        """Not as a document: ArgumentError, which says what to do."""
+        del path
+        return Path(*self.lists)
 
     def _repr_latex_(self) -> str:
         return self.found.latex()
@@ -167,7 +196,7 @@ class CollapsedScheme:
         return str(self)
 
     def __str__(self) -> str:
-        return f"collapsed of {self.network}, {self.order} order\n{self.found}"
+        return f"{self.title}\n{self.found}"
 
 
 def refuse_exact_gates(gates: object) -> None:
