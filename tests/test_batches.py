@@ -537,3 +537,11 @@ def test_documents_and_sympy_have_the_samples(tmp_path):
     for equation in d.equations:
         if equation.defines:
             assert fcsym.from_sympy(d.sympy(equation.name)) == equation
+
+
+def test_pages_are_kept_where_an_array_has_pages_of_its_own():
+    """Fresh pages cost as much as a product of matrices; small kernels leave the allocator as it is."""
+    wide, small = (
+        fcsym.scheme(fcsym.Network.parse(text), "backprop", batch="mean").compile() for text in ("300-60-2", "3-4-2")
+    )
+    assert "np.empty(2**25" in wide.source and "np.empty(2**25" not in small.source

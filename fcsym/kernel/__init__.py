@@ -64,7 +64,7 @@ class Kernel:
 
     def _numpy(self, made: Function) -> tuple[str, Callable[..., Any]]:
         text = function_text(made, DIALECT, sizes=self.network.sizes)
-        source = "\n\n".join([*helpers(text), text])
+        source = "\n\n".join([*helpers(text, [made], self.network.sizes), text])
         namespace: dict[str, Any] = {"np": np, "math": math}
         # The text was generated above from a derivation; array names are fcsym's own (W1, x), never a reader's.
         exec(compile(source, f"<fcsym kernel {self.network}>", "exec"), namespace)

@@ -126,7 +126,7 @@ Way: TypeAlias = "Callable[[n.Function, Network], tuple[str, Callable[..., Any]]
 
 def _numpy(made: n.Function, network: Network) -> tuple[str, Callable[..., Any]]:
     text = function_text(made, numpy.DIALECT, sizes=network.sizes)
-    source = "\n\n".join([*numpy.helpers(text), text])
+    source = "\n\n".join([*numpy.helpers(text, [made], network.sizes), text])
     return source, _read(source, {"np": np, "math": math})
 
 

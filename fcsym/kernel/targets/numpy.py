@@ -7,12 +7,14 @@ as there are many networks, and loses little for one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.arrays import Dialect, function_text, values_text
 from fcsym.kernel.targets.tiles import CALLS, tile_function
+from fcsym.language.expression import Axis
 
 __all__ = ["DIALECT", "STRAIGHT_LIMIT", "NumpyTarget", "helpers", "is_straight"]
 
@@ -25,6 +27,9 @@ here it also keeps NumPy equal to C in every bit. One network alone pays 1.6 to 
 
 _UNROLLED = 10_000
 """Operations of one function up to which it is written out: a short step may have a wide `init` and `expand`."""
+
+_PAGED, _SAMPLES = 2**14, 64
+"""Numbers of an array from which on glibc maps pages for it, 128 KiB, and how many samples a mini-batch may have."""
 
 DIALECT = Dialect(
     module="np",
@@ -181,11 +186,11 @@ SUMMED = '''def summed(a, axes):
     return total
 '''
 
-CONTRACTED = '''# after this glibc keeps up to 64 MiB of what is freed, and asks for no pages anew in every step
+KEPT = """# after this glibc keeps up to 64 MiB of what is freed, and asks for no pages anew in every step
 np.empty(2**25 - 2**13, np.uint8)
+"""
 
-
-def contracted(a, a_axes, b, b_axes, both, over):
+CONTRACTED = '''def contracted(a, a_axes, b, b_axes, both, over):
     """The sum of products of two arrays over axes of both, as one product of matrices.
 
     a_axes, b_axes: the axes of each, those of many networks left out: first `both` that the two and the result have,
@@ -273,8 +278,15 @@ def _tiles(function, arrays, constants, shapes, results, numbers, masks, bits, m
 '''
 
 
-def helpers(text: str) -> list[str]:
-    """The functions that source for NumPy calls and NumPy does not have."""
+def helpers(text: str, functions: Iterable[n.Function] = (), sizes: Mapping[Axis, int] | None = None) -> list[str]:
+    """The functions that source for NumPy calls and NumPy does not have.
+
+    Where a function has arrays for which glibc asks for pages of their own, which costs as much as to fill them, what
+    ends that as well.
+    """
+    lengths = sizes or {}
+    every = (prod(lengths.get(axis, _SAMPLES) for axis in axes) for f in functions for axes in f.axes.values())
+    kept = [KEPT] if any(length >= _PAGED for length in every) else []
     known = (
         ("less(", LESS),
         ("less_outer(", LESS_OUTER),
@@ -289,7 +301,7 @@ def helpers(text: str) -> list[str]:
         ("normal_pdf(", NORMAL),
         ("error_function(", ERROR_FUNCTION),
     )
-    return list(dict.fromkeys(part for call, part in known if call in text))
+    return [*kept, *dict.fromkeys(part for call, part in known if call in text)]
 
 
 def is_straight(module: n.Module) -> bool:
@@ -313,7 +325,7 @@ class NumpyTarget:
         for function in module.functions:
             small = straight and n.operations(function, module.sizes) <= _UNROLLED
             functions.append((_straight if small else _arrays)(function, module, f"{prefix}{function.name}"))
-        text += helpers("".join(functions))
+        text += helpers("".join(functions), module.functions, module.sizes)
         if module.stored:
             text.append(REMEMBER)
         if straight:
