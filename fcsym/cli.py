@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import threading
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from fcsym.commands import COMMANDS
+from fcsym.commands import COMMANDS, limits
 from fcsym.commands.options import Parser, Usage
 from fcsym.commands.streams import (
     DONE,
@@ -26,7 +25,6 @@ from fcsym.commands.streams import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
 __all__ = ["main"]
 
@@ -40,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             checked_streams()
             with writing():
                 options = _parser().parse_args(arguments)
-            status = int(options.run(options))
+            status = limits.run(options, arguments)
             with writing():
                 sys.stdout.flush()
             return status
@@ -53,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from fcsym.errors import FcsymError
 
         if isinstance(problem, MemoryError):
-            return complain("There is not enough memory for this: try a smaller network, or fewer points.", wants_json)
+            from fcsym.memory import exhausted
+
+            return complain(exhausted(), wants_json)
         if isinstance(problem, FcsymError | Usage | Unwritable):
             return complain(str(problem), wants_json and not isinstance(problem, Unwritable))
         raise
@@ -67,27 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _heard() -> Iterator[None]:
-    """Ctrl-C is heard wherever it comes.
-
-    Python drops an exception that is raised while an object is taken down, and the interruption with it: one that comes
-    there comes again a moment later.
-    """
+    """Ctrl-C is heard wherever it comes."""
     own = threading.current_thread() is threading.main_thread()
     if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        while frame is not None:
-            if frame.f_code.co_name == "__del__":
-                again = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
-                again.daemon = True
-                again.start()
-                return
-            frame = frame.f_back
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, limits.raising(signal.SIGINT, KeyboardInterrupt))
     try:
         yield
     finally:
@@ -104,4 +90,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for name in COMMANDS:
         import_module(f"fcsym.commands.{name}").add(commands)
+        limits.add(commands.choices[name])
     return parser

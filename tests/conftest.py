@@ -159,5 +159,9 @@ def need_package(name: str) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def no_window(monkeypatch):
-    """Lines are as long as they are, whatever window the tests were started in."""
-    monkeypatch.delenv("COLUMNS", raising=False)
+    """Lines are as long as they are, whatever window the tests were started in.
+
+    The library readline, which pytest imports, sets COLUMNS for the processes that are started and not in os.environ.
+    """
+    monkeypatch.setenv("COLUMNS", "")
+    monkeypatch.delenv("COLUMNS")

@@ -10,9 +10,11 @@ import pytest
 from exact import step
 from test_proof import mutants, replaced
 
-from fcsym.checking import checker, trajectory, xor
+from fcsym.checking import report as reports
+from fcsym.checking import trajectory, xor
 from fcsym.checking.checker import check
 from fcsym.checking.oracle import backpropagation
+from fcsym.checking.points import Points
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, SizeError
 from fcsym.language.equation import Cases
@@ -148,7 +150,7 @@ def test_the_bound_is_a_small_multiple_of_rounding():
     wrong = replaced(d, "delta2", d.by_name["delta2"].rhs * (1 + Fraction(1, 2**45)))
     object.__setattr__(wrong, "proof", d.proof)
     assert not check(wrong, trials=50).passed
-    assert checker.ULPS == 16
+    assert reports.ULPS == 16
 
 
 @pytest.mark.parametrize("text", ["2-1-2-1", "1-1-1-1", "2-2-2-2-2-2", "2-1-1-1-1-1-1-1"])
@@ -166,7 +168,7 @@ def test_single_inputs_with_an_open_gate_at_the_kink(slope, order):
 def test_nothing_compared_is_nothing_passed():
     net = Network.parse("2-2-1")
     huge = [np.full((1, *net.shape(a)), 1e200) for a in net.parameters]
-    points = checker.Points(huge, np.ones((1, 2)), np.ones((1, 1)), np.ones(1))
+    points = Points(huge, np.ones((1, 2)), np.ones((1, 1)), np.ones(1))
     report = check(derive(net), points=points)
     assert report.left_out == 1
     assert not report.passed

@@ -47,7 +47,7 @@ MAY = {
     "paper": LISTS | FACES | READINGS | {"files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
     "gallery": LISTS | FACES | READINGS | {"files"},
-    "commands": LISTS | FACES | READINGS | {"collapsing", "files", "paper", "worked"},
+    "commands": LISTS | FACES | READINGS | {"collapsing", "files", "memory", "paper", "worked"},
 }
 ABOVE_ALL = {"__init__", "__main__", "cli"}
 

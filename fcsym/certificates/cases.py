@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import combinations
 
 from fcsym.certificates.choice import DECIDED, Choice, common_identity
@@ -152,7 +153,7 @@ class Tables:
         reason = f"{said} at these widths, of which fcsym has decided it with z3; at every width it may"
         return Theorem(name, f"{widths}{statement}", "", of, said, reason)
 
-    @property
+    @cached_property
     def axes(self) -> set[Axis]:
         """Whose lengths the file has names for."""
         return {

@@ -37,6 +37,8 @@ class Slopes:
         self.given = {e.array for e in given if e.defines}
         self.forward = {e.array: e for e in statement.forward}
         self.layers = [e.array for e in statement.forward if e.array.role is Role.PRE_ACTIVATION]
+        self.between: dict[Array, list[Equation]] = {}
+        self.read = [(e, frozenset(e.operands)) for e in statement.forward]
 
     def theorems(self) -> Iterator[Theorem]:
         """Those of all layers, from the last one down."""
@@ -55,9 +57,12 @@ class Slopes:
 
     def _between(self, s: Array) -> list[Equation]:
         """The equations that make of `s` what the error comes from, that itself the last one."""
-        above, reached, found = self._next(s), {s}, []
-        for e in self.statement.forward:
-            if reached & set(e.operands):
+        if s in self.between:
+            return self.between[s]
+        above, reached = self._next(s), {s}
+        found = self.between[s] = []
+        for e, operands in self.read:
+            if not reached.isdisjoint(operands):
                 reached.add(e.array)
                 found.append(e)
                 if e.array == above:

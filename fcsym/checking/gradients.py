@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from fcsym.checking.magnitude import Magnitude
 from fcsym.checking.oracle import derivatives, second_derivatives
-from fcsym.checking.points import EXACT, MAX_NUMBERS, NEAR, Points, draws, in_the_loss
+from fcsym.checking.points import EXACT, MAX_NUMBERS, NEAR, Points, draws, in_the_loss, on_one_sample
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.subject import Differentiated
 from fcsym.errors import SizeError
@@ -30,7 +29,7 @@ def check_gradient(
 ) -> Report:  # fmt: skip
     """Every derivative of a list, from its kernel and from autodiff, in one row each; and one for points on kinks."""
     network = subject.network
-    one = replace(network, batch="", samples=0) if network.batch else network
+    one = on_one_sample(network)
     rng, real = np.random.default_rng(seed), np.dtype(dtype)
     tally = _Tally(subject, real, seed)
     drawn = draws(one, rng, trials, float(np.finfo(real).eps)) if points is None else iter([("given", points)])

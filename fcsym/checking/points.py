@@ -21,7 +21,7 @@ from fcsym.networks.symbols import moment
 
 __all__ = [
     "EXACT", "MAX_NUMBERS", "NEAR", "Points", "activate", "draws", "in_the_loss", "lattice", "near_kink",
-    "pre_activations", "random_points", "remembered", "together",
+    "on_one_sample", "pre_activations", "random_points", "remembered", "together",
 ]  # fmt: skip
 
 _Array = npt.NDArray[Any]
@@ -248,9 +248,14 @@ def activate(network: Network, layer: int, s: _Array) -> _Array:
     return result
 
 
+def on_one_sample(network: Network) -> Network:
+    """The network on one sample, for which points are made, also where it trains in mini-batches."""
+    return replace(network, batch="", samples=0) if network.batch else network
+
+
 def in_the_loss(network: Network) -> list[tuple[Activation, Array, Callable[[_Array, _Array], _Array]]]:
     """The piecewise functions in the loss, each with what it reads: the array, and a function of y and the target."""
-    one = replace(network, batch="", samples=0) if network.batch else network  # a loss is written for one sample
+    one = on_one_sample(network)  # a loss is written for one
     outputs = one.outputs.at_one(len(one.positions))
     equations = {e.array: e for e in loss_equations(network.loss, outputs)}
     nodes = [node for e in equations.values() for side in e.expressions for node in applied_in(side)]

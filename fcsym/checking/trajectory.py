@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation
-from fcsym.checking.points import MAX_NUMBERS, in_the_loss, lattice
+from fcsym.checking.points import MAX_NUMBERS, in_the_loss, lattice, on_one_sample
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
@@ -130,7 +129,7 @@ class _Comparison:
         if not self._kinks or self.network.rule.divides:  # which divides by what may be rounding alone
             return
         network, kernel = self.network, self.kernel
-        points = lattice(replace(network, batch="", samples=0) if network.batch else network, rng, count)
+        points = lattice(on_one_sample(network), rng, count)
         if network.batch:
             points = points.in_batches(network.samples or 2)
         weights, x, target, eta = (
@@ -249,7 +248,7 @@ class _Comparison:
         many = 1 if self.scheme.single_input else _INPUTS
         samples = (network.samples or _SAMPLES,) if network.batch else ()
         shape = (count, many, *samples)
-        one = replace(network, batch="", samples=0) if network.batch else network
+        one = on_one_sample(network)
         given = (*shape, *one.shape(one.input))
         inputs = rng.normal(size=given) * (rng.random(given) > 0.25)
         inputs *= (rng.random(shape) > 0.125).reshape((*shape, *(1,) * len(one.input.axes)))

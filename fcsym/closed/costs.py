@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -65,13 +66,13 @@ class Cost:
 
     def at(self, value: sympy.Expr, inputs: int = 1) -> int:
         """A polynomial at the network's widths and for `inputs` stored inputs."""
-        found = value.subs({**self.widths, STORED: inputs})
-        if not found.is_number:
-            left = ", ".join(sorted(map(str, found.free_symbols)))
+        known = {**self.widths, STORED: inputs}
+        left = ", ".join(sorted(map(str, value.free_symbols - known.keys())))
+        if left:
             raise ArgumentError(
                 f"The cost depends on {left}: say how many samples a mini-batch has, samples=N or --samples N."
             )
-        return int(found)
+        return _at(value, known)
 
     @cached_property
     def stores_inputs(self) -> bool:
@@ -80,6 +81,15 @@ class Cost:
 
     def __str__(self) -> str:
         return f"{self.scheme}: state {self.state}, operations per step {self.operations}"
+
+
+def _at(value: sympy.Expr, known: Mapping[sympy.Symbol, int]) -> int:
+    """A polynomial at given numbers. SymPy's own substitution builds every partial result as an expression."""
+    if value.is_Add:
+        return sum(_at(part, known) for part in value.args)
+    if value.is_Mul:
+        return prod(_at(part, known) for part in value.args)
+    return int(known[value] if value.is_Symbol else value.subs(known))
 
 
 def cost(scheme: SchemeRecord) -> Cost:

@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from fcsym.training import Scheme
 
 
+_SECONDS = 300.0  # for Coq, unless told otherwise
+
+
 def add(commands: Commands) -> None:
     """The command and its options."""
     parser = commands.add_parser("certify", help="have Coq check every equation and case, at every width")
     network_options(parser)
     parser.add_argument("--scheme", help="the certificate of a scheme, with its induction over steps: {schemes}")
     parser.add_argument(
-        "--max-seconds", type=number, default=300.0, metavar="S", help="stop Coq after so long (default 300)"
+        "--max-seconds", type=number, metavar="S", help=f"stop Coq after so many seconds (default {_SECONDS:g})"
     )
     parser.add_argument("--independent", action="store_true", help="have coqchk check what coqc has compiled, too")
-    parser.set_defaults(run=run)
+    # Coq that does not finish has not accepted the file: that is a failed check; the work before it is bounded too
+    parser.set_defaults(run=run, stopped_after=lambda seconds: 2 * seconds + 30)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     document = _document(options)
     with progress() as step:
         step("checking with Coq")
-        found = certify(document, max_seconds=options.max_seconds, independent=options.independent)
+        seconds = _SECONDS if options.max_seconds is None else options.max_seconds
+        found = certify(document, max_seconds=seconds, independent=options.independent)
     made = found.certificate
     if options.json:
         put(json.dumps(_summary(document, found)))

@@ -78,10 +78,10 @@ def into_nothing(stream: Any) -> None:
         os.close(nowhere)
 
 
-def put(text: str) -> None:
+def put(text: str, end: str = "\n") -> None:
     """A line on standard output, as it is."""
     with writing():
-        print(text)
+        print(text, end=end)
 
 
 @contextmanager

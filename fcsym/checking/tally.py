@@ -1,0 +1,261 @@
+"""What has been compared so far: errors beside their bounds, by quantity and case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym.checking.magnitude import Magnitude
+from fcsym.checking.oracle import backpropagation
+from fcsym.checking.points import Points, in_the_loss
+from fcsym.checking.report import ULPS, Row
+from fcsym.language.equation import Cases, Order, Rule
+from fcsym.language.expression import Ref
+from fcsym.networks.network import Network
+from fcsym.networks.symbols import front_of, increment_of
+
+if TYPE_CHECKING:
+    from fcsym.checking.subject import Derived
+
+__all__ = ["MAX_SHOWN", "Tally", "alike"]
+
+_Array = npt.NDArray[Any]
+MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
+
+
+def alike(network: Network, points: Points) -> Points:
+    """Points of one sample as a mini-batch that trains alike: of that sample, as often as there have to be samples."""
+    count = network.samples or 1
+    x, target = (np.repeat(array[:, None], count, axis=1) for array in (points.x, points.target))
+    eta = points.eta / count if network.batch == "sum" else points.eta
+    return points._replace(x=x, target=target, eta=eta)
+
+
+class Tally:
+    """What has been seen so far, per quantity and case."""
+
+    def __init__(self, derivation: Derived, dtype: np.dtype[Any]) -> None:
+        self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
+        self.names = [e.name for e in derivation.equations if e.defines] + [front_of(self.network.logits).name]
+        self.after_p = ("p", "r", "Ki", "mu", self.names[-1])  # nan where a unit has no compensation
+        self.seen: dict[tuple[str, str], Row] = {}
+        self.expected = self._expected()
+        self.left_out = 0
+
+    def _expected(self) -> dict[tuple[str, str], bool]:
+        """(quantity, case) => whether it is proved impossible."""
+        result: dict[tuple[str, str], bool] = {}
+        for equation in self.derivation.equations:
+            if not isinstance(equation.rhs, Cases) or equation.rule is Rule.INTEGRAL:
+                continue
+            if self.network.built is not None and equation.rule is not Rule.CASES:
+                continue  # whether what the read-out reads can be 0 is nothing that points can be aimed at there
+            for branch in equation.rhs:
+                possible = self.derivation.proof.case(equation.name, branch.name).possible
+                result[equation.name, branch.name] = not possible
+            if equation.rule is Rule.CASES and isinstance(equation.rhs, Cases):
+                unit = self.network.unit_of(equation.array)
+                assert unit is not None
+                phi, kinks = unit.activation, unit.activation.kinks
+                plain = self.network.rule.is_plain  # other steps are not exact
+                for kink in kinks if plain else ():
+                    if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
+                        result[equation.name, f"s = {kink}"] = False
+                        result[equation.name, f"s' = {kink}"] = False
+                if any(phi.value_at(kink) == 0 for kink in kinks):
+                    result[equation.name, "v^c near 0"] = False
+        return result
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """Cases that could occur and have not."""
+        return [key for key, impossible in self.expected.items() if not impossible and key not in self.seen]
+
+    def cases(self, name: str, result: Mapping[str, _Array]) -> Iterator[tuple[str, _Array]]:
+        """The rows of a quantity's report with the elements of a result that belong to each."""
+        return self._cases(name, result, np.shape(result[name]))
+
+    def compare(self, kernel: Any, order: Order, points: Points) -> None:
+        """Run both sides on a batch."""
+        if self.network.batch and points.x.ndim == len(self.network.input.axes):
+            points = alike(self.network, points)
+        made = points.astype(self.dtype)
+        carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
+        with np.errstate(all="ignore"):  # a point that overflows, or is at log 0, is left out below
+            result = made.step(kernel)
+            truth = backpropagation(self.network, order, made.weights, *made[1:4], carried)
+            scale = Magnitude(self.derivation, self._inputs(made), result, self._bar)
+        result = {name: self._with_points(name, value, len(made.x)) for name, value in result.items()}
+        truth = {name: self._with_points(name, value, len(made.x)) for name, value in truth.items()}
+        keep = self._clear(result, truth, scale)
+        self.left_out += int((~keep).sum())
+        inputs, kept = self._inputs(made.chosen(keep)), {name: v[keep] for name, v in result.items()}
+        for name in (name for name in self.names if name in truth):
+            found, true = result[name][keep].astype(np.longdouble), truth[name][keep]
+            bound = np.broadcast_to(self._bound(name, result, scale), truth[name].shape)[keep]
+            error = np.abs(found - true)
+            one = np.isnan(found) ^ np.isnan(true)
+            if name in self.after_p:  # 0 or not is rounding here, and with it whether p exists
+                one &= ~self._unclear_change(result, truth, scale, one.shape, keep)
+            error = np.where(one, np.inf, np.where(np.isnan(found) | np.isnan(true), 0, error))
+            bound = np.where(np.isnan(bound), 0, bound)
+            for case, mask in self._cases(name, kept, error.shape):
+                self._record(name, case, error, bound, mask, inputs)
+
+    def _with_points(self, name: str, value: _Array, count: int) -> _Array:
+        """A quantity with the axis of points, which a number does not have that is the same in all of them."""
+        equation = self.derivation.by_name.get(name)
+        axes = len(equation.array.axes) if equation is not None else value.ndim - 1
+        return np.broadcast_to(value, (count, *value.shape)) if value.ndim == axes else value
+
+    def _inputs(self, points: Points) -> dict[str, _Array]:
+        network = self.network
+        found = dict(zip((theta.name for theta in network.parameters), points.weights, strict=True))
+        count = len(points.x)
+        for n, (array, value) in enumerate(network.memory.items()):
+            at_rest = np.full((count, *network.shape(array)), float(value))
+            found[array.name] = at_rest if points.memory is None else points.memory[n]
+        return found | {"x": points.x, "yg": points.target, "eta": points.eta}
+
+    @property
+    def _bar(self) -> float:
+        return ULPS * float(np.finfo(self.dtype).eps)
+
+    def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude) -> _Array:
+        """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
+        keep = np.ones(len(result[self.network.output.name]), dtype=bool)
+        for name, value in result.items():
+            if name not in (*self.after_p, "undefined"):
+                keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
+            elif name in self.after_p:  # not a number where there is no p; but what is infinite has overflowed
+                keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
+        for name in (name for name in result if name in truth and name not in self.after_p):
+            unsaid = np.isnan(scale.of(name))  # a bound that is none: what is divided by may be 0 up to rounding
+            keep &= ~unsaid.reshape(len(unsaid), -1).any(axis=1) if unsaid.ndim else ~unsaid
+        for unit in self.network.activated:
+            name = unit.s.name
+            every = tuple(range(1, result[name].ndim))
+            if unit.activation.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by > 1
+                keep &= (self._bar * scale.of(f"{name}_new") <= 1).all(axis=every)
+            for kink in unit.activation.kinks:
+                s, true = result[name], truth[name]
+                close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
+                keep &= ~close.any(axis=every)
+        exact = (result[self.network.output.name] == truth[self.network.output.name]).all(
+            axis=tuple(range(1, result[self.network.output.name].ndim))
+        )
+        for phi, array, _ in in_the_loss(self.network):
+            for kink in phi.kinks:
+                away = np.abs(result[array.name] - float(kink))
+                shown = exact.reshape(-1, *(1,) * (away.ndim - 1))
+                near = (~shown | (away > 0)) & (away <= self._bar * scale.of(array.name))
+                keep &= ~near.any(axis=tuple(range(1, away.ndim)))
+        return keep
+
+    def _bound(self, name: str, result: Mapping[str, _Array], scale: Magnitude) -> _Array:
+        """16 eps times the absolute terms; and what the oracle, a difference of two passes, can itself resolve."""
+        bound = self._bar * scale.of(name)
+        fine = ULPS * np.finfo(np.longdouble).eps
+        if name[0] == "d" and name[1:] in result:
+            bound = bound + fine * (scale.of(f"{name[1:]}_new") + scale.of(name[1:]))
+            bound = bound + self._spread(name[1:], result, scale)
+        if name.endswith("_new"):
+            bound = bound + self._spread(name.removesuffix("_new"), result, scale)
+        if name in ("p", "r") and not self.network.batch:
+            last = self.network.hidden[-1].v
+            moved = fine * (scale.of(last.primed.name) + scale.of(last.name))
+            moved = moved + self._spread(last.name, result, scale)
+            frozen = np.abs(result["vc"])
+            ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
+            bound = bound + scale.of(self.network.read_out.primed.name) * ratio[:, None]
+        return np.asarray(bound)
+
+    def _spread(self, value: str, result: Mapping[str, _Array], scale: Magnitude) -> Any:
+        """What may separate two neighbouring cases of v, or y, where rounding of s' decides which one is taken."""
+        unit = next((unit for unit in self.network.activated if unit.v.name == value), None)
+        spread: Any = 0
+        if unit is None:
+            return spread
+        after = result[unit.s.primed.name]
+        for kink in unit.activation.kinks:
+            rounding = self._bar * scale.of(unit.s.primed.name)
+            spread = spread + np.where(np.abs(after - float(kink)) <= rounding, rounding, 0)
+        return spread
+
+    def _unclear_change(
+        self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude,
+        shape: tuple[int, ...], keep: _Array,
+    ) -> _Array:  # fmt: skip
+        """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
+        if self.network.batch:  # one inverse for all: where it is nearly none, rounding decides whether there is one
+            values = np.linalg.eigvalsh(np.where(np.isfinite(truth["K"]), truth["K"], 0).astype(np.float64))
+            near = values[..., 0] <= 4 * np.finfo(self.dtype).eps ** 0.6 * values[..., -1]
+            return np.broadcast_to(near[keep].reshape((-1,) + (1,) * (len(shape) - 1)), shape)
+        last = increment_of(self.network.hidden[-1].v).name
+        small = np.abs(truth[last]) <= self._bound(last, result, scale)
+        unclear = ((result["vc"] == 0) & small & ((result[last] == 0) ^ (truth[last] == 0)))[keep]
+        if len(shape) == unclear.ndim + 1:
+            return np.broadcast_to(unclear[:, None], shape)
+        return np.broadcast_to(unclear.any(axis=tuple(range(1, unclear.ndim)))[..., None], shape)
+
+    def _cases(self, name: str, result: Mapping[str, _Array], shape: tuple[int, ...]) -> Iterator[tuple[str, _Array]]:
+        """The rows of a quantity's report with the numbers that belong to each."""
+        equation = self.derivation.by_name.get(name)
+        if equation is None or not isinstance(equation.rhs, Cases):
+            yield "all", np.ones(shape, dtype=bool)
+            return
+        for branch in equation.rhs:
+            mask = np.ones(shape, dtype=bool)
+            for condition in branch.when:
+                assert isinstance(condition.subject, Ref)
+                values = result[condition.subject.array.name]
+                holds = {
+                    ">": np.greater, "<=": np.less_equal, "=": np.equal, "!=": np.not_equal,
+                }[condition.relation](values, float(condition.bound))  # fmt: skip
+                mask &= holds if holds.ndim == mask.ndim else holds[:, None]
+            yield branch.name, mask
+        if equation.rule is Rule.CASES:
+            unit = self.network.unit_of(equation.array)
+            assert unit is not None
+            s, after = result[unit.s.name], result[unit.s.primed.name]
+            for kink in unit.activation.kinks:
+                yield f"s = {kink}", s == float(kink)
+                yield f"s' = {kink}", after == float(kink)
+            value = np.abs(result[unit.v.name])
+            yield "v^c near 0", (value > 0) & (value < 1e-2)
+
+    def _record(
+        self, name: str, case: str, error: _Array, bound: _Array, mask: _Array, inputs: Mapping[str, _Array]
+    ) -> None:
+        count = int(mask.sum())
+        if not count:
+            return
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(mask, np.where(error == 0, 0, error / bound), -1)
+        place = np.unravel_index(int(np.nanargmax(ratio)), ratio.shape)
+        old = self.seen.get((name, case))
+        where: dict[str, Any] = {"element": [int(n) + 1 for n in place[1:]]}
+        if sum(value[0].size for value in inputs.values()) <= MAX_SHOWN:
+            where |= {key: np.asarray(value[place[0]]).tolist() for key, value in inputs.items()}
+        row = Row(name, case, count, float(error[place]), float(bound[place]), where)
+        if old is not None:
+            total = old.points + count
+            best = row if row.ratio >= old.ratio else old
+            row = Row(name, case, total, best.worst, best.bound, best.where)
+        self.seen[name, case] = row
+
+    def rows(self, demand_all: bool) -> tuple[Row, ...]:
+        """Every quantity in the order of the derivation; cases without points, too, when they were to be reached."""
+        rows: list[Row] = []
+        for name in self.names:
+            found = [row for (quantity, _), row in self.seen.items() if quantity == name]
+            lacking = [
+                Row(name, case, 0, 0.0, 0.0, {}, impossible)
+                for (quantity, case), impossible in self.expected.items()
+                if quantity == name and (quantity, case) not in self.seen and (demand_all or impossible)
+            ]
+            rows += [*found, *lacking]
+        return tuple(rows)

@@ -1,0 +1,115 @@
+"""A command within limits ends with one sentence, exit status 2 and nothing written; what is too much is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import need
+
+from fcsym import memory
+from fcsym.cli import main
+from fcsym.commands import COMMANDS, limits
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes of POSIX")
+
+SLOW = ["check", "2-2-1", "--scheme", "history", "--steps", "100000000", "--trials", "1000"]
+"""Would take days, and refuses nothing beforehand."""
+
+
+def run(*arguments, **more):
+    command = [sys.executable, "-m", "fcsym", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **more)
+
+
+def processes(session):
+    """Those that are left of a session."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found.append(int(file.read_text().rpartition(")")[2].split()[3]) == session)
+        except OSError:
+            continue
+    return sum(found)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_both_limits(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    said = capsys.readouterr().out
+    assert said.count("--max-seconds S") == said.count("--max-memory SIZE") == 2  # in the usage, and with what it is
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_time_that_is_up_is_a_sentence(monkeypatch, capsys, tmp_path, as_json):
+    """In the process of the tests, where the streams are no files."""
+    started = []
+    begin = limits._started
+    monkeypatch.setattr(limits, "_started", lambda *a: started.append(begin(*a)) or started[0])
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    began = time.monotonic()
+    assert main([*SLOW, "--max-seconds", "1.5", *["--json"] * as_json]) == 2
+    assert time.monotonic() - began < 20
+    out, err = capsys.readouterr()
+    sentence = json.loads(out)["error"] if as_json else err.removeprefix("fcsym: ").rstrip("\n")
+    assert (out, err)[as_json] == ""
+    assert sentence == (
+        "The command check was stopped after 1.5 s (--max-seconds), and nothing was written: allow more, or ask for "
+        "less."
+    )
+    assert processes(started[0].pid) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_is_used_up_is_a_sentence():
+    done = run("check", "2-300000-1", "--trials", "50", "--max-memory", "200MB", "--json")
+    assert done.returncode == 2
+    assert done.stderr == ""
+    assert "0.2 GB of memory (--max-memory)" in json.loads(done.stdout)["error"]
+
+
+def test_an_estimate_is_held_against_what_is_allowed(monkeypatch, tmp_path):
+    """Before the work, and not only while it is done."""
+    monkeypatch.setattr(memory, "_allowed", 1)
+    with pytest.raises(memory.SizeError, match="This takes about 1 GB of memory and 0 GB are free: try less"):
+        memory.refuse_beyond("This", 1e9, "try less")
+    assert "1e-09 GB" in memory.exhausted()
+    done = run("export", "3000-3000-1", "--max-memory", "1GB", "-o", str(tmp_path))
+    assert done.returncode == 2
+    assert "takes about 1.15 GB of memory and 0.9" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["cost", "2-2-1", "--json"], ["cost", "2-0-1", "--json"], ["cost", "2-0-1"]])
+def test_within_its_limits_a_command_says_what_it_says_without_them(arguments):
+    plain, limited = run(*arguments), run(*arguments, "--max-seconds", "50", "--max-memory", "4GB")
+    assert (plain.returncode, plain.stdout, plain.stderr) == (limited.returncode, limited.stdout, limited.stderr)
+
+
+def test_coq_that_is_stopped_has_not_accepted():
+    need("coqc")
+    done = run("certify", "2-1", "--max-seconds", "0.01")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Coq did NOT accept the certificate (it did not finish within 0.01 s)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--max-seconds", "0"), ("--max-seconds", "x"), ("--max-memory", "4"), ("--max-memory", "4 apples")],
+)
+def test_a_limit_that_is_none_is_refused(arguments, capsys):
+    assert main(["cost", "2-2-1", *arguments]) == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_sizes_are_read_as_people_write_them():
+    assert [limits._size(text) for text in ("50MB", "4GB", "4 gb", "1.5g", "2GiB", "100000000")] == [
+        50_000_000, 4_000_000_000, 4_000_000_000, 1_500_000_000, 2**31, 100_000_000,
+    ]  # fmt: skip
