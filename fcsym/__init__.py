@@ -53,6 +53,27 @@ if TYPE_CHECKING:
     from fcsym.language.equation import Verdict as Verdict
     from fcsym.language.findings import Proof as Proof
     from fcsym.language.sympy_bridge import from_sympy as from_sympy
+    from fcsym.layers import GRU as GRU
+    from fcsym.layers import LSTM as LSTM
+    from fcsym.layers import RNN as RNN
+    from fcsym.layers import Add as Add
+    from fcsym.layers import AvgPool1d as AvgPool1d
+    from fcsym.layers import AvgPool2d as AvgPool2d
+    from fcsym.layers import Concatenate as Concatenate
+    from fcsym.layers import Conv1d as Conv1d
+    from fcsym.layers import Conv2d as Conv2d
+    from fcsym.layers import Dense as Dense
+    from fcsym.layers import Dropout as Dropout
+    from fcsym.layers import Embedding as Embedding
+    from fcsym.layers import Flatten as Flatten
+    from fcsym.layers import LayerNorm as LayerNorm
+    from fcsym.layers import Linear as Linear
+    from fcsym.layers import MaxPool1d as MaxPool1d
+    from fcsym.layers import MaxPool2d as MaxPool2d
+    from fcsym.layers import MultiheadAttention as MultiheadAttention
+    from fcsym.layers import Node as Node
+    from fcsym.layers import Residual as Residual
+    from fcsym.layers import RMSNorm as RMSNorm
     from fcsym.networks.drawn import draw as draw
     from fcsym.networks.network import Network as Network
     from fcsym.networks.own_loss import loss as loss
@@ -129,6 +150,14 @@ _WHERE = {
     "smooth": "language.activation",
     "UpdateRule": "networks.rules",
 }
+
+_LAYERS = (
+    "Add", "AvgPool1d", "AvgPool2d", "Concatenate", "Conv1d", "Conv2d", "Dense", "Dropout", "Embedding", "Flatten",
+    "GRU", "LSTM", "LayerNorm", "Linear", "MaxPool1d", "MaxPool2d", "MultiheadAttention", "Node", "RMSNorm", "RNN",
+    "Residual",
+)  # fmt: skip
+"""The layers, which are in `fcsym.layers` too; there is also Activation, which here is the function."""
+_WHERE |= dict.fromkeys(_LAYERS, "layers")
 
 _MODULES = ("equations", "layers")
 

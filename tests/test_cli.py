@@ -68,9 +68,9 @@ def test_check(capsys):
 
 
 def test_a_failed_check_is_status_1(capsys, monkeypatch):
-    import fcsym.checking.checker as checker
+    import fcsym.checking.tally as tally
 
-    monkeypatch.setattr(checker, "ULPS", 1e-6)
+    monkeypatch.setattr(tally, "ULPS", 1e-6)
     for arguments in (("check", "2-2-1", "--trials", "20"), ("derive", "2-2-1", "--trials", "20")):
         status, out, _ = run(capsys, *arguments)
         assert status == 1

@@ -54,6 +54,7 @@ NETWORKS = {
     "relu recurrence": ((2, 1), [RNN(1, 2, nonlinearity="relu", last=True), Linear(2, 1)]),
     "lstm": ((2, 2), [LSTM(2, 2, last=True), Linear(2, 1)]),
     "gru": ((2, 1), [GRU(1, 2, bias=False), Linear(2, 1)]),
+    "gru of two steps": ((2, 2), [GRU(2, 2, bias=False, last=True), Linear(2, 1)]),
     "one step": ((1, 1), [LSTM(1, 1), GRU(1, 1, last=True), Linear(1, 1)]),
     "attention": ((3, 4), [Residual([LayerNorm(4), MultiheadAttention(4, 2, causal=True)]), Linear(4, 1)]),
     "embedding": ((2, 3), [Embedding(3, 2), Dropout("0.25"), RMSNorm(2), MultiheadAttention(2, 1), Linear(2, 1)]),
@@ -62,7 +63,7 @@ NETWORKS = {
         Node(Concatenate(), "e", ("d", "a")), Linear(6, 1),
     ]),
 }  # fmt: skip
-WITHOUT_ORDER = ("rnn", "relu recurrence", "lstm", "gru", "one step")
+WITHOUT_ORDER = ("rnn", "relu recurrence", "lstm", "gru", "gru of two steps", "one step")
 
 
 def network(name, **more):

@@ -65,7 +65,7 @@ REFUSED = {
     "a name": ((2,), [Node(END, "a", ("z",))], "Layer 'a' (linear) reads 'z', which no layer is called"),
     "what nothing reads": ((2,), [Node(END, "a"), Node(END, "b", ("x",))], "Nothing reads layer 'a' (linear)"),
     "the read-out": ((2,), [Linear(2, 2), Activation("relu")], "The read-out, layer 2 (activation), is not linear"),
-    "no layer": ((2,), [3], "Layer 1 is int '3': give layers such as fcsym.layers.Linear"),
+    "no layer": ((2,), [3], "Layer 1 is int '3': give layers such as fcsym.Dense"),
     "no layers": ((2,), [], "The network has no layers"),
     "no whole number": ((2, 2), [RNN(2, 2.5), END], "is '2.5': give a whole number from 1"),
 }  # fmt: skip
@@ -164,8 +164,12 @@ def test_a_sequential_of_linear_layers_is_a_stack_of_dense_ones():
     stack = Network.mlp([2, 3, 3, 2], ["relu", "identity"], [True, False, True], output="sigmoid")
     assert net == stack.frozen("W1", "b1")
     assert [w.shape for w in weights] == [net.shape(theta) for theta in net.parameters]
+    assert all(map(np.array_equal, net.training("momentum", "mean").weights, weights)) and stack.weights is None
     weights[0][:] = 0  # a copy: the module keeps its own
     assert module[0].weight.abs().sum() > 0
+    for strange in (stack, net.reduced()):
+        with pytest.raises(TypeError, match="has no weights to unpack"):
+            net, weights = strange
 
 
 def test_an_output_activation_is_read_off_the_end():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import need_package
 
-from fcsym import Network, NetworkError, derive
+from fcsym import Network, NetworkError, check, derive
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
 
 i, j, k, m = indices("i j k m")
@@ -52,6 +52,21 @@ def test_a_step_is_that_of_pytorch():
             getattr(after, f"{array.name}_new"), (given - 0.1 * given.grad).detach(), rtol=1e-13, atol=1e-15
         )
     np.testing.assert_allclose(after.y_front, after.y_new, rtol=1e-12)
+
+
+c = parameter("c", i)
+SHIFTED = [GATED[0], (t[i], GATED[1][1] + c[i]), *GATED[2:]]
+
+
+@pytest.mark.parametrize("setting", [{}, {"order": "sequential"}, {"batch": "mean", "samples": 2}], ids=str)
+@pytest.mark.parametrize("equations", [SHIFTED, [SHIFTED[1], SHIFTED[0], *SHIFTED[2:]]], ids=["after", "before"])
+@pytest.mark.parametrize("frozen", [(), ("c",), ("U",)], ids=str)
+def test_two_maps_of_the_same_move_by_its_norm_each_in_its_own_way(equations, frozen, setting):
+    d = derive(Network.from_equations(equations, SIZES).frozen(*frozen), **setting)
+    assert d.proof.holds, [f for f in d.proof.findings if f.verdict.name not in ("PROVED", "DEFINITION", "CHOSEN")]
+    assert check(d, trials=8)
+    norm = d["a_x"].latex()
+    assert r"a^{\mathrm{x}}" in norm and ("+ 1" in norm) == (frozen == ("U",))
 
 
 def test_equations_are_sorted():

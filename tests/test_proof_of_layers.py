@@ -42,6 +42,7 @@ OTHERS = {
     "recurrence": Network.sequential((3, 2), [RNN(2, 2), Linear(2, 1)]),
     "relu recurrence": Network.sequential((2, 2), [RNN(2, 2, last=True, nonlinearity="relu"), Linear(2, 1)]),
     "gru": Network.sequential((2, 2), [GRU(2, 2, last=True), Linear(2, 1)]),
+    "gru without biases": Network.sequential((2, 2), [GRU(2, 2, bias=False, last=True), Linear(2, 1)]),
     "lstm": Network.sequential((2, 2), [LSTM(2, 2, last=True), Linear(2, 1)]),
     "attention": Network.sequential((3, 4), [MultiheadAttention(4, 2), Flatten(), Linear(12, 2)], loss="cross_entropy"),
     "causal attention": Network.sequential((3, 2), [MultiheadAttention(2, 1, causal=True), Linear(2, 2)]),

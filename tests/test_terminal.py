@@ -141,9 +141,9 @@ def test_the_terminal_shows_what_was_asked_for(capsys, monkeypatch, tmp_path):
 
 
 def test_what_failed_is_shown_whatever_was_asked_for(capsys, monkeypatch):
-    import fcsym.checking.checker as checker
+    import fcsym.checking.tally as tally
 
-    monkeypatch.setattr(checker, "ULPS", 1e-6)
+    monkeypatch.setattr(tally, "ULPS", 1e-6)
     assert main(["derive", "2-2-1", "--trials", "20", "--only", "s1", "--detail", "summary"]) == 1
     assert re.search(r"│ W1_new +│ all .*FAILED", capsys.readouterr().out)
 

@@ -71,7 +71,7 @@ def find_collapse(
 def _is_chain(network: Network) -> bool:
     """Whether its forward equations are those of its widths and activations alone."""
     plain = Network(
-        network.inputs, network.layers, loss=network.loss, common=network.common, batch=network.batch,
+        network.layers, inputs=network.inputs, loss=network.loss, common=network.common, batch=network.batch,
         samples=network.samples, counted=network.counted, softmax=network.softmax,
     )  # fmt: skip
     return [(e.lhs, e.rhs) for e in forward(plain)] == [(e.lhs, e.rhs) for e in forward(network)]

@@ -105,6 +105,7 @@ def increments(
     logits = forward[last].array
     hidden = (e for e in passed if e.array != logits)
     first = {e.array for e in hidden if any(a.role is Role.INPUT for a in e.operands)}  # what the paper's s is
+    plain = _read_without_bias(passed, updated)
     result: list[Equation] = []
     for equation in passed:
         array = equation.array
@@ -116,7 +117,7 @@ def increments(
         if isinstance(equation.rhs, Apply):
             result.append(_activation_increment(equation, equation.rhs.activation, first))
         elif is_dense(equation):
-            result += _affine_increment(equation, updated, moving, equation.array in first)
+            result += _affine_increment(equation, updated, moving, equation.array in first, plain)
         else:
             result.append(_product_increment(equation, updated, moving))
         assert isinstance(equation.lhs, Ref)
@@ -206,7 +207,7 @@ def _nodes(node: Expr) -> Iterator[Expr]:
 
 
 def _affine_increment(
-    equation: Equation, updated: Mapping[Array, Equation], moving: set[Array], first: bool
+    equation: Equation, updated: Mapping[Array, Equation], moving: set[Array], first: bool, without: Collection[Array]
 ) -> list[Equation]:
     """s' - s = sum W' dv - eta delta a,  a = sum v^2 (+ 1): the part of the weights has -eta delta in common."""
     assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
@@ -224,10 +225,7 @@ def _affine_increment(
     source = next((v for v in equation.operands if v.role is not Role.PARAMETER), None)
     plain = not any(a.role is Role.INCREMENT for a in arrays_in(learned))  # an update rule has a name for each change
     if plain and source is not None and learned != ZERO:
-        bias = (
-            " plus 1 for the bias" if any(len(theta.axes) == 1 for theta in equation.operands if theta in own) else ""
-        )
-        learned, made = _along(learned, array, source, indices, bias)
+        learned, made = _along(learned, array, source, indices, apart=source in without)
         result += [] if made is None else [made]
     weights = " and ".join(f"`{theta.primed.name}`" for theta in equation.operands if theta in updated)
     result.append(
@@ -253,31 +251,56 @@ def _affine_increment(
     return result
 
 
+def _read_without_bias(passed: Sequence[Equation], updated: Mapping[Array, Equation]) -> set[Array]:
+    """What some dense layer reads without a bias that moves: for all readers its norm is then without the 1."""
+    return {
+        source
+        for e in passed
+        if is_dense(e) and sum(theta in updated for theta in e.operands) == 1
+        for source in e.operands
+        if any(len(theta.axes) == 2 for theta in e.operands if theta in updated) and source.role is not Role.PARAMETER
+    }
+
+
 def _along(
-    learned: Expr, array: Array, source: Array, indices: tuple[Index, ...], bias: str
+    learned: Expr, array: Array, source: Array, indices: tuple[Index, ...], apart: bool
 ) -> tuple[Expr, Equation | None]:
-    """-eta delta_i sum_j v_j v_j => -eta delta_i a, and the equation of a; of samples, a has the inner products."""
+    """-eta delta_i sum_j v_j v_j => -eta delta_i a, and the equation of a; of samples, a has the inner products.
+
+    `apart`: whether the 1 of a bias is no part of a, since another layer that reads the same has none.
+    """
     squared = norm(source)
     if not squared.axes:
         factor, rest = common_factor(expand(learned))
         if isinstance(rest, Number):  # a bias alone
             return in_order(factor, rest), None
+        named, left, bias = _without_one(rest, apart)
         said = f"The weights that feed `{array.name}` all move along `{source.name}`; this is its squared norm{bias}."
-        return in_order(factor, squared[()]), Equation(squared[()], rest, Rule.DEFINITION, said, ())
+        return in_order(factor, squared[()] + left), Equation(squared[()], named, Rule.DEFINITION, said, ())
     n, *_ = indices
     m = fresh(n.axis, indices)
     delta = adjoint_of(array)
     parts = [(rest, factor) for rest, factor in _apart(expand(learned), delta, (m, *indices[1:]))]
     factor = parts[0][1]
+    inner = add(*(rest for rest, _ in parts))
+    if isinstance(inner, Number):
+        return in_order(factor, total(m, mul(inner, delta[(m, *indices[1:])]))), None
+    named, left, bias = _without_one(inner, apart)
     said = (
         f"The weights that feed `{array.name}` move along the `{source.name}` of every sample; these are their inner "
         f"products{bias}."
     )
-    inner = add(*(rest for rest, _ in parts))
-    if isinstance(inner, Number):
-        return in_order(factor, total(m, mul(inner, delta[(m, *indices[1:])]))), None
-    moved = in_order(factor, total(m, in_order(delta[(m, *indices[1:])], squared[n, m])))
-    return moved, Equation(squared[n, m], inner, Rule.DEFINITION, said, ())
+    moved = in_order(factor, total(m, in_order(delta[(m, *indices[1:])], squared[n, m] + left)))
+    return moved, Equation(squared[n, m], named, Rule.DEFINITION, said, ())
+
+
+def _without_one(rest: Expr, apart: bool) -> tuple[Expr, Expr, str]:
+    """sum_j v_j v_j + 1 => what a is, what stands beside it, and what its sentence says of a bias."""
+    if not isinstance(rest, Add):
+        return rest, ZERO, ""
+    if not apart:
+        return rest, ZERO, " plus 1 for the bias"
+    return add(*(t for t in rest.terms if not isinstance(t, Number))), ONE, ""
 
 
 def _apart(learned: Polynomial, delta: Array, at: tuple[Index, ...]) -> Iterator[tuple[Expr, Expr]]:

@@ -14,8 +14,8 @@ from fcsym.deriving.contribution import compensation, increments, integrated
 from fcsym.deriving.forward import forward
 from fcsym.deriving.record import Record
 from fcsym.deriving.update import step
-from fcsym.errors import ArgumentError
-from fcsym.language.algebra import rename, tidy, tidy_bound
+from fcsym.errors import ArgumentError, UnsupportedExpression
+from fcsym.language.algebra import expand, rename, tidy, tidy_bound
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order
 from fcsym.language.expression import Expr, Ref
 from fcsym.networks.network import Network
@@ -48,9 +48,30 @@ def one_step(
     passed = forward(network)
     learned = step(passed, network.trained, order, network.rule)
     carried = increments(passed, learned, every_unit=network.built is None)
-    known = {equation.name: equation for equation in (*passed, *learned, *carried)}
+    known = _by_name((*passed, *learned, *carried))
     equations = (*known.values(), *compensation(network), *integrated(network, known, order))
     return Record(network, order, finish(network, equations))
+
+
+def _by_name(equations: Iterable[Equation]) -> dict[str, Equation]:
+    """Each equation under its name, where what several readers share is said once.
+
+    UnsupportedExpression where one name would say two things.
+    """
+    known: dict[str, Equation] = {}
+    for equation in equations:
+        first = known.setdefault(equation.name, equation)
+        if first is not equation and not _say_the_same(first, equation):
+            raise UnsupportedExpression(f"{equation.name} would mean {first.rhs} as well as {equation.rhs}.")
+    return known
+
+
+def _say_the_same(first: Equation, other: Equation) -> bool:
+    assert isinstance(first.lhs, Ref) and isinstance(other.lhs, Ref)
+    if isinstance(first.rhs, Cases) or isinstance(other.rhs, Cases) or first.array != other.array:
+        return (first.lhs, first.rhs) == (other.lhs, other.rhs)
+    said = rename(other.rhs, dict(zip(other.lhs.indices, first.lhs.indices, strict=True)))
+    return said == first.rhs or not expand(first.rhs - said)
 
 
 def finish(

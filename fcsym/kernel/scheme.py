@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import namedtuple
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,8 @@ class SchemeKernel:
             "x": network.lengths(network.input), "target": network.lengths(network.target), "eta": (),
         }  # fmt: skip
         self._stored = self.module.stored
+        # of a mini-batch everything that is carried enters what is carried on, and is seen there if it is not finite
+        self._late = frozenset(scheme.state if network.batch else self.module.weights)
         # an average of gradients that is not finite is seen in what it is added to
         self._seen = frozenset(a for a in scheme.state if a.of is not None and a == moment(a.of, 1))
         for array in scheme.state:
@@ -130,9 +132,7 @@ class SchemeKernel:
         marks = mode(undefined)
         x, compared = self._input(state, x)
         target = goal(self.network, target, x, not marks)
-        # of a mini-batch everything that is carried enters what is carried on, and is seen there if it is not finite
-        late = self.scheme.state if self.network.batch else self.module.weights
-        arrays = self._checked(state, marks, late, x=x, target=target, eta=rate(self.network, eta))
+        arrays = self._checked(state, marks, self._late, x=x, target=target, eta=rate(self.network, eta))
         held, x_, rest = arrays[: len(self.scheme.state)], arrays[-3], arrays[-2:]
         if compared:
             self._same_input(held, x_, self._real(state))
@@ -278,7 +278,7 @@ class SchemeKernel:
                 f"{self.scheme.name} does not know which; train with states."
             )
 
-    def _held(self, state: Sequence[npt.ArrayLike], marks: bool, late: Sequence[Array] = ()) -> list[Argument]:
+    def _held(self, state: Sequence[npt.ArrayLike], marks: bool, late: Set[Array] = frozenset()) -> list[Argument]:
         names = self.State._fields
         if not hasattr(state, "__len__") or len(state) != len(names):
             count = len(state) if hasattr(state, "__len__") else "no"
@@ -291,7 +291,7 @@ class SchemeKernel:
             for name, array, value in zip(names, self.scheme.state, state, strict=True)
         ]
 
-    def _checked(self, state: Any, marks: bool, late: Sequence[Array] = (), **others: Any) -> list[_Array]:
+    def _checked(self, state: Any, marks: bool, late: Set[Array] = frozenset(), **others: Any) -> list[_Array]:
         """The state's arrays and then the others; with `marks`, a state that is not finite is let through.
 
         So are those that are looked at `late`: weights of which a step subtracts something are finite if the new ones

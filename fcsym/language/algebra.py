@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations, product
-from math import factorial, prod
+from math import factorial, gcd, prod
 from operator import is_
 from typing import TypeAlias
 
@@ -26,6 +26,7 @@ from fcsym.language.expression import (
     Expr,
     Extreme,
     Index,
+    IndexForm,
     Indicator,
     Inverse,
     Mul,
@@ -36,6 +37,7 @@ from fcsym.language.expression import (
     Total,
     add,
     children,
+    indicator,
     indices_in,
     mul,
     number,
@@ -394,7 +396,10 @@ def _normal(node: Indicator) -> Indicator:
     first = min(index for index in node.indices if node.solved(index) is not None)
     form = node.solved(first)
     assert form is not None
-    return Indicator(first, replace(form, terms=tuple(sorted(form.terms))))
+    terms = sorted(form.terms)
+    if first.letter == _ONLY and terms and terms[0][1] < 0:  # [0 = f] and [0 = -f] are one
+        form, terms = form * -1, [(index, -coefficient) for index, coefficient in terms]
+    return Indicator(first, replace(form, terms=tuple(terms)))
 
 
 def _settled(
@@ -483,19 +488,22 @@ def _merged(factors: Factors, bound: frozenset[Index], same: set[Index]) -> tupl
     return (factors, bound) if twice else ({f: e for f, e in changed.items() if e}, bound - (same - {kept}))
 
 
+_ONLY = "1"
+"""The letter of the only position on an axis of length one, which is 0."""
+
+
 def _at_first(node: Indicator, ones: frozenset[Axis]) -> Expr:
     """The indicator with 0 in the place of every position on an axis of length one."""
-    form = replace(node.form, terms=tuple((i, c) for i, c in node.form.terms if i.axis not in ones))
-    if node.index.axis not in ones:
-        return Indicator(node.index, form)
-    only = Index(node.index.axis, "1")
+    terms = [(node.index, -1), *node.form.terms]
+    form = IndexForm(tuple((i, c) for i, c in terms if i.axis not in ones), node.form.constant)  # 0 where it holds
+    shared = gcd(*(c for _, c in form.terms))
+    if form.constant and (not shared or form.constant % shared):
+        return ZERO
     if not form.terms:
-        return ZERO if form.constant else ONE
-    other = next((i for i, c in form.terms if c in (1, -1)), None)
-    if other is None:
-        return Indicator(only, form)
-    own = dict(form.terms)[other]
-    return Indicator(other, (form - own * other) * -own)
+        return ONE
+    form = IndexForm(tuple((i, c // shared) for i, c in form.terms), form.constant // shared)
+    solved = next((i for i, c in form.terms if c in (1, -1)), None)
+    return indicator(solved, form + solved) if solved else Indicator(Index(min(ones), _ONLY), form)
 
 
 def _identity(factor: Factor) -> tuple[str, tuple[Index, ...]]:
@@ -517,6 +525,15 @@ def _key(factors: Iterable[tuple[Factor, int]]) -> list[tuple[str, tuple[Index, 
     return sorted((*_identity(factor), exponent) for factor, exponent in factors)
 
 
+def _only(ref: Ref, ones: frozenset[Axis]) -> Ref:
+    """The element with one name for the only position on an axis of length one; a matrix over it twice needs two."""
+    indices: list[Index] = []
+    for index in ref.indices:
+        met = sum(other.axis == index.axis for other in indices)
+        indices.append(Index(index.axis, _ONLY if not met else str(met + 1)) if index.axis in ones else index)
+    return Ref(ref.array, tuple(indices))
+
+
 def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis]) -> Monomial:
     """The monomial under the renaming of bound indices whose sorted factors come first."""
     if ones and any(index.axis in ones for ref in factors for index in ref.indices):
@@ -525,7 +542,7 @@ def _canonical(factors: Factors, bound: frozenset[Index], ones: frozenset[Axis])
             if isinstance(ref, Indicator):  # settled already
                 merged[ref] = 1
                 continue
-            only = Ref(ref.array, tuple(Index(i.axis, "1") if i.axis in ones else i for i in ref.indices))
+            only = _only(ref, ones)
             merged[only] = merged.get(only, 0) + exponent
         factors = {ref: exponent for ref, exponent in merged.items() if exponent}
     bound = frozenset(index for index in bound if index.axis not in ones)

@@ -485,18 +485,15 @@ def indicator(index: Index, form: IndexForm | Index | int) -> Expr:
     [u = 2t + k - 1]
     """
     rest = _form(form) - index  # 0 where it holds
-    own = dict(rest.terms).get(index, 0)
-    if own in (1, -1):
-        return Indicator(index, (rest - own * index) * -own)
-    if own:
-        raise TypeError(f"{index.letter} is on both sides of an indicator: solve for it first.")
-    if not rest.terms:
+    own = dict(rest.terms)
+    if not own:
         return ONE if rest.constant == 0 else ZERO
-    other = next((i for i, c in rest.terms if c in (1, -1)), None)
-    if other is None:
-        raise TypeError(f"{index.letter} cancels in an indicator, and nothing else in it is fixed.")
-    own = dict(rest.terms)[other]
-    return Indicator(other, (rest - own * other) * -own)
+    solved = next((i for i in (index, *own) if own.get(i) in (1, -1)), None)
+    if solved is None:
+        raise TypeError(
+            f"{index.letter} is on both sides of an indicator: give an index in it the factor 1, and solve for that."
+        )
+    return Indicator(solved, (rest - own[solved] * solved) * -own[solved])
 
 
 def least(over: Index, body: Expr) -> Expr:

@@ -125,6 +125,8 @@ def _letter(array: Array) -> tuple[str, str]:
         return rf"(\mathrm{{d}}E/\mathrm{{d}}{letter})", mark
     if whose is not None and array.role is Role.GATE and symbol == f"g{whose.symbol}":
         return r"\varphi'", rf"\mathrm{{{_escaped(whose.symbol)}}}"
+    if whose is not None and array.role is Role.NORM and symbol == f"a_{whose.symbol}":
+        return "a", rf"\mathrm{{{_escaped(whose.symbol)}}}"
     if array.role is Role.BEND and whose is not None and symbol != "dg":
         return r"\varphi", rf"\mathrm{{{_escaped(whose.symbol)}}}\prime\prime"
     if symbol in _LATEX and (array.role not in _OF_LAYERS or array.layer is None):
@@ -138,7 +140,7 @@ def _letter(array: Array) -> tuple[str, str]:
 
 _UPRIGHT = r"\mathrm{"
 _OF_LAYERS = (Role.PARAMETER, Role.INPUT, Role.PRE_ACTIVATION, Role.ACTIVATION)
-_OF_OTHERS = (Role.ADJOINT, Role.GATE, Role.INCREMENT, Role.GRADIENT)
+_OF_OTHERS = (Role.ADJOINT, Role.GATE, Role.INCREMENT, Role.GRADIENT, Role.NORM)
 _LATEX_OF_LAYERS = ("yg",)
 
 

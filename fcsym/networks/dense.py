@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from operator import index
 from typing import Any, Protocol
 
@@ -12,9 +13,19 @@ from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Apply, Array, Expr, Index, total
 from fcsym.networks.symbols import units, weight
 
-__all__ = ["MAX_WIDTH", "Stack", "activated", "dense_equations", "width_of"]
+__all__ = ["MAX_LAYERS", "MAX_WIDTH", "Dense", "Stack", "activated", "dense_equations", "width_of"]
 
+MAX_LAYERS = 128
 MAX_WIDTH = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A fully connected layer: s = W v (+ b), v = phi(s)."""
+
+    width: int
+    activation: Activation
+    bias: bool
 
 
 class Stack(Protocol):

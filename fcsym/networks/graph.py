@@ -17,11 +17,12 @@ from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import identity
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Apply, Array, Axis, Ref, Role, indicators_in
+from fcsym.networks.dense import MAX_LAYERS, MAX_WIDTH
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
-from fcsym.networks.layers.linear import Activation
+from fcsym.networks.layers.linear import Activation, Linear
 from fcsym.networks.symbols import input_over, output, units
 
-__all__ = ["INPUT", "Built", "Node", "built", "chained", "in_order"]
+__all__ = ["INPUT", "Built", "Node", "built", "chained", "in_order", "stack_of"]
 
 INPUT = "x"
 """What the input is called among the nodes."""
@@ -92,6 +93,10 @@ class Built:
 
 def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer ") -> tuple[Node, ...]:
     """Layers, or nodes, in a row => nodes with names, each of which says what it reads; groups become their nodes."""
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise NetworkError(
+            f"The layers are {str(layers)[:40]!r}: give a list of them; Network.parse('2-2-1') reads widths."
+        )
     made: list[Node] = []
     for number, entry in enumerate(layers, 1):
         if isinstance(entry, str | Phi):
@@ -100,7 +105,7 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
         if node is None:
             raise NetworkError(
                 f"Layer {number} is {type(entry).__name__} {str(entry)[:40]!r}: give layers such as "
-                "fcsym.layers.Linear, or names of activations."
+                "fcsym.Dense, or names of activations."
             )
         of = node.of or (before,)
         of = (of,) if isinstance(of, str) else tuple(of)
@@ -118,6 +123,28 @@ def chained(layers: Iterable[object], before: str = INPUT, prefix: str = "layer 
             made += [*parts, Node(closing, name, (*of, parts[-1].name))]
         before = name
     return tuple(made)
+
+
+def stack_of(shape: Sequence[int], nodes: Sequence[Node]) -> tuple[list[int], list[Phi], list[bool]] | None:
+    """Widths, activations and biases, where nodes are a stack of dense layers on one axis; None where they are not."""
+    widths, between, biases = list(shape), list[Phi](), list[bool]()
+    before = INPUT
+    for node in nodes:
+        if len(shape) != 1 or node.of != (before,):
+            return None
+        match node.layer:
+            case Linear(inputs, int(outputs), bool(bias)) if inputs in (None, widths[-1]):
+                between += [identity()] * (len(widths) - 1 - len(between))
+                widths.append(outputs)
+                biases.append(bias)
+            case Activation() if len(widths) - 1 > len(between):
+                between += node.layer.activations
+            case _:
+                return None
+        before = node.name
+    if not len(between) < len(biases) <= MAX_LAYERS or not all(type(n) is int and 1 <= n <= MAX_WIDTH for n in widths):
+        return None  # what is wrong with it is said where it is built
+    return widths, between, biases
 
 
 def in_order(nodes: Sequence[Node]) -> list[Node]:
@@ -183,7 +210,7 @@ def built(shape: Sequence[int], nodes: Sequence[Node], linear: bool) -> Built:
     if last.layer.kind != "linear":
         title = _titled(last).replace("Layer", "layer", 1)
         raise NetworkError(
-            f"The read-out, {title}, is not linear: the last layer is Linear, and what follows on it is the "
+            f"The read-out, {title}, is not linear: the last layer is Linear or Dense, and what follows on it is the "
             "output activation, output=..., and the loss."
         )
     alike: dict[Axis, Axis] = {}

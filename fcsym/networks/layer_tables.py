@@ -11,12 +11,12 @@ from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation
 from fcsym.language.spelling import check_name
 from fcsym.networks.graph import INPUT, Node
-from fcsym.networks.layers import KINDS, Activation, Linear
+from fcsym.networks.layers import KINDS, Activation, Dense
 
 __all__ = ["DENSE", "nodes_in"]
 
-DENSE = "dense"
-"""A linear layer as stacks of them have it: `width` in place of out_features, and no bias unless it is said."""
+DENSE = Dense.kind
+"""What a table is that says nothing of its kind; as in a file of a stack, it has no bias unless it is said."""
 
 _AROUND = ("kind", "name", "from", "activation")
 """The keys that every layer has: what it is, what it is called, what it reads, and what follows on it."""
@@ -66,13 +66,11 @@ def _sources(table: Mapping[str, Any], where: str) -> list[str]:
 
 def _layer(table: Mapping[str, Any], own: Sequence[Phi], where: str) -> Any:
     kind = table.get("kind", DENSE)
-    known = [DENSE, *KINDS]
-    if not isinstance(kind, str) or kind not in known:
-        raise NetworkError(f"{where}: the kind {str(kind)[:40]!r} is not known: the kinds are {', '.join(known)}.")
-    layer: Any = Linear if kind == DENSE else KINDS[kind]
-    keys = {"out_features" if kind == DENSE and key == "width" else key: value for key, value in table.items()}
-    keys = {"bias": False, **keys} if kind == DENSE else keys
-    own_keys = ["width", "bias"] if kind == DENSE else [entry.name for entry in fields(layer)]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise NetworkError(f"{where}: the kind {str(kind)[:40]!r} is not known: the kinds are {', '.join(KINDS)}.")
+    layer: Any = KINDS[kind]
+    keys = {"bias": False, **table} if kind == DENSE else table
+    own_keys = [entry.name for entry in fields(layer)]
     for key in table:
         if key not in (*own_keys, *_AROUND):
             raise NetworkError(
@@ -85,8 +83,7 @@ def _layer(table: Mapping[str, Any], own: Sequence[Phi], where: str) -> Any:
         elif entry.name == layer.measured:
             values[entry.name] = None  # whatever it reads
         elif entry.default is MISSING:
-            said = "width" if kind == DENSE else entry.name
-            raise NetworkError(f"{where} ({kind}) has no {said}: give one.")
+            raise NetworkError(f"{where} ({kind}) has no {entry.name}: give one.")
     return layer(**values)
 
 

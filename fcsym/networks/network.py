@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fcsym.errors import ArgumentError, LossWarning, NetworkError
-from fcsym.language.activation import Activation, activation
+from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
-from fcsym.networks.dense import MAX_WIDTH, activated, dense_equations, width_of
+from fcsym.networks.dense import MAX_WIDTH, Dense, activated, dense_equations, width_of
 from fcsym.networks.file import dense_in, layers_in, table_at, trained
-from fcsym.networks.graph import INPUT, Built, Node, chained, features_of, with_activations
+from fcsym.networks.graph import INPUT, Built, Node, chained, stack_of, with_activations
 from fcsym.networks.graph import built as build
-from fcsym.networks.losses import Outputs, loss_name, unsuited
+from fcsym.networks.losses import Outputs, unsuited
+from fcsym.networks.making import assembled, of_built, output_of
 from fcsym.networks.names import given_names
 from fcsym.networks.own import built_of
 from fcsym.networks.own_loss import OwnLoss
@@ -43,19 +43,12 @@ from fcsym.networks.symbols import (
 )
 from fcsym.networks.symbols import activation as activation_of
 from fcsym.networks.torch_modules import found_in
+from fcsym.networks.words import in_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Dense", "Network"]
-
-MAX_LAYERS = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """A fully connected layer: s = W v (+ b), v = phi(s)."""
-
-    width: int
-    activation: Activation
-    bias: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +60,17 @@ class Hidden:
     v: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Network:
-    """A feed-forward network.
+    """A network of layers: `Network([Conv2d(1, 4, 3), "relu", Flatten(), Dense(10)], input=(1, 8, 8))`.
 
-    `names` are the reader's own names for the weights: none, one per parameter array (W1, b1, W2, ...), or one per
-    scalar weight in row order.
+    `layers` and `input` are those of `sequential`, as are `output`, `loss` and what is raised. `names` are the reader's
+    own names for the weights: none, one per parameter array (W1, b1, W2, ...), or one per scalar weight in row order.
+    `weights` are those of the module that it was read from, in the order of `parameters`; None for other networks.
+
+    >>> from fcsym import Dense
+    >>> Network([Dense(3), "tanh", Dense(1)], input=2) == Network.mlp([2, 3, 1], "tanh", bias=True)
+    True
     """
 
     inputs: int
@@ -90,6 +88,30 @@ class Network:
     shape_in: tuple[int, ...] = ()  # the lengths of its input's axes
     own: Built | None = None  # forward equations of one's own
     at_most: int = 0  # in a smaller instance of it, how long an axis is at most
+    weights: tuple[NDArray[Any], ...] | None = field(default=None, compare=False, repr=False)
+
+    def __init__(
+        self, layers: Iterable[object], input: int | Sequence[int] | None = None, *, output: object = "identity",
+        loss: object = "squared", **record: Any,
+    ) -> None:  # fmt: skip
+        if "inputs" in record:  # the fields as they are, of a network that there is already
+            self.__dict__.update(record, layers=layers, loss=loss)
+            return
+        if record:
+            raise TypeError(f"Network() has no argument {next(iter(record))!r}: it takes input, output and loss.")
+        if input is None:
+            raise NetworkError("The network has no input: give the shape of one, such as input=(1, 8, 8) or input=2.")
+        self.__dict__.update(type(self).sequential(input, layers, output=output, loss=loss).__dict__)
+
+    def __iter__(self) -> Iterator[Any]:
+        """For `net, weights = Network.from_torch(...)`: the network, and its weights as a list."""
+        return iter((self[0], self[1]))
+
+    def __getitem__(self, n: int) -> Any:
+        """The one or the other of these two."""
+        if self.weights is None:
+            raise TypeError(f"{self} has no weights to unpack: only what from_torch reads has them.")
+        return (self, list(self.weights))[n]
 
     # ------------------------------------------------------------------------------------------ constructors
 
@@ -110,7 +132,7 @@ class Network:
         if isinstance(sizes, str) or (not isinstance(sizes, Sequence) and not hasattr(sizes, "__iter__")):
             raise NetworkError(f"The widths are {str(sizes)[:60]!r}: give a sequence of integers such as [2, 2, 1].")
         widths = [width_of(size, f"width {n}") for n, size in enumerate(sizes)]
-        return _assemble(widths, activation, bias, output=output, loss=loss)
+        return cls._of(assembled(widths, activation, bias, output=output, loss=loss))
 
     @classmethod
     def parse(
@@ -139,7 +161,8 @@ class Network:
 
         `shape`: that of one input, without samples: (C, H, W) for images, (C, T) or (T, n) for sequences, (n,).
         `layers`: from `fcsym.layers`, an activation by its name or as it is; a `fcsym.layers.Node` gives a layer a name
-        and says what it reads. The last one is Linear, the read-out. `output` and `loss` as for `mlp`; where the
+        and says what it reads. The last one is Linear or Dense, the read-out. Linear layers and activations alone, in a
+        row on one axis, make the network that `mlp` makes. `output` and `loss` as for `mlp`; where the
         read-out is taken at several positions, the loss is the sum over them.
         Raises NetworkError for shapes that do not fit, a cycle, and a read-out that is not linear.
 
@@ -154,9 +177,12 @@ class Network:
                 f"The input has shape {str(shape)[:40]!r}: give a sequence of lengths, such as (1, 8, 8)."
             )
         nodes = chained(layers)
-        last, softmax = _output(output)
+        stack = stack_of(tuple(lengths), nodes)
+        if stack is not None:
+            return cls._of(assembled(*stack, output=output, loss=loss))
+        last, softmax = output_of(output)
         made = build(tuple(lengths), nodes, last.is_identity and not softmax)
-        return _of_built(cls, made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths))
+        return cls._of(of_built(made, last, softmax, loss, nodes=made.nodes, shape_in=tuple(lengths)))
 
     @classmethod
     def from_equations(
@@ -179,35 +205,33 @@ class Network:
         >>> print(Network.from_equations([*gated, *read], {"i": 3, "j": 2, "k": 1}))
         2 equations s-t-h-v-y 1
         """
-        last, softmax = _output(output)
+        last, softmax = output_of(output)
         made = built_of(equations, sizes, () if last.is_identity and not softmax else ("y",))
         shape = tuple(made.sizes[axis] for axis in made.input.axes)
-        return _of_built(cls, made, last, softmax, loss, own=made, shape_in=shape)
+        return cls._of(of_built(made, last, softmax, loss, own=made, shape_in=shape))
 
     @classmethod
     def from_torch(
-        cls, module: object, shape: int | Sequence[int] | None = None, *, loss: object = "squared"
-    ) -> tuple[Network, list[Any]]:  # fmt: skip
-        """A `torch.nn.Sequential` => the network that it is, and its weights in the order of `parameters`, as arrays.
+        cls, module: object, input: int | Sequence[int] | None = None, *, loss: object = "squared"
+    ) -> Network:  # fmt: skip
+        """A `torch.nn.Sequential` => the network that it is, with its `weights` as arrays in the order of `parameters`.
 
-        `shape`: that of one input as PyTorch takes it, without samples; where the first module is Linear, it tells. An
-        activation or a softmax after the last Linear is the output activation. Linear layers and activations alone
-        make the network that `mlp` makes. A list of modules is taken too: there a
+        `input`: the shape of one input as PyTorch takes it, without samples; where the first module is Linear, it
+        tells. An activation or a softmax after the last Linear is the output activation. Linear layers and activations
+        alone make the network that `mlp` makes. A list of modules is taken too: there a
         recurrence passes on all its steps, the first of the two that it returns. What has requires_grad=False is not
         trained. The names in `torch.nn` that are read, and where a layer differs, are in `fcsym.layers`; PyTorch's
         Softplus is s above its threshold.
         Raises NetworkError, with the number of the module, for what cannot be read.
 
+        >>> net = Network.from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1)))  # doctest: +SKIP
         >>> net, weights = Network.from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1)))  # doctest: +SKIP
         """
-        found = found_in(module, shape)
-        stack = found.stack()
-        if stack is None:
-            network = cls.sequential(found.shape, found.nodes, output=found.output, loss=loss)
-        else:
-            network = cls.mlp(*stack, output=found.output, loss=loss)
+        found = found_in(module, input)
+        network = cls.sequential(found.shape, found.nodes, output=found.output, loss=loss)
         held = [theta.name for theta, frozen in zip(network.parameters, found.held, strict=True) if frozen]
-        return network.frozen(*held), found.fitting([network.shape(theta) for theta in network.parameters])
+        weights = found.fitting([network.shape(theta) for theta in network.parameters])
+        return replace(network.frozen(*held), weights=tuple(weights))
 
     @classmethod
     def load(cls, path: str | Path) -> Network:
@@ -224,7 +248,16 @@ class Network:
         if not isinstance(data, Mapping):
             raise NetworkError(f"The network is {str(data)[:40]!r}: give a table with its widths.")
         layers = layers_in(data)
-        return trained(_assemble(**dense_in(data)) if layers is None else cls.sequential(**layers), data)
+        return trained(cls._of(assembled(**dense_in(data))) if layers is None else cls.sequential(**layers), data)
+
+    @classmethod
+    def _of(cls, what: Mapping[str, Any]) -> Network:
+        """The network of these fields, with a warning where its loss is not made for its outputs."""
+        network = cls(**what)
+        said = unsuited(network.loss, network.outputs.activation)
+        if said:
+            warnings.warn(said, LossWarning, stacklevel=3)
+        return network
 
     # --------------------------------------------------------------------------------------------- readings
 
@@ -490,7 +523,7 @@ class Network:
             if name not in biases:
                 raise NetworkError(f"{name} cannot be shared: it is a matrix, and only a bias can be one number.")
         every = {*self.common, *names}
-        made = replace(self, common=tuple(name for name in biases if name in every))
+        made = replace(self, common=tuple(name for name in biases if name in every), weights=None)
         given_names(made.names, made)  # which may no longer be as many
         return made
 
@@ -507,11 +540,11 @@ class Network:
         """The same depth, activations and biases, with every width at most `width`."""
         if self.built is not None:
             few = min(self.samples or width, width) if self.batch else 0
-            return replace(self, at_most=width, samples=few)
+            return replace(self, at_most=width, samples=few, weights=None)
         layers = tuple(Dense(min(layer.width, width), layer.activation, layer.bias) for layer in self.layers)
         samples = min(self.samples or width, width) if self.batch else 0
         counted = self.counted or (self.widths[-1] if self.widths[-1] > width else 0)
-        smaller = replace(self, inputs=min(self.inputs, width), layers=layers, names=())
+        smaller = replace(self, inputs=min(self.inputs, width), layers=layers, names=(), weights=None)
         return replace(smaller, samples=samples, counted=counted)
 
     @property
@@ -536,99 +569,4 @@ class Network:
         return draw(self).svg
 
     def __str__(self) -> str:
-        text = self._layers_in_words()
-        if self.softmax or not self.output_activation.is_identity:
-            text += f" output {self.outputs.activation}"
-        text = text if self.loss == "squared" else f"{text} loss {self.loss}"
-        text = f"{text} shared {','.join(self.common)}" if self.common else text
-        text = f"{text} frozen {','.join(self.fixed)}" if self.fixed else text
-        text = text if self.rule == PLAIN else f"{text} rule {self.rule}"
-        return f"{text} batch {self.batch}" if self.batch else text
-
-    def _layers_in_words(self) -> str:
-        """2-2-1 tanh bias, or the shape of the input and the kinds of layers."""
-        if self.own is not None:
-            names = "-".join(equation.name for equation in self.own.equations)
-            return f"{'x'.join(map(str, self.shape_in))} equations {names} {self.layers[-1].width}"
-        if self.nodes:
-            kinds = [
-                node.layer.activations[0].name if node.layer.kind == "activation" else node.layer.kind
-                for node in self.nodes
-            ]
-            shape = "x".join(map(str, self.shape_in))
-            return f"{shape} {'-'.join(kinds)} {self.layers[-1].width}"
-        text = "-".join(map(str, self.widths))
-        hidden = list(dict.fromkeys(layer.activation.name for layer in self.layers[:-1]))
-        if hidden and hidden != ["relu"]:
-            text += " " + ",".join(hidden)
-        if any(layer.bias for layer in self.layers):
-            everywhere = all(layer.bias for layer in self.layers)
-            marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(self.layers, 1) if la.bias)
-            text += f" bias{marks}"
-        return text
-
-
-# ------------------------------------------------------------------------------------------------- validation
-
-
-def _output(output: object) -> tuple[Activation, bool]:
-    """The output activation of a network of layers, and whether the outputs are a softmax instead."""
-    softmax = isinstance(output, str) and output.lower() == "softmax"
-    return activation("identity" if softmax else output, ()), softmax
-
-
-def _of_built(
-    cls: type[Network], made: Built, last: Activation, softmax: bool, loss: object, **what: Any
-) -> Network:  # fmt: skip
-    """The network that forward equations are of, with what follows on their read-out."""
-    width = made.sizes[made.logits.axes[-1]]
-    if softmax and width == 1:
-        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
-    inputs = prod(made.sizes[axis] for axis in made.input.axes)
-    stands = (Dense(features_of(made), made.last_unit[0], False), Dense(width, last, made.shift is not None))
-    network = cls(inputs, stands, loss=loss_name(loss), softmax=softmax, fixed=made.fixed, **what)
-    said = unsuited(network.loss, network.outputs.activation)
-    if said:
-        warnings.warn(said, LossWarning, stacklevel=3)
-    return network
-
-
-def _listed(value: object, count: int, what: str) -> list[Any]:
-    if isinstance(value, str | bool | Activation) or not isinstance(value, Sequence):
-        return [value] * count
-    if len(value) != count:
-        give = "give one" if count == 1 else f"give one, or {count}"
-        raise NetworkError(f"{what} has {len(value)} entries and the network needs {count}: {give}.")
-    return list(value)
-
-
-def _assemble(
-    widths: Sequence[int], activations: object, biases: object, own: Sequence[Activation] = (), *,
-    output: object = "identity", loss: object = "squared",
-) -> Network:  # fmt: skip
-    depth = len(widths) - 1
-    if depth < 1:
-        raise NetworkError(f"The network has {len(widths)} widths: give at least an input and an output, such as 2-1.")
-    if depth > MAX_LAYERS:
-        raise NetworkError(f"The network has {depth} layers: at most {MAX_LAYERS} are supported.")
-    hidden = [activation(entry, own) for entry in _listed(activations, depth - 1, "activation")]
-    if depth == 1 and (isinstance(activations, str) or not isinstance(activations, Sequence)):
-        activation(activations, own)
-    softmax = isinstance(output, str) and output.lower() == "softmax" and all(phi.name != output for phi in own)
-    if softmax and widths[-1] == 1:
-        raise NetworkError("The softmax of one output is 1 whatever it is: give at least two outputs, or a sigmoid.")
-    last = activation("identity" if softmax else output, own)
-    every = [*hidden, last]
-    twice = next((a.name for a in every for b in every if a.name == b.name and a.formula != b.formula), None)
-    if twice is not None:
-        raise NetworkError(f"The network has two activations with the name {twice!r}: give each its own.")
-    bias = _listed(biases, depth, "bias")
-    for n, flag in enumerate(bias, 1):
-        if not isinstance(flag, bool):
-            raise NetworkError(f"The bias of layer {n} is {str(flag)[:40]!r}: write true or false.")
-    layers = tuple(Dense(width, phi, flag) for width, phi, flag in zip(widths[1:], every, bias, strict=True))
-    network = Network(widths[0], layers, (), loss_name(loss), softmax=softmax)
-    said = unsuited(network.loss, network.outputs.activation)
-    if said:
-        warnings.warn(said, LossWarning, stacklevel=4)
-    return network
+        return in_words(self)

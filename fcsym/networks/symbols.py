@@ -285,14 +285,19 @@ def increment_of(array: Array) -> Array:
 
 
 def norm(source: Array) -> Array:
-    """a = |v|^2, plus 1 where each unit has a bias, for what a layer reads; of a mini-batch, its inner products."""
-    layer = source.layer if source.layer is not None else _layer_of(source)
+    """a = |v|^2, plus 1 where each reader has a bias, for what a layer reads; of a mini-batch, its inner products.
+
+    It carries what it is the norm of: a of layer l for v of layer l, and for x; otherwise the letter, and the time.
+    """
+    plain = source.role is Role.INPUT or (source.symbol == "v" and source.layer is not None)
+    layer = _layer_of(source) if source.role is Role.INPUT else source.layer
     return Array(
-        "a" if layer is not None else f"a_{source.symbol}",
+        "a" if plain and layer is not None else f"a_{source.symbol}",
         layer,
         (*source.axes[:-1], *source.axes[:-1]),
         role=Role.NORM,
         of=source,
+        time=source.time,
     )
 
 

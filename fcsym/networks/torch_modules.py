@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.errors import NetworkError
-from fcsym.language.activation import Activation, identity, leaky_relu
+from fcsym.language.activation import leaky_relu
 from fcsym.networks import layers as here
 from fcsym.networks.graph import Node
 from fcsym.networks.layers.base import Layer
@@ -32,21 +32,6 @@ class Found:
     output: object = "identity"
     weights: Weights = field(default_factory=list)
     held: list[bool] = field(default_factory=list)  # whether a weight is one that PyTorch does not train
-
-    def stack(self) -> tuple[list[int], list[Activation], list[bool]] | None:
-        """Widths, activations and biases, where it is a stack of dense layers; None where it is not."""
-        widths, between, biases = list(self.shape), list[Activation](), list[bool]()
-        for node in self.nodes:
-            match node.layer:
-                case here.Linear(inputs, outputs, bias) if len(self.shape) == 1 and inputs == widths[-1]:
-                    between += [identity()] * (len(widths) - 1 - len(between))
-                    widths.append(outputs)
-                    biases.append(bias)
-                case here.Activation() if len(widths) - 1 > len(between):
-                    between += node.layer.activations
-                case _:
-                    return None
-        return (widths, between, biases) if biases else None
 
     def fitting(self, shapes: Sequence[tuple[int, ...]]) -> Weights:
         """The weights as a network has them: what is read after Flatten has an axis for each that was there."""
@@ -259,7 +244,9 @@ def _shape_of(shape: object, first: _Module) -> tuple[int, ...]:
     kind = type(first.module).__name__
     if shape is None:
         if kind != "Linear":
-            raise first.refuse("does not say how large its input is: give its shape, without the samples.")
+            raise first.refuse(
+                "does not say how large its input is: give the shape of one, input=..., without samples."
+            )
         return (int(first.module.in_features),)
     lengths = (shape,) if isinstance(shape, int) else shape
     if not isinstance(lengths, Sequence) or isinstance(lengths, str):

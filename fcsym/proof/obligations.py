@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fcsym.deriving.forward import forward
+from fcsym.deriving.kinds import is_dense
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation, smooth
@@ -166,8 +167,10 @@ class Meanings:
         if array.role is not Role.NORM:
             return read[indices]
         i = Index(read.axes[-1], "i")
-        moved = next(equation for equation in self.readers[read] if not isinstance(equation.rhs, Apply))
-        shifted = any(theta in self.network.trained and len(theta.axes) == 1 for theta in moved.operands)
+        moved = [
+            [len(a.axes) for a in e.operands if a in self.network.trained] for e in self.readers[read] if is_dense(e)
+        ]
+        shifted = all(1 in axes for axes in moved if 2 in axes)  # what one of them lacks is no part of it
         # of a mini-batch the inner products of its samples
         one, other = (*indices[:1], i), (*indices[1:], i)
         return total(i, read[one] * read[other]) + (1 if shifted else 0)

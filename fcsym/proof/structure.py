@@ -123,13 +123,10 @@ def _expected_of_layers(network: Network) -> Iterator[tuple[str, Array, Rule]]:
         yield array.primed.name, array.primed, Rule.AFTER
     for array in hidden:
         equation = passed[array]
-        if (
-            network.rule.is_plain
-            and is_dense(equation)
-            and any(
-                theta in network.trained and theta not in named and len(theta.axes) == 2 for theta in equation.operands
-            )
-        ):
+        if not network.rule.is_plain or not is_dense(equation):
+            continue
+        own = [theta for theta in equation.operands if theta in network.trained and theta.axes]
+        if any(len(theta.axes) == 2 for theta in own) and not any(theta in named for theta in own):
             squared = norm(next(a for a in equation.operands if a.role is not Role.PARAMETER))
             yield squared.name, squared, Rule.DEFINITION
     yield from _compensating(network)

@@ -125,7 +125,15 @@ Array = npt.NDArray[Any]
 
 def less(a, b):
     """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
-    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+    whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
+    return np.subtract(a, b, out=b) if whole else a - b
+
+
+def extreme(greater, a):
+    """The greatest along the last axis, where greater is np.maximum, or the least."""
+    if a.shape[-1] > 32 or a.size < 1024:
+        return greater.reduce(a, axis=-1)
+    return greater.reduce(np.ascontiguousarray(np.moveaxis(a, -1, 0)), axis=0)  # short rows start anew each time
 
 
 # after this glibc keeps up to 64 MiB of what is freed, and asks for no pages anew in every step
@@ -141,12 +149,12 @@ def contracted(a, a_axes, b, b_axes, both, over):
 
     def matrix(c, axes):
         lead = c.ndim - len(axes)
-        c = c.transpose(*range(lead), *(lead + k for k in axes))
-        start, end = lead + both, c.ndim - over
-        return c.reshape(*c.shape[:start], math.prod(c.shape[start:end]), -1), c.shape[start:end]
+        c = c.transpose(*range(lead), *(lead + k for k in axes)) if lead else c.transpose(axes)
+        shape, start, end = c.shape, lead + both, c.ndim - over
+        return c.reshape(*shape[:start], math.prod(shape[start:end]), math.prod(shape[end:])), shape[start:end]
 
     (left, rows), (right, columns) = matrix(a, a_axes), matrix(b, b_axes)
-    made = np.matmul(left, np.swapaxes(right, -1, -2))
+    made = np.matmul(left, right.swapaxes(-1, -2))
     return made.reshape(*made.shape[:-2], *rows, *columns)
 
 
@@ -256,11 +264,11 @@ def _step(gamma1, b1, Wq2, bq2, Wk2, bk2, Wv2, bv2, Wo2, bo2, W4, b4, x, yg, eta
     shift1 = (((-np.arange(x.shape[-2])[:, None] + np.arange(x.shape[-2])) >= 0) & ((-np.arange(x.shape[-2])[:, None] + np.arange(x.shape[-2])) < x.shape[-2])).astype(gamma1.dtype)
     chi2 = np.einsum("...ab->...ba", shift1)
     shift2 = (np.arange(x.shape[-2])[:, None] == np.arange(x.shape[-2])).astype(gamma1.dtype)
-    tau2 = np.max(chi2[..., None, :, :] * s2 + (-chi2[..., None, :, :] + 1.0) * np.einsum("...ab->...ba", contracted(s2, (1, 0, 2), shift2, (1, 0), 1, 1))[..., :, :, None], axis=-1)
+    tau2 = extreme(np.maximum, chi2[..., None, :, :] * s2 + (-chi2[..., None, :, :] + 1.0) * np.einsum("...abc,...cb->...ab", s2, shift2)[..., :, :, None])
     zeta2 = chi2[..., None, :, :] * (s2 - tau2[..., :, :, None])
     xi2 = np.exp(zeta2)
     psi2 = chi2[..., None, :, :] * xi2
-    Z2 = np.sum(psi2, axis=(-1,))
+    Z2 = np.einsum("...abc->...ab", psi2)
     v2 = psi2 / Z2[..., :, :, None]
     vh2 = contracted(v2, (0, 1, 2), sv2, (0, 2, 1), 1, 1)
     so2 = contracted(vh2, (1, 0, 2), Wo2, (0, 1, 2), 0, 2) + bo2[..., None, :]
@@ -278,13 +286,13 @@ def _step(gamma1, b1, Wq2, bq2, Wk2, bk2, Wv2, bv2, Wo2, bo2, W4, b4, x, yg, eta
     delta2 = chi2[..., None, :, :] * chi2[..., None, :, :] * xi2 * (-np.einsum("...abc,...abc->...ab", adj_v2, v2)[..., :, :, None] + adj_v2) / Z2[..., :, :, None]
     adj_sv2 = contracted(v2, (0, 2, 1), adj_vh2, (0, 2, 1), 1, 1)
     Wv2_new = less(Wv2, eta[..., None, None, None] * contracted(adj_sv2, (0, 2, 1), v1, (1, 0), 0, 1))
-    bv2_new = less(bv2, eta[..., None, None] * np.sum(adj_sv2, axis=(-2,)))
+    bv2_new = less(bv2, eta[..., None, None] * np.einsum("...acb->...ab", adj_sv2))
     adj_sk2 = contracted(delta2, (0, 2, 1), sq2, (0, 2, 1), 1, 1) / kappa2[..., None, None, None]
     Wk2_new = less(Wk2, eta[..., None, None, None] * contracted(adj_sk2, (0, 2, 1), v1, (1, 0), 0, 1))
-    bk2_new = less(bk2, eta[..., None, None] * np.sum(adj_sk2, axis=(-2,)))
+    bk2_new = less(bk2, eta[..., None, None] * np.einsum("...acb->...ab", adj_sk2))
     adj_sq2 = contracted(delta2, (0, 1, 2), sk2, (0, 2, 1), 1, 1) / kappa2[..., None, None, None]
     Wq2_new = less(Wq2, eta[..., None, None, None] * contracted(adj_sq2, (0, 2, 1), v1, (1, 0), 0, 1))
-    bq2_new = less(bq2, eta[..., None, None] * np.sum(adj_sq2, axis=(-2,)))
+    bq2_new = less(bq2, eta[..., None, None] * np.einsum("...acb->...ab", adj_sq2))
     adj_v1 = contracted(adj_sq2, (1, 0, 2), Wq2, (2, 0, 1), 0, 2) + contracted(adj_sk2, (1, 0, 2), Wk2, (2, 0, 1), 0, 2) + contracted(adj_sv2, (1, 0, 2), Wv2, (2, 0, 1), 0, 2)
     gamma1_new = gamma1 - eta[..., None] * np.einsum("...ba,...ba->...a", adj_v1, xi1)
     b1_new = b1 - eta[..., None] * np.einsum("...ba->...a", adj_v1)
@@ -346,11 +354,11 @@ def _output(gamma1, b1, Wq2, bq2, Wk2, bk2, Wv2, bv2, Wo2, bo2, W4, b4, x):
     shift1 = (((-np.arange(x.shape[-2])[:, None] + np.arange(x.shape[-2])) >= 0) & ((-np.arange(x.shape[-2])[:, None] + np.arange(x.shape[-2])) < x.shape[-2])).astype(gamma1.dtype)
     chi2 = np.einsum("...ab->...ba", shift1)
     shift2 = (np.arange(x.shape[-2])[:, None] == np.arange(x.shape[-2])).astype(gamma1.dtype)
-    tau2 = np.max(chi2[..., None, :, :] * s2 + (-chi2[..., None, :, :] + 1.0) * np.einsum("...ab->...ba", contracted(s2, (1, 0, 2), shift2, (1, 0), 1, 1))[..., :, :, None], axis=-1)
+    tau2 = extreme(np.maximum, chi2[..., None, :, :] * s2 + (-chi2[..., None, :, :] + 1.0) * np.einsum("...abc,...cb->...ab", s2, shift2)[..., :, :, None])
     zeta2 = chi2[..., None, :, :] * (s2 - tau2[..., :, :, None])
     xi2 = np.exp(zeta2)
     psi2 = chi2[..., None, :, :] * xi2
-    Z2 = np.sum(psi2, axis=(-1,))
+    Z2 = np.einsum("...abc->...ab", psi2)
     v2 = psi2 / Z2[..., :, :, None]
     vh2 = contracted(v2, (0, 1, 2), sv2, (0, 2, 1), 1, 1)
     so2 = contracted(vh2, (1, 0, 2), Wo2, (0, 1, 2), 0, 2) + bo2[..., None, :]

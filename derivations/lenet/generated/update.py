@@ -70,7 +70,8 @@ Array = npt.NDArray[Any]
 
 def less(a, b):
     """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
-    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+    whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
+    return np.subtract(a, b, out=b) if whole else a - b
 
 
 def less_outer(w, a, b):
@@ -78,6 +79,13 @@ def less_outer(w, a, b):
     one = a.ndim == b.ndim == 1
     c = np.dot(a[:, None], b[None, :]) if one else a[..., :, None] * b[..., None, :]
     return np.subtract(w, c, out=c) if c.shape == w.shape else w - c
+
+
+def extreme(greater, a):
+    """The greatest along the last axis, where greater is np.maximum, or the least."""
+    if a.shape[-1] > 32 or a.size < 1024:
+        return greater.reduce(a, axis=-1)
+    return greater.reduce(np.ascontiguousarray(np.moveaxis(a, -1, 0)), axis=0)  # short rows start anew each time
 
 
 def windows(a, reads, order=None):
@@ -151,12 +159,12 @@ def contracted(a, a_axes, b, b_axes, both, over):
 
     def matrix(c, axes):
         lead = c.ndim - len(axes)
-        c = c.transpose(*range(lead), *(lead + k for k in axes))
-        start, end = lead + both, c.ndim - over
-        return c.reshape(*c.shape[:start], math.prod(c.shape[start:end]), -1), c.shape[start:end]
+        c = c.transpose(*range(lead), *(lead + k for k in axes)) if lead else c.transpose(axes)
+        shape, start, end = c.shape, lead + both, c.ndim - over
+        return c.reshape(*shape[:start], math.prod(shape[start:end]), math.prod(shape[end:])), shape[start:end]
 
     (left, rows), (right, columns) = matrix(a, a_axes), matrix(b, b_axes)
-    made = np.matmul(left, np.swapaxes(right, -1, -2))
+    made = np.matmul(left, right.swapaxes(-1, -2))
     return made.reshape(*made.shape[:-2], *rows, *columns)
 
 
@@ -213,7 +221,7 @@ def _step(W1, b1, W3, b3, W4, b4, x, yg, eta):
     s3 = contracted(v2, (0, 1, 2), W3, (0, 1, 2, 3), 0, 3) + b3
     v3 = np.where(s3 > 0.0, s3, 0.0)
     y = np.matvec(W4, v3) + b4
-    tau = np.max(y, axis=-1)
+    tau = extreme(np.maximum, y)
     zeta = y - tau[..., None]
     psi = np.exp(zeta)
     Z = np.einsum("...a->...", psi)
@@ -226,7 +234,7 @@ def _step(W1, b1, W3, b3, W4, b4, x, yg, eta):
     adj_v2 = contracted(delta3, (0,), W3, (1, 2, 3, 0), 0, 1)
     delta1 = np.where(s1 > 0.0, 0.25 * np.einsum("...abc->...acb", added_up(added_up(adj_v2[..., None], -1, 2, 3, 0, 1, ((-2, 2, 1),))[..., None], -1, 2, 3, 0, 1, ((-3, 2, 1),))), 0.0)
     W1_new = less(W1, eta[..., None, None, None, None] * np.einsum("...abcd->...adbc", contracted(delta1, (0, 1, 2), read1, (0, 1, 2, 3, 4), 0, 2)))
-    b1_new = b1 - eta[..., None] * np.sum(delta1, axis=(-2, -1))
+    b1_new = b1 - eta[..., None] * np.einsum("...abc->...a", delta1)
     return (
         W1_new,
         b1_new,

@@ -147,7 +147,8 @@ Array = npt.NDArray[Any]
 
 def less(a, b):
     """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
-    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+    whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
+    return np.subtract(a, b, out=b) if whole else a - b
 
 
 def less_outer(w, a, b):
@@ -170,12 +171,12 @@ def contracted(a, a_axes, b, b_axes, both, over):
 
     def matrix(c, axes):
         lead = c.ndim - len(axes)
-        c = c.transpose(*range(lead), *(lead + k for k in axes))
-        start, end = lead + both, c.ndim - over
-        return c.reshape(*c.shape[:start], math.prod(c.shape[start:end]), -1), c.shape[start:end]
+        c = c.transpose(*range(lead), *(lead + k for k in axes)) if lead else c.transpose(axes)
+        shape, start, end = c.shape, lead + both, c.ndim - over
+        return c.reshape(*shape[:start], math.prod(shape[start:end]), math.prod(shape[end:])), shape[start:end]
 
     (left, rows), (right, columns) = matrix(a, a_axes), matrix(b, b_axes)
-    made = np.matmul(left, np.swapaxes(right, -1, -2))
+    made = np.matmul(left, right.swapaxes(-1, -2))
     return made.reshape(*made.shape[:-2], *rows, *columns)
 
 

@@ -60,6 +60,13 @@ def less_outer(w, a, b):
     return np.subtract(w, c, out=c) if c.shape == w.shape else w - c
 
 
+def extreme(greater, a):
+    """The greatest along the last axis, where greater is np.maximum, or the least."""
+    if a.shape[-1] > 32 or a.size < 1024:
+        return greater.reduce(a, axis=-1)
+    return greater.reduce(np.ascontiguousarray(np.moveaxis(a, -1, 0)), axis=0)  # short rows start anew each time
+
+
 def remember(X, C, x):
     """X and C with a row for x: a free one is taken, or one is appended, where no stored input is x.
 
@@ -124,8 +131,8 @@ def _step(Wc1, X, C, W2, x, yg, eta):
     delta2 = y - yg
     W2_new = less_outer(W2, eta[..., None] * delta2, v1)
     delta1 = np.where(s1 > 0.0, np.vecmat(delta2, W2_new), 0.0)
-    dh = np.max(X - x[..., None, :], axis=-1)
-    dl = np.min(X - x[..., None, :], axis=-1)
+    dh = extreme(np.maximum, X - x[..., None, :])
+    dl = extreme(np.minimum, X - x[..., None, :])
     C_new = C - np.where(dh[..., :, None] == 0.0, np.where(dl[..., :, None] == 0.0, eta[..., None, None] * delta1[..., None, :], 0.0), 0.0)
     return (
         Wc1,

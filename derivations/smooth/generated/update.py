@@ -82,7 +82,8 @@ h = np.array([0.6180339867714792, 0.2360679735429585])
 
 def less(a, b):
     """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
-    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+    whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
+    return np.subtract(a, b, out=b) if whole else a - b
 
 
 CACHE = 2**20  # bytes: what one tile of networks needs stays in the cache

@@ -263,6 +263,8 @@ class _Writer:
         then, otherwise = self.expression(node.then, axes)[0], self.expression(node.otherwise, axes)[0]
         alone = node.otherwise == n.Const(Fraction(0)) and not isinstance(node.then, n.Const | n.Undefined)
         if alone and self.dialect.masked and self._of_samples:
+            if node.test == n.Test(node.then, ">", Fraction(0)):
+                return f"{self.dialect.module}.maximum({then}, 0.0)"
             return self.dialect.masked.format(value=then, test=test)
         both = isinstance(node.then, n.Const | n.Undefined) and isinstance(node.otherwise, n.Const | n.Undefined)
         if not both:

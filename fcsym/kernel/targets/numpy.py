@@ -34,7 +34,7 @@ DIALECT = Dialect(
     matvec="np.matvec({a}, {b})",
     vecmat="np.vecmat({a}, {b})",
     vecdot="np.vecdot({a}, {b})",
-    extreme="np.{kind}({text}, axis=-1)",
+    extreme="extreme(np.{kind}imum, {text})",
     false="np.zeros({like}.shape, dtype=bool)",
     zeros="np.zeros({shape}, dtype=Wc1.dtype)",
     scalar="np.asarray({value}, {like}.dtype)",
@@ -55,7 +55,8 @@ DIALECT = Dialect(
 
 LESS = '''def less(a, b):
     """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
-    return np.subtract(a, b, out=b) if b.shape == np.broadcast_shapes(a.shape, b.shape) else a - b
+    whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
+    return np.subtract(a, b, out=b) if whole else a - b
 '''
 
 LESS_OUTER = '''def less_outer(w, a, b):
@@ -63,6 +64,13 @@ LESS_OUTER = '''def less_outer(w, a, b):
     one = a.ndim == b.ndim == 1
     c = np.dot(a[:, None], b[None, :]) if one else a[..., :, None] * b[..., None, :]
     return np.subtract(w, c, out=c) if c.shape == w.shape else w - c
+'''
+
+EXTREME = '''def extreme(greater, a):
+    """The greatest along the last axis, where greater is np.maximum, or the least."""
+    if a.shape[-1] > 32 or a.size < 1024:
+        return greater.reduce(a, axis=-1)
+    return greater.reduce(np.ascontiguousarray(np.moveaxis(a, -1, 0)), axis=0)  # short rows start anew each time
 '''
 
 INVERSE = '''def inverse(a):
@@ -186,12 +194,12 @@ def contracted(a, a_axes, b, b_axes, both, over):
 
     def matrix(c, axes):
         lead = c.ndim - len(axes)
-        c = c.transpose(*range(lead), *(lead + k for k in axes))
-        start, end = lead + both, c.ndim - over
-        return c.reshape(*c.shape[:start], math.prod(c.shape[start:end]), -1), c.shape[start:end]
+        c = c.transpose(*range(lead), *(lead + k for k in axes)) if lead else c.transpose(axes)
+        shape, start, end = c.shape, lead + both, c.ndim - over
+        return c.reshape(*shape[:start], math.prod(shape[start:end]), math.prod(shape[end:])), shape[start:end]
 
     (left, rows), (right, columns) = matrix(a, a_axes), matrix(b, b_axes)
-    made = np.matmul(left, np.swapaxes(right, -1, -2))
+    made = np.matmul(left, right.swapaxes(-1, -2))
     return made.reshape(*made.shape[:-2], *rows, *columns)
 '''
 
@@ -270,6 +278,7 @@ def helpers(text: str) -> list[str]:
     known = (
         ("less(", LESS),
         ("less_outer(", LESS_OUTER),
+        ("extreme(", EXTREME),
         ("inverse(", INVERSE),
         ("windows(", WINDOWS),
         ("added_up(", PLACED),

@@ -269,7 +269,9 @@ class Sums:
         if len(rest) == 1:
             return rest[0].text, rest[0].indices
         left, right = rest[-2:]
-        if len(rest) > 2 or {*left.indices, *right.indices} - set(over) <= set(left.indices) & set(right.indices):
+        less, both = sorted((set(left.indices), set(right.indices)), key=len)[0], set(left.indices) & set(right.indices)
+        many = both == less and not both <= set(over)  # many matrices, each times one vector
+        if len(rest) > 2 or many or {*left.indices, *right.indices} - set(over) <= both:
             return self._einsum(rest, over, result), result
         if not set(left.indices) & set(right.indices) & set(over):
             return " * ".join(self.to.element(p.text, p.indices, result) for p in rest), result
@@ -281,12 +283,12 @@ class Sums:
         """The sum over what no other array has."""
         if not over:
             return part
-        axes = tuple(part.indices.index(i) - len(part.indices) for i in over)
-        lengths = [self.to.sizes.get(i.axis, _SHORT + 1) for i in over]
-        summed = self.to.dialect.summed if part.short >= set(over) and prod(lengths) <= _SHORT else ""
-        words = summed or f"{self.to.dialect.module}.sum({{a}}, {self.to.dialect.axis}={{axes}})"
         kept = tuple(i for i in part.indices if i not in over)
-        return _Part(words.format(a=part.text, axes=axes), kept, part.short - set(over))
+        lengths = [self.to.sizes.get(i.axis, _SHORT + 1) for i in over]
+        if self.to.dialect.summed and part.short >= set(over) and prod(lengths) <= _SHORT:
+            axes = tuple(part.indices.index(i) - len(part.indices) for i in over)
+            return _Part(self.to.dialect.summed.format(a=part.text, axes=axes), kept, part.short - set(over))
+        return _Part(self._einsum([part], over, kept), kept, part.short - set(over))
 
     def _as_matrices(self, left: _Part, right: _Part, over: _Indices) -> tuple[str, _Indices]:
         """Two arrays multiplied as matrices: the indices of both, those of one, and those that are summed."""

@@ -9,7 +9,7 @@ from fcsym.networks.layers.base import Building, Layer, Signal
 from fcsym.networks.layers.convolution import AvgPool1d, AvgPool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d
 from fcsym.networks.layers.embedding import Embedding
 from fcsym.networks.layers.graphs import Add, Concatenate, Dropout, Residual
-from fcsym.networks.layers.linear import Activation, Flatten, Linear
+from fcsym.networks.layers.linear import Activation, Dense, Flatten, Linear
 from fcsym.networks.layers.normal import LayerNorm, RMSNorm
 from fcsym.networks.layers.recurrent import GRU, LSTM, RNN
 
@@ -26,6 +26,7 @@ __all__ = [
     "Concatenate",
     "Conv1d",
     "Conv2d",
+    "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -43,7 +44,7 @@ __all__ = [
 KINDS: Mapping[str, type[Layer]] = {
     layer.kind: layer
     for layer in (
-        Linear, Activation, Flatten, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, RNN, GRU, LSTM,
+        Dense, Linear, Activation, Flatten, Conv1d, Conv2d, AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d, RNN, GRU, LSTM,
         MultiheadAttention, Add, Residual, Concatenate, LayerNorm, RMSNorm, Embedding, Dropout,
     )
 }  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fcsym.language.activation import relu
 from fcsym.language.expression import Apply, Axis, Expr, Index, IndexForm, Role, indicator, mul, total
@@ -71,10 +71,27 @@ def _read(source: Signal, lead: Sequence[Index], forms: Sequence[IndexForm]) -> 
     return total(places, mul(*marks, source.array[(*lead, *places)]))
 
 
-class _Conv(Layer):
-    """What convolutions in one and two directions share."""
+_LENGTHS = ("kernel_size", "stride", "padding", "dilation")
+
+
+class _Windowed(Layer):
+    """What reads windows."""
 
     dimensions: ClassVar[int]
+
+    def fitted(self, at: Building, *sources: Signal) -> Layer:
+        """The same layer, with one number for two directions that are alike, and the stride that None stands for."""
+        made: Any = super().fitted(at, *sources)
+        if getattr(made, "stride", None) is None:
+            made = replace(made, stride=made.kernel_size)
+        said = {name: getattr(made, name) for name in _LENGTHS if isinstance(getattr(made, name, None), tuple | list)}
+        alike = {name: value[0] if len(set(value)) == 1 < len(value) else tuple(value) for name, value in said.items()}
+        return replace(made, **alike)  # type: ignore[no-any-return]
+
+
+class _Conv(_Windowed):
+    """What convolutions in one and two directions share."""
+
     measured: ClassVar[str] = "in_channels"
     measures: ClassVar[int] = 0
     in_channels: int
@@ -82,7 +99,7 @@ class _Conv(Layer):
     groups: int
     bias: bool
 
-    def _lengths(self) -> tuple[Sequence[int], ...]:
+    def _lengths(self, where: str) -> tuple[Sequence[int], ...]:
         raise NotImplementedError
 
     def build(self, at: Building, *sources: Signal) -> Signal:
@@ -91,10 +108,13 @@ class _Conv(Layer):
         at.needs(source, 1 + self.dimensions, _SAID[self.dimensions])
         channels, *places = source.axes
         at.fits(channels, self.in_channels, "channels")
-        out, groups = whole(self.out_channels, f"out_channels of {at.where}"), whole(self.groups, "number of groups")
+        out, groups = (
+            whole(self.out_channels, f"out_channels of {at.where}"),
+            whole(self.groups, f"groups of {at.where}"),
+        )
         if self.in_channels % groups or out % groups:
             raise at.refuse(f"{groups} groups do not divide {self.in_channels} and {out} channels: choose a divisor.")
-        windows = _windows(at, *self._lengths())
+        windows = _windows(at, *self._lengths(at.where))
         own = at.axis("C", out, "oce")
         taps = tuple(at.axis(a, one.size, b) for one, (a, b) in zip(windows, _TAPS[self.dimensions], strict=True))
         made = _outputs(at, windows, places)
@@ -137,10 +157,10 @@ class Conv1d(_Conv):
     reads: ClassVar[tuple[str, ...]] = ("C", "T")
     dimensions: ClassVar[int] = 1
 
-    def _lengths(self) -> tuple[Sequence[int], ...]:
+    def _lengths(self, where: str) -> tuple[Sequence[int], ...]:
         return (
-            (whole(self.kernel_size, "kernel_size"),), (whole(self.stride, "stride"),),
-            (whole(self.padding, "padding", 0),), (whole(self.dilation, "dilation"),),
+            (whole(self.kernel_size, f"kernel_size of {where}"),), (whole(self.stride, f"stride of {where}"),),
+            (whole(self.padding, f"padding of {where}", 0),), (whole(self.dilation, f"dilation of {where}"),),
         )  # fmt: skip
 
 
@@ -160,17 +180,16 @@ class Conv2d(_Conv):
     reads: ClassVar[tuple[str, ...]] = ("C", "H", "X")
     dimensions: ClassVar[int] = 2
 
-    def _lengths(self) -> tuple[Sequence[int], ...]:
+    def _lengths(self, where: str) -> tuple[Sequence[int], ...]:
         return (
-            pair(self.kernel_size, "kernel_size"), pair(self.stride, "stride"), pair(self.padding, "padding", 0),
-            pair(self.dilation, "dilation"),
+            pair(self.kernel_size, f"kernel_size of {where}"), pair(self.stride, f"stride of {where}"),
+            pair(self.padding, f"padding of {where}", 0), pair(self.dilation, f"dilation of {where}"),
         )  # fmt: skip
 
 
-class _Pool(Layer):
+class _Pool(_Windowed):
     """What poolings share."""
 
-    dimensions: ClassVar[int]
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] | None
     padding: int | tuple[int, int]
@@ -178,9 +197,9 @@ class _Pool(Layer):
     def _laid(self, at: Building, source: Signal) -> tuple[list[_Window], tuple[Axis, ...]]:
         at.needs(source, 1 + self.dimensions, _SAID[self.dimensions])
         count = self.dimensions
-        size = pair(self.kernel_size, "kernel_size")[:count]
-        stride = size if self.stride is None else pair(self.stride, "stride")[:count]
-        padding = pair(self.padding, "padding", 0)[:count]
+        size = pair(self.kernel_size, f"kernel_size of {at.where}")[:count]
+        stride = size if self.stride is None else pair(self.stride, f"stride of {at.where}")[:count]
+        padding = pair(self.padding, f"padding of {at.where}", 0)[:count]
         for length, extra in zip(size, padding, strict=True):
             if extra > length // 2:
                 raise at.refuse(f"the padding {extra} is more than half of the window of {length}: give at most half.")
@@ -210,7 +229,7 @@ class _Greatest(_Pool):
         Of equal values the first one is taken, as in PyTorch.
         """
         (source,) = sources
-        if any(pair(self.padding, "padding", 0)):
+        if any(pair(self.padding, f"padding of {at.where}", 0)):
             raise at.refuse("padding adds nothing to a maximum: give padding 0.")
         windows, made = self._laid(at, source)
         c, t = Index(source.axes[0], "c"), tuple(Index(axis, f"t{n}") for n, axis in enumerate(made))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation as named_activation
 from fcsym.language.expression import Apply, Expr, Index, Role, total
 from fcsym.networks.layers.base import Building, Layer, Signal, whole
 
-__all__ = ["Activation", "Flatten", "Linear"]
+__all__ = ["Activation", "Dense", "Flatten", "Linear"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Linear(Layer):
     one of their product, in the same order.
     """
 
-    in_features: int
+    in_features: int | None  # None: whatever it is given
     out_features: int
     bias: bool = True
     kind: ClassVar[str] = "linear"
@@ -60,6 +60,22 @@ class Linear(Layer):
 
 
 @dataclass(frozen=True)
+class Dense(Layer):
+    """Linear with as many features as it is given, so that only its width is said: s_i = sum_j W_ij v_j + b_i.
+
+    In network files `bias` is false unless it is said, as in the files of stacks.
+    """
+
+    width: int
+    bias: bool = True
+    kind: ClassVar[str] = "dense"
+
+    def inner(self) -> tuple[Any, ...]:
+        """The linear layer."""
+        return (Linear(None, self.width, self.bias),)
+
+
+@dataclass(frozen=True)
 class Activation(Layer):
     """v = phi(s), element by element: any activation of the language, by its name or as it is.
 
@@ -74,6 +90,11 @@ class Activation(Layer):
     def phi(self) -> Phi:
         """The activation."""
         return named_activation(self.function)
+
+    def fitted(self, at: Building, *sources: Signal) -> Activation:
+        """The same layer, with the activation in the place of its name."""
+        del at, sources
+        return replace(self, function=self.phi)
 
     @property
     def activations(self) -> tuple[Phi, ...]:

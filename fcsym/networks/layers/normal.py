@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fcsym.language.activation import smooth
 from fcsym.language.expression import Apply, Array, Axis, Expr, Index, Role, add, mul, power, total
@@ -72,8 +72,24 @@ class _Place:
         return Signal(at.define(v, every, value, "A scale of its own for every unit."), self.source.together)
 
 
+class _Normal(Layer):
+    """What normalisations share."""
+
+    normalized_shape: int | tuple[int, ...]
+    eps: object
+    measured: ClassVar[str] = "normalized_shape"
+
+    def fitted(self, at: Building, *sources: Signal) -> Layer:
+        """The same layer, with the lengths of its axes one by one and eps as the number that it is."""
+        made: Any = super().fitted(at, *sources)
+        lengths = made.normalized_shape
+        lengths = tuple(lengths) if isinstance(lengths, tuple | list) else (lengths,)
+        eps = ratio(self.eps, f"eps of {at.where}")
+        return replace(made, normalized_shape=lengths, eps=eps)  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
-class LayerNorm(Layer):
+class LayerNorm(_Normal):
     """v = gamma (x - mean)/sqrt(variance + eps) + b over the last axes, as `torch.nn.LayerNorm`.
 
     gamma is PyTorch's weight, and b its bias.
@@ -84,7 +100,6 @@ class LayerNorm(Layer):
     elementwise_affine: bool = True
     bias: bool = True
     kind: ClassVar[str] = "layernorm"
-    measured: ClassVar[str] = "normalized_shape"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """gamma and b of normalized_shape."""
@@ -98,7 +113,7 @@ class LayerNorm(Layer):
 
 
 @dataclass(frozen=True)
-class RMSNorm(Layer):
+class RMSNorm(_Normal):
     """v = gamma x/sqrt(mean of x^2 + eps) over the last axes, as `torch.nn.RMSNorm`; gamma is PyTorch's weight.
 
     eps is a number, 1e-6 by default; PyTorch's default, None, is the precision of the numbers.
@@ -108,7 +123,6 @@ class RMSNorm(Layer):
     eps: object = "1e-6"
     elementwise_affine: bool = True
     kind: ClassVar[str] = "rmsnorm"
-    measured: ClassVar[str] = "normalized_shape"
 
     def build(self, at: Building, *sources: Signal) -> Signal:
         """gamma of normalized_shape."""
