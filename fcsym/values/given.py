@@ -287,8 +287,12 @@ def names_of(network: Network, array: Array, place: Sequence[int]) -> list[str]:
 
 def _numbered(network: Network, left: Mapping[str, Any]) -> dict[str, str]:
     """b1, b2, ... => the name in code, where they number all the biases one by one and are no arrays."""
-    short = {flat.replace("_", ""): code for flat, code in flat_names(network).items()}
     arrays = {theta.name for theta in network.parameters}
+    if not any(
+        name.startswith("b") and name not in arrays for name in left
+    ):  # a million names are not made for nothing
+        return {}
+    short = {flat.replace("_", ""): code for flat, code in flat_names(network).items()}
     one_by_one = {name: code for name, code in short.items() if name.startswith("b")}
     if set(one_by_one) - arrays and all(name in left and _is_number(left[name]) for name in one_by_one):
         return one_by_one
