@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,9 +46,12 @@ class Both(NamedTuple):
 
 
 class Tally:
-    """What has been seen so far, per quantity and case."""
+    """What has been seen so far, per quantity and case. `oracle`: what is compared with, in place of autograd."""
 
-    def __init__(self, derivation: Derived, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, derivation: Derived, dtype: np.dtype[Any], oracle: Callable[..., dict[str, _Array]] | None = None
+    ) -> None:
+        self.oracle = oracle or backpropagation
         self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
         self.names = [e.name for e in derivation.equations if e.defines] + [front_of(self.network.logits).name]
         self.after_p = ("p", "r", "Ki", "mu", self.names[-1])  # nan where a unit has no compensation
@@ -97,7 +100,7 @@ class Tally:
         carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
         with np.errstate(all="ignore"):  # a point that overflows, or is at log 0, is left out below
             result = made.step(kernel)
-            truth = backpropagation(self.network, order, made.weights, *made[1:4], carried)
+            truth = self.oracle(self.network, order, made.weights, *made[1:4], carried)
             scale = Magnitude(self.derivation, self._inputs(made), result, self._bar)
         result = {name: self._with_points(name, value, len(made.x)) for name, value in result.items()}
         truth = {name: self._with_points(name, value, len(made.x)) for name, value in truth.items()}

@@ -2,15 +2,17 @@
 
 A trial draws a network (depth 1 to 5, widths 1 to 8, every activation, output, loss, update rule, batch, biases or
 none, frozen and shared ones), derives one training step in both orders, compiles it and compares every quantity with
-automatic differentiation, within 16 eps of the sum of absolute terms: on random points, on exact ones that sit on
-kinks, and on ones near kinks. A scheme that exists for the network then trains beside automatic differentiation for
-several steps. The crossed order must disagree. A point is left out, and counted, where rounding decides a gate or a
-number overflows. A figure of the last column is the largest error in units of its bound: a failure is above 1.
+automatic differentiation, in autograd and in PyTorch with its optimisers, within 16 eps of the sum of absolute terms:
+on random points, on exact ones that sit on kinks, and on ones near kinks. A scheme that exists for the network then
+trains beside automatic differentiation for several steps. The crossed order must disagree. A point is left out, and
+counted, where rounding decides a gate or a number overflows. A figure of the last column is the largest error in units
+of its bound: a failure is above 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """So many networks."""
     table = Table(("networks", "numbers compared", "points left out", "largest error"), "what the networks have")
     table.row("all")
-    coincide = silent = 0
+    coincide = silent = by_torch = 0
     for outcome in trials(trial, count, seed, only):
         table.tried += 1
         if outcome.failure:
@@ -35,6 +37,7 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
             found = outcome.value
             coincide += found["coincide"]
             silent += found["silent"]
+            by_torch += found["by torch"]
             for name in ("all", *found["marks"]):
                 table.add(name, "networks")
                 table.add(name, "numbers compared", found["compared"])
@@ -43,6 +46,7 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
             table.rows = dict(sorted(table.rows.items(), key=lambda item: (item[0] != "all", item[0])))
         table.notes = [
             f"Both orders give the same for {coincide:,} networks; for all others the crossed order disagreed.",
+            f"{by_torch:,} of the numbers were compared with PyTorch, all others with autograd in extended precision.",
             f"For {silent:,} networks no step of the scheme could be compared: rounding decided a gate.",
         ]
         yield table
@@ -55,12 +59,21 @@ def trial(seed: int, number: int) -> dict[str, Any]:
 
     rng = np.random.default_rng([seed, number])
     network, marks = drawn(rng)
-    found: dict[str, Any] = {"marks": marks, "compared": 0, "left out": 0, "worst": 0.0, "coincide": 0, "silent": 0}
+    found: dict[str, Any] = {
+        "marks": marks,
+        "compared": 0,
+        "left out": 0,
+        "worst": 0.0,
+        "coincide": 0,
+        "silent": 0,
+        "by torch": 0,
+    }
     batches = points_of(network, rng)
     for order in ORDERS:
         derivation = fcsym.derive(network, order)
         for points in batches:
             _compared(fcsym.check(derivation, points=points), found, f"{network}, {order}")
+        found["by torch"] += _by_torch(derivation, batches, found)
         coincide = _crossed(derivation, batches)
         found["coincide"] += coincide and order == ORDERS[0]
     order = ORDERS[number % 2]
@@ -85,6 +98,27 @@ def _compared(report: Any, found: dict[str, Any], what: str) -> None:
                 raise Wrong(f"{what}: {at} is off by {row.worst:.3g}, which is {row.ratio:.3g} times its bound.")
             found["compared"] += row.points
             found["worst"] = max(found["worst"], row.ratio)
+
+
+def _by_torch(derivation: Any, batches: list[Any], found: dict[str, Any]) -> int:
+    """How many numbers of the same step were compared with PyTorch; none where it is not installed."""
+    from dataclasses import replace
+
+    from fcsym.checking.report import Report
+    from fcsym.checking.tally import Tally
+
+    if find_spec("torch") is None:
+        return 0
+    from reliability.pytorch import step
+
+    tally, kernel = Tally(derivation, np.dtype(float), step), derivation.compile()
+    for points in batches:
+        tally.compare(kernel, derivation.order, points._replace(memory=None))
+    network, order = derivation.network, derivation.order
+    rows = tuple(replace(row, case=f"{row.case}, by PyTorch") for row in tally.rows(demand_all=False))
+    report = Report(str(network), order, order, POINTS, 0, "float64", rows, tally.left_out)
+    _compared(report, found, f"{network}, {order}")
+    return report.points
 
 
 def _crossed(derivation: Any, batches: list[Any]) -> bool:
