@@ -23,7 +23,7 @@ from fcsym.schemes.record import PARTS, PartRecord, SchemeRecord
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
 
-__all__ = ["ENDING", "Accepted", "Certificate", "certificate_of", "certify", "save", "writable"]
+__all__ = ["ENDING", "Accepted", "Certificate", "certificate_of", "certify", "save", "writable", "writable_place"]
 
 ENDING = ".v"
 
@@ -53,6 +53,11 @@ def writable(document: Shown, path: str | os.PathLike[str]) -> Path:
     """The path, if the certificate of a document can be written there, and it has one; ArgumentError otherwise."""
     if isinstance(document, SchemeRecord):
         certifiable(document)
+    return writable_place(path)
+
+
+def writable_place(path: str | os.PathLike[str]) -> Path:
+    """The path, if a Coq file can be written there; ArgumentError otherwise."""
     where = file_name(path)
     if where.suffix != ENDING:
         raise ArgumentError(f"{where} is no Coq file: choose a name that ends in {ENDING}.")

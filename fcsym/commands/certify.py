@@ -66,10 +66,14 @@ def _document(options: argparse.Namespace) -> Derivation | Scheme:
 
 def _summary(document: Derivation | Scheme, found: Accepted) -> dict[str, Any]:
     """What Coq said, for JSON."""
+    return {"network": str(document.network), "order": document.order, **counted(found)}
+
+
+def counted(found: Accepted) -> dict[str, Any]:
+    """What a certificate has, and what Coq said of it."""
     made = found.certificate
     return {
-        "network": str(document.network), "order": document.order, "statements": made.statements,
-        "certified": made.certified, "admitted": len(made.admitted), "accepted": found.accepted,
-        "seconds": round(found.seconds, 2), "said": found.said, "axioms": list(found.axioms),
-        "independent": found.independent, "reasons": dict(made.admitted),
+        "statements": made.statements, "certified": made.certified, "admitted": len(made.admitted),
+        "accepted": found.accepted, "seconds": round(found.seconds, 2), "said": found.said,
+        "axioms": list(found.axioms), "independent": found.independent, "reasons": dict(made.admitted),
     }  # fmt: skip

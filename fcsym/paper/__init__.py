@@ -49,6 +49,7 @@ class Finding:
     fractions: str = "silent"  # whether the code that shares nothing with the engine confirms the counterexample
     note: str = ""
     point: Counterexample | None = None
+    under: tuple[Any, ...] = ()  # the condition, as data; of a refuted row, where it happens to be true
 
     def as_dict(self) -> dict[str, Any]:
         """The row of the JSON document."""
@@ -181,7 +182,7 @@ def examine(row: Row, limits: Limits = Limits()) -> Finding:  # noqa: B008  # it
     decision, correction = _decided(row.claim, row.setup, row.instead, limits)
     finding = Finding(
         row, _verdict(row, decision.verdict), condition=_condition(decision), ring=decision.ring, z3=decision.z3,
-        note=decision.note,
+        note=decision.note, under=decision.condition,
     )  # fmt: skip
     found = decision.counterexample
     if found is not None:
