@@ -266,3 +266,11 @@ def test_one_smooth_unit_below_a_layer_of_pieces_is_no_obstacle(order):
     d = derive(Network.mlp([2, 1, 2, 1], activation=["tanh", "relu"]), order)
     assert d.proof.holds
     assert all(f.possible for f in d.proof.findings if f.equation == "dv2" and f.case)
+
+
+def test_a_proof_is_shown_as_its_counts():
+    proof = derive(Network.parse("2-2-1")).proof
+    said = repr(proof)
+    assert f"proved {proof.count(Verdict.PROVED)}, " in said and said.endswith("; holds>") and len(said) < 100
+    without = dataclasses.replace(proof, findings=tuple(f for f in proof.findings if f.verdict is not Verdict.PROVED))
+    assert "proved" not in repr(without)

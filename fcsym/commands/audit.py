@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-<<<<<<< ours
 from contextlib import nullcontext
-=======
 from typing import TYPE_CHECKING
->>>>>>> theirs
 
 from fcsym.commands.certify import counted
 from fcsym.commands.options import Commands, Usage, number
@@ -48,23 +45,18 @@ def run(options: argparse.Namespace) -> int:
     seconds = _SECONDS if options.time_limit is None else options.time_limit
     if not 0 < seconds <= 86400:
         raise ArgumentError(f"The time limit is {seconds:g} s: give a number of seconds above 0, at most 86400.")
-<<<<<<< ours
-    with nullcontext() if options.save is None else folder_for(options.save, folder) as where:
+    certificate = _refuse_early(options)
+    into = options.save if not certificate else None
+    with nullcontext() if into is None else folder_for(into, folder) as where:
         with progress(len(ROWS)) as step:
             result = audit(Limits(seconds=seconds), progress=step)
         if where is not None:
             write(result, where)
-=======
-    certificate = _refuse_early(options)
-    with progress(len(ROWS)) as step:
-        result = audit(Limits(seconds=seconds), progress=step)
-    if options.save is not None:
+    if certificate:
         from fcsym.paper.certificate import save
-        from fcsym.paper.typeset import write
 
-        (save if certificate else write)(result, options.save)
+        save(result, options.save)
     found = _checked(result) if options.certify else None
->>>>>>> theirs
     if options.json:
         put(json.dumps(result.as_dict() | ({} if found is None else {"certificate": counted(found)})))
     else:
@@ -83,15 +75,10 @@ def _refuse_early(options: argparse.Namespace) -> bool:
         from fcsym.certificates.checking import coq
 
         coq()
-    if options.save is None:
+    if options.save is None or not str(options.save).endswith(ENDING):
         return False
-    if str(options.save).endswith(ENDING):
-        writable_place(options.save)
-        return True
-    from fcsym.paper.typeset import folder
-
-    folder(options.save)
-    return False
+    writable_place(options.save)
+    return True
 
 
 def _checked(result: Audit) -> Accepted:
@@ -112,22 +99,13 @@ def _example(options: argparse.Namespace) -> int:
     from fcsym.worked.report import HEAD, cells, write
 
     if options.time_limit is not None:
-<<<<<<< ours
         raise Usage("--time-limit is for the paper's equations: leave it out, a worked example asks z3 nothing.")
+    if options.certify or str(options.save).endswith(".v"):
+        raise Usage("certificates of an audit are for the paper's equations: leave --certify and files .v out.")
     with nullcontext() if options.save is None else folder_for(options.save) as where:
         with progress() as step:
             result = audit_example(options.example, step)
         written = [] if where is None else write(result, where)
-=======
-        raise Usage("--time-limit is for the paper's equations: a worked example asks z3 nothing")
-    if options.certify or str(options.save).endswith(".v"):
-        raise Usage("certificates of an audit are for the paper's equations: leave --certify and files .v out")
-    if options.save is not None:
-        folder(options.save)
-    with progress() as step:
-        result = audit_example(options.example, step)
-    written = [] if options.save is None else write(result, options.save)
->>>>>>> theirs
     if options.json:
         put(json.dumps(result.as_dict() | ({"files": [str(file) for file in written]} if written else {})))
     else:
