@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -103,3 +104,9 @@ class Proof:
     def refuted(self) -> tuple[Finding, ...]:
         """What is wrong, each with its counterexample."""
         return tuple(finding for finding in self.findings if finding.verdict is Verdict.REFUTED)
+
+    def __repr__(self) -> str:
+        """How many findings have which verdict; `findings` has them one by one."""
+        counts = Counter(finding.verdict for finding in self.findings)
+        said = ", ".join(f"{verdict.value.lower()} {counts[verdict]}" for verdict in Verdict if counts[verdict])
+        return f"<Proof: {said or 'no findings'}; {'holds' if self.holds else 'does not hold'}>"
