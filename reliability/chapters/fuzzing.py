@@ -437,6 +437,9 @@ GOOD: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Words that mean something to an option, by its name; others get any word."""
 
+SPOKEN = (*(text for text in TEXTS if "\x00" not in text and "\ud800" not in text), "\udcff")
+"""Of the odd texts those that a system can hand over; bytes that are no text come as halves of pairs."""
+
 LONG_WORK = ("reproduce", "certify")
 """Commands that always run for long, or start programs that do: they get a wrong option as well."""
 
@@ -450,13 +453,13 @@ def arguments(random: Random) -> list[str]:
         actions = next(action for action in _parser()._actions if action.dest == "command")
         _KEPT["commands"] = [actions.choices]  # type: ignore[list-item]
     command = random.choice(COMMANDS)
-    words = [command] if random.random() > 0.02 else [random.choice(TEXTS)]
+    words = [command] if random.random() > 0.02 else [random.choice(SPOKEN)]
     for action in _KEPT["commands"][0][command]._actions:
         if action.option_strings and random.random() > 0.15:
             continue
         word = random.choice(GOOD.get(action.dest, ("1", "2", "0.5")))
         if random.random() < 0.1:
-            word = random.choice((*TEXTS, "-1", "1/2", "99999999999999999999", "-", "--", "1e400"))
+            word = random.choice((*SPOKEN, "-1", "1/2", "99999999999999999999", "-", "--", "1e400"))
         named = action.option_strings[-1:]
         words += (
             named
@@ -466,7 +469,7 @@ def arguments(random: Random) -> list[str]:
             else [*named, word]
         )
     if random.random() < 0.03:
-        words.insert(random.randrange(len(words) + 1), random.choice(TEXTS))
+        words.insert(random.randrange(len(words) + 1), random.choice(SPOKEN))
     return [*words, "--wrong"] if command in LONG_WORK else words
 
 
