@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from numbers import Rational
 from typing import Any
@@ -298,6 +298,11 @@ def spelt(name: object) -> str:
     return known if known in _BY_NAME or known in smooth_functions.ENTRIES else name
 
 
+@cache  # every network of that kind asks for the same, and it never changes
+def _built_in(name: str) -> Activation:
+    return _BY_NAME[name]()
+
+
 def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
     """The activation of that name: one of `own`, a built-in piecewise-linear one, or a smooth one.
 
@@ -313,7 +318,7 @@ def activation(name: object, own: Sequence[Activation] = ()) -> Activation:
             return candidate
     known = spelt(name)
     if known in _BY_NAME:
-        return _BY_NAME[known]()
+        return _built_in(known)
     if known in smooth_functions.ENTRIES:
         return activation(smooth(known))
     there = ", ".join([*_BY_NAME, *(candidate.name for candidate in own)])
