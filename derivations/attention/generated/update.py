@@ -136,10 +136,6 @@ def extreme(greater, a):
     return greater.reduce(np.ascontiguousarray(np.moveaxis(a, -1, 0)), axis=0)  # short rows start anew each time
 
 
-# after this glibc keeps up to 64 MiB of what is freed, and asks for no pages anew in every step
-np.empty(2**25 - 2**13, np.uint8)
-
-
 def contracted(a, a_axes, b, b_axes, both, over):
     """The sum of products of two arrays over axes of both, as one product of matrices.
 

@@ -146,10 +146,6 @@ def added_up(a, axis, length, size, start, step, taps):
     return out
 
 
-# after this glibc keeps up to 64 MiB of what is freed, and asks for no pages anew in every step
-np.empty(2**25 - 2**13, np.uint8)
-
-
 def contracted(a, a_axes, b, b_axes, both, over):
     """The sum of products of two arrays over axes of both, as one product of matrices.
 
