@@ -89,13 +89,14 @@ def test_cost_and_claims_as_commands(capsys):
     assert main(["cost", "8-32-32-4", "--inputs", "3", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["network"] == "8-32-32-4"
-    assert set(document["schemes"]) == {"backprop", "weights", "compensation", "states", "history", "basis"}
+    several = {"backprop", "weights", "compensation", "states", "history", "basis", "collapsed"}
+    assert set(document["schemes"]) == several
     own = document["schemes"]["states"]
     assert own["state"] == "n_1*n_2 + n_1 + n_2*n_3 + 3" and own["state_value"] == 32 * 32 + 32 + 32 * 4 + 3
     assert main(["cost", "3-2"]) == 0 and "weights" not in capsys.readouterr().out
     assert main(["cost", "2-2-1", "--inputs", "-1"]) == 2
     assert main(["claims", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) == 7
+    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) == 8
     assert main(["claims", "2-2-1"]) == 0
     assert "holds under a" in capsys.readouterr().out
 

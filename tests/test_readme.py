@@ -11,7 +11,7 @@ from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.networks.network import Network
 from fcsym.render.formula import escape
-from fcsym.trust import GROUNDS, markdown
+from fcsym.trust import grounds, markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -88,4 +88,4 @@ def test_the_table_of_what_is_certain():
     assert shown("fcsym.trust") == markdown().splitlines()
     d = derive(Network.parse("1-1-1"))
     for page, escaped in ((unescape(d.html()), str), (d.latex(), escape)):
-        assert all(escaped(text) in page for ground in GROUNDS for text in (ground.word, ground.of, ground.by))
+        assert all(escaped(text) in page for ground in grounds() for text in (ground.word, ground.of, ground.by))

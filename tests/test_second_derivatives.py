@@ -241,12 +241,3 @@ def test_a_check_of_derivatives_speaks_of_no_order():
     console = Console(width=100, record=True, file=StringIO())
     console.print(terminal.checks(fcsym.check(fcsym.gradient(SMALL), trials=5)))
     assert "order" not in console.export_text()
-
-
-def test_networks_of_layers_have_first_derivatives_alone():
-    net = fcsym.Network.sequential(
-        (1, 4), [fcsym.layers.Conv1d(1, 1, 2), fcsym.layers.Flatten(), fcsym.layers.Linear(3, 1)]
-    )
-    for asked in ({"of": "dE_dW1", "by": "W2"}, {"of": "E", "by": "W1", "along": "W1"}):
-        with pytest.raises(fcsym.ArgumentError, match="stacks of dense layers"):
-            fcsym.gradient(net, **asked)

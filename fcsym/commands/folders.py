@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ def made(path: object) -> Path:
 def folder_for(path: object, make: Callable[[Path], Path] = made) -> Iterator[Path]:
     """The folder while something is done for it; what was made of it goes where that fails."""
     where = file_name(path)
-    missing = [folder for folder in (where, *where.parents) if not folder.exists()]
+    missing = [folder for folder in (where, *where.parents) if not os.path.exists(folder)]  # noqa: PTH110 - names that no system takes are none
     try:
         yield make(where)
     except BaseException:

@@ -173,6 +173,7 @@ class Content:
     remark: str  # how such names are to be read, in a sentence
     legend: tuple[tuple[bool, str], ...]  # the reader's names of weights: parts of a sentence, True for LaTeX
     full: bool
+    kinked: bool  # whether something in its lists has kinks
     functions: tuple[Function, ...]  # the smooth functions of what is shown, which their names alone do not say
     assumptions: tuple[str, ...]
     state: tuple[Carried, ...]  # what a scheme carries from step to step
@@ -297,6 +298,13 @@ def content(
         remark=_remark(document),
         legend=_legend(first.network),
         full=full,
+        kinked=any(
+            node.activation.kinks
+            for d in document.lists
+            for e in d
+            for side in e.expressions
+            for node in applied_in(side)
+        ),
         functions=_functions_in(
             e for d, names in zip(document.lists, shown, strict=True) for e in d if e.name in names
         ),

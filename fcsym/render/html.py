@@ -15,7 +15,7 @@ from fcsym.language.names import latex_array
 from fcsym.networks.drawn import draw
 from fcsym.render import formula
 from fcsym.render.content import Chapter, Content, Row, Section, Step, content, counted
-from fcsym.trust import GROUNDS, TITLE
+from fcsym.trust import TITLE, grounds
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -360,7 +360,7 @@ def _verdicts(page: Content) -> Iterator[str]:
         )
     yield "</tbody>\n</table>\n</div>\n</details>"
     yield f"<details>\n<summary>{TITLE}</summary>\n<dl>"
-    for ground in GROUNDS:
+    for ground in grounds(page.kinked):
         yield f"<dt>{ground.word}</dt><dd>{escape(ground.of)}. It rests on {escape(ground.by)}.</dd>"
     yield "</dl>\n</details>\n</section>"
 

@@ -15,7 +15,7 @@ from fcsym.language.expression import Apply, Array
 from fcsym.language.names import latex_array
 from fcsym.render.content import Chapter, Content, Row, Step, Worked, content, counted
 from fcsym.render.formula import case_name, conditions, equation, escape, expression, in_numbers, prose, stacked
-from fcsym.trust import GROUNDS, HEAD, TITLE
+from fcsym.trust import HEAD, TITLE, grounds
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown
@@ -283,7 +283,7 @@ def _verdicts(page: Content) -> list[str]:
         *_tables(("statement", "index notation", "instance", "verdict"), ("5.4cm", "2.6cm", "4.2cm", "2.4cm"), rows),
         "",
         rf"\subsection*{{{escape(TITLE)}}}",
-        *_tables(HEAD, ("1.6cm", "8cm", "5cm"), [(g.word, escape(g.of), escape(g.by)) for g in GROUNDS]),
+        *_tables(HEAD, ("1.6cm", "8cm", "5cm"), [(g.word, escape(g.of), escape(g.by)) for g in grounds(page.kinked)]),
         "",
     ]
 
