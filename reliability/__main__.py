@@ -28,7 +28,11 @@ def main(argv: Sequence[str] | None = None, known: dict[str, ModuleType] | None 
     known = chapters() if known is None else known
     parser = argparse.ArgumentParser(prog="python -m reliability", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"chapters, all by default: {', '.join(known)}")
-    parser.add_argument("--short", action="store_true", help="few trials, in less than three minutes altogether")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="few trials, and no mutants: less than three minutes",
+    )
     parser.add_argument("--trials", type=_count, metavar="N", help="so many trials of each chapter")
     parser.add_argument("--only", type=_number, metavar="N", help="trial N alone, again")
     parser.add_argument("--seed", type=_number, default=0, metavar="N", help="another set of trials (default 0)")
@@ -43,7 +47,8 @@ def main(argv: Sequence[str] | None = None, known: dict[str, ModuleType] | None 
     if options.only is not None and options.into is not None:
         parser.error("--only repeats a trial: leave --into out.")
     results: list[Result] = []
-    for name in options.names or list(known):
+    costly = [name for name, module in known.items() if options.short and getattr(module, "COSTLY", False)]
+    for name in options.names or [name for name in known if name not in costly]:
         old = signal.signal(signal.SIGTERM, _stop)
         try:
             results.append(_run(name, known[name], options))
