@@ -36,13 +36,16 @@ def few(items: Iterable[Any], most: int, turn: int = 0) -> list[Any]:
     return [every[(n * len(every) // most + turn) % len(every)] for n in range(most)]
 
 
-MANY = 6
+MANY = 5
 """How many settings of one test `make test` takes, in the files where a setting costs time."""
 
 COSTLY = frozenset(
     {"test_activations", "test_checker", "test_content", "test_export", "test_html", "test_kernel", "test_latex"}
     | {"test_losses", "test_native", "test_proof", "test_scheme_documents", "test_schemes", "test_sympy"}
     | {"test_batches", "test_joint", "test_soundness", "test_statements"}
+    | {"test_certificates", "test_columns", "test_layer_checks", "test_layers", "test_proof_of_layers", "test_targets"}
+    | {"test_hostile", "test_networks_of_layers", "test_real_layers", "test_second_derivatives"}
+    | {"test_states_of_layers"}
 )
 
 ALONE = frozenset({"test_notebooks"})
