@@ -30,7 +30,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of PO
 
 NAMES = ("a.txt", "b/c.txt", "b/d.txt", "e/f.txt")
 WRITER = """
-import sys; from pathlib import Path; from fcsym.files import write_files
+import signal, sys; from pathlib import Path; from fcsym.files import write_files
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it from its start
 folder, n = Path(sys.argv[1]), 0
 print("ready", flush=True)
 while True:
@@ -82,8 +83,11 @@ def test_a_set_of_files_is_all_old_or_all_new_after_a_kill(folder, number, turn)
     process = started(folder)
     time.sleep(0.02 + 0.0037 * turn)
     process.send_signal(number)
-    process.wait()
-    process.stdout.close()
+    try:
+        process.wait(60)
+    finally:
+        process.kill()
+        process.stdout.close()
     assert whole(recovered(folder)), sorted(path.name for path in folder.rglob("*"))
 
 
