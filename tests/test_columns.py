@@ -123,7 +123,8 @@ def test_a_step_has_nothing_as_long_as_the_layer_is_wide():
         weights, x, target = start(network, 3)
         kernel = fcsym.scheme(network, "collapsed").compile()
         state = kernel.step(kernel.init(weights, x), x, target, 1e-9)
-        assert state.groups == {1: 8} and state.widths == {1: 8 * (2 + 3)} and state.saves
+        read = sum(2 + sum(on) for on in product((0, 1), repeat=3))  # weights, and pre-activations with a slope
+        assert state.groups == {1: 8} and state.widths == {1: read} and state.saves
         sizes.add((state.numbers, sum(a.size for a in (*state.arrays, *state.held))))
     assert len(sizes) == 1
 

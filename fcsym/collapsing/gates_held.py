@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from fcsym.collapsing.rewriting import offset_of
 from fcsym.deriving.pipeline import one_step
@@ -23,7 +24,7 @@ from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, gate_of
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord
 
-__all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths"]
+__all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths", "without_gates"]
 
 USE = Array("use", None, (SAMPLES,), role=Role.FROZEN)
 """By what the error of a sample counts in a step: 0 where the step is not on it."""
@@ -88,6 +89,13 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
         results = (*routine.results, *results)
         routines[name] = Routine((*state, *given, *routine.given[len(state) :]), tuple(equations), results)
     return replace(record, name="collapsed", state=(*record.state, *given), routines=routines)
+
+
+@lru_cache(maxsize=32)
+def without_gates(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Array, ...]:
+    """The arrays of its state that training moves, or that stay with them: not the gates, nor what drives a step."""
+    count = 2 + sum(map(len, held_arrays(network, contracted).values()))
+    return tuple(gates_held(network, order, contracted).state[:-count])
 
 
 def seen(network: Network, state: Sequence[Array]) -> tuple[Array, ...]:

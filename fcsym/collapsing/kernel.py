@@ -21,11 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.collapsing.charts import events_over_time
-from fcsym.collapsing.columns import Columns, Crossed, Numbers, Watch, laid_out
-from fcsym.collapsing.gates_held import gates_held, held_arrays, seen, with_widths
+from fcsym.collapsing.columns import Columns, Crossed, Watch, laid_out
+from fcsym.collapsing.gates_held import gates_held, held_arrays, seen, with_widths, without_gates
 from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights, refuse_what_is_kept
 from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.numbers import Numbers, numbers_of
 from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError, CompileError, Diverged
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
@@ -35,7 +36,7 @@ from fcsym.language.equation import Order
 from fcsym.language.expression import Array
 from fcsym.networks.losses import needs_of
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm, units
+from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm
 
 __all__ = ["CollapsedKernel", "CollapsedState", "ManyStates"]
 
@@ -45,13 +46,6 @@ _Values = npt.NDArray[Any]
 @lru_cache(maxsize=32)
 def _compiled(network: Network, order: Order, contracted: tuple[int, ...], target: str) -> Any:
     return compile_scheme(gates_held(network, order, contracted), target)
-
-
-@lru_cache(maxsize=32)
-def _arrays(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Array, ...]:
-    """The arrays of the state as the equations have them, without gates."""
-    count = 2 + sum(map(len, held_arrays(network, contracted).values()))
-    return tuple(gates_held(network, order, contracted).state[:-count])
 
 
 @dataclass(frozen=True)
@@ -80,19 +74,12 @@ class _Run:
     @cached_property
     def own(self) -> tuple[Array, ...]:
         """The arrays of the state as the equations have them, without gates."""
-        return _arrays(self.network, self.order, self.contracted)
+        return without_gates(self.network, self.order, self.contracted)
 
     @cached_property
     def numbers(self) -> dict[int, Numbers]:
         """Where the numbers of the units are, by layer."""
-        found = {}
-        follows = coefficient_of(self.network.pre_activation(1)) if self.network.rule.is_plain else None
-        for n in self.contracted:
-            if n:
-                places = [(k, a.axes.index(units(n)), a) for k, a in enumerate(self.own) if units(n) in a.axes]
-                read = tuple((k, axis) for k, axis, a in places if a != follows)
-                found[n] = Numbers(n, read, tuple((k, axis) for k, axis, a in places if a == follows))
-        return found
+        return numbers_of(self.network, self.own, self.contracted)
 
     @cached_property
     def bounded(self) -> bool:
