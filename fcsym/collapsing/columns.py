@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ _Values = npt.NDArray[Any]
 _Places = npt.NDArray[np.intp]
 _WORTH = 2  # times as many units as a unit has numbers: fewer are left as they are
 _ROUNDING = 64
+_GROWTH = 0.25  # by how much of themselves the rows of weights may grow before they are looked at
 _INFLATED = 1 + 1e-9  # for the rounding of the bound itself
 _NONE = np.zeros(0, np.intp)
 _BEYOND = 4096  # bytes: rows this far apart, or a multiple of it, meet in a processor's cache
@@ -77,7 +79,7 @@ class Watch:
     pace: Pace | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pace:
     """What the rows of all blocks can have moved by since they were looked at, without looking at them.
 
@@ -85,18 +87,33 @@ class Pace:
 
         |dW| <= eta g sum_n |delta_n| |S_n|            |dS_n| <= eta g sum_m |a_nm| |delta_m| |W|
 
-    with g the largest slope, so that a few numbers bound how far every row has gone.
+    with g the largest slope. Let e_n be the sum of eta |delta_n| over the steps. Then no W is longer than 1 + _GROWTH
+    times what it was while g sum_n e_n |S_n| <= _GROWTH |W|, and no S_n has gone further than it may while
+    g (1 + _GROWTH) |W| sum_m |a_nm| e_m is less than that: while share @ e is below 1.
     """
 
-    weights: float  # at least the length of the weights of any block
-    rows: _Values  # at least the length of its pre-activations, (samples,)
-    left: _Values  # how far they may go before a unit has to be looked at, (samples,)
+    share: _Values  # (samples + 1, samples)
+    errors: _Values  # e, (samples,)
+    holds: bool  # whether nothing of a block has to be looked at
 
-    def after(self, reach: float, errors: _Values, inner: _Values, sequential: bool) -> Pace:
-        """After a step; `reach`: the largest slope, `errors`: eta |delta|, `inner`: |a|."""
-        grown = self.weights + reach * float(errors @ self.rows)
-        moved = reach * (grown if sequential else self.weights) * (inner @ errors)
-        return Pace(grown, self.rows + moved, self.left - moved * _INFLATED)
+    @classmethod
+    def of(cls, weights: float, rows: _Values, left: _Values, slope: float, inner: _Values) -> Pace:
+        """From the longest W of a block, the longest S_n, how far they may go, the largest slope, and |a|."""
+        may = np.minimum(left, rows + 1)
+        grown = slope * weights * (1 + _GROWTH) * _INFLATED
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            share = np.concatenate([
+                grown * inner / np.where(may > 0, may, 0)[:, None],
+                slope * np.maximum(rows + may, 1)[None] / (_GROWTH * weights) * _INFLATED,
+            ])  # fmt: skip
+        errors = np.zeros(len(rows))
+        return cls(share, errors, bool(np.isfinite(share).all()))
+
+    def after(self, errors: _Values) -> Pace:
+        """After a step; `errors`: eta |delta|, (samples,)."""
+        made = self.errors + errors
+        of = self.share @ made
+        return Pace(self.share, made, self.holds and bool(of[of.argmax()] < 1))  # a number that is none is the largest
 
 
 @dataclass(frozen=True)
@@ -109,6 +126,9 @@ class Crossed:
 
     def __bool__(self) -> bool:
         return bool(len(self.loose) or self.members)
+
+
+_NOBODY = Crossed(_NONE, np.zeros((0, 0), np.int8), {})
 
 
 @dataclass(frozen=True)
@@ -130,13 +150,18 @@ class Columns:
 
     @property
     def used(self) -> int:
-        """How many columns stand for something."""
+        """How many columns stand for something: the first ones."""
         return self.loose_from + int((self.unit_of >= 0).sum())
 
     @property
     def loose_from(self) -> int:
         """The first column that is a unit."""
-        return self.blocks[-1].columns.stop if self.blocks else 0
+        return self.blocks[-1].first + self.blocks[-1].xi.shape[1] if self.blocks else 0
+
+    @cached_property
+    def loose(self) -> slice:
+        """The columns that are units."""
+        return slice(self.loose_from, self.used)
 
     @property
     def patterns(self) -> int:
@@ -177,15 +202,19 @@ class Columns:
         far[list(changed)] = 0
         return Watch(travelled + far * _INFLATED, size, tuple(due), least, rows)
 
-    def paced(self, watch: Watch, weights: _Values) -> Watch:
-        """The same watch with a bound for the steps to come; `weights`: the numbers of the columns that are no rows."""
+    def paced(self, watch: Watch, weights: _Values, slope: float, inner: _Values) -> Watch:
+        """The same watch with a bound for the steps to come.
+
+        `weights`: the numbers of the columns that are no rows. `slope`: the largest one. `inner`: |a|, (samples,
+        samples).
+        """
         if not self.blocks:
             return watch
-        own = self._by_block(np.square(weights[: self.loose_from], dtype=float).sum(axis=1))
+        longest = float(np.sqrt(self._by_block(np.square(weights[: self.loose_from], dtype=float).sum(axis=1)).max()))
         rows = watch.size + watch.travelled
-        slack = _ROUNDING * np.finfo(weights.dtype).eps * (watch.size + watch.travelled)
+        slack = _ROUNDING * np.finfo(weights.dtype).eps * rows
         left = (watch.least - watch.travelled - 2 * slack).min(axis=0)
-        return replace(watch, pace=Pace(float(np.sqrt(own.max())) * _INFLATED, rows.max(axis=0) * _INFLATED, left))
+        return replace(watch, pace=Pace.of(longest, rows.max(axis=0), left, slope, inner))
 
     def _squares(self, rows: _Values) -> _Values:
         """The sum of squares over the columns of each block, (blocks, samples)."""
@@ -214,11 +243,14 @@ class Columns:
         Where the watch has a bound, blocks are looked at when that says that a unit of one may have crossed.
         """
         assert self.lines is not None
-        start, members = self.loose_from, {}
-        codes = self.lines.codes_of(rows[:, start:])
-        same = np.array_equal(codes, self.codes[:, start:])
-        loose = _NONE if same else np.flatnonzero((codes != self.codes[:, start:]).any(axis=0))
-        if self.blocks and (watch.pace is None or not (watch.pace.left > 0).all()):
+        start, members = self.loose.start, {}
+        still = watch.pace is not None and watch.pace.holds
+        if self.loose.stop == start and still:
+            return _NOBODY, watch
+        codes = self.lines.codes_of(rows[:, self.loose])
+        other = codes != self.codes[:, self.loose]
+        loose = np.flatnonzero(other.any(axis=0)) if other.any() else _NONE
+        if self.blocks and not still:
             with np.errstate(all="ignore"):
                 far = np.sqrt(self._squares(rows[:, :start] - watch.seen[:, :start]))
             eps = np.finfo(rows.dtype).eps

@@ -81,6 +81,7 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
         equations = [_with(e, put, driver) for e in routine.equations if e.array not in gone]
         if network.rule.is_plain:
             equations = [_driven(e, driver) for e in equations]
+        equations = _put_in(equations)
         state = routine.given[: len(record.state)]
         if name == "step":
             indices = indices_of(told)
@@ -112,6 +113,18 @@ def _driven(equation: Equation, driver: Array) -> Equation:
     if ETA not in equation.operands:
         return equation
     return replace(equation, rhs=inline(equation.rhs, {ETA: ((), ONE)}))
+
+
+def _put_in(equations: Sequence[Equation]) -> list[Equation]:
+    """s' = s + ds, ds = -sum(...) => s' = s - sum(...): an increment that is read once costs a pass over them."""
+    made = list(equations)
+    for own in equations:
+        if own.defines and own.array.role is Role.INCREMENT and isinstance(own.rhs, Expr):
+            readers = [e for e in made if own.array in e.operands]
+            if len(readers) == 1 and isinstance(readers[0].rhs, Expr) and isinstance(own.lhs, Ref):
+                put = inline(readers[0].rhs, {own.array: (own.lhs.indices, own.rhs)})
+                made = [replace(e, rhs=put) if e is readers[0] else e for e in made if e is not own]
+    return made
 
 
 def _with(equation: Equation, put: dict[Array, Equation], driver: Array) -> Equation:

@@ -12,7 +12,8 @@ columns say which units have left their lines, and these are put on their new on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -41,6 +42,7 @@ from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm
 __all__ = ["CollapsedKernel", "CollapsedState", "ManyStates"]
 
 _Values = npt.NDArray[Any]
+_TINY = np.finfo(float).tiny
 
 
 @lru_cache(maxsize=32)
@@ -77,6 +79,12 @@ class _Run:
         return without_gates(self.network, self.order, self.contracted)
 
     @cached_property
+    def rows(self) -> dict[int, int] | None:
+        """Where the state has the pre-activations of the layers whose gates are held, if it has them all."""
+        own = {n: self.network.pre_activation(n) for n in self.gated}
+        return {n: self.own.index(s) for n, s in own.items()} if set(own.values()) <= set(self.own) else None
+
+    @cached_property
     def numbers(self) -> dict[int, Numbers]:
         """Where the numbers of the units are, by layer."""
         return numbers_of(self.network, self.own, self.contracted)
@@ -91,6 +99,11 @@ class _Run:
     def steepest(self) -> float:
         """The largest slope of the first layer's activation, in absolute terms."""
         return float(np.abs(Lines(self.network.layers[0].activation).slopes).max())
+
+    @cached_property
+    def everywhere(self) -> _Values:
+        """By what the errors count in a step on all inputs."""
+        return np.ones(len(self.x), self.dtype)
 
     @cached_property
     def inner(self) -> _Values:
@@ -299,6 +312,8 @@ class CollapsedKernel:
         if wanted.shape != ((width,) if flat else (len(chosen), width)) or not np.isfinite(wanted).all():
             own = (width,) if flat else (len(chosen), width)
             raise ArgumentError(f"target has the shape {wanted.shape}: give finite numbers of the shape {own}.")
+        if places is None and not flat:
+            return _moved(state, wanted, run.everywhere, rate)
         whole = np.zeros((len(run.x), width), run.dtype)
         use = np.zeros(len(run.x), run.dtype)
         at = slice(None) if places is None else places
@@ -477,8 +492,8 @@ def _passed(state: CollapsedState) -> Sequence[Any]:
 def _seen(state: CollapsedState) -> dict[int, _Values]:
     """The pre-activations of the columns of layers with held gates."""
     run = state.run
-    if all(run.network.pre_activation(n) in run.own for n in run.gated):
-        return {n: run.here(state.arrays[run.own.index(run.network.pre_activation(n))]) for n in run.gated}
+    if run.rows is not None:
+        return {n: run.here(state.arrays[place]) for n, place in run.rows.items()}
     return {n: run.here(s) for n, s in _above(state).items() if n in run.gated}
 
 
@@ -498,12 +513,11 @@ def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) ->
         run, tuple(made[: len(run.own)]), state.columns, state.watches, state.held, state.machine, state.steps + 1,
         state.events, state.turned,
     )  # fmt: skip
-    _refuse_infinite(after)
+    watches = {n: _faster(watch, run.here(made[-1])) for n, watch in state.watches.items()}
+    _refuse_infinite(after, {n for n, watch in watches.items() if watch.pace is not None and watch.pace.holds})
     rows = _seen(after)
-    watches = dict(state.watches)
     for n in run.gated:
-        columns = after.columns[n]
-        watch = _faster(run, watches[n], run.here(made[-1]))
+        columns, watch = after.columns[n], watches[n]
         crossed, watches[n] = columns.look(rows[n], watch)
         if crossed:
             after = _regrouped(after, n, crossed)
@@ -515,12 +529,13 @@ def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) ->
     return after if after.turned or _on_kinks(after) else _turned(after)
 
 
-def _faster(run: _Run, watch: Watch, errors: _Values) -> Watch:
+def _faster(watch: Watch, errors: _Values) -> Watch:
     """The watch with its bound after a step."""
-    if watch.pace is None:
+    if watch.pace is None or not watch.pace.holds:
         return watch
-    lengths = np.sqrt(np.square(errors, dtype=float).sum(axis=1))
-    return replace(watch, pace=watch.pace.after(run.steepest, lengths, run.inner, run.order == "sequential"))
+    errors = errors.astype(float, copy=False)
+    pace = watch.pace.after(np.sqrt(np.vecdot(errors, errors) + _TINY))  # squares may vanish
+    return Watch(watch.travelled, watch.size, watch.due, watch.least, watch.seen, pace)
 
 
 def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
@@ -529,7 +544,7 @@ def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
     if not run.bounded or not state.columns[n].blocks:
         return watch
     place = run.own.index(run.network.read_out)
-    return state.columns[n].paced(watch, run.here(state.arrays[place]).T)
+    return state.columns[n].paced(watch, run.here(state.arrays[place]).T, run.steepest, run.inner)
 
 
 def _with(state: CollapsedState, watches: dict[int, Watch], rows: dict[int, _Values]) -> CollapsedState:
@@ -583,18 +598,26 @@ def _watched_again(columns: Columns, watch: Watch, rows: _Values, before: Column
     return columns.watch(rows)
 
 
-def _refuse_infinite(state: CollapsedState) -> None:
-    """Diverged where a number of the units, or of the free layers, is none any more."""
+def _refuse_infinite(state: CollapsedState, bounded: Collection[int]) -> None:
+    """Diverged where a number of the units, or of the free layers, is none any more.
+
+    `bounded`: layers whose blocks are as long as a bound allows, and need no look.
+    """
     run = state.run
-    for place, array in enumerate(state.arrays):
-        if place in run.watched:
-            with np.errstate(all="ignore"):
-                total = np.add.reduce(run.here(array), axis=None)
-            if not np.isfinite(total) and not np.isfinite(run.here(array)).all():
-                raise Diverged(
-                    f"Training of {run.network} has left the range of floating-point numbers after step {state.steps}: "
-                    "take a smaller eta."
-                )
+    parts = {place: run.here(state.arrays[place]) for place in run.watched}
+    for n in bounded:
+        for place, axis in run.numbers[n].read:
+            parts[place] = parts[place][(slice(None),) * axis + (state.columns[n].loose,)]
+    for part in parts.values():
+        if not part.size:
+            continue
+        with np.errstate(all="ignore"):
+            total = np.add.reduce(part, axis=None)
+        if not math.isfinite(total) and not np.isfinite(part).all():
+            raise Diverged(
+                f"Training of {run.network} has left the range of floating-point numbers after step {state.steps}: "
+                "take a smaller eta."
+            )
 
 
 # ------------------------------------------------------------------------------------------------------ arguments
@@ -602,7 +625,9 @@ def _refuse_infinite(state: CollapsedState) -> None:
 
 def _goal(run: _Run, target: Any, x: _Values, flat: bool, looked_at: bool) -> Any:
     """The target as numbers, from labels where the loss takes them."""
-    network = run.network.training(run.network.rule, run.network.batch, len(x))
+    network = run.network
+    if network.samples != len(x):
+        network = network.training(network.rule, network.batch, len(x))
     if not flat:
         return goal(network, target, x, looked_at)
     made = np.asarray(goal(network, as_array("target", target)[None], x, looked_at))
