@@ -337,6 +337,38 @@ def test_what_a_killed_build_has_left_goes_with_the_next(cache):
         process.stdout.close()
 
 
+def test_a_folder_is_left_to_nobody_even_where_its_maker_is_killed_before_it_holds_it(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(programs, "held", killed)
+        with programs.workspace(tmp_path):
+            pass
+    assert len(list(tmp_path.iterdir())) == 1
+    with programs.workspace(tmp_path) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_swept_before_it_is_held_is_made_again(tmp_path, monkeypatch):
+    make, made = programs.tempfile.mkdtemp, []
+
+    def swept(**settings):
+        made.append(own := make(**settings))
+        if len(made) == 1:
+            with programs.workspace(tmp_path):  # another process, at just this moment
+                pass
+        return own
+
+    monkeypatch.setattr(programs.tempfile, "mkdtemp", swept)
+    with programs.workspace(tmp_path) as folder:
+        assert folder.is_dir() and str(folder) == made[2] and not Path(made[0]).exists()
+    monkeypatch.setattr(programs.tempfile, "mkdtemp", lambda **_: str(tmp_path / "none"))
+    with pytest.raises(ArgumentError, match="removed as soon"), programs.workspace(tmp_path):
+        pass
+
+
 def test_an_interruption_ends_a_program_too():
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
