@@ -11,7 +11,7 @@ from math import prod
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Equation, Order
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, indicators_in
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import (
     adjoint_of,
@@ -140,6 +140,8 @@ class Record:
         if network.rule.values:
             said = " and ".join(f"`{a.name}` = {_decimal(value)}" for a, value in network.rule.values.items())
             result.append(f"The update rule is {network.rule.name}, as in PyTorch, with {said}.")
+        if any(next(indicators_in(side), None) for equation in self.equations for side in equation.expressions):
+            result.append("Places count from 0, and an element at a place outside of its array is 0.")
         if network.positions:
             result.append(
                 "No `p` is derived: the read-out is taken at every position with the same weights, and unit by unit no "

@@ -15,7 +15,7 @@ from fcsym.networks.symbols import gate_of
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
-_PLACES = {1: (("T", "tu"),), 2: (("H", "rh"), ("X", "cx"))}
+_PLACES = {1: (("T", "tu"),), 2: (("H", "rh"), ("X", "cw"))}
 _TAPS = {1: (("K", "kl"),), 2: (("K", "kl"), ("L", "lq"))}
 _SAID = {1: "channels and positions, (C, T)", 2: "channels, rows and columns, (C, H, W)"}
 
