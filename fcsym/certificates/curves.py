@@ -231,7 +231,8 @@ class Curves(Adjoints):
             yield Theorem(
                 names[-1], f"{self._against(e.array, f'{name}_dot')} = {' + '.join([*own, *more])}",
                 f"unfold {name}_dot; first [solve [termwise ltac:(cbv delta [{' '.join(own)}])] | "
-                f"unfold {', '.join(own)}; sums].",
+                f"unfold {', '.join(own)}; sums]."
+                if own else f"unfold {name}_dot; sums.",
             )  # fmt: skip
         for array in [*self.inner, *self.trained]:
             names.append(f"leaves_{self._name(array)}")
