@@ -190,6 +190,18 @@ def test_divergence_ends_by_name():
                 state = kernel.step(state, None, np.full((*np.shape(x)[:-1], 1), -1e300), -1.0)
 
 
+def test_divergence_of_blocks_ends_by_name():
+    """Numbers of columns leave the range of floats before any unit is looked at by itself, and nothing warns."""
+    network = fcsym.Network.parse("4-300-2")
+    weights, x, target = start(network, 3)
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    state = kernel.init(weights, x)
+    assert state.widths[1] < 100
+    with pytest.raises(fcsym.Diverged, match="after step"):
+        for _ in range(100):
+            state = kernel.step(state, x, target, -1.0)  # uphill
+
+
 def test_no_active_unit_one_group_and_a_group_for_every_unit():
     x = np.abs(np.random.default_rng(1).normal(size=(3, 2)))
     kernel, states = exactly([-np.ones((4, 2)), np.ones((1, 4))], x, np.ones((3, 1)), 0.125, 3)

@@ -18,6 +18,7 @@ it is where it was, and is not looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,6 +39,8 @@ _WORTH = 2  # times as many units as a unit has numbers: fewer are left as they 
 _ROUNDING = 64
 _GROWTH = 0.25  # by how much of themselves the rows of weights may grow before they are looked at
 _INFLATED = 1 + 1e-9  # for the rounding of the bound itself
+_LEAST = float(np.finfo(float).tiny)
+_WAIT = 16  # steps whose errors are added up together
 _NONE = np.zeros(0, np.intp)
 _BEYOND = 4096  # bytes: rows this far apart, or a multiple of it, meet in a processor's cache
 
@@ -90,10 +93,16 @@ class Pace:
     with g the largest slope. Let e_n be the sum of eta |delta_n| over the steps. Then no W is longer than 1 + _GROWTH
     times what it was while g sum_n e_n |S_n| <= _GROWTH |W|, and no S_n has gone further than it may while
     g (1 + _GROWTH) |W| sum_m |a_nm| e_m is less than that: while share @ e is below 1.
+
+    One number is enough for most steps: they add no more to any row of share @ e than the length of the longest row of
+    share times that of all their errors (Cauchy and Schwarz). Only where that is too much is e itself added up.
     """
 
     share: _Values  # (samples + 1, samples)
-    errors: _Values  # e, (samples,)
+    longest: float  # of the rows of share
+    errors: _Values  # e up to the steps that wait, (samples,)
+    waiting: tuple[_Values, ...]  # their errors, (samples, outputs) each
+    reached: float  # at least the largest of share @ e, with what waits
     holds: bool  # whether nothing of a block has to be looked at
 
     @classmethod
@@ -106,14 +115,22 @@ class Pace:
                 grown * inner / np.where(may > 0, may, 0)[:, None],
                 slope * np.maximum(rows + may, 1)[None] / (_GROWTH * weights) * _INFLATED,
             ])  # fmt: skip
-        errors = np.zeros(len(rows))
-        return cls(share, errors, bool(np.isfinite(share).all()))
+            longest = float(np.sqrt(np.vecdot(share, share).max())) * _INFLATED
+        return cls(share, longest, np.zeros(len(rows)), (), 0.0, bool(np.isfinite(longest)))
 
     def after(self, errors: _Values) -> Pace:
-        """After a step; `errors`: eta |delta|, (samples,)."""
-        made = self.errors + errors
-        of = self.share @ made
-        return Pace(self.share, made, self.holds and bool(of[of.argmax()] < 1))  # a number that is none is the largest
+        """After a step; `errors`: eta delta, (samples, outputs)."""
+        errors = errors.astype(float, copy=False)
+        # squares may vanish: then what they are of is shorter than the root of the least number that does not
+        reached = self.reached + self.longest * math.sqrt(float(np.vdot(errors, errors)) + _LEAST)
+        waiting = (*self.waiting, errors)
+        if reached < 1 and len(waiting) < _WAIT:
+            return Pace(self.share, self.longest, self.errors, waiting, reached, self.holds)
+        every = np.array(waiting)
+        with np.errstate(all="ignore"):  # what is no number does not hold
+            made = self.errors + np.sqrt(np.vecdot(every, every) + _LEAST).sum(axis=0)
+            reached = float((self.share @ made).max())
+        return Pace(self.share, self.longest, made, (), reached, self.holds and reached < 1)
 
 
 @dataclass(frozen=True)
@@ -210,7 +227,7 @@ class Columns:
         """
         if not self.blocks:
             return watch
-        longest = float(np.sqrt(self._by_block(np.square(weights[: self.loose_from], dtype=float).sum(axis=1)).max()))
+        longest = float(np.sqrt(self._squares(weights[: self.loose_from].T).sum(axis=1).max()))
         rows = watch.size + watch.travelled
         slack = _ROUNDING * np.finfo(weights.dtype).eps * rows
         left = (watch.least - watch.travelled - 2 * slack).min(axis=0)
@@ -218,13 +235,11 @@ class Columns:
 
     def _squares(self, rows: _Values) -> _Values:
         """The sum of squares over the columns of each block, (blocks, samples)."""
-        return self._by_block(np.square(rows, dtype=float)).T
-
-    def _by_block(self, values: _Values) -> _Values:
-        """Sums over the columns of each block, (..., columns) => (..., blocks)."""
         if not self.blocks:
-            return values[..., :0]
-        made: _Values = np.add.reduceat(values, [block.first for block in self.blocks], axis=-1)
+            return np.zeros((0, len(rows)))
+        with np.errstate(all="ignore"):  # training may diverge, which is said by name
+            squares = np.square(rows, dtype=float)
+            made: _Values = np.add.reduceat(squares, [block.first for block in self.blocks], axis=1).T
         return made
 
     def _due(self, block: Block, rows: _Values, travelled: _Values, members: Any = slice(None)) -> _Values:

@@ -42,7 +42,6 @@ from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm
 __all__ = ["CollapsedKernel", "CollapsedState", "ManyStates"]
 
 _Values = npt.NDArray[Any]
-_TINY = np.finfo(float).tiny
 
 
 @lru_cache(maxsize=32)
@@ -533,9 +532,7 @@ def _faster(watch: Watch, errors: _Values) -> Watch:
     """The watch with its bound after a step."""
     if watch.pace is None or not watch.pace.holds:
         return watch
-    errors = errors.astype(float, copy=False)
-    pace = watch.pace.after(np.sqrt(np.vecdot(errors, errors) + _TINY))  # squares may vanish
-    return Watch(watch.travelled, watch.size, watch.due, watch.least, watch.seen, pace)
+    return Watch(watch.travelled, watch.size, watch.due, watch.least, watch.seen, watch.pace.after(errors))
 
 
 def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
@@ -603,14 +600,16 @@ def _refuse_infinite(state: CollapsedState, bounded: Collection[int]) -> None:
 
     `bounded`: layers whose blocks are as long as a bound allows, and need no look.
     """
-    run = state.run
-    parts = {place: run.here(state.arrays[place]) for place in run.watched}
+    run, looked_at = state.run, {}
     for n in bounded:
+        loose = state.columns[n].loose
         for place, axis in run.numbers[n].read:
-            parts[place] = parts[place][(slice(None),) * axis + (state.columns[n].loose,)]
-    for part in parts.values():
-        if not part.size:
+            looked_at[place] = (slice(None),) * axis + (loose,) if loose.stop > loose.start else None
+    for place in run.watched:
+        own = looked_at.get(place, ())
+        if own is None:
             continue
+        part = run.here(state.arrays[place])[own]
         with np.errstate(all="ignore"):
             total = np.add.reduce(part, axis=None)
         if not math.isfinite(total) and not np.isfinite(part).all():
