@@ -117,7 +117,7 @@ class Curves(Adjoints):
             f"intros; unfold {name}_at, {name}_of; eapply derivative_eq; "
             f"[derive ltac:(idtac; {known}) "
             f"| rewrite {starts}; cbn [INR Nat.pred]; unfold {name}_dot; "
-            "first [solve [termwise idtac] | sums | sums_inverse]].",
+            "first [solve [termwise] | sums | sums_inverse]].",
         )  # fmt: skip
 
     def _known(
@@ -230,8 +230,10 @@ class Curves(Adjoints):
             names.append(f"arrives_{name}")
             yield Theorem(
                 names[-1], f"{self._against(e.array, f'{name}_dot')} = {' + '.join([*own, *more])}",
-                f"unfold {name}_dot; first [solve [termwise ltac:(cbv delta [{' '.join(own)}])] | "
-                f"unfold {', '.join(own)}; sums].",
+                f"unfold {name}_dot; " + (
+                    f"first [solve [shares ltac:(cbv delta [{' '.join(own)}])] | unfold {', '.join(own)}; sums]."
+                    if own else "sums."
+                ),
             )  # fmt: skip
         for array in [*self.inner, *self.trained]:
             names.append(f"leaves_{self._name(array)}")
@@ -251,7 +253,7 @@ class Curves(Adjoints):
         name = self._name(array)
         own = [s for s in self.shares if s.ref.array == array]
         cases = " | ".join(f"|- _ = {s.name} => {self._moved(s)}" for s in own)
-        rest = f"termwise ltac:(idtac; lazymatch goal with {cases} end)" if own else "sums"
+        rest = f"shares ltac:(idtac; lazymatch goal with {cases} end)" if own else "sums"
         return Theorem(
             f"leaves_{name}", f"{self._against(array, f'{name}_dot')} = {' + '.join(s.name for s in own) or '0'}",
             f"{self._summed(array, f'{name}_dot', rest)}.",
