@@ -166,18 +166,27 @@ class CollapsedScheme:
             "typesets it."
         )
 
-    @property
-    def constants(self) -> Any:
-        """Not as a file: CompileError, which says what to do."""
-        raise CompileError(
-            f"collapsed of {self.network} regroups units as it trains and has no stand-alone file: export states or "
-            "backprop, or train with compile()."
-        )
+    def exportable(self, target: str) -> None:
+        """CompileError for a target that has no file of it."""
+        from fcsym.collapsing.export import refuse_target
+        from fcsym.kernel.export import TARGETS
 
-    def export(self, path: str | Path, *_: Any, **__: Any) -> list[Path]:
-        """Not as a file: CompileError, which says what to do."""
-        del path
-        return list(self.constants)
+        refuse_target(TARGETS[target])
+
+    def export(
+        self, path: str | Path, target: str | None = None, force: bool = False, values: Any = None
+    ) -> list[Path]:  # fmt: skip
+        """Write a stand-alone file, .py, that carries gate events, after a check against autodiff, and return its path.
+
+        `target`: numpy, jax or torch, by default numpy. `force`, `values` and errors as for `Scheme.export`;
+        CompileError for C, too, whose arrays are as long as the file says.
+        """
+        from fcsym.collapsing.export import export
+        from fcsym.values import given_for
+
+        given = None if values is None else given_for(self.network, values)
+        layers = self.chosen(self.network.samples or 2)
+        return export(self.network, self.order, layers, path, target, force, given)
 
     def save(self, path: str | Path, *_: Any, **__: Any) -> Path:
         """Not as a document: ArgumentError, which says what to do."""
