@@ -123,7 +123,8 @@ def test_a_step_has_nothing_as_long_as_the_layer_is_wide():
         weights, x, target = start(network, 3)
         kernel = fcsym.scheme(network, "collapsed").compile()
         state = kernel.step(kernel.init(weights, x), x, target, 1e-9)
-        assert state.groups == {1: 8} and state.widths == {1: 8 * (2 + 3)} and state.saves
+        read = sum(2 + sum(on) for on in product((0, 1), repeat=3))  # weights, and pre-activations with a slope
+        assert state.groups == {1: 8} and state.widths == {1: read} and state.saves
         sizes.add((state.numbers, sum(a.size for a in (*state.arrays, *state.held))))
     assert len(sizes) == 1
 
@@ -187,6 +188,18 @@ def test_divergence_ends_by_name():
         with pytest.raises(fcsym.Diverged, match="after"):
             for _ in range(100):
                 state = kernel.step(state, None, np.full((*np.shape(x)[:-1], 1), -1e300), -1.0)
+
+
+def test_divergence_of_blocks_ends_by_name():
+    """Numbers of columns leave the range of floats before any unit is looked at by itself, and nothing warns."""
+    network = fcsym.Network.parse("4-300-2")
+    weights, x, target = start(network, 3)
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    state = kernel.init(weights, x)
+    assert state.widths[1] < 100
+    with pytest.raises(fcsym.Diverged, match="after step"):
+        for _ in range(100):
+            state = kernel.step(state, x, target, -1.0)  # uphill
 
 
 def test_no_active_unit_one_group_and_a_group_for_every_unit():
