@@ -28,7 +28,7 @@ COSTLY = True
 ENOUGH, MOST, FEW = 8.0, 40, 12
 """How many seconds of tests, and how many tests, a fault is shown to; how many where all is imported anew."""
 LIMIT = 30.0
-"""After so many seconds of the processor, or three times those of the tests, what has not ended will not."""
+"""After so many seconds of the processor, or two and three times those of the test, what has not ended will not."""
 EQUIVALENT, UNREACHED = "the same for everybody", "not reached"
 ENDS = (SEEN, LATE, EQUIVALENT, SURVIVED, UNREACHED)
 
@@ -139,7 +139,9 @@ class Trier(ExitStack):
                 if seconds > ENOUGH and chosen:
                     break
                 chosen.append(test)
-            said = process.ask(chosen, mutant, seconds=min(LIMIT, 5 + 3 * seconds))
+            said = process.ask(
+                chosen, mutant, LIMIT, each=[min(LIMIT, 2 + 3 * self.reach.cost[test]) for test in chosen]
+            )
             self.by = said.get("by", "")
             if said["end"] != SEEN or self.by not in chosen:
                 return str(said["end"])
