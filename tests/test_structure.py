@@ -45,7 +45,7 @@ MAY = {
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
     "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
     "training": LISTS | {"collapsing", "derivation", "document", "drawing"} | READINGS,
-    "precision": LISTS | {"checking", "derivation", "training", "values"},
+    "precision": LISTS | {"checking", "derivation", "kernel", "training", "values"},
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"collapsing", "files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
