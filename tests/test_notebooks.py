@@ -197,7 +197,7 @@ def lab(tmp_path):
         )  # fmt: skip
     try:
         address = None
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while address is None and time.monotonic() < end and process.poll() is None:
             time.sleep(0.2)
             address = re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text(errors="replace"))
@@ -212,7 +212,7 @@ def lab(tmp_path):
             process.wait()
 
 
-def wait_for(browser, script, seconds=60):
+def wait_for(browser, script, seconds=300):
     """The value of a script, as soon as it is something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
