@@ -72,7 +72,7 @@ def _logcosh():
 
 KINDS = {
     "max pooling": lambda: derive(
-        Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", MaxPool1d(2), Flatten(), Linear(4, 2)])
+        Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", MaxPool1d(2, padding=1), Flatten(), Linear(6, 2)])
     ),
     "GRU": lambda: derive(Network.sequential((2, 2), [GRU(2, 3, last=True), Linear(3, 2)])),
     "embedding": lambda: derive(Network.sequential((2, 5), [Embedding(5, 3), Flatten(), Linear(6, 2)])),

@@ -255,7 +255,7 @@ class Adjoints:
                 for phi in {apply.activation: None for apply in applied_in(made)}:
                     values += self.functions[phi].opened
                     slope = slope_function(phi)  # which reverse mode writes, sigmoid for the slope of softplus
-                    values += self.functions[slope].opened if slope in self.functions else ()
+                    values += self.functions[slope].opened if slope and slope in self.functions else ()
                 if up == self.error:
                     continue
                 if _stands_for_more(made):
