@@ -86,7 +86,12 @@ KINDS = {
     "a mini-batch": lambda: derive(
         Network.sequential((1, 4), [Conv1d(1, 2, 2), "relu", Flatten(), Linear(6, 2)]), batch="mean", samples=3
     ),
+    "a pool of three": lambda: derive(
+        Network.sequential((1, 6), [Conv1d(1, 2, 2), "relu", MaxPool1d(3, stride=2), Flatten(), Linear(4, 2)])
+    ),
     "softmax under another loss": lambda: derive(Network.mlp([2, 3, 3], output="softmax")),
+    "softmax that is divided by": lambda: derive(Network.mlp([2, 3, 3], output="softmax", loss="bce")),
+    "logits": lambda: derive(Network.mlp([2, 3, 2], output="tanh", loss="bce_logits"), "sequential", batch="mean"),
     "a loss of one's own": lambda: derive(Network.mlp([2, 3, 2], "tanh", loss=_logcosh())),
     "Adam": lambda: derive(Network.sequential((1, 3), [Conv1d(1, 1, 2), "relu", Flatten(), Linear(2, 1)]), rule="adam"),
 }  # fmt: skip

@@ -7,12 +7,14 @@ from itertools import islice
 import pytest
 from conftest import ORDERS, few
 
+import fcsym
 from fcsym.derivation import derive
 from fcsym.language.equation import Branch, Cases, Rule, Status, Verdict
 from fcsym.language.expression import Add, Mul, Number, Pow, Ref, Total, add, mul, power, total
 from fcsym.networks.network import Network
 from fcsym.proof import prove
 from fcsym.proof.expanded import Expansion
+from fcsym.proof.numbers import Quotient, product
 
 
 def test_everything_is_proved(derivation):
@@ -274,3 +276,25 @@ def test_a_proof_is_shown_as_its_counts():
     assert f"proved {proof.count(Verdict.PROVED)}, " in said and said.endswith("; holds>") and len(said) < 100
     without = dataclasses.replace(proof, findings=tuple(f for f in proof.findings if f.verdict is not Verdict.PROVED))
     assert "proved" not in repr(without)
+
+
+def test_what_is_large_once_it_is_expanded_is_evaluated_at_points():
+    pieces = fcsym.piecewise_linear(
+        "pieces", [fcsym.Piece(-1, "1/2"), fcsym.Piece(1, 2, "3/2"), fcsym.Piece(None, -1, "9/2")]
+    )
+    net = Network.mlp([6, 8, 3, 8], activation=["identity", pieces], loss="bce_logits", bias=True)
+    small = Network.mlp([6, 8, 3, 8], loss="bce_logits", bias=True)
+    for network, in_full in ((net, False), (small, True)):
+        d = derive(network)
+        assert Expansion(d.network, d.order, d.by_name).in_full is in_full
+
+
+def test_a_product_with_what_is_divided_by_is_not_multiplied_out():
+    from sympy import QQ, ring
+
+    made, x, y = ring("x, y", QQ)
+    assert product(Quotient(x, y), Quotient(y, made(1))).denominator == 1
+    assert product(Quotient(x, y), Quotient(y, made(1))) == Quotient(x, made(1))
+    assert product(Quotient(x, y), Quotient(x, made(1))) == Quotient(x**2, y)
+    assert Quotient(x, y) != Quotient(x + y, y)
+    assert Quotient(x * y, y**2) == Quotient(x, y)

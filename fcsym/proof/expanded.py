@@ -37,7 +37,7 @@ from fcsym.networks.symbols import (
     norm,
     rho,
 )
-from fcsym.proof.numbers import Dual, Quotient, Residue, TermCount, digest, drawn
+from fcsym.proof.numbers import Dual, Quotient, Residue, TermCount, digest, drawn, product
 from fcsym.proof.quotients import divides
 from fcsym.proof.reference import Gates, plus, reference
 from fcsym.proof.search import in_network
@@ -45,8 +45,10 @@ from fcsym.proof.search import in_network
 __all__ = ["Arithmetic", "Expansion", "random_points"]
 
 MAX_TERMS, MAX_TERMS_DEEP = 1_000_000_000, 2_000
-"""Terms before like ones are collected. Up to three layers this bound overshoots a thousandfold, and what it admits is
-a second of work; in deeper networks it is close, and there are more variables."""
+"""Terms before like ones are collected. Up to three layers this bound overshoots a thousandfold, so what it admits is
+expanded and then measured; in deeper networks it is close, and there are more variables."""
+MAX_COLLECTED = 4_000
+"""Terms once like ones are collected: each case multiplies such polynomials, at every place."""
 _POINTS = 3
 
 
@@ -149,8 +151,15 @@ class Expansion:
         size = max(value.terms for value in self._truth(_counting(self.units, names)).values())
         polynomial = not _divides(self.network)  # or the slope of a function in it does
         self.in_full = polynomial and bool(size <= (MAX_TERMS if len(network.layers) <= 3 else MAX_TERMS_DEEP))
-        self._arithmetics = [_polynomials(self.units, names)] if self.in_full else self._points()
-        self._worlds = [_World(self, arithmetic, self._truth(arithmetic)) for arithmetic in self._arithmetics]
+        if self.in_full:
+            arithmetic = _polynomials(self.units, names)
+            truth = self._truth(arithmetic)
+            self.in_full = max(map(len, truth.values())) <= MAX_COLLECTED
+        self._arithmetics = [arithmetic] if self.in_full else self._points()
+        self._worlds = [
+            _World(self, arithmetic, truth if self.in_full else self._truth(arithmetic))
+            for arithmetic in self._arithmetics
+        ]
 
     def _points(self) -> list[Arithmetic]:
         return random_points(self.units, self.seed)
@@ -392,7 +401,7 @@ class _World:
             vc = frozen_activation(self.network.units[equation.array.axes[-1]].v)
             lifted.known[vc, position[-len(vc.axes) :]] = lift(old)
             weight = self._around(*position)[0]
-            if lifted.branch(equation, branch, position) * lift(old) != lift(weight * change):
+            if product(lifted.branch(equation, branch, position), lift(old)) != lift(weight * change):
                 return False
         return True
 

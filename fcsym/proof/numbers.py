@@ -7,7 +7,7 @@ from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
-__all__ = ["PRIME", "Dual", "Quotient", "Residue", "TermCount", "digest", "drawn"]
+__all__ = ["PRIME", "Dual", "Quotient", "Residue", "TermCount", "digest", "drawn", "product"]
 
 MANY = 10**18
 PRIME = 2**127 - 1
@@ -82,9 +82,18 @@ class Quotient:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Quotient):
             return NotImplemented
+        if self.denominator == other.denominator:
+            return bool(self.numerator == other.numerator)
         return bool(self.numerator * other.denominator == other.numerator * self.denominator)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def product(value: Any, factor: Any) -> Any:
+    """value * factor; (n / d) d = n without a product, whatever the size of d, which is not 0."""
+    if isinstance(value, Quotient) and value.denominator == factor.numerator:
+        return Quotient(value.numerator, factor.denominator)
+    return value * factor
 
 
 @dataclass(frozen=True, slots=True)
