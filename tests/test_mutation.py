@@ -146,7 +146,7 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     half = [one for one in every if one.function == "half"]
     *_, table = mutation.chapter(len(every), 0)
     assert tried == every
-    assert [failure.said for failure in table.failures] == [f"{one} is seen by no test." for one in half]
+    assert [failure.said for failure in table.failures] == [f"{one} is seen by no quick test." for one in half]
     assert table.rows["deriving"] == table.rows["deriving/interval"]
     assert table.rows["deriving"] == {"places": len(every), "survived": len(half), "seen": len(every) - len(half)}
     tried.clear()

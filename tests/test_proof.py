@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, product
 
 import pytest
 from conftest import ORDERS, few
@@ -15,6 +15,7 @@ from fcsym.networks.network import Network
 from fcsym.proof import prove
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.numbers import Quotient, product
+from fcsym.proof.tables import Table
 
 
 def test_everything_is_proved(derivation):
@@ -35,9 +36,27 @@ def test_both_deciders_say_so_where_there_is_something_to_prove(derivation):
 
 def test_small_depths_are_expanded_in_full_and_large_ones_say_that_they_are_not():
     assert Expansion(Network.parse("2-2-1"), "sequential", derive(Network.parse("2-2-1"), "sequential").by_name).in_full
+    small = derive(Network.parse("2-2-1"), "sequential")
+    assert {f.expanded for f in small.proof.findings if f.index == "identical"} == {"identical"}
     deep = derive(Network.parse("2-2-2-2-2-1"), "sequential")
     assert "random points" in deep.proof.method
     assert {f.expanded for f in deep.proof.findings if f.index == "identical"} == {"identical at random points"}
+
+
+def test_a_table_is_proved_where_its_rows_cover_everything_and_exclude_each_other(monkeypatch):
+    """Both must have been found; None is what z3 did not decide."""
+    d = derive(Network.parse("2-2-1"))
+    for covers, excludes in product((True, None, False), repeat=2):
+        monkeypatch.setattr(Table, "covers", lambda self, said=covers: said)
+        monkeypatch.setattr(Table, "excludes", lambda self, said=excludes: said)
+        found = next(f for f in prove(d).findings if f.equation == "dv1" and f.case is None)
+        refuted, both = False in (covers, excludes), (covers, excludes) == (True, True)
+        assert found.verdict is (Verdict.REFUTED if refuted else Verdict.PROVED if both else Verdict.UNDECIDED)
+        assert found.expanded == ("z3" if both else "")
+        assert found.note.startswith("the cases cover everything and exclude each other") == both
+        assert found.note.startswith("no case holds") == (covers is False)
+        assert found.note.startswith("two cases hold") == (refuted and covers is not False)
+        assert (found.counterexample is not None) == refuted
 
 
 def test_the_choice_is_called_one():

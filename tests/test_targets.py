@@ -383,3 +383,34 @@ def test_the_oracle_can_tell():
         wrong = got | {name: got[name] + 1e-14 if got[name].dtype == float else ~got[name]}
         with pytest.raises(AssertionError):
             compare(wrong)
+
+
+OPERATIONS = {
+    "an element": (v, 0),
+    "a number": (c(2), 0),
+    "two additions": (signed(("+", v), ("-", c(1)), ("+", u)), 2),
+    "two products": (n.Product((u, v, c(3))), 2),
+    "a power": (n.Power(v, 2), 1),
+    "a quotient of a sum": (n.Quotient(signed(("+", u), ("+", v)), v), 2),
+    "a sum of nine products": (n.Reduce((i,), n.Product((at(A, i, j), u))), 9 + 8),
+    "a sum over both axes": (n.Reduce((i, j), at(A, i, j)), 26),
+    "the greatest of three": (n.Extreme("max", (j,), (v,)), 2),
+    "the least of two": (n.Extreme("min", (), (u, v)), 1),
+    "the greatest of nine sums": (n.Extreme("max", (i,), (signed(("+", u), ("+", v)),)), 9 + 8),
+    "a choice": (chosen(">"), 3),
+    "a function of a product": (n.Call("tanh", n.Product((u, v))), 2),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_are_counted(name):
+    """One for each addition, product, comparison and call, as often as its indices have values; marking is one, too."""
+    node, expected = OPERATIONS[name]
+
+    def counted(*statements):
+        return n.operations(n.Function("f", "", (), (A, B, V, U, S), statements, (), False), SIZES)
+
+    assert counted(n.Define("r", (), node)) == expected
+    assert counted(n.Define("r", (j,), node)) == 3 * expected
+    assert counted(n.Define("r", (i, j), node), n.Define("q", (), node)) == 28 * expected
+    assert counted(n.Mark((i,), ((n.Test(u, "==", Fraction(0)),),)), n.Define("r", (), node)) == 9 + expected

@@ -155,7 +155,7 @@ class _Examiner:
             note = "the cases cover everything and exclude each other (z3)"
         if False in (covers, excludes):
             point = table.gap() or {}
-            missing = "no case holds" if not covers else "two cases hold"
+            missing = "no case holds" if covers is False else "two cases hold"
             at = ", ".join(f"{name} = {value}" for name, value in point.items())
             verdict, note = Verdict.REFUTED, f"{missing} at {at}"
         elif any(row.verdict is Verdict.REFUTED for row in rows):

@@ -2,11 +2,12 @@
 
 One place in the derivation, the language, the proof, the lowering or the printers is changed (a comparison, an
 operator, a number, a logical word, what is returned), and the tests that run this place are run, the cheapest first,
-until one fails. Which tests run a place is measured beforehand; those that take seconds are left out, so that a place
-can be one that no quick test reaches. A change that no test sees is a failure of the tests, unless it changes nothing
-that can be seen: these are listed with the reason in `reliability/equivalent.toml`. What became of each fault is kept
-in `reliability/tried.txt` until the function around it changes: a run tries again what has survived, and then other
-places, drawn from all of them.
+until one fails. Which tests run a place is measured beforehand; those that take seconds are left out, such as those
+that compare whole documents byte by byte. So a place can be one that no quick test reaches, and a change that no quick
+test sees counts as a failure of the tests, though a slow one might see it. What changes nothing that can be seen is
+listed with the reason in `reliability/equivalent.toml`. What became of each fault is kept in `reliability/tried.txt`
+until the function around it changes: a run tries again what has survived, and then other places, drawn from all of
+them.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | N
             if end is not None:
                 table.add(name, end)
         if end == SURVIVED and only in (None, number):
-            table.fail(number, f"{one} is seen by no test.")
+            table.fail(number, f"{one} is seen by no quick test.")
     table.rows = dict(sorted(table.rows.items()))
     tried = sum(one.digest in ends for one in order)
     table.notes.append(f"Of {len(order):,} places {tried:,} have been tried, in this run and in those before it.")
