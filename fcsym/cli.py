@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from fcsym.errors import FcsymError
 
         if isinstance(problem, MemoryError):
-            from fcsym.memory import exhausted
+            from fcsym.machine.memory import exhausted
 
             return complain(exhausted(), wants_json)
         if isinstance(problem, FcsymError | Usage | Unwritable):

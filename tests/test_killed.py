@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 from conftest import LONG, few, need
 
-from fcsym import ArgumentError, CompileError, MissingTool, files, programs
+from fcsym import ArgumentError, CompileError, MissingTool, files
 from fcsym.files import write_bytes, write_files
 from fcsym.kernel import native
 from fcsym.kernel.native import load
+from fcsym.machine import programs
 from fcsym.render import pdf
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of POSIX")
@@ -319,7 +320,7 @@ def test_what_a_killed_build_has_left_goes_with_the_next(cache):
     need("cc")
     load("int kernel_lane_count(void) { return 1; }", np.float64)
     code = (
-        "import sys, time; from pathlib import Path; from fcsym.programs import workspace\n"
+        "import sys, time; from pathlib import Path; from fcsym.machine.programs import workspace\n"
         "with workspace(Path(sys.argv[1])) as folder:\n print(folder, flush=True); time.sleep(100)"
     )
     running = [

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import need
 
-from fcsym import memory
 from fcsym.cli import main
 from fcsym.commands import COMMANDS, limits
+from fcsym.machine import memory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes of POSIX")
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from fcsym import memory
 from fcsym.cli import main
 from fcsym.errors import SizeError
+from fcsym.machine import memory
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.networks.network import Network
 from fcsym.render.formula import escape
-from fcsym.trust import grounds, markdown
+from fcsym.render.trust import grounds, markdown
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -85,7 +85,7 @@ def test_the_readme_is_short():
 
 def test_the_table_of_what_is_certain():
     """In the README, in the documentation, and in every document."""
-    assert shown("fcsym.trust") == markdown().splitlines()
+    assert shown("fcsym.render.trust") == markdown().splitlines()
     d = derive(Network.parse("1-1-1"))
     for page, escaped in ((unescape(d.html()), str), (d.latex(), escape)):
         assert all(escaped(text) in page for ground in grounds() for text in (ground.word, ground.of, ground.by))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fcsym.certificates.file import Certificate
 from fcsym.errors import ArgumentError, MissingTool, shown
-from fcsym.programs import run, workspace
+from fcsym.machine.programs import run, workspace
 
 __all__ = ["AXIOMS", "Accepted", "checked", "coq"]
 

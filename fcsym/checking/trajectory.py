@@ -21,7 +21,7 @@ from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.tally import Tally
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
-from fcsym.memory import refuse_beyond
+from fcsym.machine.memory import refuse_beyond
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:

@@ -199,7 +199,7 @@ def child(
     global _limited
     import resource
 
-    from fcsym.memory import allow
+    from fcsym.machine.memory import allow
 
     _limited = True
     if size is not None:

@@ -32,7 +32,7 @@ from fcsym.kernel.targets.jax import JaxTarget
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.torch import TorchTarget
 from fcsym.language.spelling import check_name
-from fcsym.memory import refuse_beyond
+from fcsym.machine.memory import refuse_beyond
 from fcsym.values.given import Values as Given
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.files import write_bytes
-from fcsym.programs import run, workspace
+from fcsym.machine.programs import run, workspace
 
 __all__ = ["NOT_FINITE", "Call", "Library", "compiler", "load"]
 

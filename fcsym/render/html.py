@@ -16,7 +16,7 @@ from fcsym.networks.drawn import draw
 from fcsym.render import formula
 from fcsym.render.content import content
 from fcsym.render.parts import Chapter, Content, Row, Section, Step, counted
-from fcsym.trust import TITLE, grounds
+from fcsym.render.trust import TITLE, grounds
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown

@@ -16,7 +16,7 @@ from fcsym.language.names import latex_array
 from fcsym.render.content import content
 from fcsym.render.formula import case_name, conditions, equation, escape, expression, in_numbers, prose, stacked
 from fcsym.render.parts import Chapter, Content, Row, Step, Worked, counted
-from fcsym.trust import HEAD, TITLE, grounds
+from fcsym.render.trust import HEAD, TITLE, grounds
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown

@@ -7,7 +7,7 @@ import re
 import shutil
 
 from fcsym.errors import CompileError, MissingTool
-from fcsym.programs import run, workspace
+from fcsym.machine.programs import run, workspace
 
 __all__ = ["compiled", "engine"]
 

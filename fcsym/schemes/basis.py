@@ -13,7 +13,7 @@ from fractions import Fraction
 from fcsym.deriving.record import Record
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Index, mul, total
-from fcsym.memory import refuse_beyond
+from fcsym.machine.memory import refuse_beyond
 from fcsym.networks.symbols import ETA, PROBE, adjoint_of, units
 from fcsym.schemes.record import (
     Matrix,

@@ -1,0 +1,1 @@
+"""What the machine gives: programs that are started, and memory."""
