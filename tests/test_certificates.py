@@ -118,9 +118,16 @@ def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_
     assert 10 < len(believed.splitlines()) <= 60
 
 
-def test_what_is_not_certified_is_admitted_by_name_and_counted():
-    d = derive(Network.parse("2-2-1-1"))  # one unit in the last hidden layer cannot wake up; two might
-    made = d.certificate()
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network.parse("2-2-1-1"),  # one unit in the last hidden layer cannot wake up; two might
+        Network.sequential((1, 2), [Conv1d(1, 1, 2), "relu", Flatten(), Linear(1, 1)]),  # nor can what one window feeds
+    ],
+    ids=str,
+)
+def test_what_is_not_certified_is_admitted_by_name_and_counted(network):
+    made = derive(network).certificate()
     assert made.statements - made.certified == len(made.admitted) == made.text.count("\nAdmitted.") == 2
     head = made.text.partition("*)")[0]
     assert f"{made.statements} statements, {made.certified} certified, 2 admitted" in head

@@ -72,6 +72,33 @@ def network(name, **more):
     return Network.sequential(shape, layers, **more)
 
 
+READ_ONCE = {  # whether a unit whose gate is closed moves only by its gate, and which increment says so
+    "a window over all": ((1, 2), [Conv1d(1, 1, 2), RELU, Flatten(), Linear(1, 1)], "dv1", True),
+    "two windows": ((1, 3), [Conv1d(1, 1, 2), RELU, Flatten(), Linear(2, 1)], "dv1", False),
+    "one step": ((1, 2), [RNN(2, 2, nonlinearity="relu", last=True), Linear(2, 1)], "dh1_t1", True),
+    "the first of two steps": ((2, 2), [RNN(2, 2, nonlinearity="relu", last=True), Linear(2, 1)], "dh1_t1", False),
+    "beside what is passed on": ((2,), [Residual([Linear(2, 2), RELU]), Linear(2, 1)], "dv1", True),
+    "what is read again": ((2,), [
+        Node(Linear(2, 2), "a"), Node(RELU, "b"), Node(Add(), "c", ("a", "b")), Linear(2, 1),
+    ], "dv1", False),
+    "above what moves": ((2,), [Residual([Linear(2, 2)]), Linear(2, 2), RELU, Linear(2, 1)], "dv3", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", few(READ_ONCE, 4))
+def test_a_unit_that_is_read_once_cannot_wake_up_and_others_do(case):
+    shape, layers, name, closed = READ_ONCE[case]
+    d = derive(Network.sequential(shape, layers))
+    woken = next(f for f in d.proof.findings if f.equation == name and f.case == "dead -> active")
+    assert woken.possible is not closed
+    report = check(d, trials=20, seed=0)
+    assert report.passed
+    row = next(row for row in report.rows if (row.quantity, row.case) == (name, "dead -> active"))
+    assert (row.points == 0) is row.impossible is closed
+    batches = derive(Network.sequential(shape, layers), batch="mean")
+    assert all(f.possible for f in batches.proof.findings if f.case == "dead -> active")
+
+
 def test_every_kind_has_an_entry_and_a_network():
     groups = {name for name, kind in KINDS.items() if kind.inner is not KINDS["linear"].inner}
     assert set(ORACLES) == set(KINDS) - groups

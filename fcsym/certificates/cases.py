@@ -147,7 +147,8 @@ class Tables:
         network = self.statement.network
         fed = [theta for theta in network.feeding(1) if theta in network.trained]
         own = unit == network.activated[0] and all(unit.s.axes[-1] in theta.axes for theta in fed)
-        if own and network.rule.is_plain and not network.batch:
+        dense = network.built is None  # of layers it may be for a length: one window, one step
+        if own and dense and network.rule.is_plain and not network.batch:
             return Theorem(name, statement, script, None, said)
         widths = "".join(
             f"{self.printer.width(axis)} = {size}%nat -> " for axis, size in network.sizes.items() if axis in self.axes

@@ -25,6 +25,7 @@ from fcsym.proof.general import General
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.points import Points
 from fcsym.proof.quotients import needed
+from fcsym.proof.reach import moves_by_its_gate, stays
 from fcsym.proof.search import misnamed, on_integral, on_unit
 from fcsym.proof.structure import flaws
 from fcsym.proof.tables import Table
@@ -189,17 +190,19 @@ class _Examiner:
         one unit, what reaches the layers below has passed its gate: if that is closed, nothing below learns and nothing
         arrives from there.
         """
+        if self.network.built is not None and self.network.rule.is_plain:
+            return moves_by_its_gate(self.network, unit)
         if self._moved_from_elsewhere:
             return False
         place = self.network.activated.index(unit)
-        stays = not place or self._still(self.network.activated[place - 1])
+        first = not place or self._still(self.network.activated[place - 1])
         own = all(unit.s.axes[-1] in theta.axes for theta in self._trained_in(unit))
-        return (stays and own) or self.network.sizes[unit.s.axes[-1]] == 1
+        return (first and own) or self.network.sizes[unit.s.axes[-1]] == 1
 
     def _still(self, unit: Hidden) -> bool:
         """Whether no parameter up to the unit's layer is trained."""
         if self.network.built is not None:
-            return not self.network.trained
+            return stays(self.network, unit)
         below = self.network.activated[: self.network.activated.index(unit) + 1]
         return not any(self._trained_in(layer) for layer in below)
 
