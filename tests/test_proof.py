@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from fractions import Fraction
-from itertools import islice, product
+from itertools import islice
 
 import pytest
 from conftest import ORDERS, few
@@ -46,7 +47,7 @@ def test_small_depths_are_expanded_in_full_and_large_ones_say_that_they_are_not(
 def test_a_table_is_proved_where_its_rows_cover_everything_and_exclude_each_other(monkeypatch):
     """Both must have been found; None is what z3 did not decide."""
     d = derive(Network.parse("2-2-1"))
-    for covers, excludes in product((True, None, False), repeat=2):
+    for covers, excludes in itertools.product((True, None, False), repeat=2):
         monkeypatch.setattr(Table, "covers", lambda self, said=covers: said)
         monkeypatch.setattr(Table, "excludes", lambda self, said=excludes: said)
         found = next(f for f in prove(d).findings if f.equation == "dv1" and f.case is None)
