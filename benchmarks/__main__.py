@@ -12,6 +12,7 @@ import datetime
 import gc
 import json
 import multiprocessing
+import operator
 import platform
 import re
 import subprocess
@@ -230,9 +231,19 @@ def lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"{work:34}{row['peer']:34}{times}{'' if ratio == inf else format(ratio, '.3g'):>10}".rstrip()
     for row in table:
         if "ratio" in row:
-            yield f"{row['ratio']}: {row['value']:.3g} (target: {row['target']})"
+            missed = "" if _reached(row["value"], row["target"]) else ", not reached"
+            yield f"{row['ratio']}: {row['value']:.3g} (target: {row['target']}{missed})"
         elif "skipped" in row:
             yield f"{row['skipped']}: not installed, skipped; pip install 'fcsym[bench]'"
+
+
+_KINDS = {"at least": operator.ge, "at most": operator.le, "under": operator.lt}
+
+
+def _reached(value: float, target: str) -> bool:
+    """Whether a ratio is what its target asks for, "at most 1.5" or "at least 2"; so is one that has none."""
+    kind, _, bound = target.rpartition(" ")
+    return kind not in _KINDS or bool(_KINDS[kind](value, float(bound)))
 
 
 def _time(nanoseconds: float) -> str:
