@@ -45,6 +45,8 @@ REFUSED = {
     "padding of a maximum": (
         (1, 9), [MaxPool1d(3, padding=2), END], "the padding 2 is more than half of the window of 3: give at most half",
     ),
+    "two lengths of a window": ((1, 9), [MaxPool1d((2, 3)), END], "The kernel_size of Layer 1 (maxpool1d) is '(2, 3)'"),
+    "two strides": ((1, 9), [AvgPool1d(2, (1, 2)), END], "The stride of Layer 1 (avgpool1d) is '(1, 2)'"),
     "a maximum of nothing": (
         (1, 1), [MaxPool1d(4, padding=2, dilation=2), END],
         "Layer 1 (maxpool1d): its window spans 7 places and the axis T_0 has 1, 5 with padding",

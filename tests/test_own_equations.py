@@ -105,7 +105,7 @@ def test_sizes_are_those_of_the_indices():
 
 
 def test_a_shape_that_does_not_fit_is_refused_where_it_is_written():
-    with pytest.raises(TypeError, match="has axes"):
+    with pytest.raises(TypeError, match="has the axes"):
         W[i, k]
 
 

@@ -286,7 +286,10 @@ class Ref(Expr):
 
     def __post_init__(self) -> None:
         if tuple(index.axis for index in self.indices) != self.array.axes:
-            raise TypeError(f"{self.array.name} has axes {self.array.axes}, not those of {self.indices}.")
+            own, given = (", ".join(axis.name for axis in axes) or "none" for axes in (
+                self.array.axes, [index.axis for index in self.indices]
+            ))  # fmt: skip
+            raise TypeError(f"{self.array.name} has the axes {own} and is given indices over {given}: make them alike.")
         if len(set(self.indices)) != len(self.indices):
             raise TypeError(f"{self.array.name} is given one index twice; diagonals are not supported.")
 

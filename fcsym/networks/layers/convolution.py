@@ -226,13 +226,16 @@ class _Pool(_Windowed):
     stride: int | tuple[int, int] | None
     padding: int | tuple[int, int]
 
+    def _each(self, value: object, what: str, least: int = 1) -> tuple[int, ...]:
+        """A number for each direction."""
+        return pair(value, what, least) if self.dimensions == 2 else (whole(value, what, least),)
+
     def _laid(self, at: Building, source: Signal) -> tuple[list[_Window], tuple[Axis, ...]]:
         at.needs(source, 1 + self.dimensions, _SAID[self.dimensions])
-        count = self.dimensions
-        size = pair(self.kernel_size, f"kernel_size of {at.where}")[:count]
-        stride = size if self.stride is None else pair(self.stride, f"stride of {at.where}")[:count]
-        padding = pair(self.padding, f"padding of {at.where}", 0)[:count]
-        dilation = pair(getattr(self, "dilation", 1), f"dilation of {at.where}")[:count]
+        size = self._each(self.kernel_size, f"kernel_size of {at.where}")
+        stride = size if self.stride is None else self._each(self.stride, f"stride of {at.where}")
+        padding = self._each(self.padding, f"padding of {at.where}", 0)
+        dilation = self._each(getattr(self, "dilation", 1), f"dilation of {at.where}")
         for length, extra in zip(size, padding, strict=True):
             if extra > length // 2:
                 raise at.refuse(f"the padding {extra} is more than half of the window of {length}: give at most half.")
