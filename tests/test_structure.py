@@ -46,7 +46,7 @@ MAY = {
     "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
     "collapsed": LISTS | {"collapsing", "derivation", "document", "proof", "render"},
     "training": LISTS | {"collapsed", "collapsing", "derivation", "document", "drawing"} | READINGS,
-    "precision": LISTS | {"checking", "derivation", "training", "values"},
+    "precision": LISTS | {"checking", "derivation", "kernel", "training", "values"},
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"collapsing", "files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
