@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -67,6 +68,20 @@ def test_parts_of_it_and_what_it_has_not():
         s.with_values({})
     with pytest.raises(fcsym.CompileError, match="one of four functions"):
         s.lists[0].compile()
+
+
+def test_derive_lists_its_functions(capsys, monkeypatch):
+    from fcsym.cli import main
+    from fcsym.commands import derive
+
+    report = fcsym.check(
+        fcsym.scheme(fcsym.Network.parse("1-1"), "states"), trials=1, steps=1
+    )  # what it trains is quick
+    monkeypatch.setattr(derive, "trained", lambda *_: (report, True))
+    assert main(["derive", "2-9-2", "--scheme", "collapsed", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["equations"]
+    told = [(d.function, e.name) for d in scheme("two outputs").lists for e in d.equations]
+    assert [(e["function"], e["name"]) for e in found] == told
 
 
 def test_a_wrong_step_is_not_said_to_be_proved():
