@@ -119,7 +119,7 @@ def read(path: str | os.PathLike[str]) -> Spec:
         raise ArgumentError(f"{where} has more than {_MOST_LINES} lines: a spec says what is derived, and no more.")
     for key in data:
         if key not in _KEYS:
-            raise ArgumentError(f"{where} has an unknown key {key[:40]!r}: the keys are {', '.join(_KEYS)}.")
+            raise ArgumentError(f"{where} has an unknown key {shown(key)!r}: the keys are {', '.join(_KEYS)}.")
     for key in ("title", "about", "order", "scheme", "network"):
         if key not in data:
             raise ArgumentError(f"{where} has no {key}: give one.")
@@ -127,7 +127,7 @@ def read(path: str | os.PathLike[str]) -> Spec:
         if not isinstance(data.get(key, ""), str):
             raise ArgumentError(f"{where}: {key} is {shown(data[key])!r}; give a text.")
     if data.get("statement", "next input") != "next input":
-        raise ArgumentError(f"{where}: the statement {data['statement'][:40]!r} is not known: write next input.")
+        raise ArgumentError(f"{where}: the statement {shown(data['statement'])!r} is not known: write next input.")
     try:
         network = Network.from_table(data["network"])
     except NetworkError as problem:

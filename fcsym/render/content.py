@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.language import smooth_functions
 from fcsym.language.equation import Cases, Detail, Equation, Notation, Verdict
 from fcsym.language.expression import Array, Axis, applied_in
@@ -34,7 +34,7 @@ def checked(
     """The names of the equations shown, for each list; raises what `content` would, before the work is done."""
     for what, value, known in (("notation", notation, get_args(Notation)), ("detail", detail, get_args(Detail))):
         if value not in known:
-            raise ArgumentError(f"The {what} {str(value)[:40]!r} is not known: choose {' or '.join(known)}.")
+            raise ArgumentError(f"The {what} {shown(value)!r} is not known: choose {' or '.join(known)}.")
     if notation == "paper":
         for d in document.lists:
             refuse_many(d)
@@ -64,8 +64,7 @@ def _resolved(document: Shown, only: str) -> list[tuple[Readable, str | None]]:
         functions = ", ".join(_functions(document))
         names = ", ".join(dict.fromkeys(name for d in document.lists for name in d.by_name))
         raise ArgumentError(
-            f"{document.heading} has no function and no quantity {str(only)[:40]!r}: "
-            f"choose one of {functions}; {names}."
+            f"{document.heading} has no function and no quantity {shown(only)!r}: choose one of {functions}; {names}."
         )
     return found
 
