@@ -11,7 +11,7 @@ from fcsym.deriving.gradient import with_gradient
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.document import Document, TypesetEquation, typeset
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.language.equation import Case, Order
 from fcsym.networks.network import Network
 
@@ -165,7 +165,7 @@ class Derivation(Record, Document):
         from fcsym.values import given_for, numbers
 
         if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
-            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+            raise ArgumentError(f"digits is {shown(digits)!r}: give a whole number from 1 to 1000.")
         given = given_for(self.network, values)
         made = WithValues(self.network, self.order, self.equations, numbers(self.equations, given, digits))
         if "proof" in self.__dict__:
@@ -184,7 +184,7 @@ class Derivation(Record, Document):
 
         if target not in TARGETS:
             raise CompileError(
-                f"The target {str(target)[:40]!r} is no target for a derivation: choose {' or '.join(TARGETS)}, or "
+                f"The target {shown(target)!r} is no target for a derivation: choose {' or '.join(TARGETS)}, or "
                 "compile a scheme."
             )
         if exact_gates(gates) and target != "numpy":

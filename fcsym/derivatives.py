@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym.derivation import Derivation
 from fcsym.deriving.gradient import GradientRecord
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Gradient(GradientRecord, Derivation):
 
         if target not in TARGETS:
             raise CompileError(
-                f"The target {str(target)[:40]!r} is no target for derivatives: choose {', '.join(TARGETS)}."
+                f"The target {shown(target)!r} is no target for derivatives: choose {', '.join(TARGETS)}."
             )
         return GradientKernel(self, target)
 
@@ -105,7 +105,7 @@ class Gradient(GradientRecord, Derivation):
         from fcsym.values import given_for, numbers
 
         if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
-            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+            raise ArgumentError(f"digits is {shown(digits)!r}: give a whole number from 1 to 1000.")
         needs: Any = {"directions": [direction_of(a) for a in self.asked.along], "needs_eta": False}
         given = given_for(self.network, values, **needs)
         own = {item.name: getattr(self, item.name) for item in fields(Gradient)}

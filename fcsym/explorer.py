@@ -21,7 +21,7 @@ from fcsym.closed.closed_form import paper_symbols
 from fcsym.derivation import derive
 from fcsym.drawing.mathml import mathml, need_mathml, sentence
 from fcsym.drawing.picture import Picture
-from fcsym.errors import ArgumentError, MissingTool, SizeError
+from fcsym.errors import ArgumentError, MissingTool, SizeError, shown
 from fcsym.language.equation import Branch, Cases, Equation, Order
 from fcsym.language.expression import Number, Ref, Written
 from fcsym.networks.names import flat_latex, scalar_name
@@ -37,7 +37,8 @@ from fcsym.pictures.maps import (
     values_given,
 )
 from fcsym.render import formula
-from fcsym.render.content import MAX_FLAT, element
+from fcsym.render.appendix import element
+from fcsym.render.flat_names import MAX_FLAT
 
 __all__ = ["Explorer", "Quantity", "Still", "explore"]
 
@@ -121,7 +122,7 @@ class Explorer:
         self._numbers = numbers_of(self.derivation)
         width = network.sizes[self._table.array.axes[-1]]
         if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
-            raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
+            raise ArgumentError(f"There is no unit {shown(unit)}: it runs from 1 to {width}.")
         if plane is None:
             chosen = default_plane(self._table, self._numbers, unit)
         else:

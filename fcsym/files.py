@@ -28,7 +28,7 @@ from pathlib import Path
 
 from fcsym.errors import ArgumentError, shown
 
-__all__ = ["file_name", "held", "refuse_place", "write_bytes", "write_files", "write_text"]
+__all__ = ["file_name", "held", "made_folder", "refuse_place", "write_bytes", "write_files", "write_text"]
 
 _STALE = 3600.0  # seconds, where it cannot be told whether somebody still writes
 _PATIENCE = 60.0  # seconds to wait for others
@@ -43,8 +43,20 @@ def file_name(path: object) -> Path:
         raise ArgumentError(f"The name of a file is {shown(path)!r}: give it as text.")
     text = os.fspath(path)
     if not text.isprintable():
-        raise ArgumentError(f"The name of a file is {text[:60]!r}: leave out characters that cannot be printed.")
+        raise ArgumentError(f"The name of a file is {shown(text, 60)!r}: leave out characters that cannot be printed.")
     return Path(text)
+
+
+def made_folder(path: object) -> Path:
+    """A folder for results, and those above it, made where they are not there; ArgumentError where it cannot be."""
+    where = file_name(path)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise ArgumentError(
+            f"The folder {shown(where, 60)} cannot be made ({problem.strerror}): choose another."
+        ) from None
+    return where
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -32,7 +32,8 @@ from fcsym.kernel.rows import Row, frozen_rows
 from fcsym.language.equation import COUNTED, OPEN, Equation, Order, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
-from fcsym.render.content import Content, Step, content
+from fcsym.render.content import content
+from fcsym.render.parts import Content, Step
 from fcsym.training import Scheme, next_input, scheme
 
 __all__ = ["GENERATED", "MEND", "WRITERS", "Case", "Spec", "build", "certified", "flaws", "read", "write"]
@@ -118,7 +119,7 @@ def read(path: str | os.PathLike[str]) -> Spec:
         raise ArgumentError(f"{where} has more than {_MOST_LINES} lines: a spec says what is derived, and no more.")
     for key in data:
         if key not in _KEYS:
-            raise ArgumentError(f"{where} has an unknown key {key[:40]!r}: the keys are {', '.join(_KEYS)}.")
+            raise ArgumentError(f"{where} has an unknown key {shown(key)!r}: the keys are {', '.join(_KEYS)}.")
     for key in ("title", "about", "order", "scheme", "network"):
         if key not in data:
             raise ArgumentError(f"{where} has no {key}: give one.")
@@ -126,7 +127,7 @@ def read(path: str | os.PathLike[str]) -> Spec:
         if not isinstance(data.get(key, ""), str):
             raise ArgumentError(f"{where}: {key} is {shown(data[key])!r}; give a text.")
     if data.get("statement", "next input") != "next input":
-        raise ArgumentError(f"{where}: the statement {data['statement'][:40]!r} is not known: write next input.")
+        raise ArgumentError(f"{where}: the statement {shown(data['statement'])!r} is not known: write next input.")
     try:
         network = Network.from_table(data["network"])
     except NetworkError as problem:

@@ -8,19 +8,19 @@ import signal
 import stat
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fcsym.errors import ArgumentError
 from fcsym.files import held
 
 __all__ = ["Ended", "run", "workspace"]
 
-_PREFIX, _NEW = ".fcsym-work-", ".fcsym-new-"
+_PREFIX = ".fcsym-work-"
 _LAST = 5.0  # seconds
-_STALE = 3600.0  # seconds
+_TURNS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,8 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
     """
     where = Path(tempfile.gettempdir()) if parent is None else parent
     _sweep(where)
-    folder, number = Path(tempfile.mkdtemp(dir=where, prefix=_NEW)), -1
+    folder, number = _taken(where)
     try:
-        with suppress(OSError):  # a system that does not open folders has no locks for them
-            number = os.open(folder, os.O_RDONLY)
-            if held(number):  # from now on it has the name of one that belongs to nobody when it is not held
-                folder = folder.rename(where / folder.name.replace(_NEW, _PREFIX))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -81,13 +77,30 @@ def workspace(parent: Path | None = None) -> Iterator[Path]:
             os.close(number)
 
 
+def _taken(where: Path) -> tuple[Path, int]:
+    """A new folder and its lock, -1 where folders have none. One that is not held belongs to nobody, from the start."""
+    for _ in range(_TURNS):
+        folder, number = Path(tempfile.mkdtemp(dir=where, prefix=_PREFIX)), -1
+        try:
+            number = os.open(folder, os.O_RDONLY)
+            # another process may have seen it before it was held, and holds it, or has removed it
+            if held(number) is not False and os.path.samestat(os.fstat(number), folder.stat()):
+                return folder, number
+        except FileNotFoundError:
+            pass
+        except OSError:  # a system that does not open folders has no locks for them
+            return folder, number
+        if number >= 0:
+            os.close(number)
+    raise ArgumentError(f"Folders in {where} are removed as soon as they are made: choose another place.")
+
+
 def _sweep(parent: Path) -> None:
     """Remove the folders of processes that are gone: those that are this user's, and that nobody holds."""
-    for folder in (*parent.glob(f"{_PREFIX}*"), *parent.glob(f"{_NEW}*")):
+    for folder in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             about = folder.lstat()
-            mine = stat.S_ISDIR(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid())
-            if not mine or (folder.name.startswith(_NEW) and time.time() - about.st_ctime < _STALE):
+            if not stat.S_ISDIR(about.st_mode) or (hasattr(os, "getuid") and about.st_uid != os.getuid()):
                 continue
             number = os.open(folder, os.O_RDONLY)
             try:

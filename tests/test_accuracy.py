@@ -133,7 +133,7 @@ def function():
     for name, phi in KINDS.items():
         for order in (0, 1):
             own = f"{name}_{order}"
-            statements += _named_once(own, (i,), _smooth(smooth_functions.form(phi, order), n.Load("u", (i,))))
+            statements += _named_once(own, (i,), _smooth(smooth_functions.form(phi, order), {"s": n.Load("u", (i,))}))
             results.append(Array(own, None, (ROW,)))
     return n.Function("output", "Every function.", (), (U,), tuple(statements), tuple(results), False)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -225,3 +225,17 @@ def test_what_rounding_decides_is_no_failure_of_a_scheme(what, order):
     network, settings = HARD_TO_BOUND[what]
     report = check(scheme(network, "backprop", order, **settings), trials=20, steps=2)
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+def test_a_point_at_which_rounding_decides_whether_v_is_0_is_left_out(activation):
+    """(1 + 2^-30)(1 - 2^-30) - 1 + 2^-60 is 0, and 2^-60 where it is added up in double precision from the left."""
+    net = Network.mlp([3, 1, 1], activation)
+    terms = [(1 + 2.0**-30, 1 - 2.0**-30), (-1.0, 1.0), (2.0**-60, 1.0)]
+    orders = np.array(list(permutations(terms)))  # somewhere, it is added up from the left
+    points = Points([orders[:, None, :, 0], np.ones((6, 1, 1))], orders[..., 1], np.zeros((6, 1)), np.ones(6))
+    derivation = derive(net)
+    s = derivation.compile().step(*points[:4], undefined="nan").s1
+    report = check(derivation, points=points)
+    assert 0 < report.left_out == np.count_nonzero(s)
+    assert all(row.passed for row in report.rows)

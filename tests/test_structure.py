@@ -38,14 +38,15 @@ MAY = {
     "render": LISTS | {"drawing", "files", "programs", "trust"},
     "pictures": LISTS | {"closed", "drawing"},
     "checking": NETWORKS | {"memory"},
-    "collapsing": LISTS | {"drawing", "kernel", "render"},
+    "collapsing": LISTS | {"checking", "drawing", "kernel", "render", "values"},
     "kernel": LISTS | {"checking", "files", "memory", "programs", "values"},
     "certificates": LISTS | {"files", "programs"},
     "document": {"certificates", "deriving", "drawing", "errors", "language", "render"},
     "derivation": LISTS | {"document", "drawing"} | (READINGS - {"checking"}),
     "derivatives": LISTS | {"derivation", "drawing"} | (READINGS - {"checking"}),
-    "training": LISTS | {"collapsing", "derivation", "document", "drawing"} | READINGS,
-    "precision": LISTS | {"checking", "derivation", "training", "values"},
+    "collapsed": LISTS | {"collapsing", "derivation", "document", "proof", "render"},
+    "training": LISTS | {"collapsed", "collapsing", "derivation", "document", "drawing"} | READINGS,
+    "precision": LISTS | {"checking", "derivation", "kernel", "training", "values"},
     "explorer": LISTS | FACES | READINGS | {"drawing"},
     "paper": LISTS | FACES | READINGS | {"collapsing", "files"},
     "worked": LISTS | {"files", "kernel", "proof", "values"},
@@ -193,3 +194,28 @@ def test_importing_the_checker_does_not_hide_the_function():
 def test_there_is_one_version():
     text = (ROOT.parent / "pyproject.toml").read_text()
     assert tomllib.loads(text)["project"]["version"] == fcsym.__version__
+
+
+def bound_twice(tree):
+    """Names that a module gives two meanings, one after the other: the first one is lost without a word."""
+    names = []
+    for statement in tree.body:
+        targets = getattr(statement, "targets", [getattr(statement, "target", None)])
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            parts = [part for target in targets for part in ast.walk(target)]
+            names += [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.append(statement.name)
+    return {name for name in names if names.count(name) > 1}
+
+
+def test_no_module_gives_a_name_two_meanings():
+    assert bound_twice(ast.parse("SHORT, LONG = 1, 2\nSHORT = 3\ndef f(): pass")) == {"SHORT"}
+    folders = (ROOT, ROOT.parent / "reliability", ROOT.parent / "benchmarks", ROOT.parent / "tests")
+    found = {
+        f"{path.name}: {name}"
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        for name in bound_twice(ast.parse(path.read_text()))
+    }
+    assert not found

@@ -239,6 +239,7 @@ def test_arrays_tensors_and_numbers_of_every_kind_are_taken():
         ({"x": [1, "1/0"]}, "x is '1/0'"),
         ({"eta": "1e999999999"}, "eta is '1e999999999'"),
         ({"samples": 3}, "samples is 3"),
+        ({"samples": Decimal("sNaN")}, "samples is sNaN"),
     ],
 )
 def test_wrong_values_are_refused_in_one_sentence(change, said):

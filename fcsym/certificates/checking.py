@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from fcsym.certificates.file import Certificate
-from fcsym.errors import ArgumentError, MissingTool
+from fcsym.errors import ArgumentError, MissingTool, shown
 from fcsym.programs import run, workspace
 
 __all__ = ["AXIOMS", "Accepted", "checked", "coq"]
@@ -81,7 +81,7 @@ def coq(program: str = "coqc") -> str:
 def checked(certificate: Certificate, *, max_seconds: float = 300, independent: bool = False) -> Accepted:
     """Write it to a folder of its own and have it checked there. Errors as of `fcsym.certificates.certify`."""
     if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or not 0 < max_seconds < 1e6:
-        raise ArgumentError(f"max_seconds is {str(max_seconds)[:40]!r}: give a number of seconds above 0.")
+        raise ArgumentError(f"max_seconds is {shown(max_seconds)!r}: give a number of seconds above 0.")
     compiler, checker = coq(), coq("coqchk") if independent else ""
     began = time.monotonic()
     with workspace() as folder:

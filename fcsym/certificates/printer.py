@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cache
 from typing import TypeAlias
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.activation import Activation
 from fcsym.language.decision import Decision, Tree
 from fcsym.language.equation import Condition
@@ -63,7 +63,7 @@ def remark(text: str) -> str:
 def identifier(name: str) -> str:
     """The name itself, where it is one for Coq; ArgumentError for any other."""
     if not _IDENTIFIER.fullmatch(name):
-        raise ArgumentError(f"The name {name[:40]!r} cannot stand in a Coq file: use letters and digits.")
+        raise ArgumentError(f"The name {shown(name)!r} cannot stand in a Coq file: use letters and digits.")
     return f"{name}_" if name in _TAKEN else name
 
 

@@ -26,7 +26,7 @@ from fcsym.checking.points import (
 )
 from fcsym.checking.report import Report, Row
 from fcsym.checking.tally import Tally, alike
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.equation import Order
 
 if TYPE_CHECKING:
@@ -53,19 +53,19 @@ def check(
     Raises ArgumentError when trials or steps is not a positive number, CompileError for what has no kernel.
     """
     if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials <= 10_000_000:
-        raise ArgumentError(f"trials is {str(trials)[:40]}: give a whole number from 1 to 10000000.")
+        raise ArgumentError(f"trials is {shown(trials)}: give a whole number from 1 to 10000000.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+        raise ArgumentError(f"seed is {shown(seed)}: give a whole number from 0.")
     if against is not None and against not in get_args(Order):
-        raise ArgumentError(f"against is {str(against)[:40]!r}: choose {' or '.join(get_args(Order))}.")
+        raise ArgumentError(f"against is {shown(against)!r}: choose {' or '.join(get_args(Order))}.")
     if not any(dtype is kind or str(dtype) == kind.__name__ for kind in (np.float32, np.float64)) and np.dtype(
         dtype if isinstance(dtype, type | np.dtype) else object
     ) not in (np.float32, np.float64):
-        raise ArgumentError(f"dtype is {str(dtype)[:40]!r}: choose float32 or float64.")
+        raise ArgumentError(f"dtype is {shown(dtype)!r}: choose float32 or float64.")
     if not hasattr(subject, "network"):
         raise ArgumentError(f"check got {type(subject).__name__}: give a derivation, derivatives or a scheme.")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1.")
+        raise ArgumentError(f"steps is {shown(steps)}: give a whole number from 1.")
     if hasattr(subject, "by"):
         from fcsym.checking.gradients import check_gradient
 
@@ -76,7 +76,7 @@ def check(
         from fcsym.checking.trajectory import check_scheme
 
         if target != "numpy":
-            raise ArgumentError(f"target is {str(target)[:40]!r}: a scheme is checked in NumPy, its files on export.")
+            raise ArgumentError(f"target is {shown(target)!r}: a scheme is checked in NumPy, its files on export.")
         return check_scheme(cast("Trained", subject), trials, seed, steps, against, dtype, progress)
     derived = cast("Derived", subject)
     full, kernel = derived.network, derived.compile(target)

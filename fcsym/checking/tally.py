@@ -144,7 +144,7 @@ class Tally:
         return ULPS * float(np.finfo(self.dtype).eps)
 
     def _clear(self, result: Mapping[str, _Array], truth: Mapping[str, _Array], scale: Magnitude) -> _Array:
-        """Points without overflow at which rounding does not decide a gate or s' itself: off its kinks, or exact."""
+        """Points without overflow at which rounding decides no gate, not s' itself and not whether v^c is 0."""
         keep = np.ones(len(result[self.network.output.name]), dtype=bool)
         for name, value in result.items():
             if name not in (*self.after_p, "undefined"):
@@ -167,6 +167,10 @@ class Tally:
                 apart = (after > float(kink)) != (then > float(kink))  # what comes from there is on another piece
                 close = np.abs(after - float(kink)) <= self._bar * scale.of(f"{name}_new")
                 keep &= ~(apart & close).any(axis=every)
+        if "vc" in result and not self.network.batch:  # which case of p holds, also where phi is 0 at no kink
+            vc, true = result["vc"], truth["vc" if "vc" in truth else self.network.hidden[-1].v.name]
+            close = np.abs(vc - true) <= self._bar * scale.of("vc")
+            keep &= ~(close & ((vc == 0) != (true == 0))).reshape(len(vc), -1).any(axis=1)
         exact = (result[self.network.output.name] == truth[self.network.output.name]).all(
             axis=tuple(range(1, result[self.network.output.name].ndim))
         )

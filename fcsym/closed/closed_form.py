@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sympy
 
-from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression
+from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
 from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
 from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
@@ -249,14 +249,14 @@ def _position(
         )
     if len(shape) == 2 and wanted == ["unit"] and unit != 1 and shape[0] != 1 and not first:
         raise ArgumentError(
-            f"Unit {str(unit)[:40]} of {equation.name} may be its row or its column: give both, as in row=1, column=2."
+            f"Unit {shown(unit)} of {equation.name} may be its row or its column: give both, as in row=1, column=2."
         )
     names = [("row", "output"), ("column", "unit")] if len(shape) == 2 else [("unit", "output", "row")] * len(shape)
     place = []
     for options, length in zip(names, shape, strict=True):
         what_, value = next(((n, given[n]) for n in options if given[n] is not None), (options[-1], 1))
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= length:
-            raise ArgumentError(f"{equation.name} has no {what_} {str(value)[:40]}: it runs from 1 to {length}.")
+            raise ArgumentError(f"{equation.name} has no {what_} {shown(value)}: it runs from 1 to {length}.")
         place.append(value - 1)
     return tuple(place)
 
@@ -271,8 +271,7 @@ def _element(equation: Equation, shape: Sequence[int], at: object, what: str = "
     if not fits:
         count = "1 number" if len(shape) == 1 else f"{len(shape)} numbers"
         raise ArgumentError(
-            f"{equation.name} has no {what} {str(at)[:40]}: give {count} from 1 to "
-            f"{', '.join(map(str, shape)) or 'none'}."
+            f"{equation.name} has no {what} {shown(at)}: give {count} from 1 to {', '.join(map(str, shape)) or 'none'}."
         )
     return tuple(int(n) - 1 for n in place)
 
@@ -302,7 +301,7 @@ def _of_outputs(d: Readable, equation: Equation) -> bool:
 def _kept(d: Readable, keep: tuple[str, ...]) -> frozenset[Array]:
     names = (keep,) if isinstance(keep, str) else keep
     if not isinstance(names, Sequence | Set):
-        raise ArgumentError(f"keep is {str(keep)[:40]}: give the names of quantities, such as ('vc',).")
+        raise ArgumentError(f"keep is {shown(keep)}: give the names of quantities, such as ('vc',).")
     return frozenset(d.by_name[d.resolve(name)].array for name in names)
 
 
@@ -315,7 +314,7 @@ def _find(d: Readable, equation: Equation, case: str) -> Branch:
         if branch.name == case:
             return branch
     raise ArgumentError(
-        f"{equation.name} has no case {str(case)[:40]!r}: choose one of {', '.join(b.name for b in branches)}."
+        f"{equation.name} has no case {shown(case)!r}: choose one of {', '.join(b.name for b in branches)}."
     )
 
 
@@ -479,7 +478,7 @@ def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
 def _refuse_too_large(d: Readable, equation: Equation, kept: frozenset[Array], limit: int | None) -> None:
     bound = MAX_OPERATIONS if limit is None else limit
     if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
-        raise ArgumentError(f"max_operations is {str(limit)[:40]!r}: give a whole number from 1.")
+        raise ArgumentError(f"max_operations is {shown(limit)!r}: give a whole number from 1.")
     size = operations(d, equation, kept)
     if size > bound:
         raise SizeError(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import sympy
 
 from fcsym.closed.closed_form import symbol_name
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.algebra import as_expr, coefficients, expand
 from fcsym.language.equation import Cases
 from fcsym.language.expression import Expr, Ref
@@ -42,7 +42,7 @@ def powers(derivation: Readable, case: str) -> dict[int, Expr]:
             found = coefficients(expand(branch.value), weight[equation.lhs.indices])
             return {power: as_expr(polynomial) for power, polynomial in sorted(found.items())}
     names = ", ".join(branch.name for branch in equation.rhs if branch.value is not None)
-    raise ArgumentError(f"P has no case {str(case)[:40]!r} with a value: choose one of {names}.")
+    raise ArgumentError(f"P has no case {shown(case)!r} with a value: choose one of {names}.")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def flow(derivation: Readable, terms: int = 3) -> Flow:
     if network.layers[1].bias or network.layers[0].activation.name != "relu":
         raise ArgumentError(f"flow needs relu units and no bias, and got {network}.")
     if isinstance(terms, bool) or not isinstance(terms, int) or not 1 <= terms <= 50:
-        raise ArgumentError(f"terms is {str(terms)[:40]}: give a whole number from 1 to 50.")
+        raise ArgumentError(f"terms is {shown(terms)}: give a whole number from 1 to 50.")
     w, v, a, h, constant, vc = sympy.symbols("w v a h C vc", positive=True)
     (w_after, v_after) = _map(derivation, w, v, a, h)
     quantity = sympy.expand(v_after**2 - a * w_after**2)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.networks.network import Network
 
 __all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights", "refuse_what_is_kept"]
@@ -68,7 +68,7 @@ def checked_places(which: Any, count: int) -> npt.NDArray[np.intp] | None:
         raise ArgumentError("which is given, and there is one input: leave it out.")
     places = np.atleast_1d(np.asarray(which))
     if places.dtype.kind not in "iu" or places.ndim != 1 or len(set(places.tolist())) != len(places):
-        raise ArgumentError(f"which is {str(which)[:40]}: give a position, or several different ones.")
+        raise ArgumentError(f"which is {shown(which)}: give a position, or several different ones.")
     if not ((places >= 0) & (places < count)).all():
-        raise ArgumentError(f"which is {str(which)[:40]}: the inputs have the positions 0 to {count - 1}.")
+        raise ArgumentError(f"which is {shown(which)}: the inputs have the positions 0 to {count - 1}.")
     return places

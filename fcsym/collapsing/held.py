@@ -20,7 +20,7 @@ from fcsym.collapsing.polynomials import expanded
 from fcsym.collapsing.rewriting import fewer, of_each, of_group, offset_of, one_of, read_back, visited
 from fcsym.deriving.forward import forward
 from fcsym.deriving.update import step
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.algebra import Definition, Monomial, Polynomial, expand, fresh, indices_of, inline, replaced
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import (
@@ -64,7 +64,7 @@ class Held:
     def of(cls, network: Network, order: Order, inputs: int, contracted: frozenset[int]) -> Held:
         """The step on so many inputs. ArgumentError for what cannot be a number of inputs."""
         if isinstance(inputs, bool) or not isinstance(inputs, int) or not 1 <= inputs <= MAX_WIDTH:
-            raise ArgumentError(f"inputs is {str(inputs)[:40]!r}: give a whole number from 1 to {MAX_WIDTH}.")
+            raise ArgumentError(f"inputs is {shown(inputs)!r}: give a whole number from 1 to {MAX_WIDTH}.")
         if inputs > 1 or network.batch:
             network = network.training(network.rule, network.batch or "sum", inputs)
         return cls(network, order, contracted)

@@ -19,7 +19,7 @@ import sympy
 from fcsym.collapsing import find_collapse
 from fcsym.collapsing.conserved import forms
 from fcsym.collapsing.equations import Closure
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.networks.network import Network
 
 __all__ = ["Measured", "Sign", "Solution", "measured", "solution"]
@@ -61,7 +61,7 @@ def solution(terms: int = 3) -> Solution:
     `terms`: how many coefficients. Raises ArgumentError for a number below 2.
     """
     if isinstance(terms, bool) or not isinstance(terms, int) or not 2 <= terms <= 20:
-        raise ArgumentError(f"terms is {str(terms)[:40]}: give a whole number from 2 to 20.")
+        raise ArgumentError(f"terms is {shown(terms)}: give a whole number from 2 to 20.")
     found = find_collapse(Network.parse("2-2-1"), contracted=(0, 1)).choices[0].found
     form, factor = _without_root(Closure.of(found))
     v = sympy.Symbol("v", positive=True)

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from fcsym.errors import ArgumentError
     from fcsym.paper import ROWS, Limits, audit
     from fcsym.paper import terminal as rows
-    from fcsym.paper.typeset import folder, write
+    from fcsym.paper.typeset import write
     from fcsym.render import terminal
 
     seconds = _SECONDS if options.time_limit is None else options.time_limit
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError(f"The time limit is {seconds:g} s: give a number of seconds above 0, at most 86400.")
     certificate = _refuse_early(options)
     into = options.save if not certificate else None
-    with nullcontext() if into is None else folder_for(into, folder) as where:
+    with nullcontext() if into is None else folder_for(into) as where:
         with progress(len(ROWS)) as step:
             result = audit(Limits(seconds=seconds), progress=step)
         if where is not None:

@@ -52,11 +52,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _layers(text: str | None) -> list[int] | None:
-    from fcsym.errors import ArgumentError
+    from fcsym.errors import ArgumentError, shown
 
     if text is None:
         return None
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise ArgumentError(f"--over is {text[:40]!r}: give numbers of layers such as 0,1.") from None
+        raise ArgumentError(f"--over is {shown(text)!r}: give numbers of layers such as 0,1.") from None

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcsym.commands.streams import put
+from fcsym.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ def _seconds(text: str) -> float:
 
     seconds = number(text)
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no time: give a number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{shown(text)!r} is no time: give a number of seconds above 0")
     return seconds
 
 
@@ -82,7 +83,7 @@ def _size(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     size = float(found[1]) * _UNITS[found[2].lower()] if found else 0
     if not _LEAST <= size < 1e18:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no size from 50MB on: write one such as 500MB or 4GB")
+        raise argparse.ArgumentTypeError(f"{shown(text)!r} is no size from 50MB on: write one such as 500MB or 4GB")
     return int(size)
 
 

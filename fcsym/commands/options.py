@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, get_args
 
 from fcsym.commands.streams import remark
+from fcsym.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +161,7 @@ def number(text: str) -> float:
     try:
         return float(exact(text, "it"))
     except FcsymError:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number: write one such as 0.5 or 1/2") from None
+        raise argparse.ArgumentTypeError(f"{shown(text)!r} is no number: write one such as 0.5 or 1/2") from None
 
 
 def check_options(parser: argparse.ArgumentParser) -> None:
@@ -234,7 +235,7 @@ def _rule(text: str) -> Any:
         (part for part, pair in zip(parts, pairs, strict=True) if not (pair[0].isidentifier() and pair[2])), None
     )
     if wrong is not None:
-        raise ArgumentError(f"--rule has {wrong[:40]!r}: write a coefficient as NAME=NUMBER, such as beta=0.9.")
+        raise ArgumentError(f"--rule has {shown(wrong)!r}: write a coefficient as NAME=NUMBER, such as beta=0.9.")
     twice = next((key for n, (key, *_) in enumerate(pairs) if key in [other for other, *_ in pairs[:n]]), None)
     if twice is not None:
         raise ArgumentError(f"--rule gives {twice} twice: give it once.")
@@ -270,7 +271,7 @@ def _one_each(text: str, read: Callable[[str], Any] = str) -> Any:
 def _flag(word: str) -> bool:
     known = {"yes": True, "no": False, "true": True, "false": False}
     if word.lower() not in known:
-        raise Usage(f"--bias has {word[:40]!r}: write yes or no, or one of them for each layer, such as yes,no.")
+        raise Usage(f"--bias has {shown(word)!r}: write yes or no, or one of them for each layer, such as yes,no.")
     return known[word.lower()]
 
 

@@ -61,12 +61,12 @@ class _Run:
 def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     from fcsym.derivation import derive
-    from fcsym.errors import ArgumentError
+    from fcsym.errors import ArgumentError, shown
     from fcsym.language.equation import Order
 
     orders = get_args(Order)
     if options.order not in (*orders, "both"):
-        raise ArgumentError(f"The order {options.order[:40]!r} is not known: choose {', '.join(orders)} or both.")
+        raise ArgumentError(f"The order {shown(options.order)!r} is not known: choose {', '.join(orders)} or both.")
     if options.steps < 1:
         raise ArgumentError(f"--steps is {options.steps}: give a whole number from 1.")
     digits = digits_of(options)

@@ -20,7 +20,7 @@ from fcsym.deriving.forward import forward
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.deriving.update import named_in
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.activation import said_of_gates
 from fcsym.language.algebra import indices_of, replaced
 from fcsym.language.equation import Equation, Order, Rule, functions_in
@@ -195,7 +195,7 @@ def wanted(network: Network, of: object, by: object, along: object = None) -> Wa
             )
     if not isinstance(of, str) or of.strip() not in roots:
         raise UnknownQuantity(
-            f"{str(of)[:40]!r} is nothing to differentiate: choose {', '.join(roots)}, or a derivative such as dE_dW1."
+            f"{shown(of)!r} is nothing to differentiate: choose {', '.join(roots)}, or a derivative such as dE_dW1."
         )
     root = roots[of.strip()]
     if along is not None and root != ERROR:
@@ -212,7 +212,7 @@ def _known(network: Network, given: object, known: Mapping[str, Array]) -> tuple
     wrong = next((name for name in names if name not in known), None)
     if wrong is not None or not names:
         raise UnknownQuantity(
-            f"{str(wrong or '')[:40]!r} is nothing that {network} can be differentiated by: choose among "
+            f"{shown(wrong or '')!r} is nothing that {network} can be differentiated by: choose among "
             f"{', '.join(known)}."
         )
     return tuple(known[name] for name in names)

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import get_args
 
 from fcsym.deriving.citation import cited
-from fcsym.deriving.contribution import compensation, increments, integrated
+from fcsym.deriving.contribution import compensation, integrated
 from fcsym.deriving.forward import forward
+from fcsym.deriving.increments import increments
 from fcsym.deriving.record import Record
 from fcsym.deriving.update import step
-from fcsym.errors import ArgumentError, UnsupportedExpression
+from fcsym.errors import ArgumentError, UnsupportedExpression, shown
 from fcsym.language.algebra import expand, rename, tidy, tidy_bound
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Order
 from fcsym.language.expression import Expr, Ref
@@ -36,7 +37,7 @@ def one_step(
             f"derive got {type(network).__name__} as its network: make one with Network.parse('2-2-1')."
         )
     if order not in get_args(Order):
-        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
+        raise ArgumentError(f"The order {shown(order)!r} is not known: choose {' or '.join(get_args(Order))}.")
     if slope_at_kink is not None:
         network = network.with_slope_at_kink(slope_at_kink)
     if (rule, batch, samples) != (None, None, None):

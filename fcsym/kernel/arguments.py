@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.expression import Array
 from fcsym.language.spelling import exact
 from fcsym.networks.losses import needs_of
@@ -211,7 +211,7 @@ def rows_of_steps(
 def mode(undefined: object) -> bool:
     """Whether undefined numbers are marked instead of raised."""
     if not isinstance(undefined, str) or undefined not in ("raise", "nan"):
-        raise ArgumentError(f"undefined is {str(undefined)[:40]!r}: choose raise or nan.")
+        raise ArgumentError(f"undefined is {shown(undefined)!r}: choose raise or nan.")
     return undefined == "nan"
 
 

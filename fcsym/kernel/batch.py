@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, Diverged
+from fcsym.errors import ArgumentError, Diverged, shown
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite, as_array, cast, mode, rows_of_steps
 from fcsym.kernel.said import shapes
@@ -43,7 +43,7 @@ class Batch(ABC):
 
     def __init__(self, kernel: SchemeKernel, states: Any, threads: int = 1) -> None:
         if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-            raise ArgumentError(f"threads is {str(threads)[:40]}: give a whole number from 1.")
+            raise ArgumentError(f"threads is {shown(threads)}: give a whole number from 1.")
         if kernel.module.stored:
             raise ArgumentError(
                 f"{kernel.scheme.name} grows with its inputs: use run, which takes many networks as well."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fcsym.errors import CompileError
+from fcsym.errors import CompileError, shown
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.gated import exact_gates
 from fcsym.kernel.native_scheme import native_kernel
@@ -27,7 +27,7 @@ def compile_scheme(scheme: SchemeRecord, target: str = "numpy", gates: str = "fl
     Raises CompileError for an unknown target, and where the library is not installed.
     """
     if target not in TARGETS:
-        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+        raise CompileError(f"The target {shown(target)!r} is not known: choose one of {', '.join(TARGETS)}.")
     if exact_gates(gates) and target != "numpy":
         raise CompileError(f'gates="exact" is for the target numpy, and not for {target}: leave one of them out.')
     if target == "c":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import CompileError, UnsupportedExpression
+from fcsym.errors import CompileError, UnsupportedExpression, shown
 from fcsym.kernel import neutral as n
 from fcsym.kernel.running import RELATIONS, Near, Running
 from fcsym.language.equation import Equation
@@ -53,7 +53,7 @@ class Gates:
 def exact_gates(gates: object) -> bool:
     """Whether gates are decided exactly. CompileError for what is neither "float" nor "exact"."""
     if gates not in ("float", "exact"):
-        raise CompileError(f"gates is {str(gates)[:40]!r}: choose float or exact.")
+        raise CompileError(f"gates is {shown(gates)!r}: choose float or exact.")
     return gates == "exact"
 
 

@@ -9,13 +9,14 @@ v^c = 0 and v' != 0: undefined       =>    a Mark, and Undefined in its branch
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
+from fcsym.kernel.changes import Places, change_of
 from fcsym.kernel.gates import select_by_gates
 from fcsym.language import smooth_functions
 from fcsym.language.algebra import Definition, inline
@@ -145,8 +146,10 @@ def lower(
 ) -> n.Function:
     """Equations => a function."""
     statements: list[n.Statement] = []
+    known: dict[Array, Equation] = {}
     for equation in _together(equations, results):
-        statements += _statements(_result(equation).name, equation)
+        statements += _statements(_result(equation).name, equation, known)
+        known[equation.array] = equation
     return select_by_gates(
         n.Function(
             name, title, tuple(str(e) for e in equations), tuple(given), tuple(statements), tuple(results), marks
@@ -177,12 +180,14 @@ def _together(equations: Sequence[Equation], results: Sequence[Array]) -> list[E
     return made
 
 
-def _statements(name: str, equation: Equation) -> list[n.Statement]:
-    """name[indices] = right-hand side."""
+def _statements(name: str, equation: Equation, known: Mapping[Array, Equation]) -> list[n.Statement]:
+    """name[indices] = right-hand side; `known`: what stands before it."""
     assert isinstance(equation.lhs, Ref)
     indices = equation.lhs.indices
     if isinstance(equation.rhs, Cases):
         return _by_cases(name, equation.rhs, indices)
+    if changed := change_of(equation, known):
+        return _named_once(name, indices, _smooth(*changed))
     if isinstance(equation.rhs, Apply) and equation.rhs.activation.is_smooth:
         return _named_once(name, indices, _node(equation.rhs))
     return [n.Define(name, indices, _node(equation.rhs))]
@@ -264,7 +269,7 @@ def _activation(node: Apply) -> n.Node:
         raise CompileError(f"{node!r} has no compiled form: name its argument first.")
     phi, s = node.activation, _node(node.argument)
     if phi.is_smooth:
-        return _smooth(smooth_functions.form(phi, node.derivative), s)
+        return _smooth(smooth_functions.form(phi, node.derivative), {"s": s})
     values: list[n.Node]
     if node.derivative:
         values = [n.Const(piece.slope) for piece in phi.pieces]
@@ -292,40 +297,42 @@ def _linear(slope: Fraction, intercept: Fraction, s: n.Node) -> n.Node:
 # --------------------------------------------------------------------------------------------------- smooth functions
 
 
-def _smooth(form: Formula, s: n.Node) -> n.Node:
-    """The form of phi or phi' that floating point computes well, at s."""
+def _smooth(form: Formula, at: Places) -> n.Node:
+    """A formula that floating point computes well, with nodes in the places of s, s + ds and ds."""
     match form:
-        case ("s",):
-            return s
+        case (place,) if place in at:
+            return at[place]
         case ("number", p, q):
             return n.Const(Fraction(p, q))
         case ("add", *terms):
-            return n.Sum(tuple(_signed_part(term, s) for term in terms))
+            return n.Sum(tuple(_signed_part(term, at) for term in terms))
         case ("mul", *_):
-            sign, product = _signed_part(form, s)
+            sign, product = _signed_part(form, at)
             return product if sign > 0 else n.Sum(((-1, product),))
         case ("pow", base, ("number", p, q)) if p > 0:
-            return _power(_smooth(base, s), Fraction(p, q))
+            return _power(_smooth(base, at), Fraction(p, q))
         case ("pow", base, ("number", p, q)):
-            return n.Quotient(_ONE, _power(_smooth(base, s), Fraction(-p, q)))
+            return n.Quotient(_ONE, _power(_smooth(base, at), Fraction(-p, q)))
         case ("above", p, q, above, below):
-            return n.Select(n.Test(s, ">", Fraction(p, q)), _smooth(above, s), _smooth(below, s))
+            return n.Select(n.Test(at["s"], ">", Fraction(p, q)), _smooth(above, at), _smooth(below, at))
+        case ("where", what, p, q, here, there):
+            return n.Select(n.Test(_smooth(what, at), ">", Fraction(p, q)), _smooth(here, at), _smooth(there, at))
         case ("sign", inner):
-            at = _smooth(inner, s)
-            negative = n.Select(n.Test(at, "==", Fraction(0)), _ZERO, n.Const(Fraction(-1)))
-            return n.Select(n.Test(at, ">", Fraction(0)), _ONE, negative)
+            u = _smooth(inner, at)
+            negative = n.Select(n.Test(u, "==", Fraction(0)), _ZERO, n.Const(Fraction(-1)))
+            return n.Select(n.Test(u, ">", Fraction(0)), _ONE, negative)
         case (name, inner) if name in n.CALLS:
-            return n.Call(name, _smooth(inner, s))
+            return n.Call(name, _smooth(inner, at))
         case _:
             raise CompileError(f"{form[0]} has no compiled form: write the activation with other functions.")
 
 
-def _signed_part(form: Formula, s: n.Node) -> tuple[int, n.Node]:
+def _signed_part(form: Formula, at: Places) -> tuple[int, n.Node]:
     """-2 a b^-1 => (-1, 2 a / b)."""
     if form[0] == "number":
         return (1 if form[1] >= 0 else -1), n.Const(abs(Fraction(form[1], form[2])))
     if form[0] != "mul":
-        return 1, _smooth(form, s)
+        return 1, _smooth(form, at)
     sign, above, below = 1, list[n.Node](), list[n.Node]()
     for factor in form[1:]:
         match factor:
@@ -333,9 +340,9 @@ def _signed_part(form: Formula, s: n.Node) -> tuple[int, n.Node]:
                 sign = sign if p > 0 else -sign
                 above += [n.Const(abs(Fraction(p, q)))] if abs(Fraction(p, q)) != 1 else []
             case ("pow", base, ("number", p, q)) if p < 0:
-                below.append(_power(_smooth(base, s), Fraction(-p, q)))
+                below.append(_power(_smooth(base, at), Fraction(-p, q)))
             case _:
-                inner, node = _signed_part(factor, s)
+                inner, node = _signed_part(factor, at)
                 sign *= inner
                 above.append(node)
     result: n.Node = _ONE if not above else above[0] if len(above) == 1 else n.Product(tuple(above))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.kernel.arguments import as_array, goal, parameters, point, rate
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.said import say_shapes, shapes
@@ -29,7 +29,7 @@ _TARGETS: dict[str, type[Target]] = {"jax": JaxTarget, "torch": TorchTarget}
 def pure_kernel(scheme: SchemeRecord, target: str) -> PureKernel:
     """The scheme's four functions in JAX or PyTorch. Raises CompileError where that is not installed."""
     if target not in _TARGETS:
-        raise CompileError(f"The target {str(target)[:40]!r} does not run in the process.")
+        raise CompileError(f"The target {shown(target)!r} does not run in the process.")
     installed(target)
     return PureKernel(scheme, _TARGETS[target]())
 

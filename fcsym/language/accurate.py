@@ -19,7 +19,7 @@ from typing import Any
 from fcsym.errors import NetworkError
 from fcsym.language.formulas import NUMBER, Formula, S, evaluate, from_sympy, mpmath_table
 
-__all__ = ["POINTS", "accurate", "measured"]
+__all__ = ["POINTS", "accurate", "held", "in_calls", "measured"]
 
 POINTS = tuple(
     Fraction(sign * p).limit_denominator(10**20)
@@ -93,12 +93,9 @@ def _checked(table: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[...,
 def _forms(expression: Any, s: Any) -> Iterator[Formula]:
     import sympy
 
+    yield held(in_calls(expression))
     if expression.has(sympy.Piecewise):
-        folded = sympy.piecewise_fold(expression)
-        if isinstance(folded, sympy.Piecewise):
-            yield _apart(from_sympy(folded.func(*((with_calls(a), c) for a, c in folded.args)), fold=True))
         return
-    yield from_sympy(with_calls(expression), fold=True)
     if not expression.has(sympy.exp, sympy.tanh, sympy.sinh, sympy.cosh):
         yield from_sympy(with_calls(sympy.factor(sympy.together(expression))), fold=True)
     sided = _sides(expression, s)
@@ -107,12 +104,12 @@ def _forms(expression: Any, s: Any) -> Iterator[Formula]:
     yield from_sympy(expression, fold=True)
 
 
-def _apart(form: Formula) -> Formula:
+def held(form: Formula) -> Formula:
     """Each side of a choice with s held on that side: the other one is computed, too, and must not overflow."""
     match form:
         case ("above", p, q, a, b):
             bound = NUMBER, p, q
-            return "above", p, q, _put(_apart(a), ("above", p, q, S, bound)), _put(_apart(b), ("above", p, q, bound, S))
+            return "above", p, q, _put(held(a), ("above", p, q, S, bound)), _put(held(b), ("above", p, q, bound, S))
         case _:
             return form
 
@@ -124,6 +121,17 @@ def _put(form: Formula, at: Formula) -> Formula:
     if form[0] == "above":  # s on the inside is held there, which is as good
         return *form[:3], _put(form[3], at), _put(form[4], at)
     return tuple(_put(part, at) if isinstance(part, tuple) else part for part in form)
+
+
+def in_calls(expression: Any) -> Formula:
+    """A SymPy expression of s as a formula in the functions that targets have, piece by piece."""
+    import sympy
+
+    if expression.has(sympy.Piecewise):
+        expression = sympy.piecewise_fold(expression)
+    if isinstance(expression, sympy.Piecewise):
+        return from_sympy(expression.func(*((with_calls(a), c) for a, c in expression.args)), fold=True)
+    return from_sympy(with_calls(expression), fold=True)
 
 
 def with_calls(expression: Any) -> Any:

@@ -25,7 +25,7 @@ def accepted(name: str, expression: Any) -> Formula:
         raise NetworkError(f"{where} is given {shown(expression)!r}: give a SymPy expression of one symbol.")
     free = sorted(map(str, expression.free_symbols))
     if len(free) != 1:
-        said = f"has the symbols {', '.join(free)[:60]}" if free else "has no symbol"
+        said = f"has the symbols {shown(', '.join(free), 60)}" if free else "has no symbol"
         raise NetworkError(f"{where} {said}: write an expression of exactly one, the pre-activation.")
     (symbol,) = expression.free_symbols
     narrow = next((word for word in _NARROW if getattr(symbol, f"is_{word}")), None)

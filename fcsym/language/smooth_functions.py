@@ -27,6 +27,7 @@ __all__ = [
     "expression",
     "form",
     "formula",
+    "in_calls",
     "latex",
     "never_zero",
     "shown",
@@ -308,6 +309,20 @@ _MOST_DIGITS = 400  # what is left then is below every number of double precisio
 def form(phi: Smooth, order: int) -> Formula:
     """phi, or its n-th derivative, as it is computed: by calls of `formulas.CALLS`, and choices by s > c alone."""
     return _given(phi.name, phi.formula, order) or _found(phi.name, phi.formula, order)[0]
+
+
+def in_calls(phi: Smooth) -> Formula | None:
+    """phi as its expression has it, in functions that targets have; None where another form is computed."""
+    return _in_calls(phi.name, phi.formula)
+
+
+@cache
+def _in_calls(name: str, own: Formula) -> Formula | None:
+    from fcsym.language import accurate
+
+    made = accurate.in_calls(_expression(name, own))
+    computed = _given(name, own, 0) or _found(name, own, 0)[0]
+    return made if accurate.held(made) == computed else None
 
 
 def bound(phi: Smooth, order: int) -> float:

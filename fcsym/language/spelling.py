@@ -22,7 +22,7 @@ def check_name(name: object, where: str) -> str:
         raise NetworkError(f"{where}: the name {shown(name)!r} is no text: write it as a string.")
     if not _NAME.fullmatch(name) or "__" in name:
         raise NetworkError(
-            f"{where}: the name {name[:40]!r} is not allowed: use a letter, then at most 31 ASCII letters, "
+            f"{where}: the name {shown(name)!r} is not allowed: use a letter, then at most 31 ASCII letters, "
             "digits or single underscores."
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name) or name in _C_KEYWORDS:

@@ -329,7 +329,7 @@ def from_sympy(found: Any, names: _Listed | Mapping[Any, Expr] | None = None) ->
         lhs, rhs = reader.read(found.lhs), reader.right_side(found.rhs, found.of.rhs)
         return replace(found.of, lhs=lhs, rhs=rhs)
     if isinstance(found, str):
-        raise ArgumentError(f"{found[:40]!r} is a text, and no text is evaluated: give a SymPy expression.")
+        raise ArgumentError(f"{shown(found)!r} is a text, and no text is evaluated: give a SymPy expression.")
     try:
         node = sympy.sympify(found, strict=True)
     except sympy.SympifyError:

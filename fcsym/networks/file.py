@@ -48,7 +48,7 @@ def table_at(path: str | Path) -> dict[str, Any]:
 def _refuse_unknown(table: Mapping[str, object], known: Sequence[str], where: str) -> None:
     for key in table:
         if key not in known:
-            raise NetworkError(f"{where} has an unknown key {key[:40]!r}: the keys are {', '.join(known)}.")
+            raise NetworkError(f"{where} has an unknown key {shown(key)!r}: the keys are {', '.join(known)}.")
 
 
 def _fail(message: str) -> NoReturn:

@@ -74,7 +74,7 @@ def _layer(table: Mapping[str, Any], own: Sequence[Phi], where: str) -> Any:
     for key in table:
         if key not in (*own_keys, *_AROUND):
             raise NetworkError(
-                f"{where} ({kind}) has an unknown key {key[:40]!r}: the keys are {', '.join([*own_keys, *_AROUND])}."
+                f"{where} ({kind}) has an unknown key {shown(key)!r}: the keys are {', '.join([*own_keys, *_AROUND])}."
             )
     values = {}
     for entry in fields(layer):

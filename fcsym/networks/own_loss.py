@@ -79,7 +79,7 @@ def loss(name: str, expression: Any) -> OwnLoss:
     y, t = sympy.Symbol("y", real=True), sympy.Symbol("t", real=True)
     other = sorted(str(symbol) for symbol in expression.free_symbols - {y, t})
     if other or y not in expression.free_symbols:
-        said = f"has the symbol {other[0][:40]}, which is none of them" if other else "does not depend on y"
+        said = f"has the symbol {shown(other[0])}, which is none of them" if other else "does not depend on y"
         raise NetworkError(f'{where} {said}: write it in sympy.symbols("y t", real=True), the output and its target.')
     if expression.is_polynomial(y, t):
         reader = _Reader(where, name, y, t)

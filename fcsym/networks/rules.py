@@ -318,7 +318,7 @@ def rule(name: str = "sgd", *, eta: object = None, betas: object = None, **coeff
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
         raise ArgumentError(
-            f"The update rule {name} has no coefficient {unknown[:40]!r}: its coefficients are {', '.join(known)}."
+            f"The update rule {name} has no coefficient {shown(unknown)!r}: its coefficients are {', '.join(known)}."
         )
     values = tuple(
         (key, _in_range(name, key, given.get(key, default), where)) for key, (default, where) in known.items()

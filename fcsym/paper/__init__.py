@@ -19,7 +19,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.equation import Rule
 from fcsym.paper.correction import Correction, correct
 from fcsym.paper.formula import Claim, latex_claim
@@ -171,7 +171,7 @@ def _meant(entry: Row | str) -> Sequence[Row]:
     found = [row for row in ROWS if re.match(rf"{re.escape(str(entry))}(?![0-9a-z])", row.label)]
     if not found:
         labels = ", ".join(dict.fromkeys(row.label.split(",")[0] for row in ROWS))
-        raise ArgumentError(f"No printed row is called {str(entry)[:40]!r}: the labels begin with {labels}.")
+        raise ArgumentError(f"No printed row is called {shown(entry)!r}: the labels begin with {labels}.")
     return found
 
 

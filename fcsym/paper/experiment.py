@@ -23,8 +23,8 @@ from fcsym.checking.exact import arithmetic, distance, trajectory
 from fcsym.checking.xor import SAMPLES
 from fcsym.closed.series import flow
 from fcsym.derivation import derive
-from fcsym.errors import ArgumentError, FcsymError
-from fcsym.files import file_name, write_files
+from fcsym.errors import ArgumentError, FcsymError, shown
+from fcsym.files import made_folder, write_files
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language.equation import Order
 from fcsym.language.smt import check
@@ -148,12 +148,12 @@ def run(
     that is no whole number from 0.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 1_000_000:
-        raise ArgumentError(f"steps is {str(steps)[:40]}: give a whole number from 1 to 1000000.")
+        raise ArgumentError(f"steps is {shown(steps)}: give a whole number from 1 to 1000000.")
     eta = float(exact(eta, "eta", ArgumentError))
     if not eta > 0:
         raise ArgumentError(f"eta is {eta:g}: give a positive number.")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+        raise ArgumentError(f"seed is {shown(seed)}: give a whole number from 0.")
     network = Network.parse("2-2-1")
     weights = _weights(network, seed)
     runs: list[Run] = []
@@ -333,11 +333,7 @@ def require_matplotlib() -> None:
 
 def write(experiment: Experiment, folder: str | Path, figure: bool = True) -> list[Path]:
     """figure3.csv, figure3.json and, if wanted, figure3.png in a folder, which is made."""
-    where = file_name(folder)
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ArgumentError(f"{where} cannot be made ({problem.strerror}): give another folder.") from None
+    where = made_folder(folder)
     picture = where / "figure3.png"
     document = experiment.document(picture.name if figure else None)
     files: dict[Path, bytes | str] = {

@@ -10,12 +10,11 @@ import os
 import re
 from pathlib import Path
 
-from fcsym.errors import ArgumentError
-from fcsym.files import file_name, write_files
+from fcsym.files import made_folder, write_files
 from fcsym.paper import Audit, Finding, Verdict, assumptions
 from fcsym.paper.printed import MAIN, SUPPLEMENT
 
-__all__ = ["FILES", "document", "folder", "report", "words", "write"]
+__all__ = ["FILES", "document", "report", "words", "write"]
 
 FILES = ("report.json", "report.tex")
 
@@ -117,23 +116,7 @@ def report(result: Audit) -> dict[str, str]:
     return {"report.json": data, "report.tex": document(result)}
 
 
-def folder(path: str | os.PathLike[str]) -> Path:
-    """The folder, made where it is missing from the one above; ArgumentError where that is not possible."""
-    where = file_name(path)
-    try:
-        if where.exists() and not where.is_dir():
-            raise ArgumentError(f"{where} is a file: give a folder for the report.")
-        if not where.parent.is_dir():
-            raise ArgumentError(f"The folder {where.parent} is not there: make it first.")
-        where.mkdir(exist_ok=True)
-    except OSError as problem:
-        raise ArgumentError(
-            f"The folder {str(where)[:60]} cannot be made ({problem.strerror}): choose another place."
-        ) from None
-    return where
-
-
 def write(result: Audit, path: str | os.PathLike[str]) -> list[Path]:
     """Write the report into a folder."""
-    where = folder(path)
+    where = made_folder(path)
     return write_files({where / name: text for name, text in report(result).items()})

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from fcsym.closed.costs import STORED, cost, length
 from fcsym.drawing.chart import Line, Panel, chart
 from fcsym.drawing.picture import Picture
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import units
@@ -71,13 +71,13 @@ def cost_chart(
     if network.batch and not network.samples:
         raise ArgumentError(f"{network} does not say how many samples a mini-batch has: give it samples=N.")
     if what not in ("operations", "state"):
-        raise ArgumentError(f"what is {str(what)[:40]!r}: choose operations or state.")
+        raise ArgumentError(f"what is {shown(what)!r}: choose operations or state.")
     if not isinstance(widths, Sequence) or any(isinstance(w, bool) or not isinstance(w, int) for w in widths):
-        raise ArgumentError(f"widths is {str(widths)[:40]}: give a list of whole numbers.")
+        raise ArgumentError(f"widths is {shown(widths)}: give a list of whole numbers.")
     if len(set(widths)) < 2 or not all(1 <= w <= _MOST for w in widths):
-        raise ArgumentError(f"widths is {str(widths)[:40]}: give at least two different ones from 1 to {_MOST}.")
+        raise ArgumentError(f"widths is {shown(widths)}: give at least two different ones from 1 to {_MOST}.")
     if isinstance(inputs, bool) or not isinstance(inputs, int) or not 0 <= inputs <= _MOST:
-        raise ArgumentError(f"inputs is {str(inputs)[:40]}: give a whole number from 0.")
+        raise ArgumentError(f"inputs is {shown(inputs)}: give a whole number from 0.")
     hidden = [length(units(n)) for n in range(1, len(network.layers))]
     numbers = {}
     for name, scheme in every_scheme(network, order).items():

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.drawing.picture import Picture, Region, region_map
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import Array, Ref, Role
 from fcsym.language.spelling import exact
@@ -60,7 +60,7 @@ def case_map(
     names = plane_of(d, plane, scalars)
     width = d.network.sizes[equation.array.axes[-1]]
     if isinstance(unit, bool) or not isinstance(unit, int) or not 1 <= unit <= width:
-        raise ArgumentError(f"There is no unit {str(unit)[:40]}: it runs from 1 to {width}.")
+        raise ArgumentError(f"There is no unit {shown(unit)}: it runs from 1 to {width}.")
     given = values_given(d, {} if at is None else at, names, scalars)
     spans = value_ends(ends, names)
     kernel = _Kernel(d, d.compile().step, equation, unit - 1, scalars, names)
@@ -90,10 +90,10 @@ def _mark(mark: Sequence[float] | None, spans: tuple[Point, Point]) -> Point | N
     if mark is None:
         return None
     if isinstance(mark, str) or not isinstance(mark, Sequence) or len(mark) != 2:
-        raise ArgumentError(f"mark is {str(mark)[:40]!r}: give the two values of a point.")
+        raise ArgumentError(f"mark is {shown(mark)!r}: give the two values of a point.")
     x, y = ((_real(value, "mark") - low) / (high - low) for value, (low, high) in zip(mark, spans, strict=True))
     if not (0 <= x <= 1 and 0 <= y <= 1):
-        raise ArgumentError(f"mark is {str(mark)[:40]!r}, which is not on the map: give a point between its ends.")
+        raise ArgumentError(f"mark is {shown(mark)!r}, which is not on the map: give a point between its ends.")
     return x, y
 
 
@@ -142,7 +142,7 @@ def table_of(d: Readable, layer: int | None) -> Equation:
         there = ", ".join(str(e.array.layer) for e in tables)
         none = "it needs a layer of units with a kink, and without positions"
         advice = f"choose one of the layers {there}" if there else none
-        where = f"{d.network} has no cases" + ("" if layer is None else f" in layer {str(layer)[:20]}")
+        where = f"{d.network} has no cases" + ("" if layer is None else f" in layer {shown(layer, 20)}")
         raise ArgumentError(f"{where}: {advice}.")
     return chosen[-1]
 
@@ -170,15 +170,15 @@ def numbers_of(d: Readable) -> Scalars:
 def plane_of(d: Readable, plane: Sequence[str], scalars: Mapping[str, object]) -> tuple[str, str]:
     """The names of two numbers, by which code knows them; ArgumentError for anything else."""
     if isinstance(plane, str) or not isinstance(plane, Sequence) or len(plane) != 2 or plane[0] == plane[1]:
-        raise ArgumentError(f"plane is {str(plane)[:40]!r}: give two different names, such as ('x_1', 'x_2').")
+        raise ArgumentError(f"plane is {shown(plane)!r}: give two different names, such as ('x_1', 'x_2').")
     also, asked = flat_names(d.network), plane
     plane = [also.get(name, name) if isinstance(name, str) else name for name in plane]
     if plane[0] == plane[1]:
-        raise ArgumentError(f"plane is {str(asked)[:40]!r}, two names of one number: give two different ones.")
+        raise ArgumentError(f"plane is {shown(asked)!r}, two names of one number: give two different ones.")
     for name in plane:
         if not isinstance(name, str) or name not in scalars:
             raise ArgumentError(
-                f"There is no number {str(name)[:40]!r} to vary: choose two of {', '.join(list(scalars)[:40])}."
+                f"There is no number {shown(name)!r} to vary: choose two of {', '.join(list(scalars)[:40])}."
             )
     return plane[0], plane[1]
 
@@ -188,12 +188,12 @@ def values_given(
 ) -> dict[str, float]:
     """Values by name, of numbers that are not among `names`; ArgumentError for anything else."""
     if not isinstance(at, Mapping):
-        raise ArgumentError(f"at is {str(at)[:40]!r}: give values by their names, such as {{'w_1': 0.5}}.")
+        raise ArgumentError(f"at is {shown(at)!r}: give values by their names, such as {{'w_1': 0.5}}.")
     also = flat_names(d.network)
     at = {also.get(name, name): value for name, value in at.items()}
     for name in at:
         if name not in scalars or name in names:
-            raise ArgumentError(f"at has {str(name)[:40]!r}, which is no number that is held: leave it out.")
+            raise ArgumentError(f"at has {shown(name)!r}, which is no number that is held: leave it out.")
     return {name: _real(value, f"at[{name!r}]") for name, value in at.items()}
 
 
@@ -209,10 +209,10 @@ def value_ends(ends: Sequence[Sequence[float]] | None, names: Sequence[str]) -> 
     try:
         (a, b), (e, f) = ends
     except (TypeError, ValueError):
-        raise ArgumentError(f"ends is {str(ends)[:40]!r}: give two ends for each axis, ((-2, 2), (0, 1)).") from None
+        raise ArgumentError(f"ends is {shown(ends)!r}: give two ends for each axis, ((-2, 2), (0, 1)).") from None
     a, b, e, f = (_real(value, "an end") for value in (a, b, e, f))
     if not (a < b and e < f):
-        raise ArgumentError(f"ends is {str(ends)[:40]!r}: the first end of an axis must be less than the second.")
+        raise ArgumentError(f"ends is {shown(ends)!r}: the first end of an axis must be less than the second.")
     return (a, b), (e, f)
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 from fcsym.language.equation import Branch, Cases, Equation, Verdict
 from fcsym.language.expression import Apply, Array
 from fcsym.language.names import latex_array
-from fcsym.render.content import Chapter, Content, Row, Step, Worked, content, counted
+from fcsym.render.content import content
 from fcsym.render.formula import case_name, conditions, equation, escape, expression, in_numbers, prose, stacked
+from fcsym.render.parts import Chapter, Content, Row, Step, Worked, counted
 from fcsym.trust import HEAD, TITLE, grounds
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _state(page: Content) -> Iterator[str]:
     rows = []
     for carried in page.state:
         more = "" if carried.number is None else f" {_references([carried.number])}"
-        shape = carried.shape.replace("×", r"$\times$")
+        shape = escape(carried.shape).replace("×", r"$\times$")
         rows.append((f"${latex_array(carried.array)}$", shape, f"{prose(carried.meaning, page.arrays)}{more}"))
     yield from _tables(("array", "shape", "what it stands for"), ("2.4cm", "2.4cm", "9.8cm"), rows)
     yield ""

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 from fcsym.schemes import backprop, basis, collapsed, compensation, history, states, weights
@@ -35,7 +35,7 @@ def build(
 ) -> SchemeRecord:  # fmt: skip
     """The record of the scheme of that name; arguments and errors of `fcsym.scheme`."""
     if name not in SCHEMES:
-        raise ArgumentError(f"The scheme {str(name)[:40]!r} is not known: choose one of {', '.join(SCHEMES)}.")
+        raise ArgumentError(f"The scheme {shown(name)!r} is not known: choose one of {', '.join(SCHEMES)}.")
     base = one_step(network, order, slope_at_kink, rule, batch, samples)
     return _built(name, base)
 

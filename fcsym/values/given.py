@@ -20,6 +20,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import product
 from math import prod
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -230,15 +231,20 @@ def values_of(
 def _with_samples(network: Network, x: Any, said: Any) -> Network:
     """The network with as many samples as x has rows."""
     if not network.batch:
-        if said not in (None, 1):
+        if said is not None and not _counts(said, 1):
             raise ArgumentError(f"samples is {shown(said)} and {network} takes one: give it a batch, mean or sum.")
         return network
     rows = network.samples or (len(x) if hasattr(x, "__len__") else 0)
-    if isinstance(said, bool) or (said is not None and said != rows):
+    if said is not None and not _counts(said, rows):
         raise ArgumentError(f"samples is {shown(said)} and x has {rows} rows: give as many.")
     if not rows:
         raise ArgumentError(f"x is {shown(x)!r} and {network} takes a batch: give a row for each sample.")
     return replace(network, samples=rows)
+
+
+def _counts(said: Any, rows: int) -> bool:
+    """Whether something is this whole number. To compare what is no number may itself go wrong, as with Decimal."""
+    return isinstance(said, Integral) and not isinstance(said, bool) and said == rows
 
 
 def _weights(network: Network, left: dict[str, Any]) -> tuple[Nested, ...]:

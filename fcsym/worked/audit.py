@@ -18,7 +18,7 @@ from typing import Any
 import mpmath
 
 from fcsym.deriving.pipeline import one_step
-from fcsym.errors import ArgumentError, FcsymError
+from fcsym.errors import ArgumentError, FcsymError, shown
 from fcsym.language.activation import Activation, activation
 from fcsym.language.formulas import NoRealValue
 from fcsym.language.smooth_functions import as_formula
@@ -481,7 +481,7 @@ class _Formula:
             (letter for side in claim.formula for letter in grammar.indices(side) if letter not in self.lengths), ""
         )
         if loose:
-            raise ArgumentError(f"{claim.text[:60]!r}: the index {loose} stands at no quantity: it has no range.")
+            raise ArgumentError(f"{shown(claim.text, 60)!r}: the index {loose} stands at no quantity: it has no range.")
 
     def row(self) -> Row:
         """Both sides at the example's numbers and at some more: equal everywhere, or a place where they are not."""
@@ -516,8 +516,8 @@ class _Formula:
                     length = self.names.axis(reader, n)
                     if self.lengths.setdefault(index, length) != length:
                         raise ArgumentError(
-                            f"{self.claim.text[:60]!r}: the index {index} runs over {self.lengths[index]} and over "
-                            f"{length}: give it one letter for each."
+                            f"{shown(self.claim.text, 60)!r}: the index {index} runs over {self.lengths[index]} and "
+                            f"over {length}: give it one letter for each."
                         )
             if not letters and reader is None:
                 raise AssertionError(name)
@@ -538,7 +538,9 @@ class _Formula:
         def element(text: str, place: tuple[int, ...]) -> Any:
             found = self._read(text, place)(shot)
             if len(found) != 1:
-                raise ArgumentError(f"{self.claim.text[:60]!r}: {text} has {len(found)} numbers: give it its indices.")
+                raise ArgumentError(
+                    f"{shown(self.claim.text, 60)!r}: {text} has {len(found)} numbers: give it its indices."
+                )
             return found[0]
 
         return grammar.value(side, at, self.lengths, element, self._call)

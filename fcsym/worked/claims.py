@@ -79,7 +79,7 @@ def printed(text: str, where: str) -> Printed:
     plain = text.replace("\N{MINUS SIGN}", "-").strip()
     if "," in plain and not _THOUSANDS.fullmatch(plain):
         raise ArgumentError(
-            f"{where}: {text[:40]!r} is no number: write a decimal point, and a comma between thousands only."
+            f"{where}: {shown(text)!r} is no number: write a decimal point, and a comma between thousands only."
         )
     plain = plain.replace(",", "")
     try:
@@ -90,7 +90,7 @@ def printed(text: str, where: str) -> Printed:
         if not isinstance(exponent, int) or abs(exponent) > 400 or len(plain) > 400:
             raise InvalidOperation
     except InvalidOperation:
-        raise ArgumentError(f"{where}: {text[:40]!r} is no number: give its digits as they are printed.") from None
+        raise ArgumentError(f"{where}: {shown(text)!r} is no number: give its digits as they are printed.") from None
     return Printed(text, Fraction(number), Fraction(10) ** exponent)
 
 
@@ -138,7 +138,7 @@ _KEYS = ("title", "network", "order", "values", "claims", "claim")
 def _example(table: Mapping[str, Any], folder: Path) -> Example:
     unknown = next((str(key) for key in table if key not in _KEYS), None)
     if unknown is not None:
-        raise ArgumentError(f"A worked example has no key {unknown[:40]!r}: the keys are {', '.join(_KEYS)}.")
+        raise ArgumentError(f"A worked example has no key {shown(unknown)!r}: the keys are {', '.join(_KEYS)}.")
     missing = next((key for key in ("network", "values") if key not in table), None)
     if missing is not None:
         raise ArgumentError(f"{missing} is missing: a worked example has a network, values and claims.")
@@ -187,7 +187,7 @@ def _claim(entry: Any, n: int) -> Claim:
     known = ("claim", "quantity", "after", "printed", "formula")
     unknown = next((str(key) for key in entry if key not in known), None)
     if unknown is not None:
-        raise ArgumentError(f"{where} has no key {unknown[:40]!r}: the keys are {', '.join(known)}.")
+        raise ArgumentError(f"{where} has no key {shown(unknown)!r}: the keys are {', '.join(known)}.")
     kinds: tuple[set[str], ...] = ({"formula"}, {"quantity", "printed"}, {"quantity", "printed", "after"}, set())
     if {*entry} - {"claim"} not in kinds:  # nothing that is said is passed over
         raise ArgumentError(f"{where} has {', '.join(entry)}: give quantity, after and printed, or a formula alone.")
@@ -237,7 +237,7 @@ def _count(word: str, where: str) -> int:
     """How many steps a word or a number says."""
     if word[0].isdigit():
         if len(word) > 40 or (word.count(",") and not _THOUSANDS.fullmatch(word)):
-            raise ArgumentError(f"{where}: {word[:40]!r} is no number of steps: write it as in 10000.")
+            raise ArgumentError(f"{where}: {shown(word)!r} is no number of steps: write it as in 10000.")
         return int(word.replace(",", ""))
     if word in ("a", "an"):
         return 1
@@ -272,6 +272,6 @@ def _said(text: str, where: str) -> Claim:
     if "=" in rest and after is None:
         return Claim(text, formula=equation(rest))
     raise ArgumentError(
-        f"{where}, {text[:60]!r}, is not understood: write 'after one step w5 is 0.35891648', or an equation such as "
-        "'delta2[k] = y[k] - y_g[k]'."
+        f"{where}, {shown(text, 60)!r}, is not understood: write 'after one step w5 is 0.35891648', or an equation "
+        "such as 'delta2[k] = y[k] - y_g[k]'."
     )

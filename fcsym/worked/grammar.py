@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 
 __all__ = ["Formula", "Name", "equation", "indices", "letters", "names", "value"]
 
@@ -54,7 +54,8 @@ class _Parser:
 
     def fail(self, what: str) -> None:
         raise ArgumentError(
-            f"The formula {self.text[:60]!r} is not understood ({what}): write it as in y[k] = sum(j: W2[k,j]*v1[j])."
+            f"The formula {shown(self.text, 60)!r} is not understood ({what}): write it as in "
+            "y[k] = sum(j: W2[k,j]*v1[j])."
         )
 
     def peek(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.expression import Array
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import gradient_of
@@ -52,7 +52,7 @@ class Quantities:
         plain = re.sub(r"\s", "", name)
         found = _ELEMENT.fullmatch(plain)
         if found is None:
-            raise ArgumentError(f"{where}: {name[:40]!r} is no quantity: write a name or an element such as W1[1,2].")
+            raise ArgumentError(f"{where}: {shown(name)!r} is no quantity: write a name or an element such as W1[1,2].")
         indices = tuple(int(part) - 1 for part in found["at"].split(",")) if found["at"] else ()
         return self.element(found["text"], indices, where)
 
@@ -85,7 +85,7 @@ class Quantities:
         if found is not None and found[1] in self.arrays and len(self.arrays[found[1]].axes) == 1 and not indices:
             return self.element(found[1] + ("'" if primed else ""), [int(found[2]) - 1], where)
         known = ", ".join(list(self.arrays)[:40])
-        raise ArgumentError(f"{where}: {text[:40]!r} is no quantity of {self.network}: choose one of {known}.")
+        raise ArgumentError(f"{where}: {shown(text)!r} is no quantity of {self.network}: choose one of {known}.")
 
     def _of(self, array: Array, place: tuple[int, ...], where: str) -> Reader:
         shape = self.network.shape(array)
@@ -99,7 +99,7 @@ class Quantities:
         if theta is None and name in self.single:
             theta, indices = self.single[name]
         if theta is None:
-            raise ArgumentError(f"{where}: {name[:40]!r} is no parameter of {self.network}.")
+            raise ArgumentError(f"{where}: {shown(name)!r} is no parameter of {self.network}.")
         made = gradient_of(theta)
         if made.name in self.arrays:
             return Reader(made.name, indices)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fcsym.errors import ArgumentError
-from fcsym.files import file_name, write_files
+from fcsym.files import made_folder, write_files
 from fcsym.worked.audit import AuditedExample
 
-__all__ = ["HEAD", "cells", "document", "folder", "write"]
+__all__ = ["HEAD", "cells", "document", "write"]
 
 HEAD = ("", "claim", "verdict", "value", "convention", "what explains it")
 
@@ -48,18 +47,8 @@ def _escaped(text: str) -> str:
     return "".join(marks.get(c, c if c.isascii() and c.isprintable() else "?") for c in line)
 
 
-def folder(path: object) -> Path:
-    """The folder that a report goes to, made where it is not there; ArgumentError where it cannot be."""
-    where = file_name(path)
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise ArgumentError(f"The folder {where} cannot be made ({problem.strerror}): choose another.") from None
-    return where
-
-
 def write(result: AuditedExample, path: object) -> list[Path]:
     """report.tex and report.json in a folder."""
-    where = folder(path)
+    where = made_folder(path)
     data = json.dumps(result.as_dict(), indent=1, sort_keys=True, ensure_ascii=True) + "\n"
     return write_files({where / "report.tex": document(result), where / "report.json": data})

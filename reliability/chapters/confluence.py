@@ -43,7 +43,7 @@ ARRAYS = (
     Array("T", None, (N, M, N)),
 )
 LETTERS = "ijkmnqrt"
-SHORT = 5
+FEW = 5
 """How many letters a sum that has another one in it takes its names from: few, so that names come again."""
 
 
@@ -127,7 +127,7 @@ def _nested(
     named = dict(names)
     taken = {new for old, new in names.items() if any(old in factor.indices for factor, _ in factors)}
     for index in around:
-        letters = LETTERS[:SHORT] if within else LETTERS
+        letters = LETTERS[:FEW] if within else LETTERS
         named[index] = random.choice([i for i in (Index(index.axis, letter) for letter in letters) if i not in taken])
         taken.add(named[index])
     parts = [_leaf(random, factor, exponent, named) for factor, exponent in (outer if within else factors)]

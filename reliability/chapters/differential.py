@@ -12,6 +12,7 @@ of its bound: a failure is above 1.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -71,10 +72,10 @@ def trial(seed: int, number: int) -> dict[str, Any]:
     batches = points_of(network, rng)
     for order in ORDERS:
         derivation = fcsym.derive(network, order)
-        for points in batches:
-            _compared(fcsym.check(derivation, points=points), found, f"{network}, {order}")
-        found["by torch"] += _by_torch(derivation, batches, found)
-        coincide = _crossed(derivation, batches)
+        kernel = derivation.compile()
+        _compared(_report(derivation, kernel, order, batches), found, f"{network}, {order}")
+        found["by torch"] += _by_torch(derivation, kernel, batches, found)
+        coincide = _crossed(derivation, kernel, batches)
         found["coincide"] += coincide and order == ORDERS[0]
     order = ORDERS[number % 2]
     names = sorted(every_scheme(network, order))
@@ -100,34 +101,35 @@ def _compared(report: Any, found: dict[str, Any], what: str) -> None:
             found["worst"] = max(found["worst"], row.ratio)
 
 
-def _by_torch(derivation: Any, batches: list[Any], found: dict[str, Any]) -> int:
-    """How many numbers of the same step were compared with PyTorch; none where it is not installed."""
-    from dataclasses import replace
-
+def _report(derivation: Any, kernel: Any, against: Any, batches: list[Any], by: Any = None) -> Any:
+    """What `fcsym.check` says of these points, with one kernel for all of them; `by`: another oracle than autograd."""
     from fcsym.checking.report import Report
     from fcsym.checking.tally import Tally
 
+    tally = Tally(derivation, np.dtype(float), *([by] if by else []))
+    for points in batches:
+        tally.compare(kernel, against, points._replace(memory=None) if by else points)
+    rows = tuple(replace(row, case=f"{row.case}, by PyTorch") if by else row for row in tally.rows(demand_all=False))
+    return Report(str(derivation.network), derivation.order, against, POINTS, 0, "float64", rows, tally.left_out)
+
+
+def _by_torch(derivation: Any, kernel: Any, batches: list[Any], found: dict[str, Any]) -> int:
+    """How many numbers of the same step were compared with PyTorch; none where it is not installed."""
     if find_spec("torch") is None:
         return 0
     from reliability.pytorch import step
 
-    tally, kernel = Tally(derivation, np.dtype(float), step), derivation.compile()
-    for points in batches:
-        tally.compare(kernel, derivation.order, points._replace(memory=None))
-    network, order = derivation.network, derivation.order
-    rows = tuple(replace(row, case=f"{row.case}, by PyTorch") for row in tally.rows(demand_all=False))
-    report = Report(str(network), order, order, POINTS, 0, "float64", rows, tally.left_out)
-    _compared(report, found, f"{network}, {order}")
-    return report.points
+    report = _report(derivation, kernel, derivation.order, batches, step)
+    _compared(report, found, f"{derivation.network}, {derivation.order}")
+    return int(report.points)
 
 
-def _crossed(derivation: Any, batches: list[Any]) -> bool:
+def _crossed(derivation: Any, kernel: Any, batches: list[Any]) -> bool:
     """Whether both orders give the same on all points; where not, the check against the other one must fail."""
-    import fcsym
     from fcsym.checking.oracle import backpropagation
 
     network, other = derivation.network, ORDERS[derivation.order == ORDERS[0]]
-    if any(not all(r.passed for r in fcsym.check(derivation, points=p, against=other).rows) for p in batches):
+    if any(not all(row.passed for row in _report(derivation, kernel, other, [p]).rows) for p in batches):
         return False
     for points in batches:
         memory = dict(zip((a.name for a in network.memory), points.memory or (), strict=bool(points.memory)))
@@ -147,8 +149,6 @@ def _crossed(derivation: Any, batches: list[Any]) -> bool:
 
 def points_of(network: Any, rng: np.random.Generator) -> list[Any]:
     """Points of every kind, with so many samples as the network takes."""
-    from dataclasses import replace
-
     from fcsym.checking.points import draws
 
     one = replace(network, batch="", samples=0) if network.batch else network
