@@ -412,5 +412,8 @@ def test_operations_are_counted(name):
 
     assert counted(n.Define("r", (), node)) == expected
     assert counted(n.Define("r", (j,), node)) == 3 * expected
+    assert (
+        counted(n.Define("r", (j, Index(Axis("samples", open=True), "n")), node)) == 3 * expected
+    )  # known when it runs
     assert counted(n.Define("r", (i, j), node), n.Define("q", (), node)) == 28 * expected
     assert counted(n.Mark((i,), ((n.Test(u, "==", Fraction(0)),),)), n.Define("r", (), node)) == 9 + expected

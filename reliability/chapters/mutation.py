@@ -46,13 +46,13 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
             one = order[number]
             table.tried += one.digest not in ends or only is not None
             ends[one.digest] = trier.fate(one)
-            _fill(table, order, ends, only)
+            _fill(table, order, ends, only, len(trier.reach.cost))
             if only is None:
                 keep(ends, order)
             yield table
 
 
-def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | None) -> None:
+def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | None, quick: int) -> None:
     """The figures of every module, below those of its folder."""
     table.rows, table.failures, table.notes = {}, [], []
     for number, one in enumerate(order):
@@ -66,6 +66,7 @@ def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | N
     table.rows = dict(sorted(table.rows.items()))
     tried = sum(one.digest in ends for one in order)
     table.notes.append(f"Of {len(order):,} places {tried:,} have been tried, in this run and in those before it.")
+    table.notes.append(f"It was measured for {quick:,} quick tests what they run: what only others run is not reached.")
 
 
 def _module(mutant: Mutant) -> str:
