@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ def _module(layer: Any) -> Any:
             made = getattr(torch.nn, type(layer).__name__)
             return made(layer.input_size, layer.hidden_size, bias=layer.bias, batch_first=True)
         case _:
-            given = {name: float(value) if isinstance(value, str) else value for name, value in vars(layer).items()}
-            return getattr(torch.nn, type(layer).__name__)(**given)  # an exact number is a text here
+            exact = {name: float(value) for name, value in vars(layer).items() if isinstance(value, Fraction)}
+            return getattr(torch.nn, type(layer).__name__)(**vars(layer) | exact)
 
 
 def _applied(layer: Any, module: Any, values: list[Any]) -> Any:

@@ -37,7 +37,8 @@ from fcsym.pictures.maps import (
     values_given,
 )
 from fcsym.render import formula
-from fcsym.render.content import MAX_FLAT, element
+from fcsym.render.appendix import element
+from fcsym.render.flat_names import MAX_FLAT
 
 __all__ = ["Explorer", "Quantity", "Still", "explore"]
 

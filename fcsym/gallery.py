@@ -32,7 +32,8 @@ from fcsym.kernel.rows import Row, frozen_rows
 from fcsym.language.equation import COUNTED, OPEN, Equation, Order, Verdict
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
-from fcsym.render.content import Content, Step, content
+from fcsym.render.content import content
+from fcsym.render.parts import Content, Step
 from fcsym.training import Scheme, next_input, scheme
 
 __all__ = ["GENERATED", "MEND", "WRITERS", "Case", "Spec", "build", "certified", "flaws", "read", "write"]

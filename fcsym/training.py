@@ -196,6 +196,13 @@ class Scheme(SchemeRecord, Document):
             raise CompileError(f"{self.name} is a statement to be read: compile a scheme, fcsym.scheme(net, name).")
         return compile_scheme(self, target, gates)
 
+    def exportable(self, target: str) -> None:
+        """CompileError where there is no such file of it."""
+        from fcsym.kernel.lower import lower_scheme
+
+        del target
+        lower_scheme(self)
+
     def export(
         self, path: str | Path, target: str | None = None, force: bool = False, values: Any = None
     ) -> list[Path]:  # fmt: skip

@@ -16,7 +16,7 @@ OPTIONS = [
     "--remote-debugging-pipe",
 ]  # fmt: skip
 KEYS = {"End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
-PATIENCE = 60  # seconds
+PATIENCE = 300  # seconds
 
 
 class Browser:

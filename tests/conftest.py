@@ -48,9 +48,6 @@ COSTLY = frozenset(
     | {"test_states_of_layers"}
 )
 
-ALONE = frozenset({"test_notebooks"})
-"""Files whose tests share nothing: they go to whichever process is idle."""
-
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -59,8 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file, *_ = nodeid.split("::")
-            return nodeid if file.rpartition("/")[2].removesuffix(".py") in ALONE else file
+            return nodeid.split("::")[0]
 
     return ByFile(config, log) if config.getoption("dist") == "load" else None
 

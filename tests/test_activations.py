@@ -484,8 +484,9 @@ def test_names_of_smooth_functions_are_checked():
     two = [fcsym.smooth("own", sympy.atan(S)), fcsym.smooth("own", S * sympy.tanh(S))]
     with pytest.raises(fcsym.NetworkError, match="two activations with the name 'own'"):
         fcsym.Network.mlp([1, 2, 2, 1], two)
-    with pytest.raises(fcsym.NetworkError, match="no value for every s"):
-        fcsym.Network.mlp([1, 1, 1], "log")
+    for name in ("log", "sqrt"):
+        with pytest.raises(fcsym.NetworkError, match="no value for every s"):
+            fcsym.Network.mlp([1, 1, 1], name)
 
 
 def test_functions_of_the_language_have_their_derivatives():
@@ -500,6 +501,36 @@ def test_functions_of_the_language_have_their_derivatives():
         axis = units(1)
         s = Array("s", 1, (axis,))[Index(axis, "i")]
         assert _node(Apply(smooth(name), s)) == neutral.Call(name, _node(s))
+
+
+FORMED = {
+    "sigmoid": (1 / (1 + sympy.exp(-S)), {"v*(1 - v)", "v - v**2"}),
+    "tanh": (sympy.tanh(S), {"1 - v**2"}),
+    "twice tanh": (2 * sympy.tanh(S), {"2 - v**2/2"}),
+    "softplus": (sympy.log(1 + sympy.exp(S)), {"1/(1 + exp(-s))"}),
+    "a root": (sympy.sqrt(1 + S**2), {"s/v"}),
+    "softsign": (S / (1 + sympy.Abs(S)), set()),
+    "pieces": (sympy.Piecewise((S, S > 0), (sympy.exp(S) - 1, True)), set()),
+}
+
+
+@pytest.mark.parametrize("name", FORMED)
+def test_every_form_of_a_derivative_is_the_derivative(name):
+    """The printed one is the shortest of them: each is right, and those that a reader expects are among them."""
+    phi, expected = FORMED[name]
+    s, v = smooth_functions.symbols()
+    phi = phi.subs(S, s)
+    slope = smooth_functions.slope_of(phi)
+    forms = list(smooth_functions._forms(phi, slope))
+    for number in (sympy.Rational(-7, 5), sympy.Rational(3, 4), sympy.Rational(5, 2)):
+        value = phi.subs(s, number).evalf(30)
+        step = sympy.Rational(1, 10**12)
+        moved = (phi.subs(s, number + step) - phi.subs(s, number - step)).evalf(30) / (2 * step)
+        for form in forms:
+            assert abs(form.subs({v: value, s: number}).evalf(30) - moved) < 1e-15, form
+    written = {sympy.sympify(text, {"s": s, "v": v}) for text in expected}
+    assert all(any(sympy.simplify(form - one) == 0 for form in forms) for one in written)
+    assert {str(form) for form in forms} >= {str(one) for one in written}
 
 
 def test_no_algebra_is_imported_for_a_network_of_pieces():

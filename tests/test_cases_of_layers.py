@@ -104,6 +104,31 @@ def test_a_place_that_there_is_not_is_one_sentence(given, said):
         derive(NETWORKS["channels"]).cases("p", **given)
 
 
+WITHOUT = {
+    "positions": (
+        derive(Network([Linear(2, 3), "tanh", Linear(3, 2)], input=(4, 2))), "p",
+        "has no p: a weight of the read-out serves 4 positions, so that one p for each would have to satisfy 4 ",
+    ),
+    "steps": (derive(Network([RNN(1, 2), Linear(2, 1)], input=(3, 1))), "r", "has no r: a weight of the read-out"),
+    "samples": (derive(Network.mlp([2, 3, 1]), batch="mean", samples=5), "p", "does: give at most 3 samples"),
+    "frozen": (derive(NETWORKS["channels"].frozen("W1", "b1")), "p", "has no p: training moves nothing below"),
+    "nothing hidden": (derive(Network.mlp([2, 1])), "p", "has no p: no layer is below the read-out"),
+    "layers": (derive(NETWORKS["channels"]), "P", "has no P: it is known for stacks of dense layers: ask for p"),
+    "momentum": (derive(Network.mlp([2, 3, 1]), rule="momentum"), "P", "has no P: the ratio of p to what the weight"),
+    "smooth": (derive(Network.mlp([2, 3, 1], "tanh")), "P", "has no P: p is no polynomial in the weight"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("d", "name", "said"), WITHOUT.values(), ids=WITHOUT)
+def test_what_front_contribution_does_not_have_is_said_with_its_reason(d, name, said):
+    asked = [lambda: d[name]] if d.network.batch else [lambda: d.cases(name), lambda: d.expr(name), lambda: d[name]]
+    for ask in asked:
+        with pytest.raises(ArgumentError) as problem:
+            ask()
+        assert said in str(problem.value)
+    assert name not in d.by_name
+
+
 FILE = """
 shape = [1, 3]
 [[layers]]

@@ -24,7 +24,7 @@ from fcsym.errors import ArgumentError, MissingTool
 from fcsym.gallery import Case, certified, read
 from fcsym.language.activation import Piece, piecewise_linear, relu
 from fcsym.language.algebra import replaced
-from fcsym.language.equation import Cases, Equation, Rule, Status
+from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
 from fcsym.language.expression import Apply, Array, Expr, add, mul, number
 from fcsym.layers import GRU, Conv1d, Embedding, Flatten, Linear, MaxPool1d, Residual, RMSNorm
 from fcsym.networks.network import Network
@@ -72,7 +72,7 @@ def _logcosh():
 
 KINDS = {
     "max pooling": lambda: derive(
-        Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", MaxPool1d(2), Flatten(), Linear(4, 2)])
+        Network.sequential((1, 5), [Conv1d(1, 2, 2), "relu", MaxPool1d(2, padding=1), Flatten(), Linear(6, 2)])
     ),
     "GRU": lambda: derive(Network.sequential((2, 2), [GRU(2, 3, last=True), Linear(3, 2)])),
     "embedding": lambda: derive(Network.sequential((2, 5), [Embedding(5, 3), Flatten(), Linear(6, 2)])),
@@ -359,13 +359,28 @@ def test_a_certificate_is_a_file(tmp_path):
 
 def test_derive_writes_it_and_says_how_much_is_certified(tmp_path, capsys):
     assert main(["derive", "2-1", "--trials", "20", "-o", str(tmp_path / "proof.v")]) == 0
-    number_of = derive(Network.parse("2-1")).certificate().statements
-    assert f"certified {number_of} of {number_of} for Coq to check" in capsys.readouterr().out.splitlines()[-1]
+    proved = derive(Network.parse("2-1")).proof.count(Verdict.PROVED)
+    assert proved > 3
+    assert f": {proved} proved, {proved} certified, 0 chosen" in capsys.readouterr().out.splitlines()[-1]
     assert (tmp_path / "proof.v").read_text().startswith("(* 2-1")
     assert main(["derive", "2-1", "--only", "y", "-o", str(tmp_path / "other.v")]) == 2
     assert main(["derive", "2-1", "-o", str(tmp_path / "2-1.v")]) == 2  # Coq would not have this name
     assert main(["derive", "2-2-1", "--scheme", "basis", "-o", str(tmp_path / "basis.v")]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["proof.v"]
+
+
+def test_derive_counts_what_is_certified_without_writing_it(capsys):
+    network = "2-2-1-1"  # one unit in the last hidden layer cannot wake up, which no certificate says
+    d = derive(Network.parse(network))
+    made, proved = d.certificate(), d.proof.count(Verdict.PROVED)
+    left = 1  # of what is proved, the case itself; that p exists for every unit is admitted, too, and is a choice
+    assert main(["derive", network, "--trials", "20"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert f": {proved} proved, {proved - left} certified, {len(made.admitted)} admitted, " in said
+    assert main(["derive", network, "--trials", "20", "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert (counted["statements"], counted["certified"]) == (made.statements, made.certified)
+    assert (counted["proved"], counted["admitted"]) == (proved, len(made.admitted))
 
 
 def test_certify_says_what_was_accepted(capsys):

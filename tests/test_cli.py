@@ -21,7 +21,7 @@ def test_derive_does_the_whole_job(capsys, tmp_path, order):
     assert status == 0
     assert err == ""
     last = out.strip().splitlines()[-1]
-    for part in ("2-2-1", order, "proved", "refuted 0", "measured", "XOR", "agrees with autodiff"):
+    for part in ("2-2-1", order, "proved", "0 refuted", "measured", "XOR", "agrees with autodiff"):
         assert part in last
     for part in ("active -> dead", "dv1[i] =", "CHOSEN", "y_front"):
         assert part in out

@@ -123,7 +123,8 @@ def test_a_step_has_nothing_as_long_as_the_layer_is_wide():
         weights, x, target = start(network, 3)
         kernel = fcsym.scheme(network, "collapsed").compile()
         state = kernel.step(kernel.init(weights, x), x, target, 1e-9)
-        assert state.groups == {1: 8} and state.widths == {1: 8 * (2 + 3)} and state.saves
+        read = sum(2 + sum(on) for on in product((0, 1), repeat=3))  # weights, and pre-activations with a slope
+        assert state.groups == {1: 8} and state.widths == {1: read} and state.saves
         sizes.add((state.numbers, sum(a.size for a in (*state.arrays, *state.held))))
     assert len(sizes) == 1
 
@@ -189,6 +190,18 @@ def test_divergence_ends_by_name():
                 state = kernel.step(state, None, np.full((*np.shape(x)[:-1], 1), -1e300), -1.0)
 
 
+def test_divergence_of_blocks_ends_by_name():
+    """Numbers of columns leave the range of floats before any unit is looked at by itself, and nothing warns."""
+    network = fcsym.Network.parse("4-300-2")
+    weights, x, target = start(network, 3)
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    state = kernel.init(weights, x)
+    assert state.widths[1] < 100
+    with pytest.raises(fcsym.Diverged, match="after step"):
+        for _ in range(100):
+            state = kernel.step(state, x, target, -1.0)  # uphill
+
+
 def test_no_active_unit_one_group_and_a_group_for_every_unit():
     x = np.abs(np.random.default_rng(1).normal(size=(3, 2)))
     kernel, states = exactly([-np.ones((4, 2)), np.ones((1, 4))], x, np.ones((3, 1)), 0.125, 3)
@@ -242,8 +255,8 @@ def test_a_scheme_of_any_network_that_closes():
     wanted = kernel.step(kernel.init(weights, x), x, np.eye(2)[[0, 1, 1]], 0.1)
     assert (kernel.output(state, x[1]) == kernel.output(wanted, x)[1]).all()
     assert fcsym.check(fcsym.scheme(fcsym.Network.parse("2-3-2"), "collapsed"), trials=2, steps=3).passed
-    with pytest.raises(fcsym.CompileError, match="stand-alone"):
-        scheme.export("x.py")
+    with pytest.raises(fcsym.CompileError, match="no file for c"):
+        scheme.export("x.c")
     with pytest.raises(fcsym.CompileError, match="target 'fortran'"):
         scheme.compile("fortran")
 
@@ -264,7 +277,7 @@ def test_a_unit_above_that_is_on_its_kink_stays_there():
 
 @pytest.mark.parametrize(("line", "status", "said"), [
     ("check 2-3-2 --scheme collapsed --trials 2 --steps 2", 0, "agrees with autodiff"),
-    ("export 2-3-2 --scheme collapsed -o OUT", 2, "no stand-alone file"),
+    ("export 2-3-2 --scheme collapsed --target c -o OUT", 2, "no file for c"),
     ("derive 2-3-2 --scheme collapsed", 2, "fcsym collapse prints"),
     ("derive 2-3-2 --scheme collapsed -o OUT.tex", 2, "fcsym collapse prints"),
     ("certify 2-3-2 --scheme collapsed", 2, "no certificate"),

@@ -17,8 +17,8 @@ from conftest import few, need, need_package
 
 from fcsym.checking.magnitude import Magnitude
 from fcsym.closed.costs import _count
-from fcsym.deriving.contribution import _Change, _difference
 from fcsym.deriving.differentiate import reverse
+from fcsym.deriving.increments import _Change, _difference
 from fcsym.errors import FcsymError, UnsupportedExpression
 from fcsym.kernel import neutral as n
 from fcsym.kernel.bound import FUNCTIONS

@@ -49,6 +49,7 @@ NETWORKS = {
     "dilated": ((1, 7), [Conv1d(1, 2, 2, dilation=3), TANH, AvgPool1d(2, 1), Flatten(), Linear(6, 1)]),
     "conv2d": ((1, 4, 5), [Conv2d(1, 2, (2, 3), stride=(1, 2)), RELU, AvgPool2d((2, 1), 1), Flatten(), Linear(8, 2)]),
     "maxpool2d": ((1, 4, 4), [Conv2d(1, 2, 1, bias=False), RELU, MaxPool2d(2), Flatten(), Linear(8, 2)]),
+    "padded": ((1, 4), [Conv1d(1, 1, 2), RELU, MaxPool1d(3, 2, 1), Flatten(), Linear(2, 2)]),
     "strided": ((1, 7), [Conv1d(1, 1, 2, stride=3), RELU, Flatten(), Linear(2, 1, bias=False)]),
     "rnn": ((3, 2), [RNN(2, 2), Linear(2, 1)]),
     "relu recurrence": ((2, 1), [RNN(1, 2, nonlinearity="relu", last=True), Linear(2, 1)]),

@@ -195,6 +195,15 @@ CASES = {
     "maxpool1d of windows that overlap": lambda: Read(
         (2, 5), nn.Conv1d(2, 2, 1), nn.MaxPool1d(3, 1), FLAT(), nn.Linear(6, 2)
     ),
+    "maxpool1d with padding": lambda: Read(
+        (2, 4), nn.Conv1d(2, 2, 1), nn.MaxPool1d(3, 2, 1), FLAT(), nn.Linear(4, 2)
+    ),
+    "maxpool1d of one place with padding on both sides": lambda: Read(
+        (1, 1), nn.Conv1d(1, 2, 1), nn.MaxPool1d(2, 1, 1), FLAT(), nn.Linear(4, 2)
+    ),
+    "maxpool2d with padding and dilation": lambda: Read(
+        (1, 6, 5), nn.Conv2d(1, 2, 2), nn.MaxPool2d((3, 2), (2, 3), 1, (1, 2)), FLAT(), nn.Linear(12, 2)
+    ),
     "rnn of one step": lambda: Read((1, 2), RNN_(2, 3), nn.Linear(3, 2)),
     "rnn with relu": lambda: Read((3, 1), RNN_(1, 3, nonlinearity="relu"), FLAT(), nn.Linear(9, 2)),
     "rnn without bias, the last step": lambda: last_step(RNN(2, 3, False, last=True), RNN_(2, 3, bias=False), 3),
@@ -288,6 +297,35 @@ def test_derivatives_by_the_input_are_those_of_torch(name):
     of_output = fcsym.gradient(network, "y", "x").compile().gradient(case.weights(), x)
     assert of_error.dE_dx == pytest.approx(point.grad.numpy(), rel=1e-12, abs=1e-13)
     assert of_output.dy_dx == pytest.approx(slopes.numpy(), rel=1e-12, abs=1e-13)
+
+
+WINDOWS = [
+    ((2, 5), (2, 1, 1)), ((1, 1), (2, 1, 1)), ((1, 8), (4, 1, 2)), ((1, 7), (5, 3, 2)), ((2, 8), (3, 4, 1)),
+    ((1, 9), (3, 2, 1, 2)), ((1, 4, 5), (3, 2, 1)), ((1, 4, 4), (2, 1, 1)), ((1, 3, 4), ((3, 2), (2, 1), (1, 0))),
+    ((1, 5, 4), ((2, 3), 2, 1, (3, 1))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "window"), few(WINDOWS, 4))
+def test_of_equal_places_the_greatest_is_the_first_and_padding_is_none(shape, window):
+    """Few values, all of them below 0 in some samples, so that many are equal and 0 would win."""
+    pool, convolve = (nn.MaxPool1d, nn.Conv1d) if len(shape) == 2 else (nn.MaxPool2d, nn.Conv2d)
+    same_again = convolve(shape[0], shape[0], 1, bias=False)
+    nn.init.dirac_(same_again.weight)
+    case = Read(shape, same_again, pool(*window), FLAT(), nn.LazyLinear(3))
+    x = np.random.default_rng(0).integers(-2, 2, size=(6, *shape)) - np.repeat([0.0, 2.0], 3).reshape(
+        6, *(1,) * len(shape)
+    )
+    case.output(torch.tensor(x))  # the lazy layer sees how much it reads
+    network, goal = case.network("cross_entropy"), np.repeat([[0.5, 0.25, 0.25]], 6, 0)
+    kernel = fcsym.derive(network, batch="mean").compile()
+    after = kernel.step(case.weights(), x, goal, 1.0)
+    y, error = loss_of(case, x, goal, 6)
+    error.backward()
+    assert after.y == pytest.approx(y.detach().numpy(), rel=1e-12, abs=1e-13)
+    train(case.parameters(), 1.0)
+    for theta, new in zip(network.parameters, case.weights(), strict=True):
+        assert getattr(after, f"{theta.name}_new") == pytest.approx(new, rel=1e-12, abs=1e-13), theta.name
 
 
 def train(parameters, eta):

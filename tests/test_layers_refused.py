@@ -42,7 +42,16 @@ REFUSED = {
     "groups": ((3, 3), [Conv1d(3, 4, 1, groups=2), END], "2 groups do not divide 3 and 4 channels"),
     "padding": ((1, 9), [Conv1d(1, 1, 2, padding=3), END], "the padding 3 is larger than the kernel of 2"),
     "padding of a mean": ((1, 9), [AvgPool1d(2, padding=2), END], "the padding 2 is more than half of the window of 2"),
-    "padding of a maximum": ((1, 9), [MaxPool1d(2, padding=1), END], "give padding 0"),
+    "padding of a maximum": (
+        (1, 9), [MaxPool1d(3, padding=2), END], "the padding 2 is more than half of the window of 3: give at most half",
+    ),
+    "a maximum of nothing": (
+        (1, 1), [MaxPool1d(4, padding=2, dilation=2), END],
+        "Layer 1 (maxpool1d): its window spans 7 places and the axis T_0 has 1, 5 with padding",
+    ),
+    "a maximum over padding alone": (
+        (1, 2), [MaxPool1d(2, padding=1, dilation=3), END], "one of its windows lies outside of the axis T_0 of 2",
+    ),
     "no steps": ((0, 2), [RNN(2, 2, last=True), END], "along T_0 is '0': give a whole number from 1"),
     "steps": ((2,), [LSTM(2, 2), END], "Layer 1 (lstm): it reads steps and features, (T, n)"),
     "features of a step": ((3, 2), [GRU(4, 2), END], "Layer 1 (gru): it expects 4 features and is given 2"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -22,14 +21,12 @@ from fcsym.errors import SizeError
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(arguments, capsys, tmp_path):
-    start = time.monotonic()
     where = ["-o", str(tmp_path / "out")] if arguments[0] == "export" else []
     assert main([*arguments, *where, "--json"]) == 2
     said = json.loads(capsys.readouterr().out)["error"]
     assert arguments[1].split("-")[0] in said
     assert "GB of memory" in said
     assert not list(tmp_path.glob("out/*"))
-    assert time.monotonic() - start < 20
 
 
 def test_the_smaller_of_machine_and_container_counts(monkeypatch):

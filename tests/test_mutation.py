@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from reliability import mutants
 from reliability.chapters import mutation
-from reliability.chapters.mutation import Mutant, equivalent, fate, mutants, nearest, trial
-from reliability.frame import Wrong
+from reliability.mutants import Mutant, equivalent
+from reliability.reach import measure
 
 MODULE = '''
 from dataclasses import dataclass
@@ -31,16 +32,32 @@ class Interval:
 def middle(a: int, b: int) -> int:
     return (a + b) // 2
 
+def half(a: int) -> int:
+    if a > 0:
+        return a // 2
+    return 0
+
+def counted(n: int) -> int:
+    while n > 0:
+        n = n - 1
+    return n
+
 def unused(a: int) -> int:
     return a * 2
+
+START = 0
 '''
 TEST = """
-from fcsym.deriving.interval import Interval, middle
+from fcsym.deriving.interval import START, Interval, counted, half, middle
 
 def test_interval():
+    assert START == 0
     assert Interval().has(0) and Interval(3).has(3) and not Interval(3).has(2) and not Interval().has(7)
     assert Interval().low == 0
     assert middle(2, 4) == 3
+
+def test_half():
+    assert half(4) == 2 and half(0) == 0 and counted(3) == 0
 """
 
 
@@ -52,22 +69,27 @@ def project(tmp_path, monkeypatch):
     """A project of one module and one file of tests."""
     room = tmp_path / "fcsym" / "deriving"
     room.mkdir(parents=True)
+    for package in (room.parent, room):
+        (package / "__init__.py").write_text("")
     (room / "interval.py").write_text(MODULE)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_interval.py").write_text(TEST)
     (tmp_path / "reliability").mkdir()
     (tmp_path / "reliability" / "equivalent.toml").write_text("")
-    monkeypatch.setattr(mutation, "ROOT", tmp_path)
-    monkeypatch.setattr(mutation, "ROOMS", ("deriving",))
-    for function in (mutants, equivalent, nearest, mutation._weighed):
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    monkeypatch.setattr(mutants, "ROOMS", ("deriving",))
+    monkeypatch.setattr(mutation, "LIMIT", 1.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    held = [f for f in vars(mutants).values() if hasattr(f, "cache_clear")]
+    for function in held:
         function.cache_clear()
     yield room / "interval.py"
-    for function in (mutants, equivalent, nearest, mutation._weighed):
+    for function in held:
         function.cache_clear()
 
 
 def test_every_kind_of_fault_is_planted(project):
-    planted = {(one.before, one.after) for one in mutants(project)}
+    planted = {(one.before, one.after) for one in mutants.mutants(project)}
     assert planted >= {
         ("self.low <= x", "self.low < x"),
         ("self.low <= x and (not x == 7)", "self.low <= x or not x == 7"),
@@ -79,40 +101,67 @@ def test_every_kind_of_fault_is_planted(project):
         ("return a * 2", "return None"),
     }
     assert not {before for before, _ in planted} & {"True", "1 < 2", "x < 10"}  # no decorators, types and assertions
-    for one in mutants(project):
-        assert ast.dump(ast.parse(one.source)) != ast.dump(ast.parse(MODULE))
-        assert one.function in {"Interval", "Interval.has", "middle", "unused"}
+    for one in mutants.mutants(project):
+        assert ast.dump(mutants.planted(project, one.place)) != ast.dump(mutants.planted(project, None))
+        assert one.function in {"", "Interval", "Interval.has", "middle", "half", "counted", "unused"}
 
 
-def planted(path: Path, before: str) -> Mutant:
-    return next(one for one in mutants(path) if one.before == before)
+def planted_where(path: Path, before: str, function: str) -> Mutant:
+    return next(one for one in mutants.mutants(path) if (one.before, one.function) == (before, function))
 
 
-def test_a_fault_is_seen_or_survives(project):
-    assert nearest(project) == ["test_interval.py"]
-    assert fate(planted(project, "a + b"), nearest(project)) == "seen"
-    assert fate(planted(project, "a * 2"), nearest(project)) == "survived"
-    (project.parents[2] / "tests" / "test_interval.py").write_text("import time\n\ndef test():\n    time.sleep(60)\n")
-    assert fate(planted(project, "a * 2"), nearest(project), seconds=3) == "not decided in time"
+def test_what_becomes_of_faults(project):
+    """In a function, at import, where no test comes, and where there is no end."""
+    measure()
+    with mutation.Trier() as trier:
+        for before, function, end in [
+            ("a + b", "middle", "seen"),
+            ("self.low <= x", "Interval.has", "seen"),
+            ("0", "Interval", "seen"),
+            ("0", "", "seen"),
+            ("a * 2", "unused", "not reached"),
+            ("a > 0", "half", "survived"),
+            ("n - 1", "counted", "without end"),
+        ]:
+            assert trier.fate(planted_where(project, before, function)) == end, before
 
 
-def test_a_survivor_is_a_failure_unless_it_is_listed(project, monkeypatch):
-    monkeypatch.setattr(mutation, "fate", lambda mutant, tests: "survived")
-    with pytest.raises(Wrong, match=r"is seen by none of test_interval\.py"):
-        trial(0, 0)
-    (project.parents[2] / "reliability" / "equivalent.toml").write_text(
-        "".join(
-            "[[mutant]]\nreason = 'x'\n" + "".join(f"{key} = {text!r}\n" for key, text in zip(KEYS, name, strict=True))
-            for name in {one.name for one in mutants(project)}
-        )
-    )
-    equivalent.cache_clear()
-    assert trial(0, 0) == ("deriving", "the same for everybody")
+def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
+    """What survived comes again, what was seen does not, until its function has changed."""
+    ends = {"half": "survived"}
+    tried: list[Mutant] = []
+    monkeypatch.setattr(mutation.Trier, "fate", lambda self, one: tried.append(one) or ends.get(one.function, "seen"))
+    monkeypatch.setattr(mutation, "measure", lambda: 0)
+    every = mutation.ordered(0)
+    half = [one for one in every if one.function == "half"]
+    *_, table = mutation.chapter(len(every), 0)
+    assert tried == every
+    assert [failure.said for failure in table.failures] == [f"{one} is seen by no test." for one in half]
+    assert table.rows["deriving"] == table.rows["deriving/interval"]
+    assert table.rows["deriving"] == {"places": len(every), "survived": len(half), "seen": len(every) - len(half)}
+    tried.clear()
+    project.write_text("AT = 3\n" + MODULE.replace("(a + b) // 2", "(a + b) // 3"))
+    mutants.mutants.cache_clear()
+    mutants._texts.cache_clear()
+    *_, table = mutation.chapter(len(every), 1)
+    assert {one.function for one in tried} == {"", "half", "middle"}
+    assert [one.before for one in tried if not one.function] == ["3"]
+    assert table.tried == len([one for one in tried if one.function != "half"])
+
+
+def test_a_test_that_fails_without_the_fault_sees_nothing(project, monkeypatch):
+    file = project.parents[2] / "tests" / "test_interval.py"
+    file.write_text("import os\n" + TEST + "\ndef test_a():\n    middle(0, 0)\n    assert 'BROKEN' not in os.environ\n")
+    measure()
+    monkeypatch.setenv("BROKEN", "1")
+    with mutation.Trier() as trier:
+        assert trier.fate(planted_where(project, "2", "middle")) == "seen"
+        assert trier.by.endswith("::test_interval")
 
 
 def test_what_is_listed_is_there():
     """A fault in the list is one that can be planted, and has a reason."""
     files = {file for file, *_ in equivalent()}
-    names = {one.name for file in files for one in mutants(mutation.ROOT / file)}
+    names = {one.name for file in files for one in mutants.mutants(mutants.ROOT / file)}
     assert set(equivalent()) <= names
     assert all(len(reason) > 20 for reason in equivalent().values())

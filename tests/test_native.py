@@ -18,7 +18,7 @@ from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.kernel.bound import Bound, BoundNumbers
 from fcsym.kernel.export import export
 from fcsym.kernel.lower import lower_scheme
-from fcsym.kernel.targets.c import parameters_of
+from fcsym.kernel.targets.c import parameters_of, refuse_large
 from fcsym.kernel.targets.c_native import native_text
 from fcsym.kernel.targets.numpy import is_straight
 from fcsym.language.expression import Array, Index
@@ -692,3 +692,13 @@ def test_the_input_of_a_very_wide_network_is_known_again():
         assert np.isfinite(kernel.step(state, x, [0.0], 1e-9).s1).all()
         with pytest.raises(fcsym.ArgumentError, match="not the input"):
             kernel.step(state, np.roll(x, 1), [0.0], 1e-9)
+
+
+def test_an_array_of_more_numbers_than_c_counts_is_refused():
+    """2^31 - 1 of them are counted by an int, one more is not."""
+    network = fcsym.Network.parse("2-1")
+    module, inputs = lower_scheme(fcsym.scheme(network, "backprop")), network.shape(network.parameters[0])[-1]
+    (axis,) = {axis for axis, size in module.sizes.items() if size == inputs}
+    refuse_large(replace(module, sizes={**module.sizes, axis: 2**31 - 1}))
+    with pytest.raises(fcsym.FcsymError, match=r"has 2147483648 numbers, and C counts at most 2147483647"):
+        refuse_large(replace(module, sizes={**module.sizes, axis: 2**31}))

@@ -210,7 +210,7 @@ def test_the_command_line_writes_it(tmp_path, capsys, monkeypatch):
     command = ["derive", "2-2-1", "--scheme", "states", "--order", "sequential", "--trials", "5"]
     assert main([*command, "-o", str(tmp_path / "s.html")]) == 0
     said = capsys.readouterr().out
-    assert "states of 2-2-1, sequential: proved 11, refuted 0; 5 networks trained" in said
+    assert "states of 2-2-1, sequential: 11 proved, 11 certified, 0 refuted; 5 networks trained" in said
     s = scheme(Network.parse("2-2-1"), "states", "sequential")
     assert (tmp_path / "s.html").read_text() == s.html()
     assert main([*command, "-o", str(tmp_path / "s.tex"), "--only", "step", "--detail", "summary", "--json"]) == 0

@@ -186,7 +186,7 @@ def test_every_report_says_that_something_was_only_tried(monkeypatch, capsys, tm
     assert cli.main([*arguments, "-o", str(tmp_path / "d.tex")]) == 1
     said = capsys.readouterr().out
     assert "SAMPLED ds1: index notation cannot say, and it was only tried on 2-2-1" in " ".join(said.split())
-    assert "sampled 1" in " ".join(said.split())
+    assert "1 sampled" in " ".join(said.split())
     assert r"\verdict{sampled}" in (tmp_path / "d.tex").read_text()
     assert cli.main([*arguments, "--json", "-o", str(tmp_path / "d.html")]) == 1
     document = json.loads(capsys.readouterr().out)

@@ -133,6 +133,18 @@ def test_what_is_no_number_is_said_to_be_none(value):
         assert "\n" not in str(caught.value)
 
 
+def test_the_largest_and_the_smallest_numbers():
+    """10^300, and decimals down to 10^-400: the last ones that are read."""
+    for sign in (1, -1):
+        assert exact(sign * 10**300, "it") == sign * 10**300
+        with pytest.raises(fcsym.NetworkError, match=r"it is .* give a number of ordinary size"):
+            exact(sign * (10**300 + 1), "it")
+    assert exact(Decimal("1e-400"), "it") == Fraction(1, 10**400)
+    for beyond in ("1e-401", "1e401", "1e999999"):
+        with pytest.raises(fcsym.NetworkError, match="give a number, such as"):
+            exact(Decimal(beyond), "it")
+
+
 @pytest.mark.parametrize("target", ["numpy", "c", "jax", "torch"])
 def test_kernels_read_fractions(target):
     """The same numbers to the bit, from texts, fractions and floats."""

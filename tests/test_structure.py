@@ -38,7 +38,7 @@ MAY = {
     "render": LISTS | {"drawing", "files", "programs", "trust"},
     "pictures": LISTS | {"closed", "drawing"},
     "checking": NETWORKS | {"memory"},
-    "collapsing": LISTS | {"drawing", "kernel", "render"},
+    "collapsing": LISTS | {"checking", "drawing", "kernel", "render", "values"},
     "kernel": LISTS | {"checking", "files", "memory", "programs", "values"},
     "certificates": LISTS | {"files", "programs"},
     "document": {"certificates", "deriving", "drawing", "errors", "language", "render"},

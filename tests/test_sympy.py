@@ -20,7 +20,7 @@ from fcsym.gallery import Case, read
 from fcsym.language.algebra import equal
 from fcsym.language.equation import Cases
 from fcsym.language.expression import Apply, Array, Ref
-from fcsym.language.sympy_bridge import Symbolic, to_sympy
+from fcsym.language.sympy_bridge import Greatest, Least, Symbolic, to_sympy
 
 GALLERY = sorted((Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
 N0 = sympy.Symbol("n_0", integer=True, positive=True)
@@ -130,6 +130,17 @@ def test_the_least_of_some_numbers_is_known_by_name():
     least = next(found for found in (part.rhs for part in map(made.sympy, made.by_name)) if "Least" in str(type(found)))
     n = next(iter(least.limits[0][2].free_symbols))
     assert isinstance(least.subs(n, 2).doit(), sympy.Min)
+
+
+@pytest.mark.parametrize("kind, plain", [(Least, sympy.Min), (Greatest, sympy.Max)])
+def test_the_least_and_the_greatest_are_written_out(kind, plain):
+    """Over every place between the limits, the last one too; not before both limits are numbers."""
+    x, n = sympy.IndexedBase("x", real=True), sympy.Symbol("n", integer=True)
+    i, j = sympy.symbols("i j", integer=True)
+    chosen = kind(2 * x[i, j], (i, 0, 1), (j, 1, n))
+    assert chosen.doit() == chosen
+    assert chosen.subs(n, 2).doit() == plain(*(2 * x[a, b] for a in (0, 1) for b in (1, 2)))
+    assert chosen.subs(n, 2).is_extended_real
 
 
 def test_sympy_is_not_imported_unless_it_is_asked_for():

@@ -16,7 +16,7 @@ import pytest
 import fcsym
 from fcsym.cli import main
 from fcsym.commands import COMMANDS
-from fcsym.render.content import worked
+from fcsym.render.worked import worked
 from fcsym.schemes import SCHEMES
 from fcsym.values.shown import decimal
 

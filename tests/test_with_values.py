@@ -14,7 +14,7 @@ from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.networks.network import Network
-from fcsym.render.content import worked
+from fcsym.render.worked import worked
 from fcsym.values import values_of
 
 KNOWN = {

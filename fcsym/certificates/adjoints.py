@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from fcsym.certificates.functions import Function
+from fcsym.certificates.functions import Function, slope_function
 from fcsym.certificates.printer import LETTERS, POWER, Printer
 from fcsym.certificates.signs import Signs
 from fcsym.certificates.statement import Statement
@@ -254,6 +254,8 @@ class Adjoints:
                 assert isinstance(made, Expr)
                 for phi in {apply.activation: None for apply in applied_in(made)}:
                     values += self.functions[phi].opened
+                    slope = slope_function(phi)  # which reverse mode writes, sigmoid for the slope of softplus
+                    values += self.functions[slope].opened if slope and slope in self.functions else ()
                 if up == self.error:
                     continue
                 if _stands_for_more(made):

@@ -106,7 +106,7 @@ class Curves(Adjoints):
         if not is_error:
             yield Theorem(
                 f"S_{name}", f"{name}_at t0 = {name}",
-                f"{self._ext(indices)}unfold {name}_at, {name}; rewrite {starts}, S_{name}_more; ring.",
+                f"{self._ext(indices)}unfold {name}_at, {name}; rewrite {starts}, S_{name}_more; apply Rplus_0_r.",
             )  # fmt: skip
         assert isinstance(e.rhs, Expr)
         curves = [] if is_error else [(f"{name}_more", f"H_{name}_more", e.array.axes)]
@@ -116,7 +116,8 @@ class Curves(Adjoints):
             f"H_{name}", self._slope(f"{name}_at", indices, f"{name}_dot"),
             f"intros; unfold {name}_at, {name}_of; eapply derivative_eq; "
             f"[derive ltac:(idtac; {known}) "
-            f"| rewrite {starts}; cbn [INR Nat.pred]; unfold {name}_dot; first [sums | sums_inverse]].",
+            f"| rewrite {starts}; cbn [INR Nat.pred]; unfold {name}_dot; "
+            "first [solve [termwise idtac] | sums | sums_inverse]].",
         )  # fmt: skip
 
     def _known(
@@ -196,14 +197,15 @@ class Curves(Adjoints):
                 used.append(f"rewrite T{s.number}")
         return made, used
 
-    def _summed(self, array: Array, change: str) -> str:
-        """That an adjoint is what is sent back, under the sum, and the rest."""
+    def _summed(self, array: Array, change: str, rest: str = "sums") -> str:
+        """That an adjoint is what is sent back, under the sum, and the tactic for the rest."""
         if not self._is_named(array):
-            return f"unfold {self._adjoint(array)}; sums"
+            return f"unfold {self._adjoint(array)}; {rest}"
         indices = self._letters(array)
         middle = self._sum(indices, f"({self._raw(array)[1]}) * {change}{self._here(indices)}")
         inside = "apply sum_ext; intros; " * len(indices)
-        return f"transitivity ({middle}); [{inside}rewrite {self._adjoint(array)}_is by assumption; reflexivity | sums]"
+        inside += f"rewrite {self._adjoint(array)}_is by assumption; reflexivity"
+        return f"transitivity ({middle}); [{inside} | {rest}]"
 
     def _shared(self, share: Share, named: str = "") -> str:
         """What a share adds up: the adjoint where it arrives, times the slope, times the change of where it is from."""
@@ -228,7 +230,9 @@ class Curves(Adjoints):
             names.append(f"arrives_{name}")
             yield Theorem(
                 names[-1], f"{self._against(e.array, f'{name}_dot')} = {' + '.join([*own, *more])}",
-                f"unfold {', '.join([f'{name}_dot', *own])}; sums.",
+                f"unfold {name}_dot; first [solve [termwise ltac:(cbv delta [{' '.join(own)}])] | "
+                f"unfold {', '.join(own)}; sums]."
+                if own else f"unfold {name}_dot; sums.",
             )  # fmt: skip
         for array in [*self.inner, *self.trained]:
             names.append(f"leaves_{self._name(array)}")
@@ -248,11 +252,25 @@ class Curves(Adjoints):
         name = self._name(array)
         own = [s for s in self.shares if s.ref.array == array]
         made, used = self._turned(own)
-        opened = [f"unfold {s.name}" for s in own]
+        at_once = "; ".join([*(f"unfold {s.name}" for s in own), *made, *used, self._summed(array, f"{name}_dot")])
+        if own:  # summand by summand where there is one for each share, which is much the faster
+            cases = " | ".join(f"|- _ = {s.name} => {self._moved(s)}" for s in own)
+            each = self._summed(array, f"{name}_dot", f"termwise ltac:(idtac; lazymatch goal with {cases} end)")
+            at_once = f"first [solve [{each}] | {at_once}]"
         return Theorem(
             f"leaves_{name}", f"{self._against(array, f'{name}_dot')} = {' + '.join(s.name for s in own) or '0'}",
-            f"{'; '.join([*opened, *made, *used, self._summed(array, f'{name}_dot')])}.",
+            f"{at_once}.",
         )  # fmt: skip
+
+    def _moved(self, share: Share) -> str:
+        """The tactic that opens a share and brings the sums over the array's own indices to the front, by swaps."""
+        order, wanted = [*share.free, *share.bound], [*share.ref.indices, *share.others]
+        steps = [f"unfold {share.name}"]
+        for place, index in enumerate(wanted):
+            for at in range(order.index(index) - 1, place - 1, -1):
+                order[at], order[at + 1] = order[at + 1], order[at]
+                steps.append(f"turned {at}%nat")
+        return "; ".join(steps)
 
     # ------------------------------------------------------------------------------------------- the network's E
 
@@ -273,12 +291,14 @@ class Curves(Adjoints):
             if e in self.held:
                 continue
             operands = [self._name(a) for a in self.statement.operands(e) if a in own]
-            zero = "" if e.array == self.error else f"rewrite Z_{name}; "
+            zero, close = f"rewrite Z_{name}; ", "apply Rplus_0_r"
+            if e.array == self.error:
+                zero, close = "", "reflexivity"
             if e in self._open:  # it has a part of what is taken out, which the next ones do away with
                 made = self._made(e, lambda a: f"({self._name(a)}_at clock)" if a in self.moving else self._name(a))
                 steps.append(
                     f"assert (W_{name} : {name}_at clock = {made}) by "
-                    f"({self._ext(indices)}unfold {name}_at; {zero}ring)"
+                    f"({self._ext(indices)}unfold {name}_at; {zero}apply Rplus_0_r)"
                 )
                 continue
             rewritten = f"rewrite {', '.join(f'?W_{a}' for a in operands)}; " if operands else ""
@@ -299,7 +319,7 @@ class Curves(Adjoints):
                 continue
             steps.append(
                 f"assert (W_{name} : {name}_at clock = {name}_with {curve}) by ({self._ext(indices)}"
-                f"unfold {name}_at, {name}_with; {zero}{rewritten}ring)"
+                f"unfold {name}_at, {name}_with; {zero}{rewritten}{close})"
             )
         error = self._name(self.error)
         goal = " +\n  ".join(self._against(theta, f"{self._name(theta)}_dot") for theta in self.trained)
@@ -312,7 +332,8 @@ class Curves(Adjoints):
         yield Theorem(
             "gradient_of_E", f"{self._nothing()}\n  {own_error} (\n  {goal})",
             f"intros {hypotheses}; apply (derivative_ext _ {error}_at); [eapply derivative_eq; "
-            f"[apply derivative_of_E | {vanish}; lra] "
+            f"[apply derivative_of_E | {vanish}; rewrite {', '.join(f'V_{self._name(a)}' for a in self.inner)}; "
+            f"rewrite !Rplus_0_r; reflexivity] "
             f"| intro clock; {'; '.join(steps)}; symmetry; exact W_{error}].",
             None, "the gradients are those of E as a function of the parameters alone, along any curve",
         )  # fmt: skip
@@ -329,11 +350,8 @@ class Curves(Adjoints):
 
     def _vanishing(self, array: Array) -> str:
         at = self._letters(array)
-        body = "0"
-        for index in reversed(at):
-            body = f"sum {self.printer.width(index.axis)} (fun {self.printer.index(index)} => {body})"
-        inside = "apply sum_ext; intros; " * len(at)
-        return f"transitivity ({body}); [{inside}rewrite N_{self._name(array)}; ring | sums]"
+        inside = "apply sum_nothing; intro; " * len(at)
+        return f"{inside}rewrite N_{self._name(array)}; apply Rmult_0_r"
 
     @cached_property
     def _open(self) -> list[Equation]:

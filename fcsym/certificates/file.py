@@ -34,6 +34,7 @@ class Certificate:
     statements: int
     certified: int
     admitted: tuple[tuple[str, str], ...]  # names, and reasons
+    reached: frozenset[tuple[str, str | None]] = frozenset()  # equations, and cases of them, that have a proof script
 
 
 LINES = 60
@@ -61,11 +62,13 @@ def prelude() -> str:
 
 
 def assembled(
-    title: str, believed: Iterable[str], theorems: Sequence[Theorem], statements: int, certified: int,
-    missing: Sequence[str],
+    title: str, believed: Iterable[str], theorems: Sequence[Theorem], wanted: Sequence[tuple[str, str | None]],
+    reached: set[tuple[str, str | None]],
 ) -> Certificate:  # fmt: skip
-    """The parts of a file, with what it counts at its head."""
+    """The parts of a file, with what it counts at its head: of the statements that are wanted, those with a script."""
     admitted = [(t.name, t.admitted) for t in theorems if t.admitted]
+    missing = [", ".join(filter(None, of)) for of in wanted if of not in reached]
+    statements, certified = len(wanted), len(wanted) - len(missing)
     head = [
         f"(* {remark(title)}",
         f"   {statements} statements, {certified} certified, {len(admitted)} admitted",
@@ -80,7 +83,7 @@ def assembled(
         f"Definition everything := {''.join(f'also _ {name} (' for name in proved)}nothing{')' * len(proved)}.",
         "Print Assumptions everything.",
     ])  # fmt: skip
-    return Certificate(body + "\n", statements, certified, tuple(admitted))
+    return Certificate(body + "\n", statements, certified, tuple(admitted), frozenset(wanted) & reached)
 
 
 def certificate(record: Record, proof: Proof) -> Certificate:
@@ -119,10 +122,9 @@ class Writer:
         """The file."""
         theorems = list(self._theorems())
         wanted = [(e.name, case) for e in self.record.equations for case in cases_of(e)]
-        reached = {t.of for t in theorems if not t.admitted} - {t.of for t in theorems if t.admitted}
-        missing = [", ".join(filter(None, of)) for of in wanted if of not in reached]
-        certified = len(wanted) - len(missing)
-        return assembled(self.record.title, self.believed(), theorems, len(wanted), certified, missing)
+        left = {t.of for t in theorems if t.admitted}
+        reached = {t.of for t in theorems if t.of is not None and t.of not in left}
+        return assembled(self.record.title, self.believed(), theorems, wanted, reached)
 
     def believed(self) -> Iterator[str]:
         printer = self.printer

@@ -14,7 +14,7 @@ from fcsym.certificates.printer import Printer, number
 from fcsym.language import smooth_functions
 from fcsym.language.activation import Activation, smooth
 
-__all__ = ["Function", "function", "needed"]
+__all__ = ["Function", "function", "needed", "slope_function"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,12 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
 
 def needed(phi: Activation) -> Activation | None:
     """The function that the slope of another one is, where it is one: tanh of log cosh."""
-    if not phi.is_smooth or (phi.name in SMOOTH and not phi.formula):
-        return None
-    known = smooth_functions.slope_among_entries(phi)
+    return None if phi.name in SMOOTH and not phi.formula else slope_function(phi)
+
+
+def slope_function(phi: Activation) -> Activation | None:
+    """The function that the slope of another one has as a factor, where there is one: sigmoid of softplus."""
+    known = smooth_functions.slope_among_entries(phi) if phi.is_smooth else None
     return None if known is None or known[1] is None else smooth(known[1])
 
 

@@ -51,6 +51,34 @@ Ltac inverses := unfold Rdiv; repeat match goal with |- context [/ ?x] =>
   lazymatch x with IZR _ => fail | _ => let q := fresh in set (q := / x); clearbody q end end.
 Ltac leaf := first [ring | solve [inverses; field] | solve [field]].
 Ltac sums := apply Rminus_diag_uniq; zero leaf.
+(* t is a, and a last summand: two sums are compared summand by summand where these are in the same order on both sides *)
+Definition parts (t a b : R) := t = a + b.
+Lemma parts_sum n f g h : (forall i, parts (f i) (g i) (h i)) -> parts (sum n f) (sum n g) (sum n h).
+Proof. unfold parts; intros H; rewrite <- sum_plus; apply sum_ext; auto. Qed.
+Lemma parts_left c t a b : parts t a b -> parts (c * t) (c * a) (c * b). Proof. unfold parts; intros ->; ring. Qed.
+Lemma parts_right c t a b : parts t a b -> parts (t * c) (a * c) (b * c). Proof. unfold parts; intros ->; ring. Qed.
+Lemma parts_plus p t a b : parts t a b -> parts (p + t) (p + a) b. Proof. unfold parts; intros ->; ring. Qed.
+Lemma by_parts t a b x y : parts t a b -> a = x -> b = y -> t = x + y. Proof. unfold parts; intros -> -> ->; reflexivity. Qed.
+Lemma sum_scal_right n c f : sum n (fun i => f i * c) = sum n f * c.
+Proof. rewrite Rmult_comm, <- sum_scal; apply sum_ext; intros; ring. Qed.
+Lemma sum_nothing n f : (forall i, f i = 0) -> sum n f = 0.
+Proof. intros H; rewrite (sum_ext n f (fun _ => 0)) by auto; apply sum_zero. Qed.
+Ltac part := cbv beta; lazymatch goal with
+  | |- parts (_ + _) _ _ => first [eapply parts_plus; part | reflexivity]
+  | |- parts (sum _ _) _ _ => eapply parts_sum; intro; part
+  | |- parts (_ * _) _ _ => first [eapply parts_left; part | eapply parts_right; part] end.
+Ltac alike := cbv beta; lazymatch goal with
+  | |- sum ?n _ = sum ?n _ => apply sum_ext; intros; alike
+  | |- ?c * sum ?n ?f = sum ?n _ => rewrite <- (sum_scal n c f); alike
+  | |- sum ?n ?f * ?c = sum ?n _ => rewrite <- (sum_scal_right n c f); alike
+  | |- _ => first [reflexivity | apply Rmult_assoc | apply Rmult_comm | apply Rmult_eq_compat_l, Rmult_comm | ring] end.
+Ltac termwise opened := lazymatch goal with
+  | |- _ = _ + _ => eapply by_parts; [part | termwise opened | termwise opened]
+  | |- _ => opened; first [alike | sums] end.
+Ltac swapped place := lazymatch place with
+  | O => apply sum_swap
+  | S ?below => apply sum_ext; intros; swapped below end.
+Ltac turned place := etransitivity; [| swapped place]; cbv beta.
 Fixpoint greatest (n : nat) (f : nat -> R) : R :=
   match n with O => 0 | S O => f O | S k => Rmax (greatest k f) (f k) end.
 Lemma sum_positive n f : (0 < n)%nat -> (forall i, 0 < f i) -> 0 < sum n f.

@@ -62,21 +62,18 @@ class _Scheme:
         self.printer, self.statement = self.writer.printer, self.writer.statement
         self.base = scheme.base.by_name
         self.equations = Equations(self.statement, self.printer, self.base, self.writer.tables, {})
-        self.reached: dict[tuple[str, str], set[str | None]] = {}
+        self.reached: set[tuple[str, str | None]] = set()
 
     # ------------------------------------------------------------------------------------------------- the file
 
     def made(self) -> Certificate:
         """The file."""
         wanted = [
-            (part.name, e.name, case) for part in self.scheme.parts for e in part.equations for case in cases_of(e)
-        ]
+            (f"{part.name}: {e.name}", case)
+            for part in self.scheme.parts for e in part.equations for case in cases_of(e)
+        ]  # fmt: skip
         theorems = [*self.writer.of_functions(), *self._of_base(), *self._carried(), *self._started()]
-        certified = [(p, e, case) for p, e, case in wanted if case in self.reached.get((p, e), ())]
-        return assembled(
-            self.scheme.title, self.writer.believed(), theorems, len(wanted), len(certified),
-            [", ".join(filter(None, of)) for of in wanted if of not in certified],
-        )  # fmt: skip
+        return assembled(self.scheme.title, self.writer.believed(), theorems, wanted, self.reached)
 
     def _of_base(self) -> Iterator[Theorem]:
         """The step that the scheme is cut from, as far as it needs it."""
@@ -104,7 +101,7 @@ class _Scheme:
         return True
 
     def _reach(self, part: str, e: Equation, *cases: str | None) -> None:
-        self.reached.setdefault((part, e.name), set()).update(cases)
+        self.reached |= {(f"{part}: {e.name}", case) for case in cases}
 
     # --------------------------------------------------------------------------------------- while it is carried
 

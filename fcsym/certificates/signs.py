@@ -56,7 +56,9 @@ class Signs:
     def seen(self, array: Array) -> list[str] | None:
         """What a proof that the array is above 0 looks into; None where it is not seen to be."""
         names: list[str] = []
-        return list(dict.fromkeys(names)) if self._above(array[self.printer.letters(array, LETTERS)], names) else None
+        if not self._above(array[self.printer.letters(array, LETTERS)], names):
+            return None
+        return list(dict.fromkeys(reversed(names)))[::-1]  # each name after all that it is found in
 
     def _into(self, array: Array, names: list[str]) -> Expr | None:
         e = self.forward.get(array.unprimed)

@@ -148,7 +148,9 @@ def _average(layer: Any, at: Passing, sources: Sequence[Any]) -> Any:
 
 def _greatest(layer: Any, at: Passing, sources: Sequence[Any]) -> Any:
     (v,) = sources
-    best, *others = _taps(v, layer.kernel_size, layer.stride or layer.kernel_size, 0, 1)
+    window = layer.kernel_size, layer.stride or layer.kernel_size, layer.padding, layer.dilation
+    stands = _taps(np.ones(v.shape), *window)
+    best, *others = (anp.where(on > 0, tap, -np.inf) for on, tap in zip(stands, _taps(v, *window), strict=True))
     for other in others:  # of equal ones the first
         best = anp.where(other > best, other, best)
     return best

@@ -7,6 +7,9 @@ units of one gate pattern are as many rows of numbers; a QR decomposition gives 
 and orthonormal xi. With the gates held a step takes every combination of units to the same combination, and sums over
 the units are sums over the columns. A pattern with few units is left as it is: a column is a unit.
 
+Where the slope is 0 nothing reads a pre-activation, and the numbers that are read do not follow from it. So it is not
+among the numbers that are turned into columns: it is what it was when they were made, and what they have moved it by.
+
 A unit that is a column has left its line as soon as its own pre-activation has. Of a unit that is not, the
 pre-activation moves in a step by no more than |xi_j| |dS|, with S the row of pre-activations of its columns (Cauchy and
 Schwarz). What that has added up to since the unit was last looked at tells when it may have reached a kink; until then
@@ -15,9 +18,10 @@ it is where it was, and is not looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,47 +29,20 @@ import numpy.typing as npt
 
 from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.numbers import Numbers
 
-__all__ = ["Block", "Columns", "Crossed", "Numbers", "Watch", "laid_out", "told"]
+__all__ = ["Block", "Columns", "Crossed", "Watch", "laid_out", "told"]
 
 _Values = npt.NDArray[Any]
 _Places = npt.NDArray[np.intp]
 _WORTH = 2  # times as many units as a unit has numbers: fewer are left as they are
 _ROUNDING = 64
+_GROWTH = 0.25  # by how much of themselves the rows of weights may grow before they are looked at
 _INFLATED = 1 + 1e-9  # for the rounding of the bound itself
+_LEAST = float(np.finfo(float).tiny)
+_WAIT = 16  # steps whose errors are added up together
 _NONE = np.zeros(0, np.intp)
 _BEYOND = 4096  # bytes: rows this far apart, or a multiple of it, meet in a processor's cache
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Where the numbers of a layer's units are in a state: (array, axis of the units)."""
-
-    layer: int
-    read: tuple[tuple[int, int], ...]
-    following: tuple[tuple[int, int], ...]  # of what nothing reads, and starts anew with a pattern
-
-    def of(self, arrays: Sequence[_Values], columns: Any = slice(None)) -> tuple[_Values, _Values]:
-        """Both as one row for each column."""
-        rows = _rows(arrays, self.read, columns)
-        return rows, _rows(arrays, self.following, columns) if self.following else np.zeros((len(rows), 0))
-
-    def put(self, arrays: Sequence[_Values], values: _Values, following: _Values) -> list[_Values]:
-        """The arrays with these columns in place of theirs."""
-        made = list(arrays)
-        for places, rows in ((self.read, values), (self.following, following)):
-            start = 0
-            for place, axis in places:
-                legs = np.delete(arrays[place].shape, axis)
-                own = rows[:, start : start + prod(legs)].reshape(len(rows), *legs)
-                made[place] = np.ascontiguousarray(np.moveaxis(own, 0, axis), arrays[place].dtype)
-                start += prod(legs)
-        return made
-
-
-def _rows(arrays: Sequence[_Values], places: Sequence[tuple[int, int]], columns: Any) -> _Values:
-    parts = [np.moveaxis(arrays[place], axis, 0)[columns] for place, axis in places]
-    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 @dataclass(frozen=True)
@@ -77,11 +54,20 @@ class Block:
     xi: _Values  # (units, columns)
     first: int  # its first column
     start: _Values  # what the units had of what follows, when the columns had none
+    idle: _Places  # the samples whose pre-activations nothing reads
+    rest: _Values  # these when the columns were made, (units, idle samples)
 
     @property
     def columns(self) -> slice:
         """Where its columns are."""
         return slice(self.first, self.first + self.xi.shape[1])
+
+    def seen(self, rows: _Values, members: Any = slice(None)) -> _Values:
+        """The pre-activations of units, (units, samples), from those of all columns."""
+        made: _Values = self.xi[members] @ rows[:, self.columns].T
+        if self.idle.size:
+            made[:, self.idle] += self.rest[members]
+        return made
 
 
 @dataclass(frozen=True)
@@ -96,7 +82,7 @@ class Watch:
     pace: Pace | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pace:
     """What the rows of all blocks can have moved by since they were looked at, without looking at them.
 
@@ -104,18 +90,47 @@ class Pace:
 
         |dW| <= eta g sum_n |delta_n| |S_n|            |dS_n| <= eta g sum_m |a_nm| |delta_m| |W|
 
-    with g the largest slope, so that a few numbers bound how far every row has gone.
+    with g the largest slope. Let e_n be the sum of eta |delta_n| over the steps. Then no W is longer than 1 + _GROWTH
+    times what it was while g sum_n e_n |S_n| <= _GROWTH |W|, and no S_n has gone further than it may while
+    g (1 + _GROWTH) |W| sum_m |a_nm| e_m is less than that: while share @ e is below 1.
+
+    One number is enough for most steps: they add no more to any row of share @ e than the length of the longest row of
+    share times that of all their errors (Cauchy and Schwarz). Only where that is too much is e itself added up.
     """
 
-    weights: float  # at least the length of the weights of any block
-    rows: _Values  # at least the length of its pre-activations, (samples,)
-    left: _Values  # how far they may go before a unit has to be looked at, (samples,)
+    share: _Values  # (samples + 1, samples)
+    longest: float  # of the rows of share
+    errors: _Values  # e up to the steps that wait, (samples,)
+    waiting: tuple[_Values, ...]  # their errors, (samples, outputs) each
+    reached: float  # at least the largest of share @ e, with what waits
+    holds: bool  # whether nothing of a block has to be looked at
 
-    def after(self, reach: float, errors: _Values, inner: _Values, sequential: bool) -> Pace:
-        """After a step; `reach`: the largest slope, `errors`: eta |delta|, `inner`: |a|."""
-        grown = self.weights + reach * float(errors @ self.rows)
-        moved = reach * (grown if sequential else self.weights) * (inner @ errors)
-        return Pace(grown, self.rows + moved, self.left - moved * _INFLATED)
+    @classmethod
+    def of(cls, weights: float, rows: _Values, left: _Values, slope: float, inner: _Values) -> Pace:
+        """From the longest W of a block, the longest S_n, how far they may go, the largest slope, and |a|."""
+        may = np.minimum(left, rows + 1)
+        grown = slope * weights * (1 + _GROWTH) * _INFLATED
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            share = np.concatenate([
+                grown * inner / np.where(may > 0, may, 0)[:, None],
+                slope * np.maximum(rows + may, 1)[None] / (_GROWTH * weights) * _INFLATED,
+            ])  # fmt: skip
+            longest = float(np.sqrt(np.vecdot(share, share).max())) * _INFLATED
+        return cls(share, longest, np.zeros(len(rows)), (), 0.0, bool(np.isfinite(longest)))
+
+    def after(self, errors: _Values) -> Pace:
+        """After a step; `errors`: eta delta, (samples, outputs)."""
+        errors = errors.astype(float, copy=False)
+        # squares may vanish: then what they are of is shorter than the root of the least number that does not
+        reached = self.reached + self.longest * math.sqrt(float(np.vdot(errors, errors)) + _LEAST)
+        waiting = (*self.waiting, errors)
+        if reached < 1 and len(waiting) < _WAIT:
+            return Pace(self.share, self.longest, self.errors, waiting, reached, self.holds)
+        every = np.array(waiting)
+        with np.errstate(all="ignore"):  # what is no number does not hold
+            made = self.errors + np.sqrt(np.vecdot(every, every) + _LEAST).sum(axis=0)
+            reached = float((self.share @ made).max())
+        return Pace(self.share, self.longest, made, (), reached, self.holds and reached < 1)
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,9 @@ class Crossed:
 
     def __bool__(self) -> bool:
         return bool(len(self.loose) or self.members)
+
+
+_NOBODY = Crossed(_NONE, np.zeros((0, 0), np.int8), {})
 
 
 @dataclass(frozen=True)
@@ -149,13 +167,18 @@ class Columns:
 
     @property
     def used(self) -> int:
-        """How many columns stand for something."""
+        """How many columns stand for something: the first ones."""
         return self.loose_from + int((self.unit_of >= 0).sum())
 
     @property
     def loose_from(self) -> int:
         """The first column that is a unit."""
-        return len(self.blocks) * self.blocks[0].xi.shape[1] if self.blocks else 0
+        return self.blocks[-1].first + self.blocks[-1].xi.shape[1] if self.blocks else 0
+
+    @cached_property
+    def loose(self) -> slice:
+        """The columns that are units."""
+        return slice(self.loose_from, self.used)
 
     @property
     def patterns(self) -> int:
@@ -196,28 +219,36 @@ class Columns:
         far[list(changed)] = 0
         return Watch(travelled + far * _INFLATED, size, tuple(due), least, rows)
 
-    def paced(self, watch: Watch, weights: _Values) -> Watch:
-        """The same watch with a bound for the steps to come; `weights`: the numbers of the columns that are no rows."""
+    def paced(self, watch: Watch, weights: _Values, slope: float, inner: _Values) -> Watch:
+        """The same watch with a bound for the steps to come.
+
+        `weights`: the numbers of the columns that are no rows. `slope`: the largest one. `inner`: |a|, (samples,
+        samples).
+        """
         if not self.blocks:
             return watch
-        own = np.square(weights[: self.loose_from], dtype=float).sum(axis=1).reshape(len(self.blocks), -1).sum(axis=1)
+        longest = float(np.sqrt(self._squares(weights[: self.loose_from].T).sum(axis=1).max()))
         rows = watch.size + watch.travelled
-        slack = _ROUNDING * np.finfo(weights.dtype).eps * (watch.size + watch.travelled)
+        slack = _ROUNDING * np.finfo(weights.dtype).eps * rows
         left = (watch.least - watch.travelled - 2 * slack).min(axis=0)
-        return replace(watch, pace=Pace(float(np.sqrt(own.max())) * _INFLATED, rows.max(axis=0) * _INFLATED, left))
+        return replace(watch, pace=Pace.of(longest, rows.max(axis=0), left, slope, inner))
 
     def _squares(self, rows: _Values) -> _Values:
         """The sum of squares over the columns of each block, (blocks, samples)."""
-        apart = rows.reshape(len(rows), len(self.blocks), -1) if self.blocks else rows[:, :, None]
-        made: _Values = np.einsum("ncu,ncu->cn", apart, apart)
-        return made  # every block has as many columns as a unit has numbers
+        if not self.blocks:
+            return np.zeros((0, len(rows)))
+        with np.errstate(all="ignore"):  # training may diverge, which is said by name
+            squares = np.square(rows, dtype=float)
+            made: _Values = np.add.reduceat(squares, [block.first for block in self.blocks], axis=1).T
+        return made
 
     def _due(self, block: Block, rows: _Values, travelled: _Values, members: Any = slice(None)) -> _Values:
         """What the rows may have travelled before a unit can have reached a kink."""
         assert self.lines is not None
-        xi = block.xi[members]
-        length = np.linalg.norm(xi, axis=1)[:, None]
-        distance = self.lines.distance(xi @ rows[:, block.columns].T)
+        length = np.linalg.norm(block.xi[members], axis=1)[:, None]
+        distance = self.lines.distance(block.seen(rows, members))
+        if block.idle.size:  # what stands beside the columns rounds by itself
+            distance[:, block.idle] -= _ROUNDING * np.finfo(rows.dtype).eps * np.abs(block.rest[members])
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(length > 0, travelled + distance / length, np.inf)
 
@@ -227,11 +258,14 @@ class Columns:
         Where the watch has a bound, blocks are looked at when that says that a unit of one may have crossed.
         """
         assert self.lines is not None
-        start, members = self.loose_from, {}
-        codes = self.lines.codes_of(rows[:, start:])
-        same = np.array_equal(codes, self.codes[:, start:])
-        loose = _NONE if same else np.flatnonzero((codes != self.codes[:, start:]).any(axis=0))
-        if self.blocks and (watch.pace is None or not (watch.pace.left > 0).all()):
+        start, members = self.loose.start, {}
+        still = watch.pace is not None and watch.pace.holds
+        if self.loose.stop == start and still:
+            return _NOBODY, watch
+        codes = self.lines.codes_of(rows[:, self.loose])
+        other = codes != self.codes[:, self.loose]
+        loose = np.flatnonzero(other.any(axis=0)) if other.any() else _NONE
+        if self.blocks and not still:
             with np.errstate(all="ignore"):
                 far = np.sqrt(self._squares(rows[:, :start] - watch.seen[:, :start]))
             eps = np.finfo(rows.dtype).eps
@@ -245,7 +279,7 @@ class Columns:
                 for b in suspects:
                     block = self.blocks[b]
                     near = np.flatnonzero((due[b] <= reach[b]).any(axis=1))
-                    own = self.lines.codes_of(block.xi[near] @ rows[:, block.columns].T)
+                    own = self.lines.codes_of(block.seen(rows, near))
                     left = (own != block.pattern).any(axis=1)
                     if left.any():
                         members[b] = near[left], own[left]
@@ -275,31 +309,41 @@ class Columns:
             return made, list(arrays)
         spare = np.flatnonzero((self.unit_of < 0) & (np.arange(self.width) >= self.loose_from))
         leaving = sum(len(places) for places, _ in crossed.members.values())
-        d = len(self.blocks[0].xi[0])
-        dissolved = any(len(self.blocks[b].members) - len(p) <= d for b, (p, _) in crossed.members.items())
+        dissolved = any(
+            len(own.xi) - len(places) <= own.xi.shape[1]
+            for own, places in ((self.blocks[b], places) for b, (places, _) in crossed.members.items())
+        )
         if leaving > len(spare) or dissolved:
             return made._again(crossed, arrays)
         values, following = self.numbers.of(arrays)
         ones, unit_of, blocks = self.ones.copy(), self.unit_of.copy(), list(self.blocks)
         for b, (places, own) in crossed.members.items():
             block = self.blocks[b]
-            z, f, e = _now(block, values, following, self.ones)
+            z, f, e = self._now(block, values, following)
             target, spare = spare[: len(places)], spare[len(places) :]
             values[target], following[target], ones[target] = z[places], f[places], 1
             codes[:, target], unit_of[target] = own.T, block.members[places]
             rest = np.delete(np.arange(len(z)), places)
-            xi, columns = np.linalg.qr(np.concatenate([z[rest], e[rest, None]], axis=1)[:, : _count(self)])
-            values[block.columns] = columns[:, : z.shape[1]]
-            if self._counts:
-                ones[block.columns] = columns[:, -1]
+            made_of = _turned(self.numbers, z[rest], e[rest] if self._counts else None, block.idle)
+            xi, values[block.columns], ones[block.columns] = made_of
             following[block.columns] = 0
-            blocks[b] = replace(block, members=block.members[rest], xi=xi, start=f[rest])
+            idle = _idle(self.numbers, z[rest], block.idle)
+            blocks[b] = replace(block, members=block.members[rest], xi=xi, start=f[rest], rest=idle)
         made = replace(made, unit_of=unit_of, blocks=tuple(blocks), ones=ones)
         return made, self.numbers.put(arrays, values, following)
 
     @property
     def _counts(self) -> bool:
         return self.lines is not None and bool(self.lines.offsets.any())
+
+    def _now(self, block: Block, values: _Values, following: _Values) -> tuple[_Values, _Values, _Values]:
+        """The units of a block as they are: their numbers, what follows, and the 1 of each."""
+        own = block.columns
+        made = block.xi @ values[own]
+        if self.numbers.rows is not None:
+            made[:, self.numbers.rows + block.idle] += block.rest
+        f = block.start + block.xi @ following[own] if following.size else block.start
+        return made, f, block.xi @ self.ones[own]
 
     def _again(self, crossed: Crossed, arrays: Sequence[_Values]) -> tuple[Columns, list[_Values]]:
         """Laid out anew, from all units as they are now."""
@@ -319,7 +363,7 @@ class Columns:
         if f.size:
             f[self.unit_of[own]] = following[own]
         for block in self.blocks:
-            z[block.members], now, _ = _now(block, values, following, self.ones)
+            z[block.members], now, _ = self._now(block, values, following)
             codes[block.members] = block.pattern
             if f.size:
                 f[block.members] = now
@@ -337,16 +381,23 @@ def told(layer: int, step: int, units: _Places, before: _Values, after: _Values)
     ]
 
 
-def _count(columns: Columns) -> int | None:
-    """How many numbers of a unit are turned: all, and its 1 where that counts."""
-    return None if columns._counts else -1
+def _idle(numbers: Numbers, values: _Values, idle: _Places) -> _Values:
+    """Pre-activations that nothing reads, (units, idle samples)."""
+    return values[:, numbers.rows + idle] if numbers.rows is not None else np.zeros((len(values), 0), values.dtype)
 
 
-def _now(block: Block, values: _Values, following: _Values, ones: _Values) -> tuple[_Values, _Values, _Values]:
-    """The units of a block as they are: their numbers, what follows, and the 1 of each."""
-    own = block.columns
-    f = block.start + block.xi @ following[own] if following.size else block.start
-    return block.xi @ values[own], f, block.xi @ ones[own]
+def _turned(
+    numbers: Numbers, values: _Values, ones: _Values | None, idle: _Places
+) -> tuple[_Values, _Values, _Values | float]:
+    """Units of one pattern => xi, the numbers of the columns, and their ones; `ones`: where they count."""
+    own = np.arange(values.shape[1])
+    if numbers.rows is not None:
+        own = np.delete(own, numbers.rows + idle)
+    whole = values[:, own] if ones is None else np.concatenate([values[:, own], ones[:, None]], axis=1)
+    xi, columns = np.linalg.qr(whole)
+    made = np.zeros((len(columns), values.shape[1]), values.dtype)
+    made[:, own] = columns[:, : len(own)]
+    return xi, made, 0 if ones is None else columns[:, -1]
 
 
 def laid_out(
@@ -359,35 +410,33 @@ def laid_out(
     the layer are replaced. A unit that is on a kink is a column of its own; without `turn`, every unit is.
     """
     counts = lines is not None and bool(lines.offsets.any())
-    d = values.shape[1] + counts
+    most = values.shape[1] + counts
     _, first, where, many = np.unique(codes, axis=0, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(where.ravel(), kind="stable")
     ends = np.cumsum([0, *many])
     blocks: list[Block] = []
     turned, at = np.zeros(len(codes), bool), 0
-    parts = []
+    parts: list[list[Any]] = []
     for n, size in enumerate(many.tolist()):
         pattern = codes[first[n]]
-        if not turn or size <= _WORTH * d or (pattern % 2).any():
+        idle = _NONE if lines is None or numbers.rows is None else np.flatnonzero(lines.slopes[pattern] == 0)
+        if not turn or size <= _WORTH * (most - len(idle)) or (pattern % 2).any():
             continue
         own = order[ends[n] : ends[n + 1]]
-        whole = np.concatenate([values[own], np.ones((size, 1), values.dtype)], axis=1) if counts else values[own]
-        xi, columns = np.linalg.qr(whole)
+        xi, *columns = _turned(numbers, values[own], np.ones(size, values.dtype) if counts else None, idle)
         start = following[own] if following.size else np.zeros((size, 0), values.dtype)
-        blocks.append(Block(pattern, own, xi, at, start))
+        blocks.append(Block(pattern, own, xi, at, start, idle, _idle(numbers, values[own], idle)))
         parts.append(columns)
         turned[own] = True
-        at += d
+        at += xi.shape[1]
     loose = np.flatnonzero(~turned)
     used = at + len(loose)
     width = _room(used, bool(blocks), values.dtype.itemsize)
     width = room if used <= room <= width else width
     made = np.zeros((width, values.shape[1]), values.dtype)
     ones = np.zeros(width, values.dtype)
-    if parts:
-        stacked = np.concatenate(parts)
-        made[:at] = stacked[:, : values.shape[1]]
-        ones[:at] = stacked[:, -1] if counts else 0
+    for block, (columns, own) in zip(blocks, parts, strict=True):
+        made[block.columns], ones[block.columns] = columns, own
     made[at:used], ones[at:used] = values[loose], 1
     follows = np.zeros((width, following.shape[1]), values.dtype)
     if following.size:

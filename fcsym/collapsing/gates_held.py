@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from fcsym.collapsing.rewriting import offset_of
 from fcsym.deriving.pipeline import one_step
@@ -23,7 +24,7 @@ from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, gate_of
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord
 
-__all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths"]
+__all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths", "without_gates"]
 
 USE = Array("use", None, (SAMPLES,), role=Role.FROZEN)
 """By what the error of a sample counts in a step: 0 where the step is not on it."""
@@ -80,6 +81,7 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
         equations = [_with(e, put, driver) for e in routine.equations if e.array not in gone]
         if network.rule.is_plain:
             equations = [_driven(e, driver) for e in equations]
+        equations = _put_in(equations)
         state = routine.given[: len(record.state)]
         if name == "step":
             indices = indices_of(told)
@@ -88,6 +90,13 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
         results = (*routine.results, *results)
         routines[name] = Routine((*state, *given, *routine.given[len(state) :]), tuple(equations), results)
     return replace(record, name="collapsed", state=(*record.state, *given), routines=routines)
+
+
+@lru_cache(maxsize=32)
+def without_gates(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Array, ...]:
+    """The arrays of its state that training moves, or that stay with them: not the gates, nor what drives a step."""
+    count = 2 + sum(map(len, held_arrays(network, contracted).values()))
+    return tuple(gates_held(network, order, contracted).state[:-count])
 
 
 def seen(network: Network, state: Sequence[Array]) -> tuple[Array, ...]:
@@ -104,6 +113,18 @@ def _driven(equation: Equation, driver: Array) -> Equation:
     if ETA not in equation.operands:
         return equation
     return replace(equation, rhs=inline(equation.rhs, {ETA: ((), ONE)}))
+
+
+def _put_in(equations: Sequence[Equation]) -> list[Equation]:
+    """s' = s + ds, ds = -sum(...) => s' = s - sum(...): an increment that is read once costs a pass over them."""
+    made = list(equations)
+    for own in equations:
+        if own.defines and own.array.role is Role.INCREMENT and isinstance(own.rhs, Expr):
+            readers = [e for e in made if own.array in e.operands]
+            if len(readers) == 1 and isinstance(readers[0].rhs, Expr) and isinstance(own.lhs, Ref):
+                put = inline(readers[0].rhs, {own.array: (own.lhs.indices, own.rhs)})
+                made = [replace(e, rhs=put) if e is readers[0] else e for e in made if e is not own]
+    return made
 
 
 def _with(equation: Equation, put: dict[Array, Equation], driver: Array) -> Equation:

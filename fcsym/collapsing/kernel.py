@@ -12,7 +12,8 @@ columns say which units have left their lines, and these are put on their new on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -21,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.collapsing.charts import events_over_time
-from fcsym.collapsing.columns import Columns, Crossed, Numbers, Watch, laid_out
-from fcsym.collapsing.gates_held import gates_held, held_arrays, seen, with_widths
+from fcsym.collapsing.columns import Columns, Crossed, Watch, laid_out
+from fcsym.collapsing.gates_held import gates_held, held_arrays, seen, with_widths, without_gates
 from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights, refuse_what_is_kept
 from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.numbers import Numbers, numbers_of
 from fcsym.drawing.picture import Picture
 from fcsym.errors import ArgumentError, CompileError, Diverged
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
@@ -35,7 +37,7 @@ from fcsym.language.equation import Order
 from fcsym.language.expression import Array
 from fcsym.networks.losses import needs_of
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm, units
+from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm
 
 __all__ = ["CollapsedKernel", "CollapsedState", "ManyStates"]
 
@@ -45,13 +47,6 @@ _Values = npt.NDArray[Any]
 @lru_cache(maxsize=32)
 def _compiled(network: Network, order: Order, contracted: tuple[int, ...], target: str) -> Any:
     return compile_scheme(gates_held(network, order, contracted), target)
-
-
-@lru_cache(maxsize=32)
-def _arrays(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Array, ...]:
-    """The arrays of the state as the equations have them, without gates."""
-    count = 2 + sum(map(len, held_arrays(network, contracted).values()))
-    return tuple(gates_held(network, order, contracted).state[:-count])
 
 
 @dataclass(frozen=True)
@@ -80,19 +75,18 @@ class _Run:
     @cached_property
     def own(self) -> tuple[Array, ...]:
         """The arrays of the state as the equations have them, without gates."""
-        return _arrays(self.network, self.order, self.contracted)
+        return without_gates(self.network, self.order, self.contracted)
+
+    @cached_property
+    def rows(self) -> dict[int, int] | None:
+        """Where the state has the pre-activations of the layers whose gates are held, if it has them all."""
+        own = {n: self.network.pre_activation(n) for n in self.gated}
+        return {n: self.own.index(s) for n, s in own.items()} if set(own.values()) <= set(self.own) else None
 
     @cached_property
     def numbers(self) -> dict[int, Numbers]:
         """Where the numbers of the units are, by layer."""
-        found = {}
-        follows = coefficient_of(self.network.pre_activation(1)) if self.network.rule.is_plain else None
-        for n in self.contracted:
-            if n:
-                places = [(k, a.axes.index(units(n)), a) for k, a in enumerate(self.own) if units(n) in a.axes]
-                read = tuple((k, axis) for k, axis, a in places if a != follows)
-                found[n] = Numbers(n, read, tuple((k, axis) for k, axis, a in places if a == follows))
-        return found
+        return numbers_of(self.network, self.own, self.contracted)
 
     @cached_property
     def bounded(self) -> bool:
@@ -104,6 +98,11 @@ class _Run:
     def steepest(self) -> float:
         """The largest slope of the first layer's activation, in absolute terms."""
         return float(np.abs(Lines(self.network.layers[0].activation).slopes).max())
+
+    @cached_property
+    def everywhere(self) -> _Values:
+        """By what the errors count in a step on all inputs."""
+        return np.ones(len(self.x), self.dtype)
 
     @cached_property
     def inner(self) -> _Values:
@@ -312,6 +311,8 @@ class CollapsedKernel:
         if wanted.shape != ((width,) if flat else (len(chosen), width)) or not np.isfinite(wanted).all():
             own = (width,) if flat else (len(chosen), width)
             raise ArgumentError(f"target has the shape {wanted.shape}: give finite numbers of the shape {own}.")
+        if places is None and not flat:
+            return _moved(state, wanted, run.everywhere, rate)
         whole = np.zeros((len(run.x), width), run.dtype)
         use = np.zeros(len(run.x), run.dtype)
         at = slice(None) if places is None else places
@@ -490,8 +491,8 @@ def _passed(state: CollapsedState) -> Sequence[Any]:
 def _seen(state: CollapsedState) -> dict[int, _Values]:
     """The pre-activations of the columns of layers with held gates."""
     run = state.run
-    if all(run.network.pre_activation(n) in run.own for n in run.gated):
-        return {n: run.here(state.arrays[run.own.index(run.network.pre_activation(n))]) for n in run.gated}
+    if run.rows is not None:
+        return {n: run.here(state.arrays[place]) for n, place in run.rows.items()}
     return {n: run.here(s) for n, s in _above(state).items() if n in run.gated}
 
 
@@ -511,12 +512,11 @@ def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) ->
         run, tuple(made[: len(run.own)]), state.columns, state.watches, state.held, state.machine, state.steps + 1,
         state.events, state.turned,
     )  # fmt: skip
-    _refuse_infinite(after)
+    watches = {n: _faster(watch, run.here(made[-1])) for n, watch in state.watches.items()}
+    _refuse_infinite(after, {n for n, watch in watches.items() if watch.pace is not None and watch.pace.holds})
     rows = _seen(after)
-    watches = dict(state.watches)
     for n in run.gated:
-        columns = after.columns[n]
-        watch = _faster(run, watches[n], run.here(made[-1]))
+        columns, watch = after.columns[n], watches[n]
         crossed, watches[n] = columns.look(rows[n], watch)
         if crossed:
             after = _regrouped(after, n, crossed)
@@ -528,12 +528,11 @@ def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) ->
     return after if after.turned or _on_kinks(after) else _turned(after)
 
 
-def _faster(run: _Run, watch: Watch, errors: _Values) -> Watch:
+def _faster(watch: Watch, errors: _Values) -> Watch:
     """The watch with its bound after a step."""
-    if watch.pace is None:
+    if watch.pace is None or not watch.pace.holds:
         return watch
-    lengths = np.sqrt(np.square(errors, dtype=float).sum(axis=1))
-    return replace(watch, pace=watch.pace.after(run.steepest, lengths, run.inner, run.order == "sequential"))
+    return Watch(watch.travelled, watch.size, watch.due, watch.least, watch.seen, watch.pace.after(errors))
 
 
 def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
@@ -542,7 +541,7 @@ def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
     if not run.bounded or not state.columns[n].blocks:
         return watch
     place = run.own.index(run.network.read_out)
-    return state.columns[n].paced(watch, run.here(state.arrays[place]).T)
+    return state.columns[n].paced(watch, run.here(state.arrays[place]).T, run.steepest, run.inner)
 
 
 def _with(state: CollapsedState, watches: dict[int, Watch], rows: dict[int, _Values]) -> CollapsedState:
@@ -596,18 +595,28 @@ def _watched_again(columns: Columns, watch: Watch, rows: _Values, before: Column
     return columns.watch(rows)
 
 
-def _refuse_infinite(state: CollapsedState) -> None:
-    """Diverged where a number of the units, or of the free layers, is none any more."""
-    run = state.run
-    for place, array in enumerate(state.arrays):
-        if place in run.watched:
-            with np.errstate(all="ignore"):
-                total = np.add.reduce(run.here(array), axis=None)
-            if not np.isfinite(total) and not np.isfinite(run.here(array)).all():
-                raise Diverged(
-                    f"Training of {run.network} has left the range of floating-point numbers after step {state.steps}: "
-                    "take a smaller eta."
-                )
+def _refuse_infinite(state: CollapsedState, bounded: Collection[int]) -> None:
+    """Diverged where a number of the units, or of the free layers, is none any more.
+
+    `bounded`: layers whose blocks are as long as a bound allows, and need no look.
+    """
+    run, looked_at = state.run, {}
+    for n in bounded:
+        loose = state.columns[n].loose
+        for place, axis in run.numbers[n].read:
+            looked_at[place] = (slice(None),) * axis + (loose,) if loose.stop > loose.start else None
+    for place in run.watched:
+        own = looked_at.get(place, ())
+        if own is None:
+            continue
+        part = run.here(state.arrays[place])[own]
+        with np.errstate(all="ignore"):
+            total = np.add.reduce(part, axis=None)
+        if not math.isfinite(total) and not np.isfinite(part).all():
+            raise Diverged(
+                f"Training of {run.network} has left the range of floating-point numbers after step {state.steps}: "
+                "take a smaller eta."
+            )
 
 
 # ------------------------------------------------------------------------------------------------------ arguments
@@ -615,7 +624,9 @@ def _refuse_infinite(state: CollapsedState) -> None:
 
 def _goal(run: _Run, target: Any, x: _Values, flat: bool, looked_at: bool) -> Any:
     """The target as numbers, from labels where the loss takes them."""
-    network = run.network.training(run.network.rule, run.network.batch, len(x))
+    network = run.network
+    if network.samples != len(x):
+        network = network.training(network.rule, network.batch, len(x))
     if not flat:
         return goal(network, target, x, looked_at)
     made = np.asarray(goal(network, as_array("target", target)[None], x, looked_at))

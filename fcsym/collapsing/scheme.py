@@ -8,21 +8,20 @@ state = k.init(weights, X)                   # the number of inputs is that of X
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fcsym.collapsing import Choice, Closure, Collapse, find_collapse
-from fcsym.collapsing.gates_held import gates_held, with_widths
+from fcsym.collapsing.gates_held import gates_held, with_widths, without_gates
 from fcsym.collapsing.kernel import CollapsedKernel
+from fcsym.collapsing.numbers import most_columns, numbers_of
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel.gated import exact_gates
 from fcsym.language.equation import Equation, Order
-from fcsym.language.expression import Array, Role
+from fcsym.language.expression import Array
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import units
 
 if TYPE_CHECKING:
     from fcsym.language.findings import Proof
@@ -125,19 +124,15 @@ class CollapsedScheme:
         """The equations of a step, to be counted: a width of a layer that is summed over is its number of columns.
 
         The most that there can be: as many as the layer has units, or for every gate pattern as many as a unit has
-        numbers.
+        numbers that are read.
         """
         made = find_collapse(self.network, self.network.samples or 1, self.order).network
         network = made.training(made.rule, made.batch or "sum", made.samples or 1)
         layers = self.chosen(network.samples)
         widths = list(network.widths[1:-1])
-        for n in layers:
-            if n:
-                record = gates_held(network, self.order, layers)
-                numbers = [a for a in record.state if units(n) in a.axes and a.role is not Role.FROZEN]
-                d = sum(math.prod(network.sizes[axis] for axis in a.axes if axis != units(n)) for a in numbers)
-                kinds = len(network.layers[n - 1].activation.pieces) ** min(network.samples, 64)
-                widths[n - 1] = min(widths[n - 1], kinds * d)
+        own = without_gates(network, self.order, layers)
+        for n, numbers in numbers_of(network, own, layers).items():
+            widths[n - 1] = min(widths[n - 1], most_columns(network, numbers, own))
         return gates_held(with_widths(network, network.inputs, widths), self.order, layers)
 
     def latex(self) -> str:
@@ -171,18 +166,27 @@ class CollapsedScheme:
             "typesets it."
         )
 
-    @property
-    def constants(self) -> Any:
-        """Not as a file: CompileError, which says what to do."""
-        raise CompileError(
-            f"collapsed of {self.network} regroups units as it trains and has no stand-alone file: export states or "
-            "backprop, or train with compile()."
-        )
+    def exportable(self, target: str) -> None:
+        """CompileError for a target that has no file of it."""
+        from fcsym.collapsing.export import refuse_target
+        from fcsym.kernel.export import TARGETS
 
-    def export(self, path: str | Path, *_: Any, **__: Any) -> list[Path]:
-        """Not as a file: CompileError, which says what to do."""
-        del path
-        return list(self.constants)
+        refuse_target(TARGETS[target])
+
+    def export(
+        self, path: str | Path, target: str | None = None, force: bool = False, values: Any = None
+    ) -> list[Path]:  # fmt: skip
+        """Write a stand-alone file, .py, that carries gate events, after a check against autodiff, and return its path.
+
+        `target`: numpy, jax or torch, by default numpy. `force`, `values` and errors as for `Scheme.export`;
+        CompileError for C, too, whose arrays are as long as the file says.
+        """
+        from fcsym.collapsing.export import export
+        from fcsym.values import given_for
+
+        given = None if values is None else given_for(self.network, values)
+        layers = self.chosen(self.network.samples or 2)
+        return export(self.network, self.order, layers, path, target, force, given)
 
     def save(self, path: str | Path, *_: Any, **__: Any) -> Path:
         """Not as a document: ArgumentError, which says what to do."""

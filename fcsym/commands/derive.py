@@ -19,11 +19,20 @@ from fcsym.commands.options import (
     values_of,
     values_option,
 )
-from fcsym.commands.reports import conclusion, equation_of, prove, scheme_conclusion, scheme_summary, summary, trained
+from fcsym.commands.reports import (
+    certificate_or_reason,
+    certified,
+    conclusion,
+    equation_of,
+    prove,
+    scheme_conclusion,
+    scheme_summary,
+    summary,
+    trained,
+)
 from fcsym.commands.streams import DONE, FAILED, progress, put, say, show
 
 if TYPE_CHECKING:
-    from fcsym.certificates import Certificate
     from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
     from fcsym.document import Document
@@ -70,23 +79,13 @@ def run(options: argparse.Namespace) -> int:
         document = summary(d, reports) | {"equations": [equation_of(d, name) for name in d.by_name]}
         if written is not None:
             document["file"] = str(written)
-        certificate = _certificate(d, options)
-        if certificate is not None:
-            document |= {"statements": certificate.statements, "certified": certificate.certified}
-        put(json.dumps(document))
+        put(json.dumps(document | certified(certificate_or_reason(d))))
         return DONE if passed else FAILED
     _show_derivation(d, reports, options)
     if written is not None:
         say(f"written: {written}")
-    say(conclusion(d, reports, _certificate(d, options)))
+    say(conclusion(d, reports, certificate_or_reason(d)))
     return DONE if passed else FAILED
-
-
-def _certificate(document: Document, options: argparse.Namespace) -> Certificate | None:
-    """The certificate, where one was asked for."""
-    from fcsym.certificates import ENDING
-
-    return document.certificate() if options.save is not None and options.save.endswith(ENDING) else None
 
 
 def _with_values(d: Derivation, options: argparse.Namespace) -> Derivation:
@@ -145,7 +144,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
         }
         if written is not None:
             document["file"] = str(written)
-        put(json.dumps(document))
+        put(json.dumps(document | certified(certificate_or_reason(s))))
         return DONE if passed else FAILED
     from fcsym.render import terminal
 
@@ -153,7 +152,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     show(terminal.document(s, **_options_of_terminal(options)), *open_ones, _checks(report, options))
     if written is not None:
         say(f"written: {written}")
-    say(scheme_conclusion(s, report, _certificate(s, options)))
+    say(scheme_conclusion(s, report, certificate_or_reason(s)))
     return DONE if passed else FAILED
 
 

@@ -26,8 +26,7 @@ def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     from fcsym.commands.folders import folder_for
     from fcsym.errors import CompileError, ExportError
-    from fcsym.kernel.export import TARGETS, export
-    from fcsym.kernel.lower import lower_scheme
+    from fcsym.kernel.export import TARGETS
     from fcsym.language.spelling import check_name
     from fcsym.training import scheme
 
@@ -36,12 +35,12 @@ def run(options: argparse.Namespace) -> int:
     name = check_name(options.name, "--name")
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     values = values_of(options, made.network)
-    lower_scheme(made)  # what has no file says so before there is a folder
+    made.exportable(options.target)  # what has no file says so before there is a folder
     try:
         with folder_for(options.save) as folder, progress() as step:
             step(f"comparing {made.name} of {made.network} with automatic differentiation")
-            files = export(
-                made, folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force, values
+            files = made.export(
+                folder / f"{name}{TARGETS[options.target].suffix}", options.target, options.force, values
             )
     except ExportError as problem:
         if options.json:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from fcsym.commands.options import trials_of
 from fcsym.commands.streams import progress
+from fcsym.errors import FcsymError
 
 if TYPE_CHECKING:
     from fcsym.certificates import Certificate
     from fcsym.checking.report import Report
     from fcsym.derivation import Derivation
+    from fcsym.document import Document
+    from fcsym.language.equation import Verdict
     from fcsym.language.findings import Proof
     from fcsym.training import Scheme
 
@@ -38,18 +41,15 @@ def trained(
 
 
 def conclusion(
-    d: Derivation, reports: Sequence[Report], certificate: Certificate | None = None, given: bool = False
+    d: Derivation, reports: Sequence[Report], certificate: Certificate | str | None = None, given: bool = False
 ) -> str:
     """One line: what was proved and what was measured, on numbers that were `given` or on random ones.
 
-    Where a certificate was written, how much that has.
+    With the certificate, or why there is none: how much of what is proved has a script for Coq.
     """
-    from fcsym.language.equation import OPEN, Verdict
+    from fcsym.language.equation import Verdict
 
-    proof = d.proof
-    shown = [Verdict.PROVED, Verdict.CHOSEN, Verdict.REFUTED, *(v for v in OPEN if proof.count(v))]
-    proved = ", ".join(f"{verdict.value.lower()} {proof.count(verdict)}" for verdict in shown)
-    proved += _certified(certificate)
+    proved = _found(d.proof, (Verdict.CHOSEN, Verdict.REFUTED), certificate)
     main = reports[0]
     measured = f"measured {main.points} numbers on random, exact and near-zero points"
     if given:
@@ -75,10 +75,38 @@ def conclusion(
     return f"{d.network}, {d.order}: {proved}; {measured}: {outcome}."
 
 
-def _certified(certificate: Certificate | None) -> str:
-    if certificate is None:
-        return ""
-    return f", certified {certificate.certified} of {certificate.statements} for Coq to check"
+def certificate_or_reason(document: Document) -> Certificate | str:
+    """The certificate, which Coq has not checked; or why there is none."""
+    try:
+        return document.certificate()
+    except FcsymError as problem:
+        return str(problem)
+
+
+def certified(certificate: Certificate | str) -> dict[str, Any]:
+    """How many statements a certificate has and how many of them have a script, for JSON; nulls where there is none."""
+    if isinstance(certificate, str):
+        return {"statements": None, "certified": 0, "admitted": None, "not_certified": certificate}
+    return {
+        "statements": certificate.statements, "certified": certificate.certified,
+        "admitted": len(certificate.admitted),
+    }  # fmt: skip
+
+
+def _found(proof: Proof, others: Sequence[Verdict], certificate: Certificate | str | None) -> str:
+    """ "22 proved, 22 certified, 3 chosen, 0 refuted": certified is what of the proved has a script for Coq."""
+    from fcsym.language.equation import OPEN, Verdict
+
+    counted = [f"{proof.count(Verdict.PROVED)} proved"]
+    if isinstance(certificate, str):
+        counted.append(f"0 certified ({certificate.rstrip('.')})")
+    elif certificate is not None:
+        proved = {(f.equation, f.case) for f in proof.findings if f.verdict is Verdict.PROVED}
+        counted.append(f"{len(proved & certificate.reached)} certified")
+        if certificate.admitted:
+            counted.append(f"{len(certificate.admitted)} admitted")
+    counted += [f"{proof.count(v)} {v.value.lower()}" for v in (*others, *(v for v in OPEN if proof.count(v)))]
+    return ", ".join(counted)
 
 
 def summary(d: Derivation, reports: Sequence[Report]) -> dict[str, Any]:
@@ -129,14 +157,12 @@ def scheme_summary(s: Scheme, report: Report, passed: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def scheme_conclusion(s: Scheme, report: Report, certificate: Certificate | None = None) -> str:
-    """One line: what was proved of a scheme, and how training by it went."""
-    from fcsym.language.equation import OPEN, Verdict
+def scheme_conclusion(s: Scheme, report: Report, certificate: Certificate | str | None = None) -> str:
+    """One line: what was proved of a scheme, and how training by it went; the certificate as in `conclusion`."""
+    from fcsym.language.equation import Verdict
 
     worst = report.worst
-    shown = [Verdict.PROVED, Verdict.REFUTED, *(v for v in OPEN if s.proof.count(v))]
-    proved = ", ".join(f"{verdict.value.lower()} {s.proof.count(verdict)}" for verdict in shown)
-    proved += _certified(certificate)
+    proved = _found(s.proof, (Verdict.REFUTED,), certificate)
     return (
         f"{s.title.replace(' order', '')}: {proved}; {report.trials} networks trained for {report.steps} steps: "
         f"{'agrees' if report.passed else 'DISAGREES'} with autodiff, worst error {worst.ratio:.2g} of its bound "

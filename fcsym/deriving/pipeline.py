@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import get_args
 
 from fcsym.deriving.citation import cited
-from fcsym.deriving.contribution import compensation, increments, integrated
+from fcsym.deriving.contribution import compensation, integrated
 from fcsym.deriving.forward import forward
+from fcsym.deriving.increments import increments
 from fcsym.deriving.record import Record
 from fcsym.deriving.update import step
 from fcsym.errors import ArgumentError, UnsupportedExpression

@@ -6,13 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Equation, Order
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, indicators_in
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import adjoint_of
+from fcsym.networks.symbols import (
+    adjoint_of,
+    effective,
+    front_of,
+    frozen_activation,
+    increment_of,
+    integral_of,
+    p_of,
+)
 
 __all__ = ["Record", "UnknownQuantity"]
 
@@ -56,6 +65,8 @@ class Record:
             if candidate in self.by_name:
                 return candidate
         where = f" in layer {layer}" if layer is not None else ""
+        if not self.function and head in self._absent:
+            raise UnknownQuantity(f"The derivation of {self.network} has no {head}: {self._absent[head]}.")
         raise UnknownQuantity(
             f"The derivation of {self.network} has no quantity {str(name)[:40]!r}{where}: "
             f"choose one of {', '.join(self.by_name)}."
@@ -65,6 +76,52 @@ class Record:
     def _depth(self) -> int:
         """The number of the read-out's layer."""
         return adjoint_of(self.network.logits).layer or len(self.network.layers)
+
+    @property
+    def _absent(self) -> Mapping[str, str]:
+        """What front contribution brings elsewhere and this list has not: why, and what to do instead."""
+        network, matrix = self.network, self.network.read_out
+        p, integral = p_of(matrix).name, integral_of(matrix).name
+        frozen = [frozen_activation(unit.v).name for unit in network.hidden[-1:]]
+        if p not in self.by_name:
+            names = (p, integral, effective(matrix).name, *frozen, front_of(network.logits).name, "compensation")
+            return dict.fromkeys(names, self._without_p)
+        return {} if integral in self.by_name else {integral: self._without_integral}
+
+    @property
+    def _without_p(self) -> str:
+        """Why there is no p, and what to do instead."""
+        network = self.network
+        if not network.hidden:
+            return "no layer is below the read-out, which has nothing to make up for: add a hidden layer"
+        if not network.features_move:
+            return "training moves nothing below the read-out, which has nothing to make up for: train a layer below it"
+        if network.positions:
+            count, place = prod(network.sizes[axis] for axis in network.positions), "position"
+            instead = (
+                "flatten what the read-out reads or let it read one position, where p exists, or ask for "
+                f"{increment_of(network.logits).name}, which the read-out changes by"
+            )
+        else:
+            count, place, instead = network.samples, "sample", f"give at most {network.widths[-2]} samples"
+        return (
+            f"a weight of the read-out serves {count} {place}s, so that one p for each would have to satisfy {count} "
+            f"equations w' v' = (w' + p) v^c, one for each {place}, and unit by unit no p does: {instead}"
+        )
+
+    @property
+    def _without_integral(self) -> str:
+        """Why there is a p and no P, and what to do instead."""
+        network = self.network
+        if network.built is not None:
+            reason = "it is known for stacks of dense layers"
+        elif network.batch or not network.rule.is_plain:
+            reason = "the ratio of p to what the weight moves by is no polynomial but for one sample's gradient step"
+        elif network.hidden[-1].activation.is_smooth:
+            reason = "p is no polynomial in the weight where the last activation is smooth"
+        else:
+            reason = "training leaves the layer below the read-out as it is, and p does not depend on its own weight"
+        return f"{reason}: ask for p"
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -83,6 +140,8 @@ class Record:
         if network.rule.values:
             said = " and ".join(f"`{a.name}` = {_decimal(value)}" for a, value in network.rule.values.items())
             result.append(f"The update rule is {network.rule.name}, as in PyTorch, with {said}.")
+        if any(next(indicators_in(side), None) for equation in self.equations for side in equation.expressions):
+            result.append("Places count from 0, and an element at a place outside of its array is 0.")
         if network.positions:
             result.append(
                 "No `p` is derived: the read-out is taken at every position with the same weights, and unit by unit no "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from fcsym.language import smooth_functions
 from fcsym.language.expression import Apply, Array, Expr, Ref, applied_in, arrays_in, value_of
+from fcsym.language.shifts import written
 
 if TYPE_CHECKING:
     import sympy
@@ -191,10 +192,10 @@ class Equation:
             what = smooth_functions.text(node.activation, node.derivative, repr(node.argument), repr(value_of(node)))
             return f"{self.lhs!r} = {node!r} = {what}" if what != repr(node) else f"{self.lhs!r} = {what}"
         if not isinstance(self.rhs, Cases):
-            return f"{self.lhs!r} = {self.rhs!r}"
+            return f"{self.lhs!r} = {written(self.rhs)!r}"
         rows = []
         for branch in self.rhs:
-            value = "undefined" if branch.value is None else repr(branch.value)
+            value = "undefined" if branch.value is None else repr(written(branch.value))
             rows.append(f"  {value}   if {' and '.join(map(str, branch.when))}   ({branch.name})")
         return f"{self.lhs!r} =\n" + "\n".join(rows)
 

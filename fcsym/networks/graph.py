@@ -182,7 +182,7 @@ def _titled(node: Node) -> str:
     return f"{name.strip().capitalize() if node.name.startswith('layer ') else 'Layer' + name} ({node.layer.kind})"
 
 
-_LETTERS = {"C": "ce", "T": "tu", "H": "rh", "X": "cx"}
+_LETTERS = {"C": "ce", "T": "tu", "H": "rh", "X": "cw"}
 _SHAPES = {1: ("n",), 2: ("T", "n"), 3: ("C", "H", "X")}
 
 

@@ -136,12 +136,12 @@ def _average(at: _Module) -> Read:
 def _greatest(at: _Module) -> Read:
     m = at.module
     at.needs(ceil_mode=False, return_indices=False)
-    for name, value in (("dilation", 1), ("padding", 0)):
-        if any(one != value for one in np.ravel(getattr(m, name))):
-            raise at.refuse(f"has {name}={getattr(m, name)}, which no layer here has: make it {value}.")
     if type(m).__name__ == "MaxPool1d":
-        return [here.MaxPool1d(_single(at, "kernel_size"), _single(at, "stride"))], []
-    return [here.MaxPool2d(m.kernel_size, m.stride)], []
+        return [here.MaxPool1d(*(_single(at, name) for name in _WINDOW))], []
+    return [here.MaxPool2d(*(getattr(m, name) for name in _WINDOW))], []
+
+
+_WINDOW = ("kernel_size", "stride", "padding", "dilation")
 
 
 def _flatten(at: _Module) -> Read:

@@ -7,206 +7,25 @@ Everything is read off the list of equations: sections follow from the rules, nu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache
-from itertools import product
-from math import prod
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
-from fcsym.errors import ArgumentError, CompileError, FcsymError, SizeError, UnsupportedExpression
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.language import smooth_functions
-from fcsym.language.equation import Branch, Cases, Condition, Detail, Equation, Notation, Rule, Verdict
-from fcsym.language.expression import (
-    Apply,
-    Array,
-    Axis,
-    Expr,
-    Mul,
-    Number,
-    Pow,
-    Ref,
-    Written,
-    add,
-    applied_in,
-    arrays_in,
-    mul,
-    number,
-    power,
-)
-from fcsym.language.names import latex_array
-from fcsym.networks.names import flat_latex, own_names, scalar_name
-from fcsym.networks.symbols import front_of
-from fcsym.render.flat import element_of, written_out
+from fcsym.language.equation import Cases, Detail, Equation, Notation, Verdict
+from fcsym.language.expression import Array, Axis, applied_in
+from fcsym.render.appendix import arrays_of, closed_forms
+from fcsym.render.flat import written_out
+from fcsym.render.flat_names import MAX_FLAT, flat_name, legend_of, refuse_many, remark_on_names, weight_count
 from fcsym.render.formula import escape
+from fcsym.render.parts import Carried, Chapter, Content, Function, Row, Section, Step
+from fcsym.render.sections import sections_of
+from fcsym.render.worked import worked
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Readable, Shown
     from fcsym.language.findings import Finding
-    from fcsym.networks.network import Network
 
-__all__ = [
-    "Carried",
-    "Chapter",
-    "ClosedForm",
-    "Content",
-    "Function",
-    "Row",
-    "Section",
-    "Step",
-    "Worked",
-    "checked",
-    "content",
-    "counted",
-    "element",
-    "worked",
-]
-
-MAX_FLAT = 24
-"""Weights up to which a network is small: its equations can be written out, and have an appendix of closed forms."""
-
-_MAX_OPERATIONS = 160  # operations of a closed form that still can be read
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a case table."""
-
-    branch: Branch
-    verdict: Verdict
-    note: str
-    possible: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Worked:
-    """One element in numbers: its name = the formula = the numbers put in = its value, and the case that holds."""
-
-    chain: tuple[Expr, ...]
-    case: str = ""
-    when: tuple[Condition, ...] = ()  # with the numbers put in
-
-    def __str__(self) -> str:
-        said = f"   as {' and '.join(map(str, self.when))}" if self.when else ""
-        return " = ".join(map(repr, self.chain)) + said + (f"   ({self.case})" if self.case else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One equation with its reason; in flat notation, that equation for every element."""
-
-    number: int  # its place in the whole document, also where only a part is shown
-    equation: Equation
-    written: tuple[Equation, ...]
-    uses: tuple[int, ...]
-    verdict: Verdict | None  # None for an invariant: the verdicts on what makes and keeps it are elsewhere
-    note: str
-    rows: tuple[tuple[Row, ...], ...]  # the case table of each written equation; empty where there are no cases
-    worked: tuple[Worked, ...] = ()  # every element in numbers, where the document has them
-
-    @property
-    def has_cases(self) -> bool:
-        """Whether the right-hand side is a case distinction."""
-        return isinstance(self.equation.rhs, Cases)
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """Steps that belong together."""
-
-    title: str
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Chapter:
-    """One list of equations: all of a derivation, or one function of a scheme."""
-
-    title: str  # "" where it is the only one
-    about: str  # what the function does, is given and returns; "" for what is no function
-    sections: tuple[Section, ...]
-
-    @property
-    def steps(self) -> Iterator[Step]:
-        """Every step, in order."""
-        return (step for section in self.sections for step in section.steps)
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """One array of a scheme's state."""
-
-    array: Array
-    shape: str  # 3 × 2
-    meaning: str  # in a sentence
-    number: int | None  # the invariant that says it in symbols
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedForm:
-    """One element in weights and inputs."""
-
-    number: int  # the equation that it comes from
-    equation: Equation  # written out
-    case: str  # "" where there are no cases
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """What a smooth function is that the equations apply, and its derivative where they have that."""
-
-    name: str
-    text: str  # sigmoid(s) = 1/(1 + exp(-s)), sigmoid'(s) = v*(1 - v), v = sigmoid(s)
-    latex: tuple[str, ...]  # formula by formula, between which a line may be broken
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A document, before it has a format."""
-
-    title: str
-    about: tuple[str, ...]  # what it is about, and what part of it is shown, in sentences
-    small: bool  # whether a person can follow every number
-    flat: bool  # a name for every number
-    remark: str  # how such names are to be read, in a sentence
-    legend: tuple[tuple[bool, str], ...]  # the reader's names of weights: parts of a sentence, True for LaTeX
-    full: bool
-    kinked: bool  # whether something in its lists has kinks
-    functions: tuple[Function, ...]  # the smooth functions of what is shown, which their names alone do not say
-    assumptions: tuple[str, ...]
-    state: tuple[Carried, ...]  # what a scheme carries from step to step
-    invariants: tuple[Step, ...]  # what that stands for
-    induction: str  # how far they are proved, in a sentence
-    chapters: tuple[Chapter, ...]
-    counts: tuple[tuple[Verdict, int], ...]
-    findings: tuple[tuple[int, Finding], ...]  # what deciders said, row by row, and of which equation
-    instance: str
-    method: str
-    kept: tuple[Array, ...]  # what stays a symbol in the closed forms
-    closed: tuple[ClosedForm, ...]
-    source: str  # the kernel's; "" where there is none
-    arrays: Mapping[str, Array]
-
-    @property
-    def sections(self) -> tuple[Section, ...]:
-        """Every section, in order."""
-        return tuple(section for chapter in self.chapters for section in chapter.sections)
-
-    @property
-    def steps(self) -> Iterator[Step]:
-        """Every equation that was derived, in order."""
-        return (step for chapter in self.chapters for step in chapter.steps)
-
-    @property
-    def citations(self) -> Mapping[str, list[int]]:
-        """The paper's equation numbers, and where each stands here."""
-        found: dict[str, list[int]] = {}
-        for step in (*self.invariants, *self.steps):
-            if step.equation.cite:
-                found.setdefault(step.equation.cite, []).append(step.number)
-        return found
+__all__ = ["checked", "content"]
 
 
 def checked(
@@ -218,7 +37,7 @@ def checked(
             raise ArgumentError(f"The {what} {str(value)[:40]!r} is not known: choose {' or '.join(known)}.")
     if notation == "paper":
         for d in document.lists:
-            _refuse_many(d)
+            refuse_many(d)
     if only is None:
         return [set(d.by_name) for d in document.lists]
     if only in _functions(document):
@@ -280,7 +99,7 @@ def content(
     wanted = None
     if only is not None and only not in _functions(document):
         wanted = ", ".join(dict.fromkeys(name for _, name in _resolved(document, only) if name))
-    kept, closed = _closed_forms(first, numbers[0], wanted) if full and document is first else ((), ())
+    kept, closed = closed_forms(first, numbers[0], wanted) if full and document is first else ((), ())
     assumptions = document.assumptions
     if only is not None and not any("P" in names for names in shown):
         assumptions = tuple(sentence for sentence in assumptions if not sentence.startswith("For `P` only"))
@@ -293,10 +112,10 @@ def content(
     return Content(
         title=document.heading,
         about=(*_about(document, only, wanted), *_idle(document, only)),
-        small=_weights(first) <= MAX_FLAT,
+        small=weight_count(first) <= MAX_FLAT,
         flat=flat,
-        remark=_remark(document),
-        legend=_legend(first.network),
+        remark=remark_on_names(document),
+        legend=legend_of(first.network),
         full=full,
         kinked=any(
             node.activation.kinks
@@ -322,7 +141,7 @@ def content(
         kept=kept,
         closed=closed,
         source=_source(document) if full and only is None else "",
-        arrays=_arrays(document),
+        arrays=arrays_of(document),
     )
 
 
@@ -372,7 +191,7 @@ def _chapter(d: Readable, names: set[str], numbers: Mapping[str, int], flat: boo
         )  # fmt: skip
 
     sections: list[Section] = []
-    for name, equations in _sections(d):
+    for name, equations in sections_of(d):
         steps = tuple(step(e) for e in equations if e.name in names)
         if steps:
             again = any(name == section.title for section in sections)
@@ -382,59 +201,7 @@ def _chapter(d: Readable, names: set[str], numbers: Mapping[str, int], flat: boo
 
 def _written(d: Readable, equation: Equation, flat: bool) -> tuple[Equation, ...]:
     """The equation, or in flat notation that equation for every element."""
-    return tuple(written_out(equation, d.network.sizes, _flat_name(d))) if flat else (equation,)
-
-
-def worked(d: Readable, equation: Equation, flat: bool = False) -> Iterator[Worked]:
-    """The equation at every element: its formula, the numbers put in, and its value; nothing without numbers."""
-    numbers = d.numbers
-    if numbers is None:
-        return
-    name = _flat_name(d) if flat else _element_name
-
-    def digits(array: Array, position: tuple[int, ...]) -> Written:
-        return _digits(numbers.text[array.name, position])
-
-    assert isinstance(equation.lhs, Ref)
-    lhs, own = equation.lhs, equation.array.name if equation.defines else front_of(equation.array.unprimed).name
-    for position in product(*(range(numbers.sizes[index.axis]) for index in lhs.indices)):
-        text, case = numbers.text[own, position], numbers.holds.get((own, position), "")
-        value, holds = _digits(text), None
-        if isinstance(equation.rhs, Cases):
-            holds = next((branch for branch in equation.rhs if branch.name == case), None)
-            side = None if holds is None else holds.value
-        else:
-            side = equation.rhs
-        left = name(lhs.array, position)
-        links: list[Expr] = []
-        if side is not None:
-            with suppress(UnsupportedExpression):  # the inverse of a matrix is not written out
-                links = [element_of(side, lhs, position, numbers.sizes, each) for each in (name, digits)]
-        if not text:  # the formula stands, and what it rests on has no value
-            links = links[:1]
-        when = tuple(
-            Condition(element_of(c.subject, lhs, position, numbers.sizes, digits), c.relation, c.bound)
-            for c in (holds.when if holds is not None else ())
-        )
-        chain = {repr(link): link for link in (*links, value)}  # what is a number already is not said twice
-        yield Worked((left, *chain.values()), case, when)
-
-
-def _element_name(array: Array, position: tuple[int, ...]) -> Written:
-    """W^{(1)}_{12}, in plain text W1[1,2]."""
-    latex = latex_array(array, [str(n + 1) for n in position])
-    return Written(
-        latex, _letters(latex), array.name + (f"[{','.join(str(n + 1) for n in position)}]" * bool(position))
-    )
-
-
-def _digits(text: str) -> Written:
-    """A number as it is printed; what has no value is said to have none."""
-    if not text:
-        return Written(r"\text{undefined}", 8, "undefined")
-    figures, _, exponent = text.partition("e")
-    latex = rf"{figures} \cdot 10^{{{int(exponent)}}}" if exponent else figures
-    return Written(latex, 0.8 * len(text) + bool(exponent), text, not exponent)
+    return tuple(written_out(equation, d.network.sizes, flat_name(d))) if flat else (equation,)
 
 
 def _signature(d: Readable) -> str:
@@ -469,9 +236,6 @@ def _idle(document: Shown, only: str | None) -> Iterator[str]:
             yield f"There is nothing to compute{f' in {d.function}' if d.function else ''}{what}."
 
 
-# ----------------------------------------------------------------------------------------------------- the state
-
-
 def _state(document: Shown, invariants: Sequence[Step]) -> tuple[Carried, ...]:
     """Every array that a scheme carries, and what it stands for."""
     sizes: dict[Axis, int] = dict(document.lists[0].network.sizes)
@@ -499,20 +263,6 @@ def _induction(document: Shown) -> str:
     return (
         "They are not proved: some verdicts below leave open whether the functions make them true and keep them true."
     )
-
-
-def counted(verdict: Verdict, count: int) -> str:
-    """ "22 proved", "9 definitions"."""
-    return f"{count} {verdict.value.lower()}{'s' if verdict is Verdict.DEFINITION and count != 1 else ''}"
-
-
-def _arrays(document: Shown) -> dict[str, Array]:
-    equations = [*document.invariants, *(e for d in document.lists for e in d.equations)]
-    found = {array.name: array for e in equations for array in e.operands}
-    found |= {e.name: e.array for e in equations if e.defines}
-    found |= {array.name: array for d in document.lists for arrays in d.signature for array in arrays}
-    network = document.lists[0].network
-    return found | {a.name: a for theta in (*network.parameters, *network.memory) for a in (theta, theta.primed)}
 
 
 def _leading_to(d: Readable, name: str) -> set[str]:
@@ -544,273 +294,3 @@ def _source(document: Shown) -> str:
         return document.kernel_source()
     except CompileError:  # a derivation without a kernel is a derivation all the same
         return ""
-
-
-# --------------------------------------------------------------------------------------------------- sections
-
-
-_DEFINING = (Rule.DEFINITION, Rule.SPLIT)
-_TITLES = {
-    Rule.ADJOINT: "Backpropagation", Rule.GRADIENT: "Backpropagation", Rule.TRAINING: "Backpropagation",
-    Rule.UPDATE: "Backpropagation", Rule.INCREMENT: "Front contribution",
-    Rule.AFTER: "Front contribution", Rule.CASES: "Front contribution", Rule.CHOICE: "The compensation",
-    Rule.INTEGRAL: "The integrated compensation", Rule.EXPANSION: "The weights",
-}  # fmt: skip
-_NETWORK = "The network"
-
-
-def _sections(d: Readable) -> Iterator[tuple[str, Sequence[Equation]]]:
-    """Runs of equations with related rules; a definition goes with what it is made for, which comes next."""
-    current: tuple[str, list[Equation]] | None = None
-    waiting: list[Equation] = []
-    for equation in d.equations:
-        if equation.rule in _DEFINING:
-            waiting.append(equation)
-            continue
-        title = _TITLES.get(equation.rule, equation.rule.value.capitalize())
-        if _says_it_again(equation, d):
-            title = _NETWORK if current is None else current[0]
-        elif current is None and waiting:
-            yield _NETWORK, waiting
-            waiting = []
-        elif current is not None and current[0] == _NETWORK:
-            current[1].extend(waiting)
-            waiting = []
-        if current is None or current[0] != title:
-            if current is not None:
-                yield current
-            current = (title, [])
-        current[1].extend((*waiting, equation))
-        waiting = []
-    if current is None:
-        yield _NETWORK, waiting
-        return
-    current[1].extend(waiting)
-    yield current
-
-
-def _says_it_again(equation: Equation, d: Readable) -> bool:
-    """Whether an equation gives a known quantity in another way, and so belongs to what it stands with."""
-    restored = equation.rule is Rule.STATE and equation.defines and equation.array in d.network.parameters
-    return restored or equation.rule is Rule.IDENTITY
-
-
-# --------------------------------------------------------------------------------------------------- flat names
-
-
-def _weights(d: Readable) -> int:
-    return sum(prod(d.network.shape(theta)) for theta in d.network.parameters)
-
-
-def _refuse_many(d: Readable) -> None:
-    if d.network.batch:
-        raise SizeError(
-            f"The paper's flat names are for one sample, and {d.network} trains on mini-batches: choose the indexed "
-            "notation."
-        )
-    if _weights(d) > MAX_FLAT:
-        raise SizeError(
-            f"The paper's flat names are for networks of at most {MAX_FLAT} weights, and {d.network} has "
-            f"{_weights(d)}: choose the indexed notation."
-        )
-    if not _own_axes(d):
-        raise SizeError("Some arrays run over more than the network's layers: choose the indexed notation.")
-
-
-def _own_axes(d: Readable) -> bool:
-    """Whether every array runs over layers of the network, and not over something else."""
-    axes = {axis for e in d.equations for array in (*e.operands, *_defined(e)) for axis in array.axes}
-    return axes <= set(d.network.sizes)
-
-
-def _defined(equation: Equation) -> tuple[Array, ...]:
-    return arrays_in(equation.lhs)
-
-
-def _flat_name(d: Readable) -> Any:
-    @cache
-    def name(array: Array, position: tuple[int, ...]) -> Written:
-        latex = flat_latex(d.network, array, position)
-        plain = scalar_name(d.network, array, position)
-        return Written(latex, _letters(latex), plain, not latex.startswith(r"\tfrac"))
-
-    return name
-
-
-def _letters(latex: str) -> float:
-    r"""About how wide a name is: w_{5} 2, s^{(1)\prime}_{12} 3.4; what stands above and below shares the room."""
-    if latex.startswith(r"\tfrac"):
-        return 2.0
-    base, _, lower = latex.partition("_{")
-    base, _, upper = base.partition("^{")
-    small = max(len(part.replace(r"\prime", "'").replace(r"\mathrm", "").strip("{}")) for part in (upper, lower))
-    wide = 2.0 if r"\mathrm{d}" in base else 1.2 if base.startswith("\\") and "mathrm" not in base else len(base) + 0.2
-    return min(wide, 40.0) + 0.7 * small
-
-
-def _remark(document: Shown) -> str:
-    network = document.lists[0].network
-    matrices = [theta for theta in network.parameters if len(theta.axes) == 2]
-    carried = sorted(
-        {
-            e.name
-            for d in document.lists
-            for e in d.equations
-            if e.defines and e.array.layer is None and any(e.array.axes == theta.axes for theta in matrices)
-        }
-    )
-    names = "The weights have names of their own" if network.names else "The weights are counted in row order"
-    if not carried:
-        return f"{names}."
-    listed = ", ".join(f"`{symbol}`" for symbol in carried)
-    return f"{names}; what there is one of per weight ({listed}) carries the weight's number."
-
-
-def _legend(network: Network) -> tuple[tuple[bool, str], ...]:
-    """A = W^{(1)}, B = W^{(2)}: what the reader called A and B; of many names the first ones."""
-    names = own_names(network)
-    if not names:
-        return ()
-    parts: list[tuple[bool, str]] = [(False, "The weights have names of their own: ")]
-    for own, what in names[:MAX_FLAT]:
-        parts += [(True, f"{own} = {what}"), (False, ", ")]
-    return (*parts[:-1], (False, "." if len(names) <= MAX_FLAT else ", and so on in row order."))
-
-
-# ------------------------------------------------------------------------------------------------ closed forms
-
-
-_SHOWN = (Rule.UPDATE, Rule.CHOICE, Rule.INTEGRAL)
-
-
-class _Unreadable(Exception):
-    """A closed form contains a Piecewise."""
-
-
-def _closed_forms(
-    d: Readable, numbers: Mapping[str, int], wanted: str | None
-) -> tuple[tuple[Array, ...], tuple[ClosedForm, ...]]:
-    """What a step is made for in weights and inputs, for a network that is small enough, and what stays a symbol there.
-
-    The activations stay symbols, and so do their slopes where a Piecewise would be left otherwise: what they stand for
-    is a case distinction of its own, and tables of different units are never multiplied together.
-    """
-    if _weights(d) > MAX_FLAT // 2 or not _own_axes(d):
-        return (), ()
-    activated = {e.name: e.rhs.derivative for e in d.equations if e.defines and isinstance(e.rhs, Apply)}
-    values = tuple(name for name, derivative in activated.items() if not derivative)
-    names = _scalar_names(d)
-    kept: set[str] = set()
-    result: list[ClosedForm] = []
-    for equation in d.equations:
-        wants = equation.rule in _SHOWN if wanted is None else equation.name == wanted
-        if not wants or not equation.defines or equation.name in activated or len(equation.array.axes) > 2:
-            continue
-        for keep in dict.fromkeys((values, tuple(activated))):
-            try:
-                result += _elements(d, equation, keep, numbers[equation.name], names)
-            except _Unreadable:
-                continue  # with more symbols it may do
-            except FcsymError:  # too large, or over axes that closed forms do not know
-                break
-            kept |= set(keep)
-            break
-    return tuple(d.by_name[name].array for name in activated if name in kept), tuple(result)
-
-
-def _scalar_names(d: Readable) -> dict[str, Written]:
-    """The ASCII names that closed forms use => how they are written, in the order that factors have."""
-    flat = _flat_name(d)
-    known = _arrays(d)
-    first = [array for name, array in known.items() if not array.axes]
-    return {
-        scalar_name(d.network, array, position): flat(array, position)
-        for array in (*first, *d.network.parameters, *known.values())
-        if set(array.axes) <= set(d.network.sizes)
-        for position in product(*(range(length) for length in d.network.shape(array)))
-    }
-
-
-def _elements(
-    d: Readable, equation: Equation, keep: tuple[str, ...], place: int, names: Mapping[str, Written]
-) -> list[ClosedForm]:
-    """Every element, and every case of it that can occur and has a value other than 0."""
-    findings = {(f.equation, f.case): f for f in d.proof.findings}
-    shape = d.network.shape(equation.array)
-    settings: dict[str, Any] = {"keep": keep, "max_operations": _MAX_OPERATIONS}
-    result = []
-    for position in product(*(range(length) for length in shape)):
-        at = dict(zip(("output", "unit")[2 - len(shape) :], (n + 1 for n in position), strict=True)) | settings
-        lhs = names[scalar_name(d.network, equation.array, position)]
-        labels = [""]
-        if isinstance(equation.rhs, Cases):
-            labels = [b.name for b in equation.rhs if b.value is not None and _occurs(findings, equation, b)]
-        for label in labels:
-            value = d.expr(equation.name, case=label or None, **at)
-            if label and value == 0:
-                continue
-            written = Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
-            result.append(ClosedForm(place, written, label, _verdict(findings, equation.name, label or None)))
-    return result
-
-
-def element(
-    d: Readable, name: str, unit: int, output: int = 1, *, case: str | None = None, keep: tuple[str, ...] = ()
-) -> Equation | None:
-    """The closed form of one element, written out as documents have it; None where it would be too long to read.
-
-    Arguments as for `Derivation.expr`.
-    """
-    equation = d.by_name[d.resolve(name)]
-    shape = d.network.shape(equation.array)
-    place = {"unit": unit} | ({"output": output} if len(shape) == 2 else {})
-    names = _scalar_names(d)
-    position = (output - 1, unit - 1)[2 - len(shape) :]
-    lhs = names[scalar_name(d.network, equation.array, position)]
-    for kept in (keep, tuple(dict.fromkeys((*keep, *(e.name for e in d if e.defines and isinstance(e.rhs, Apply)))))):
-        try:
-            value = d.expr(equation.name, **place, case=case, keep=kept)
-            if value.count_ops() > _MAX_OPERATIONS:
-                continue
-            return Equation(lhs, _from_sympy(value, names), equation.rule, equation.because)
-        except (_Unreadable, SizeError):
-            continue
-    return None
-
-
-def _occurs(findings: Mapping[tuple[str, str | None], Finding], equation: Equation, branch: Branch) -> bool:
-    finding = findings.get((equation.name, branch.name))
-    return finding is None or finding.possible
-
-
-def _verdict(findings: Mapping[tuple[str, str | None], Finding], name: str, case: str | None) -> Verdict:
-    """The verdict on a case; what was not examined is undecided."""
-    finding = findings.get((name, case))
-    return Verdict.UNDECIDED if finding is None else finding.verdict
-
-
-def _from_sympy(value: Any, names: Mapping[str, Written]) -> Expr:
-    """A SymPy expression as one of ours, for the printer, its terms and factors in SymPy's printing order."""
-    if value.is_Rational:
-        return number(Fraction(int(value.p), int(value.q)))
-    if value.is_Symbol:
-        return names[value.name]
-    if value.is_Add:
-        terms = [_from_sympy(term, names) for term in value.as_ordered_terms()]
-        return add(*sorted(terms, key=_is_negative))  # a sum that begins with a minus is harder to read
-    if value.is_Mul:
-        order: dict[Expr, int] = {name: n for n, name in enumerate(names.values())}
-        factors = [_from_sympy(factor, names) for factor in value.as_ordered_factors()]
-        return mul(*sorted(factors, key=lambda f: order.get(_base(f), len(order)) if not isinstance(f, Number) else -1))
-    if value.is_Pow and value.exp.is_Integer:
-        return power(_from_sympy(value.base, names), int(value.exp))
-    raise _Unreadable
-
-
-def _base(node: Expr) -> Expr:
-    return node.base if isinstance(node, Pow) else node
-
-
-def _is_negative(node: Expr) -> bool:
-    first = node.factors[0] if isinstance(node, Mul) else node
-    return isinstance(first, Number) and first.value < 0

@@ -10,10 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 from fcsym.language import smooth_functions
-from fcsym.language.algebra import free_in, replaced
 from fcsym.language.equation import Branch, Cases, Condition, Equation
 from fcsym.language.expression import (
     Add,
@@ -21,7 +19,6 @@ from fcsym.language.expression import (
     Array,
     Expr,
     Extreme,
-    Index,
     Indicator,
     Inverse,
     Mul,
@@ -31,12 +28,11 @@ from fcsym.language.expression import (
     Role,
     Total,
     Written,
-    children,
     mul,
-    total,
     value_of,
 )
 from fcsym.language.names import latex_array
+from fcsym.language.shifts import shifted
 
 __all__ = [
     "LINE",
@@ -79,7 +75,7 @@ def _latex(node: Expr) -> tuple[str, int]:
             return latex_array(array, [index.letter for index in indices]), _ATOM
         case Indicator(index, form):
             return rf"\left[{index.letter} = {form.spelt()}\right]", _ATOM
-        case Total() if (moved := _moved(node)) is not None:
+        case Total() if (moved := shifted(node)) is not None:
             return _latex(moved)
         case Add(terms):
             return _signed([_at(term, _SUM) for term in terms]), _SUM
@@ -104,32 +100,6 @@ def _latex(node: Expr) -> tuple[str, int]:
             mark = "'" * derivative
             return rf"\operatorname{{{escape(phi.name)}}}{mark}\left({_latex(argument)[0]}\right)", _ATOM
     raise TypeError(f"{node!r} has no LaTeX form.")
-
-
-def _moved(node: Total) -> Expr | None:
-    """sum_u [u = 2t + k] v_u => v_{2t + k}, which is 0 outside of the array; None where nothing is shifted so."""
-    factors = node.body.factors if isinstance(node.body, Mul) else ()
-    for one in (f for f in factors if isinstance(f, Indicator)):
-        rest = mul(*(f for f in factors if f is not one))
-        for index, form in one.fixes(node.over):
-            if index not in free_in(rest) or any(index in i.indices for i in _indicators(rest)):
-                continue
-            left = tuple(i for i in node.over if i != index)
-            return total(left, replaced(rest, partial(_shifted, index=index, form=form.spelt())))
-    return None
-
-
-def _indicators(node: Expr) -> list[Indicator]:
-    return [node] if isinstance(node, Indicator) else [f for part in children(node) for f in _indicators(part)]
-
-
-def _shifted(ref: Ref, index: Index, form: str) -> Expr:
-    """The element with a form in the place of an index, as it is written."""
-    if index not in ref.indices:
-        return ref
-    names = [form if i == index else i.letter for i in ref.indices]
-    text = f"{ref.array.name}[{', '.join(names)}]"
-    return Written(latex_array(ref.array, names), width(ref) + 0.7 * len(form), text)
 
 
 def _number(value: Fraction) -> str:
@@ -223,7 +193,7 @@ def width(node: Expr) -> float:
             return max(above, sum(width(f) + 0.3 for f in factors if _below(f)))
         case Pow(base, _):
             return width(base) + 0.8
-        case Total() if (moved := _moved(node)) is not None:
+        case Total() if (moved := shifted(node)) is not None:
             return width(moved)
         case Total(_, body):
             return 2.5 + width(body)

@@ -14,7 +14,8 @@ from fcsym.language.expression import Apply
 from fcsym.language.names import latex_array
 from fcsym.networks.drawn import draw
 from fcsym.render import formula
-from fcsym.render.content import Chapter, Content, Row, Section, Step, content, counted
+from fcsym.render.content import content
+from fcsym.render.parts import Chapter, Content, Row, Section, Step, counted
 from fcsym.trust import TITLE, grounds
 
 if TYPE_CHECKING:

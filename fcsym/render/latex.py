@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 from fcsym.language.equation import Branch, Cases, Equation, Verdict
 from fcsym.language.expression import Apply, Array
 from fcsym.language.names import latex_array
-from fcsym.render.content import Chapter, Content, Row, Step, Worked, content, counted
+from fcsym.render.content import content
 from fcsym.render.formula import case_name, conditions, equation, escape, expression, in_numbers, prose, stacked
+from fcsym.render.parts import Chapter, Content, Row, Step, Worked, counted
 from fcsym.trust import HEAD, TITLE, grounds
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from fcsym.language.equation import OPEN, Case, Verdict
 from fcsym.language.spelling import visible
-from fcsym.render.content import Step, content
+from fcsym.render.content import content
+from fcsym.render.parts import Step
 
 if TYPE_CHECKING:
     from fcsym.deriving.readable import Shown

@@ -12,22 +12,22 @@ The order is simultaneous: the error passes through the old weights.
 init(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2)
     -> Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2
 step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2, x, yg, eta)
-    si1_t1[i] = sum(j, t: Wi1[i, j]*[t = 0]*x[t, j]) + bi1[i] + bhi1[i]
+    si1_t1[i] = sum(j: Wi1[i, j]*x[0, j]) + bi1[i] + bhi1[i]
     vi1_t1[i] = sigmoid(si1_t1[i]) = 1/(1 + exp(-si1_t1[i]))
-    sg1_t1[i] = sum(j, t: Wg1[i, j]*[t = 0]*x[t, j]) + bg1[i] + bhg1[i]
+    sg1_t1[i] = sum(j: Wg1[i, j]*x[0, j]) + bg1[i] + bhg1[i]
     vg1_t1[i] = tanh(sg1_t1[i]) = (exp(sg1_t1[i]) - exp(-sg1_t1[i]))/(exp(sg1_t1[i]) + exp(-sg1_t1[i]))
-    so1_t1[i] = sum(j, t: Wo1[i, j]*[t = 0]*x[t, j]) + bo1[i] + bho1[i]
+    so1_t1[i] = sum(j: Wo1[i, j]*x[0, j]) + bo1[i] + bho1[i]
     vo1_t1[i] = sigmoid(so1_t1[i]) = 1/(1 + exp(-so1_t1[i]))
     c1_t1[i] = vi1_t1[i]*vg1_t1[i]
     u1_t1[i] = tanh(c1_t1[i]) = (exp(c1_t1[i]) - exp(-c1_t1[i]))/(exp(c1_t1[i]) + exp(-c1_t1[i]))
     h1_t1[i] = vo1_t1[i]*u1_t1[i]
-    si1_t2[i] = sum(j, t: Wi1[i, j]*[t = 1]*x[t, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
+    si1_t2[i] = sum(j: Wi1[i, j]*x[1, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
     vi1_t2[i] = sigmoid(si1_t2[i]) = 1/(1 + exp(-si1_t2[i]))
-    sg1_t2[i] = sum(j, t: Wg1[i, j]*[t = 1]*x[t, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
+    sg1_t2[i] = sum(j: Wg1[i, j]*x[1, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
     vg1_t2[i] = tanh(sg1_t2[i]) = (exp(sg1_t2[i]) - exp(-sg1_t2[i]))/(exp(sg1_t2[i]) + exp(-sg1_t2[i]))
-    so1_t2[i] = sum(j, t: Wo1[i, j]*[t = 1]*x[t, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
+    so1_t2[i] = sum(j: Wo1[i, j]*x[1, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
     vo1_t2[i] = sigmoid(so1_t2[i]) = 1/(1 + exp(-so1_t2[i]))
-    sf1_t2[i] = sum(j, t: Wf1[i, j]*[t = 1]*x[t, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
+    sf1_t2[i] = sum(j: Wf1[i, j]*x[1, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
     vf1_t2[i] = sigmoid(sf1_t2[i]) = 1/(1 + exp(-sf1_t2[i]))
     c1_t2[i] = vf1_t2[i]*c1_t1[i] + vi1_t2[i]*vg1_t2[i]
     u1_t2[i] = tanh(c1_t2[i]) = (exp(c1_t2[i]) - exp(-c1_t2[i]))/(exp(c1_t2[i]) + exp(-c1_t2[i]))
@@ -41,7 +41,7 @@ step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg
     adj_c1_t2[i] = gc1_t2[i]*adj_h1_t2[i]*vo1_t2[i]
     gsf1_t2[i] = sigmoid'(sf1_t2[i]) = vf1_t2[i]*(1 - vf1_t2[i])
     adj_sf1_t2[i] = gsf1_t2[i]*adj_c1_t2[i]*c1_t1[i]
-    dE_dWf1[i, j] = adj_sf1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWf1[i, j] = adj_sf1_t2[i]*x[1, j]
     dWf1[i, j] = -eta*dE_dWf1[i, j]
     Wf1_new[i, j] = Wf1[i, j] + dWf1[i, j]
     dE_dUf1[i, j] = adj_sf1_t2[i]*h1_t1[j]
@@ -73,7 +73,7 @@ step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg
     adj_c1_t1[i] = gc1_t1[i]*adj_h1_t1[i]*vo1_t1[i] + adj_c1_t2[i]*vf1_t2[i]
     gso1_t1[i] = sigmoid'(so1_t1[i]) = vo1_t1[i]*(1 - vo1_t1[i])
     adj_so1_t1[i] = gso1_t1[i]*adj_h1_t1[i]*u1_t1[i]
-    dE_dWo1[i, j] = adj_so1_t1[i]*sum(t: x[t, j]*[t = 0]) + adj_so1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWo1[i, j] = adj_so1_t1[i]*x[0, j] + adj_so1_t2[i]*x[1, j]
     dWo1[i, j] = -eta*dE_dWo1[i, j]
     Wo1_new[i, j] = Wo1[i, j] + dWo1[i, j]
     dE_dbo1[i] = adj_so1_t1[i] + adj_so1_t2[i]
@@ -84,7 +84,7 @@ step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg
     bho1_new[i] = bho1[i] + dbho1[i]
     gsg1_t1[i] = tanh'(sg1_t1[i]) = 1 - vg1_t1[i]**2
     adj_sg1_t1[i] = gsg1_t1[i]*adj_c1_t1[i]*vi1_t1[i]
-    dE_dWg1[i, j] = adj_sg1_t1[i]*sum(t: x[t, j]*[t = 0]) + adj_sg1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWg1[i, j] = adj_sg1_t1[i]*x[0, j] + adj_sg1_t2[i]*x[1, j]
     dWg1[i, j] = -eta*dE_dWg1[i, j]
     Wg1_new[i, j] = Wg1[i, j] + dWg1[i, j]
     dE_dbg1[i] = adj_sg1_t1[i] + adj_sg1_t2[i]
@@ -95,7 +95,7 @@ step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg
     bhg1_new[i] = bhg1[i] + dbhg1[i]
     gsi1_t1[i] = sigmoid'(si1_t1[i]) = vi1_t1[i]*(1 - vi1_t1[i])
     adj_si1_t1[i] = gsi1_t1[i]*adj_c1_t1[i]*vg1_t1[i]
-    dE_dWi1[i, j] = adj_si1_t1[i]*sum(t: x[t, j]*[t = 0]) + adj_si1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWi1[i, j] = adj_si1_t1[i]*x[0, j] + adj_si1_t2[i]*x[1, j]
     dWi1[i, j] = -eta*dE_dWi1[i, j]
     Wi1_new[i, j] = Wi1[i, j] + dWi1[i, j]
     dE_dbi1[i] = adj_si1_t1[i] + adj_si1_t2[i]
@@ -106,22 +106,22 @@ step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg
     bhi1_new[i] = bhi1[i] + dbhi1[i]
     -> Wi1_new, Wf1_new, Wg1_new, Wo1_new, Ui1_new, Uf1_new, Ug1_new, Uo1_new, bi1_new, bf1_new, bg1_new, bo1_new, bhi1_new, bhf1_new, bhg1_new, bho1_new, W2_new, b2_new
 output(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2, x)
-    si1_t1[i] = sum(j, t: Wi1[i, j]*[t = 0]*x[t, j]) + bi1[i] + bhi1[i]
+    si1_t1[i] = sum(j: Wi1[i, j]*x[0, j]) + bi1[i] + bhi1[i]
     vi1_t1[i] = sigmoid(si1_t1[i]) = 1/(1 + exp(-si1_t1[i]))
-    sg1_t1[i] = sum(j, t: Wg1[i, j]*[t = 0]*x[t, j]) + bg1[i] + bhg1[i]
+    sg1_t1[i] = sum(j: Wg1[i, j]*x[0, j]) + bg1[i] + bhg1[i]
     vg1_t1[i] = tanh(sg1_t1[i]) = (exp(sg1_t1[i]) - exp(-sg1_t1[i]))/(exp(sg1_t1[i]) + exp(-sg1_t1[i]))
-    so1_t1[i] = sum(j, t: Wo1[i, j]*[t = 0]*x[t, j]) + bo1[i] + bho1[i]
+    so1_t1[i] = sum(j: Wo1[i, j]*x[0, j]) + bo1[i] + bho1[i]
     vo1_t1[i] = sigmoid(so1_t1[i]) = 1/(1 + exp(-so1_t1[i]))
     c1_t1[i] = vi1_t1[i]*vg1_t1[i]
     u1_t1[i] = tanh(c1_t1[i]) = (exp(c1_t1[i]) - exp(-c1_t1[i]))/(exp(c1_t1[i]) + exp(-c1_t1[i]))
     h1_t1[i] = vo1_t1[i]*u1_t1[i]
-    si1_t2[i] = sum(j, t: Wi1[i, j]*[t = 1]*x[t, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
+    si1_t2[i] = sum(j: Wi1[i, j]*x[1, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
     vi1_t2[i] = sigmoid(si1_t2[i]) = 1/(1 + exp(-si1_t2[i]))
-    sg1_t2[i] = sum(j, t: Wg1[i, j]*[t = 1]*x[t, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
+    sg1_t2[i] = sum(j: Wg1[i, j]*x[1, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
     vg1_t2[i] = tanh(sg1_t2[i]) = (exp(sg1_t2[i]) - exp(-sg1_t2[i]))/(exp(sg1_t2[i]) + exp(-sg1_t2[i]))
-    so1_t2[i] = sum(j, t: Wo1[i, j]*[t = 1]*x[t, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
+    so1_t2[i] = sum(j: Wo1[i, j]*x[1, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
     vo1_t2[i] = sigmoid(so1_t2[i]) = 1/(1 + exp(-so1_t2[i]))
-    sf1_t2[i] = sum(j, t: Wf1[i, j]*[t = 1]*x[t, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
+    sf1_t2[i] = sum(j: Wf1[i, j]*x[1, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
     vf1_t2[i] = sigmoid(sf1_t2[i]) = 1/(1 + exp(-sf1_t2[i]))
     c1_t2[i] = vf1_t2[i]*c1_t1[i] + vi1_t2[i]*vg1_t2[i]
     u1_t2[i] = tanh(c1_t2[i]) = (exp(c1_t2[i]) - exp(-c1_t2[i]))/(exp(c1_t2[i]) + exp(-c1_t2[i]))
@@ -131,7 +131,7 @@ output(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, b
 expand(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2)
     -> Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2
 
-Generated by fcsym 0.1.0; equations b510cba260962c14; needs NumPy 2.2 or later. `python update.py` runs selftest().
+Generated by fcsym 0.1.0; equations 22a39e760321dc53; needs NumPy 2.2 or later. `python update.py` runs selftest().
 """
 
 from __future__ import annotations
@@ -209,22 +209,22 @@ def _init(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1
 def _step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2, x, yg, eta):
     """Backprop, step: 2x2 lstm-linear 1, simultaneous order.
 
-    si1_t1[i] = sum(j, t: Wi1[i, j]*[t = 0]*x[t, j]) + bi1[i] + bhi1[i]
+    si1_t1[i] = sum(j: Wi1[i, j]*x[0, j]) + bi1[i] + bhi1[i]
     vi1_t1[i] = sigmoid(si1_t1[i]) = 1/(1 + exp(-si1_t1[i]))
-    sg1_t1[i] = sum(j, t: Wg1[i, j]*[t = 0]*x[t, j]) + bg1[i] + bhg1[i]
+    sg1_t1[i] = sum(j: Wg1[i, j]*x[0, j]) + bg1[i] + bhg1[i]
     vg1_t1[i] = tanh(sg1_t1[i]) = (exp(sg1_t1[i]) - exp(-sg1_t1[i]))/(exp(sg1_t1[i]) + exp(-sg1_t1[i]))
-    so1_t1[i] = sum(j, t: Wo1[i, j]*[t = 0]*x[t, j]) + bo1[i] + bho1[i]
+    so1_t1[i] = sum(j: Wo1[i, j]*x[0, j]) + bo1[i] + bho1[i]
     vo1_t1[i] = sigmoid(so1_t1[i]) = 1/(1 + exp(-so1_t1[i]))
     c1_t1[i] = vi1_t1[i]*vg1_t1[i]
     u1_t1[i] = tanh(c1_t1[i]) = (exp(c1_t1[i]) - exp(-c1_t1[i]))/(exp(c1_t1[i]) + exp(-c1_t1[i]))
     h1_t1[i] = vo1_t1[i]*u1_t1[i]
-    si1_t2[i] = sum(j, t: Wi1[i, j]*[t = 1]*x[t, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
+    si1_t2[i] = sum(j: Wi1[i, j]*x[1, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
     vi1_t2[i] = sigmoid(si1_t2[i]) = 1/(1 + exp(-si1_t2[i]))
-    sg1_t2[i] = sum(j, t: Wg1[i, j]*[t = 1]*x[t, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
+    sg1_t2[i] = sum(j: Wg1[i, j]*x[1, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
     vg1_t2[i] = tanh(sg1_t2[i]) = (exp(sg1_t2[i]) - exp(-sg1_t2[i]))/(exp(sg1_t2[i]) + exp(-sg1_t2[i]))
-    so1_t2[i] = sum(j, t: Wo1[i, j]*[t = 1]*x[t, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
+    so1_t2[i] = sum(j: Wo1[i, j]*x[1, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
     vo1_t2[i] = sigmoid(so1_t2[i]) = 1/(1 + exp(-so1_t2[i]))
-    sf1_t2[i] = sum(j, t: Wf1[i, j]*[t = 1]*x[t, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
+    sf1_t2[i] = sum(j: Wf1[i, j]*x[1, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
     vf1_t2[i] = sigmoid(sf1_t2[i]) = 1/(1 + exp(-sf1_t2[i]))
     c1_t2[i] = vf1_t2[i]*c1_t1[i] + vi1_t2[i]*vg1_t2[i]
     u1_t2[i] = tanh(c1_t2[i]) = (exp(c1_t2[i]) - exp(-c1_t2[i]))/(exp(c1_t2[i]) + exp(-c1_t2[i]))
@@ -238,7 +238,7 @@ def _step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1
     adj_c1_t2[i] = gc1_t2[i]*adj_h1_t2[i]*vo1_t2[i]
     gsf1_t2[i] = sigmoid'(sf1_t2[i]) = vf1_t2[i]*(1 - vf1_t2[i])
     adj_sf1_t2[i] = gsf1_t2[i]*adj_c1_t2[i]*c1_t1[i]
-    dE_dWf1[i, j] = adj_sf1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWf1[i, j] = adj_sf1_t2[i]*x[1, j]
     dWf1[i, j] = -eta*dE_dWf1[i, j]
     Wf1_new[i, j] = Wf1[i, j] + dWf1[i, j]
     dE_dUf1[i, j] = adj_sf1_t2[i]*h1_t1[j]
@@ -270,7 +270,7 @@ def _step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1
     adj_c1_t1[i] = gc1_t1[i]*adj_h1_t1[i]*vo1_t1[i] + adj_c1_t2[i]*vf1_t2[i]
     gso1_t1[i] = sigmoid'(so1_t1[i]) = vo1_t1[i]*(1 - vo1_t1[i])
     adj_so1_t1[i] = gso1_t1[i]*adj_h1_t1[i]*u1_t1[i]
-    dE_dWo1[i, j] = adj_so1_t1[i]*sum(t: x[t, j]*[t = 0]) + adj_so1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWo1[i, j] = adj_so1_t1[i]*x[0, j] + adj_so1_t2[i]*x[1, j]
     dWo1[i, j] = -eta*dE_dWo1[i, j]
     Wo1_new[i, j] = Wo1[i, j] + dWo1[i, j]
     dE_dbo1[i] = adj_so1_t1[i] + adj_so1_t2[i]
@@ -281,7 +281,7 @@ def _step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1
     bho1_new[i] = bho1[i] + dbho1[i]
     gsg1_t1[i] = tanh'(sg1_t1[i]) = 1 - vg1_t1[i]**2
     adj_sg1_t1[i] = gsg1_t1[i]*adj_c1_t1[i]*vi1_t1[i]
-    dE_dWg1[i, j] = adj_sg1_t1[i]*sum(t: x[t, j]*[t = 0]) + adj_sg1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWg1[i, j] = adj_sg1_t1[i]*x[0, j] + adj_sg1_t2[i]*x[1, j]
     dWg1[i, j] = -eta*dE_dWg1[i, j]
     Wg1_new[i, j] = Wg1[i, j] + dWg1[i, j]
     dE_dbg1[i] = adj_sg1_t1[i] + adj_sg1_t2[i]
@@ -292,7 +292,7 @@ def _step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1
     bhg1_new[i] = bhg1[i] + dbhg1[i]
     gsi1_t1[i] = sigmoid'(si1_t1[i]) = vi1_t1[i]*(1 - vi1_t1[i])
     adj_si1_t1[i] = gsi1_t1[i]*adj_c1_t1[i]*vg1_t1[i]
-    dE_dWi1[i, j] = adj_si1_t1[i]*sum(t: x[t, j]*[t = 0]) + adj_si1_t2[i]*sum(t: x[t, j]*[t = 1])
+    dE_dWi1[i, j] = adj_si1_t1[i]*x[0, j] + adj_si1_t2[i]*x[1, j]
     dWi1[i, j] = -eta*dE_dWi1[i, j]
     Wi1_new[i, j] = Wi1[i, j] + dWi1[i, j]
     dE_dbi1[i] = adj_si1_t1[i] + adj_si1_t2[i]
@@ -391,22 +391,22 @@ def _step(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1
 def _output(Wi1, Wf1, Wg1, Wo1, Ui1, Uf1, Ug1, Uo1, bi1, bf1, bg1, bo1, bhi1, bhf1, bhg1, bho1, W2, b2, x):
     """Backprop, output: 2x2 lstm-linear 1, simultaneous order.
 
-    si1_t1[i] = sum(j, t: Wi1[i, j]*[t = 0]*x[t, j]) + bi1[i] + bhi1[i]
+    si1_t1[i] = sum(j: Wi1[i, j]*x[0, j]) + bi1[i] + bhi1[i]
     vi1_t1[i] = sigmoid(si1_t1[i]) = 1/(1 + exp(-si1_t1[i]))
-    sg1_t1[i] = sum(j, t: Wg1[i, j]*[t = 0]*x[t, j]) + bg1[i] + bhg1[i]
+    sg1_t1[i] = sum(j: Wg1[i, j]*x[0, j]) + bg1[i] + bhg1[i]
     vg1_t1[i] = tanh(sg1_t1[i]) = (exp(sg1_t1[i]) - exp(-sg1_t1[i]))/(exp(sg1_t1[i]) + exp(-sg1_t1[i]))
-    so1_t1[i] = sum(j, t: Wo1[i, j]*[t = 0]*x[t, j]) + bo1[i] + bho1[i]
+    so1_t1[i] = sum(j: Wo1[i, j]*x[0, j]) + bo1[i] + bho1[i]
     vo1_t1[i] = sigmoid(so1_t1[i]) = 1/(1 + exp(-so1_t1[i]))
     c1_t1[i] = vi1_t1[i]*vg1_t1[i]
     u1_t1[i] = tanh(c1_t1[i]) = (exp(c1_t1[i]) - exp(-c1_t1[i]))/(exp(c1_t1[i]) + exp(-c1_t1[i]))
     h1_t1[i] = vo1_t1[i]*u1_t1[i]
-    si1_t2[i] = sum(j, t: Wi1[i, j]*[t = 1]*x[t, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
+    si1_t2[i] = sum(j: Wi1[i, j]*x[1, j]) + bi1[i] + sum(j: Ui1[i, j]*h1_t1[j]) + bhi1[i]
     vi1_t2[i] = sigmoid(si1_t2[i]) = 1/(1 + exp(-si1_t2[i]))
-    sg1_t2[i] = sum(j, t: Wg1[i, j]*[t = 1]*x[t, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
+    sg1_t2[i] = sum(j: Wg1[i, j]*x[1, j]) + bg1[i] + sum(j: Ug1[i, j]*h1_t1[j]) + bhg1[i]
     vg1_t2[i] = tanh(sg1_t2[i]) = (exp(sg1_t2[i]) - exp(-sg1_t2[i]))/(exp(sg1_t2[i]) + exp(-sg1_t2[i]))
-    so1_t2[i] = sum(j, t: Wo1[i, j]*[t = 1]*x[t, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
+    so1_t2[i] = sum(j: Wo1[i, j]*x[1, j]) + bo1[i] + sum(j: Uo1[i, j]*h1_t1[j]) + bho1[i]
     vo1_t2[i] = sigmoid(so1_t2[i]) = 1/(1 + exp(-so1_t2[i]))
-    sf1_t2[i] = sum(j, t: Wf1[i, j]*[t = 1]*x[t, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
+    sf1_t2[i] = sum(j: Wf1[i, j]*x[1, j]) + bf1[i] + sum(j: Uf1[i, j]*h1_t1[j]) + bhf1[i]
     vf1_t2[i] = sigmoid(sf1_t2[i]) = 1/(1 + exp(-sf1_t2[i]))
     c1_t2[i] = vf1_t2[i]*c1_t1[i] + vi1_t2[i]*vg1_t2[i]
     u1_t2[i] = tanh(c1_t2[i]) = (exp(c1_t2[i]) - exp(-c1_t2[i]))/(exp(c1_t2[i]) + exp(-c1_t2[i]))

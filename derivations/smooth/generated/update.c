@@ -10,8 +10,14 @@
 #include <math.h>
 
 #ifdef UPDATE_SINGLE
+#define EXP expf
+#define EXPM1 expm1f
+#define FABS fabsf
 #define TANH tanhf
 #else
+#define EXP exp
+#define EXPM1 expm1
+#define FABS fabs
 #define TANH tanh
 #endif
 
@@ -49,6 +55,23 @@ typedef update_real real;
 static real tanh_of(real s)
 {
     return TANH(s);
+}
+
+/* 1 / (1 + exp(-s)), without overflow on either side */
+static real sigmoid_of(real s)
+{
+    const real small = EXP(s > (real)0.0 ? -s : s);
+    return (s > (real)0.0 ? (real)1.0 : small) / ((real)1.0 + small);
+}
+
+static real expm1_of(real s)
+{
+    return EXPM1(s);
+}
+
+static real Abs_of(real s)
+{
+    return FABS(s);
 }
 
 /* Weights, init: 2-3-1 tanh, simultaneous order.
@@ -165,6 +188,8 @@ static int step_core(
     real g1[3];
     real delta1[3];
     real ds1[3];
+    real s1_new[3];
+    real dv1_part1[3];
     real dv1[3];
     real v1_new[3];
     real r_new_ratio[3];
@@ -201,10 +226,13 @@ static int step_core(
         ds1[i] = -eta[0] * delta1[i] * c0[0] * t0[0] * c0[0];
     }
     for (int i = 0; i < 3; i++) {
-        s1[i] = s1[i] + ds1[i];
+        s1_new[i] = s1[i] + ds1[i];
     }
     for (int i = 0; i < 3; i++) {
-        dv1[i] = tanh_of(s1[i]) - v1[i];
+        dv1_part1[i] = expm1_of(-Abs_of((real)2.0 * ds1[i]));
+    }
+    for (int i = 0; i < 3; i++) {
+        dv1[i] = (real)2.0 * sigmoid_of((((real)2.0 * ds1[i]) > (real)0.0 ? (real)2.0 * s1_new[i] : (real)2.0 * s1[i])) * sigmoid_of(-(((real)2.0 * ds1[i]) > (real)0.0 ? (real)2.0 * s1[i] : (real)2.0 * s1_new[i])) * (((real)2.0 * ds1[i]) > (real)0.0 ? -dv1_part1[i] : dv1_part1[i]);
     }
     for (int i = 0; i < 3; i++) {
         v1_new[i] = v1[i] + dv1[i];
@@ -219,6 +247,9 @@ static int step_core(
         for (int j = 0; j < 3; j++) {
             r[k * 3 + j] = (vc[j] != (real)0.0 ? W2[k * 3 + j] * r_new_ratio[j] : (v1_new[j] == (real)0.0 ? W2[k * 3 + j] : NOT_A_NUMBER));
         }
+    }
+    for (int i = 0; i < 3; i++) {
+        s1[i] = s1_new[i];
     }
     (void)key;
     return status;

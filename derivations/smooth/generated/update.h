@@ -44,7 +44,7 @@ typedef struct {
 
 /* Stack: the arrays of a call have at most so many numbers of type update_real; single numbers and what
    a call saves take less than 1 KiB more where the compiler optimizes. */
-#define UPDATE_STACK 26
+#define UPDATE_STACK 32
 #define UPDATE_WORK 0 /* no function takes work memory */
 
 #ifdef __cplusplus

@@ -86,6 +86,12 @@ def less(a, b):
     return np.subtract(a, b, out=b) if whole else a - b
 
 
+def sigmoid(s):
+    """1 / (1 + exp(-s)), without overflow on either side."""
+    small = np.exp(-np.abs(s))
+    return np.where(s > 0.0, 1.0, small) / (1.0 + small)
+
+
 CACHE = 2**20  # bytes: what one tile of networks needs stays in the cache
 _own = threading.local()  # workspaces are allocated once per thread
 
@@ -204,7 +210,7 @@ def _step_tile(
     r, W2, s1, vc, c0, t0, key, yg, eta, r_new_, W2_new_, s1_new_, vc_, c0_, t0_, key_, undefined, w, mask, on, bits,
 ):
     """Weights, step: 2-3-1 tanh, simultaneous order."""
-    w0, w1, w2, w3, w4, w5, w6, = w
+    w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, = w
     mask0, mask1, = mask
     on0, on1, = on
     np.copyto(w0, np.tanh(s1))  # v1
@@ -226,12 +232,46 @@ def _step_tile(
     np.multiply(w5, c0, out=w5)
     np.negative(w5, out=w5)  # ds1
     np.add(s1, w5, out=s1_new_)
-    np.copyto(w5, np.tanh(s1_new_))
-    np.subtract(w5, w0, out=w5)  # dv1
-    np.add(w0, w5, out=w4)  # v1_new
+    np.multiply(2.0, w5, out=w4)
+    np.copyto(w6, np.abs(w4))
+    np.negative(w6, out=w6)
+    np.copyto(w4, np.expm1(w6))  # dv1_part1
+    np.multiply(2.0, w5, out=w6)
+    np.greater(w6, 0.0, out=mask0)
+    np.copyto(on0, mask0)
+    np.negative(on0, out=on0)
+    np.multiply(2.0, s1, out=w6)
+    np.multiply(2.0, s1_new_, out=w7)
+    np.bitwise_xor(w7.view(bits), w6.view(bits), out=w7.view(bits))
+    np.bitwise_and(w7.view(bits), on0, out=w7.view(bits))
+    np.bitwise_xor(w7.view(bits), w6.view(bits), out=w7.view(bits))
+    np.copyto(w6, sigmoid(w7))
+    np.multiply(2.0, w6, out=w6)
+    np.multiply(2.0, w5, out=w7)
+    np.greater(w7, 0.0, out=mask0)
+    np.copyto(on0, mask0)
+    np.negative(on0, out=on0)
+    np.multiply(2.0, s1_new_, out=w7)
+    np.multiply(2.0, s1, out=w8)
+    np.bitwise_xor(w8.view(bits), w7.view(bits), out=w8.view(bits))
+    np.bitwise_and(w8.view(bits), on0, out=w8.view(bits))
+    np.bitwise_xor(w8.view(bits), w7.view(bits), out=w8.view(bits))
+    np.negative(w8, out=w8)
+    np.copyto(w7, sigmoid(w8))
+    np.multiply(w6, w7, out=w6)
+    np.multiply(2.0, w5, out=w7)
+    np.greater(w7, 0.0, out=mask0)
+    np.copyto(on0, mask0)
+    np.negative(on0, out=on0)
+    np.negative(w4, out=w7)
+    np.bitwise_xor(w7.view(bits), w4.view(bits), out=w7.view(bits))
+    np.bitwise_and(w7.view(bits), on0, out=w7.view(bits))
+    np.bitwise_xor(w7.view(bits), w4.view(bits), out=w7.view(bits))
+    np.multiply(w6, w7, out=w6)  # dv1
+    np.add(w0, w6, out=w4)  # v1_new
     np.not_equal(vc, 0.0, out=mask0)
-    np.copyto(w5, 0.0)
-    np.divide(w4, vc, out=w5, where=mask0)  # r_new_ratio
+    np.copyto(w6, 0.0)
+    np.divide(w4, vc, out=w6, where=mask0)  # r_new_ratio
     np.equal(vc, 0.0, out=mask0)
     np.not_equal(w4, 0.0, out=mask1)
     np.logical_and(mask0, mask1, out=mask0)
@@ -242,12 +282,12 @@ def _step_tile(
     np.equal(w4, 0.0, out=mask0)
     np.copyto(on1, mask0)
     np.negative(on1, out=on1)
-    np.copyto(w6, np.nan)
-    np.bitwise_xor(W2_new_.view(bits), w6.view(bits), out=w1.view(bits))
+    np.copyto(w9, np.nan)
+    np.bitwise_xor(W2_new_.view(bits), w9.view(bits), out=w1.view(bits))
     np.bitwise_and(w1.view(bits), on1, out=w1.view(bits))
-    np.bitwise_xor(w1.view(bits), w6.view(bits), out=w1.view(bits))
-    np.multiply(W2_new_, w5, out=w6)
-    np.bitwise_xor(w6.view(bits), w1.view(bits), out=r_new_.view(bits))
+    np.bitwise_xor(w1.view(bits), w9.view(bits), out=w1.view(bits))
+    np.multiply(W2_new_, w6, out=w9)
+    np.bitwise_xor(w9.view(bits), w1.view(bits), out=r_new_.view(bits))
     np.bitwise_and(r_new_.view(bits), on0, out=r_new_.view(bits))
     np.bitwise_xor(r_new_.view(bits), w1.view(bits), out=r_new_.view(bits))
     np.copyto(vc_, vc)
@@ -277,7 +317,7 @@ def _step(r, W2, s1, vc, c0, t0, key, yg, eta):
     arrays = (r, W2, s1, vc, c0, t0, key, yg, eta,)
     given = ((1, 3), (1, 3), (3,), (3,), (), (), (), (1,), (),)
     results = ((1, 3), (1, 3), (3,), (3,), (), (), (),)
-    spaces = ((3,), (1, 3), (1,), (1,), (3,), (3,), (1, 3)), ((3,), (3,)), ((3,), (3,))
+    spaces = ((3,), (1, 3), (1,), (1,), (3,), (3,), (3,), (3,), (3,), (1, 3)), ((3,), (3,)), ((3,), (3,))
     return _tiles(_step_tile, arrays, (), given, results, *spaces, 3)
 
 

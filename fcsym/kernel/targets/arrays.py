@@ -61,7 +61,8 @@ def _outer(node: n.Node, axes: tuple[Index, ...]) -> tuple[n.Node, n.Node, n.Nod
         return None
     assert isinstance(node, n.Sum)
     (_, matrix), (_, product) = node.terms
-    assert isinstance(product, n.Product)
+    if not isinstance(product, n.Product):
+        return None
     *left, right = product.factors
     own = [tuple(load.indices for load in n.loads(factor)) for factor in (*left, right)]
     if own[-1] != (axes[1:],) or {index for loads in own[:-1] for index in loads} - {(), axes[:1]} or not left:
@@ -75,7 +76,15 @@ def _is_matrix_less_product(node: n.Node) -> bool:
     """W - eta delta v, say."""
     if not isinstance(node, n.Sum) or [sign for sign, _ in node.terms] != [1, -1]:
         return False
-    return isinstance(node.terms[0][1], n.Load) and isinstance(node.terms[1][1], n.Product)
+    matrix, product = (term for _, term in node.terms)
+    return isinstance(matrix, n.Load) and (isinstance(product, n.Product) or _is_sum_of_products(product))
+
+
+def _is_sum_of_products(node: n.Node) -> bool:
+    """sum_n delta[n, i] v[n, j]: an array of its own, and not one that is there already, which a selection may be."""
+    if not isinstance(node, n.Reduce) or not isinstance(node.body, n.Product):
+        return False
+    return len(node.body.factors) > 1 and all(isinstance(factor, n.Load) for factor in node.body.factors)
 
 
 def values_text(values: n.Values) -> str:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from fcsym.kernel.neutral import Module
 from fcsym.kernel.rows import Row
 
-__all__ = ["Target"]
+__all__ = ["ArrayTarget", "ArrayWords", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayWords:
+    """What a Python file says of arrays whose shapes may differ from call to call."""
+
+    imports: str
+    there: str  # a function: an array of NumPy as one of the library
+    compiled: str  # the function {name}, compiled anew for every shape
+    single: str  # whether the self-test computes in single precision
+    needs: str
 
 
 class Target(Protocol):
@@ -23,4 +35,15 @@ class Target(Protocol):
 
     def files(self, module: Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """The files that stand alone, by name. `rows`: frozen rows of exact evaluation."""
+        ...
+
+
+@runtime_checkable
+class ArrayTarget(Target, Protocol):
+    """A target whose functions take arrays of any lengths."""
+
+    words: ArrayWords
+
+    def functions(self, module: Module) -> str:
+        """The functions alone, `_init` and so on, with what they call."""
         ...

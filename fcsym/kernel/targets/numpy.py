@@ -13,6 +13,7 @@ from math import prod
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.arrays import Dialect, function_text, values_text
+from fcsym.kernel.targets.base import ArrayWords
 from fcsym.kernel.targets.tiles import CALLS, tile_function
 from fcsym.language.expression import Axis
 
@@ -313,6 +314,7 @@ class NumpyTarget:
     """NumPy source and, for export, a module that needs nothing else."""
 
     name, suffix = "numpy", ".py"
+    words = ArrayWords("", "np.asarray", "{name}", "False", "NumPy 2.2 or later")
 
     def source(self, module: n.Module, prefix: str = "") -> str:
         """init, step, output, expand: each takes the arrays of its derivation in order and returns its results.
@@ -331,6 +333,10 @@ class NumpyTarget:
         if straight:
             text.append(TILES)
         return "\n\n".join([*text, *functions])
+
+    def functions(self, module: n.Module) -> str:
+        """The functions alone."""
+        return self.source(module, "_")
 
     def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """One module, stem.py."""

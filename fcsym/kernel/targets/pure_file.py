@@ -12,7 +12,7 @@ from fcsym.kernel.targets.python_file import head, rows_text, table
 from fcsym.language.expression import Role
 from fcsym.networks.symbols import frozen_copy
 
-__all__ = ["PureLanguage", "pure_file", "pure_helpers", "pure_source"]
+__all__ = ["PureLanguage", "pure_file", "pure_functions", "pure_helpers", "pure_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,18 @@ def pure_helpers(text: str, language: PureLanguage) -> list[str]:
     return [made for call, made in (("_windows(", language.windows), ("_added_up(", language.placed)) if call in text]
 
 
+def pure_functions(module: n.Module, language: PureLanguage) -> list[str]:
+    """The functions of a module, `_init` and so on, after those that they call."""
+    functions = [
+        function_text(f, language.dialect, f"_{f.name}", module.constants, module.sizes) for f in module.functions
+    ]
+    return [*pure_helpers("".join(functions), language), *functions]
+
+
 def pure_source(module: n.Module, language: PureLanguage) -> str:
     """State, init, step, output and expand, and the functions that they call."""
-    dialect, array = language.dialect, language.array
-    functions = [function_text(f, dialect, f"_{f.name}", module.constants, module.sizes) for f in module.functions]
-    helpers = pure_helpers("".join(functions), language)
+    array, functions = language.array, pure_functions(module, language)
+    helpers = len(functions) > len(module.functions)
     fields = "".join(f"    {a.name}: {array}\n" for a in module.state)
     held = {a.name for a in module.state}
     given = {a.name for a in module["expand"].given} - held
@@ -81,7 +88,7 @@ class State(NamedTuple):
 
 {fields}
 
-{language.remember + chr(10) + chr(10) if stored else ""}{(chr(10) + chr(10)).join([*helpers, *functions])}
+{language.remember + chr(10) + chr(10) if stored else ""}{(chr(10) + chr(10)).join(functions)}
 
 def init(weights: Sequence[Any], x: Any = None{capacity}) -> State:
     """The state of a conventional network{room}."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 from typing import Any, ClassVar
 
 from fcsym.language.activation import relu
-from fcsym.language.expression import Apply, Axis, Expr, Index, IndexForm, Role, indicator, mul, total
+from fcsym.language.expression import Apply, Axis, Expr, Index, IndexForm, Role, add, indicator, mul, total
 from fcsym.networks.layers.base import Building, Layer, Signal, pair, share, whole
 from fcsym.networks.symbols import gate_of
 
 __all__ = ["AvgPool1d", "AvgPool2d", "Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d"]
 
-_PLACES = {1: (("T", "tu"),), 2: (("H", "rh"), ("X", "cx"))}
+_PLACES = {1: (("T", "tu"),), 2: (("H", "rh"), ("X", "cw"))}
 _TAPS = {1: (("K", "kl"),), 2: (("K", "kl"), ("L", "lq"))}
 _SAID = {1: "channels and positions, (C, T)", 2: "channels, rows and columns, (C, H, W)"}
 
@@ -33,9 +34,28 @@ class _Window:
         """How many places the window spans."""
         return self.dilation * (self.size - 1) + 1
 
+    def count(self, length: int) -> int:
+        """How many windows there are along an axis of that length."""
+        return (length + 2 * self.padding - self.reach) // self.stride + 1
+
     def at(self, t: Index, k: Index | int) -> IndexForm:
         """The place that tap k of window t reads."""
         return self.stride * t + self.dilation * k - self.padding
+
+    def before(self, k: int) -> bool:
+        """Whether tap k of some window stands before the first place."""
+        return self.dilation * k < self.padding
+
+    def outside(self, k: int, length: int) -> bool:
+        """Whether tap k of some window reads no place of an axis of that length."""
+        last = self.stride * (self.count(length) - 1) + self.dilation * k - self.padding
+        return self.before(k) or last >= length
+
+    def empty(self, length: int) -> bool:
+        """Whether some window reads no place of an axis of that length at all."""
+        starts = range(-self.padding, self.stride * self.count(length) - self.padding, self.stride)
+        taps = range(0, self.reach, self.dilation)
+        return any(all(not 0 <= start + k < length for k in taps) for start in starts)
 
 
 def _windows(
@@ -60,15 +80,25 @@ def _outputs(at: Building, windows: Sequence[_Window], places: Sequence[Axis]) -
                 f"its window spans {one.reach} places and the axis {axis.name} has {at.size(axis)}"
                 f"{f', {length} with padding' if one.padding else ''}: give a smaller kernel, or more padding."
             )
-        made.append(at.axis(letter, (length - one.reach) // one.stride + 1, letters))
+        made.append(at.axis(letter, one.count(at.size(axis)), letters))
     return tuple(made)
 
 
-def _read(source: Signal, lead: Sequence[Index], forms: Sequence[IndexForm]) -> Expr:
-    """sum over places of [place = form] v[lead, place]."""
+def _read(source: Signal, lead: Sequence[Index], forms: Sequence[IndexForm], *times: Expr) -> Expr:
+    """sum over places of [place = form] v[lead, place], times what else there is."""
     places = tuple(Index(axis, f"u{n}") for n, axis in enumerate(source.axes[len(lead) :]))
     marks = [indicator(u, form) for u, form in zip(places, forms, strict=True)]
-    return total(places, mul(*marks, source.array[(*lead, *places)]))
+    return total(places, mul(*times, *marks, source.array[(*lead, *places)]))
+
+
+def _where(source: Signal, forms: Sequence[IndexForm], asked: Sequence[bool], value: Expr) -> Expr:
+    """The value, and 0 where one of the forms that are asked for leaves its axis."""
+    marked = [
+        (Index(axis, f"w{n}"), form)
+        for n, (axis, form, ask) in enumerate(zip(source.axes[1:], forms, asked, strict=True))
+        if ask
+    ]
+    return total(tuple(w for w, _ in marked), mul(*(indicator(w, form) for w, form in marked), value))
 
 
 _LENGTHS = ("kernel_size", "stride", "padding", "dilation")
@@ -202,10 +232,11 @@ class _Pool(_Windowed):
         size = pair(self.kernel_size, f"kernel_size of {at.where}")[:count]
         stride = size if self.stride is None else pair(self.stride, f"stride of {at.where}")[:count]
         padding = pair(self.padding, f"padding of {at.where}", 0)[:count]
+        dilation = pair(getattr(self, "dilation", 1), f"dilation of {at.where}")[:count]
         for length, extra in zip(size, padding, strict=True):
             if extra > length // 2:
                 raise at.refuse(f"the padding {extra} is more than half of the window of {length}: give at most half.")
-        windows = _windows(at, size, stride, padding, (1,) * count)
+        windows = _windows(at, size, stride, padding, dilation)
         return windows, _outputs(at, windows, source.axes[1:])
 
 
@@ -228,45 +259,65 @@ class _Greatest(_Pool):
     def build(self, at: Building, *sources: Signal) -> Signal:
         """The greatest over every window, tap by tap: m' = (1 - g) m + g z, with the gate g = 1 where z > m.
 
-        Of equal values the first one is taken, as in PyTorch.
+        Of equal values the first one is taken, and what padding adds is never taken, as in PyTorch.
         """
         (source,) = sources
-        if any(pair(self.padding, f"padding of {at.where}", 0)):
-            raise at.refuse("padding adds nothing to a maximum: give padding 0.")
         windows, made = self._laid(at, source)
+        lengths = [at.size(axis) for axis in source.axes[1:]]
+        for one, axis, length in zip(windows, source.axes[1:], lengths, strict=True):
+            if one.padding and one.empty(length):
+                raise at.refuse(
+                    f"one of its windows lies outside of the axis {axis.name} of {length}, where nothing is greatest: "
+                    "give a smaller dilation, or less padding."
+                )
         c, t = Index(source.axes[0], "c"), tuple(Index(axis, f"t{n}") for n, axis in enumerate(made))
         axes, places = (source.axes[0], *made), (c, *t)
-        taps = [(a,) for a in range(windows[0].size)]
-        if len(windows) > 1:
-            taps = [(a, b) for a in range(windows[0].size) for b in range(windows[1].size)]  # type: ignore[misc]
-        best: Expr | None = None
-        for number, tap in enumerate(taps, 1):
-            z = _read(source, (c,), [one.at(a, b) for one, a, b in zip(windows, t, tap, strict=True)])
-            last = number == len(taps)
-            if best is None:
-                if last:
-                    v = at.activation(axes)
-                    return Signal(at.define(v, places, z, "A window of one place has one value."))
-                best = at.define(
-                    at.activation(axes, "m", number), places, z, "The first place of the window."
-                )[places]  # fmt: skip
-                continue
+        _, *taps = product(*(range(one.size) for one in windows))
+        padded = any(one.before(0) for one in windows)
+        because = f"Layer {at.n} takes the greatest of every window."
+        if not taps:
+            best = at.define(at.activation(axes), places, self._first(source, windows, c, t), because)
+            return Signal(best)
+        best = at.define(
+            at.activation(axes, "m", 1), places, self._first(source, windows, c, t),
+            "The first place of the window" + (" that is none of padding's." if padded else "."),
+        )  # fmt: skip
+        for number, tap in enumerate(taps, 2):
+            forms = [one.at(a, b) for one, a, b in zip(windows, t, tap, strict=True)]
+            z = _read(source, (c,), forms)
+            outside = [one.outside(k, length) for one, k, length in zip(windows, tap, lengths, strict=True)]
             d = at.define(
-                at.part("z", axes, Role.OTHER, number),
-                places,
-                z - best,
-                "How far the next place is above the greatest.",
-            )
+                at.part("z", axes, Role.OTHER, number), places, z - _where(source, forms, outside, best[places]),
+                "How far the next place is above the greatest" + ("; 0 where padding stands." if any(outside) else "."),
+            )  # fmt: skip
             gate = at.define(
                 gate_of(d), places, Apply(relu(), d[places], derivative=1),
                 "1 where it is greater, and 0 where it is not: of equal ones the first is taken.",
             )[places]  # fmt: skip
-            value = mul(1 - gate, best) + mul(gate, z)
-            if last:
-                because = f"Layer {at.n} takes the greatest of every window."
+            value = mul(1 - gate, best[places]) + mul(gate, z)
+            if tap == taps[-1]:
                 return Signal(at.define(at.activation(axes), places, value, because))
-            best = at.define(at.activation(axes, "m", number), places, value, "The greatest so far.")[places]
+            best = at.define(at.activation(axes, "m", number), places, value, "The greatest so far.")
         raise AssertionError("a window has a place")
+
+    def _first(self, source: Signal, windows: Sequence[_Window], c: Index, t: Sequence[Index]) -> Expr:
+        """What the first tap of a window reads that stands on a place.
+
+        Along one direction that is sum_k (1 - [tap k - 1 stands on a place]) z_k, since what a tap reads beside every
+        place is 0, and since those that stand on places follow on each other.
+        """
+        taps = [[k for k in range(one.size) if k == 0 or one.before(k - 1)] for one in windows]
+        terms = []
+        for tap in product(*taps):
+            unread = [
+                1 - total(w, indicator(w, one.at(a, k - 1)))
+                for n, (one, a, k, axis) in enumerate(zip(windows, t, tap, source.axes[1:], strict=True))
+                if k
+                for w in (Index(axis, f"w{n}"),)
+            ]
+            forms = [one.at(a, k) for one, a, k in zip(windows, t, tap, strict=True)]
+            terms.append(_read(source, (c,), forms, *unread))
+        return add(*terms)
 
 
 @dataclass(frozen=True)
@@ -295,11 +346,12 @@ class AvgPool2d(_Average):
 
 @dataclass(frozen=True)
 class MaxPool1d(_Greatest):
-    """The greatest over windows, as `torch.nn.MaxPool1d` without padding; reads (C, T)."""
+    """The greatest over windows, as `torch.nn.MaxPool1d`; reads (C, T)."""
 
     kernel_size: int
     stride: int | None = None
     padding: int = 0
+    dilation: int = 1
     kind: ClassVar[str] = "maxpool1d"
     reads: ClassVar[tuple[str, ...]] = ("C", "T")
     dimensions: ClassVar[int] = 1
@@ -307,11 +359,12 @@ class MaxPool1d(_Greatest):
 
 @dataclass(frozen=True)
 class MaxPool2d(_Greatest):
-    """The greatest over windows, as `torch.nn.MaxPool2d` without padding; reads (C, H, W)."""
+    """The greatest over windows, as `torch.nn.MaxPool2d`; reads (C, H, W)."""
 
     kernel_size: int | tuple[int, int]
     stride: int | tuple[int, int] | None = None
     padding: int | tuple[int, int] = 0
+    dilation: int | tuple[int, int] = 1
     kind: ClassVar[str] = "maxpool2d"
     reads: ClassVar[tuple[str, ...]] = ("C", "H", "X")
     dimensions: ClassVar[int] = 2

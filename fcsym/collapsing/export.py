@@ -1,0 +1,352 @@
+"""The scheme `collapsed` as a stand-alone file: its equations on columns, `alone` word for word, and what is known.
+
+The equations are those of `gates_held`, for columns of any number: init, step, output, expand. Beside them are two of
+the network as it is: where its units are at the start, and a step of backpropagation, beside which the file trains when
+it tests itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fcsym import __version__
+from fcsym.checking.oracle import backpropagation
+from fcsym.collapsing import alone
+from fcsym.collapsing.gates_held import gates_held, held_arrays, seen
+from fcsym.collapsing.given import refuse_what_is_kept
+from fcsym.collapsing.lines import Lines
+from fcsym.deriving.pipeline import one_step
+from fcsym.errors import CompileError
+from fcsym.kernel.export import destination, refuse_large_check, written
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.neutral import Module
+from fcsym.kernel.rows import LARGEST, Row, frozen_rows
+from fcsym.kernel.targets.base import ArrayTarget, Target
+from fcsym.kernel.targets.python_file import equations_text, rows_text
+from fcsym.language.equation import Order
+from fcsym.networks.network import Network
+from fcsym.networks.symbols import coefficient_of, frozen_copy, key_of, norm, units
+from fcsym.schemes import backprop, states
+from fcsym.schemes.record import Routine, SchemeRecord, cut
+from fcsym.values.given import Values as Given
+
+__all__ = ["agrees", "export", "refuse_target", "text_of"]
+
+
+def export(
+    network: Network, order: Order, contracted: Sequence[int], path: str | Path, target: str | None = None,
+    force: bool = False, values: Given | None = None,
+) -> list[Path]:  # fmt: skip
+    """Write the file, after it has tested itself and was held against autodiff; arguments as for `kernel.export`.
+
+    `network`: as it is trained, one input after another or in mini-batches. Raises CompileError for C, and what
+    `kernel.export` raises.
+    """
+    where, chosen, stem = destination(path, target)
+    refuse_target(chosen)
+    refuse_what_is_kept(network)
+    refuse_large_check(network)
+    text = text_of(network, order, contracted, chosen, stem, values)
+    return written({where: text}, force, f"collapsed of {network}", lambda: agrees(text, network, order))
+
+
+def refuse_target(target: Target) -> None:
+    """CompileError for a target whose arrays have lengths that stand in the file."""
+    if not isinstance(target, ArrayTarget):
+        raise CompileError(
+            f"collapsed has no file for {target.name}, whose arrays are as long as the file says: how many columns "
+            "stand for the units changes with every gate event. Choose numpy, jax or torch, or train with "
+            f"compile({target.name!r})."
+        )
+
+
+def text_of(
+    network: Network, order: Order, contracted: Sequence[int], target: Target, stem: str, values: Given | None = None
+) -> str:
+    """The text of the file."""
+    assert isinstance(target, ArrayTarget)
+    trained = network.training(network.rule, network.batch or "sum", network.samples or None)
+    record = _record(trained, order, tuple(contracted))
+    module = lower_scheme(record)
+    # how many columns there are is not known, and no target may write it down
+    module = replace(module, sizes={a: n for a, n in module.sizes.items() if a not in map(units, contracted)})
+    module = replace(module, sizes={**module.sizes, units(0): trained.inputs})
+    table = _table(trained, record, tuple(contracted))
+    words, functions = target.words, target.functions(module)
+    own = _body(alone)
+    imports = "import math\nfrom collections.abc import Callable, Mapping, "
+    library = "".join(f"{line}\n" for line in ("import numpy as np", "import numpy.typing as npt"))
+    own = own.removeprefix("from collections.abc import Callable, Mapping, ").replace(library, words.imports + library)
+    names = [f"{f.name}={words.compiled.format(name=f'_{f.name}')}" for f in module.functions]
+    return (
+        _head(module, trained, stem, words.needs)
+        + "\nfrom __future__ import annotations\n\n"
+        + imports
+        + own
+        + "\n\n"
+        + functions
+        + "\n\n"
+        + f"_TABLE = {table!r}\n"
+        + f"_FUNCTIONS: dict[str, Callable[..., Any]] = dict(\n    {', '.join(names)}\n)\n"
+        + f"_TRAINER = Trainer(_FUNCTIONS, _TABLE, {words.there})\n"
+        + _CALLS
+        + rows_text(_rows(network, order, values))
+        + _SELFTEST.replace("STEM", stem).replace("LARGEST", str(LARGEST)).replace("SINGLE", words.single)
+    )
+
+
+def _record(network: Network, order: Order, contracted: tuple[int, ...]) -> SchemeRecord:
+    """The step on columns, and beside it the network as it is: where it starts, and its step."""
+    record, base = gates_held(network, order, contracted), one_step(network, order)
+    whole, given = backprop.build(base), (*network.parameters, network.input)
+    sides = seen(network, ())
+    more = {"rest": whole.routines["init"], "backprop": whole.routines["step"]}
+    if sides:
+        more["forward"] = Routine(given, cut(base.equations, given, sides), sides)
+    return replace(record, routines={**record.routines, **more})
+
+
+def _table(network: Network, record: SchemeRecord, contracted: tuple[int, ...]) -> alone.Table:
+    """Where everything is."""
+    expand, step = record.routines["expand"], record.routines["step"]
+    own = record.routines["init"].results
+    beside, sides = seen(network, own), seen(network, ())
+    held = held_arrays(network, contracted)
+    follows = coefficient_of(network.pre_activation(1)) if network.rule.is_plain else None
+
+    def place(n: int) -> int | None:
+        s = network.hidden[n - 1].s
+        if s in own:
+            return own.index(s)
+        return len(own) + beside.index(s) if s in beside else None
+
+    def start(n: int) -> int | None:
+        s = network.hidden[n - 1].s
+        return sides.index(s) if s in sides else None
+
+    layers, hidden = {}, sorted(set(contracted) - {0})
+    for n in hidden:
+        places = [(k, a.axes.index(units(n)), a) for k, a in enumerate(own) if units(n) in a.axes]
+        lines = Lines(network.hidden[n - 1].activation)
+        kinks = tuple(lines.kinks.tolist())
+        layers[n] = alone.Layer(
+            tuple((k, axis) for k, axis, a in places if a != follows),
+            tuple((k, axis) for k, axis, a in places if a == follows),
+            place(n) if kinks else None, start(n), kinks,
+            tuple(lines.slopes.tolist()) if n in held else (),
+            tuple(lines.offsets.tolist()) if len(held.get(n, ())) > 1 else (),
+        )  # fmt: skip
+    above = []
+    for n, one in enumerate(network.hidden, 1):
+        at, begins = place(n), start(n)
+        if n > min(hidden) and one.activation.kinks and at is not None and begins is not None:
+            above.append((at, begins, tuple(map(float, one.activation.kinks))))
+    still = {follows, key_of(network.input), norm(network.input)}
+    begins_at = tuple(k for k, theta in enumerate(network.parameters) if frozen_copy(theta) in expand.given)
+    return alone.Table(
+        {theta.name: network.shape(theta) for theta in network.parameters},
+        (network.samples or None, network.inputs), network.widths[-1], tuple(a.name for a in own), layers,
+        tuple(above), tuple(k for k, a in enumerate(own) if a not in still), begins_at,
+        network.input in step.given, network.batch == "mean",
+    )  # fmt: skip
+
+
+def _body(module: ModuleType) -> str:
+    """The source of a module from its imports on, without what it says it exports."""
+    text = Path(str(module.__file__)).read_text(encoding="utf-8")
+    _, found, rest = text.partition("from __future__ import annotations\n\n")
+    assert found
+    return re.sub(r"__all__ = \[[^]]*\]\n\n", "", rest)
+
+
+def _head(module: Module, network: Network, stem: str, needs: str) -> str:
+    count = "m" if not network.samples else str(network.samples)
+    assumptions = "\n".join(sentence.replace("`", "") for sentence in module.assumptions)
+    weights = ", ".join(f"{theta.name} {network.shape(theta)}" for theta in network.parameters)
+    return f'''"""Training steps of {module.title}, with gate events carried.
+
+    state = init(weights, x)                 x ({count}, {network.inputs}): the held inputs, or one, ({network.inputs},)
+    state = step(state, x, target, eta)      on all of them, where x is None or these, or on some or one of them
+    y = output(state, x)
+    weights = expand(state)
+    state.events                             units that left their lines: step, layer, units, lines before and after
+
+Weights: {weights}.
+{assumptions}
+In `step` and `output` the units of the layers that are summed over are columns, as many as it takes: see Units.
+
+{equations_text(module)}
+
+Generated by fcsym {__version__}; equations {module.digest}; needs {needs}. `python {stem}.py` runs selftest().
+"""
+'''
+
+
+_CALLS = '''
+
+def init(weights: Sequence[Any], x: Any) -> State:
+    """The state of a conventional network on held inputs; ValueError for arrays that do not fit."""
+    return _TRAINER.init(weights, x)
+
+
+def step(state: State, x: Any, target: Any, eta: Any) -> State:
+    """The state after one training step, with every unit on the line that it then has.
+
+    ValueError for arrays that do not fit and for inputs that are not held; ArithmeticError where the state is not
+    finite after it.
+    """
+    return _TRAINER.step(state, x, target, eta)
+
+
+def output(state: State, x: Any = None) -> Any:
+    """The output of the network that the state stands for, on held inputs."""
+    return _TRAINER.output(state, x)
+
+
+def expand(state: State, weights: Any = None, x: Any = None) -> list[Any]:
+    """[W1, ...]: the weights that backpropagation has after the same steps; the state has those of init, and x."""
+    return _TRAINER.expand(state)
+
+
+'''
+
+_SELFTEST = '''
+
+def _beside(seed: int, eta: float) -> int | None:
+    """Training from random weights beside backpropagation; how many gate events there were, None where it diverges."""
+    rng, there, (count, inputs) = np.random.default_rng(seed), _TRAINER.there, _TABLE.point
+    count = count or 3
+    weights = [rng.normal(size=shape) / math.sqrt((*shape, 4)[1]) for shape in _TABLE.parameters.values()]
+    x, target = rng.normal(size=(count, inputs)), rng.normal(size=(count, _TABLE.outputs))
+    state, plain = init(weights, x), _TRAINER.call("rest", [there(w) for w in weights])
+    given = [there(a) for a in (x, target, np.asarray(eta))]
+    for _ in range(30):
+        try:
+            state = step(state, None, target, eta)
+        except ArithmeticError:
+            return None
+        plain = _TRAINER.call("backprop", [*plain, *given])
+    for name, got, wanted in zip(_TABLE.parameters, map(_here, expand(state)), map(_here, plain)):
+        largest = float(np.abs(wanted).max())
+        if largest > 1e3:
+            return None
+        if not np.abs(got - wanted).max() <= 1e-9 * max(1.0, largest):
+            raise AssertionError(f"STEM: {name} is not what backpropagation has after 30 steps of {eta}")
+    return sum(len(event.units) for event in state.events)
+
+
+def selftest() -> str:
+    """Every frozen row again, then training beside backpropagation; AssertionError where they differ."""
+    single = SINGLE
+
+    def compare(array: Any, wanted: Any, what: str) -> None:
+        got = _here(array)
+        exact = np.reshape(np.asarray(wanted, np.float64), got.shape)
+        bar = (1e-4 if single else 1e-12) * max(1.0, float(np.abs(exact).max()))
+        if not np.abs(got - exact).max() <= bar:
+            raise AssertionError(f"STEM: {what} is {got}, and exact evaluation gives {exact}")
+
+    apart = Trainer(_FUNCTIONS, _TABLE, _TRAINER.there, math.inf)  # rounding takes no unit off a kink
+    for number, (flat, xs, targets, eta, outputs, expanded, _) in enumerate(ROWS, 1):
+        weights = [np.reshape(values, shape) for values, shape in zip(flat, _TABLE.parameters.values())]
+        x = np.array(xs[0], float)
+        state = apart.init(weights, x)
+        for n, values in enumerate(targets):
+            compare(apart.output(state, x), outputs[n], f"the output of row {number} before step {n + 1}")
+            state = apart.step(state, x, np.array(values, float), eta)
+        compare(apart.output(state, x), outputs[-1], f"the last output of row {number}")
+        for got, wanted, name in zip(apart.expand(state), expanded, _TABLE.parameters):
+            compare(got, wanted, f"{name} of row {number}")
+    crossed = 0
+    if not single:  # in single precision a gate may be turned by rounding
+        for seed in range(2):
+            made = (_beside(seed, 2.0**-k / (1 + _TABLE.point[1])) for k in range(1, 12, 2))
+            crossed += next((found for found in made if found is not None), 0)
+    rows = f"{len(ROWS)} rows agree with exact evaluation" if ROWS else "no rows of exact evaluation"
+    return f"STEM: {rows}; beside backpropagation over {crossed} gate events of units"
+
+
+if __name__ == "__main__":
+    print(selftest())
+'''
+
+
+# ------------------------------------------------------------------------------------------- what the file is held to
+
+
+def _rows(network: Network, order: Order, values: Given | None) -> list[Row]:
+    """Frozen rows of the network on inputs that stay, those of a reader first."""
+    batch = network.training(network.rule, network.batch or "sum", network.samples or None)
+    rows = frozen_rows(states.build(one_step(batch, order)), 40)
+    if values is not None:
+        rows = [*frozen_rows(states.build(one_step(network, order)), 0, values)[:1], *rows]
+    return rows
+
+
+def agrees(text: str, network: Network, order: Order) -> str:
+    """What is wrong with a file; "" where nothing is. It tests itself, and is held against autodiff over steps."""
+    names: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(text, "<fcsym collapsed>", "exec"), names)
+    try:
+        names["selftest"]()
+    except AssertionError as problem:
+        return str(problem)
+    return _beside_autodiff(names, network, order)
+
+
+_STEPS, _SAMPLES, _BAR = 10, 3, 1e-9
+
+
+def _beside_autodiff(names: dict[str, Any], network: Network, order: Order) -> str:
+    """The same as `kernel.export` does with other schemes, over more steps."""
+    trained = network.training(network.rule, network.batch or "sum", network.samples or None)
+    rng, worst, done = np.random.default_rng(0), 0.0, 0
+    for size in (1, 16, 256):
+        for _ in range(4):
+            off = _trained(names, trained, order, 0.1 / (1 + network.inputs) / size, rng)
+            if off is not None:
+                worst, done = max(worst, off), done + 1
+        if done >= 2:
+            break
+    if done < 2:
+        return "random networks could not be trained"
+    return "" if worst <= _BAR else f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
+
+
+def _trained(
+    names: dict[str, Any], network: Network, order: Order, eta: float, rng: np.random.Generator
+) -> float | None:
+    """The largest error on a random network; None where training diverges."""
+    weights = [rng.normal(size=network.shape(a)) / np.sqrt((*network.shape(a), 4)[1]) for a in network.parameters]
+    count = network.samples or _SAMPLES
+    x, goal = rng.normal(size=(count, network.inputs)), rng.normal(size=(count, network.widths[-1]))
+    state, truth = names["init"](weights, x), [w[None] for w in weights]
+    memory, worst = None, 0.0
+    for _ in range(_STEPS):
+        true = backpropagation(network, order, truth, x[None], goal[None], np.array([eta]), memory)
+        worst = max(worst, _distance(names["output"](state), true["y"][0]))
+        try:
+            state = names["step"](state, None, goal, eta)
+        except ArithmeticError:
+            return None
+        truth = [true[f"{theta.name}_new"] for theta in network.parameters]
+        memory = {a.name: true[f"{a.name}_new"] for a in network.memory}
+        if any(not (np.abs(a) < 1e6).all() for a in truth):
+            return None
+    pairs = zip(names["expand"](state), truth, strict=True)
+    return max([worst, *(_distance(got, wanted[0]) for got, wanted in pairs)])
+
+
+def _distance(got: Any, wanted: npt.NDArray[Any]) -> float:
+    """The largest error, relative to the largest number where that is above 1."""
+    made = np.asarray(got.detach().cpu() if hasattr(got, "detach") else got, np.longdouble)
+    error = float(np.abs(made - wanted).max(initial=0) / max(1.0, float(np.abs(wanted).max(initial=0))))
+    return error if error == error else float("inf")

@@ -1,0 +1,125 @@
+"""Which tests run which stretch of the code, measured once a test and kept outside of the project.
+
+`python -m reliability.reach [SECONDS [FILE ...]]` measures for so long, or all that is left, in those files of tests or
+in all: first one setting of every test, then a second one of each, and so on. A test is known by its name; what it runs
+is measured again where its file has changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from reliability import mutants
+from reliability.warm import SURVIVED, Warm
+
+QUICK = 3.0
+"""Seconds of the processor beyond which a test is too slow to be shown a fault."""
+AT_IMPORT = "at import"
+"""What stands in the place of a test for what runs when fcsym is imported and the tests are collected."""
+
+
+def folder() -> Path:
+    """Where it is kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base, "fcsym-mutation")
+
+
+def _digest(test: str) -> str:
+    if test == AT_IMPORT:
+        return ""
+    text = Path(mutants.ROOT, test.split("::")[0]).read_bytes()
+    return sha256(text).hexdigest()[:12]
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """By test, what has been measured and still holds; None for the seconds of a test that is too slow or fails."""
+    file, found = folder() / "reach.jsonl", {}
+    digests: dict[str, str] = {}
+    for line in file.read_text("utf-8").splitlines() if file.exists() else ():
+        one = json.loads(line)
+        name = one["test"].split("::")[0]
+        if name not in digests:
+            there = name == AT_IMPORT or Path(mutants.ROOT, name).exists()
+            digests[name] = _digest(name) if there else "gone"
+        if one["digest"] == digests[name]:
+            found[one["test"]] = one
+    return found
+
+
+def measure(seconds: float = float("inf"), files: Sequence[str] = ("tests",)) -> int:
+    """Measure what is not known yet. Returns how many tests were."""
+    start, count, past = time.monotonic(), 0, known()
+    folder().mkdir(parents=True, exist_ok=True)
+    with Warm("measured", files) as process, (folder() / "reach.jsonl").open("a", encoding="utf-8") as file:
+        at_import = {"test": AT_IMPORT, "digest": "", "seconds": None, "hits": process.at_import}
+        file.write(json.dumps(at_import) + "\n")
+        for test in _in_turns([test for test in process.tests if test not in past]):
+            if time.monotonic() - start > seconds:
+                break
+            said = process.ask([test], seconds=QUICK, wall=12 * QUICK)
+            ended = said["end"] == SURVIVED
+            one = {"test": test, "digest": _digest(test), "seconds": said["seconds"] if ended else None}
+            file.write(json.dumps(one | {"hits": said["hits"] if ended else []}) + "\n")
+            file.flush()
+            count += 1
+    return count
+
+
+def _in_turns(tests: list[str]) -> Iterator[str]:
+    """One setting of each test, then another one; a test of every file, then another one of each."""
+    by_file: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for test in tests:
+        by_file[test.partition("::")[0]][test.partition("[")[0]].append(test)
+    settings = [test for alike in zip_longest(*(f.values() for f in by_file.values())) for test in alike if test]
+    for turn in zip_longest(*settings):
+        yield from filter(None, turn)
+
+
+class Reach:
+    """What has been measured, by stretch."""
+
+    def __init__(self) -> None:
+        self.cost: dict[str, float] = {}
+        self.at_import: set[str] = set()
+        self.tests: dict[str, set[str]] = defaultdict(set)
+        for test, one in known().items():
+            if test == AT_IMPORT:
+                self.at_import = set(one["hits"])
+            elif one["seconds"] is not None:
+                self.cost[test] = one["seconds"]
+                for name in one["hits"]:
+                    self.tests[name].add(test)
+
+    @property
+    def files(self) -> list[str]:
+        """Those that have a test that is quick enough."""
+        return sorted({test.partition("::")[0] for test in self.cost})
+
+    def of(self, name: str) -> list[str]:
+        """The tests that run a stretch, the cheapest first."""
+        return self._sorted(self.tests.get(name, set()))
+
+    def of_module(self, path: Path) -> list[str]:
+        """The tests that run something of a module, those that run most of it first."""
+        file, counts = f"{path.relative_to(mutants.ROOT)}:", Counter[str]()
+        for name, tests in self.tests.items():
+            if name.startswith(file):
+                counts.update(tests)
+        return sorted(counts, key=lambda test: (-counts[test] / (0.3 + self.cost[test]), test))
+
+    def _sorted(self, tests: set[str]) -> list[str]:
+        return sorted(tests, key=lambda test: (self.cost[test], test))
+
+
+if __name__ == "__main__":
+    _, *given = sys.argv
+    print(measure(float(given[0]) if given else float("inf"), given[1:] or ("tests",)), "tests measured")
