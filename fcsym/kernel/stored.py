@@ -2,7 +2,7 @@
 
     W1_new = W1 - eta delta x    =>    the float next to the exact value, at floats for W1, eta, delta and x
 
-No kernel that stores these numbers in double precision can be nearer to the exact step on the whole.
+What a kernel is off by beyond that comes from its own operations, and not from what it stores.
 """
 
 from __future__ import annotations

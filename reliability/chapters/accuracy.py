@@ -99,15 +99,15 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
 
 
 def _outputs(rows: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Which medians of outputs are above 1/2, and how many of them no order of operations could bring below."""
+    """How many medians of outputs are above 1/2, and for how many that comes from what is stored."""
     above = {n: r for n, r in rows.items() if "output" in n and r.get(MEDIAN, 0) > 0.5}
     stored = [name for name, row in above.items() if row.get(ONCE, 0) > 0.5]
     if above:
         most = max(row[MEDIAN] - row.get(ONCE, 0) for row in above.values())
         yield (
             f"The median of {len(above)} of the outputs is above 1/2; for {len(stored)} of them it is where only what "
-            "is stored is rounded, too, so that no kernel with weights and states in double precision is nearer. All "
-            f"that is computed in between adds {most:.2g} ulp at most."
+            "is stored is rounded, too: what is left there comes from weights and states in double precision, whatever "
+            f"the order of operations. All that is computed in between adds {most:.2g} ulp at most."
         )
 
 
