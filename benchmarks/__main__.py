@@ -24,7 +24,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batches, layers, native
+from benchmarks import batches, collapsed, layers, native
 from fcsym.derivation import derive
 from fcsym.kernel.native import compiler
 from fcsym.networks.network import Network
@@ -215,7 +215,7 @@ def rows() -> list[dict[str, Any]]:
             ratio = f"{' '.join(one)} / {' '.join(other)}"
             result.append({"ratio": ratio, "value": best[one] / best[other], "target": target})
     result += [{"skipped": name} for name in skipped]
-    return result + native.rows() + list(batches.rows()) + list(layers.rows())
+    return result + native.rows() + list(batches.rows()) + list(collapsed.rows()) + list(layers.rows())
 
 
 def lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -1,21 +1,22 @@
-"""The scheme `collapsed` beside backpropagation in C: `python -m benchmarks.collapsed`.
+"""The scheme `collapsed` beside backpropagation in C: a part of `python -m benchmarks`, or alone.
 
 Steps on all samples at once, between gate events and with them, against the compiled scheme `backprop` of the same
-network in mini-batches. Ratios of one run, one thread. Narrow layers lose, and so do many samples, where every unit has
-a pattern of its own and nothing is saved.
+network in mini-batches. With few inputs and many samples it loses: every unit has a pattern of its own, and a step
+needs the inner products of all samples.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 import fcsym
+from benchmarks.native import row, seconds, table
+from fcsym.kernel.native import compiler
 
-__all__ = ["compare", "main", "with_events"]
+__all__ = ["main", "rows"]
 
 ROWS = (
     *((784, 2, 8), (784, 100, 8), (784, 1000, 8), (784, 4096, 8), (784, 100_000, 8)),
@@ -23,14 +24,22 @@ ROWS = (
 )
 """Inputs, width of the hidden layer, and samples."""
 
+NUMPY, NATIVE, PEER = "collapsed, NumPy", "collapsed, C", "backprop, C"
+ETA, STILL, STEPS = 2e-4, 1e-12, 10_000  # the rate of training, one at which nothing crosses a kink, and how long
+EVENTS = f"784-4096-10 on 8, {STEPS} steps"
 
-def _best(work: Callable[[], object], rounds: int) -> float:
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+
+def _name(inputs: int, width: int, samples: int) -> str:
+    return f"{inputs}-{width}-10 on {samples}"
+
+
+SMALL, LARGE, LOST = _name(784, 100, 8), _name(784, 100_000, 8), _name(8, 1000, 256)
+TARGETS = (
+    *(((LARGE, own), (SMALL, own), "at most 4") for own in (NUMPY, NATIVE)),
+    *(((LARGE, PEER), (LARGE, own), "at least 1000") for own in (NUMPY, NATIVE)),
+    ((EVENTS, PEER), (EVENTS, NUMPY), "at least 20"),
+    ((LOST, PEER), (LOST, NUMPY), "none: here it loses"),
+)
 
 
 def _start(width: int, samples: int, inputs: int = 784) -> tuple[fcsym.Network, list[Any], Any, Any]:
@@ -40,56 +49,60 @@ def _start(width: int, samples: int, inputs: int = 784) -> tuple[fcsym.Network, 
     return network, weights, rng.normal(size=(samples, inputs)), np.eye(10)[rng.integers(0, 10, samples)]
 
 
-def compare(width: int, samples: int, steps: int = 100, target: str = "numpy", inputs: int = 784) -> dict[str, Any]:
-    """Seconds of one step each way, where nothing crosses a kink, and what each carries."""
+def between_events(inputs: int, width: int, samples: int) -> list[dict[str, Any]]:
+    """A step each way where nothing crosses a kink; a step that moves something is compared first."""
     network, weights, x, goal = _start(width, samples, inputs)
-    collapsed = fcsym.scheme(network, "collapsed").compile(target)
-    held, eta = collapsed.init(weights, x), 1e-12
-    own = _best(lambda: collapsed.step(held, x, goal, eta), steps)
-    kernel = fcsym.scheme(network, "backprop", batch="sum").compile("c")
-    state = kernel.init(weights)
-    kernel.step(state, x, goal, eta)
-    peer = _best(lambda: kernel.step(state, x, goal, eta), 3 if width > 10_000 else 10)
-    return {
-        "width": width, "samples": samples, "collapsed": own, "backprop in C": peer, "ratio": peer / own,
-        "groups": max(held.groups.values()), "columns": max(held.widths.values()), "numbers": held.numbers,
-        "weights": sum(w.size for w in weights),
-    }  # fmt: skip
+    peer = fcsym.scheme(network, "backprop", batch="sum").compile("c")
+    state = peer.init(weights)
+    moved = peer.output(peer.step(state, x, goal, 1e-6), x)
+    works: dict[str, Callable[[], object]] = {}
+    for name, target in ((NUMPY, "numpy"), (NATIVE, "c")):
+        kernel = fcsym.scheme(network, "collapsed").compile(target)
+        held = kernel.init(weights, x)
+        np.testing.assert_allclose(
+            kernel.output(kernel.step(held, x, goal, 1e-6), x), moved, rtol=1e-9, atol=1e-9, err_msg=name
+        )
+        works[name] = lambda kernel=kernel, held=held: kernel.step(held, x, goal, STILL)  # type: ignore[misc]
+    name = _name(inputs, width, samples)
+    # one after the other: a matrix of 600 MB leaves nothing of the few numbers in the cache, as no training does
+    return [*table(name, works), *table(name, {PEER: lambda: peer.step(state, x, goal, STILL)})]
 
 
-def with_events(
-    width: int = 4096, samples: int = 8, steps: int = 10_000, eta: float = 2e-4, target: str = "numpy"
-) -> dict[str, float]:
-    """The whole of a training, events and all, against as many steps of backpropagation in C."""
-    network, weights, x, goal = _start(width, samples)
-    collapsed = fcsym.scheme(network, "collapsed").compile(target)
-    kernel = fcsym.scheme(network, "backprop", batch="sum").compile("c")
-    held, state = collapsed.init(weights, x), kernel.init(weights)
-    start = time.perf_counter()
-    for _ in range(steps):
-        held = collapsed.step(held, x, goal, eta)
-    own = time.perf_counter() - start
-    peer = steps * _best(lambda: kernel.step(state, x, goal, eta), 20)
+def with_events() -> list[dict[str, Any]]:
+    """The whole of a training, events and all, against as many steps of backpropagation; per step."""
+    network, weights, x, goal = _start(4096, 8)
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    peer = fcsym.scheme(network, "backprop", batch="sum").compile("c")
+    held, state = kernel.init(weights, x), peer.init(weights)
+
+    def train() -> None:
+        nonlocal held
+        for _ in range(STEPS):
+            held = kernel.step(held, x, goal, ETA)
+
+    own = seconds(train, 1) / STEPS
+    other = [seconds(lambda: peer.step(state, x, goal, ETA), 1) for _ in range(20)]
     crossed = sum(len(event.units) for event in held.events)
-    return {
-        "width": width, "steps": steps, "collapsed": own, "backprop in C": peer, "ratio": peer / own, "events": crossed,
-    }  # fmt: skip
+    assert crossed > 1000, "a training in which hundreds of units cross their kinks is what is measured"
+    return [row(EVENTS, NUMPY, [1e9 * own]), row(EVENTS, PEER, [1e9 * t for t in other])]
+
+
+def rows() -> Iterator[dict[str, Any]]:
+    """Every row, then the ratios that have a target; none without a C compiler."""
+    if not compiler():
+        return
+    result = [one for sizes in ROWS for one in between_events(*sizes)] + with_events()
+    yield from result
+    best = {(one["work"], one["peer"]): one["minimum_ns"] for one in result}
+    for a, b, target in TARGETS:
+        yield {"ratio": f"{' '.join(a)} / {' '.join(b)}", "value": best[a] / best[b], "target": target}
 
 
 def main() -> None:
-    """Print a line for each row."""
-    for inputs, width, samples in ROWS:
-        row = compare(width, samples, inputs=inputs)
-        own, peer = (1e3 * row[name] for name in ("collapsed", "backprop in C"))
-        print(
-            f"{inputs}-{width}-10 on {samples}: {own:.3f} ms, backprop in C {peer:.2f} ms, {row['ratio']:.3g} times; "
-            f"{row['groups']} groups, {row['columns']} columns, {row['numbers']} numbers for {row['weights']} weights"
-        )
-    row = with_events()
-    print(
-        f"{row['steps']} steps of 784-{row['width']}-10 on 8 with {row['events']} units crossing: "
-        f"{row['collapsed']:.1f} s, backprop in C {row['backprop in C']:.1f} s, {row['ratio']:.3g} times"
-    )
+    """Print the table."""
+    from benchmarks.__main__ import lines
+
+    print("\n".join(lines(list(rows()))))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,11 @@ class Document(ABC):
         return ()
 
     @property
+    def uncertified(self) -> str:
+        """Why there is no certificate, and what to do, in half a sentence; "" where nothing is known of that."""
+        return ""
+
+    @property
     def numbers(self) -> Numbers | None:
         """The numbers that stand beside the equations, if any do."""
         return None

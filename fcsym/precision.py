@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from statistics import median
@@ -19,12 +20,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcsym.checking.enclosures import available
 from fcsym.checking.exact import distance, trajectory
 from fcsym.checking.hard import HARD, ORDINARY, TAME
 from fcsym.checking.points import Points, random_points
 from fcsym.checking.running import running_bounds
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression
+from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
 from fcsym.language.expression import applied_in
 from fcsym.networks.network import Network
@@ -32,14 +35,14 @@ from fcsym.networks.symbols import front_of
 from fcsym.schemes import every_scheme
 from fcsym.training import Scheme
 from fcsym.values.ball import Ball
-from fcsym.values.exact import exact_step
+from fcsym.values.exact import evaluated, exact_step
 from fcsym.values.given import Values
 
 __all__ = ["HEADINGS", "Accuracy", "Measured", "accuracy"]
 
 _Array = npt.NDArray[Any]
 STEP = "step"
-HEADINGS = ("numbers", "median", "largest", "median, hard", "largest, hard", "of bound")
+HEADINGS = ("numbers", "median", "rounded once", "largest", "median, hard", "largest, hard", "of bound")
 MOST_WEIGHTS = 5000
 _AT_ONCE = 70  # points
 _SHARE_OF_STEP = 0.6  # of the time
@@ -54,6 +57,7 @@ class Measured:
     quantity: str
     numbers: int
     median: float | None  # on ordinary points; None where there are none
+    once: float | None  # the median if everything were exact but for the numbers that are stored, each rounded once
     worst: float | None
     hard_median: float | None
     hard_worst: float | None
@@ -75,8 +79,10 @@ class Accuracy:
     wrong_gates: int  # and how many of them by rounding, and wrongly
     left_out: int  # points of which some number overflowed, or no digits say what it is
     notes: tuple[str, ...] = ()
-    errors: Mapping[tuple[str, str], tuple[list[float], list[float]]] = field(default_factory=dict, repr=False)
-    """Every error by subject and quantity, on ordinary points and on hard ones."""
+    errors: Mapping[tuple[str, str], tuple[list[float], list[float], list[float]]] = field(
+        default_factory=dict, repr=False
+    )
+    """Every error by subject and quantity: on ordinary points, on hard ones, and of numbers that are rounded once."""
 
     @property
     def passed(self) -> bool:
@@ -110,7 +116,7 @@ class Accuracy:
     @staticmethod
     def figures(row: Measured) -> tuple[str, ...]:
         """A row as text, by `HEADINGS`."""
-        shown = (row.median, row.worst, row.hard_median, row.hard_worst, row.of_bound)
+        shown = (row.median, row.once, row.worst, row.hard_median, row.hard_worst, row.of_bound)
         return str(row.numbers), *("" if value is None else f"{value:.3g}" for value in shown)
 
     def __str__(self) -> str:
@@ -127,6 +133,7 @@ class _Errors:
 
     ordinary: list[float] = field(default_factory=list)
     hard: list[float] = field(default_factory=list)
+    once: list[float] = field(default_factory=list)
     of_bound: float | None = None
     exceeded: int = 0
 
@@ -135,7 +142,10 @@ class _Errors:
             f(e) if e else None for e in (self.ordinary, self.hard) for f in (median, max)
         )
         count = len(self.ordinary) + len(self.hard)
-        return Measured(subject, quantity, count, middle, worst, hard_middle, hard_worst, self.of_bound, self.exceeded)
+        once = median(self.once) if self.once else None
+        return Measured(
+            subject, quantity, count, middle, once, worst, hard_middle, hard_worst, self.of_bound, self.exceeded
+        )
 
 
 def accuracy(
@@ -180,7 +190,7 @@ def accuracy(
     rows = tuple(errors.row(*key) for key, errors in run.errors.items() if errors.ordinary or errors.hard)
     return Accuracy(
         str(network), order, trials, steps, seed, rows, run.gates, run.wrong, run.left_out, tuple(run.notes),
-        {key: (errors.ordinary, errors.hard) for key, errors in run.errors.items()},
+        {key: (errors.ordinary, errors.hard, errors.once) for key, errors in run.errors.items()},
     )  # fmt: skip
 
 
@@ -210,9 +220,10 @@ class _Measuring:
         smooth = _smooth_in(self.derivation)
         kinds = TAME if smooth else HARD
         if smooth:
+            none = "" if available() else ", and no running bound without python-flint"
             self.notes.append(
-                f"With {' and '.join(smooth)} there is no running bound, and points far out are not tried: a library "
-                "promises nothing of its functions, and their digits have no end."
+                f"With {' and '.join(smooth)} points far out are not tried{none}: the digits of a smooth function have "
+                "no end."
             )
         done = 0
         for start in range(0, trials, _AT_ONCE):  # every kind has its turn, whenever it ends
@@ -267,19 +278,31 @@ class _Measuring:
                         errors.exceeded += 1
                     continue
                 self._number(errors, float(number), true, bound, kind)
+        if kind == ORDINARY:
+            self._stored(values, exact, bounds)
         for unit in self.network.activated:
             for array in (unit.s, unit.s.primed):
                 for kink in unit.activation.kinks:
                     for number, true in zip(np.ravel(result[array.name][n]), _flat(exact[array.name]), strict=True):
                         self.gates += 1
-                        self.wrong += (float(number) > kink) != (_fraction(true) > kink)
+                        self.wrong += (float(number) > kink) != (fraction_of(true) > kink)
+
+    def _stored(self, values: Values, exact: Mapping[str, Any], names: Iterable[str]) -> None:
+        """The errors that are left where each equation is computed exactly from the numbers before it, and rounded."""
+        with suppress(UnsupportedExpression, OverflowError):
+            once = evaluated(self.computed, values, kind=once_rounded())
+            for name in names:
+                for number, true in zip(_flat(once[name]), _flat(exact[name]), strict=True):
+                    if number is not None and true is not None:
+                        middle = fraction_of(true)
+                        self.errors[STEP, name].once.append(_in_ulp(abs(number - middle), middle))
 
     def _number(self, errors: _Errors, number: float, true: Any, bound: Any, kind: str) -> None:
-        middle = _fraction(true)
+        middle = fraction_of(true)
         off = abs(Fraction(number) - middle)
         (errors.ordinary if kind == ORDINARY else errors.hard).append(_in_ulp(off, middle))
-        if np.isfinite(bound) and not isinstance(true, Ball):
-            most = _in_full(bound)
+        if np.isfinite(bound):
+            most = _in_full(bound) + (fraction_of(true.radius) if isinstance(true, Ball) else 0)
             errors.of_bound = max(errors.of_bound or 0.0, _as_float(off / most) if most else 0.0)
             errors.exceeded += off > most
 
@@ -306,6 +329,17 @@ class _Measuring:
                 self.notes += [said] if said not in self.notes else []
                 return
 
+    def _stored_states(
+        self, name: str, scheme: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float
+    ) -> None:  # fmt: skip
+        """The errors that are left where only the state is rounded, after each step, and then what is read off it."""
+        truth = list(trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta))
+        exact = [("y", one.output) for one in truth]
+        exact += [(f"{a.name} by expand", w) for a, w in zip(self.network.parameters, truth[-1].weights, strict=True)]
+        with suppress(OverflowError, TypeError):  # what has no value, or none in range
+            for (what, true), found in zip(exact, trained(scheme, weights, list(xs), target, eta), strict=True):
+                self.errors[name, what].once += _beside(found, true)
+
     def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
         truth = trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta)
         state = kernel.init(weights, xs[0], undefined="nan")
@@ -319,15 +353,20 @@ class _Measuring:
             self.network.parameters, kernel.expand(state, weights, xs[0]), after.weights, strict=True
         ):
             _note(self.errors.setdefault((name, f"{theta.name} by expand"), _Errors()), found, true)
+        self._stored_states(name, kernel.scheme, weights, xs, target, eta)
 
 
 def _note(errors: _Errors, found: Any, exact: Any) -> None:
     """The errors of numbers beside balls; one that is undefined, or overflows, says nothing."""
+    errors.ordinary += _beside(found, exact)
+
+
+def _beside(found: Any, exact: Any) -> Iterator[float]:
     for number, true in zip(np.ravel(found), _leaves(exact), strict=True):
         near = float(true.mid()) if hasattr(true, "mid") else float(true)
         if np.isfinite(number) and math.isfinite(near):
             off = distance(number, true)
-            errors.ordinary.append(off / math.ulp(near) if near else math.inf if off else 0.0)
+            yield off / math.ulp(near) if near else math.inf if off else 0.0
 
 
 def _smooth_in(derivation: Derivation) -> list[str]:
@@ -353,14 +392,6 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(part)
         else:
             yield part
-
-
-def _fraction(value: Any) -> Fraction:
-    """The number, or the middle of its ball."""
-    if not isinstance(value, Ball):
-        return Fraction(value)
-    sign, mantissa, exponent, _ = value.middle._mpf_
-    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent) * (-1 if sign else 1)
 
 
 def _in_ulp(off: Fraction, exact: Fraction) -> float:

@@ -66,7 +66,7 @@ def _collapsed(
     samples: int | None,
 ) -> Any:
     """The equations of one input and one output where these hold the network, and what the finder finds of others."""
-    from fcsym.collapsing.scheme import collapsed_scheme
+    from fcsym.collapsed import CollapsedAnyInputs
 
     try:
         record = schemes.build(network, name, order, slope_at_kink, rule, batch, samples)
@@ -75,7 +75,7 @@ def _collapsed(
         schemes.refuse_unsuited(base.network, name)
         if base.network.built is not None:  # no stack of dense layers, as is said already
             raise
-        return collapsed_scheme(base.network, order, Derivation(base.network, order, base.equations))
+        return CollapsedAnyInputs.of(base)
     return CollapsedOneInput.of(record)
 
 

@@ -12,12 +12,16 @@ from collections import Counter
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("deriving", "kernel", "language", "proof", "render")
+
+
+Name = tuple[str, str, str, str, int]
+"""Its file, its function, what stands there, what is put there, and how many of the same come before it."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,16 @@ class Mutant:
     among: int  # how many of the same name come before it
 
     @property
-    def name(self) -> tuple[str, str, str, str]:
+    def name(self) -> Name:
         """What stays the same when lines are added above it."""
-        return str(self.path.relative_to(ROOT)), self.function, self.before, self.after
+        return str(self.path.relative_to(ROOT)), self.function, self.before, self.after, self.among
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What stays the same as long as the function around it does, to remember what became of a fault."""
         around = _texts(self.path).get(self.function, "")
-        text = "\n".join((*self.name, around, str(self.among)))
+        *names, among = self.name
+        text = "\n".join((*names, around, str(among)))
         return sha256(text.encode()).hexdigest()[:12]
 
     def __str__(self) -> str:
@@ -160,10 +165,13 @@ def _short(node: ast.AST) -> str:
 
 
 @cache
-def equivalent() -> dict[tuple[str, str, str, str], str]:
+def equivalent() -> dict[Name, str]:
     """Faults that nothing can show, and why."""
     listed = tomllib.loads((ROOT / "reliability" / "equivalent.toml").read_text("utf-8")).get("mutant", [])
-    return {(one["file"], one["function"], one["before"], one["after"]): one["reason"] for one in listed}
+    return {
+        (one["file"], one["function"], one["before"], one["after"], one.get("among", 0)): one["reason"]
+        for one in listed
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- stretches

@@ -21,7 +21,7 @@ from typing import Any
 from reliability import mutants
 from reliability.warm import SURVIVED, Warm
 
-QUICK = 3.0
+QUICK = 1.5
 """Seconds of the processor beyond which a test is too slow to be shown a fault."""
 AT_IMPORT = "at import"
 """What stands in the place of a test for what runs when fcsym is imported and the tests are collected."""
@@ -65,7 +65,7 @@ def measure(seconds: float = float("inf"), files: Sequence[str] = ("tests",)) ->
         for test in _in_turns([test for test in process.tests if test not in past]):
             if time.monotonic() - start > seconds:
                 break
-            said = process.ask([test], seconds=QUICK, wall=12 * QUICK)
+            said = process.ask([test], seconds=QUICK, wall=20 * QUICK)
             ended = said["end"] == SURVIVED
             one = {"test": test, "digest": _digest(test), "seconds": said["seconds"] if ended else None}
             file.write(json.dumps(one | {"hits": said["hits"] if ended else []}) + "\n")

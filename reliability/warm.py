@@ -57,13 +57,15 @@ class Warm:
         self.at_import: list[str] = said["at import"]
 
     def ask(
-        self, tests: Sequence[str], mutant: Mutant | None = None, seconds: float = 30.0, wall: float = 0.0
-    ) -> dict[str, Any]:
-        """What these tests make of a fault, within so many seconds of the processor, and of the clock.
+        self, tests: Sequence[str], mutant: Mutant | None = None, seconds: float = 30.0, wall: float = 0.0,
+        each: Sequence[float] = (),
+    ) -> dict[str, Any]:  # fmt: skip
+        """What these tests make of a fault, within so many seconds of the processor, each of them and together.
 
-        A busy machine gives little of itself: the clock has many more unless told otherwise.
+        A busy machine gives little of itself: on the clock they have many more unless told otherwise. Where each is not
+        given there is only the limit on all.
         """
-        asked = {"tests": list(tests), "seconds": seconds, "wall": wall or 20 * seconds + 60}
+        asked = {"tests": list(tests), "seconds": seconds, "wall": wall or 20 * seconds + 60, "each": list(each)}
         if mutant is not None:
             asked |= {"path": str(mutant.path), "place": mutant.place}
         assert self.process.stdin is not None
@@ -151,7 +153,8 @@ class _Loop:
                 for wrapper in held:
                     wrapper.cache_clear()
             _hits.clear()
-            return _tried([items[name] for name in asked["tests"] if name in items])
+            limits = dict(zip(asked["tests"], asked["each"], strict=False))
+            return _tried([(items[name], limits.get(name, 0.0)) for name in asked["tests"] if name in items])
 
         self.served = True
         _serve(self.answers, run, list(items))
@@ -162,12 +165,13 @@ def _key(code: CodeType) -> tuple[str, str, int]:
     return code.co_filename, code.co_qualname, code.co_firstlineno
 
 
-def _tried(items: list[Any]) -> dict[str, Any]:
-    """The tests one after another, until one fails."""
+def _tried(limited: list[tuple[Any, float]]) -> dict[str, Any]:
+    """The tests one after another, until one fails; what goes on beyond its limit ends this process."""
     from _pytest.runner import runtestprotocol
 
     start = time.process_time()
-    for item, later in zip(items, [*items[1:], None], strict=False):
+    for (item, limit), (later, _) in zip(limited, [*limited[1:], (None, 0.0)], strict=False):
+        signal.setitimer(signal.ITIMER_PROF, limit)
         reports = runtestprotocol(item, log=False, nextitem=later)
         if any(report.failed for report in reports):
             said = str(next(report for report in reports if report.failed).longrepr)
@@ -255,7 +259,7 @@ def _in_a_child(run: Callable[[dict[str, Any]], dict[str, Any]], asked: dict[str
     if said.endswith(b"\n"):
         answer: dict[str, Any] = json.loads(said)
         return answer
-    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL)
+    late = os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGPROF, signal.SIGKILL)
     return {"end": LATE if late else SEEN, "by": f"status {status}"}
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from pathlib import Path
 from random import Random
 
 import numpy
@@ -50,6 +54,22 @@ def refuse(error):
         raise error
 
     return read
+
+
+def test_what_is_stopped_leaves_the_folder_and_the_streams_to_the_next(tmp_path, monkeypatch):
+    """Time may be up while a trial goes back to where it was; its folder is gone then."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    def read(random):
+        os.chdir(gone)
+        gone.rmdir()
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+        raise fuzzing._Late
+
+    home, stream = Path.cwd(), sys.stdout
+    assert fuzzing.outcome_of(read, Random(0)) == "stopped"
+    assert Path.cwd() == home and sys.stdout is stream
 
 
 @pytest.mark.parametrize("error", [KeyError("W1"), ValueError("bad"), UserWarning("odd"), RecursionError()])

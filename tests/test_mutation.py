@@ -61,9 +61,6 @@ def test_half():
 """
 
 
-KEYS = ("file", "function", "before", "after")
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project of one module and one file of tests."""
@@ -124,6 +121,19 @@ def test_what_becomes_of_faults(project):
             ("n - 1", "counted", "without end"),
         ]:
             assert trier.fate(planted_where(project, before, function)) == end, before
+
+
+def test_what_is_listed_is_passed_over(project):
+    """The place that is meant, of all those with the same text."""
+    first = planted_where(project, "1", "counted")
+    assert first.name == ("fcsym/deriving/interval.py", "counted", "1", "2", 0)
+    entry = f"[[mutant]]\nfile = {first.name[0]!r}\nfunction = 'counted'\nbefore = '1'\nafter = '2'\nreason = 'x'\n"
+    file = project.parents[2] / "reliability" / "equivalent.toml"
+    for text, listed in ((entry, True), (entry + "among = 1\n", False)):
+        file.write_text(text)
+        equivalent.cache_clear()
+        with mutation.Trier() as trier:
+            assert trier.fate(first) == (mutation.EQUIVALENT if listed else mutation.UNREACHED)
 
 
 def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):

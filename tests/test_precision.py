@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import math
 from fractions import Fraction
+from itertools import product
 
+import mpmath
 import numpy as np
 import pytest
+import sympy
+from conftest import few, need_package
 from exact import step as by_hand
 
 import fcsym
 from fcsym import precision
 from fcsym.checking import running
+from fcsym.checking.enclosures import enclosures
 from fcsym.checking.hard import HARD, TAME
 from fcsym.checking.running import running_bounds
 from fcsym.cli import main
 from fcsym.errors import ArgumentError, SizeError
-from fcsym.language.activation import Piece, piecewise_linear
+from fcsym.language import smooth_functions
+from fcsym.language.activation import SMOOTH as SMOOTH_NAMES
+from fcsym.language.activation import Piece, piecewise_linear, smooth
+
+S = sympy.Symbol("s", real=True)
 
 HAT = piecewise_linear("hat", [Piece(0, -1), Piece(2, 1), Piece(None, 0, 2)], "1/2")
 NETWORKS = {
@@ -96,18 +105,99 @@ def test_schemes_are_measured_beside_balls():
             assert 0 < row.worst < 1e6 and row.of_bound is None
 
 
-def test_what_has_no_bound_and_no_balls_says_so_and_comes_back():
-    hard = {
-        "adam": fcsym.Network.parse("2-2-1").training("adam"),
-        "sigmoid, cross-entropy": fcsym.Network.mlp([2, 2, 2], "sigmoid", loss="cross_entropy"),
-    }
-    for network in hard.values():
-        found = fcsym.accuracy(network, trials=8, steps=2)
-        assert found.passed and len(found.notes) == 2
-        assert "no running bound" in found.notes[0] and found.notes[1].startswith("Training is not measured: The exact")
-        assert found.row("y").worst < 1e6
+SMOOTH = {
+    "sigmoid": fcsym.Network.mlp([2, 2, 1], "sigmoid", True, output="sigmoid"),
+    "cross-entropy": fcsym.Network.mlp([2, 2, 2], "gelu", loss="cross_entropy"),
+    "pieces of its own": fcsym.Network.mlp(
+        [1, 2, 1], fcsym.smooth("elu", sympy.Piecewise((S, S > 0), (sympy.exp(S) - 1, True)))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", few(SMOOTH, 2))
+def test_smooth_functions_have_bounds_that_hold(name, order):
+    need_package("flint")
+    found = fcsym.accuracy(SMOOTH[name], order, trials=14, steps=0)
+    assert found.passed, str(found)
+    assert "far out" in found.notes[0] and "bound" not in found.notes[0]
+    assert all(row.of_bound is not None for row in found.rows)
+    assert max(row.of_bound for row in found.rows) > 0.5
+
+
+def test_a_smooth_function_that_is_off_is_seen(monkeypatch):
+    """By a millionth: the values of exp in balls say so, whatever made the number."""
+    need_package("flint")
+    made = fcsym.derive(SMOOTH["sigmoid"])
+    kernel = made.compile()
+    points = HARD["ordinary"](made.network, kernel, np.random.default_rng(0), 5)
+    result = points.step(kernel)
+    inputs = dict(zip((a.name for a in made.network.parameters), points.weights, strict=True))
+    inputs |= {"x": points.x, "yg": points.target, "eta": points.eta}
+    right = running_bounds(made, inputs, result)["v1"]
+    wrong = running_bounds(made, inputs, result | {"v1": result["v1"] * (1 + 1e-6)})["v1"]
+    assert (right < 1e-15).all() and (wrong > 1e-7 * result["v1"]).all()
+    monkeypatch.setattr(running, "enclosures", lambda *given: (enclosures(*given)[0], np.zeros(given[2].shape)))
+    assert not fcsym.accuracy(SMOOTH["sigmoid"], trials=14, steps=0).passed
+
+
+@pytest.mark.parametrize("name", [*SMOOTH_NAMES, "exp"])
+def test_an_enclosure_holds_every_value(name):
+    need_package("flint")
+    phi, form = smooth(name), smooth_functions.expression(smooth(name))
+    at, off = (
+        np.array([-30.0, -1.25, 0.0, 0.5, 9.0], np.longdouble),
+        np.array([1e-9, 0.25, 0.5, 0, 1e-3], np.longdouble),
+    )
+    for n in range(3):
+        middle, radius = enclosures(phi, n, at, off)
+        f = sympy.lambdify(smooth_functions.symbols()[0], sympy.diff(form, smooth_functions.symbols()[0], n), "mpmath")
+        with mpmath.workdps(40):
+            for k, share in product(range(len(at)), (-1, -0.5, 0, 0.7, 1)):
+                true = f(mpmath.mpf(float(at[k])) + share * mpmath.mpf(float(off[k])))
+                far = abs(true - mpmath.mpf(float(middle[k])) - mpmath.mpf(float(middle[k] - np.float64(middle[k]))))
+                assert far <= mpmath.mpf(float(radius[k])) * (1 + mpmath.mpf(10) ** -15), (n, at[k], share)
+    middle, radius = enclosures(phi, 0, at, np.zeros(5, np.longdouble))
+    assert (radius < 1e-18 * np.abs(middle) + 1e-60).all()
+
+
+def test_an_enclosure_knows_what_it_does_not_know():
+    need_package("flint")
+    at = np.array([-1.0, 0.25, np.nan, 2.0], np.longdouble)
+    middle, radius = enclosures(smooth("log"), 0, at, np.array([0, 0.5, 0, np.inf], np.longdouble))
+    assert np.isinf(radius).all()
+    corner = fcsym.smooth("elu", sympy.Piecewise((S, S > 0), (sympy.exp(S) - 1, True)))
+    middle, radius = enclosures(corner, 0, np.array([0.0]), np.array([0.5]))
+    assert middle[0] + radius[0] >= 0.5 and middle[0] - radius[0] <= math.expm1(-0.5)
+
+
+def test_what_has_no_balls_says_so_and_comes_back(monkeypatch):
+    adam = fcsym.accuracy(fcsym.Network.parse("2-2-1").training("adam"), trials=8, steps=2)
+    assert adam.passed and len(adam.notes) == 2
+    assert "far out" in adam.notes[0] and adam.notes[1].startswith("Training is not measured: The exact")
+    assert adam.row("y").worst < 1e6
     late = fcsym.accuracy(NETWORKS["relu"], trials=10_000, steps=0, limit=0.5)
     assert "s were over" in late.notes[0] and late.row("y").numbers < 10_000
+    monkeypatch.setattr(running, "enclosures", _nothing)
+    monkeypatch.setattr(precision, "available", lambda: False)
+    without = fcsym.accuracy(SMOOTH["sigmoid"], trials=8, steps=0)
+    assert without.passed and "no running bound without python-flint" in without.notes[0]
+    assert without.row("v1").of_bound is None and without.row("s1").of_bound is not None
+
+
+def _nothing(phi, order, s, error):
+    return np.full(s.shape, np.nan, np.longdouble), np.full(s.shape, np.inf, np.longdouble)
+
+
+def test_what_only_storing_leaves_is_half_a_unit_at_most_where_the_inputs_are_exact():
+    """s1 = W1 x rounded once; after that, what has been rounded before enters."""
+    found = fcsym.accuracy(fcsym.Network.mlp([3, 2, 1]), trials=42, steps=10)
+    once = {name: errors[2] for (subject, name), errors in found.errors.items() if subject == "step"}
+    assert len(once["s1"]) == 12 and max(once["s1"]) <= 0.5 < max(once["y"])
+    for row in found.rows:
+        if row.subject == "step":
+            assert row.once <= row.median + 0.35, row
+        elif row.quantity == "y":
+            assert 0 <= row.once < 2, row
 
 
 def test_kinds_of_points_are_what_they_say():

@@ -216,6 +216,20 @@ def test_products_are_numpy_added_in_order(compiler, real, flags, tmp_path):
     assert text.count("tile(sum") >= len(made) and text.count("GEMM(C") > len(made) // 2
 
 
+def test_a_product_of_two_matrices_is_seen_both_ways():
+    """Either operand is the one whose rows are taken; with three factors the last one alone, with an inner sum none."""
+    r, c, t = (Index(Axis(name), name) for name in "rct")
+    a, b, scale = n.Load("A", (r, t)), n.Load("B", (t, c)), n.Load("d", (t,))
+    sizes = {index.axis: 40 for index in (r, c, t)}
+
+    def ways(*factors):
+        return c_products._ways(n.Reduce((t,), n.Product(factors)), (r, c), sizes)
+
+    assert {(way.single, way.panel, way.rows, way.columns) for way in ways(a, b)} == {(a, b, r, c), (b, a, c, r)}
+    assert [(way.single, way.panel) for way in ways(scale, a, b)] == [(b, n.Product((scale, a)))]
+    assert ways(n.Reduce((r,), a), b) == []
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_networks_along_leading_axes_and_batches_of_one(dtype):
     need("gcc")

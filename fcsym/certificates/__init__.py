@@ -35,7 +35,8 @@ def certificate_of(document: Shown) -> Certificate:
     if isinstance(document, PartRecord) and document.name in PARTS:
         raise ArgumentError(f"{document.heading} is one of four functions: certify the whole scheme.")
     if not isinstance(document, Record) or isinstance(document, GradientRecord):
-        raise ArgumentError(f"{document.heading} has no certificate yet: certify a derivation.")
+        why = f": {document.uncertified}" if document.uncertified else " yet: certify a derivation"
+        raise ArgumentError(f"{document.heading} has no certificate{why}.")
     return certificate(document, document.proof)  # type: ignore[attr-defined]
 
 
@@ -53,6 +54,8 @@ def writable(document: Shown, path: str | os.PathLike[str]) -> Path:
     """The path, if the certificate of a document can be written there, and it has one; ArgumentError otherwise."""
     if isinstance(document, SchemeRecord):
         certifiable(document)
+    elif document.uncertified:
+        certificate_of(document)
     return writable_place(path)
 
 

@@ -117,7 +117,7 @@ class Curves(Adjoints):
             f"intros; unfold {name}_at, {name}_of; eapply derivative_eq; "
             f"[derive ltac:(idtac; {known}) "
             f"| rewrite {starts}; cbn [INR Nat.pred]; unfold {name}_dot; "
-            "first [solve [termwise idtac] | sums | sums_inverse]].",
+            "first [solve [termwise] | sums | sums_inverse]].",
         )  # fmt: skip
 
     def _known(
@@ -230,9 +230,10 @@ class Curves(Adjoints):
             names.append(f"arrives_{name}")
             yield Theorem(
                 names[-1], f"{self._against(e.array, f'{name}_dot')} = {' + '.join([*own, *more])}",
-                f"unfold {name}_dot; first [solve [termwise ltac:(cbv delta [{' '.join(own)}])] | "
-                f"unfold {', '.join(own)}; sums]."
-                if own else f"unfold {name}_dot; sums.",
+                f"unfold {name}_dot; " + (
+                    f"first [solve [shares ltac:(cbv delta [{' '.join(own)}])] | unfold {', '.join(own)}; sums]."
+                    if own else "sums."
+                ),
             )  # fmt: skip
         for array in [*self.inner, *self.trained]:
             names.append(f"leaves_{self._name(array)}")
@@ -251,15 +252,11 @@ class Curves(Adjoints):
         """An adjoint times a change is what all shares of it are together."""
         name = self._name(array)
         own = [s for s in self.shares if s.ref.array == array]
-        made, used = self._turned(own)
-        at_once = "; ".join([*(f"unfold {s.name}" for s in own), *made, *used, self._summed(array, f"{name}_dot")])
-        if own:  # summand by summand where there is one for each share, which is much the faster
-            cases = " | ".join(f"|- _ = {s.name} => {self._moved(s)}" for s in own)
-            each = self._summed(array, f"{name}_dot", f"termwise ltac:(idtac; lazymatch goal with {cases} end)")
-            at_once = f"first [solve [{each}] | {at_once}]"
+        cases = " | ".join(f"|- _ = {s.name} => {self._moved(s)}" for s in own)
+        rest = f"shares ltac:(idtac; lazymatch goal with {cases} end)" if own else "sums"
         return Theorem(
             f"leaves_{name}", f"{self._against(array, f'{name}_dot')} = {' + '.join(s.name for s in own) or '0'}",
-            f"{at_once}.",
+            f"{self._summed(array, f'{name}_dot', rest)}.",
         )  # fmt: skip
 
     def _moved(self, share: Share) -> str:

@@ -63,6 +63,11 @@ Lemma sum_scal_right n c f : sum n (fun i => f i * c) = sum n f * c.
 Proof. rewrite Rmult_comm, <- sum_scal; apply sum_ext; intros; ring. Qed.
 Lemma sum_nothing n f : (forall i, f i = 0) -> sum n f = 0.
 Proof. intros H; rewrite (sum_ext n f (fun _ => 0)) by auto; apply sum_zero. Qed.
+Ltac last_part := cbv beta; lazymatch goal with
+  | |- parts (_ + _) _ _ => reflexivity
+  | |- parts (sum _ _) _ _ => eapply parts_sum; intro; last_part
+  | |- parts (_ * (_ + _)) _ _ => eapply parts_left; reflexivity
+  | |- parts ((_ + _) * _) _ _ => eapply parts_right; reflexivity end.
 Ltac part := cbv beta; lazymatch goal with
   | |- parts (_ + _) _ _ => first [eapply parts_plus; part | reflexivity]
   | |- parts (sum _ _) _ _ => eapply parts_sum; intro; part
@@ -72,9 +77,11 @@ Ltac alike := cbv beta; lazymatch goal with
   | |- ?c * sum ?n ?f = sum ?n _ => rewrite <- (sum_scal n c f); alike
   | |- sum ?n ?f * ?c = sum ?n _ => rewrite <- (sum_scal_right n c f); alike
   | |- _ => first [reflexivity | apply Rmult_assoc | apply Rmult_comm | apply Rmult_eq_compat_l, Rmult_comm | ring] end.
-Ltac termwise opened := lazymatch goal with
-  | |- _ = _ + _ => eapply by_parts; [part | termwise opened | termwise opened]
+Ltac summands apart opened := lazymatch goal with
+  | |- _ = _ + _ => eapply by_parts; [apart | summands apart opened | summands apart opened]
   | |- _ => opened; first [alike | sums] end.
+Ltac shares opened := summands last_part opened.
+Ltac termwise := summands part idtac.
 Ltac swapped place := lazymatch place with
   | O => apply sum_swap
   | S ?below => apply sum_ext; intros; swapped below end.

@@ -22,10 +22,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fcsym.checking.enclosures import enclosures
 from fcsym.checking.magnitude import aligned
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Condition, Equation
-from fcsym.language.expression import Add, Apply, Expr, Extreme, Index, Indicator, Mul, Number, Pow, Ref, Total
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Expr,
+    Extreme,
+    Index,
+    Indicator,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Total,
+    applied_in,
+)
 from fcsym.networks.symbols import front_of
 
 if TYPE_CHECKING:
@@ -82,9 +96,12 @@ class _Bounds:
     def _of(self, equation: Equation) -> Any:
         assert isinstance(equation.lhs, Ref)
         axes = equation.lhs.indices
-        if not isinstance(equation.rhs, Cases):
-            return self._at(equation.rhs, axes).error
         name = equation.name if equation.defines else front_of(self.network.logits).name
+        if not isinstance(equation.rhs, Cases):
+            one = self._at(equation.rhs, axes)
+            if any(node.activation.is_smooth for node in applied_in(equation.rhs)):  # whatever way it was computed
+                return np.abs(self.values[name] - one.value) + one.error
+            return one.error
         chosen, widest = self.values[name], np.zeros((), np.longdouble)
         for branch in equation.rhs:
             possible: Any = True
@@ -160,7 +177,11 @@ class _Bounds:
                 value = (np.max if kind == "max" else np.min)(one.value, axis=last)
                 shape = np.broadcast_shapes(one.value.shape, np.shape(one.error))
                 return _Known(value, np.abs(value), np.broadcast_to(one.error, shape).max(axis=last), 0)
-            case Apply(phi, Ref() as argument, derivative) if not phi.is_smooth and derivative < 2:
+            case Apply(phi, Ref() as argument, derivative) if phi.is_smooth:
+                one = self._at(argument, axes)
+                value, off = enclosures(phi, int(derivative), *np.broadcast_arrays(one.value, one.error))
+                return _Known(value, np.abs(value), off, 0)
+            case Apply(phi, Ref() as argument, derivative) if derivative < 2:
                 return _piecewise(phi, self._at(argument, axes), bool(derivative))
         return self._unknown()
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fcsym.collapsing.carried import Carried
     from fcsym.collapsing.kernel import CollapsedKernel
 
-__all__ = ["Bounds", "Choice", "Closure", "Collapse", "Constant", "Form", "find_collapse"]
+__all__ = ["Bounds", "Choice", "Closure", "Collapse", "Constant", "Form", "find_collapse", "layers_in_words"]
 
 
 def find_collapse(
@@ -111,7 +111,7 @@ class Choice:
     @property
     def layers(self) -> str:
         """The layers that are summed over, in words."""
-        return _layers(self.found.contracted)
+        return layers_in_words(self.found.contracted)
 
     @cached_property
     def numbers(self) -> int | None:
@@ -321,7 +321,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _layers(contracted: Sequence[int]) -> str:
+def layers_in_words(contracted: Sequence[int]) -> str:
     """(0, 1, 3) => "the inputs and layers 1 and 3"."""
     hidden = [str(n) for n in contracted if n]
     parts = ["the inputs"] if 0 in contracted else []

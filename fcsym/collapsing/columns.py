@@ -110,12 +110,11 @@ class Pace:
         """From the longest W of a block, the longest S_n, how far they may go, the largest slope, and |a|."""
         may = np.minimum(left, rows + 1)
         grown = slope * weights * (1 + _GROWTH) * _INFLATED
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            share = np.concatenate([
-                grown * inner / np.where(may > 0, may, 0)[:, None],
-                slope * np.maximum(rows + may, 1)[None] / (_GROWTH * weights) * _INFLATED,
-            ])  # fmt: skip
-            longest = float(np.sqrt(np.vecdot(share, share).max())) * _INFLATED
+        share = np.concatenate([
+            grown * inner / np.where(may > 0, may, 0)[:, None],
+            slope * np.maximum(rows + may, 1)[None] / np.asarray(_GROWTH * weights) * _INFLATED,
+        ])  # fmt: skip
+        longest = float(np.sqrt(np.vecdot(share, share).max())) * _INFLATED
         return cls(share, longest, np.zeros(len(rows)), (), 0.0, bool(np.isfinite(longest)))
 
     def after(self, errors: _Values) -> Pace:
@@ -127,9 +126,8 @@ class Pace:
         if reached < 1 and len(waiting) < _WAIT:
             return Pace(self.share, self.longest, self.errors, waiting, reached, self.holds)
         every = np.array(waiting)
-        with np.errstate(all="ignore"):  # what is no number does not hold
-            made = self.errors + np.sqrt(np.vecdot(every, every) + _LEAST).sum(axis=0)
-            reached = float((self.share @ made).max())
+        made = self.errors + np.sqrt(np.vecdot(every, every) + _LEAST).sum(axis=0)
+        reached = float((self.share @ made).max())  # where that is no number it does not hold
         return Pace(self.share, self.longest, made, (), reached, self.holds and reached < 1)
 
 
@@ -237,9 +235,8 @@ class Columns:
         """The sum of squares over the columns of each block, (blocks, samples)."""
         if not self.blocks:
             return np.zeros((0, len(rows)))
-        with np.errstate(all="ignore"):  # training may diverge, which is said by name
-            squares = np.square(rows, dtype=float)
-            made: _Values = np.add.reduceat(squares, [block.first for block in self.blocks], axis=1).T
+        squares = np.square(rows, dtype=float)
+        made: _Values = np.add.reduceat(squares, [block.first for block in self.blocks], axis=1).T
         return made
 
     def _due(self, block: Block, rows: _Values, travelled: _Values, members: Any = slice(None)) -> _Values:
@@ -249,8 +246,7 @@ class Columns:
         distance = self.lines.distance(block.seen(rows, members))
         if block.idle.size:  # what stands beside the columns rounds by itself
             distance[:, block.idle] -= _ROUNDING * np.finfo(rows.dtype).eps * np.abs(block.rest[members])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(length > 0, travelled + distance / length, np.inf)
+        return np.where(length > 0, travelled + distance / length, np.inf)
 
     def look(self, rows: _Values, watch: Watch) -> tuple[Crossed, Watch]:
         """Who has left its lines in a step, from the pre-activations of the columns after it.
@@ -266,8 +262,7 @@ class Columns:
         other = codes != self.codes[:, self.loose]
         loose = np.flatnonzero(other.any(axis=0)) if other.any() else _NONE
         if self.blocks and not still:
-            with np.errstate(all="ignore"):
-                far = np.sqrt(self._squares(rows[:, :start] - watch.seen[:, :start]))
+            far = np.sqrt(self._squares(rows[:, :start] - watch.seen[:, :start]))
             eps = np.finfo(rows.dtype).eps
             travelled = watch.travelled + far * (1 + 4 * eps)
             reach = travelled + _ROUNDING * eps * (watch.size + travelled)

@@ -408,14 +408,14 @@ def _pre_activations(run: _Run) -> dict[Array, _Values]:
     network = run.network
     rest = [np.full(network.shape(a), float(v), run.dtype) for a, v in network.memory.items()]
     function = _compiled(network, run.order, (), "numpy")
-    with np.errstate(all="ignore"):
-        use, still = np.ones(len(run.x), run.dtype), np.zeros((len(run.x), network.widths[-1]), run.dtype)
-        _, *others = function.unchecked("output", [*run.weights, *rest, use, still, run.x])
-        shift = run.weights[1] if network.layers[0].bias else 0
-        first = run.x @ run.weights[0].T + shift
+    use, still = np.ones(len(run.x), run.dtype), np.zeros((len(run.x), network.widths[-1]), run.dtype)
+    _, *others = function.unchecked("output", [*run.weights, *rest, use, still, run.x])
+    shift = run.weights[1] if network.layers[0].bias else 0
+    first = run.x @ run.weights[0].T + shift
     return dict(zip(seen(network, ()), others, strict=True)) | {network.pre_activation(1): first}
 
 
+@np.errstate(all="ignore")
 def _started(run: _Run) -> CollapsedState:
     """The state of a network before any step."""
     network = run.network
@@ -504,6 +504,7 @@ def _above(state: CollapsedState) -> dict[int, _Values]:
     return {n: run.here(made[h.s]) for n, h in enumerate(run.network.hidden, 1) if h.s in made}
 
 
+@np.errstate(all="ignore")  # training may leave the range of numbers, which is said by name
 def _moved(state: CollapsedState, target: _Values, use: _Values, rate: float) -> CollapsedState:
     """The state after a step, with every unit on the lines that it then has."""
     run = state.run
@@ -610,8 +611,7 @@ def _refuse_infinite(state: CollapsedState, bounded: Collection[int]) -> None:
         if own is None:
             continue
         part = run.here(state.arrays[place])[own]
-        with np.errstate(all="ignore"):
-            total = np.add.reduce(part, axis=None)
+        total = np.add.reduce(part, axis=None)
         if not math.isfinite(total) and not np.isfinite(part).all():
             raise Diverged(
                 f"Training of {run.network} has left the range of floating-point numbers after step {state.steps}: "

@@ -81,6 +81,16 @@ class CollapsedScheme:
         return max(more, key=lambda layers: (len(layers), [-n for n in layers]))
 
     @cached_property
+    def shown(self) -> Closure:
+        """The closed state over the layers that its kernels sum over."""
+        layers = self.chosen(self.network.samples or 2)
+        closed = next(
+            c.closure for c in self.found.choices if tuple(sorted(c.found.contracted)) == tuple(sorted(layers))
+        )
+        assert closed is not None
+        return closed
+
+    @cached_property
     def _of_one(self) -> Collapse:
         return find_collapse(self.network, 1, self.order)
 
@@ -135,10 +145,6 @@ class CollapsedScheme:
             widths[n - 1] = min(widths[n - 1], most_columns(network, numbers, own))
         return gates_held(with_widths(network, network.inputs, widths), self.order, layers)
 
-    def latex(self) -> str:
-        """The state and its recursion as LaTeX displays."""
-        return self.found.latex()
-
     def compile(self, target: str = "numpy", gates: str = "float") -> CollapsedKernel:
         """The four functions: numpy, c, jax or torch; shapes as in `CollapsedKernel`. `gates`: "float" alone.
 
@@ -157,14 +163,6 @@ class CollapsedScheme:
     def heading(self) -> str:
         """The title of a document."""
         return f"The scheme {self.title}"
-
-    @property
-    def lists(self) -> tuple[Any, ...]:
-        """Not a document of four lists of equations: ArgumentError, which says what to do."""
-        raise ArgumentError(
-            f"{self.title} is no document of four derivations: fcsym collapse prints its closed state, and .latex() "
-            "typesets it."
-        )
 
     def exportable(self, target: str) -> None:
         """CompileError for a target that has no file of it."""
@@ -187,14 +185,6 @@ class CollapsedScheme:
         given = None if values is None else given_for(self.network, values)
         layers = self.chosen(self.network.samples or 2)
         return export(self.network, self.order, layers, path, target, force, given)
-
-    def save(self, path: str | Path, *_: Any, **__: Any) -> Path:
-        """Not as a document: ArgumentError, which says what to do."""
-        del path
-        return Path(*self.lists)
-
-    def _repr_latex_(self) -> str:
-        return self.found.latex()
 
     def __repr__(self) -> str:
         return str(self)

@@ -139,7 +139,7 @@ def _derive_scheme(options: argparse.Namespace) -> int:
     if options.json:
         document = scheme_summary(s, report, passed) | {
             "equations": [
-                equation_of(part, name) | {"function": part.name} for part in s.parts for name in part.by_name
+                equation_of(part, name) | {"function": part.function} for part in s.lists for name in part.by_name
             ]
         }
         if written is not None:

@@ -26,6 +26,7 @@ __all__ = [
     "bias",
     "coefficient",
     "coefficient_of",
+    "column_of",
     "corrected",
     "count_of_samples",
     "data_share",
@@ -330,6 +331,11 @@ def norm(source: Array) -> Array:
 def frozen_copy(array: Array) -> Array:
     """A parameter as it was at the start: W1 => Wc1."""
     return Array(f"{array.symbol}c", array.layer, array.axes, role=Role.FROZEN, of=array)
+
+
+def column_of(array: Array, axes: tuple[Axis, ...]) -> Array:
+    """A number of a unit, of a column that stands for units: W2 => Wz2."""
+    return Array(f"{array.symbol}z", array.layer, axes, role=Role.PARAMETER)
 
 
 def frozen_pre_activation(array: Array) -> Array:

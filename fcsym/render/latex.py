@@ -118,7 +118,7 @@ def _state(page: Content) -> Iterator[str]:
     rows = []
     for carried in page.state:
         more = "" if carried.number is None else f" {_references([carried.number])}"
-        shape = carried.shape.replace("×", r"$\times$")
+        shape = escape(carried.shape).replace("×", r"$\times$")
         rows.append((f"${latex_array(carried.array)}$", shape, f"{prose(carried.meaning, page.arrays)}{more}"))
     yield from _tables(("array", "shape", "what it stands for"), ("2.4cm", "2.4cm", "9.8cm"), rows)
     yield ""

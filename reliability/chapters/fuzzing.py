@@ -12,6 +12,7 @@ import io
 import json
 import os
 import signal
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -67,6 +68,7 @@ def outcome_of(read: Callable[[Random], str], random: Random) -> str:
     """What became of it."""
     from fcsym.errors import FcsymError, LossWarning
 
+    home, streams = Path.cwd(), (sys.stdout, sys.stderr)
     try:
         with _stopped_after(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -77,6 +79,9 @@ def outcome_of(read: Callable[[Random], str], random: Random) -> str:
     except FcsymError as problem:
         checked_sentence(str(problem))
         return "refused"
+    finally:  # time may be up just when somebody puts these back, and the next trial wants them
+        os.chdir(home)
+        sys.stdout, sys.stderr = streams
 
 
 def checked_sentence(text: str) -> None:

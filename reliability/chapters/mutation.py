@@ -25,10 +25,10 @@ from reliability.warm import ELSEWHERE, LATE, SEEN, SURVIVED, Warm
 SHORT, LONG = 2, 400
 COSTLY = True
 """A trial is a run of tests: `make test` makes none, and neither does the short form of all chapters."""
-ENOUGH, MOST = 8.0, 40
-"""How many seconds of tests, and how many tests, a fault is shown to."""
+ENOUGH, MOST, FEW = 8.0, 40, 12
+"""How many seconds of tests, and how many tests, a fault is shown to; how many where all is imported anew."""
 LIMIT = 30.0
-"""After so many seconds of the processor what has not ended will not."""
+"""After so many seconds of the processor, or two and three times those of the test, what has not ended will not."""
 EQUIVALENT, UNREACHED = "the same for everybody", "not reached"
 ENDS = (SEEN, LATE, EQUIVALENT, SURVIVED, UNREACHED)
 
@@ -129,13 +129,19 @@ class Trier(ExitStack):
         process = self.processes[form]
         while True:
             usable = [test for test in tests if self.sound.get((form, test), True)]
+            if process.tests:
+                usable = [test for test in usable if test in process.tests]
+            if not usable:
+                return UNREACHED
             chosen, seconds = [], 0.0
-            for test in usable[:MOST]:
+            for test in usable[: MOST if form == "collected" else FEW]:
                 seconds += self.reach.cost[test]
                 if seconds > ENOUGH and chosen:
                     break
                 chosen.append(test)
-            said = process.ask(chosen, mutant, seconds=LIMIT)
+            said = process.ask(
+                chosen, mutant, LIMIT, each=[min(LIMIT, 2 + 3 * self.reach.cost[test]) for test in chosen]
+            )
             self.by = said.get("by", "")
             if said["end"] != SEEN or self.by not in chosen:
                 return str(said["end"])
