@@ -19,7 +19,7 @@ from fcsym import schemes
 from fcsym.derivation import Derivation
 from fcsym.deriving.pipeline import one_step
 from fcsym.document import Document, typeset
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.language.equation import Equation, Order
 from fcsym.networks.network import Network
 from fcsym.schemes import statements
@@ -141,7 +141,7 @@ class Scheme(SchemeRecord, Document):
         from fcsym.values import given_for
 
         if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 1000:
-            raise ArgumentError(f"digits is {str(digits)[:40]!r}: give a whole number from 1 to 1000.")
+            raise ArgumentError(f"digits is {shown(digits)!r}: give a whole number from 1 to 1000.")
         if self.is_statement:
             raise ArgumentError(f"{self.name} is a statement to be read: numbers are put into a scheme.")
         made = WithValues(**{item.name: getattr(self, item.name) for item in fields(SchemeRecord)})

@@ -20,7 +20,7 @@ from fcsym.collapsing.equations import Closure
 from fcsym.collapsing.finder import Bounds, Search, searches
 from fcsym.collapsing.lumped import lumped
 from fcsym.deriving.forward import forward
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array
 from fcsym.language.findings import Proof
@@ -59,7 +59,7 @@ def find_collapse(
     if not _is_chain(network):
         raise ArgumentError(f"find_collapse needs fully connected layers, one after the other: {network} has others.")
     if order not in get_args(Order):
-        raise ArgumentError(f"The order {str(order)[:40]!r} is not known: choose {' or '.join(get_args(Order))}.")
+        raise ArgumentError(f"The order {shown(order)!r} is not known: choose {' or '.join(get_args(Order))}.")
     if (rule, batch) != (None, None):
         network = network.training(
             network.rule if rule is None else rule, network.batch if batch is None else batch, network.samples or None

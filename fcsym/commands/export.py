@@ -25,13 +25,13 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     from fcsym.commands.folders import folder_for
-    from fcsym.errors import CompileError, ExportError
+    from fcsym.errors import CompileError, ExportError, shown
     from fcsym.kernel.export import TARGETS
     from fcsym.language.spelling import check_name
     from fcsym.training import scheme
 
     if options.target not in TARGETS:
-        raise CompileError(f"The target {options.target[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+        raise CompileError(f"The target {shown(options.target)!r} is not known: choose one of {', '.join(TARGETS)}.")
     name = check_name(options.name, "--name")
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     values = values_of(options, made.network)

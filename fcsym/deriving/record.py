@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import prod
 
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, shown
 from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array, indicators_in
@@ -68,7 +68,7 @@ class Record:
         if not self.function and head in self._absent:
             raise UnknownQuantity(f"The derivation of {self.network} has no {head}: {self._absent[head]}.")
         raise UnknownQuantity(
-            f"The derivation of {self.network} has no quantity {str(name)[:40]!r}{where}: "
+            f"The derivation of {self.network} has no quantity {shown(name)!r}{where}: "
             f"choose one of {', '.join(self.by_name)}."
         )
 

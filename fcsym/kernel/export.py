@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.oracle import backpropagation
-from fcsym.errors import ArgumentError, CompileError, ExportError
+from fcsym.errors import ArgumentError, CompileError, ExportError, shown
 from fcsym.files import file_name, refuse_place, write_files
 from fcsym.kernel.by_target import compile_scheme
 from fcsym.kernel.lower import lower_scheme
@@ -101,7 +101,7 @@ def _target(path: Path, target: str | None) -> Target:
         if not target:
             raise ArgumentError(f"{path} ends in neither .py nor .c: choose such a name, or a target of {known}.")
     if target not in TARGETS:
-        raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {known}.")
+        raise CompileError(f"The target {shown(target)!r} is not known: choose one of {known}.")
     if path.suffix != TARGETS[target].suffix:
         raise ArgumentError(f"{path} is no name for {target}: end it in {TARGETS[target].suffix}.")
     return TARGETS[target]

@@ -160,7 +160,7 @@ def in_order(nodes: Sequence[Node]) -> list[Node]:
         strange = next((name for name in node.of if name not in by_name and name != INPUT), None)
         if strange is not None:
             raise NetworkError(
-                f"{_titled(node)} reads {strange[:40]!r}, which no layer is called: the names are {INPUT}, "
+                f"{_titled(node)} reads {shown(strange)!r}, which no layer is called: the names are {INPUT}, "
                 f"{', '.join(by_name)}."
             )
     sorter = TopologicalSorter({node.name: [name for name in node.of if name != INPUT] for node in nodes})

@@ -217,7 +217,7 @@ def values_of(
     if left:
         known = ["x", "target", "eta", "samples", *(theta.name for theta in network.parameters)]
         known += [array.name for array in (*network.memory, *directions)]
-        raise ArgumentError(f"{next(iter(left))[:40]!r} is no name of {network}: the names are {', '.join(known)}.")
+        raise ArgumentError(f"{shown(next(iter(left)))!r} is no name of {network}: the names are {', '.join(known)}.")
     for name in ("x", "target"):
         if name not in taken:
             raise ArgumentError(f"{name} is missing: give its numbers.")
