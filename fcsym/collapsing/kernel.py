@@ -29,7 +29,7 @@ from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.numbers import Numbers, numbers_of
 from fcsym.drawing.picture import Picture
-from fcsym.errors import ArgumentError, CompileError, Diverged
+from fcsym.errors import ArgumentError, CompileError, Diverged, shown
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
 from fcsym.kernel.arguments import rate as checked_rates
 from fcsym.kernel.by_target import TARGETS, compile_scheme
@@ -244,7 +244,7 @@ class CollapsedKernel:
     ) -> None:
         """`contracted`: the layers to sum over, or a function of the number of inputs that gives them."""
         if target not in TARGETS:
-            raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+            raise CompileError(f"The target {shown(target)!r} is not known: choose one of {', '.join(TARGETS)}.")
         refuse_what_is_kept(network)
         self.network, self.order, self.target, self._inputs = network, order, target, inputs
         self._contracted: Callable[[int], tuple[int, ...]] = (
