@@ -26,7 +26,7 @@ from fcsym.checking.hard import HARD, ORDINARY, TAME
 from fcsym.checking.points import Points, random_points
 from fcsym.checking.running import running_bounds
 from fcsym.derivation import Derivation, derive
-from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression
+from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
 from fcsym.language.expression import applied_in
@@ -96,7 +96,7 @@ class Accuracy:
         """The figures of one quantity. Raises ArgumentError for one that was not measured."""
         found = next((row for row in self.rows if (row.subject, row.quantity) == (subject, quantity)), None)
         if found is None:
-            raise ArgumentError(f"{str(quantity)[:40]} of {str(subject)[:40]} was not measured: see the rows.")
+            raise ArgumentError(f"{shown(quantity)} of {shown(subject)} was not measured: see the rows.")
         return found
 
     @property
@@ -172,7 +172,7 @@ def accuracy(
         raise ArgumentError(f"Accuracy is measured on one sample, and {network} trains in batches: leave batch out.")
     for name, value, least, most in (("trials", trials, 1, 10_000_000), ("steps", steps, 0, 100_000)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ArgumentError(f"{name} is {str(value)[:40]}: give a whole number from {least} to {most}.")
+            raise ArgumentError(f"{name} is {shown(value)}: give a whole number from {least} to {most}.")
     size = sum(math.prod(network.shape(theta)) for theta in network.parameters)
     if size > MOST_WEIGHTS:
         raise SizeError(
@@ -180,9 +180,9 @@ def accuracy(
             "narrower network, the equations are the same."
         )
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ArgumentError(f"seed is {str(seed)[:40]}: give a whole number from 0.")
+        raise ArgumentError(f"seed is {shown(seed)}: give a whole number from 0.")
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
-        raise ArgumentError(f"limit is {str(limit)[:40]}: give a number of seconds above 0.")
+        raise ArgumentError(f"limit is {shown(limit)}: give a number of seconds above 0.")
     run = _Measuring(derive(network, order), seed, float(limit), progress)
     run.step(trials)
     for name, record in every_scheme(network, order).items() if steps else ():

@@ -217,3 +217,21 @@ def test_no_module_gives_a_name_two_meanings():
         for name in bound_twice(ast.parse(path.read_text()))
     }
     assert not found
+
+
+def cut(tree):
+    """Where a sentence cuts a value's text itself, by the line: `shown` does it, which knows what has no text."""
+    return [
+        node.lineno
+        for part in ast.walk(tree)
+        if isinstance(part, ast.FormattedValue)
+        for node in ast.walk(part.value)
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice) and node.slice.lower is None
+        if isinstance(node.slice.upper, ast.Constant) and 20 <= node.slice.upper.value <= 100
+        if not (isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "list")
+    ]
+
+
+def test_a_value_is_cut_for_a_sentence_in_one_way():
+    assert {module(path): cut(ast.parse(path.read_text())) for path in FILES} == {module(path): [] for path in FILES}
+    assert cut(ast.parse("raise ValueError(f'{str(x)[:40]!r} is none: take one of {list(known)[:40]}.')")) == [1]

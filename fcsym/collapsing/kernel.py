@@ -22,7 +22,7 @@ from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights
 from fcsym.collapsing.layer import Event
 from fcsym.collapsing.moving import moved, started
 from fcsym.collapsing.state import CollapsedState, ManyStates, Run, passed
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
 from fcsym.kernel.arguments import rate as checked_rates
 from fcsym.kernel.by_target import TARGETS
@@ -43,7 +43,7 @@ class CollapsedKernel:
     ) -> None:
         """`contracted`: the layers to sum over, or a function of the number of inputs that gives them."""
         if target not in TARGETS:
-            raise CompileError(f"The target {str(target)[:40]!r} is not known: choose one of {', '.join(TARGETS)}.")
+            raise CompileError(f"The target {shown(target)!r} is not known: choose one of {', '.join(TARGETS)}.")
         refuse_what_is_kept(network)
         self.network, self.order, self.target, self._inputs = network, order, target, inputs
         self._contracted: Callable[[int], tuple[int, ...]] = (
