@@ -63,9 +63,9 @@ def between_events(inputs: int, width: int, samples: int) -> list[dict[str, Any]
             kernel.output(kernel.step(held, x, goal, 1e-6), x), moved, rtol=1e-9, atol=1e-9, err_msg=name
         )
         works[name] = lambda kernel=kernel, held=held: kernel.step(held, x, goal, STILL)  # type: ignore[misc]
-    name = _name(inputs, width, samples)
-    # one after the other: a matrix of 600 MB leaves nothing of the few numbers in the cache, as no training does
-    return [*table(name, works), *table(name, {PEER: lambda: peer.step(state, x, goal, STILL)})]
+    works[PEER] = lambda: peer.step(state, x, goal, STILL)
+    # one after the other: a matrix of 600 MB leaves nothing of another's numbers in the cache, as no training does
+    return [one for name, work in works.items() for one in table(_name(inputs, width, samples), {name: work})]
 
 
 def with_events() -> list[dict[str, Any]]:
