@@ -90,7 +90,8 @@ def test_without_a_window_there_are_140_columns_and_sentences_are_one_line(capsy
     assert main(["derive", "2-2-1", "--trials", "5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines if line.startswith("│")) == 140
-    assert lines[-1].startswith("2-2-1, simultaneous: 22 proved") and lines[-1].endswith(".")
+    assert lines[-1].startswith("2-2-1, simultaneous: ") and lines[-1].endswith(".")
+    assert " proved, " in lines[-1]
 
 
 @pytest.mark.parametrize("width", range(20, 140, 17))
