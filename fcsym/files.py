@@ -21,20 +21,32 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fcsym.errors import ArgumentError, shown
 
-__all__ = ["file_name", "held", "made_folder", "refuse_place", "write_bytes", "write_files", "write_text"]
+__all__ = [
+    "file_name",
+    "held",
+    "made_folder",
+    "refuse_place",
+    "when_written",
+    "write_bytes",
+    "write_files",
+    "write_text",
+]
 
 _STALE = 3600.0  # seconds, where it cannot be told whether somebody still writes
 _PATIENCE = 60.0  # seconds to wait for others
 _TOKEN = "fcsym[0-9a-f]{12}"
 _HIDDEN = re.compile(rf"\.(?P<name>.+)\.(?P<token>{_TOKEN})\.(tmp|old)", re.DOTALL)
 _JOURNAL = re.compile(rf"\.(?P<token>{_TOKEN})\.(?P<kind>journal|back)")
+
+when_written: list[Callable[[], object]] = []
+"""What is called each time a set of files is in its place, also where an interruption comes right after the last."""
 
 
 def file_name(path: object) -> Path:
@@ -64,14 +76,15 @@ def write_text(path: Path, text: str) -> Path:
     return write_bytes(path, text.encode("utf-8"))
 
 
-def write_bytes(path: Path, data: bytes) -> Path:
+def write_bytes(path: Path, data: bytes, asked: bool = True) -> Path:
     """Write a file by renaming a finished one into place. Raises ArgumentError where that is not possible."""
-    return write_files({path: data})[0]
+    return write_files({path: data}, asked=asked)[0]
 
 
-def write_files(files: Mapping[Path, bytes | str], gone: Iterable[Path] = ()) -> list[Path]:
+def write_files(files: Mapping[Path, bytes | str], gone: Iterable[Path] = (), asked: bool = True) -> list[Path]:
     """Write a set of files, and remove those of `gone`: all are new at the end, or all are as they were.
 
+    `asked`: whether somebody wants them, as nobody does what a cache keeps; then `when_written` is told.
     Text is written in UTF-8 with LF. Returns the files that are written. Raises ArgumentError where that is not
     possible, or another process has not finished writing there after a minute.
     """
@@ -83,7 +96,7 @@ def write_files(files: Mapping[Path, bytes | str], gone: Iterable[Path] = ()) ->
             _recover(folder, locked)
         for path in files:
             _sweep(path)
-        made.write(files)
+        made.write(files, when_written if asked else ())
     return list(files)
 
 
@@ -127,8 +140,8 @@ class _Set:
 
     # ------------------------------------------------------------------------------------------------- writing
 
-    def write(self, files: Mapping[Path, bytes | str]) -> None:
-        """All of it, or nothing."""
+    def write(self, files: Mapping[Path, bytes | str], told: Iterable[Callable[[], object]] = ()) -> None:
+        """All of it, or nothing; who is `told` is so as soon as it is all of it."""
         where, begun, whole = next(iter(self.places), Path()), False, True
         try:
             for path in self.places:
@@ -163,6 +176,9 @@ class _Set:
                 ) from None
             raise
         finally:
+            if begun and all(self.is_done(path) for path in self.places):
+                for hear in told:
+                    hear()
             if whole:
                 self.clear()
 

@@ -113,3 +113,28 @@ def test_sizes_are_read_as_people_write_them():
     assert [limits._size(text) for text in ("50MB", "4GB", "4 gb", "1.5g", "2GiB", "100000000")] == [
         50_000_000, 4_000_000_000, 4_000_000_000, 1_500_000_000, 2**31, 100_000_000,
     ]  # fmt: skip
+
+
+SAVES = """import json, sys, time; sys.path[:] = json.loads(sys.argv.pop(1))
+from pathlib import Path
+from fcsym.commands.limits import child
+from fcsym.files import write_bytes
+def main(arguments):
+    write_bytes(Path(sys.argv[-1]), b"whole", asked=ASKED)
+    time.sleep(SLEEP)
+    print("written")
+    return 0
+sys.exit(child(main, sys.argv[2:], **json.loads(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_written_when_time_is_up_stays_written_and_is_said(monkeypatch, capsys, tmp_path, asked):
+    """What a cache keeps is nothing that is written."""
+    monkeypatch.setattr(limits, "_CHILD", SAVES.replace("ASKED", str(asked)).replace("SLEEP", "5" if asked else "300"))
+    where = tmp_path / "update.py"
+    status = main(["export", "1-1-1", "--max-seconds", "3", "-o", str(where)])
+    said = capsys.readouterr()
+    assert where.read_bytes() == b"whole"
+    assert (status, said.out) == ((0, "written\n") if asked else (2, ""))
+    assert ("nothing was written" in said.err) is not asked

@@ -74,6 +74,14 @@ def test_other_layers_are_proved(name, setting):
     assert d.proof.holds, [f for f in d.proof.findings if f.verdict.name not in ("PROVED", "DEFINITION", "CHOSEN")]
 
 
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_a_softmax_in_other_losses_is_proved(loss):
+    """What it divides by stands three times below a derivative of squares, and not twice."""
+    layers = [Linear(4, 3), RMSNorm(3), Linear(3, 3)]
+    proof = prove(derive(Network.sequential((4,), layers, output="softmax", loss=loss)))
+    assert proof.holds, [f for f in proof.findings if f.verdict is Verdict.SAMPLED]
+
+
 def wrong(equation):
     """The same equation, and one that says something else."""
     if isinstance(equation.rhs, Cases):

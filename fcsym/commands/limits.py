@@ -2,7 +2,8 @@
 
 What is stopped has exit status 2, as everything that does not fit: no check has failed, and what was asked for, or what
 was allowed, has to change. It has written nothing: its standard output is handed on only once it is done, unless that
-is a terminal; a file that it was writing is taken back; and its temporary files are in a folder that goes with it.
+is a terminal; a file that it was writing is taken back; and its temporary files are in a folder that goes with it. What
+has its files in place when the limit is reached is not stopped: it has something to say of them, and no more.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?|)b?", re.ASCII | re.IGNORECASE)
 _LEAST = 5e7  # bytes: Python and SymPy alone need as much
 _BETWEEN = 0.05  # seconds from one look at a process to the next
 _RESERVED = 1 << 32  # bytes that libraries for arrays reserve and do not use: beyond these, the system refuses
+_WRITTEN = "written"  # a file beside the streams: what the command was to write is in its place
 _GRACE = 1.0  # seconds in which a process may take back what it was writing
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
@@ -112,8 +114,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         except BaseException:  # an interruption reaches the other process through this one
             _end(process)
             raise
-        if problem:
-            _end(process)
+        if problem and not _end(process, Path(folder) / _WRITTEN):
             raise FcsymError(
                 f"The command {options.command} {problem}, and nothing was written: allow more, or ask for less."
             )
@@ -144,7 +145,7 @@ def _started(folder: Path, limits: Limits, arguments: Sequence[str]) -> subproce
     temporary = folder / "temporary"
     temporary.mkdir()
     held = [name for name, file in places.items() if not isinstance(file, int)]
-    settings = {"seconds": limits.seconds, "size": limits.bytes, "held": held}
+    settings = {"seconds": limits.seconds, "size": limits.bytes, "held": held, "mark": str(folder / _WRITTEN)}
     command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), json.dumps(settings)]
     environment = os.environ | {"TMPDIR": str(temporary)}
     try:
@@ -181,24 +182,37 @@ def _resident(session: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it has started; it has a moment to take back what it was writing."""
+def _end(process: subprocess.Popen[bytes], mark: Path | None = None) -> bool:
+    """End a process and all that it has started; it has a moment to take back what it was writing.
+
+    Where it has made the mark that all is written it may go on to its end: whether this is so.
+    """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE)
+    if mark is not None and mark.exists():
+        process.wait()
+        return True
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    return False
 
 
 def child(
-    main: Callable[[list[str]], int], arguments: list[str], seconds: float | None, size: int | None, held: Sequence[str]
+    main: Callable[[list[str]], int], arguments: list[str], seconds: float | None, size: int | None,
+    held: Sequence[str], mark: str,
 ) -> int:  # fmt: skip
-    """The command in the process that is watched; its exit status. `held`: the streams that are files in UTF-8."""
+    """The command in the process that is watched; its exit status.
+
+    `held`: the streams that are files in UTF-8; `mark`: the file that it makes as soon as its own are in place, and
+    from then on it is not stopped.
+    """
     global _limited
     import resource
 
+    from fcsym.files import when_written
     from fcsym.machine.memory import allow
 
     _limited = True
@@ -211,9 +225,17 @@ def child(
     for name in held:
         getattr(sys, name).reconfigure(encoding="utf-8")
     signal.signal(signal.SIGTERM, raising(signal.SIGTERM, Stopped))
+
+    def written() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Path(mark).touch()
+
+    when_written.append(written)
     try:
         return main(arguments)
     except Stopped:
+        if Path(mark).exists():  # it came between the last file and the mark
+            return 0
         return 128 + signal.SIGTERM
 
 

@@ -180,7 +180,7 @@ def _build(source: str, command: list[str], path: Path) -> None:
         body = made.read_bytes()
     if path.is_symlink() or not os.access(path, os.W_OK):  # in the way, and not ours to write to
         path.unlink(missing_ok=True)
-    write_bytes(path, body + _seal(path, body))
+    write_bytes(path, body + _seal(path, body), asked=False)
 
 
 class Call:

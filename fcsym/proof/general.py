@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fcsym.deriving.update import changes_with_names
 from fcsym.errors import UnsupportedExpression
-from fcsym.language.algebra import Definition, as_expr, expand, indices_of, inline, rename
+from fcsym.language.algebra import Definition, as_expr, expand, indices_of, inline, products, rename
 from fcsym.language.equation import Equation, Order, Rule
 from fcsym.language.expression import (
     ZERO,
@@ -47,6 +47,12 @@ from fcsym.proof.obligations import Meanings, in_the_place_of
 __all__ = ["General", "moving"]
 
 
+def _divisions(array: Array, *sides: Expr) -> int:
+    """How often an array stands below a product of the sides, at most: so often times it, a direction is as good."""
+    every = (factors.items() for side in sides for _, factors, _ in products(side))
+    return max([0, *(-e for factors in every for f, e in factors if isinstance(f, Ref) and f.array == array)])
+
+
 def _spelt_out(node: Expr) -> Expr:
     """Functions as elements of arrays of their own, which are the same where function and argument are."""
 
@@ -71,11 +77,6 @@ def moving(passed: Mapping[Array, Equation], trained: tuple[Array, ...]) -> froz
 @dataclass(frozen=True, slots=True)
 class General(Meanings):
     """What symbols mean in a network of layers that is trained in a given order."""
-
-    @property
-    def divisions(self) -> int:
-        """How often what a softmax divides by stands below a derivative, at most."""
-        return 2
 
     @classmethod
     def of(cls, network: Network, order: Order, given: Mapping[str, Equation]) -> General:
@@ -210,9 +211,7 @@ class General(Meanings):
                 continue
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             indices = indices_of(direction)
-            scaled = mul(
-                array[indices[: len(array.axes)]] ** self.divisions, direction[indices]
-            )  # as good a direction as any
+            scaled = mul(array[indices[: len(array.axes)]] ** _divisions(array, change), direction[indices])
             change = as_expr(expand(inline(change, {direction: (indices, scaled)})))
             divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
             change = as_expr(expand(inline(change, divisor)))
@@ -249,7 +248,7 @@ class General(Meanings):
                 continue
             assert isinstance(equation.rhs, Expr) and isinstance(equation.lhs, Ref)
             indices = indices_of(direction)
-            scaled = mul(array[indices[: len(array.axes)]] ** self.divisions, direction[indices])
+            scaled = mul(array[indices[: len(array.axes)]] ** _divisions(array, left, right), direction[indices])
             sides = (as_expr(expand(inline(side, {direction: (indices, scaled)}))) for side in (left, right))
             divisor = {array: (equation.lhs.indices, self._in_elements(equation.rhs))}
             one, other = (inline(side, divisor) for side in sides)

@@ -27,11 +27,6 @@ __all__ = ["TwiceOfLayers"]
 class _Moving(General):
     """What is linear in a change of a first derivative's list."""
 
-    @property
-    def divisions(self) -> int:
-        """How often what a softmax divides by stands below a second derivative, at most."""
-        return 4
-
     def _bent(self, equation: Equation, variable: Array, direction: Array) -> Expr:
         """What a gate changes by: phi''(s) times the direction, where the list has that."""
         rhs = equation.rhs
