@@ -59,10 +59,15 @@ def file_name(path: object) -> Path:
     return Path(text)
 
 
-def made_folder(path: object) -> Path:
-    """A folder for results, and those above it, made where they are not there; ArgumentError where it cannot be."""
+def made_folder(path: object, above: bool = True) -> Path:
+    """A folder for results, made where it is not there; ArgumentError where it cannot be.
+
+    `above`: whether those above it are made, too; it is refused where they are not there, otherwise.
+    """
     where = file_name(path)
     try:
+        if not (above or where.parent.is_dir()):
+            raise ArgumentError(f"The folder {shown(where.parent, 60)} is not there: make it first.")
         where.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise ArgumentError(

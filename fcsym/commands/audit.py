@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError(f"The time limit is {seconds:g} s: give a number of seconds above 0, at most 86400.")
     certificate = _refuse_early(options)
     into = options.save if not certificate else None
-    with nullcontext() if into is None else folder_for(into) as where:
+    with nullcontext() if into is None else folder_for(into, above=False) as where:
         with progress(len(ROWS)) as step:
             result = audit(Limits(seconds=seconds), progress=step)
         if where is not None:

@@ -118,5 +118,5 @@ def report(result: Audit) -> dict[str, str]:
 
 def write(result: Audit, path: str | os.PathLike[str]) -> list[Path]:
     """Write the report into a folder."""
-    where = made_folder(path)
+    where = made_folder(path, above=False)
     return write_files({where / name: text for name, text in report(result).items()})
