@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
 from importlib import import_module
@@ -36,7 +37,7 @@ def few(items: Iterable[Any], most: int, turn: int = 0) -> list[Any]:
     return [every[(n * len(every) // most + turn) % len(every)] for n in range(most)]
 
 
-MANY = 5
+MANY = 4
 """How many settings of one test `make test` takes, in the files where a setting costs time."""
 
 COSTLY = frozenset(
@@ -49,9 +50,14 @@ COSTLY = frozenset(
 )
 
 
+FIRST = ("test_batches", "test_export", "test_notebooks", "test_gallery", "test_certificates", "test_audit_certificate")
+"""Files whose tests are few and long: were they the last, one process would wait for the other."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of a file run in one process, so that what they share is made once; longest files first."""
+    """The tests of a file run in one process, so that what they share is made once; in the order of the items."""
+    config.option.loadscopereorder = False
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
@@ -65,8 +71,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Of a costly test with many settings some are taken, scattered over all of them and the same every time.
 
     They follow from a digest of their names: what is evenly spaced might meet one target or one order only. The long
-    form takes all, and so does a run of fewer than these.
+    form takes all, and so does a run of fewer than these. What takes longest comes first.
     """
+    counts = Counter(item.path for item in items)
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (order.get(item.path.stem, len(FIRST)), -counts[item.path], str(item.path)))
     if LONG:
         return
     alike: dict[tuple[str, str], list[pytest.Item]] = {}
