@@ -294,6 +294,7 @@ def _rows(network: Network, order: Order, values: Given | None) -> list[Row]:
 def agrees(text: str, network: Network, order: Order) -> str:
     """What is wrong with a file; "" where nothing is. It tests itself, and is held against autodiff over steps."""
     names: dict[str, Any] = {"__name__": "exported"}
+    # the file as it is to be written: text of this module and of derivations, array names are fcsym's own
     exec(compile(text, "<fcsym collapsed>", "exec"), names)
     try:
         names["selftest"]()
