@@ -25,7 +25,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batches, collapsed, layers, native
+from benchmarks import batches, collapsed, layers, native, on_one_core
 from fcsym.derivation import derive
 from fcsym.kernel.native import compiler
 from fcsym.networks.network import Network
@@ -276,6 +276,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the table between the markers in FILE")
     options = parser.parse_args()
+    on_one_core()
     table = rows()
     if options.json:
         numbers = [{k: None if v == inf else v for k, v in row.items()} for row in table]

@@ -100,8 +100,10 @@ def rows() -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """Print the table."""
+    from benchmarks import on_one_core
     from benchmarks.__main__ import lines
 
+    on_one_core()
     print("\n".join(lines(list(rows()))))
 
 

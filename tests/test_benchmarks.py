@@ -1,5 +1,7 @@
 """What is timed against PyTorch takes the same step as fcsym: nothing here is timed."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +36,11 @@ def test_a_peer_of_a_benchmark_takes_the_same_step(name):
     state = kernel.step(kernel.init(weights), x, target, ETA)
     _, after = step_of(network, weights, x, given, ETA)
     assert all(np.allclose(a.reshape(b.shape), b, rtol=1e-9, atol=1e-11) for a, b in zip(after, state, strict=True))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores are given to a process on Linux")
+def test_to_import_the_benchmarks_takes_no_core_away():
+    """They were imported by this file, and every process of the tests was kept on one core of two."""
+    program = "from os import sched_getaffinity as cores; had = cores(0); import benchmarks.__main__; print(cores(0) == had)"
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT.parent, capture_output=True, text=True, check=True)
+    assert found.stdout == "True\n"
