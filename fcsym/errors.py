@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from numbers import Number
+from types import FrameType
 
 __all__ = [
     "ArgumentError",
@@ -91,7 +92,8 @@ def shown(value: object, most: int = 40) -> str:
 
 def warn(sentence: str, category: type[Warning]) -> None:
     """A warning that points at the line from which the library was called, by whatever way it came here."""
-    frame, level = sys._getframe(1), 2
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
     while frame is not None and _is_library(frame.f_globals.get("__name__", "")):
         if frame.f_back is None:  # the library is all that there is, as for its own command line
             break
