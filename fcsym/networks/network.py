@@ -6,7 +6,6 @@ A network is data. Nothing in it is evaluated, and everything that can be wrong 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -15,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsym.errors import ArgumentError, LossWarning, NetworkError, shown
+from fcsym.errors import ArgumentError, LossWarning, NetworkError, shown, warn
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
@@ -255,7 +254,7 @@ class Network:
         network = cls(**what)
         said = unsuited(network.loss, network.outputs.activation)
         if said:
-            warnings.warn(said, LossWarning, stacklevel=3)
+            warn(said, LossWarning)
         return network
 
     # --------------------------------------------------------------------------------------------- readings
