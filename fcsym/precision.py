@@ -30,12 +30,13 @@ from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
 from fcsym.language.expression import applied_in
+from fcsym.language.instance import Plans
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import front_of
 from fcsym.schemes import every_scheme
 from fcsym.training import Scheme
 from fcsym.values.ball import Ball
-from fcsym.values.exact import evaluated, exact_step
+from fcsym.values.exact import evaluated
 from fcsym.values.given import Values
 from fcsym.values.path import path
 
@@ -203,6 +204,7 @@ class _Measuring:
         self.rng, self.start, self.limit, self.progress = np.random.default_rng(seed), time.monotonic(), limit, progress
         # P, which no kernel computes, would take most of the time: its terms have the longest fractions
         self.computed = tuple(e for e in derivation if e.rule is not Rule.INTEGRAL)
+        self.plans: Plans = {}
         self.errors: dict[tuple[str, str], _Errors] = {}
         self.gates = self.wrong = self.left_out = 0
         self.notes: list[str] = []
@@ -265,7 +267,7 @@ class _Measuring:
             Fraction(float(points.eta[n])), tuple(_nested(inputs[a.name][n]) for a in self.network.memory),
         )  # fmt: skip
         try:
-            exact = exact_step(self.computed, values)
+            exact = evaluated(self.computed, values, plans=self.plans)
         except (UnsupportedExpression, OverflowError):  # digits do not say on which side of something a number is
             self.left_out += 1
             return
@@ -291,7 +293,7 @@ class _Measuring:
     def _stored(self, values: Values, exact: Mapping[str, Any], names: Iterable[str]) -> None:
         """The errors that are left where each equation is computed exactly from the numbers before it, and rounded."""
         with suppress(UnsupportedExpression, OverflowError):
-            once = evaluated(self.computed, values, kind=once_rounded())
+            once = evaluated(self.computed, values, kind=once_rounded(), plans=self.plans)
             for name in names:
                 for number, true in zip(_flat(once[name]), _flat(exact[name]), strict=True):
                     if number is not None and true is not None:
@@ -304,7 +306,7 @@ class _Measuring:
         (errors.ordinary if kind == ORDINARY else errors.hard).append(_in_ulp(off, middle))
         if np.isfinite(bound):
             most = _in_full(bound) + (fraction_of(true.radius) if isinstance(true, Ball) else 0)
-            errors.of_bound = max(errors.of_bound or 0.0, _as_float(off / most) if most else 0.0)
+            errors.of_bound = max(errors.of_bound or 0.0, _ratio(off, most) if most else 0.0)
             errors.exceeded += off > most
 
     # ------------------------------------------------------------------------------------------------- many steps
@@ -414,7 +416,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _in_ulp(off: Fraction, exact: Fraction) -> float:
     """An error in units in the last place of the exact number; infinite where that is 0, or beyond the range."""
     try:
-        return float(off / Fraction(math.ulp(float(exact)))) if exact else math.inf if off else 0.0
+        return _ratio(off, Fraction(math.ulp(float(exact)))) if exact else math.inf if off else 0.0
     except OverflowError:
         return math.inf
 
@@ -422,11 +424,13 @@ def _in_ulp(off: Fraction, exact: Fraction) -> float:
 def _in_full(bound: Any) -> Fraction:
     """A number in extended precision, exactly."""
     mantissa, exponent = np.frexp(bound)
-    return Fraction(int(np.ldexp(mantissa, 113))) * Fraction(2) ** (int(exponent) - 113)
+    whole, place = int(np.ldexp(mantissa, 113)), int(exponent) - 113
+    return Fraction(whole << place) if place >= 0 else Fraction(whole, 1 << -place)
 
 
-def _as_float(value: Fraction) -> float:
+def _ratio(a: Fraction, b: Fraction) -> float:
+    """a / b rounded once, without the common divisors that nobody needs; infinite beyond the range."""
     try:
-        return float(value)
+        return (a.numerator * b.denominator) / (a.denominator * b.numerator)
     except OverflowError:
         return math.inf

@@ -54,7 +54,7 @@ __all__ = ["in_numbers", "lower_scheme", "lower_step", "named", "resting_on_p", 
 _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 
 
-@lru_cache(maxsize=8)  # a check compiles what has just been compiled
+@lru_cache(maxsize=32)  # a check compiles what has just been compiled
 def lower_step(derivation: Record) -> n.Function:
     """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
     given, quantities = step_signature(derivation)

@@ -18,7 +18,7 @@ from fcsym.errors import SizeError
 from fcsym.language.equation import Cases, Equation
 from fcsym.language.expression import Apply, Array, Expr, Role
 from fcsym.language.formulas import NoRealValue
-from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.language.instance import Element, Field, Instance, Plans, first_that_holds, positions
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
@@ -120,16 +120,18 @@ def cases_at(derivation: Iterable[Equation], values: Values, name: str) -> list[
 
 
 def evaluated(
-    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
-) -> dict[str, Nested]:
-    """The same in another field, or with another interpreter."""
-    run, arrays = _instance(equations, values, field, kind)
+    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance,
+    plans: Plans | None = None,
+) -> dict[str, Nested]:  # fmt: skip
+    """The same in another field, or with another interpreter. `plans`: shared by many values of one network."""
+    run, arrays = _instance(equations, values, field, kind, plans)
     return {array.name: _nested(values.network.shape(array), partial(run.element, array)) for array in arrays}
 
 
 def _instance(
-    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
-) -> tuple[Instance, tuple[Array, ...]]:
+    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance,
+    plans: Plans | None = None,
+) -> tuple[Instance, tuple[Array, ...]]:  # fmt: skip
     """Every element computed, and the arrays that there are: those given and those derived."""
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
@@ -139,6 +141,7 @@ def _instance(
     given = dict.fromkeys(array for array, _ in leaves)
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
     run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or exact_field())
+    run.plans = plans
     run.fill()
     return run, (*given, *defined)
 
@@ -189,10 +192,7 @@ def _divided(a: Any, b: Any) -> Any:
 def _sum(terms: list[Any]) -> Any:
     if any(term is None for term in terms):
         return None
-    result = Fraction(0)
-    for term in terms:
-        result = result + term
-    return result
+    return sum(terms[1:], terms[0]) if terms else Fraction(0)
 
 
 def _product(factors: list[Any]) -> Any:
@@ -200,10 +200,7 @@ def _product(factors: list[Any]) -> Any:
         return None
     if any(not isinstance(factor, Ball) and factor == 0 for factor in factors):
         return Fraction(0)
-    result = Fraction(1)
-    for factor in factors:
-        result = result * factor
-    return result
+    return prod(factors[1:], start=factors[0]) if factors else Fraction(1)
 
 
 def _greatest(every: list[Any]) -> Any:

@@ -2,13 +2,13 @@
 
 One place in the derivation, the language, the closed forms, the schemes, the finder of collapses, the proof, the
 certificates, the checks, the lowering or the printers is changed (a comparison, an operator, a number, a logical word,
-what is returned), and the tests that run this place are run, the cheapest first, until one fails. Which tests run a
-place is measured beforehand, for some minutes in each run; those that take seconds are left out, such as those that
-compare whole documents byte by byte. So a place can be one that no quick test reaches, and a change that no quick
-test sees counts as a failure of the tests, though a slow one might see it. What changes nothing that can be seen is
-listed with the reason in `reliability/equivalent.toml`. What became of each fault is kept in `reliability/tried.txt`
-until the function around it changes: a run tries again what has survived, and then other places, drawn from all of
-them.
+what is returned), and the tests that run this place are run, the cheapest of every file first, until one fails. Which
+tests run a place is measured beforehand, for some minutes in each run; those that take seconds are left out, such as
+those that compare whole documents byte by byte, and so are those beyond forty, or eight seconds. So a place can be one
+that no quick test reaches, and a change that no quick test sees counts as a failure of the tests, though a slow one
+might see it. What changes nothing that can be seen is listed with the reason in `reliability/equivalent.toml`. What
+became of each fault is kept in `reliability/tried.txt` until the function around it changes: a run tries again what has
+survived, and then other places, drawn from all of them.
 """
 
 from __future__ import annotations
