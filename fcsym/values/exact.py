@@ -22,7 +22,8 @@ from fcsym.language.instance import Element, Field, Instance, Plans, first_that_
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
-from fcsym.values.given import Nested, Values
+from fcsym.values.given import Values
+from fcsym.values.nested import Nested
 from fcsym.values.shown import decimal
 
 __all__ = [
