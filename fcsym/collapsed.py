@@ -45,7 +45,7 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
         closure = self.shown
         network = closure.network
         base = one_step(network, self.order)
-        first = schemes.SCHEMES["states" if closure.found.held.first_out else "backprop"](base)
+        first = schemes.SCHEMES["states" if 0 in closure.found.contracted else "backprop"](base)
         own = Derivation(network, self.order, base.equations).proof.findings
         parts = ClosedParts(closure, prove_scheme(first)["expand"].findings, own)
         functions = (parts.init, parts.step, parts.output, parts.expand)

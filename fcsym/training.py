@@ -72,7 +72,6 @@ def _collapsed(
         record = schemes.build(network, name, order, slope_at_kink, rule, batch, samples)
     except ArgumentError:
         base = one_step(network, order, slope_at_kink, rule, batch, samples)  # which says what of these is wrong
-        schemes.refuse_unsuited(base.network, name)
         if base.network.built is not None:  # no stack of dense layers, as is said already
             raise
         return CollapsedAnyInputs.of(base)

@@ -162,8 +162,6 @@ def test_the_chart_of_costs_has_it_where_it_exists():
     (fcsym.Network.parse("2-1"), "2-1; there is none"),
     (fcsym.Network.parse("2-3-1", "tanh"), "do not share a slope: tanh is not made of lines"),
     (fcsym.Network.parse("2-3-1").training("adam"), "it divides|divides by the root"),
-    (fcsym.Network.parse("2-3-1").frozen("W1"), "needs every parameter trained, and .* has W1 frozen"),
-    (fcsym.Network.parse("2-3-1", bias=True).shared("b1"), "has b1 shared"),
 ])  # fmt: skip
 def test_networks_without_the_scheme_are_named(network, said):
     with pytest.raises(fcsym.ArgumentError, match=said) as caught:

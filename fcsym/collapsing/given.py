@@ -21,8 +21,8 @@ def refuse_what_is_kept(network: Network) -> None:
     for names, what in ((network.fixed, "frozen"), (network.common, "shared")):
         if names:
             raise ArgumentError(
-                f"collapsed needs every parameter trained and its own, and {network} has {' and '.join(names)} {what}: "
-                "train with fcsym.find_collapse(...).train, or choose backprop."
+                f"A file of collapsed needs every parameter trained and its own, and {network} has "
+                f"{' and '.join(names)} {what}: compile() trains it, or choose backprop."
             )
 
 

@@ -194,7 +194,9 @@ class ClosedParts:
         (layer,) = (n for n in held.contracted - {0} if units(n) in array.axes)
         states = gates_held(self.closure.network, held.order, tuple(held.contracted))
         by_array = {e.array: e for e in states.routines["step"].equations if e.defines}
-        step = by_array[array.primed]
+        step = by_array.get(array.primed)
+        if step is None:  # no step moves it
+            return True
         assert isinstance(step.lhs, Ref) and isinstance(step.rhs, Expr)
         value = step.rhs
         known = {adjoint_of(self.closure.network.logits)}  # times eta, which is one number

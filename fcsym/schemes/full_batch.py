@@ -232,9 +232,16 @@ class _Batch:
             for theta in self.leaving[1:]:
                 value = value + moment(theta, 1)[self.i]
             yield Equation(velocity[self.n, self.i], value, Rule.INVARIANT, f"The velocity of `{self.z.name}`.")
+        if not self.carried:
+            yield self._still(Rule.INVARIANT)
         if self.z != self.s:
             yield replace(self._own()[0], rule=Rule.INVARIANT)
         yield from self._inner(Rule.INVARIANT)
+
+    def _still(self, rule: Rule) -> Equation:
+        """W1 = W1_c."""
+        theta, indices = self.leaving[0], (self.i, self.j)
+        return Equation(theta[indices], frozen_copy(theta)[indices], rule, "Training leaves it as it is.")
 
     def _sum(self, array: Array, shares: Array, *kept: Array, because: str, of: Array | None = None) -> Equation:
         """kept W1_c + sum_n C_n x_n^T, of which only the second part is there while nothing decays."""
@@ -250,12 +257,9 @@ class _Batch:
 
     def expand(self) -> Iterator[Equation]:
         """The weights of backpropagation; no inverse of the inner products is needed."""
-        for theta in self.leaving:
-            if not self.carried:
-                indices = (self.i, self.j)
-                still = "Training leaves it as it is."
-                yield Equation(theta[indices], frozen_copy(theta)[indices], Rule.EXPANSION, still)
-                continue
+        if not self.carried:
+            yield self._still(Rule.EXPANSION)
+        for theta in self.leaving if self.carried else ():
             yield replace(
                 self._sum(theta, self.shares, *self.kept, because="The steps along the samples, added up."),
                 rule=Rule.EXPANSION,
