@@ -329,6 +329,8 @@ class _Measuring:
             eta = float(points.eta[n]) / norm
             try:
                 self._trained(name, kernel, weights, inputs[n], points.target[n], eta)
+            except OverflowError:  # what it grows to has no exponential in exact numbers
+                self.left_out += 1
             except UnsupportedExpression as problem:
                 said = f"Training is not measured: {problem}"
                 self.notes += [said] if said not in self.notes else []

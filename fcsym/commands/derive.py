@@ -165,8 +165,8 @@ def _show_derivation(d: Derivation, reports: Sequence[Report], options: argparse
     (names,) = checked(d, **shown)
     parts: list[Any] = [terminal.document(d, **shown)]
     if "p" in names and options.detail != "summary" and not d.network.batch and _small_enough(d):
-        keep = paper_symbols(d)
-        parts.append(terminal.cases("p, unit 1", d.cases("p", 1, keep=keep)))
+        keep, first = paper_symbols(d), (1,) * (len(d.network.read_out.axes) - 1)
+        parts.append(terminal.cases(f"p, unit {','.join(map(str, first))}", d.cases("p", first, keep=keep)))
     if not d.proof.holds:
         parts.append(terminal.refutations(d.proof))
     show(*parts, _checks(reports[0], options, names if options.only is not None else None))
