@@ -169,6 +169,32 @@ def test_networks_without_the_scheme_are_named(network, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("order", "out", "goal"), [("simultaneous", 2.0, 1.5), ("sequential", 2.0, 1.0)])
+@pytest.mark.parametrize("target", ["numpy", "c"])
+def test_a_unit_that_a_step_puts_on_a_kink_with_a_slope_goes_on(target, order, out, goal):
+    """The first unit moves by its error times its weight, 1/2 * 2 or 1 * 1: to 0, where it has slope 1/2."""
+    if target == "c":
+        need("gcc")
+    network = fcsym.Network.parse("2-2-1").with_slope_at_kink("1/2")
+    a, b, x = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[out, 0.5]]), np.array([1.0, 0.0])
+    kernel = fcsym.scheme(network, "collapsed", order).compile(target)
+    state, seen = kernel.init([a, b], x), []
+    for wanted, eta in ((goal, 1.0), (-1.0, 0.25), (-1.0, 0.25)):
+        state = kernel.step(state, x, [wanted], eta)
+        s = a @ x
+        v, slope = np.maximum(s, 0), (s > 0) + 0.5 * (s == 0)
+        error, before = b @ v - wanted, b
+        b = b - eta * np.outer(error, v)
+        a = a - eta * np.outer((error @ (b if order == "sequential" else before)) * slope, x)
+        seen.append(float(a[0] @ x))
+        np.testing.assert_allclose(kernel.output(state, x), b @ np.maximum(a @ x, 0), atol=1e-15)
+    for got, true in zip(kernel.expand(state, [], x), (a, b), strict=True):
+        np.testing.assert_allclose(got, true, atol=1e-15)
+    first = state.events[0]
+    assert seen[0] == 0 and (first.step, first.units, first.before, first.after) == (1, (0,), (1.0,), (0.5,))
+    assert seen[1] < 0 and (state.events[1].step, state.events[1].after) == (2, (0.0,))
+
+
 @pytest.mark.parametrize("target", ["numpy", "c"])
 def test_a_unit_on_a_kink_with_a_slope_is_refused_at_init(target):
     if target == "c":

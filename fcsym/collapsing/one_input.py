@@ -100,8 +100,10 @@ class OneInputKernel:
         try:
             after = self._tried("step", state, x, target, eta)
         except GateEvent:
-            state = self._again(state)
-            after = self._inner.step(state, x, target, eta)
+            again = self._again(state)
+            if isinstance(again, CollapsedState):
+                return self.several.step(again, x, target, eta)
+            state, after = again, self._inner.step(again, x, target, eta)
         return self._carried(after, replace(state.start, steps=state.start.steps + 1))
 
     def output(self, state: Any, x: Any, **settings: Any) -> Any:
@@ -113,7 +115,10 @@ class OneInputKernel:
         try:
             return self._tried("output", state, x)
         except GateEvent:
-            return self._inner.output(self._again(state), x)
+            again = self._again(state)
+            if isinstance(again, CollapsedState):
+                return self.several.output(again, x)
+            return self._inner.output(again, x)
 
     def run(self, state: Any, xs: Any, targets: Any, eta: Any = None, **settings: Any) -> Any:
         """The state after one step for each row of `xs` and `targets`."""
@@ -150,7 +155,7 @@ class OneInputKernel:
             self._tried("output", state, None if self._of_arrays else state.start.x)
         except GateEvent:
             state = self._again(state)
-        made: tuple[Event, ...] = state.start.events
+        made: tuple[Event, ...] = state.events if isinstance(state, CollapsedState) else state.start.events
         return made
 
     # ------------------------------------------------------------------------------------------ carrying
@@ -193,14 +198,19 @@ class OneInputKernel:
         return self._lines.codes_of(s[:, None])
 
     def _again(self, state: Any) -> Any:
-        """The same network with every unit on the piece that it is on now."""
+        """The same network with every unit on the piece that it is on now; as any network's where one is on a kink."""
         start: _Start = state.start
         weights = self._inner.expand(state, start.weights, start.x)
         codes = self._codes(weights, start.x)
         moved = np.flatnonzero((codes != start.codes).any(axis=1))
         events = told(1, start.steps, moved, start.codes[moved], codes[moved])
-        again = self._inner.init(weights, start.x)
-        return self._carried(again, _Start(list(weights), start.x, codes, start.steps, (*start.events, *events)))
+        every = (*start.events, *events)
+        try:
+            again = self._inner.init(weights, start.x)
+        except GateEvent:  # on a kink with a slope
+            general = self.several.init([_here(w) for w in weights], start.x)
+            return replace(general, steps=start.steps, events=every)
+        return self._carried(again, _Start(list(weights), start.x, codes, start.steps, every))
 
 
 def _here(array: Any) -> npt.NDArray[Any]:
