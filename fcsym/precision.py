@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.enclosures import available
-from fcsym.checking.exact import distance, trajectory
+from fcsym.checking.exact import Step, distance, trajectory, writes_out
 from fcsym.checking.hard import HARD, ORDINARY, TAME
 from fcsym.checking.points import Points, random_points
 from fcsym.checking.running import running_bounds
@@ -38,6 +38,7 @@ from fcsym.training import Scheme
 from fcsym.values.ball import Ball
 from fcsym.values.exact import evaluated
 from fcsym.values.given import Values
+from fcsym.values.path import path
 
 __all__ = ["HEADINGS", "Accuracy", "Measured", "accuracy"]
 
@@ -335,15 +336,24 @@ class _Measuring:
         self, name: str, scheme: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float
     ) -> None:  # fmt: skip
         """The errors that are left where only the state is rounded, after each step, and then what is read off it."""
-        truth = list(trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta))
+        truth = list(self._truth(weights, xs, target, eta))
         exact = [("y", one.output) for one in truth]
         exact += [(f"{a.name} by expand", w) for a, w in zip(self.network.parameters, truth[-1].weights, strict=True)]
         with suppress(OverflowError, TypeError):  # what has no value, or none in range
             for (what, true), found in zip(exact, trained(scheme, weights, list(xs), target, eta), strict=True):
                 self.errors[name, what].once += _beside(found, true)
 
+    def _truth(self, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> Iterator[Step]:
+        """Training as it is: written out by hand where it is known so, and else by the equations in exact numbers."""
+        inputs, targets = list(xs), [target] * len(xs)
+        if writes_out(self.network):
+            yield from trajectory(self.network, self.derivation.order, weights, inputs, targets, eta)
+            return
+        for output, now in path(self.network, self.derivation, weights, inputs, targets, eta):
+            yield Step([*map(_middle, _flat(output))], [[*map(_middle, _flat(w))] for w in now])
+
     def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
-        truth = trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta)
+        truth = self._truth(weights, xs, target, eta)
         state = kernel.init(weights, xs[0], undefined="nan")
         outputs = self.errors.setdefault((name, "y"), _Errors())
         for x, before in zip(xs, truth, strict=False):
@@ -382,6 +392,13 @@ def _smooth_in(derivation: Derivation) -> list[str]:
 
 def _nested(array: _Array) -> Any:
     return tuple(_nested(part) for part in array) if np.ndim(array) else Fraction(float(array))
+
+
+def _middle(value: Any) -> Fraction:
+    """A ball's middle, whose radius is far below the last place of a float."""
+    if value is None:
+        raise UnsupportedExpression("A quantity has no value in exact numbers.")
+    return fraction_of(value)
 
 
 def _flat(value: Any) -> list[Any]:

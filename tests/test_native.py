@@ -404,6 +404,7 @@ def test_without_a_compiler_one_line_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "")
     with pytest.warns(RuntimeWarning, match="No C compiler was found") as caught:
         kernel = SOURCE.compile("c")
+    assert caught[0].filename == __file__
     assert len(caught) == 1 and "\n" not in str(caught[0].message) and type(kernel) is ArrayKernel
     assert kernel.step(kernel.init([[[1.0]], [[1.0]]]), [1.0], [0.0], 0.5).W1.item() == 0.5
 

@@ -186,7 +186,7 @@ class Tally:
                 apart = (after > float(kink)) != (then > float(kink))  # what comes from there is on another piece
                 close = np.abs(after - float(kink)) <= self._bar * scale.of(f"{name}_new")
                 keep &= ~(apart & close).any(axis=every)
-        if "vc" in result and not self.network.batch:  # which case of p holds, also where phi is 0 at no kink
+        if "vc" in result and not self.network.places:  # which case of p holds, also where phi is 0 at no kink
             vc, true = result["vc"], truth["vc" if "vc" in truth else self.network.hidden[-1].v.name]
             close = np.abs(vc - true) <= self._bar * scale.of("vc")
             keep &= ~(close & ((vc == 0) != (true == 0))).reshape(len(vc), -1).any(axis=1)
@@ -211,7 +211,7 @@ class Tally:
             bound = bound + self._spread(name[1:], result, scale)
         if name.endswith("_new"):
             bound = bound + self._spread(name.removesuffix("_new"), result, scale)
-        if name in ("p", "r") and not self.network.batch:
+        if name in ("p", "r") and not self.network.places:
             last = self.network.hidden[-1].v
             moved = fine * (scale.of(last.primed.name) + scale.of(last.name))
             moved = moved + self._spread(last.name, result, scale)
@@ -237,7 +237,7 @@ class Tally:
         shape: tuple[int, ...], keep: _Array,
     ) -> _Array:  # fmt: skip
         """Where v^c = 0 and the change is 0 on one side and within rounding of 0 on the other."""
-        if self.network.batch:  # one inverse for all: where it is nearly none, rounding decides whether there is one
+        if self.network.places:  # one inverse for all: where it is nearly none, rounding decides whether there is one
             values = np.linalg.eigvalsh(np.where(np.isfinite(truth["K"]), truth["K"], 0).astype(np.float64))
             near = values[..., 0] <= 4 * np.finfo(self.dtype).eps ** 0.6 * values[..., -1]
             return np.broadcast_to(near[keep].reshape((-1,) + (1,) * (len(shape) - 1)), shape)

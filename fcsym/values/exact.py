@@ -34,6 +34,7 @@ __all__ = [
     "exact_field",
     "exact_step",
     "numbers",
+    "shortened",
     "trained",
 ]
 
@@ -65,8 +66,8 @@ def trained(derivation: Iterable[Equation], values: Values, steps: int = 1) -> I
         names = [f"{theta.name}_new" if theta in network.trained else theta.name for theta in network.parameters]
         values = replace(
             values,
-            weights=tuple(_short(before[name]) for name in names),
-            memory=tuple(_short(before[f"{array.name}_new"]) for array in network.memory),
+            weights=tuple(shortened(before[name]) for name in names),
+            memory=tuple(shortened(before[f"{array.name}_new"]) for array in network.memory),
         )
         yield Trained(before, evaluated(forward_list, values), values)
 
@@ -231,10 +232,10 @@ def _inverse(matrix: list[list[Any]]) -> list[list[Any]] | None:
     return [row[size:] for row in rows]
 
 
-def _short(value: Nested) -> Nested:
-    """Numbers with at most MAX_BITS."""
+def shortened(value: Nested) -> Nested:
+    """The same numbers; a fraction with more than MAX_BITS as the ball around it."""
     if isinstance(value, tuple):
-        return tuple(_short(part) for part in value)
+        return tuple(shortened(part) for part in value)
     if isinstance(value, Fraction) and value.denominator.bit_length() > MAX_BITS:
         return ball_of(value)
     return value
