@@ -27,6 +27,7 @@ from contextlib import suppress
 from functools import _lru_cache_wrapper
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -129,6 +130,12 @@ class _Loop:
 
     def pytest_runtestloop(self, session: Any) -> bool:
         """Answers requests."""
+        import fcsym
+
+        for found in walk_packages(fcsym.__path__, "fcsym."):  # what a test would import only when it runs
+            if not found.name.endswith("__main__"):
+                with suppress(ImportError):
+                    import_module(found.name)
         items = {item.nodeid: item for item in session.items}
         functions: dict[tuple[str, str, int], list[FunctionType]] = {}
         held = []

@@ -17,6 +17,7 @@ from fcsym.layers import (
     GRU,
     LSTM,
     RNN,
+    Add,
     AvgPool2d,
     Conv1d,
     Conv2d,
@@ -25,6 +26,7 @@ from fcsym.layers import (
     LayerNorm,
     Linear,
     MultiheadAttention,
+    Node,
     Residual,
 )
 from fcsym.proof.schemes import prove_scheme
@@ -456,3 +458,14 @@ def test_handwritten_digits_without_the_weights_of_the_convolution():
     for mine, wanted in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, wanted, rtol=1e-9, atol=1e-9)
     assert (ours[-1].argmax(axis=-1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_maps_of_the_same_data_share_inner_products_where_they_have_as_many_biases(bias):
+    """A bias is one more input, which is always 1: with it the inner products are other ones."""
+    maps = [Node(Linear(2, 1), "a", ("x",)), Node(Linear(2, 1, bias=bias), "b", ("x",)), Node(Add(), "c", ("a", "b"))]
+    s = fcsym.scheme(net((2,), *maps, "tanh", Linear(1, 1)), "states")
+    x = np.array([0.5, -2.0])
+    weights = [np.ones(s.network.shape(a)) for a in s.network.parameters]
+    state = s.compile().init(weights, x)._asdict()
+    assert {k: float(v) for k, v in state.items() if k[0] == "G"} == {"G1": x @ x + 1} | ({} if bias else {"G2": x @ x})
