@@ -277,6 +277,8 @@ def frozen_rows(scheme: SchemeRecord, draws: int = _DRAWS, own: Given | None = N
                 new = exact.reached - known
                 known |= new
                 found.append(replace(row, reaches=tuple(sorted(new))))
+                if not known:  # the first row, and it met nothing that is decided: no other row will
+                    break
     return [*first, *found]
 
 

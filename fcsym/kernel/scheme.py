@@ -80,8 +80,7 @@ class SchemeKernel:
         """The four functions with exact gates, by name."""
         made, sizes = {}, self.network.sizes
         for part, function in zip(self.scheme.parts, self.module.functions, strict=True):
-            equations = [e for e in in_numbers(part) if e.defines or e.array not in part.given]
-            made[function.name] = Gated(function, named(equations), sizes, self.module.constants)
+            made[function.name] = Gated(function, named(in_numbers(part)), sizes, self.module.constants)
         return made
 
     def __repr__(self) -> str:

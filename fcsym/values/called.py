@@ -28,8 +28,9 @@ def names_of(network: Network, array: Array, place: Sequence[int]) -> list[str]:
 def place_of(network: Network, name: str) -> tuple[Array, tuple[int, ...]] | None:
     """The parameter that a name means, the first one if several have it; None where none has.
 
-    >>> place_of(Network.parse("2-3-1"), "w8")
-    (W2, (0, 1))
+    >>> array, at = place_of(Network.parse("2-3-1"), "w8")
+    >>> array.name, at
+    ('W2', (0, 1))
     """
     wanted = name.replace(" ", "")
     meant = (found for found in _candidates(network, wanted) if wanted in names_of(network, *found))

@@ -17,6 +17,7 @@ __all__ = [
     "at",
     "fitting",
     "fraction",
+    "fractions",
     "is_number",
     "mapped",
     "nested",
@@ -157,6 +158,11 @@ def nested(shape: tuple[int, ...], number: Callable[[tuple[int, ...]], Any], pla
     if not shape:
         return number(place)
     return tuple(nested(shape[1:], number, (*place, n)) for n in range(shape[0]))
+
+
+def fractions(array: Any) -> Nested:
+    """The numbers of an array exactly as the floats that they are, in nested tuples."""
+    return tuple(fractions(part) for part in array) if getattr(array, "ndim", 0) else Fraction(float(array))
 
 
 def at(value: Nested, place: Sequence[int]) -> Any:
