@@ -6,7 +6,9 @@ lhs[i] = rhs(..., A[a], ...)    =>    dE/dA[a] += sum over the indices of lhs an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeAlias
 
 from fcsym.errors import UnsupportedExpression
@@ -127,9 +129,9 @@ def reverse(
     order = [equation.array for equation in reversed(equations)]
     order += dict.fromkeys(a for equation in reversed(equations) for a in equation.operands if a not in defined)
     last = next(array for array in order if named(array))  # the read-out, which the error is made of
-    values: dict[Expr, Expr] = {
-        e.rhs: e.lhs for e in equations if isinstance(e.rhs, Apply) or (isinstance(e.rhs, Mul) and _is_quotient(e.rhs))
-    }
+    values = _Called.of(equations)
+    alias = {old: _alias(new) for old, new in seen.items()}
+    applied = _applied_to(equations)
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
         gated = equation.array.role in (Role.ACTIVATION, Role.GATE)
@@ -139,7 +141,7 @@ def reverse(
         if array in adjoints:
             continue
         indices, value, uses = _collect(array, places.get(array, ()), adjoints)
-        value = inline(value, {old: _alias(new) for old, new in seen.items()})
+        value = inline(value, alias)
         value = _known(value, values)
         if named(array) or (
             array not in defined and (by is None or array in by)
@@ -147,7 +149,7 @@ def reverse(
             for gate in arrays_in(value):
                 if gate.role in (Role.GATE, Role.BEND) and gate not in known:
                     known.add(gate)
-                    result.append(_gate_equation(gate, equations))
+                    result.append(_gate_equation(gate, applied))
         if not named(array):
             adjoints[array] = indices, value
             continue
@@ -175,7 +177,28 @@ def _seed(root: Array) -> tuple[tuple[Index, ...], dict[Array, Definition]]:
     return own, {root: (indices, mul(*(unit_matrix(i.axis)[i, m] for i, m in zip(own, indices, strict=True))))}
 
 
-def _known(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
+@dataclass(frozen=True)
+class _Called:
+    """What forward equations call a value, phi(s_k) or a_k/Z, by the arrays that are in it."""
+
+    applied: Mapping[tuple[Array, int], Sequence[tuple[Apply, Ref]]]
+    quotients: Mapping[Array, Sequence[tuple[int, Ref, Ref, Ref]]]  # by what is above: (place, above, below, its name)
+
+    @classmethod
+    def of(cls, equations: Iterable[Equation]) -> _Called:
+        applied: dict[tuple[Array, int], list[tuple[Apply, Ref]]] = {}
+        quotients: dict[Array, list[tuple[int, Ref, Ref, Ref]]] = {}
+        for n, (value, name) in enumerate({e.rhs: e.lhs for e in equations}.items()):
+            if isinstance(value, Apply) and isinstance(value.argument, Ref) and isinstance(name, Ref):
+                applied.setdefault((value.argument.array, value.derivative), []).append((value, name))
+            elif isinstance(value, Mul) and _is_quotient(value) and isinstance(name, Ref):
+                above, below = value.factors[0], _below(value.factors[1])
+                assert isinstance(above, Ref) and below is not None
+                quotients.setdefault(above.array, []).append((n, above, below, name))
+        return cls(applied, quotients)
+
+
+def _known(node: Expr, values: _Called) -> Expr:
     """phi(s_k), where a forward equation calls it y_k, is y_k."""
     match node:
         case Add(terms):
@@ -187,13 +210,10 @@ def _known(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
         case Total(over, body):
             return total(over, _known(body, values))
         case Apply(phi, Ref(array, indices), derivative):
-            for value, name in values.items():
-                if not isinstance(value, Apply) or value.derivative != derivative:
-                    continue
-                assert isinstance(value.argument, Ref) and isinstance(name, Ref)
-                if value.activation == phi and value.argument.array == array:
-                    renamed = dict(zip(value.argument.indices, indices, strict=True))
-                    return rename(name, renamed)
+            for value, name in values.applied.get((array, derivative), ()):
+                assert isinstance(value.argument, Ref)
+                if value.activation == phi:
+                    return rename(name, dict(zip(value.argument.indices, indices, strict=True)))
             return node
         case _:
             return node
@@ -219,23 +239,21 @@ def _divided(node: Expr) -> Ref | None:
     return None
 
 
-def _known_quotient(node: Expr, values: Mapping[Expr, Expr]) -> Expr:
+def _known_quotient(node: Expr, values: _Called) -> Expr:
     """psi_k/Z, where a forward equation calls it y_k, is y_k, among the factors of a product."""
-    for value, name in values.items():
-        if not isinstance(value, Mul) or not isinstance(node, Mul):
-            continue
-        above, below = value.factors[0], _below(value.factors[1])
-        assert isinstance(above, Ref) and below is not None and isinstance(name, Ref)
-        over = next((f for f in node.factors if isinstance(f, Ref) and f.array == above.array), None)
-        under = next((f for f in node.factors if (ref := _divided(f)) is not None and ref.array == below.array), None)
-        if over is None or under is None:
-            continue
+    if not isinstance(node, Mul) or all(_divided(f) is None for f in node.factors):
+        return node
+    refs = {ref.array: ref for ref in reversed(node.factors) if isinstance(ref, Ref)}
+    for _, above, below, name in sorted(
+        (q for array in refs for q in values.quotients.get(array, ())), key=itemgetter(0)
+    ):
+        over = refs[above.array]
+        under = next((f for f in node.factors if (r := _divided(f)) is not None and r.array == below.array), None)
         names = dict(zip(above.indices, over.indices, strict=True))
-        ref = _divided(under)
-        if ref is None or rename(below, names) != ref:
+        if under is None or rename(below, names) != (ref := _divided(under)):
             continue
         rest = [f for f in node.factors if f is not over and f is not under]
-        assert isinstance(under, Pow)
+        assert isinstance(under, Pow) and ref is not None
         left = mul(*rest, power(ref, under.exponent + 1), rename(name, names))
         return _known_quotient(left, values) if under.exponent < -1 else left
     return node
@@ -305,21 +323,30 @@ def _pull(node: Expr) -> Expr:
     return in_order(*outer, total(node.over, mul(*inner)))
 
 
-def _gate_equation(gate: Array, equations: Sequence[Equation]) -> Equation:
+def _applied_to(equations: Iterable[Equation]) -> dict[Array, Equation]:
+    """The first equation that applies an activation to an array, by the array."""
+    found: dict[Array, Equation] = {}
+    for equation in equations:
+        if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref) and not equation.rhs.derivative:
+            found.setdefault(equation.rhs.argument.array, equation)
+    return found
+
+
+def _gate_equation(gate: Array, applied: Mapping[Array, Equation]) -> Equation:
     """g = phi'(s), for the activation that reads the pre-activation s; of the second order dg = phi''(s)."""
     array = gate.of
     assert array is not None
     order = 2 if gate.role is Role.BEND else 1
-    for equation in equations:
-        if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref) and not equation.rhs.derivative:
-            source = equation.rhs.argument
-            if source.array == array:
-                return Equation(
-                    gate[source.indices],
-                    Apply(equation.rhs.activation, source, derivative=order, value=equation.lhs),
-                    Rule.DEFINITION,
-                    equation.rhs.activation.said_of_slope(order),
-                    (array.name, equation.name) if equation.rhs.activation.is_smooth else (array.name,),
-                    "eq. 14" if order == 1 else "",
-                )
-    raise UnsupportedExpression(f"No activation reads {array.name}, yet its gate is used.")
+    if array not in applied:
+        raise UnsupportedExpression(f"No activation reads {array.name}, yet its gate is used.")
+    equation = applied[array]
+    assert isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref)
+    source, phi = equation.rhs.argument, equation.rhs.activation
+    return Equation(
+        gate[source.indices],
+        Apply(phi, source, derivative=order, value=equation.lhs),
+        Rule.DEFINITION,
+        phi.said_of_slope(order),
+        (array.name, equation.name) if phi.is_smooth else (array.name,),
+        "eq. 14" if order == 1 else "",
+    )

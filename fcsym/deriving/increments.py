@@ -24,6 +24,7 @@ from fcsym.language.algebra import (
     indices_of,
     inline,
     rename,
+    replaced,
 )
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import (
@@ -319,7 +320,7 @@ def _difference(node: Expr, change: object) -> Expr:
         case Mul(factors):
             parts = []
             for n, factor in enumerate(factors):
-                before = [_after(f, change) for f in factors[:n]]
+                before = [replaced(f, lambda ref: change(ref).after) for f in factors[:n]]
                 parts.append(mul(*before, _difference(factor, change), *factors[n + 1 :]))
             return add(*parts)
         case Pow(Ref() as base, -1):  # 1/A' - 1/A = -(A' - A)/(A A')
@@ -330,24 +331,6 @@ def _difference(node: Expr, change: object) -> Expr:
             return ZERO if made.increment == ZERO else mul(add(base, made.after), made.increment)
         case _:
             raise UnsupportedExpression(f"No increment rule for {node!r}: write it with sums and products.")
-
-
-def _after(node: Expr, change: object) -> Expr:
-    """The same after the step."""
-    assert callable(change)
-    match node:
-        case Ref():
-            return change(node).after  # type: ignore[no-any-return]
-        case Add(terms):
-            return add(*(_after(term, change) for term in terms))
-        case Mul(factors):
-            return mul(*(_after(factor, change) for factor in factors))
-        case Pow(base, exponent):
-            return power(_after(base, change), exponent)
-        case Total(over, body):
-            return total(over, _after(body, change))
-        case _:
-            return node
 
 
 def pairs(phi: Activation) -> list[tuple[int, int]]:

@@ -213,9 +213,15 @@ def inline(node: Expr, definitions: Mapping[Array, Definition]) -> Expr:
             return _rebuild(node, lambda child: inline(child, definitions))
 
 
+def rewritten(node: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
+    """The expression with what `change` gives in the place of a part, from the whole down; None goes on within it."""
+    made = change(node)
+    return made if made is not None else _rebuild(node, lambda child: rewritten(child, change))
+
+
 def replaced(node: Expr, change: Callable[[Ref], Expr]) -> Expr:
     """The expression with something else in the place of every array element, bound indices and all."""
-    return change(node) if isinstance(node, Ref) else _rebuild(node, lambda child: replaced(child, change))
+    return rewritten(node, lambda part: change(part) if isinstance(part, Ref) else None)
 
 
 def contracted(node: Expr) -> Expr:

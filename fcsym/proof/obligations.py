@@ -26,12 +26,13 @@ from fcsym.language.algebra import (
     inline,
     linear_part,
     rename,
+    replaced,
+    rewritten,
 )
 from fcsym.language.equation import Branch, Equation, Order, Rule, Status
 from fcsym.language.expression import (
     ONE,
     ZERO,
-    Add,
     Apply,
     Array,
     Axis,
@@ -39,12 +40,10 @@ from fcsym.language.expression import (
     Extreme,
     Index,
     Inverse,
-    Mul,
     Number,
     Pow,
     Ref,
     Role,
-    Total,
     add,
     applied_in,
     arrays_in,
@@ -160,7 +159,7 @@ class Meanings:
         return None
 
     def _same_form(self, left: Expr, right: Expr) -> bool:
-        return not _applied(left) and not _applied(right) and self.same(left, right)
+        return not any(applied_in(left)) and not any(applied_in(right)) and self.same(left, right)
 
     def _named(self, array: Array, read: Array, indices: tuple[Index, ...]) -> Expr:
         """What v^c, and the squared norm of what a layer reads, stand for."""
@@ -587,37 +586,17 @@ def _slope(phi: Activation, at: Ref, order: int = 0) -> Expr:
 
 def in_the_place_of(node: Expr, new: Mapping[Apply, Expr]) -> Expr:
     """The expression with these in the place of functions."""
-    match node:
-        case Apply():
-            return new.get(node, node)
-        case Add(terms):
-            return add(*(in_the_place_of(term, new) for term in terms))
-        case Mul(factors):
-            return mul(*(in_the_place_of(factor, new) for factor in factors))
-        case Pow(base, exponent):
-            return power(in_the_place_of(base, new), exponent)
-        case Total(over, body):
-            return total(over, in_the_place_of(body, new))
-        case _:
-            return node
+    return rewritten(node, lambda part: new.get(part, part) if isinstance(part, Apply) else None)
 
 
 def _replaced_arrays(node: Expr, new: Mapping[Array, tuple[Activation, int, Array]]) -> Expr:
     """The expression with functions again in the place of arrays that stood for them."""
-    match node:
-        case Ref(array, indices) if array in new:
-            phi, derivative, variable = new[array]
-            return Apply(phi, variable[indices], derivative)
-        case Add(terms):
-            return add(*(_replaced_arrays(term, new) for term in terms))
-        case Mul(factors):
-            return mul(*(_replaced_arrays(factor, new) for factor in factors))
-        case Pow(base, exponent):
-            return power(_replaced_arrays(base, new), exponent)
-        case Total(over, body):
-            return total(over, _replaced_arrays(body, new))
-        case _:
-            return node
+
+    def function(ref: Ref) -> Expr:
+        phi, derivative, variable = new.get(ref.array, (None, 0, ref.array))
+        return ref if phi is None else Apply(phi, variable[ref.indices], derivative)
+
+    return replaced(node, function)
 
 
 def _coefficient(change: Expr, direction: Array, indices: tuple[Index, ...]) -> Expr:
@@ -650,17 +629,14 @@ def _reciprocal(partition: Array) -> Array:
 
 def _inverted(node: Expr, partition: Array) -> Expr:
     """The expression with 1/Z as an element of its own."""
-    match node:
-        case Pow(Ref(array, indices), exponent) if array == partition and exponent < 0:
-            return power(_reciprocal(partition)[indices], -exponent)
-        case Add(terms):
-            return add(*(_inverted(term, partition) for term in terms))
-        case Mul(factors):
-            return mul(*(_inverted(factor, partition) for factor in factors))
-        case Total(over, body):
-            return total(over, _inverted(body, partition))
-        case _:
-            return node
+
+    def reciprocal(part: Expr) -> Expr | None:
+        match part:
+            case Pow(Ref(array, indices), exponent) if array == partition and exponent < 0:
+                return power(_reciprocal(partition)[indices], -exponent)
+        return None
+
+    return rewritten(node, reciprocal)
 
 
 def _anywhere(extreme: Array) -> Array:
@@ -677,15 +653,3 @@ def _times(direction: Array, factor: Array, exponent: int) -> Definition:
 def _product_of(symbol: Array, gate: Array, direction: Array) -> Definition:
     indices = indices_of(symbol)
     return indices, gate[indices] * direction[indices]
-
-
-def _applied(node: Expr) -> list[Apply]:
-    match node:
-        case Apply():
-            return [node]
-        case Add(parts) | Mul(parts):
-            return [found for part in parts for found in _applied(part)]
-        case Pow(base, _) | Total(_, base):
-            return _applied(base)
-        case _:
-            return []
