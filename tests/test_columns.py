@@ -255,8 +255,6 @@ def test_a_scheme_of_any_network_that_closes():
     wanted = kernel.step(kernel.init(weights, x), x, np.eye(2)[[0, 1, 1]], 0.1)
     assert (kernel.output(state, x[1]) == kernel.output(wanted, x)[1]).all()
     assert fcsym.check(fcsym.scheme(fcsym.Network.parse("2-3-2"), "collapsed"), trials=2, steps=3).passed
-    with pytest.raises(fcsym.CompileError, match="no file for c"):
-        scheme.export("x.c")
     with pytest.raises(fcsym.CompileError, match="target 'fortran'"):
         scheme.compile("fortran")
 
@@ -277,7 +275,7 @@ def test_a_unit_above_that_is_on_its_kink_stays_there():
 
 @pytest.mark.parametrize(("line", "status", "said"), [
     ("check 2-3-2 --scheme collapsed --trials 2 --steps 2", 0, "agrees with autodiff"),
-    ("export 2-3-2 --scheme collapsed --target c -o OUT", 2, "no file for c"),
+    ("export 2-3-2 --scheme collapsed --target c -o OUT", 0, "agrees with backpropagation"),
     ("derive 2-3-2 --scheme collapsed --trials 2 -o OUT.v", 2, "no certificate"),
     ("certify 2-3-2 --scheme collapsed", 2, "no certificate"),
 ])  # fmt: skip
@@ -287,7 +285,7 @@ def test_commands_take_it_or_say_what_to_do(line, status, said, tmp_path, capsys
     assert main(line.replace("OUT", str(tmp_path / "out")).split()) == status
     told = capsys.readouterr()
     assert said in " ".join((told.out + told.err).split())
-    assert not list(tmp_path.iterdir())
+    assert any(tmp_path.iterdir()) == (status == 0 and "OUT" in line)
 
 
 def test_its_cost_is_counted_in_columns(capsys):

@@ -313,7 +313,7 @@ def test_bad_files_are_refused(text, tmp_path, capsys):
 
 def test_what_is_refused_says_why():
     net = NETWORKS[0]
-    for name in ("weights", "compensation", "states", "history", "basis", "collapsed"):
+    for name in ("weights", "compensation", "states", "history", "basis"):
         with pytest.raises(fcsym.ArgumentError, match=f"{name} needs a bias for every unit.*b1 and b2 shared"):
             fcsym.scheme(net, name)
     with pytest.raises(fcsym.ArgumentError, match=r"b1 has shape \(3,\)|leading axes"):

@@ -192,7 +192,7 @@ def test_digits_without_numbers_and_numbers_where_there_are_none(values, capsys)
 def test_a_pipe_is_read_as_a_file_is(tmp_path, capsys):
     pipe = tmp_path / "v.toml"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(VALUES,))
+    writer = threading.Thread(target=pipe.write_text, args=(VALUES,), daemon=True)
     writer.start()
     assert said(capsys, "step", "2-2-1", "--values", pipe)["values"]["y"] == [0.191]
     writer.join()

@@ -22,16 +22,16 @@ _ENDING = ".npy"
 def read_table(where: Path) -> dict[str, Any]:
     """The names and numbers in a file, with decimals as they are written."""
     try:
-        if not where.is_file():
+        if not (where.is_file() or where.is_fifo()):
             what = "no file" if where.exists() else "not there"
             raise ArgumentError(f"{where} is {what}: give a file with values, .toml, .json, .npz or .safetensors.")
         if where.stat().st_size > _MAX_FILE:
-            raise ArgumentError(f"{where} is larger than {_MAX_FILE} bytes: take the first few samples.")
+            raise _too_large(where)
         match where.suffix.lower():
             case ".toml":
-                return toml_table(where.read_bytes())
+                return toml_table(_content(where))
             case ".json":
-                read = json_table(where.read_bytes())
+                read = json_table(_content(where))
                 if not isinstance(read, dict):
                     raise ArgumentError(f'{where} holds no names: write an object such as {{"x": [1, 2]}}.')
                 return read
@@ -46,6 +46,19 @@ def read_table(where: Path) -> dict[str, Any]:
             raise
         raise ArgumentError(f"{where} is not valid: {problem}; mend it there.") from None
     raise ArgumentError(f"{where} is of an unknown kind: values are read from .toml, .json, .npz and .safetensors.")
+
+
+def _content(where: Path) -> bytes:
+    """What is in a file, or comes out of a pipe, whose length nobody knows."""
+    with where.open("rb") as stream:
+        text = stream.read(_MAX_FILE + 1)
+    if len(text) > _MAX_FILE:
+        raise _too_large(where)
+    return text
+
+
+def _too_large(where: Path) -> ArgumentError:
+    return ArgumentError(f"{where} is larger than {_MAX_FILE} bytes: take the first few samples.")
 
 
 @dataclass(frozen=True)
