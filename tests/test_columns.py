@@ -255,8 +255,6 @@ def test_a_scheme_of_any_network_that_closes():
     wanted = kernel.step(kernel.init(weights, x), x, np.eye(2)[[0, 1, 1]], 0.1)
     assert (kernel.output(state, x[1]) == kernel.output(wanted, x)[1]).all()
     assert fcsym.check(fcsym.scheme(fcsym.Network.parse("2-3-2"), "collapsed"), trials=2, steps=3).passed
-    with pytest.raises(fcsym.CompileError, match="no file for c"):
-        scheme.export("x.c")
     with pytest.raises(fcsym.CompileError, match="target 'fortran'"):
         scheme.compile("fortran")
 
@@ -277,7 +275,6 @@ def test_a_unit_above_that_is_on_its_kink_stays_there():
 
 @pytest.mark.parametrize(("line", "status", "said"), [
     ("check 2-3-2 --scheme collapsed --trials 2 --steps 2", 0, "agrees with autodiff"),
-    ("export 2-3-2 --scheme collapsed --target c -o OUT", 2, "no file for c"),
     ("derive 2-3-2 --scheme collapsed --trials 2 -o OUT.v", 2, "no certificate"),
     ("certify 2-3-2 --scheme collapsed", 2, "no certificate"),
 ])  # fmt: skip
