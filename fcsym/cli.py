@@ -6,10 +6,11 @@ import argparse
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from fcsym.commands import COMMANDS, limits
 from fcsym.commands.options import Parser, Usage
@@ -20,6 +21,7 @@ from fcsym.commands.streams import (
     checked_streams,
     complain,
     into_nothing,
+    remark,
     writing,
 )
 
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     wants_json = "--json" in arguments
     try:
-        with _heard():
+        with _heard(), _remarked():
             checked_streams()
             with writing():
                 options = _parser().parse_args(arguments)
@@ -78,6 +80,28 @@ def _heard() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _remarked() -> Iterator[None]:
+    """What is odd about what was asked for is a sentence on standard error, where no JSON goes."""
+    from fcsym.errors import LossWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LossWarning)
+        otherwise = warnings.showwarning
+
+        def told(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:  # fmt: skip
+            if issubclass(category, LossWarning):
+                remark(message)
+            else:
+                otherwise(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = told
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,12 @@
 Every message is one sentence: what is wrong, where, and what to do.
 """
 
+from __future__ import annotations
+
+import sys
+import warnings
 from numbers import Number
+from types import FrameType
 
 __all__ = [
     "ArgumentError",
@@ -19,7 +24,11 @@ __all__ = [
     "UndefinedContribution",
     "UnsupportedExpression",
     "shown",
+    "warn",
 ]
+
+_BETWEEN = frozenset({"contextlib", "copy", "dataclasses", "functools"})
+"""Modules through which the library calls itself."""
 
 
 class FcsymError(Exception):
@@ -79,3 +88,18 @@ def shown(value: object, most: int = 40) -> str:
         return str(value)[:most]
     except Exception:
         return "a number too long to write" if isinstance(value, Number) else f"a {type(value).__name__}"
+
+
+def warn(sentence: str, category: type[Warning]) -> None:
+    """A warning that points at the line from which the library was called, by whatever way it came here."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and _is_library(frame.f_globals.get("__name__", "")):
+        if frame.f_back is None:  # the library is all that there is, as for its own command line
+            break
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, category, stacklevel=level)
+
+
+def _is_library(module: str) -> bool:
+    return module.partition(".")[0] == "fcsym" or module in _BETWEEN

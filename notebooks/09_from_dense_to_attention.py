@@ -69,16 +69,16 @@ print(e.proof.holds, len(e), "equations")
 
 # %% [markdown]
 # Attention is a softmax of inner products. With a residual connection and a normalisation it is a block of a
-# transformer. Its read-out is taken at every position, and no `p` serves them all. What is proved is proved at every
-# width, modulo what is known of exp and the square root.
+# transformer. Its read-out is taken at every position, and one `p`, that of least norm, serves them all. What is proved
+# is proved at every width, modulo what is known of exp and the square root.
 
 # %%
 block = layers.Residual([layers.LayerNorm(4), layers.MultiheadAttention(4, 2, causal=True)])
 attention = fcsym.Network.sequential((3, 4), [block, layers.Linear(4, 2)], loss="cross_entropy")
 a = fcsym.derive(attention)
-for name in ("s2", "tau2", "psi2", "v2", "delta2"):
+for name in ("s2", "tau2", "psi2", "v2", "delta2", "K", "mu", "p"):
     print(a[name])
-print(a.proof.holds, len(a), "equations;", next(line for line in a.assumptions if "No `p`" in line))
+print(a.proof.holds, len(a), "equations;", next(line for line in a.assumptions if "A `p`" in line))
 fcsym.draw(attention)
 
 # %% [markdown]

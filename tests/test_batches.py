@@ -154,7 +154,7 @@ def test_more_samples_than_units_have_none():
     assert rest.max() > 1e-6  # and NumPy finds none
     known = fcsym.derive(net, batch="mean", samples=5)
     assert "p" not in known.by_name and known.proof.holds
-    assert any("No `p` is derived: 5 samples are more than the 3 units" in said for said in known.assumptions)
+    assert any("derived: the read-out serves 5 samples and reads 3 numbers" in said for said in known.assumptions)
     assert "p" in fcsym.derive(net, batch="mean", samples=3).by_name
 
 

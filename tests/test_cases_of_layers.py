@@ -107,10 +107,13 @@ def test_a_place_that_there_is_not_is_one_sentence(given, said):
 WITHOUT = {
     "positions": (
         derive(Network([Linear(2, 3), "tanh", Linear(3, 2)], input=(4, 2))), "p",
-        "has no p: a weight of the read-out serves 4 positions, so that one p for each would have to satisfy 4 ",
+        "has no p: the read-out serves 4 positions and reads 3 numbers, so that one p would have to satisfy more ",
     ),
-    "steps": (derive(Network([RNN(1, 2), Linear(2, 1)], input=(3, 1))), "r", "has no r: a weight of the read-out"),
-    "samples": (derive(Network.mlp([2, 3, 1]), batch="mean", samples=5), "p", "does: give at most 3 samples"),
+    "steps": (derive(Network([RNN(1, 2), Linear(2, 1)], input=(3, 1))), "r", "has no r: the read-out serves 3 pos"),
+    "steps of samples": (
+        derive(Network([RNN(1, 2), Linear(2, 1)], input=(2, 1)), batch="mean"), "r", "2 positions of every sample, and",
+    ),
+    "samples": (derive(Network.mlp([2, 3, 1]), batch="mean", samples=5), "p", "numbers: give at most 3 samples"),
     "frozen": (derive(NETWORKS["channels"].frozen("W1", "b1")), "p", "has no p: training moves nothing below"),
     "nothing hidden": (derive(Network.mlp([2, 1])), "p", "has no p: no layer is below the read-out"),
     "layers": (derive(NETWORKS["channels"]), "P", "has no P: it is known for stacks of dense layers: ask for p"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ import sympy
 from conftest import LONG, ORDERS, few, need, need_package
 
 import fcsym
+from fcsym import equations as own
 from fcsym.cli import main
 from fcsym.language.equation import Verdict
 from fcsym.language.expression import add, mul, total
@@ -225,6 +227,65 @@ def test_a_loss_that_means_little_is_a_warning():
     assert set(map(str, d.proof.verdict("delta2").where)) == {"omega[k] != 0", "y[k] != 0"}
     with pytest.warns(fcsym.LossWarning, match="hinge after the output sigmoid"):
         fcsym.Network.parse("2-2-1", output="sigmoid", loss="hinge")
+
+
+ODD = {"output": "softplus", "loss": "bce"}
+
+
+def _from_file(folder):
+    (folder / "net.toml").write_text('widths = [1, 1]\noutput = "softplus"\nloss = "bce"\n')
+    return fcsym.Network.load(folder / "net.toml")
+
+
+def _from_equations(_):
+    i, k = own.indices("i k")
+    x, w, s = own.input_("x", i), own.parameter("W", k, i), own.hidden("s", k)
+    return fcsym.Network.from_equations([(s[k], own.total(i, w[k, i] * x[i]))], {"i": 1, "k": 1}, **ODD)
+
+
+def _from_module(_):
+    torch = need_package("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Softplus())
+    return fcsym.Network.from_torch(module, loss="bce")
+
+
+WAYS = {
+    "Network": lambda _: fcsym.Network([fcsym.Dense(1)], input=1, **ODD),
+    "mlp": lambda _: fcsym.Network.mlp([1, 1], **ODD),
+    "parse": lambda _: fcsym.Network.parse("1-1", **ODD),
+    "sequential": lambda _: fcsym.Network.sequential((1, 1), [fcsym.Flatten(), fcsym.Dense(1)], **ODD),
+    "from_table": lambda _: fcsym.Network.from_table({"widths": [1, 1]} | ODD),
+    "load": _from_file,
+    "from_equations": _from_equations,
+    "from_torch": _from_module,
+    "replace": lambda _: replace(fcsym.Network.from_table({"widths": [1, 1]} | ODD), loss="squared"),
+    "audit_example": lambda _: fcsym.audit_example(
+        {"network": {"widths": [1, 1]} | ODD, "values": {"x": 1, "target": 1, "eta": 1, "W1": 1},
+         "claims": [{"quantity": "y", "after": 0, "printed": "1.3"}]}
+    ),
+}  # fmt: skip
+"""Every public way to a network."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_warning_points_at_the_line_of_the_caller(way, tmp_path):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        WAYS[way](tmp_path)
+    assert [(one.category, one.filename) for one in said] == [(fcsym.LossWarning, __file__)]
+
+
+def test_a_warning_of_a_command_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "e.toml").write_text(
+        'network = { widths = [1, 1], output = "softplus", loss = "bce" }\n'
+        'claims = ["y is 1.3 before the step"]\nvalues = { x = 1, target = 1, eta = 1, W1 = 1 }\n'
+    )
+    for words in (["cost", "1-1", "--output=softplus", "--loss=bce"], ["audit", str(tmp_path / "e.toml")]):
+        main([*words, "--json"])
+        out, err = capsys.readouterr()
+        assert json.loads(out).keys() != {"error"}
+        assert err.startswith("fcsym: The loss bce after the output softplus means little")
+        assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [{"loss": "mae"}, {"loss": None}, {"output": "soft"}, {"output": 3}])

@@ -182,12 +182,12 @@ def test_the_claim_about_other_layers_is_counted():
     net = fcsym.Network.sequential((3, 2), [fcsym.layers.RNN(2, 3, last=True), fcsym.layers.Linear(3, 2)])
     proof = fcsym.derive(net).proof
     assert said["recurrence"].startswith(f"proved {proof.count(fcsym.Verdict.PROVED)} of ")
-    assert "no p" in said["attention block"] and "3 positions" in said["attention block"]
-    assert all("y_front" in said[name] for name in ("convolution", "recurrence", "gated recurrence"))
-    assert "attention block" in claim.condition and "states" in claim.condition
+    assert "at 3 positions, the condition number of v^c v^cT" in said["attention block"]
+    assert all("y_front" in of_one for of_one in said.values())
+    assert "linearly independent: attention block" in claim.condition and "states" in claim.condition
 
 
 @pytest.mark.parametrize("apart", [1e-3, float("nan")])
 def test_the_claim_about_other_layers_fails_where_the_outputs_differ(apart, monkeypatch):
-    monkeypatch.setattr("fcsym.paper.claims._apart", lambda _: apart)
+    monkeypatch.setattr("fcsym.paper.claims._apart", lambda _: (apart, 1.0))
     assert beyond().answer is Answer.FAILS

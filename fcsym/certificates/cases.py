@@ -222,7 +222,7 @@ class Tables:
 
     def identity(self, e: Equation) -> Iterator[Theorem]:
         """The compensation: what was chosen unit by unit, under the sum."""
-        if self.statement.network.batch:
+        if self.statement.network.places:
             yield from common_identity(self.statement, self.printer, e)
             return
         assert isinstance(e.lhs, Ref)

@@ -1,4 +1,4 @@
-"""p for the independent oracle: by its definition from two passes, one p for a sample, or for all of a mini-batch."""
+"""p for the independent oracle: from two passes, one p for a sample, or for all samples or positions."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def own_p(network: Network, matrix: _Array, frozen: _Array, moved: _Array, logit
 
 
 def common_p(network: Network, matrix: _Array, frozen: _Array, moved: _Array, logits: _Array) -> dict[str, _Array]:
-    """p for all samples of a mini-batch, of least norm; nothing where there are more samples than units."""
-    if network.samples > network.widths[-2]:
+    """p for all samples or positions, of least norm; nothing where there are more of them than units."""
+    if not network.has_common_p:
         return {}
     lack = np.einsum("...kj,...nj->...nk", matrix, moved - frozen)
     gram = np.einsum("...nj,...mj->...nm", frozen, frozen)

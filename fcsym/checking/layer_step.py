@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import autograd.numpy as anp
@@ -182,12 +183,11 @@ def _passes(
         pairs[unit.v.name] = v.reshape(own_shape), v_new.reshape(own_shape)
     for name, (old, new) in pairs.items():
         found |= {name: own(old), f"{name}_new": own(new), f"d{name}": own(new - old)}
-    if not network.positions:
-        count = np.prod(frozen.shape[2:], dtype=int)
-        place = network.parameters.index(network.read_out)
-        matrix = moved[place].reshape((len(x), -1, count))
-        still, moving = (own(array.reshape((*array.shape[:2], count))) for array in (frozen, features))
-        made = (common_p if network.batch else own_p)(network, matrix, still, moving, own(after))
+    if network.has_common_p:
+        place, served = network.parameters.index(network.read_out), tuple(network.sizes[a] for a in network.positions)
+        matrix = moved[place].reshape((len(x), -1, prod(shape)))
+        still, moving = (own(a.reshape((*a.shape[:2], *served, prod(shape)))) for a in (frozen, features))
+        made = (common_p if network.places else own_p)(network, matrix, still, moving, own(after))
         for name in ("vc", "p", "r"):
             made |= {name: made[name].reshape((*made[name].shape[:-1], *shape))} if name in made else {}
         found |= made

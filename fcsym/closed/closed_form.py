@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from math import prod
+from math import factorial, prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sympy
@@ -412,9 +412,19 @@ def instance(
     field = Field(
         number=number_of, divide=lambda a, b: a / b, apply=apply, choose=choose,
         add=lambda terms: sympy.Add(*terms), mul=lambda factors: sympy.Mul(*factors),
-        extreme={"min": lambda values: sympy.Min(*values), "max": lambda values: sympy.Max(*values)},
+        extreme={"min": lambda values: sympy.Min(*values), "max": lambda values: sympy.Max(*values)}, inverse=_inverse,
     )  # fmt: skip
     return Instance(equations, d.network.sizes, leaf, field)
+
+
+def _inverse(rows: list[list[Any]]) -> list[list[Any]]:
+    """Cofactors over the determinant, whose entries are put in last: what they are made of is not multiplied out."""
+    size = len(rows)
+    names = sympy.Matrix(size, size, lambda i, j: sympy.Dummy(f"k_{i}_{j}"))
+    own = {names[i, j]: value for i, row in enumerate(rows) for j, value in enumerate(row)}
+    whole, cofactors = names.det(method="berkowitz"), names.adjugate(method="berkowitz")
+    determinant = whole.xreplace(own)
+    return [[cofactors[i, j].xreplace(own) / determinant for j in range(size)] for i in range(size)]
 
 
 def nested(tree: Tree, leaf: Callable[[Branch], Any], value: Callable[[Expr], Any]) -> Any:
@@ -457,8 +467,11 @@ def _count_tree(d: Readable, tree: Tree, counts: Mapping[Array, int]) -> int:
 
 def _count(d: Readable, node: Expr, counts: Mapping[Array, int]) -> int:
     match node:
-        case Number() | Indicator() | Inverse():
+        case Number() | Indicator():
             return 0
+        case Inverse(Ref(array, indices)):  # products of as many elements as there are rows, in every order of columns
+            rows = d.network.sizes[indices[0].axis]
+            return 2 * factorial(rows) * rows * (counts.get(array, 0) + 1)
         case Ref(array, _):
             return counts.get(array, 0)
         case Add(parts) | Mul(parts):

@@ -7,10 +7,8 @@ import math
 import os
 import re
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, get_args
 
-from fcsym.commands.streams import remark
 from fcsym.errors import shown
 
 if TYPE_CHECKING:
@@ -206,16 +204,7 @@ def digits_of(options: argparse.Namespace) -> int:
 
 
 def network_of(options: argparse.Namespace) -> Network:
-    """The network that is asked for; what is odd about it is said on standard error, where no JSON goes."""
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        network = _read_network(options)
-    for warning in said:
-        remark(warning.message)
-    return network
-
-
-def _read_network(options: argparse.Namespace) -> Network:
+    """The network that is asked for."""
     network = _layers(options)
     if options.rule is None and options.batch is None and options.samples is None:
         return network

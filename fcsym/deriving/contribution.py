@@ -99,8 +99,8 @@ def compensation(network: Network) -> tuple[Equation, ...]:
     """
     if len(network.layers) < 2 or no_common_p(network):
         return ()
-    if network.batch:
-        return _for_all_samples(network)
+    if network.places:
+        return _for_all(network)
     last = _Last.of(network)
     hidden = network.hidden[-1].v
     output = network.logits
@@ -142,25 +142,22 @@ def _read(axes: Sequence[Axis]) -> tuple[Index, ...]:
 def no_common_p(network: Network) -> bool:
     """Whether one p has to serve more than it can in general, or has nothing to make up for.
 
-    A mini-batch that is known to have more samples than the read-out reads numbers, a read-out at several positions, or
-    one that reads what no trained parameter reaches.
+    More places than the read-out reads numbers, samples of a mini-batch or positions; both at once; or a read-out of
+    what no trained parameter reaches.
     """
-    return (
-        bool(network.positions)
-        or not network.features_move
-        or (bool(network.batch) and network.samples > network.widths[-2])
-    )
+    return not (network.has_common_p and network.features_move)
 
 
-def _for_all_samples(network: Network) -> tuple[Equation, ...]:
-    """One p for all samples: sum_j p_kj v^c_nj = sum_j w'_kj dv_nj, solved by the p of least norm.
+def _for_all(network: Network) -> tuple[Equation, ...]:
+    """One p for all samples or positions: sum_j p_kj v^c_nj = sum_j w'_kj dv_nj, solved by the p of least norm.
 
-    Unit by unit there is none in general; jointly there is, whatever the right-hand side, where the v^c of the samples
-    are linearly independent. Then p = sum_n mu_n v^c_n is a combination of them, and no p is shorter.
+    Unit by unit there is none in general; jointly there is, whatever the right-hand side, where their v^c are linearly
+    independent. Then p = sum_n mu_n v^c_n is a combination of them, and no p is shorter.
     """
     hidden, output, matrix = network.hidden[-1].v, network.logits, network.read_out
-    n, j = Index(hidden.axes[0], "n"), _read(hidden.axes[1:])
-    m, k = Index(hidden.axes[0], "m"), Index(output.axes[1], "k")
+    (axis,), place = network.places, network.place
+    n, m = (Index(axis, letter) for letter in (axis.letters if len(axis.letters) > 1 else "nm")[:2])
+    j, k = _read(hidden.axes[1:]), Index(output.axes[1], "k")
     vc, dv, new = frozen_activation(hidden), increment_of(hidden), matrix.primed
     gram, inverse_, lack, mu = gram_of(vc), inverse_gram_of(vc), lacking(output), multiplier(output)
     p, r = p_of(matrix)[(k, *j)], effective(matrix)[(k, *j)]
@@ -174,25 +171,25 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
         ),
         Equation(
             lack[n, k], total(j, new[(k, *j)] * dv[(n, *j)]), Rule.DEFINITION,
-            "This is what `p` has to make up for, at every sample.", (new.name, dv.name),
+            f"This is what `p` has to make up for, at every {place}.", (new.name, dv.name),
         ),
         Equation(
             gram[n, m], total(j, vc[(n, *j)] * vc[(m, *j)]), Rule.DEFINITION,
-            "These are the inner products of what the samples leave frozen.", (vc.name,),
+            f"These are the inner products of what the {place}s leave frozen.", (vc.name,),
         ),
         Equation(
             inverse_[n, m], Inverse(gram[n, m]), Rule.DEFINITION,
-            "It exists where the `v^c` of the samples are linearly independent, which takes at least as many live "
-            "units as samples.", (gram.name,),
+            f"It exists where the `v^c` of the {place}s are linearly independent, which takes at least as many live "
+            f"units as {place}s.", (gram.name,),
         ),
         Equation(
             mu[n, k], total(m, inverse_[n, m] * lack[m, k]), Rule.DEFINITION,
-            "These are the multipliers of the samples.", (inverse_.name, lack.name),
+            f"These are the multipliers of the {place}s.", (inverse_.name, lack.name),
         ),
         Equation(
             p, total(n, mu[n, k] * vc[(n, *j)]), Rule.CHOICE,
-            "One `p` for all samples solves `p v^c = w' dv`: this is the one of least norm, wherever the `v^c` of the "
-            "samples are linearly independent.", (mu.name, vc.name),
+            f"One `p` for all {place}s solves `p v^c = w' dv`: this is the one of least norm, wherever the `v^c` of "
+            f"the {place}s are linearly independent.", (mu.name, vc.name),
         ),
         Equation(
             r, new[(k, *j)] + p, Rule.DEFINITION, "This is the weight that the frozen network needs.",
@@ -200,7 +197,7 @@ def _for_all_samples(network: Network) -> tuple[Equation, ...]:
         ),
         Equation(
             output.primed[n, k], rest, Rule.IDENTITY,
-            f"The frozen network with the weights `r` has the {_what(network)} of backpropagation at every sample, "
+            f"The frozen network with the weights `r` has the {_what(network)} of backpropagation at every {place}, "
             "wherever `p` is defined.",
             (output.primed.name, r.array.name, vc.name), "eq. 4, 21", label="compensation",
         ),

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import prod
 
 from fcsym.errors import ArgumentError, shown
 from fcsym.language.activation import said_of_gates
@@ -96,17 +95,27 @@ class Record:
             return "no layer is below the read-out, which has nothing to make up for: add a hidden layer"
         if not network.features_move:
             return "training moves nothing below the read-out, which has nothing to make up for: train a layer below it"
-        if network.positions:
-            count, place = prod(network.sizes[axis] for axis in network.positions), "position"
-            instead = (
-                "flatten what the read-out reads or let it read one position, where p exists, or ask for "
-                f"{increment_of(network.logits).name}, which the read-out changes by"
-            )
+        instead = f"ask for {increment_of(network.logits).name}, which the read-out changes by"
+        if len(network.places) > 1:
+            instead = f"flatten what it reads, or {instead}"
         else:
-            count, place, instead = network.samples, "sample", f"give at most {network.widths[-2]} samples"
+            instead = f"give at most {network.most_served} {network.place}s, or {instead}"
+        return f"{self._too_many}: {instead}"
+
+    @property
+    def _too_many(self) -> str:
+        """Why one p does not serve all places of the read-out."""
+        network = self.network
+        if len(network.places) > 1:
+            said = " x ".join(str(network.sizes[axis]) for axis in network.positions)
+            return (
+                f"the read-out is taken at {said} positions{' of every sample' if network.batch else ''}, and one p "
+                "for all of them is known along one axis alone"
+            )
         return (
-            f"a weight of the read-out serves {count} {place}s, so that one p for each would have to satisfy {count} "
-            f"equations w' v' = (w' + p) v^c, one for each {place}, and unit by unit no p does: {instead}"
+            f"the read-out serves {network.served} {network.place}s and reads {network.most_served} numbers, so that "
+            f"one p would have to satisfy more equations w' v' = (w' + p) v^c, one for each {network.place}, than it "
+            "has numbers"
         )
 
     @property
@@ -142,25 +151,19 @@ class Record:
             result.append(f"The update rule is {network.rule.name}, as in PyTorch, with {said}.")
         if any(next(indicators_in(side), None) for equation in self.equations for side in equation.expressions):
             result.append("Places count from 0, and an element at a place outside of its array is 0.")
-        if network.positions:
-            result.append(
-                "No `p` is derived: the read-out is taken at every position with the same weights, and unit by unit no "
-                "`p` serves them all."
-            )
-        elif network.built is not None and "p" in self.by_name:
+        if network.built is not None and "p" in self.by_name:
             result.append("No `P` is derived: it is known for stacks of dense layers.")
         elif network.hidden and "p" in self.by_name and (network.batch or not network.rule.is_plain):
             result.append(
                 "There is no closed form of `P`: the ratio of `p` to what the weight moves by is no polynomial in the "
                 "weight but for the gradient step on one sample."
             )
-        if network.batch and network.hidden and not network.positions:
+        if network.places and network.hidden and network.features_move:
             result.append(
-                f"No `p` is derived: {network.samples} samples are more than the {network.widths[-2]} units that the "
-                "last layer reads, and unit by unit no `p` serves them all."
-                if "p" not in self.by_name
-                else "A `p` for all samples exists wherever their `v^c` are linearly independent; elsewhere it need "
-                "not exist."
+                f"A `p` for all {network.place}s exists wherever their `v^c` are linearly independent; elsewhere it "
+                "need not exist."
+                if "p" in self.by_name
+                else f"No `p` is derived: {self._too_many}."
             )
         if self.order == "sequential":
             result.append(

@@ -115,9 +115,9 @@ class Kernel:
         )
         with np.errstate(all="ignore"):  # a product that vanishes is 0, and what leaves the range is seen to be inf
             values = self._step(*arrays)
-        if network.batch:  # one p for all samples, which is there or is not
+        if network.places:  # one p for all samples or positions, which is there or is not
             named = dict(zip(self.outputs, values, strict=True))
-            lead = np.zeros(named["y"].shape[:-2], dtype=bool)
+            lead = np.zeros(named["y"].shape[: -1 - len(network.places)], dtype=bool)
             values = (*values, np.isnan(named["p"]).any(axis=(-2, -1)) if "p" in named else lead)
         elif not self._marks:  # a network without hidden layer has nothing to compensate
             y = values[self.outputs.index("y")]
@@ -185,7 +185,7 @@ def _refusing(fields: Any, names: Sequence[str], network: Network) -> Any:
         def get(step: Any) -> None:
             mask = np.asarray(step[-1])
             what = f"{name} is undefined, the rest of the step is there: "
-            (refuse_dependent if network.batch else refuse_undefined)(mask, network, what)
+            (refuse_dependent if network.places else refuse_undefined)(mask, network, what)
 
         return property(get, doc=f"{name}, which is undefined for some unit.")
 
@@ -200,14 +200,14 @@ def _refusing(fields: Any, names: Sequence[str], network: Network) -> Any:
 
 
 def refuse_dependent(mask: npt.NDArray[Any], network: Network, what: str = "") -> None:
-    """UndefinedContribution for the first mini-batch of a mask, (...), whose samples leave dependent v^c."""
+    """UndefinedContribution for the first network of a mask, (...), whose samples or positions leave dependent v^c."""
     if not np.any(mask):
         return
     number = tuple(int(n) for n in np.argwhere(mask)[0])
     raise UndefinedContribution(
-        f"{what}the v^c of the samples{f' of network {number}' if number else ''} are linearly dependent, so that one "
-        f"p for all of them need not exist: give at most {network.widths[-2]} samples, with different live units, or "
-        'pass undefined="nan".'
+        f"{what}the v^c of the {network.place}s{f' of network {number}' if number else ''} are linearly dependent, so "
+        f"that one p for all of them need not exist: give at most {network.most_served} {network.place}s, with "
+        'different live units, or pass undefined="nan".'
     )
 
 

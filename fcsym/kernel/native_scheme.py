@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, CompileError
+from fcsym.errors import ArgumentError, CompileError, warn
 from fcsym.kernel import neutral as n
 from fcsym.kernel.arguments import all_finite, cast, goal, mode, point, rate, rows_of_steps
 from fcsym.kernel.array_scheme import ArrayKernel
@@ -39,7 +38,7 @@ def native_kernel(scheme: SchemeRecord) -> SchemeKernel:
     try:
         kernel.library(np.float64)
     except CompileError as problem:
-        warnings.warn(f"{problem} Until then the NumPy kernel does the work.", RuntimeWarning, stacklevel=4)
+        warn(f"{problem} Until then the NumPy kernel does the work.", RuntimeWarning)
         return ArrayKernel(scheme)
     return kernel
 

@@ -6,15 +6,15 @@ A network is data. Nothing in it is evaluated, and everything that can be wrong 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsym.errors import ArgumentError, LossWarning, NetworkError, shown
+from fcsym.errors import ArgumentError, LossWarning, NetworkError, shown, warn
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
@@ -254,7 +254,7 @@ class Network:
         network = cls(**what)
         said = unsuited(network.loss, network.outputs.activation)
         if said:
-            warnings.warn(said, LossWarning, stacklevel=3)
+            warn(said, LossWarning)
         return network
 
     # --------------------------------------------------------------------------------------------- readings
@@ -294,6 +294,35 @@ class Network:
     def positions(self) -> tuple[Axis, ...]:
         """The axes along which the read-out is taken again and again; none for a stack of dense layers."""
         return () if self.built is None else self.built.logits.axes[:-1]
+
+    @cached_property
+    def places(self) -> tuple[Axis, ...]:
+        """The axes along which the read-out is taken again with the same weights: samples of a batch, positions."""
+        return self.logits.axes[:-1]
+
+    @property
+    def place(self) -> str:
+        """What one of those is called."""
+        return "sample" if self.batch else "position"
+
+    @property
+    def served(self) -> int:
+        """At how many places the read-out is taken with the same weights; of open many samples, at how many of each."""
+        return max(1, self.samples) * prod(self.sizes[axis] for axis in self.positions)
+
+    @property
+    def most_served(self) -> int:
+        """For how many places one p may exist: as many as the read-out reads numbers."""
+        return prod(self.shape(self.read_out)[1:])
+
+    @cached_property
+    def has_common_p(self) -> bool:
+        """Whether one p may serve all places: they are along one axis, and not more than there are numbers to read.
+
+        Smaller networks of the same kind, on which equations are tried, have what this one has.
+        """
+        whole = replace(self, at_most=0)
+        return len(self.places) < 2 and whole.served <= whole.most_served
 
     @cached_property
     def input(self) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -183,44 +182,52 @@ def _other_layers() -> dict[str, Network]:
 
 
 def _others(_: Network) -> Claim:
-    numbers, without, refused, holds = [], [], {}, True
+    numbers, without, shared, refused, holds = [], [], [], {}, True
     for name, network in _other_layers().items():
         d = derive(network, "simultaneous")
         stated = len(d.proof.findings) - d.proof.count(Verdict.DEFINITION)
         said = f"{name}: proved {d.proof.count(Verdict.PROVED)} of {stated}, chosen {d.proof.count(Verdict.CHOSEN)}"
         holds = holds and d.proof.holds
         if "p" in d.by_name:
-            apart = _apart(d)
+            apart, condition = _apart(d)
             said += f", |y_front - y_new| <= {apart:.1e}"
-            holds = holds and apart < _ROUNDING
+            holds = holds and apart < _ROUNDING * condition
+            if network.places:
+                said += f" at {network.served} positions, the condition number of v^c v^cT being {condition:.1e}"
+                shared.append(name)
         else:
-            said += (
-                f", no p: its read-out is taken at {math.prod(network.sizes[a] for a in network.positions)} positions"
-            )
+            said += f", no p: its read-out is taken at {network.served} positions"
             without.append(name)
         numbers.append(said)
         refused[name] = [own for own in _WAYS if _is_refused(network, own)]
     lost = [own for own in _WAYS if any(own in names for names in refused.values())]
     conditions = [
-        "p exists where the read-out is taken once: not for the " + ", ".join(without) if without else "",
+        "one p serves no more positions than the read-out reads numbers: not those of the " + ", ".join(without)
+        if without
+        else "",
+        "the v^c of all positions are linearly independent: " + ", ".join(shared) if shared else "",
         "the schemes that replace backpropagation are not carried over: " + ", ".join(lost) if lost else "",
     ]
-    answer = Answer.CONDITION if without or lost else Answer.HOLDS
+    answer = Answer.CONDITION if without or shared or lost else Answer.HOLDS
     return Claim(
         "(vi)", "extends to CNNs, RNNs and transformers",
-        "The same derivation gives the updates, dv' and, for a read-out that is taken once, p and r of each of "
-        f"{len(numbers)} networks.",
+        f"The same derivation gives the updates, dv', p and r of each of {len(numbers)} networks; one p for all "
+        "positions, where the read-out is taken at several.",
         "; ".join(filter(None, conditions)), "; ".join(numbers), answer if holds else Answer.FAILS,
     )  # fmt: skip
 
 
-def _apart(d: Derivation) -> float:
-    """How far the output by compensation is from that by the trained weights, at one step; nan where p is undefined."""
+def _apart(d: Derivation) -> tuple[float, float]:
+    """How far the output by compensation is from that by the trained weights, at one step; nan where p is undefined.
+
+    And by how much solving for one p of all positions multiplies rounding: 1 where p is made unit by unit.
+    """
     rng, network = np.random.default_rng(0), d.network
     weights = [rng.normal(size=network.shape(theta)) for theta in network.parameters]
     x, target = rng.normal(size=network.one_input), rng.normal(size=network.one_target)
     after = d.compile().step(weights, x, target, 0.01)
-    return float(np.abs(after.y_front - after.y_new).max())
+    condition = float(np.linalg.cond(after.K)) if network.places else 1.0
+    return float(np.abs(after.y_front - after.y_new).max()), condition
 
 
 def _is_refused(network: Network, name: str) -> bool:

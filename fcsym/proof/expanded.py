@@ -328,9 +328,7 @@ class _World:
 
     def holds(self, equation: Equation) -> bool | None:
         if equation.rule is Rule.IDENTITY:
-            return (
-                None if self.network.batch else self._identity(equation)
-            )  # there p is no quotient: index notation says
+            return None if self.network.places else self._identity(equation)  # there p is no quotient
         array = equation.array
         first = (array, next(iter(positions(array, self.sizes))))
         if first not in self.truth:

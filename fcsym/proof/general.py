@@ -107,7 +107,7 @@ class General(Meanings):
                 return self._says(meant, equation.rhs)
             if array.of is not None and array == derivative_of(self.root, array.of):
                 return self._derivative(equation, array.of, weights=array.of not in self.passed)
-            if self.network.batch and array in self._solved():
+            if self.network.places and array in self._solved():
                 return self._solution(equation)
             if array.after and base in self.network.trained:
                 return self._update(base, equation)

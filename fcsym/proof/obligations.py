@@ -139,7 +139,7 @@ class Meanings:
                 return meant == equation.rhs or self._same_form(meant, equation.rhs)
             if array.role is Role.GRADIENT:
                 return array.of is not None and self.gradient(array.of, equation)
-            if self.network.batch and array in self._solved():
+            if self.network.places and array in self._solved():
                 return self._solution(equation)
             if array.after and array.unprimed in self.network.trained:
                 return self._update(array.unprimed, equation)
@@ -376,14 +376,14 @@ class Meanings:
         return self.same(left, right)
 
     def _solved(self) -> tuple[Array, ...]:
-        """What a p for all samples of a mini-batch is made of, and p."""
+        """What a p for all samples or positions is made of, and p."""
         if not self.network.hidden:
             return ()
         vc, logits = frozen_activation(self.network.hidden[-1].v), self.network.logits
         return lacking(logits), gram_of(vc), inverse_gram_of(vc), multiplier(logits), p_of(self.network.read_out)
 
     def _solution(self, equation: Equation) -> bool:
-        """K = v^c v^cT, mu = K^-1 w' dv and p = mu v^c: then p v^c = w' dv at every sample, since K^-1 K is 1."""
+        """K = v^c v^cT, mu = K^-1 w' dv and p = mu v^c: then p v^c = w' dv at every place, since K^-1 K is 1."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         hidden, array = self.network.hidden[-1].v, equation.array
         lack, gram, inverse_, mu, _ = self._solved()
@@ -405,11 +405,11 @@ class Meanings:
         j = tuple(own)
         n = fresh(hidden.axes[0], (m, *j))
         solved = {mu: ((n, k), total(m, inverse_[n, m] * lack[m, k]))}
-        left = total(n, mul(gram[m, n], mu[n, k]))  # p v^c at the sample m, with K for the products of v^c
+        left = total(n, mul(gram[m, n], mu[n, k]))  # p v^c at the place m, with K for the products of v^c
         made = {gram: ((m, n), total(j, vc[(m, *j)] * vc[(n, *j)]))}
         applied = total(j, mul(equation.rhs, vc[(m, *j)]))
         cancelled = as_expr(contract(expand(inline(left, solved)), gram, inverse_))
-        shortest = self.same(equation.rhs, total(n, mu[n, k] * vc[(n, *j)]))  # a combination of what the samples have
+        shortest = self.same(equation.rhs, total(n, mu[n, k] * vc[(n, *j)]))  # a combination of what the places have
         return shortest and self.same(applied, inline(left, made)) and self.same(cancelled, lack[m, k])
 
     def _identity(self, equation: Equation) -> bool:

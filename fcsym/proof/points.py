@@ -327,13 +327,13 @@ class World:
             return Instance({}, self.sizes, self.value, self.field()).right_side(self._rule[array], at)
         if array.after and base in self.passed:
             return self._after.element(base, at)
-        if array == p_of(network.read_out) and not network.batch:
+        if array == p_of(network.read_out) and not network.places:
             k, *j = at
             vc, dv = frozen_activation(network.hidden[-1].v), increment_of(network.hidden[-1].v)
             del k
             weight = self.value(network.read_out.primed, at)
             return weight * self.value(dv, tuple(j)) / self.value(vc, tuple(j))
-        if array == effective(network.read_out) and not network.batch:
+        if array == effective(network.read_out) and not network.places:
             return self.value(network.read_out.primed, at) + self.value(p_of(network.read_out), at)
         if whose is None:
             if array in (
@@ -380,7 +380,7 @@ class World:
     def holds(self, equation: Equation) -> bool | None:
         """Whether both are the same at every place."""
         assert isinstance(equation.lhs, Ref)
-        if equation.rule is Rule.IDENTITY and self.network.batch:
+        if equation.rule is Rule.IDENTITY and self.network.places:
             return None
         every = (self.sides(equation, at) for at in positions(equation.lhs.array, self.sizes))
         return all(left == right for left, right in every)

@@ -76,7 +76,7 @@ def expected(network: Network) -> Iterator[tuple[str, Array, Rule]]:
             by_cases = not (phi.is_identity or phi.is_smooth)
             yield increment_of(v).name, increment_of(v), Rule.CASES if by_cases else Rule.INCREMENT
             yield v.primed.name, v.primed, Rule.AFTER
-    if depth == 1 or (network.batch and network.samples > network.widths[-2]):  # so many samples have no common p
+    if depth == 1 or not network.has_common_p:  # so many samples have none
         return
     matrix = network.read_out
     yield from _compensating(network)
@@ -140,7 +140,7 @@ def _compensating(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     solved = (lacking(network.logits), gram_of(vc), inverse_gram_of(vc), multiplier(network.logits))
     for array, rule in (
         (vc, Rule.DEFINITION),
-        *((array, Rule.DEFINITION) for array in solved if network.batch),
+        *((array, Rule.DEFINITION) for array in solved if network.places),
         (p_of(matrix), Rule.CHOICE),
         (effective(matrix), Rule.DEFINITION),
     ):
@@ -202,7 +202,7 @@ def flaws(network: Network, equations: Sequence[Equation]) -> list[tuple[str, st
         unknown = next((n for n in equation.uses if n not in wanted), None)
         if unknown is not None:
             found.append((name, f"uses {unknown}, which is no equation of this derivation"))
-        if rule in (Rule.CHOICE, Rule.INTEGRAL) and not (isinstance(equation.rhs, Cases) or network.batch):
+        if rule in (Rule.CHOICE, Rule.INTEGRAL) and not (isinstance(equation.rhs, Cases) or network.places):
             found.append((name, "has no cases"))
         found += [(name, said) for said in (*_posing(equation, own), *_loose(equation), *_rows(equation))]
         seen.add(name)
