@@ -365,7 +365,7 @@ def test_coq_refuses_a_scheme_of_layers_with_an_error(name):
 
 
 def test_a_scheme_without_a_certificate_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match=r"has no certificate \(what its units share"):
+    with pytest.raises(ArgumentError, match=r"has no certificate \(its induction is under"):
         fcsym.scheme(PAPER, "collapsed").save(tmp_path / "collapsed.v")
     with pytest.raises(ArgumentError, match="certify the whole scheme"):
         fcsym.scheme(PAPER, "states").step.save(tmp_path / "step.v")
