@@ -6,16 +6,26 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import LONG, need
+from conftest import LONG, few, need
 
 from fcsym.certificates.checking import AXIOMS, checked
 from fcsym.cli import main
-from fcsym.paper import ROWS, audit
+from fcsym.paper import ROWS, Audit, audit
 from fcsym.paper.certificate import audit_certificate
 from fcsym.paper.formula import S
 from fcsym.paper.verdict import Verdict
 
-SOME = ["eq. 2", "eq. 21", "eq. 25", "eq. 28"]  # refuted, proved, proved under a condition, and not written
+SOME = [
+    "eq. 2",
+    "eq. 21",
+    "eq. 25",
+    "eq. 28",
+    "eq. 29, line 3, reading 1",
+    "eq. 30, line 2, reading 1",
+    "A_n",
+    "claim i",
+]
+"""Refuted, proved, proved under a condition; on P, on its slope, and on a slope at a point; on n steps; a sentence."""
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +76,33 @@ def test_coq_refuses_numbers_that_refute_nothing(found):
     assert not checked(audit_certificate(replace(one, findings=(replace(finding, point=nothing),))))
 
 
+@pytest.mark.parametrize("label", few(["eq. 29, line 2", "eq. 29, line 3, reading 1", "eq. 28, line 2"], 1))
+def test_coq_refuses_a_slope_of_p_that_is_changed(label):
+    need("coqc")
+    (finding,) = audit(rows=[row for row in ROWS if row.label == label]).findings
+    claim = replace(finding.row.claim, right=2 * finding.row.claim.right)
+    wrong = replace(finding, row=replace(finding.row, claim=claim))
+    assert not checked(audit_certificate(Audit((wrong,))))
+
+
+@pytest.mark.parametrize("label", few(["eq. 30, line 1", "W_2 + W_2^3, reading 1", "W_2 + W_2^3, reading 2", "A_n"], 2))
+def test_coq_refuses_to_refute_what_is_so_at_the_numbers(label):
+    need("coqc")
+    finding = audit(rows=[row for row in ROWS if row.label == label]).findings[0]
+    claim = replace(finding.row.claim, right=finding.row.claim.left)
+    wrong = replace(finding, row=replace(finding.row, claim=claim))
+    assert not checked(audit_certificate(Audit((wrong,))))
+
+
+def test_only_sentences_have_no_theorem_and_each_says_why():
+    sentences = [row for row in ROWS if row.claim is None]
+    made = audit_certificate(audit(rows=few(sentences, 3)))
+    assert not made.certified
+    assert all(reason.startswith("a sentence, it ") for _, reason in made.admitted)
+
+
 def test_every_equation_of_the_paper_has_a_theorem_or_a_reason():
-    reasons = {"sentence", "number n", "derivative by w_5'", "integral", "no value"}
+    reasons = {"sentence", "number n", "no value"}
     rows = [row for row in ROWS if row.claim is not None]
     made = audit_certificate(audit(rows=[row for row in rows if row.setup.setting != "steps"][:8]))
     assert all(any(known in reason for known in reasons) for _, reason in made.admitted)

@@ -364,8 +364,21 @@ def test_coq_refuses_a_scheme_of_layers_with_an_error(name):
     assert not certify(_in_scheme(fcsym.scheme(in_gallery(of).network, "states"), *error))
 
 
+@pytest.mark.parametrize("name", few(["basis", "states of a convolution", "states with momentum and decay"], 1))
+def test_coq_refuses_a_scheme_of_which_any_one_equation_is_doubled(name):
+    need("coqc")
+    s = fcsym.scheme(PAPER, "basis") if name == "basis" else CARRIED[name]()
+    every = [
+        (part, e.name) for part, routine in s.routines.items() for e in routine.equations
+        if isinstance(e.rhs, Expr) and e.name != "key"  # which no formula reads
+    ]  # fmt: skip
+    for part, equation in few(every, 2):
+        change = _rhs(lambda e: number(1) if e.rhs == number(0) else 2 * e.rhs)
+        assert not certify(_in_scheme(s, part, equation, change)), f"{part}: {equation}"
+
+
 def test_a_scheme_without_a_certificate_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match=r"has no certificate \(what its units share"):
+    with pytest.raises(ArgumentError, match=r"has no certificate \(its induction is under"):
         fcsym.scheme(PAPER, "collapsed").save(tmp_path / "collapsed.v")
     with pytest.raises(ArgumentError, match="certify the whole scheme"):
         fcsym.scheme(PAPER, "states").step.save(tmp_path / "step.v")

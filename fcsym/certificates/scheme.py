@@ -44,7 +44,7 @@ def certifiable(scheme: SchemeRecord) -> None:
     if scheme.is_statement:
         why = "it is a statement on all steps, and no way to carry training"
     elif scheme.gates:
-        why = "what its units share holds as long as each keeps its piece, which no network says of itself"
+        why = "its induction is under the condition that every unit keeps its piece, which no certificate states yet"
     if why:
         raise ArgumentError(f"{scheme.title} has no certificate ({why}): certify another scheme, or the derivation.")
 

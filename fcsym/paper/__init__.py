@@ -233,7 +233,7 @@ def _under(correction: Correction) -> Claim:
 
 @cache
 def _answered(statement: str, limits: Limits) -> Answer:
-    return STATEMENTS[statement](limits)
+    return STATEMENTS[statement].answer(limits)
 
 
 def _sentence(row: Row, limits: Limits) -> Finding:

@@ -25,11 +25,13 @@ from fcsym.files import write_text
 from fcsym.paper import Audit, Finding
 from fcsym.paper.formula import Claim, Condition, Node, nodes
 from fcsym.paper.recheck import Network
+from fcsym.paper.statements import STATEMENTS
 from fcsym.paper.verdict import Either, Setup, Verdict
 
 __all__ = ["audit_certificate", "save"]
 
 _W5, _W6 = "w5'", "w6'"
+_AND = " /\\ "
 _MARKS = {"": "", "@": "_a", "*": "_b", "#": "_c"}
 
 
@@ -44,9 +46,12 @@ class _Net:
     setup: Setup
     another: bool = False  # the one with another first layer
     at: Mapping[str, Fraction] | None = None
+    by: bool = False  # whether w_5' is a variable, by which a derivative is taken
 
     def given(self, name: str) -> str:
         """One number that nothing defines."""
+        if self.by and name == _W5:
+            return "u"
         if self.at is not None:
             return number(self.at.get(name, Fraction(0)))
         head = name.rstrip("@*#~'")
@@ -75,13 +80,13 @@ class _Net:
         inputs = self.setup.inputs
         here = self.input(mark or inputs[0])
         held = self.setup.setting == "held"
-        if self.setup.setting == "series":
-            raise _NotWritten("it is about any number n of steps")
+        if self.setup.setting == "series" and name.endswith(("n", "n-1")):
+            return self._nth(name)
         if name in ("eta", "x1", "x2", "yg"):
             return self.given(name + mark)
         if name in ("P", "dP", "p") and held:
             if name != "p":
-                raise _NotWritten("P is an integral: its slope is certified with the derivation")
+                return {"P": f"P {self.given(_W5)}", "dP": "dP"}[name]
             return f"p_held {self.given('eta')} {self.weights(0)} {self.input(inputs[0])} {self.given(_W5)}"
         if name[0] == "w" and name[1:].isdigit():
             return f"c{name[1:]} {self.weights(primes)}"
@@ -115,6 +120,21 @@ class _Net:
             return f"c{name[1]} {self.weights(1)} + p_{unit} {self.weights(0)} {self.weights(1)} {self.input('')}"
         raise _NotWritten(f"{name} has no definition in the file")
 
+    def _nth(self, name: str) -> str:
+        """A symbol with the index n, for n = 1: what is said of every n is said of that."""
+        if self.at is None:
+            raise _NotWritten("it is about any number n of steps")
+        steps, head = (0, name[:-3]) if name.endswith("n-1") else (1, name[:-1])
+        now, x = self.weights(steps), self.input("")
+        if head in ("A", "B"):
+            return f"s_{'AB'.index(head) + 1} {now} {x}"
+        if head == "e":
+            return self.error(0)
+        if head[0] == "w":
+            return f"c{head[1:]} {now}"
+        unit = int(head[1:]) - 4
+        return f"c{head[1:]} {now} * v_{unit} {now} {x} / v_{unit} {self.weights(0)} {x}"
+
     def _slope(self, weight: int, primes: int) -> str:
         mark = self.input(self.setup.inputs[0])
         if weight > 4:
@@ -145,10 +165,10 @@ def _term(node: Node, net: _Net) -> str:
             return f"({' * '.join(f'(if {_test(c, net)})' for c in node.when)})"
         case "other":
             return _term(node.args[0], replace(net, another=True))
-        case "sum":
-            raise _NotWritten("it is about any number n of steps")
+        case "sum":  # n is 1
+            return _term(node.args[0], net)
         case "d":
-            raise _NotWritten("it is a derivative by w_5', which is certified with the derivation")
+            return "slope"
     raise _NotWritten(f"{node.head} is not written")
 
 
@@ -206,7 +226,7 @@ def _theorem(finding: Finding, name: str) -> Theorem:
     row, claim = finding.row, finding.row.claim
     said = f"{row.label}, {row.place}: {claim}"
     if claim is None:
-        raise _NotWritten("it is a sentence")
+        raise _NotWritten(f"a sentence, {STATEMENTS[row.statement].no_theorem}")
     if finding.verdict is Verdict.REFUTED:
         if finding.point is None:
             raise _NotWritten("it has no numbers")
@@ -214,12 +234,75 @@ def _theorem(finding: Finding, name: str) -> Theorem:
             raise _NotWritten("a side has no value at its numbers")
         net = _Net(row.setup, at=finding.point.point)
         parts = [*(_said(condition, net) for condition in claim.when)]
-        parts.append(f"{_term(claim.left, net)} <> {_term(claim.right, net)}")
-        return Theorem(name, " /\\ ".join(parts), f"{_steps(net, claim)}numbers.", (name, None), f"REFUTED. {said}")
+        apart = f"{_term(claim.left, net)} <> {_term(claim.right, net)}"
+        script = f"{_steps(net, claim)}numbers."
+        if _is_sloped(claim):
+            apart, witness = _witnessed(claim, net, apart)
+            script = f"{_steps(net, claim)}{'split; [numbers |]; ' * len(parts)}{witness}numbers."
+        return Theorem(name, _AND.join([*parts, apart]), script, (name, None), f"REFUTED. {said}")
     net = _Net(row.setup)
     when = "".join(f"{_said(condition, net)} -> " for condition in (*claim.when, *finding.under))
-    statement = f"0 < eta -> {when}{_term(claim.left, net)} = {_term(claim.right, net)}"
-    return Theorem(name, statement, "row.", (name, None), f"{finding.verdict.value}. {said}")
+    equal, script = f"{_term(claim.left, net)} = {_term(claim.right, net)}", "row."
+    if _is_sloped(claim):
+        given, slope = _slopes(claim, net)
+        equal = f"{'forall P dP, ' if given else ''}{''.join(f'{g} -> ' for g in given)}"
+        equal += f"{slope}{_term(claim.left, net)} = {_term(claim.right, net)}"
+        script = "sloped."
+    statement = f"0 < eta -> {when}{equal}"
+    return Theorem(name, statement, script, (name, None), f"{finding.verdict.value}. {said}")
+
+
+def _parts(claim: Claim) -> list[Node]:
+    return [node for side in (claim.left, claim.right) for node in nodes(side)]
+
+
+def _is_sloped(claim: Claim) -> bool:
+    """Whether a claim is about P, or about a derivative by w_5'."""
+    return any(node.head == "d" or node.name in ("P", "dP") for node in _parts(claim))
+
+
+def _slopes(claim: Claim, net: _Net) -> tuple[list[str], str]:
+    """What P and its slope are, where a claim is about them; and the derivative by w_5' that it has."""
+    given, w = [], net.given(_W5)
+    parts = _parts(claim)
+    if any(node.name in ("P", "dP") for node in parts):
+        x = net.input(net.setup.inputs[0])
+        given = [f"is_P {net.given('eta')} {net.weights(0)} {x} {w} P", f"derivable_pt_lim P {w} dP"]
+    slopes = {node for node in parts if node.head == "d"}
+    if len(slopes) > 1:
+        raise _NotWritten("it has two derivatives")
+    body = "".join(_term(node.args[0], replace(net, by=True)) for node in slopes)
+    return given, f"exists slope, derivable_pt_lim (fun u => {body}) {w} slope{_AND}" if slopes else ""
+
+
+def _witnessed(claim: Claim, net: _Net, apart: str) -> tuple[str, str]:
+    """What is said of P and of slopes at a point, and the tactics that give them: P is a difference of two powers."""
+    assert net.at is not None
+    numbers = Network(net.at, net.setup.inputs, net.setup.setting, net.setup.order)
+    eta, error, w, start = net.at["eta"], numbers.errors[0], net.at[_W5], net.at["w5"]
+    (s, *_), (vc, *_), _ = numbers.forward(0, net.setup.inputs[0])
+    length = sum((x * x for x in numbers.input(net.setup.inputs[0])), Fraction(0))
+    left = s - eta * error * w * length  # s_1 after the step
+    power, times = (3, length / (3 * vc * vc)) if left > 0 else (2, 1 / (2 * eta * error * vc))
+    given, slope = _slopes(claim, net)
+    script = ""
+    if given:
+        made = f"(fun u => {number(times)} * (u ^ {power} - {number(start)} ^ {power}))"
+        limit = number(times * power * w ** (power - 1))
+        script += (
+            f"exists {made}, {limit}; split; [unfold is_P; split; [numbers | split; [numbers | split; "
+            f"[cbn [c5]; lra | intros u; eexists; split; [apply difference | at_numbers]]]] |]; "
+            f"split; [eapply same_limit; [apply difference | cbn [INR pred]; lra] |]; "
+        )
+    if slope:
+        within = number(left / (abs(eta * error * length) + 1))
+        k = number(-eta * error * length / vc)
+        script += (
+            f"eexists; split; [first [monomials | apply (near _ (fun u => {k} * u ^ 2) _ _ {within}); "
+            f"[lra | intros u U_; at_numbers | apply power]] |]; "
+        )
+    stated = f"exists P dP, {_AND.join(given)}{_AND}" if given else ""
+    return f"{stated}{slope}{apart}", f"{script}cbn [INR pred]; cbv beta; "
 
 
 def audit_certificate(found: Audit) -> Certificate:

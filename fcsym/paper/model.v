@@ -31,6 +31,11 @@ Definition p_2 w n x := ratio (c6 n) (v_2 n x) (v_2 w x).
 (* p as a function of w_5', with v^c, dE/dY and the gates held *)
 Definition p_held eta w x u := if Rlt_dec 0 (s_1 w x) then
   (if Rlt_dec 0 (s_1 w x - eta * err w x * u * (i1 x ^ 2 + i2 x ^ 2)) then - eta * err w x * u ^ 2 * (i1 x ^ 2 + i2 x ^ 2) / v_1 w x else - u) else 0.
+(* P of eq. 28, which is about dE/dY and v^c that are not 0: 0 at w_5, and - eta dE/dY v^c dP/dw_5' = p, with the gates as they are at w *)
+Definition p_case eta w x w' u := if Rlt_dec 0 (s_1 w x) then
+  (if Rlt_dec 0 (s_1 w x - eta * err w x * w' * (i1 x ^ 2 + i2 x ^ 2)) then - eta * err w x * u ^ 2 * (i1 x ^ 2 + i2 x ^ 2) / v_1 w x else - u) else 0.
+Definition is_P eta w x w' (P : R -> R) := err w x <> 0 /\ v_1 w x <> 0 /\ P (c5 w) = 0 /\
+  forall u, exists l, derivable_pt_lim P u l /\ - eta * err w x * v_1 w x * l = p_case eta w x w' u.
 Lemma ratio_solves w v c : c <> 0 \/ v - c = 0 -> w * v = (w + ratio w v c) * c.
 Proof. intros H; unfold ratio; destruct (Req_EM_T c 0) as [E|E]; [destruct H; [contradiction | assert (v = 0) as -> by lra; rewrite E; ring] | field; exact E]. Qed.
 Lemma relu_on s : 0 <= s -> relu s = s. Proof. unfold relu; destruct (Rlt_dec 0 s); lra. Qed.
@@ -85,3 +90,37 @@ Ltac evaluated := fields; repeat (match goal with
   | |- context [gate ?s] => first [rewrite (gate_on s) by lra | rewrite (gate_off s) by lra] end; fields).
 Ltac stepped := unfold held, sequential, simultaneous, moved, last_1, last_2, err, out, v_1, v_2, s_1, s_2; evaluated; f_equal; lra.
 Ltac numbers := unfold p_held, p_1, p_2, ratio, slope_1, slope_2, other_way, err, out, v_1, v_2, s_1, s_2; evaluated; decided; repeat split; unequal.
+(* powers of w_5' *)
+Lemma same_limit f x l l' : derivable_pt_lim f x l -> l = l' -> derivable_pt_lim f x l'. Proof. intros H <-; exact H. Qed.
+Lemma near F f x l e : 0 < e -> (forall u, x - e < u < x + e -> F u = f u) -> derivable_pt_lim f x l -> derivable_pt_lim F x l.
+Proof. intros He E H eps H0. destruct (H eps H0) as [d K]. assert (0 < Rmin d e) as M by (apply Rmin_pos; [apply cond_pos | exact He]).
+  exists (mkposreal _ M); simpl; intros h Hn Hh. pose proof (Rmin_l d e); pose proof (Rmin_r d e).
+  pose proof (Rabs_def2 h e ltac:(lra)). rewrite !E by lra. apply K; [exact Hn | lra]. Qed.
+Lemma power k n x : derivable_pt_lim (fun u => k * u ^ n) x (k * (INR n * x ^ pred n)).
+Proof. apply (derivable_pt_lim_scal (fun u => u ^ n)), derivable_pt_lim_pow. Qed.
+Lemma monomial F k n x : (forall u, F u = k * u ^ n) -> derivable_pt_lim F x (k * (INR n * x ^ pred n)).
+Proof. intros H; apply (near F (fun u => k * u ^ n) x _ 1); [lra | intros; apply H | apply power]. Qed.
+Lemma difference k n c x : derivable_pt_lim (fun u => k * (u ^ n - c ^ n)) x (k * (INR n * x ^ pred n)).
+Proof. apply (same_limit _ _ (k * (INR n * x ^ pred n) - 0)); [| ring].
+  apply (near _ (fun u => k * u ^ n - k * c ^ n) x _ 1); [lra | intros; ring |].
+  apply (derivable_pt_lim_minus (fun u => k * u ^ n) (fun _ => k * c ^ n)); [apply power | apply derivable_pt_lim_const]. Qed.
+Ltac monomial_of n := eapply (monomial _ _ n); intros u; unfold held, moved; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal];
+  match goal with |- ?f = ?k * _ => lazymatch eval pattern u in f with ?F _ => unify k (F 1) end end; cbv beta; unfold Rdiv; ring.
+Ltac monomials := first [monomial_of 3%nat | monomial_of 2%nat].
+Lemma p_open eta w x u : v_1 w x <> 0 -> 0 <= s_1 w x -> 0 <= s_1 w x - eta * err w x * u * (i1 x ^ 2 + i2 x ^ 2) ->
+  p_case eta w x u u = - eta * err w x * u ^ 2 * (i1 x ^ 2 + i2 x ^ 2) / v_1 w x.
+Proof. unfold p_case, v_1; intros V S K. assert (H : 0 < s_1 w x) by (destruct (Rlt_dec 0 (s_1 w x)); [assumption | exfalso; apply V, relu_off; lra]).
+  rewrite relu_on in * by exact S. destruct (Rlt_dec 0 (s_1 w x)); [|contradiction]. destruct (Rlt_dec 0 _) as [J|J]; [reflexivity|].
+  assert (E : s_1 w x = eta * err w x * u * (i1 x ^ 2 + i2 x ^ 2)) by lra. apply (Rmult_eq_reg_r (s_1 w x)); [| exact V].
+  unfold Rdiv; rewrite Rmult_assoc, Rinv_l, Rmult_1_r by exact V. rewrite E at 1; ring. Qed.
+(* a row on P: the slope of P is what eq. 28 says, for there is one slope alone *)
+Ltac sloped := intros; match goal with HP : is_P ?eta ?w ?x ?u ?P, D : derivable_pt_lim ?P ?u ?l |- _ =>
+  destruct HP as (E_ & V_ & _ & HP); destruct (HP u) as (l' & D' & F_); rewrite (uniqueness_limite P u l' l D' D) in F_; clear HP D' D;
+  try (eexists; split; [monomials |]);
+  first [solve [transitivity (- eta * err w x * v_1 w x * l); [ring | exact F_]] | apply (Rmult_eq_reg_l (- eta * err w x * v_1 w x));
+    [rewrite F_ | repeat apply Rmult_integral_contrapositive_currified; first [assumption | lra]];
+    first [change (p_case eta w x u u) with (p_held eta w x u) | idtac];
+    first [solve [field; repeat split; first [assumption | lra]]
+    | change (p_held eta w x u) with (p_case eta w x u u); rewrite p_open by (first [assumption | unfold s_1, held, moved in *; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal] in *; lra]);
+      unfold held, moved; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal INR pred]; field; repeat split; first [assumption | lra]]] end.
+Ltac at_numbers := unfold p_case, p_held, err, out, v_1, v_2, s_1, s_2; evaluated; decided; cbn [INR pred]; first [lra | field | ring].

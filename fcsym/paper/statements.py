@@ -21,7 +21,7 @@ from fcsym.paper.formula import Claim, S, derivative, iverson, text
 from fcsym.paper.model import derivation
 from fcsym.paper.verdict import Limits, Setup, Verdict, decide, points
 
-__all__ = ["STATEMENTS", "Answer"]
+__all__ = ["STATEMENTS", "Answer", "Statement"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +254,25 @@ def induction(limits: Limits) -> Answer:
     )  # fmt: skip
 
 
-STATEMENTS: dict[str, Callable[[Limits], Answer]] = {
-    f.__name__: f
-    for f in (
-        forward, nonlinear, three_values, dead_to_active, two_values, relu_covers, storage, constant_time, induction,
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence: the function that answers it, and why no theorem over real numbers says it."""
+
+    answer: Callable[[Limits], Answer]
+    no_theorem: str
+
+
+STATEMENTS: dict[str, Statement] = {
+    f.__name__: Statement(f, why)
+    for f, why in (
+        (forward, "it names a function and says nothing of it: what the output is made of is a definition of the file"),
+        (nonlinear, "it is about the form of a formula: that w_5' dp/dw_5' is not p has a row with numbers"),
+        (three_values, "it counts values that rows on them name: what is certified with the derivation is each case"),
+        (dead_to_active, "it is an item of a list of cases: that it cannot occur is certified with the derivation"),
+        (two_values, "it counts values that rows on them name"),
+        (relu_covers, "it is a definition that leaves a point out, and no claim about the network"),
+        (storage, "it is about what has to be stored, and not about a value"),
+        (constant_time, "it is about a number of operations, and not about a value"),
+        (induction, "it is about networks of any depth: the step of each is certified with its derivation"),
     )
-}  # fmt: skip
+}
