@@ -38,6 +38,7 @@ from fcsym.training import Scheme
 from fcsym.values.ball import Ball
 from fcsym.values.exact import evaluated
 from fcsym.values.given import Values
+from fcsym.values.nested import fractions
 from fcsym.values.path import path
 
 __all__ = ["HEADINGS", "Accuracy", "Measured", "accuracy"]
@@ -263,8 +264,9 @@ class _Measuring:
                 return
         inputs = self._inputs(points)
         values = Values(
-            self.network, tuple(_nested(w[n]) for w in points.weights), _nested(points.x[n]), _nested(points.target[n]),
-            Fraction(float(points.eta[n])), tuple(_nested(inputs[a.name][n]) for a in self.network.memory),
+            self.network, tuple(fractions(w[n]) for w in points.weights), fractions(points.x[n]),
+            fractions(points.target[n]), Fraction(float(points.eta[n])),
+            tuple(fractions(inputs[a.name][n]) for a in self.network.memory),
         )  # fmt: skip
         try:
             exact = evaluated(self.computed, values, plans=self.plans)
@@ -388,10 +390,6 @@ def _smooth_in(derivation: Derivation) -> list[str]:
         for side in equation.expressions:
             found |= {node.activation.name: None for node in applied_in(side) if node.activation.is_smooth}
     return list(found)
-
-
-def _nested(array: _Array) -> Any:
-    return tuple(_nested(part) for part in array) if np.ndim(array) else Fraction(float(array))
 
 
 def _middle(value: Any) -> Fraction:

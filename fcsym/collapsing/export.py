@@ -1,4 +1,4 @@
-"""The scheme `collapsed` as a stand-alone file: its equations on columns, `alone` word for word, and what is known.
+"""The scheme `collapsed` as stand-alone files: its equations on columns, `alone` or `columns.c`, and what is known.
 
 The equations are those of `gates_held`, for columns of any number: init, step, output, expand. Beside them are two of
 the network as it is: where its units are at the start, and a step of backpropagation, beside which the file trains when
@@ -12,24 +12,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from fcsym import __version__
-from fcsym.checking.oracle import backpropagation
 from fcsym.collapsing import alone
+from fcsym.collapsing.agreeing import agrees, c_agrees
+from fcsym.collapsing.c_files import c_files
 from fcsym.collapsing.gates_held import gates_held, held_arrays, seen
 from fcsym.collapsing.given import refuse_what_is_kept
 from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.numbers import numbers_of
 from fcsym.deriving.pipeline import one_step
-from fcsym.errors import CompileError
 from fcsym.kernel.export import destination, refuse_large_check, written
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.neutral import Module
 from fcsym.kernel.rows import LARGEST, Row, frozen_rows
-from fcsym.kernel.targets.base import ArrayTarget, Target
+from fcsym.kernel.targets.base import ArrayTarget
+from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.python_file import equations_text, rows_text
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
@@ -38,48 +36,39 @@ from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord, cut
 from fcsym.values.given import Values as Given
 
-__all__ = ["agrees", "export", "refuse_target", "text_of"]
+__all__ = ["c_text_of", "export", "text_of"]
 
 
 def export(
     network: Network, order: Order, contracted: Sequence[int], path: str | Path, target: str | None = None,
     force: bool = False, values: Given | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Write the file, after it has tested itself and was held against autodiff; arguments as for `kernel.export`.
+    """Write the files, after they were held against exact numbers and autodiff; arguments as for `kernel.export`.
 
-    `network`: as it is trained, one input after another or in mini-batches. Raises CompileError for C, and what
-    `kernel.export` raises.
+    `network`: as it is trained, one input after another or in mini-batches. Raises what `kernel.export` raises.
     """
     where, chosen, stem = destination(path, target)
-    refuse_target(chosen)
     refuse_what_is_kept(network)
     refuse_large_check(network)
-    text = text_of(network, order, contracted, chosen, stem, values)
-    return written({where: text}, force, f"collapsed of {network}", lambda: agrees(text, network, order))
-
-
-def refuse_target(target: Target) -> None:
-    """CompileError for a target whose arrays have lengths that stand in the file."""
-    if not isinstance(target, ArrayTarget):
-        raise CompileError(
-            f"collapsed has no file for {target.name}, whose arrays are as long as the file says: how many columns "
-            "stand for the units changes with every gate event. Choose numpy, jax or torch, or train with "
-            f"compile({target.name!r})."
-        )
+    rows = _rows(network, order, values)
+    if isinstance(chosen, ArrayTarget):
+        text = text_of(network, order, contracted, chosen, stem, rows)
+        files, problem = {where.name: text}, lambda: agrees(text, network, order)
+    else:
+        files = c_text_of(network, order, contracted, stem, rows)
+        in_numpy = text_of(network, order, contracted, NumpyTarget(), stem, rows)
+        problem = lambda: c_agrees(files, in_numpy, network, order, stem, rows)  # noqa: E731
+    placed = {where.parent / name: text for name, text in files.items()}
+    return written(placed, force, f"collapsed of {network}", problem)
 
 
 def text_of(
-    network: Network, order: Order, contracted: Sequence[int], target: Target, stem: str, values: Given | None = None
+    network: Network, order: Order, contracted: Sequence[int], target: ArrayTarget, stem: str, rows: Sequence[Row]
 ) -> str:
-    """The text of the file."""
-    assert isinstance(target, ArrayTarget)
-    trained = network.training(network.rule, network.batch or "sum", network.samples or None)
-    record = _record(trained, order, tuple(contracted))
-    module = lower_scheme(record)
+    """The text of the file of a library."""
+    trained, _, module, table = _known(network, order, tuple(contracted))
     # how many columns there are is not known, and no target may write it down
     module = replace(module, sizes={a: n for a, n in module.sizes.items() if a not in map(units, contracted)})
-    module = replace(module, sizes={**module.sizes, units(0): trained.inputs})
-    table = _table(trained, record, tuple(contracted))
     words, functions = target.words, target.functions(module)
     own = _body(alone)
     imports = "import math\nfrom collections.abc import Callable, Mapping, "
@@ -98,9 +87,36 @@ def text_of(
         + f"_FUNCTIONS: dict[str, Callable[..., Any]] = dict(\n    {', '.join(names)}\n)\n"
         + f"_TRAINER = Trainer(_FUNCTIONS, _TABLE, {words.there})\n"
         + _CALLS
-        + rows_text(_rows(network, order, values))
+        + rows_text(rows)
         + _SELFTEST.replace("STEM", stem).replace("LARGEST", str(LARGEST)).replace("SINGLE", words.single)
     )
+
+
+def _known(
+    network: Network, order: Order, contracted: tuple[int, ...]
+) -> tuple[Network, SchemeRecord, Module, alone.Table]:
+    """The network in mini-batches, its equations, these lowered, and where everything is."""
+    trained = network.training(network.rule, network.batch or "sum", network.samples or None)
+    record = _record(trained, order, contracted)
+    module = lower_scheme(record)
+    module = replace(module, sizes={**module.sizes, units(0): trained.inputs})
+    return trained, record, module, _table(trained, record, contracted)
+
+
+def c_text_of(
+    network: Network, order: Order, contracted: Sequence[int], stem: str, rows: Sequence[Row]
+) -> dict[str, str]:
+    """The texts of the files in C, by name."""
+    trained, record, module, table = _known(network, order, tuple(contracted))
+    numbers = numbers_of(trained, record.routines["init"].results, contracted)
+    first = trained.pre_activation(1)
+    own = record.routines["init"].results
+    idle = {
+        n: next(k for k, (place, _) in enumerate(numbers[n].read) if own[place] == first)
+        for n in table.layers
+        if numbers[n].rows is not None
+    }
+    return c_files(module, table, stem, rows, idle)
 
 
 def _record(network: Network, order: Order, contracted: tuple[int, ...]) -> SchemeRecord:
@@ -279,9 +295,6 @@ if __name__ == "__main__":
 '''
 
 
-# ------------------------------------------------------------------------------------------- what the file is held to
-
-
 def _rows(network: Network, order: Order, values: Given | None) -> list[Row]:
     """Frozen rows of the network on inputs that stay, those of a reader first."""
     batch = network.training(network.rule, network.batch or "sum", network.samples or None)
@@ -289,65 +302,3 @@ def _rows(network: Network, order: Order, values: Given | None) -> list[Row]:
     if values is not None:
         rows = [*frozen_rows(states.build(one_step(network, order)), 0, values)[:1], *rows]
     return rows
-
-
-def agrees(text: str, network: Network, order: Order) -> str:
-    """What is wrong with a file; "" where nothing is. It tests itself, and is held against autodiff over steps."""
-    names: dict[str, Any] = {"__name__": "exported"}
-    # the file as it is to be written: text of this module and of derivations, array names are fcsym's own
-    exec(compile(text, "<fcsym collapsed>", "exec"), names)
-    try:
-        names["selftest"]()
-    except AssertionError as problem:
-        return str(problem)
-    return _beside_autodiff(names, network, order)
-
-
-_STEPS, _SAMPLES, _BAR = 10, 3, 1e-9
-
-
-def _beside_autodiff(names: dict[str, Any], network: Network, order: Order) -> str:
-    """The same as `kernel.export` does with other schemes, over more steps."""
-    trained = network.training(network.rule, network.batch or "sum", network.samples or None)
-    rng, worst, done = np.random.default_rng(0), 0.0, 0
-    for size in (1, 16, 256):
-        for _ in range(4):
-            off = _trained(names, trained, order, 0.1 / (1 + network.inputs) / size, rng)
-            if off is not None:
-                worst, done = max(worst, off), done + 1
-        if done >= 2:
-            break
-    if done < 2:
-        return "random networks could not be trained"
-    return "" if worst <= _BAR else f"it is off by {worst:.2g} from backpropagation by autograd on random networks"
-
-
-def _trained(
-    names: dict[str, Any], network: Network, order: Order, eta: float, rng: np.random.Generator
-) -> float | None:
-    """The largest error on a random network; None where training diverges."""
-    weights = [rng.normal(size=network.shape(a)) / np.sqrt((*network.shape(a), 4)[1]) for a in network.parameters]
-    count = network.samples or _SAMPLES
-    x, goal = rng.normal(size=(count, network.inputs)), rng.normal(size=(count, network.widths[-1]))
-    state, truth = names["init"](weights, x), [w[None] for w in weights]
-    memory, worst = None, 0.0
-    for _ in range(_STEPS):
-        true = backpropagation(network, order, truth, x[None], goal[None], np.array([eta]), memory)
-        worst = max(worst, _distance(names["output"](state), true["y"][0]))
-        try:
-            state = names["step"](state, None, goal, eta)
-        except ArithmeticError:
-            return None
-        truth = [true[f"{theta.name}_new"] for theta in network.parameters]
-        memory = {a.name: true[f"{a.name}_new"] for a in network.memory}
-        if any(not (np.abs(a) < 1e6).all() for a in truth):
-            return None
-    pairs = zip(names["expand"](state), truth, strict=True)
-    return max([worst, *(_distance(got, wanted[0]) for got, wanted in pairs)])
-
-
-def _distance(got: Any, wanted: npt.NDArray[Any]) -> float:
-    """The largest error, relative to the largest number where that is above 1."""
-    made = np.asarray(got.detach().cpu() if hasattr(got, "detach") else got, np.longdouble)
-    error = float(np.abs(made - wanted).max(initial=0) / max(1.0, float(np.abs(wanted).max(initial=0))))
-    return error if error == error else float("inf")

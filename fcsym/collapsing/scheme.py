@@ -165,19 +165,15 @@ class CollapsedScheme:
         return f"The scheme {self.title}"
 
     def exportable(self, target: str) -> None:
-        """CompileError for a target that has no file of it."""
-        from fcsym.collapsing.export import refuse_target
-        from fcsym.kernel.export import TARGETS
-
-        refuse_target(TARGETS[target])
+        """Nothing: there are files for every target."""
 
     def export(
         self, path: str | Path, target: str | None = None, force: bool = False, values: Any = None
     ) -> list[Path]:  # fmt: skip
-        """Write a stand-alone file, .py, that carries gate events, after a check against autodiff, and return its path.
+        """Write stand-alone files that carry gate events, after a check against autodiff, and return their paths.
 
-        `target`: numpy, jax or torch, by default numpy. `force`, `values` and errors as for `Scheme.export`;
-        CompileError for C, too, whose arrays are as long as the file says.
+        `path`: .py, for `target` numpy, jax or torch, by default numpy; or .c, with a header, a test program and a
+        Makefile beside it. `force`, `values` and errors as for `Scheme.export`.
         """
         from fcsym.collapsing.export import export
         from fcsym.values import given_for

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fcsym.errors import CompileError
@@ -54,7 +53,6 @@ __all__ = ["in_numbers", "lower_scheme", "lower_step", "named", "resting_on_p", 
 _ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
 
 
-@lru_cache(maxsize=32)  # a check compiles what has just been compiled
 def lower_step(derivation: Record) -> n.Function:
     """Derivation => step(W1, ..., x, yg, eta) with every quantity but P as its result."""
     given, quantities = step_signature(derivation)

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from fcsym.errors import ArgumentError, CompileError
 from fcsym.files import write_bytes
 from fcsym.machine.programs import run, workspace
 
-__all__ = ["NOT_FINITE", "Call", "Library", "compiler", "load"]
+__all__ = ["NOT_FINITE", "Call", "Library", "compiler", "load", "opened"]
 
 _SEAL = b"fcsym1"
 _SECONDS = 120.0  # for a compiler: ten times what the largest source takes
@@ -87,11 +88,17 @@ class Library:
 def load(source: str, dtype: npt.DTypeLike) -> Library:
     """The library of a source text, from the cache or built now. Raises CompileError where that is not possible."""
     real = np.dtype(dtype)
+    types = ("float", "int32_t") if real == np.float32 else ("double", "int64_t")
+    made: Library = opened(source, lambda path: Library(path, real), f"-DREAL={types[0]}", f"-DINTEGER={types[1]}")
+    return made
+
+
+def opened(source: str, open_at: Callable[[Path], Any], *more: str) -> Any:
+    """What `open_at` makes of a library, from the cache or built now; errors as for `load`. `more`: flags."""
     command = compiler()
     if command is None:
         raise CompileError("No C compiler was found (looked for $CC, cc, gcc and clang): install one, or set CC.")
-    types = ("float", "int32_t") if real == np.float32 else ("double", "int64_t")
-    flags = (*_FLAGS, f"-DREAL={types[0]}", f"-DINTEGER={types[1]}")
+    flags = (*_FLAGS, *more)
     text = "\0".join([source, *command, _version(tuple(command)), *flags, _machine()])
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     folder = _folder()
@@ -99,7 +106,7 @@ def load(source: str, dtype: npt.DTypeLike) -> Library:
     try:
         if not _sound(path):
             _build(source, [*command, *flags], path)
-        return Library(path, real)
+        return open_at(path)
     except (ArgumentError, OSError) as problem:
         raise CompileError(f"The library {path} cannot be loaded ({problem}): remove it, or set CC.") from None
 

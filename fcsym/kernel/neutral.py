@@ -22,7 +22,7 @@ powers that are not whole, and loops that carry a value from one element to the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import TypeAlias
@@ -227,6 +227,7 @@ class Function:
     statements: tuple[Statement, ...]
     results: tuple[Array, ...]
     marks: bool
+    lengths: Mapping[Axis, str] = field(default_factory=dict)  # axes that are shorter when it runs: what says how long
 
     @cached_property  # asked for at every statement
     def axes(self) -> Mapping[str, tuple[Axis, ...]]:

@@ -33,7 +33,8 @@ from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy, moment
 from fcsym.values.exact import exact_field
-from fcsym.values.given import fraction, numbers_in, shaped, target_of
+from fcsym.values.given import target_of
+from fcsym.values.nested import fraction, numbers_in, shaped
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord

@@ -22,7 +22,8 @@ from fcsym.language.instance import Element, Field, Instance, Plans, first_that_
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
-from fcsym.values.given import Nested, Values
+from fcsym.values.given import Values
+from fcsym.values.nested import Nested, nested
 from fcsym.values.shown import decimal
 
 __all__ = [
@@ -125,7 +126,7 @@ def evaluated(
 ) -> dict[str, Nested]:  # fmt: skip
     """The same in another field, or with another interpreter. `plans`: shared by many values of one network."""
     run, arrays = _instance(equations, values, field, kind, plans)
-    return {array.name: _nested(values.network.shape(array), partial(run.element, array)) for array in arrays}
+    return {array.name: nested(values.network.shape(array), partial(run.element, array)) for array in arrays}
 
 
 def _instance(
@@ -144,10 +145,6 @@ def _instance(
     run.plans = plans
     run.fill()
     return run, (*given, *defined)
-
-
-def _nested(shape: tuple[int, ...], at: Callable[[tuple[int, ...]], Any], place: tuple[int, ...] = ()) -> Nested:
-    return tuple(_nested(shape[1:], at, (*place, n)) for n in range(shape[0])) if shape else at(place)
 
 
 def exact_field() -> Field:

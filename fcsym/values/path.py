@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array
 from fcsym.networks.network import Network
 from fcsym.values.exact import evaluated, shortened
-from fcsym.values.given import Nested, Values
+from fcsym.values.given import Values
+from fcsym.values.nested import Nested, fractions, nested
 
 __all__ = ["path"]
 
@@ -36,16 +36,21 @@ def path(
     after = {a: a.primed if a in network.trained else a for a in network.parameters}
     after |= {array: array.primed for array in network.memory}
     known = _needed(every, [network.output, *after.values()])
-    now = tuple(_nested(w) for w in weights)
-    memory = tuple(_filled(network.shape(array), value) for array, value in network.memory.items())
+    now = tuple(fractions(w) for w in weights)
+    memory = tuple(_at_rest(network, array) for array in network.memory)
     for x, target in zip(xs, targets, strict=True):
-        given = Values(network, now, _nested(x), _nested(target), Fraction(float(eta)), memory)
+        given = Values(network, now, fractions(x), fractions(target), Fraction(float(eta)), memory)
         found = evaluated(known, given)
         yield found[network.output.name], now
         now = tuple(shortened(found[after[a].name]) for a in network.parameters)
         memory = tuple(shortened(found[after[a].name]) for a in network.memory)
-    given = Values(network, now, _nested(xs[-1]), _nested(targets[-1]), Fraction(float(eta)), memory)
+    given = Values(network, now, fractions(xs[-1]), fractions(targets[-1]), Fraction(float(eta)), memory)
     yield evaluated(_needed(every, [network.output]), given)[network.output.name], now
+
+
+def _at_rest(network: Network, array: Array) -> Nested:
+    value = network.memory[array]
+    return nested(network.shape(array), lambda _: value)
 
 
 def _needed(equations: Sequence[Equation], wanted: Sequence[Array]) -> tuple[Equation, ...]:
@@ -58,11 +63,3 @@ def _needed(equations: Sequence[Equation], wanted: Sequence[Array]) -> tuple[Equ
             needed.add(array)
             left += defined[array].operands
     return tuple(e for array, e in defined.items() if array in needed)
-
-
-def _nested(array: Any) -> Nested:
-    return tuple(_nested(part) for part in array) if np.ndim(array) else Fraction(float(array))
-
-
-def _filled(shape: Sequence[int], value: Fraction) -> Nested:
-    return tuple(_filled(shape[1:], value) for _ in range(shape[0])) if shape else value

@@ -33,7 +33,7 @@ from fcsym.kernel.targets.c_windows import Windows
 from fcsym.kernel.targets.c_words import remember_text
 from fcsym.language.expression import Axis, Index
 
-__all__ = ["core_text", "parameters_of", "refuse_large", "room_of", "scalar_text", "takes_rows"]
+__all__ = ["core_text", "lengths_of", "parameters_of", "refuse_large", "room_of", "scalar_text", "takes_rows"]
 
 _SUM, _PRODUCT, _ATOM = range(3)
 _LARGEST = 2**31 - 1  # an int counts the numbers of an array
@@ -124,6 +124,12 @@ def _temporaries(function: n.Function, module: n.Module) -> list[str]:
 def takes_rows(function: n.Function) -> bool:
     """Whether a function is told how many inputs are stored."""
     return any(axis.open for axes in function.axes.values() for axis in axes)
+
+
+def lengths_of(function: n.Function) -> list[str]:
+    """What a function is told of the lengths of axes, besides how many rows there are."""
+    used = {axis for axes in function.axes.values() for axis in axes}
+    return [length for axis, length in function.lengths.items() if axis in used]
 
 
 def refuse_large(module: n.Module) -> None:
@@ -228,12 +234,14 @@ class _Writer:
 
     def size(self, axes: tuple[Axis, ...]) -> str:
         """How many numbers an array has, as C text."""
-        known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
-        factors = ["rows"] * sum(axis.open for axis in axes) + [str(known)] * (known != 1)
+        lengths = self.function.lengths
+        known = prod(self.module.sizes[axis] for axis in axes if not axis.open and axis not in lengths)
+        factors = ["rows"] * sum(axis.open for axis in axes) + [lengths[axis] for axis in axes if axis in lengths]
+        factors += [str(known)] * (known != 1)
         return " * ".join(factors) or "1"
 
     def amount(self, axes: tuple[Axis, ...]) -> Amount:
-        """How many numbers an array has."""
+        """How many numbers an array has, at most."""
         known = prod(self.module.sizes[axis] for axis in axes if not axis.open)
         degree = sum(axis.open for axis in axes)
         return Amount(*(known if k == degree else 0 for k in range(3)))
@@ -453,6 +461,7 @@ def core_text(
     room = room_of(function, module, lanes)
     if takes_rows(function):
         arguments.append("int rows")
+    arguments += [f"int {length}" for length in lengths_of(function)]
     if room:
         arguments.append(f"{writer.type} *RESTRICT work")
     if lanes and function.marks:
