@@ -15,8 +15,10 @@ from fcsym.checking import trajectory, xor
 from fcsym.checking.checker import check
 from fcsym.checking.oracle import backpropagation
 from fcsym.checking.points import Points
+from fcsym.checking.tally import Tally
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, SizeError
+from fcsym.language.activation import Piece, piecewise_linear
 from fcsym.language.equation import Cases
 from fcsym.networks.network import Network
 from fcsym.training import scheme
@@ -239,3 +241,12 @@ def test_a_point_at_which_rounding_decides_whether_v_is_0_is_left_out(activation
     report = check(derivation, points=points)
     assert 0 < report.left_out == np.count_nonzero(s)
     assert all(row.passed for row in report.rows)
+
+
+def test_every_kink_that_points_can_be_put_on_is_demanded():
+    """Kinks at multiples of 1/2 up to 2, the ends among them."""
+    pieces = [Piece(-2, 1), Piece("1/3", 2, 2), Piece(2, 1, "7/3"), Piece(None, 0, "13/3")]
+    d = derive(Network.mlp([1, 1, 1], piecewise_linear("bent", pieces)))
+    demanded = {case for quantity, case in Tally(d, np.dtype(float)).expected if quantity == "dv1" and "= " in case}
+    assert {case for case in demanded if case.startswith("s ")} == {"s = -2", "s = 2"}
+    assert {case for case in demanded if case.startswith("s' ")} == {"s' = -2", "s' = 2"}

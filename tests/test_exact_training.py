@@ -82,3 +82,9 @@ def test_training_by_every_scheme_is_measured(name):
     assert trained >= {"backprop", "states"} - ({"states"} if name == "decay" else set())
     assert all(row.numbers and row.median < 50 for row in found.rows if row.subject != "step" and row.quantity == "y")
     assert not any("not measured" in note for note in found.notes)
+
+
+def test_every_step_has_an_input_and_a_target():
+    network = fcsym.Network.parse("1-1-1")
+    with pytest.raises(ValueError, match="shorter"):
+        list(trajectory(network, "sequential", [np.ones((1, 1))] * 2, [[1.0], [2.0]], [[0.5]], 0.1))

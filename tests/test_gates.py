@@ -218,3 +218,12 @@ def test_what_cannot_be_is_refused_in_one_sentence():
 
 def test_counts_add_up():
     assert Gates(3, 1, 0, 0, 1) + Gates(4, 0, 2, 1, 0) == Gates(7, 1, 2, 1, 1)
+
+
+def test_exact_gates_after_a_step_with_momentum_are_those_of_its_own_numbers():
+    """W' = 1 - 9/10 where there is no gradient: the unit stays above 0 by a tenth."""
+    d = derive(Network.mlp([1, 1, 1]), rule="momentum")
+    one, none = np.ones((1, 1)), np.zeros((1, 1))
+    step = d.compile(gates="exact").step([one, none], [1.0], [0.0], 1.0, memory=[one, none])
+    np.testing.assert_allclose(step.W1_new, [[0.1]])
+    np.testing.assert_allclose(step.v1_new, [0.1])
