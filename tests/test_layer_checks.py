@@ -82,6 +82,20 @@ READ_ONCE = {  # whether a unit whose gate is closed moves only by its gate, and
         Node(Linear(2, 2), "a"), Node(RELU, "b"), Node(Add(), "c", ("a", "b")), Linear(2, 1),
     ], "dv1", False),
     "above what moves": ((2,), [Residual([Linear(2, 2)]), Linear(2, 2), RELU, Linear(2, 1)], "dv3", False),
+    "a sum with the input": ((2,), [Residual([Linear(2, 2)]), RELU, Linear(2, 1)], "dv3", True),
+    "two maps beside each other": ((2,), [
+        Node(Linear(2, 2), "a"), Node(Linear(2, 1), "b", ("x",)), Node(Concatenate(), "c", ("a", "b")), RELU,
+        Linear(3, 1),
+    ], "dv4", True),
+    "read for two units": ((2,), [
+        Node(Linear(2, 2), "a"), Node(Linear(2, 2), "b", ("x",)), Node(Add(), "d", ("a", "b")),
+        Node(Concatenate(), "c", ("a", "d")), RELU, Linear(4, 1),
+    ], "dv5", False),
+    "below a mask": ((2,), [Linear(2, 2), Dropout("0.5"), RELU, Linear(2, 1)], "dv3", True),
+    "one mean": ((1, 4), [Conv1d(1, 2, 2, 2), AvgPool1d(2), RELU, Flatten(), Linear(2, 1)], "dv3", True),
+    "one greatest": ((1, 4), [Conv1d(1, 2, 2, 2), MaxPool1d(2), RELU, Flatten(), Linear(2, 1)], "dv3", True),
+    "two means": ((1, 8), [Conv1d(1, 2, 2, 2), AvgPool1d(2), RELU, Flatten(), Linear(4, 1)], "dv3", False),
+    "below a norm": ((2,), [Linear(2, 2), LayerNorm(2), RELU, Linear(2, 1)], "dv3", False),
 }  # fmt: skip
 
 
