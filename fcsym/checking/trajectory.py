@@ -33,6 +33,7 @@ _Array = npt.NDArray[Any]
 _INPUTS = 4  # different inputs per network, for the schemes that take several
 _ON_KINK = "one step, s on a kink"
 _SAMPLES = 3  # of a mini-batch
+_FAR = 1e8  # a weight beyond, of a network that diverges, is compared no more
 _STRAY = 2  # trajectories with rounded weights
 _BYTES = 400  # for each weight: three trajectories in extended precision, their gradients, and the scheme's own state
 
@@ -98,8 +99,10 @@ class _Comparison:
             x, target = (array[np.arange(count), at] for array in (inputs, targets))
             seen = truth.look(x, target, eta)
             exact, *others = truth.each(seen)
-            keep &= self._clear(exact, others, target)
-            spread = np.maximum(spread, np.max([np.abs(other[self.y] - exact[self.y]) for other in others], axis=0))
+            keep &= self._clear(exact, others, target) & _within_range(truth.weights)
+            with np.errstate(invalid="ignore"):  # of networks that are left out
+                apart = np.max([np.abs(other[self.y] - exact[self.y]) for other in others], axis=0)
+            spread = np.maximum(spread, apart)
             start = exact if start is None else start
             woken |= self._lost(start, exact)
             bound = ULPS * (spread + self.eps * self._terms(exact, [array[0] for array in truth.weights]))
@@ -119,6 +122,7 @@ class _Comparison:
                 keep &= np.isfinite(size).reshape(count, -1).all(axis=-1)
             truth.move(seen, noise)
         expanded = kernel.expand(state, weights, first)
+        keep &= _within_range(truth.weights)
         for array, found, (true, *rounded) in zip(network.parameters, expanded, truth.weights, strict=True):
             strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
             largest = np.max(np.abs(true).reshape(count, -1), axis=1).reshape((count,) + (1,) * (true.ndim - 1))
@@ -130,10 +134,9 @@ class _Comparison:
         self.left_out += int((~keep).sum())
 
     def _noise(self, truth: _Truth, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
-        """Where a step divides by what may be rounding alone: the absolute terms of each updated parameter."""
-        if not self.network.rule.divides:
-            return {}
-        exact = [array[0].astype(self.dtype) for array in (*truth.weights, *truth.memory.values())]
+        """The absolute terms of each updated parameter: what cancels in an update is rounded before it does."""
+        near = (array[0].astype(self.dtype) for array in (*truth.weights, *truth.memory.values()))
+        exact = [np.where(np.abs(array) < _FAR, array, 0) for array in near]  # the others are left out
         points = Points(exact[: len(truth.weights)], x, target, eta, exact[len(truth.weights) :])
         scale = self.tally.computed(self.step, points).scale
         return {array.name: scale.of(array.primed.name) for array in self.network.trained}
@@ -332,6 +335,13 @@ class _Comparison:
             wanted += [(f"{array.name} by expand", _ON_KINK) for array in self.network.parameters]
         empty = {key: Row(*key, 0, 0.0, 0.0, {}) for key in wanted}
         return tuple((empty | self.seen).values())
+
+
+def _within_range(weights: Sequence[_Array]) -> _Array:
+    """The networks whose training has not left what one compares: far beyond, one product overflows before another."""
+    count = weights[0].shape[1]
+    sizes = [np.abs(np.asarray(array[0])).reshape(count, -1).max(axis=-1, initial=0) for array in weights]
+    return np.asarray(np.all([size < _FAR for size in sizes], axis=0))
 
 
 def _marked(state: Sequence[_Array], count: int) -> _Array:
