@@ -9,6 +9,9 @@ import pytest
 from conftest import few, need
 
 import fcsym
+from fcsym.collapsing import export as files
+from fcsym.collapsing.c_running import CFiles
+from fcsym.kernel.export import TARGETS
 from fcsym.language.equation import Verdict
 
 KEPT = {
@@ -110,6 +113,29 @@ def test_every_target_has_them(case, target):
         state = kernel.step(state, x, goal, 1e-3)
     true = plainly(weights, x, goal, 1e-3, order, KEPT[kept][0], rule, EVERY[:8])
     assert max(np.abs(a - b).max() for a, b in zip(true, kernel.expand(state), strict=True)) < 1e-13
+
+
+@pytest.mark.parametrize("target", ["numpy", "c"])
+@pytest.mark.parametrize("case", few(CASES, 5, turn=1))
+def test_files_have_them(case, target):
+    """Over blocks of columns and single units, on all of the inputs and on one of them."""
+    kept, rule, order = case
+    network = network_of(kept, rule)
+    weights, x, goal = start(network)
+    if target == "c":
+        need("gcc")
+        made = CFiles(files.c_text_of(network, order, (0, 1), "update", []), network, "update", 2, float)
+        begin, step, expand = made.init, made.step, made.expand
+    else:
+        names = {"__name__": "update"}
+        exec(compile(files.text_of(network, order, (0, 1), TARGETS[target], "update", []), "update.py", "exec"), names)
+        begin, step, expand = names["init"], names["step"], names["expand"]
+    state = begin(weights, x)
+    for places in EVERY:
+        on = None if isinstance(places, slice) else places if target == "c" else x[places]
+        state = step(state, on, goal[places], 1e-3)
+    true = plainly(weights, x, goal, 1e-3, order, KEPT[kept][0], rule, EVERY)
+    assert max(np.abs(a - b).max() for a, b in zip(true, expand(state), strict=True)) < 1e-13
 
 
 @pytest.mark.parametrize(("kept", "rule"), few(list(product(KEPT, RULES)), 3))

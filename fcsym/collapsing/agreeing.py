@@ -82,7 +82,7 @@ def _trained(
     names: dict[str, Any], network: Network, order: Order, eta: float, rng: np.random.Generator
 ) -> float | None:
     """The largest error on a random network; None where training diverges."""
-    weights = [rng.normal(size=network.shape(a)) / np.sqrt((*network.shape(a), 4)[1]) for a in network.parameters]
+    weights = [rng.normal(size=network.shape(a)) / np.sqrt((*network.shape(a), 4, 4)[1]) for a in network.parameters]
     count = network.samples or _SAMPLES
     x, goal = rng.normal(size=(count, network.inputs)), rng.normal(size=(count, network.widths[-1]))
     state, truth = names["init"](weights, x), [w[None] for w in weights]

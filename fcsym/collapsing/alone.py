@@ -31,6 +31,12 @@ class Layer(NamedTuple):
     kinks: tuple[float, ...]
     slopes: tuple[float, ...]  # piece, kink, piece, ...; nothing where the equations need none
     offsets: tuple[float, ...]  # nothing where all are 0
+    counts: bool = False  # whether the bias is one number for all units
+
+    @property
+    def adds_ones(self) -> bool:
+        """Whether a step adds up the ones of units."""
+        return self.counts or bool(self.offsets)
 
 
 class Table(NamedTuple):
@@ -266,7 +272,7 @@ class Trainer:
             now = _all_units(layer, units[n], arrays) if n in units else _numbers(layer, arrays)
             units[n], values, following = _columns(layer, *now, codes[n], self.worth if state.turned else np.inf)
             arrays = _put(layer, arrays, values, following)
-        held = [a for n, layer in table.layers.items() if layer.slopes for a in _lines(layer, units[n])]
+        held = [a for n, layer in table.layers.items() for a in _lines(layer, units[n])]
         state = state._replace(
             arrays=tuple(self.there(a) for a in arrays), held=tuple(self.there(a.astype(state.x.dtype)) for a in held)
         )
@@ -336,7 +342,7 @@ def _columns(
     layer: Layer, values: Values, following: Values, codes: Values, worth: float
 ) -> tuple[Units, Values, Values]:
     """Units => columns: a block for every pattern of many of them; one that is on a kink is a column of its own."""
-    counts, real = bool(layer.offsets), values.dtype
+    counts, real = layer.adds_ones, values.dtype
     whole = np.concatenate([values, np.ones((len(values), int(counts)), real)], axis=1)
     d = whole.shape[1]
     _, where, many = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
@@ -364,13 +370,16 @@ def _columns(
 
 
 def _lines(layer: Layer, units: Units) -> list[Values]:
-    """The slopes of the columns, (inputs, columns), and their intercepts where there are any."""
+    """The slopes of the columns, (inputs, columns), their intercepts where there are any, and ones where they count."""
+    own = [units.ones] * layer.counts
+    if not layer.slopes:
+        return own
     codes = np.zeros((units.codes.shape[1], len(units.ones)), np.int8)
     for block in units.blocks:
         codes[:, block.first : block.first + block.xi.shape[1]] = units.codes[block.members[0]][:, None]
     codes[:, units.loose_from : units.loose_from + len(units.loose)] = units.codes[units.loose].T
     slopes = np.array(layer.slopes)[codes]
-    return [slopes, np.array(layer.offsets)[codes] * units.ones] if layer.offsets else [slopes]
+    return [slopes, *([np.array(layer.offsets)[codes] * units.ones] if layer.offsets else []), *own]
 
 
 def _look(layer: Layer, units: Units, rows: Values) -> tuple[Units, Values]:

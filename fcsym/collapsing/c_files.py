@@ -131,7 +131,7 @@ class _File(Tables):
                 rows.append(f"    {real} begin[{count} * {follow}];")
             if n_ in self.idle:
                 rows.append(f"    {real} rest[{count} * {capacity}];")
-            held = ["slope"] * bool(t.slopes) + ["offset"] * bool(t.offsets)
+            held = ["slope"] * bool(t.slopes) + ["offset"] * t.adds_ones
             rows += [f"    {real} {name}[{count} * {capacity}]; /* samples x columns */" for name in held]
             text.append(
                 f"/* the {count} units of layer {n_} in columns: the first `count` ones of every array with an axis of "
@@ -162,6 +162,8 @@ class _File(Tables):
         width = self.table.outputs
         found = {a.name: f"state->{a.name}" for a in self.arrays}
         for n_, t in self.table.layers.items():
+            if t.counts:
+                found[f"one{n_}"] = f"state->layer{n_}.ones"
             if t.slopes:
                 found |= {f"g{n_}": f"state->layer{n_}.slope", f"o{n_}": f"state->layer{n_}.offset"}
         own = f"work + GIVEN + state->samples * {1 + width}"
@@ -176,7 +178,7 @@ class _File(Tables):
             base, to = f"state->layer{n_}", f"c[{k}]"
             own += [f"{to}.{name} = &{base}.{name};" for name in ("count", "blocks", "laid", "crossed")]
             own += [f"{to}.{name} = {base}.{name};" for name in _ARRAYS]
-            some = {"begin": t.follows, "rest": n_ in self.idle, "slope": t.slopes, "offset": t.offsets}
+            some = {"begin": t.follows, "rest": n_ in self.idle, "slope": t.slopes, "offset": t.adds_ones}
             own += [f"{to}.{name} = {f'{base}.{name}' if there else 'NULL'};" for name, there in some.items()]
         outputs = {a.name: f"work + passed_at[{k - 1}]" if k else "work + PASSED" for k, a in enumerate(self.passed)}
         return f"""static void held_of(state_type *state, held_type *h)

@@ -52,7 +52,7 @@ class Tables:
     def most(self, layer: int, times: int = 1) -> Amount:
         """The same of those that are read, with a 1 where that counts."""
         t = self.table.layers[layer]
-        return self.numbers(layer, t.read, times) + Amount(times * bool(t.offsets))
+        return self.numbers(layer, t.read, times) + Amount(times * t.adds_ones)
 
     @property
     def upper(self) -> str:
@@ -133,7 +133,7 @@ class Tables:
             rows.append(
                 f"    {{{self.module.sizes[units(n_)]}, {self.text(self.most(n_))}, {len(t.read)}, "
                 f"{len(t.read) + len(t.follows)}, {{{places}}}, {self.idle.get(n_, -1)}, "
-                f"{_or_none(t.seen)}, {_or_none(t.start)},\n     {len(t.kinks)}, {int(bool(t.offsets))}, "
+                f"{_or_none(t.seen)}, {_or_none(t.start)},\n     {len(t.kinks)}, {int(t.adds_ones)}, "
                 f"{reals(t.kinks)}, {reals(lines[0])}, {reals(lines[1])}}},\n"
             )
         over = [

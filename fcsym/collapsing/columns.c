@@ -19,7 +19,7 @@ typedef struct {
     place_type place[PLACES];
     int row; /* which of them has its pre-activations, where its own activations alone read them; or -1 */
     int seen, start; /* its pre-activations after a step and at the start, see `rows_at`; or -1 */
-    int kinks, shifted; /* and whether its lines have intercepts */
+    int kinks, shifted; /* and whether a step adds up the ones of units: intercepts, or a bias of all units */
     real kink[KINKS], slope[LINES], offset[LINES]; /* by line: 2n for piece n, 2n + 1 for the kink at its end */
 } layer_type;
 

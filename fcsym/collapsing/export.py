@@ -17,8 +17,7 @@ from fcsym import __version__
 from fcsym.collapsing import alone
 from fcsym.collapsing.agreeing import agrees, c_agrees
 from fcsym.collapsing.c_files import c_files
-from fcsym.collapsing.gates_held import gates_held, held_arrays, seen
-from fcsym.collapsing.given import refuse_what_is_kept
+from fcsym.collapsing.gates_held import gates_held, held_arrays, ones_of, seen
 from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.numbers import numbers_of
 from fcsym.deriving.pipeline import one_step
@@ -31,7 +30,7 @@ from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.python_file import equations_text, rows_text
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import coefficient_of, frozen_copy, key_of, norm, units
+from fcsym.networks.symbols import coefficient_of, frozen_copy, gram_of_data, key_of, norm, units
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord, cut
 from fcsym.values.given import Values as Given
@@ -48,7 +47,6 @@ def export(
     `network`: as it is trained, one input after another or in mini-batches. Raises what `kernel.export` raises.
     """
     where, chosen, stem = destination(path, target)
-    refuse_what_is_kept(network)
     refuse_large_check(network)
     rows = _rows(network, order, values)
     if isinstance(chosen, ArrayTarget):
@@ -135,7 +133,7 @@ def _table(network: Network, record: SchemeRecord, contracted: tuple[int, ...]) 
     expand, step = record.routines["expand"], record.routines["step"]
     own = record.routines["init"].results
     beside, sides = seen(network, own), seen(network, ())
-    held = held_arrays(network, contracted)
+    held, ones = held_arrays(network, contracted), ones_of(network, contracted)
     follows = coefficient_of(network.pre_activation(1)) if network.rule.is_plain else None
 
     def place(n: int) -> int | None:
@@ -158,14 +156,15 @@ def _table(network: Network, record: SchemeRecord, contracted: tuple[int, ...]) 
             tuple((k, axis) for k, axis, a in places if a == follows),
             place(n) if kinks else None, start(n), kinks,
             tuple(lines.slopes.tolist()) if n in held else (),
-            tuple(lines.offsets.tolist()) if len(held.get(n, ())) > 1 else (),
+            tuple(lines.offsets.tolist()) if len(held.get(n, ())) > 1 else (), n in ones,
         )  # fmt: skip
     above = []
     for n, one in enumerate(network.hidden, 1):
         at, begins = place(n), start(n)
         if n > min(hidden) and one.activation.kinks and at is not None and begins is not None:
             above.append((at, begins, tuple(map(float, one.activation.kinks))))
-    still = {follows, key_of(network.input), norm(network.input)}
+    gram = norm(network.input)
+    still = {follows, key_of(network.input), gram, gram_of_data(network.feeding(1)[0], gram.axes)}
     begins_at = tuple(k for k, theta in enumerate(network.parameters) if frozen_copy(theta) in expand.given)
     return alone.Table(
         {theta.name: network.shape(theta) for theta in network.parameters},
@@ -240,7 +239,7 @@ def _beside(seed: int, eta: float) -> int | None:
     """Training from random weights beside backpropagation; how many gate events there were, None where it diverges."""
     rng, there, (count, inputs) = np.random.default_rng(seed), _TRAINER.there, _TABLE.point
     count = count or 3
-    weights = [rng.normal(size=shape) / math.sqrt((*shape, 4)[1]) for shape in _TABLE.parameters.values()]
+    weights = [rng.normal(size=shape) / math.sqrt((*shape, 4, 4)[1]) for shape in _TABLE.parameters.values()]
     x, target = rng.normal(size=(count, inputs)), rng.normal(size=(count, _TABLE.outputs))
     state, plain = init(weights, x), _TRAINER.call("rest", [there(w) for w in weights])
     given = [there(a) for a in (x, target, np.asarray(eta))]
@@ -300,5 +299,5 @@ def _rows(network: Network, order: Order, values: Given | None) -> list[Row]:
     batch = network.training(network.rule, network.batch or "sum", network.samples or None)
     rows = frozen_rows(states.build(one_step(batch, order)), 40)
     if values is not None:
-        rows = [*frozen_rows(states.build(one_step(network, order)), 0, values)[:1], *rows]
+        rows = [*frozen_rows(backprop.build(one_step(network, order)), 0, values)[:1], *rows]
     return rows

@@ -11,19 +11,9 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, shown
 from fcsym.networks.network import Network
 
-__all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights", "refuse_what_is_kept"]
+__all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights"]
 
 _Values = npt.NDArray[Any]
-
-
-def refuse_what_is_kept(network: Network) -> None:
-    """ArgumentError for parameters that do not train, or are one number for many units."""
-    for names, what in ((network.fixed, "frozen"), (network.common, "shared")):
-        if names:
-            raise ArgumentError(
-                f"A file of collapsed needs every parameter trained and its own, and {network} has "
-                f"{' and '.join(names)} {what}: compile() trains it, or choose backprop."
-            )
 
 
 def checked_weights(network: Network, weights: Sequence[npt.ArrayLike]) -> list[_Values]:
