@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from fcsym.commands import COMMANDS, limits
 from fcsym.commands.options import Parser, Usage
@@ -91,11 +91,14 @@ def _remarked() -> Iterator[None]:
         warnings.simplefilter("always", LossWarning)
         otherwise = warnings.showwarning
 
-        def told(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def told(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:  # fmt: skip
             if issubclass(category, LossWarning):
                 remark(message)
             else:
-                otherwise(message, category, *where)
+                otherwise(message, category, filename, lineno, file, line)
 
         warnings.showwarning = told
         yield

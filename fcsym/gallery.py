@@ -13,10 +13,8 @@ from __future__ import annotations
 import json
 import os
 import time
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -30,6 +28,7 @@ from fcsym.kernel.export import TARGETS
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import Row, frozen_rows
 from fcsym.language.equation import COUNTED, OPEN, Equation, Order, Verdict
+from fcsym.language.tables import toml_table
 from fcsym.networks.network import Network
 from fcsym.render import html, latex
 from fcsym.render.content import content
@@ -109,11 +108,11 @@ def read(path: str | os.PathLike[str]) -> Spec:
     """A spec file => the spec. Raises ArgumentError or NetworkError, in one sentence, where it is not as it should."""
     where = Path(path)
     try:
-        lines = where.read_text(encoding="utf-8")
-        data = tomllib.loads(lines, parse_float=Decimal)
+        lines = where.read_bytes()
+        data = toml_table(lines)
     except (OSError, UnicodeDecodeError) as problem:
         raise ArgumentError(f"{where} cannot be read ({problem}): give a spec in TOML.") from None
-    except tomllib.TOMLDecodeError as problem:
+    except ValueError as problem:
         raise ArgumentError(f"{where} is not valid TOML: {problem}; mend it there.") from None
     if len(lines.splitlines()) > _MOST_LINES:
         raise ArgumentError(f"{where} has more than {_MOST_LINES} lines: a spec says what is derived, and no more.")

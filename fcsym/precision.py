@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.enclosures import available
-from fcsym.checking.exact import distance, trajectory
+from fcsym.checking.exact import Step, distance, trajectory, writes_out
 from fcsym.checking.hard import HARD, ORDINARY, TAME
 from fcsym.checking.points import Points, random_points
 from fcsym.checking.running import running_bounds
@@ -30,13 +30,16 @@ from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
 from fcsym.language.expression import applied_in
+from fcsym.language.instance import Plans
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import front_of
 from fcsym.schemes import every_scheme
 from fcsym.training import Scheme
 from fcsym.values.ball import Ball
-from fcsym.values.exact import evaluated, exact_step
+from fcsym.values.exact import evaluated
 from fcsym.values.given import Values
+from fcsym.values.nested import fractions
+from fcsym.values.path import path
 
 __all__ = ["HEADINGS", "Accuracy", "Measured", "accuracy"]
 
@@ -202,6 +205,7 @@ class _Measuring:
         self.rng, self.start, self.limit, self.progress = np.random.default_rng(seed), time.monotonic(), limit, progress
         # P, which no kernel computes, would take most of the time: its terms have the longest fractions
         self.computed = tuple(e for e in derivation if e.rule is not Rule.INTEGRAL)
+        self.plans: Plans = {}
         self.errors: dict[tuple[str, str], _Errors] = {}
         self.gates = self.wrong = self.left_out = 0
         self.notes: list[str] = []
@@ -260,11 +264,12 @@ class _Measuring:
                 return
         inputs = self._inputs(points)
         values = Values(
-            self.network, tuple(_nested(w[n]) for w in points.weights), _nested(points.x[n]), _nested(points.target[n]),
-            Fraction(float(points.eta[n])), tuple(_nested(inputs[a.name][n]) for a in self.network.memory),
+            self.network, tuple(fractions(w[n]) for w in points.weights), fractions(points.x[n]),
+            fractions(points.target[n]), Fraction(float(points.eta[n])),
+            tuple(fractions(inputs[a.name][n]) for a in self.network.memory),
         )  # fmt: skip
         try:
-            exact = exact_step(self.computed, values)
+            exact = evaluated(self.computed, values, plans=self.plans)
         except (UnsupportedExpression, OverflowError):  # digits do not say on which side of something a number is
             self.left_out += 1
             return
@@ -290,7 +295,7 @@ class _Measuring:
     def _stored(self, values: Values, exact: Mapping[str, Any], names: Iterable[str]) -> None:
         """The errors that are left where each equation is computed exactly from the numbers before it, and rounded."""
         with suppress(UnsupportedExpression, OverflowError):
-            once = evaluated(self.computed, values, kind=once_rounded())
+            once = evaluated(self.computed, values, kind=once_rounded(), plans=self.plans)
             for name in names:
                 for number, true in zip(_flat(once[name]), _flat(exact[name]), strict=True):
                     if number is not None and true is not None:
@@ -303,7 +308,7 @@ class _Measuring:
         (errors.ordinary if kind == ORDINARY else errors.hard).append(_in_ulp(off, middle))
         if np.isfinite(bound):
             most = _in_full(bound) + (fraction_of(true.radius) if isinstance(true, Ball) else 0)
-            errors.of_bound = max(errors.of_bound or 0.0, _as_float(off / most) if most else 0.0)
+            errors.of_bound = max(errors.of_bound or 0.0, _ratio(off, most) if most else 0.0)
             errors.exceeded += off > most
 
     # ------------------------------------------------------------------------------------------------- many steps
@@ -333,15 +338,24 @@ class _Measuring:
         self, name: str, scheme: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float
     ) -> None:  # fmt: skip
         """The errors that are left where only the state is rounded, after each step, and then what is read off it."""
-        truth = list(trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta))
+        truth = list(self._truth(weights, xs, target, eta))
         exact = [("y", one.output) for one in truth]
         exact += [(f"{a.name} by expand", w) for a, w in zip(self.network.parameters, truth[-1].weights, strict=True)]
         with suppress(OverflowError, TypeError):  # what has no value, or none in range
             for (what, true), found in zip(exact, trained(scheme, weights, list(xs), target, eta), strict=True):
                 self.errors[name, what].once += _beside(found, true)
 
+    def _truth(self, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> Iterator[Step]:
+        """Training as it is: written out by hand where it is known so, and else by the equations in exact numbers."""
+        inputs, targets = list(xs), [target] * len(xs)
+        if writes_out(self.network):
+            yield from trajectory(self.network, self.derivation.order, weights, inputs, targets, eta)
+            return
+        for output, now in path(self.network, self.derivation, weights, inputs, targets, eta):
+            yield Step([*map(_middle, _flat(output))], [[*map(_middle, _flat(w))] for w in now])
+
     def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
-        truth = trajectory(self.network, self.derivation.order, weights, list(xs), [target] * len(xs), eta)
+        truth = self._truth(weights, xs, target, eta)
         state = kernel.init(weights, xs[0], undefined="nan")
         outputs = self.errors.setdefault((name, "y"), _Errors())
         for x, before in zip(xs, truth, strict=False):
@@ -378,8 +392,11 @@ def _smooth_in(derivation: Derivation) -> list[str]:
     return list(found)
 
 
-def _nested(array: _Array) -> Any:
-    return tuple(_nested(part) for part in array) if np.ndim(array) else Fraction(float(array))
+def _middle(value: Any) -> Fraction:
+    """A ball's middle, whose radius is far below the last place of a float."""
+    if value is None:
+        raise UnsupportedExpression("A quantity has no value in exact numbers.")
+    return fraction_of(value)
 
 
 def _flat(value: Any) -> list[Any]:
@@ -397,7 +414,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _in_ulp(off: Fraction, exact: Fraction) -> float:
     """An error in units in the last place of the exact number; infinite where that is 0, or beyond the range."""
     try:
-        return float(off / Fraction(math.ulp(float(exact)))) if exact else math.inf if off else 0.0
+        return _ratio(off, Fraction(math.ulp(float(exact)))) if exact else math.inf if off else 0.0
     except OverflowError:
         return math.inf
 
@@ -405,11 +422,13 @@ def _in_ulp(off: Fraction, exact: Fraction) -> float:
 def _in_full(bound: Any) -> Fraction:
     """A number in extended precision, exactly."""
     mantissa, exponent = np.frexp(bound)
-    return Fraction(int(np.ldexp(mantissa, 113))) * Fraction(2) ** (int(exponent) - 113)
+    whole, place = int(np.ldexp(mantissa, 113)), int(exponent) - 113
+    return Fraction(whole << place) if place >= 0 else Fraction(whole, 1 << -place)
 
 
-def _as_float(value: Fraction) -> float:
+def _ratio(a: Fraction, b: Fraction) -> float:
+    """a / b rounded once, without the common divisors that nobody needs; infinite beyond the range."""
     try:
-        return float(value)
+        return (a.numerator * b.denominator) / (a.denominator * b.numerator)
     except OverflowError:
         return math.inf

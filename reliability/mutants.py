@@ -17,7 +17,9 @@ from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("deriving", "kernel", "language", "proof", "render")
+ROOMS = (
+    "certificates", "checking", "closed", "collapsing", "deriving", "kernel", "language", "proof", "render", "schemes",
+)  # fmt: skip
 
 
 Name = tuple[str, str, str, str, int]

@@ -145,7 +145,7 @@ def _loss(network: Any, s: Any, y: Any, t: Any) -> Any:
 
 
 def _optimised(rule: Any, values: Any, slopes: Any, eta: Any) -> Any:
-    """One step of an optimiser of PyTorch, network by network, since each has a learning rate of its own."""
+    """One step of an optimiser of PyTorch, in which each network is a group with a learning rate of its own."""
     import torch
 
     settings = {key: float(number) for key, number in rule.coefficients}
@@ -156,10 +156,13 @@ def _optimised(rule: Any, values: Any, slopes: Any, eta: Any) -> Any:
     )
     if rule.name == "nesterov":
         momentum["nesterov"] = True
-    rows = []
-    for value, slope, rate in zip(values, slopes, eta, strict=True):
-        parameter = torch.nn.Parameter(value.clone())
+    parameters = [torch.nn.Parameter(value.clone()) for value in values]
+    for parameter, slope in zip(parameters, slopes, strict=True):
         parameter.grad = slope.clone()
-        kind([parameter], lr=float(rate), foreach=False, **settings, **betas, **momentum).step()
-        rows.append(parameter.detach())
-    return torch.stack(rows)
+    optimiser = kind(parameters[:1], lr=1.0, foreach=False, **settings, **betas, **momentum)
+    alike = optimiser.param_groups[0]  # what adds a group compares it with all others
+    optimiser.param_groups = [
+        {**alike, "params": [one], "lr": float(rate)} for one, rate in zip(parameters, eta, strict=True)
+    ]
+    optimiser.step()
+    return torch.stack([parameter.detach() for parameter in parameters])

@@ -105,8 +105,16 @@ class Reach:
         return sorted({test.partition("::")[0] for test in self.cost})
 
     def of(self, name: str) -> list[str]:
-        """The tests that run a stretch, the cheapest first."""
-        return self._sorted(self.tests.get(name, set()))
+        """The tests that run a stretch: the cheapest of every file, then the second ones, since those of one file see
+        much the same.
+        """
+        turns: Counter[str] = Counter()
+        turn: dict[str, int] = {}
+        for test in sorted(self.tests.get(name, set()), key=lambda test: (self.cost[test], test)):
+            file = test.partition("::")[0]
+            turn[test] = turns[file]
+            turns[file] += 1
+        return sorted(turn, key=lambda test: (turn[test], self.cost[test], test))
 
     def of_module(self, path: Path) -> list[str]:
         """The tests that run something of a module, those that run most of it first."""
@@ -115,9 +123,6 @@ class Reach:
             if name.startswith(file):
                 counts.update(tests)
         return sorted(counts, key=lambda test: (-counts[test] / (0.3 + self.cost[test]), test))
-
-    def _sorted(self, tests: set[str]) -> list[str]:
-        return sorted(tests, key=lambda test: (self.cost[test], test))
 
 
 if __name__ == "__main__":

@@ -57,13 +57,18 @@ CASES = {
 }
 
 
+def network_of(name):
+    """The network of a case."""
+    text, settings, *_ = CASES[name]
+    network = fcsym.Network.parse(text, **settings)
+    return network.shared("b2" if "above" in name else "b1") if "shared" in name else network
+
+
 @pytest.mark.parametrize("order", ["simultaneous", "sequential"])
 @pytest.mark.parametrize("name", CASES)
 def test_training_is_that_of_backpropagation(name, order):
-    text, settings, inputs, contracted = CASES[name]
-    network = fcsym.Network.parse(text, **settings)
-    if "shared" in name:
-        network = network.shared("b2" if "above" in name else "b1")
+    *_, inputs, contracted = CASES[name]
+    network = network_of(name)
     weights, x, target = start(network, inputs)
     found = fcsym.find_collapse(network, inputs, order, contracted=contracted)
     run = found.train(weights, x)

@@ -17,7 +17,6 @@ import fcsym
 from fcsym.certificates import certificate_of, certify
 from fcsym.certificates.checking import AXIOMS, checked
 from fcsym.certificates.file import certificate
-from fcsym.certificates.scheme import KNOWN
 from fcsym.cli import main
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool
@@ -26,8 +25,19 @@ from fcsym.language.activation import Piece, piecewise_linear, relu
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
 from fcsym.language.expression import Apply, Array, Expr, add, mul, number
-from fcsym.layers import GRU, Conv1d, Embedding, Flatten, Linear, MaxPool1d, Residual, RMSNorm
+from fcsym.layers import (
+    GRU,
+    Conv1d,
+    Embedding,
+    Flatten,
+    Linear,
+    MaxPool1d,
+    MultiheadAttention,
+    Residual,
+    RMSNorm,
+)
 from fcsym.networks.network import Network
+from fcsym.schemes import SCHEMES
 
 EVERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
 
@@ -262,23 +272,47 @@ def test_coq_is_stopped_in_time():
 # ---------------------------------------------------------------------------------------------------- schemes
 
 
-@pytest.mark.parametrize("name", few(KNOWN, 2))
-@pytest.mark.parametrize("network", few([Network.mlp([2, 3, 2], "tanh", bias=True), PAPER], 1))
-def test_coq_accepts_the_induction_of_a_scheme(name, network):
+CARRIED = {
+    f"{name} of {network}": lambda name=name, network=network: fcsym.scheme(network, name, "sequential")
+    for name in SCHEMES if name != "collapsed" for network in (Network.mlp([2, 3, 2], "tanh", bias=True), PAPER)
+} | {
+    "states of a convolution": lambda: fcsym.scheme(in_gallery("conv1d").network, "states", "sequential"),
+    "states of a recurrence": lambda: fcsym.scheme(in_gallery("elman").network, "states"),
+    "states of attention": lambda: fcsym.scheme(
+        Network.sequential((3, 4), [MultiheadAttention(4, 2), Flatten(), Linear(12, 2)]), "states"
+    ),
+    "states of an embedding": lambda: fcsym.scheme(
+        Network.sequential((2, 5), [Embedding(5, 3), Flatten(), Linear(6, 2)]), "states", "sequential"
+    ),
+    "states of windows with strides in a mini-batch": lambda: fcsym.scheme(
+        Network.sequential((2, 7), [Conv1d(2, 2, 3, stride=2, padding=1), "relu", Flatten(), Linear(8, 2)]),
+        "states", batch="mean", samples=3,
+    ),
+    "states with momentum and decay": lambda: fcsym.scheme(
+        PAPER, "states", batch="mean", rule=fcsym.rule("momentum", beta=0.9, weight_decay=0.01)
+    ),
+    "Adam": lambda: fcsym.scheme(PAPER, "backprop", rule="adam"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(CARRIED, 4))
+def test_coq_accepts_the_induction_of_a_scheme(name):
     need("coqc")
-    s = fcsym.scheme(network, name, "sequential")
+    s = CARRIED[name]()
     found = certify(s)
     assert found, found.said
+    assert set(found.axioms) <= AXIOMS
     assert found.certificate.statements == found.certificate.certified == len(s.proof.findings)
+    assert not found.admitted
 
 
-def _in_scheme(name, part, equation, change):
+def _in_scheme(scheme, part, equation, change):
     """The scheme with one equation of one function changed."""
-    s = fcsym.scheme(PAPER, name)
-    routine = s.routines[part]
+    routine = scheme.routines[part]
     assert equation in [e.name for e in routine.equations]
     equations = tuple(change(e) if e.name == equation else e for e in routine.equations)
-    return replace(s, routines={**s.routines, part: replace(routine, equations=equations)})
+    assert equations != routine.equations
+    return replace(scheme, routines={**scheme.routines, part: replace(routine, equations=equations)})
 
 
 IN_SCHEMES = {
@@ -290,18 +324,49 @@ IN_SCHEMES = {
     "a P that forgets what w moved by": (
         "compensation", "step", "P_new", _row(0, value=lambda row: add(*row.value.terms[:-1])),
     ),
+    "responses that go uphill": ("basis", "step", "Z1_new", _rhs(lambda e: e.rhs.terms[0] - e.rhs.terms[1])),
+    "coordinates by the probes and not their inverse": (
+        "basis", "step", "q", _rhs(lambda e: _swapped("Bi", lambda ref: _other_probes(ref))(e.rhs)),
+    ),
+    "a pre-activation that is half of it at the start": ("states", "init", "s1", _rhs(lambda e: e.rhs / 2)),
+    "weights by twice the inverse": ("basis", "expand", "W1", _rhs(lambda e: 2 * e.rhs)),
 }  # fmt: skip
+
+
+def _other_probes(ref):
+    """B in the place of its inverse, at the same two indices."""
+    return Array("B", None, ref.array.axes[::-1])[ref.indices[::-1]]
 
 
 @pytest.mark.parametrize("name", few(IN_SCHEMES, 2))
 def test_coq_refuses_a_scheme_with_an_error(name):
     need("coqc")
-    assert not certify(_in_scheme(*IN_SCHEMES[name]))
+    of, *error = IN_SCHEMES[name]
+    assert not certify(_in_scheme(fcsym.scheme(PAPER, of), *error))
+
+
+IN_SCHEMES_OF_LAYERS = {
+    "one patch's coefficients go uphill": ("conv1d", "step", "C1_new", _rhs(lambda e: e.rhs.terms[0] - e.rhs.terms[1])),
+    "inner products that forget the bias": ("conv1d", "init", "G1", _rhs(lambda e: e.rhs.terms[0])),
+    "patches that are twice the data": ("conv1d", "expand", "X1", _rhs(lambda e: 2 * e.rhs)),
+    "patches that are twice the data at the start": ("conv1d", "init", "X1", _rhs(lambda e: 2 * e.rhs)),
+    "a pre-activation without its bias at the start": ("conv1d", "init", "s1", _rhs(lambda e: e.rhs.terms[0])),
+    "weights without what they started from": ("conv1d", "expand", "W1", _rhs(lambda e: e.rhs.terms[1])),
+    "a share of the data that is lost": ("elman", "step", "adj_z1", _rhs(lambda e: add(*e.rhs.terms[:-1]))),
+    "the data's share twice": ("elman", "output", "s1_t2", _rhs(lambda e: add(*e.rhs.terms, e.rhs.terms[0]))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(IN_SCHEMES_OF_LAYERS, 2))
+def test_coq_refuses_a_scheme_of_layers_with_an_error(name):
+    need("coqc")
+    of, *error = IN_SCHEMES_OF_LAYERS[name]
+    assert not certify(_in_scheme(fcsym.scheme(in_gallery(of).network, "states"), *error))
 
 
 def test_a_scheme_without_a_certificate_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match="no certificate yet"):
-        fcsym.scheme(PAPER, "basis").save(tmp_path / "basis.v")
+    with pytest.raises(ArgumentError, match=r"has no certificate \(what its units share"):
+        fcsym.scheme(PAPER, "collapsed").save(tmp_path / "collapsed.v")
     with pytest.raises(ArgumentError, match="certify the whole scheme"):
         fcsym.scheme(PAPER, "states").step.save(tmp_path / "step.v")
     assert not list(tmp_path.iterdir())
@@ -377,7 +442,7 @@ def test_derive_writes_it_and_says_how_much_is_certified(tmp_path, capsys):
     assert (tmp_path / "proof.v").read_text().startswith("(* 2-1")
     assert main(["derive", "2-1", "--only", "y", "-o", str(tmp_path / "other.v")]) == 2
     assert main(["derive", "2-1", "-o", str(tmp_path / "2-1.v")]) == 2  # Coq would not have this name
-    assert main(["derive", "2-2-1", "--scheme", "basis", "-o", str(tmp_path / "basis.v")]) == 2
+    assert main(["derive", "2-2-1", "--scheme", "collapsed", "-o", str(tmp_path / "other.v")]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["proof.v"]
 
 

@@ -8,14 +8,14 @@ import mpmath
 import numpy as np
 import pytest
 from conftest import few, need
-from test_carried import CASES, Plain, start, trained
+from test_carried import CASES, Plain, network_of, start, trained
 
 import fcsym
 from fcsym.collapsing.columns import Columns
 from fcsym.collapsing.kernel import CollapsedKernel
 
 TARGETS = ("numpy", "c", "torch", "jax")
-TOLD = [(name, order) for name in CASES for order in ("simultaneous", "sequential") if "shared" not in name]
+TOLD = [(name, order) for name in CASES for order in ("simultaneous", "sequential")]
 
 
 def kernel_of(network, order, contracted, target):
@@ -35,8 +35,8 @@ def kernel_of(network, order, contracted, target):
     + [(*case, target) for n, target in enumerate(TARGETS[1:]) for case in few(TOLD, 4, turn=n)],
 )
 def test_training_is_that_of_backpropagation(name, order, target):
-    text, settings, inputs, contracted = CASES[name]
-    network = fcsym.Network.parse(text, **settings)
+    *_, inputs, contracted = CASES[name]
+    network = network_of(name)
     weights, x, wanted = start(network, inputs)
     kernel = kernel_of(network, order, contracted, target)
     state, eta = kernel.init(weights, x), 0.004 if "hat" in str(network) else 0.02

@@ -309,3 +309,11 @@ def test_names_of_a_network_without_a_matrix_are_flat_too():
     layers = [fcsym.layers.Conv1d(1, 1, 2), fcsym.layers.Flatten(), fcsym.layers.Linear(3, 1)]
     network = fcsym.Network.sequential((1, 4), layers)
     assert flat_latex(network, network.output, (0,)) == "y"
+
+
+def test_closed_forms_are_of_a_derivation_in_full_detail_alone():
+    d = derive(Network.parse("1-1-1"))
+    full = content(d)
+    assert full.full and full.closed and full.kept
+    for other in (content(d, detail="summary"), content(scheme(d.network, "states"))):
+        assert not other.closed and not other.kept

@@ -141,7 +141,7 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     ends = {"half": "survived"}
     tried: list[Mutant] = []
     monkeypatch.setattr(mutation.Trier, "fate", lambda self, one: tried.append(one) or ends.get(one.function, "seen"))
-    monkeypatch.setattr(mutation, "measure", lambda: 0)
+    monkeypatch.setattr(mutation, "measure", lambda seconds: 0)
     every = mutation.ordered(0)
     half = [one for one in every if one.function == "half"]
     *_, table = mutation.chapter(len(every), 0)

@@ -703,3 +703,18 @@ def test_an_array_of_more_numbers_than_c_counts_is_refused():
     refuse_large(replace(module, sizes={**module.sizes, axis: 2**31 - 1}))
     with pytest.raises(fcsym.FcsymError, match=r"has 2147483648 numbers, and C counts at most 2147483647"):
         refuse_large(replace(module, sizes={**module.sizes, axis: 2**31}))
+
+
+def test_one_input_trains_many_networks_over_many_steps():
+    """The axis of steps stays in front of that of the networks, which the input does not have."""
+    need("gcc")
+    kernel = fcsym.scheme(fcsym.Network.parse("2-1-1"), "states").compile("c")
+    weights, _, target = drawn(kernel.network, np.random.default_rng(4), (3,))
+    x = np.array([0.5, -2.0])
+    trained = kernel.run(kernel.init(weights, x), np.stack([x, x]), target[:2], 0.1)
+    for n in range(3):
+        alone = kernel.init([w[n] for w in weights], x)
+        for k in range(2):
+            alone = kernel.step(alone, x, target[k], 0.1)
+        for many, one in zip(trained, alone, strict=True):
+            assert same(many[n] if many.ndim > one.ndim else many, one)

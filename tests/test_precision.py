@@ -172,8 +172,7 @@ def test_an_enclosure_knows_what_it_does_not_know():
 
 def test_what_has_no_balls_says_so_and_comes_back(monkeypatch):
     adam = fcsym.accuracy(fcsym.Network.parse("2-2-1").training("adam"), trials=8, steps=2)
-    assert adam.passed and len(adam.notes) == 2
-    assert "far out" in adam.notes[0] and adam.notes[1].startswith("Training is not measured: The exact")
+    assert adam.passed and len(adam.notes) == 1 and "far out" in adam.notes[0]
     assert adam.row("y").worst < 1e6
     late = fcsym.accuracy(NETWORKS["relu"], trials=10_000, steps=0, limit=0.5)
     assert "s were over" in late.notes[0] and late.row("y").numbers < 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import zipfile
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 
@@ -20,6 +21,8 @@ from fcsym.schemes import SCHEMES
 from fcsym.training import scheme
 from fcsym.values import exact_step, read_values, trained, values_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
+from fcsym.values.called import place_of
+from fcsym.values.nested import fraction, shaped
 from fcsym.values.shown import _written, certain, decimal, fractional
 
 NET = Network.mlp([2, 3, 2], bias=True)
@@ -266,6 +269,112 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, content, said):
         read_values(NET, tmp_path / name)
     with pytest.raises(ArgumentError, match="is not there"):
         read_values(NET, tmp_path / "none.toml")
+
+
+class Unread:
+    """An array that only tells its shape."""
+
+    def __init__(self, *shape):
+        self.shape, self.ndim = shape, len(shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("its numbers are read")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"W3": Unread(2)}, "'W3' is no name"),
+        ({"W1": Unread(2, 3)}, "its transpose would fit"),
+        ({"eta": None}, "eta is missing"),
+        ({"target": Unread(9, 9)}, "target has the shape"),
+        ({"W2": None, "W2_1_1": 3}, "W2_1_2 is missing"),
+        ({"W2": None}, "W2 is missing"),
+    ],
+)
+def test_names_and_shapes_are_looked_at_before_any_number(change, said):
+    given = {"x": Unread(2), "target": Unread(2), "eta": 1, "weights": None}
+    given |= {theta.name: Unread(*NET.shape(theta)) for theta in NET.parameters} | change
+    with pytest.raises(ArgumentError, match=said):
+        values_of(NET, {name: value for name, value in given.items() if value is not None})
+
+
+def test_a_missing_name_of_a_million_is_found_at_once():
+    """One number of them is given, and the first that is not ends the search."""
+    wide = Network.parse("2-1000000-1", bias=True)
+    for given in ({}, {"W1_1_1": 3}, {"b17": 1}):
+        with pytest.raises(ArgumentError, match="is missing"):
+            values_of(wide, {"x": [0, 0], "target": 0, "eta": 1} | given)
+    assert place_of(wide, "w2000003") == (wide.parameters[2], (0, 2))
+    assert (
+        place_of(wide, "W1[7,2]") == place_of(wide, "W1_7_2") == place_of(wide, "w14") == (wide.parameters[0], (6, 1))
+    )
+    assert place_of(wide, "W1_1000001_1") is place_of(wide, "b1000002") is place_of(wide, "w0") is None
+
+
+def _npz(folder, x):
+    """All that is needed, in arrays of numbers but for x."""
+    weights = {theta.name: np.ones(NET.shape(theta)) for theta in NET.parameters}
+    np.savez(folder / "v.npz", x=x, target=[1, 2], eta=0.5, **weights)
+
+
+def _twice(folder):
+    with zipfile.ZipFile(folder / "v.npz", "w") as archive:
+        for name in ("x.npy", "x"):
+            with archive.open(name, "w") as stream:
+                np.save(stream, np.array([1.0, 2.0]))
+
+
+def _header(folder):
+    with zipfile.ZipFile(folder / "v.npz", "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00\x20\x00" + b"__import__('builtins').pwned    \n")
+
+
+def _bomb(folder):
+    """100 KB that are 100 MB."""
+    np.savez_compressed(folder / "v.npz", x=np.zeros(10**8, dtype="i1"))
+
+
+def _text(kind, text):
+    return lambda folder: (folder / f"v.{kind}").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda folder: _npz(folder, np.array([1, "a"], dtype=object)), "has objects of Python in x"),
+        (lambda folder: _npz(folder, np.zeros(2, "f8,f8")), r"x is '\(0.0, 0.0\)': give a number"),
+        (lambda folder: _npz(folder, [b"1", b"2"]), "x is \"b'1'\": give a number"),
+        (lambda folder: _npz(folder, np.zeros(2, "V8")), "x is .*: give a number"),
+        (_twice, "it has 'x' twice"),
+        (_header, "an array in it has no valid header"),
+        (_bomb, "holds 100000.* bytes and 50000000 are read"),
+        (_text("json", '{"x": 1, "x": 2}'), "it has 'x' twice"),
+        (_text("json", '{"x": ' + "[" * 400 + "1" + "]" * 400 + "}"), "W1 is missing"),
+        (_text("json", '{"x": ' + "[" * 99999 + "}"), "it is nested too deeply"),
+        (_text("toml", "eta = 1e99999999999999999999999"), "the number 1e9*.* is out of range"),
+        (_text("toml", ".".join(["a"] * 200_000) + " = 1"), "it has a key of more than 50 parts"),
+        (_text("toml", '"a"' + ' . "b" . c' * 100_000 + " = 1"), "it has a key of more than 50 parts"),
+        (_text("toml", "x = [" + "0.5, " * 20_000 + "]"), "W1 is missing"),
+        (lambda folder: (folder / "v.json").mkdir(), "is no file"),
+    ],
+)
+def test_hostile_files_are_one_sentence(tmp_path, write, said):
+    write(tmp_path)
+    (file,) = tmp_path.iterdir()
+    with pytest.raises(ArgumentError, match=said) as problem:
+        read_values(NET, file)
+    assert "\n" not in str(problem.value)
+
+
+def test_numbers_of_every_precision_are_the_decimals_that_they_mean():
+    for kind in ("f2", "f4", "f8", "g"):
+        array = np.array([0.1, 0.3], kind) if kind != "g" else np.array(["0.1", "0.3"], "g")
+        assert shaped(array, (2,), "x") == (Fraction(1, 10), Fraction(3, 10))
+        assert fraction(array[0], "x") == Fraction(1, 10)
 
 
 # ------------------------------------------------------------------------------------------------------ schemes

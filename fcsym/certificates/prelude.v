@@ -21,8 +21,8 @@ Lemma splits_plus n a b F G r q : splits n a F r -> splits n b G q -> splits n (
 Proof. unfold splits; intros -> ->; rewrite sum_plus; ring. Qed.
 Lemma splits_left n a c F r : splits n a F r -> splits n (c * a) (fun j => c * F j) (c * r).
 Proof. unfold splits; intros ->; rewrite sum_scal; ring. Qed.
-Lemma splits_right n a c F r : splits n a F r -> splits n (a * c) (fun j => c * F j) (c * r).
-Proof. unfold splits; intros ->; rewrite sum_scal; ring. Qed.
+Lemma splits_right n a c F r : splits n a F r -> splits n (a * c) (fun j => F j * c) (r * c).
+Proof. unfold splits; intros ->; rewrite (sum_ext n (fun j => F j * c) (fun j => c * F j)), sum_scal by (intros; ring); ring. Qed.
 Lemma splits_opp n a F r : splits n a F r -> splits n (- a) (fun j => -1 * F j) (- r).
 Proof. unfold splits; intros ->; rewrite sum_scal; ring. Qed.
 Lemma splits_minus n a b F G r q : splits n a F r -> splits n b G q -> splits n (a - b) (fun j => F j + -1 * G j) (r - q).
@@ -49,7 +49,12 @@ Ltac zero leaf := cbv beta; lazymatch goal with
   | |- _ => leaf end.
 Ltac inverses := unfold Rdiv; repeat match goal with |- context [/ ?x] =>
   lazymatch x with IZR _ => fail | _ => let q := fresh in set (q := / x); clearbody q end end.
-Ltac leaf := first [ring | solve [inverses; field] | solve [field]].
+Definition kron (i j : nat) : R := if Nat.eqb i j then 1 else 0.
+Lemma kron_same a b c d : (a = b <-> c = d) -> kron a b = kron c d.
+Proof. intros H; unfold kron; destruct (Nat.eqb_spec a b), (Nat.eqb_spec c d); tauto. Qed.
+Ltac krons := repeat match goal with |- context [kron ?a ?b] => match goal with |- context [kron ?c ?d] =>
+  lazymatch constr:((a, b)) with (c, d) => fail | _ => replace (kron c d) with (kron a b) by (apply kron_same; lia) end end end.
+Ltac leaf := first [ring | solve [inverses; field] | solve [field] | solve [krons; ring]].
 Ltac sums := apply Rminus_diag_uniq; zero leaf.
 (* t is a, and a last summand: two sums are compared summand by summand where these are in the same order on both sides *)
 Definition parts (t a b : R) := t = a + b.
@@ -108,11 +113,17 @@ Lemma square_zero n f i : (i < n)%nat -> sum n (fun k => f k ^ 2) = 0 -> f i = 0
 Proof. induction n; intros H E; [lia|]. change (sum n (fun k => f k ^ 2) + f n ^ 2 = 0) in E.
   pose proof (sum_squares n f); pose proof (pow2_ge_0 (f n)). destruct (Nat.eq_dec i n) as [->|D]; [|apply IHn; [lia | lra]].
   assert (f n ^ 2 = 0) as Z by lra. simpl in Z; rewrite Rmult_1_r in Z; apply Rmult_integral in Z; tauto. Qed.
-Definition kron (i j : nat) : R := if Nat.eqb i j then 1 else 0.
 Lemma sum_kron n i f : (i < n)%nat -> sum n (fun k => kron k i * f k) = f i.
 Proof. induction n; intros H; [lia | simpl; unfold kron at 2]. destruct (Nat.eqb_spec n i) as [->|E].
   - rewrite (sum_ext i _ (fun _ => 0)), sum_zero; [ring | intros k Hk; unfold kron; destruct (Nat.eqb_spec k i); [lia | ring]].
   - rewrite IHn by lia; ring. Qed.
+Lemma inverse_back n m f (B C : nat -> nat -> R) j : (forall i k, (i < n)%nat -> (k < n)%nat -> sum m (fun l => B i l * C l k) = kron i k) ->
+  (j < n)%nat -> sum m (fun l => sum n (fun i => f i * B i l) * C l j) = f j.
+Proof. intros H L. rewrite <- (sum_kron n j f L), (sum_ext m _ (fun l => sum n (fun i => f i * (B i l * C l j))))
+    by (intros; rewrite <- sum_scal_right; apply sum_ext; intros; ring).
+  rewrite sum_swap. apply sum_ext; intros i I. rewrite sum_scal, H by assumption. ring. Qed.
+Ltac put_in law := match goal with |- context [sum ?n ?f] =>
+  erewrite (sum_ext n f) by (intros; cbv beta; rewrite law by assumption; reflexivity) end; cbv beta.
 Lemma sum_exchange n a b c : sum n (fun m => a m * sum n (fun l => b m l * c l)) = sum n (fun l => sum n (fun m => a m * b m l) * c l).
 Proof. rewrite (sum_ext n _ (fun m => sum n (fun l => a m * (b m l * c l)))) by (intros; rewrite sum_scal; reflexivity).
   rewrite sum_swap. apply sum_ext; intros l _. rewrite Rmult_comm, <- sum_scal. apply sum_ext; intros; ring. Qed.

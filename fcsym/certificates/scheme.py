@@ -7,21 +7,23 @@ what the state stands for is proved again of the state after the step. At the st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 
 from fcsym.certificates.choice import Choice
+from fcsym.certificates.constants import Constants
 from fcsym.certificates.equations import Equations
 from fcsym.certificates.file import Certificate, Writer, assembled
+from fcsym.certificates.opened import Opened
 from fcsym.certificates.single_input import expansion, measured
-from fcsym.certificates.statement import free
+from fcsym.certificates.statement import free, ordered
 from fcsym.certificates.terms import after, cases_of, divisors, parts, without
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import rename, replaced
 from fcsym.language.decision import decide
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import ZERO, Array, Expr, Index, Ref, Role, Total
+from fcsym.language.expression import ZERO, Array, Expr, Number, Ref, Role, Total
 from fcsym.networks.symbols import (
     ETA,
     SIZE,
@@ -30,23 +32,21 @@ from fcsym.networks.symbols import (
     frozen_copy,
     gradient_of,
     increment_of,
-    norm,
 )
-from fcsym.schemes.record import SchemeRecord, first_layer
+from fcsym.schemes.record import SchemeRecord
 
-__all__ = ["KNOWN", "certifiable", "scheme_certificate"]
-
-KNOWN = ("backprop", "states", "history", "weights", "compensation")
-"""The schemes whose induction is written in Coq."""
+__all__ = ["certifiable", "scheme_certificate"]
 
 
 def certifiable(scheme: SchemeRecord) -> None:
     """ArgumentError where a scheme has no certificate."""
-    if scheme.name not in KNOWN or scheme.network.batch or not scheme.network.rule.is_plain:
-        raise ArgumentError(
-            f"{scheme.title} has no certificate yet: certify {', '.join(KNOWN)} with gradient steps on one sample, or "
-            "the derivation."
-        )
+    why = ""
+    if scheme.is_statement:
+        why = "it is a statement on all steps, and no way to carry training"
+    elif scheme.gates:
+        why = "what its units share holds as long as each keeps its piece, which no network says of itself"
+    if why:
+        raise ArgumentError(f"{scheme.title} has no certificate ({why}): certify another scheme, or the derivation.")
 
 
 def scheme_certificate(scheme: SchemeRecord) -> Certificate:
@@ -106,10 +106,12 @@ class _Scheme:
     # --------------------------------------------------------------------------------------- while it is carried
 
     def _carried(self) -> Iterator[Theorem]:
+        for e in ordered(self._frozen_data):
+            yield from self._defined("", e)
         yield Theorem("", "Section carried.", "")
         yield from self._given()
         seen: dict[str, Equation] = {}
-        for part in (self.scheme.step, self.scheme.output, self.scheme.expand):
+        for part in (self.scheme.expand, self.scheme.step, self.scheme.output):  # weights given back are put in
             for e in part.equations:
                 if not self._own(part.name, e):
                     continue
@@ -123,21 +125,59 @@ class _Scheme:
         yield Theorem("", "End carried.", "")
 
     def _given(self) -> Iterator[Theorem]:
-        """The state, and what it stands for."""
+        """The state, and what it stands for: by definition, where that is made of the network; assumed otherwise."""
         printer = self.printer
+        parts = (self.scheme.step, self.scheme.output, self.scheme.expand)
         mentioned = dict.fromkeys(
             a for e in (*self.scheme.meanings, *self.scheme.moving.values()) for a in (e.array, *e.operands)
         )
-        parts = (self.scheme.step, self.scheme.output, self.scheme.expand)
         mentioned |= dict.fromkeys(a for part in parts for e in part.equations for a in e.operands)
         made = {e.array for part in parts for e in part.equations if e.defines and not self._is_stated(e.array)}
-        free_ = [a for a in mentioned if not a.after and not self._is_stated(a) and a not in made]
+        free_ = [a for a in mentioned if not a.after and not self._is_stated(a) and a not in made | set(self.meant)]
         yield from self._variables(free_, "what is carried, and what it is compared with")
+        yield from self.constants.theorems()
+        for e in ordered([*self.meant.values()]):
+            yield from self._defined("", e)
         for e in self.scheme.step.equations:  # what a meaning mentions is defined before it
-            if e.rule is Rule.DEFINITION and self._own("step", e):
+            if e.rule in (Rule.DEFINITION, Rule.STATE) and self._is_defined("step", e):
                 yield from self._defined("step", e)
         for e in self.scheme.invariants:
-            yield Theorem("", f"Hypothesis M_{printer.array(e.array)} : {self._meaning(e)}.", "")
+            name = printer.array(e.array)
+            if e in self._assumed:
+                yield Theorem("", f"Hypothesis M_{name} : {self._meaning(e)}.", "")
+            elif e.array not in self.meant:
+                script = f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; sums]."
+                yield Theorem(f"M_{name}", self._meaning(e), script, None, "what is carried is that, too")
+
+    @cached_property
+    def _frozen_data(self) -> list[Equation]:
+        """What no step changes and is made of the data alone."""
+        given = {*self.network.parameters, *self.scheme.state}
+        return [e for e in self.scheme.frozen if not given & set(e.operands)]
+
+    @cached_property
+    def meant(self) -> dict[Array, Equation]:
+        """What an array of the state is by definition: what it stands for, where that divides by nothing."""
+        own = (e for e in self.scheme.invariants if not self._is_stated(e.array) and not divisors(e.rhs))
+        return {e.array: e for e in own}
+
+    @cached_property
+    def constants(self) -> Constants:
+        """What the scheme multiplies by, and undoes."""
+        return Constants(self.scheme, self.printer, self.meant)
+
+    @cached_property
+    def _assumed(self) -> list[Equation]:
+        """What is assumed of the state: what has arrays in it that the network does not make."""
+        known = {*self.meant, *(e.array for e in self._frozen_data), *self.scheme.constants}
+        return [
+            e for e in self.scheme.invariants
+            if e.array not in self.meant
+            and (
+                (not e.array.after and e.array in (*self.network.parameters, *self.network.memory))
+                or any(a not in known and not self._is_stated(a) for a in (e.array, *e.operands))
+            )
+        ]  # fmt: skip
 
     def _variables(self, arrays: Iterable[Array], said: str) -> Iterator[Theorem]:
         """Arrays that may be any, and lengths that the network does not have."""
@@ -150,36 +190,71 @@ class _Scheme:
             yield Theorem("", f"Variables {' '.join(lines)}.", "", None, said)
 
     def _is_stated(self, array: Array) -> bool:
-        known = self.equations.stated | {e.array for e in self.scheme.base.equations if e.array in self._norms}
-        inputs = (*self.network.parameters, self.network.input, self.network.target, ETA)
-        return array in known or array in inputs
+        """Whether it is the network's own: a parameter, what it is given, or a value of its step."""
+        return array in self._stated
 
-    def _meaning(self, e: Equation) -> str:
-        """What an array of the state stands for, wherever nothing is divided by 0."""
-        assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
+    @cached_property
+    def _stated(self) -> frozenset[Array]:
+        own = (a for e in (*self.statement.forward, *self.statement.steps) for a in (e.array, *e.operands))
+        given = (*self.network.parameters, *self.network.memory, self.network.input, self.network.target, ETA)
+        return frozenset({*own, *given, *self.equations.stated, *self._norms})
+
+    @cached_property
+    def _opened(self) -> Opened:
+        """What the scheme's own equations are proved by looking into."""
+        gone = [theta for theta in self.network.parameters if theta not in self.scheme.state]
+        parts = (self.scheme.expand, self.scheme.step, self.scheme.output)
+        own = [*self._frozen_data, *self.meant.values(), *self.scheme.moving.values()]
+        own += [e for part in parts for e in part.equations if not self._is_stated(e.array)]
+        return Opened(self.statement, {e.array: e for e in own if isinstance(e.rhs, Expr)}, gone)
+
+    def _looked_into(self, e: Equation, folded: Collection[Array] = (), steps: bool = True) -> str:
+        """The names whose definitions the proof of an equation looks into; not `steps`: it is so of any parameters."""
+        found = self._opened.arrays((e.array,), (a for a in e.operands if a not in folded), steps)
+        names = [self.printer.array(array) for array, _ in found]
+        names += [f"{self.printer.array(array.unprimed)}_of" for array, made in found if made]
+        return ", ".join(dict.fromkeys(names or ["kron"]))
+
+    def _meaning(self, e: Equation, value: Expr | None = None) -> str:
+        """What an array of the state, or its value, stands for, wherever nothing is divided by 0."""
+        assert isinstance(e.lhs, Ref)
         indices = self.printer.indices(e.lhs.indices)
         every = f"forall ({indices} : nat), " if indices else ""
         below = "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in divisors(e.rhs))
-        return f"{every}{below}{self.printer.term(e.lhs)} = {self.printer.term(e.rhs)}"
+        return f"{every}{below}{self.printer.term(value or e.lhs)} = {self._side(e)}"
+
+    def _side(self, e: Equation) -> str:
+        """The right-hand side: a value, or decisions."""
+        if isinstance(e.rhs, Cases):
+            return self.printer.tree(decide(e.rhs.branches))
+        assert isinstance(e.rhs, Expr)
+        return self.printer.term(e.rhs)
+
+    def _is_defined(self, part: str, e: Equation) -> bool:
+        """Whether it is a name that the scheme makes in passing, or of what it carries after the step."""
+        is_choice = e.rule is Rule.STATE and isinstance(e.rhs, Cases)
+        return self._own(part, e) and not self._is_stated(e.array) and not is_choice
 
     def _defined(self, part: str, e: Equation) -> Iterator[Theorem]:
         assert isinstance(e.lhs, Ref)
         name, printer = self.printer.array(e.array), self.printer
-        value = printer.tree(decide(e.rhs.branches)) if isinstance(e.rhs, Cases) else printer.term(e.rhs)
+        value = self._side(e)
         yield Theorem(name, f"Definition {name} {free(e.lhs, printer)}: R := {value}.", "", None, e.rule.value)
         self._reach(part, e, *cases_of(e))
 
     def _equation(self, part: str, e: Equation) -> Iterator[Theorem]:
         """One of the scheme's own."""
-        if e.rule is Rule.DEFINITION:
-            if part != "step":
+        if e.rule in (Rule.DEFINITION, Rule.STATE) and self._is_defined(part, e):
+            if part == "step":
+                return  # defined before what a meaning mentions
+            if any(known.array == e.array for known in self._frozen_data):
+                yield self._so_always(part, e)
+            else:
                 yield from self._defined(part, e)
         elif e.rule is Rule.EXPANSION:
             yield self._expanded(part, e)
         elif isinstance(e.rhs, Cases):
             yield from self._by_cases(part, e)
-        elif e.rule is Rule.STATE and not self._is_stated(e.array):
-            yield from self._defined(part, e)
         else:
             yield self._held(part, e)
 
@@ -191,32 +266,46 @@ class _Scheme:
         at = printer.indices(e.lhs.indices)
         every = f"forall ({at} : nat), " if at else ""
         statement = f"{every}{printer.term(e.lhs)} = {printer.term(e.rhs)}"
-        if e.array in self.statement.changes:
-            script = f"intros; rewrite eq_{name}, M_{printer.array(norm(self.network.input))}; ring."
+        assumed = [printer.array(m.array) for m in self._assumed]
+        of_step = [printer.array(a) for a in self.base[e.name].operands] if e.name in self.base else []
+        if e.array in self.statement.changes and set(of_step) & set(assumed):
+            laws = ", ".join(f"M_{a}" for a in of_step if a in assumed)
+            script = f"intros; rewrite eq_{name}, {laws}; ring."
         elif self._frozen in e.operands:
             return self._read_out(e)
-        elif e.array in self.network.parameters:
-            change = printer.array(increment_of(e.array))
-            script = f"intros; rewrite M_{change}; ring."
         else:
-            own = [printer.array(a) for a in e.operands if a in {d.array for d in self.scheme.step.equations}]
-            script = self._through_first_layer(e, ", ".join([*own, "kron"]))
+            script = f"intros; {self._put_in(e)}sums."
         return Theorem(f"{part}_{name}", statement, script, None, e.rule.value)
 
-    def _through_first_layer(self, e: Equation, opened: str) -> str:
-        """What the first layer makes of the input, with its matrix as the state has it."""
-        assert isinstance(e.lhs, Ref)
-        printer, name = self.printer, self.printer.array(e.array)
-        meaning = next(m for m in self.scheme.invariants if m.array == first_layer(self.network)[0])
-        assert isinstance(meaning.lhs, Ref) and isinstance(meaning.rhs, Expr)
-        i, j = meaning.lhs.indices
-        letter = Index(j.axis, "j_")
-        matrix = printer.term(rename(meaning.rhs, {i: e.lhs.indices[0], j: letter}))
-        at, x, width = printer.index(letter), printer.array(self.network.input), printer.width(j.axis)
-        return (
-            f"intros; unfold {name}, {name}_of; rewrite (sum_ext {width} _ (fun {at} => ({matrix}) * {x} {at})) "
-            f"by (intros; rewrite M_{printer.array(meaning.array)}; reflexivity); unfold {opened}; sums."
+    def _so_always(self, part: str, e: Equation) -> Theorem:
+        """What is the network's own, or made of its data alone: it is that, whatever is carried."""
+        self._reach(part, e, *cases_of(e))
+        script = (
+            f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; first [reflexivity | sums]]."
         )
+        return Theorem(f"{part}_{self.printer.array(e.array)}", self._meaning(e), script, None, e.rule.value)
+
+    def _put_in(self, e: Equation) -> str:
+        """The tactics that put what weights are, made of the state, in their place, and look into the rest."""
+        made, printer = self._opened.forward.get(e.array), self.printer
+        reached = [a for a, _ in self._opened.arrays((), e.operands) if a in self._opened.own]
+        within = {b for a in reached for b in self._opened.own[a].operands}
+        laws, folded = "", list[Array]()
+        for theta in () if made is None else made.operands:
+            assumed = any(m.array == theta for m in self._assumed)
+            if theta in self._given_back and not assumed:
+                laws += f"put_in expand_{printer.array(theta)}; "
+                folded += self._given_back[theta].operands
+            elif theta in self._given_back and theta not in within:
+                laws += f"put_in M_{printer.array(theta)}; "
+        name = printer.array(e.array)
+        begun = f"unfold {name}, {name}_of; {laws}" if laws else ""
+        return f"{begun}unfold {self._looked_into(e, folded)}; "
+
+    @property
+    def _given_back(self) -> dict[Array, Equation]:
+        """The equations that give weights back."""
+        return {e.array: e for e in self.scheme.expand.equations if e.rule is Rule.EXPANSION}
 
     def _read_out(self, e: Equation) -> Theorem:
         """The sum over the frozen units, wherever none of them has come from 0."""
@@ -265,19 +354,13 @@ class _Scheme:
             name = printer.array(array)
             yield Theorem("", f"Definition {name} {free(e.lhs, printer)}: R := {printer.term(e.rhs)}.", "")
         changed = {a.unprimed for a in (*self.scheme.moving, *(e.array for e in self.scheme.step.equations)) if a.after}
-        changed |= {*self.network.trained, *self.statement.moving}
-        whole = [e for e in self.scheme.invariants if not divisors(e.rhs)]
-        rewritten = " ".join(f"rewrite ?M_{printer.array(e.array)};" for e in whole)
+        changed |= {*self.network.trained, *self.network.memory, *self.statement.moving}
+        laws = "; ".join(f"rewrite ?M_{printer.array(e.array)}" for e in self._assumed if not divisors(e.rhs))
         for e in self.scheme.invariants:
             later = after(e, changed)
             assert isinstance(later.lhs, Ref)
             name = printer.array(e.array)
-            own = [printer.array(a) for a in (later.lhs.array, *later.operands) if a.after]
-            gradients = [
-                printer.array(gradient_of(a.unprimed))
-                for a in (later.lhs.array, *later.operands)
-                if a.unprimed in self.network.trained
-            ]
+            moved = any(a.after for a in (later.array, *later.operands))
             if divisors(e.rhs):
                 solves = f"{printer.array(e.array.primed)}_solves"
                 own_defined = f"{printer.array(e.array.primed)}_defined"
@@ -289,10 +372,12 @@ class _Scheme:
                     f"transitivity (({printer.term(later.lhs)}) * {below}); [reflexivity|]; field_simplify_eq; "
                     f"[lra | exact Z_]."
                 )
+            elif moved:
+                looked = self._looked_into(later, steps=e in self._assumed or e.array in self.meant)
+                again = f"{laws}; unfold {looked}; " if laws and e in self._assumed else ""
+                script = f"intros; unfold {looked}; {again}sums."
             else:
-                script = f"intros; unfold {', '.join([*own, *gradients]) or name}; {rewritten} sums."
-                if not own:
-                    script = f"exact M_{name}."
+                script = "reflexivity." if e.array in self.meant else f"exact M_{name}."
             yield Theorem(f"kept_{name}", self._meaning(later), script, None, "it stands for the same after the step")
 
     def _expanded(self, part: str, e: Equation) -> Theorem:
@@ -300,9 +385,13 @@ class _Scheme:
         assert isinstance(e.lhs, Ref)
         printer, name = self.printer, self.printer.array(e.array)
         self._reach(part, e, *cases_of(e))
-        value = printer.tree(decide(e.rhs.branches)) if isinstance(e.rhs, Cases) else printer.term(e.rhs)
+        value = self._side(e)
         within, script = "", f"intros; apply M_{name}."
-        if SIZE in self.scheme.state:
+        if self.constants.give_back(e):
+            within, script = self.constants.inverted(e)
+        elif not any(m.array == e.array for m in self._assumed):
+            script = f"intros; unfold {self._looked_into(e)}; sums."
+        elif SIZE in self.scheme.state:
             within = "".join(f"({printer.index(i)} < {printer.width(i.axis)})%nat -> " for i in e.lhs.indices[1:])
             script = expansion(self.scheme, printer, e)
         statement = f"forall ({printer.indices(e.lhs.indices)} : nat), {within}{printer.term(e.lhs)} = {value}"
@@ -314,20 +403,34 @@ class _Scheme:
         """What `init` makes, with names that end in _0, and that it is what the state stands for."""
         printer = self.printer
         part = self.scheme.init
-        own = [e for e in part.equations if self._own("init", e)]
+        known = {e.array for e in self._frozen_data}
+        own = []
+        for e in part.equations:
+            if not self._own("init", e):
+                continue
+            if e.array in known or (self._is_stated(e.array) and e.array not in self.network.memory):
+                yield self._so_always("init", e)
+            else:
+                own.append(e)
         printer.ends = {e.array: "_0" for e in own}
         operands = dict.fromkeys(a for e in own for a in e.operands)
         anything = [a for a in operands if a not in printer.ends and not self._is_stated(a)]
         yield from self._variables(anything, "numbers that tell inputs apart, any")
         for e in own:
             yield from self._defined("init", e)
+            if e.array in self.network.memory:
+                rest = Equation(e.lhs, Number(self.network.memory[e.array]), e.rule, "")
+                name = printer.array(e.array)
+                yield Theorem(f"start_{name}", self._meaning(rest), "reflexivity.", None, "nothing is remembered yet")
         copies = {frozen_copy(theta): theta for theta in self.network.parameters}
         at_rest = {array.unprimed for array in self.scheme.moving}
 
+        resting = {a: Number(value) for a, value in self.network.memory.items()} | dict.fromkeys(at_rest, ZERO)
+
         def started(node: Expr) -> Expr:
             def first(ref: Ref) -> Expr:
-                if ref.array in at_rest:
-                    return ZERO
+                if ref.array in resting and ref.array not in printer.ends:
+                    return resting[ref.array]
                 if ref.array in copies and ref.array not in printer.ends:
                     return copies[ref.array][ref.indices]
                 return ref
@@ -338,11 +441,14 @@ class _Scheme:
             assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
             if e.array == self.network.input:
                 continue  # which input is at hand is no matter of the start
+            if e.array not in self.meant and e not in self._assumed:
+                continue  # it is so of any weights
             name = printer.array(e.array).removesuffix("_0")
             at_start = Equation(e.lhs, started(e.rhs), e.rule, "")
-            unfolded = ", ".join(printer.array(a) for a in printer.ends if a in (e.array, *e.operands)) or name
-            script = f"intros; try unfold {unfolded}; first [ring | field; assumption]."
-            if e.array == norm(self.network.input):
+            opened = [printer.array(a) for a in (e.array, *e.operands) if a in printer.ends]
+            looked = f"unfold {', '.join(opened)}; " if opened else ""
+            script = f"intros; first [reflexivity | {looked}first [ring | field; assumption | sums]]."
+            if SIZE in e.operands:
                 script = measured(self.scheme, printer)
-            yield Theorem(f"start_{name}", self._meaning(at_start), script, None, "at the start")
+            yield Theorem(f"start_{name}", self._meaning(at_start, started(e.lhs)), script, None, "at the start")
         printer.ends = {}

@@ -25,7 +25,7 @@ from fcsym.language.expression import ZERO, Array, Expr, Ref, Role
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import gradient_of, increment_of
 
-__all__ = ["Statement"]
+__all__ = ["Statement", "ordered"]
 
 _HELD = (Role.INPUT, Role.TARGET, Role.COUNT)
 """What a forward equation is no function of: it is the same before and after the step."""
@@ -125,7 +125,7 @@ class Statement:
             if e not in constants:
                 yield self._value(e, lambda array: array, printer)
         yield "(* the step: the error passed back, gradients, updated parameters; a prime is a value after the step *)"
-        for e in _ordered(self.steps):
+        for e in ordered(self.steps):
             yield f"Definition {printer.array(e.array)} {definition(e, printer)}"
         yield "(* the values after the step *)"
         for e in self.forward:
@@ -158,9 +158,9 @@ def free(lhs: Ref, printer: Printer) -> str:
     return f"({printer.indices(lhs.indices)} : nat) " if lhs.indices else ""
 
 
-def _ordered(steps: Sequence[Equation]) -> Iterator[Equation]:
-    """The equations, each after those that it uses."""
-    waiting = list(steps)
+def ordered(equations: Sequence[Equation]) -> Iterator[Equation]:
+    """Definitions, each after those that it uses."""
+    waiting = list(equations)
     left = {e.array for e in waiting}
     while waiting:
         ready = next(e for e in waiting if not left & set(e.operands))

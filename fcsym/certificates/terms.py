@@ -34,9 +34,8 @@ def parts(node: Expr) -> Iterator[Expr]:
 
 
 def divisors(node: object) -> list[Ref]:
-    """What an expression divides by."""
-    assert isinstance(node, Expr)
-    found = [p.base for p in parts(node) if isinstance(p, Pow) and p.exponent < 0]
+    """What an expression divides by; nothing, for what is none."""
+    found = [p.base for p in (parts(node) if isinstance(node, Expr) else ()) if isinstance(p, Pow) and p.exponent < 0]
     return list(dict.fromkeys(ref for ref in found if isinstance(ref, Ref)))
 
 

@@ -15,7 +15,7 @@ from fcsym.language.activation import Activation
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 
-__all__ = ["BITS", "Step", "arithmetic", "distance", "trajectory"]
+__all__ = ["BITS", "Step", "arithmetic", "distance", "trajectory", "writes_out"]
 
 BITS = 1024
 
@@ -76,6 +76,12 @@ def trajectory(
         _, v = _forward(network, state, xs[-1], make)
         after = Step(v[-1], _copied(state))
     yield after
+
+
+def writes_out(network: Network) -> bool:
+    """Whether `trajectory` knows the network: dense, lines in pieces, squared error, one sample a step."""
+    smooth = any(layer.activation.is_smooth for layer in network.layers)
+    return network.built is None and network.is_plain and network.loss == "squared" and not (network.softmax or smooth)
 
 
 _State = list[tuple[list[list[Any]], list[Any] | None]]

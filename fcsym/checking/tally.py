@@ -21,7 +21,7 @@ from fcsym.networks.symbols import front_of, increment_of
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived
 
-__all__ = ["MAX_SHOWN", "Both", "Tally", "alike"]
+__all__ = ["MAX_SHOWN", "Both", "Computed", "Tally", "alike"]
 
 _Array = npt.NDArray[Any]
 MAX_SHOWN = 200  # numbers; the points of larger networks are found again by the seed
@@ -33,6 +33,14 @@ def alike(network: Network, points: Points) -> Points:
     x, target = (np.repeat(array[:, None], count, axis=1) for array in (points.x, points.target))
     eta = points.eta / count if network.batch == "sum" else points.eta
     return points._replace(x=x, target=target, eta=eta)
+
+
+class Computed(NamedTuple):
+    """Points, every quantity of a step there by the kernel, and the absolute terms: the same for every oracle."""
+
+    points: Points
+    result: dict[str, _Array]
+    scale: Magnitude
 
 
 class Both(NamedTuple):
@@ -92,24 +100,35 @@ class Tally:
         """The rows of a quantity's report with the elements of a result that belong to each."""
         return self._cases(name, result, np.shape(result[name]))
 
-    def both(self, kernel: Any, order: Order, points: Points) -> Both:
-        """A batch by the kernel and by the oracle, how far rounding may move each quantity, and where that is clear."""
+    def computed(self, kernel: Any, points: Points) -> Computed:
+        """A batch by the kernel, and how far rounding may move each quantity."""
         if self.network.batch and points.x.ndim == len(self.network.input.axes):
             points = alike(self.network, points)
         made = points.astype(self.dtype)
-        carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
-        with np.errstate(all="ignore"):  # a point that overflows, or is at log 0, is left out below
+        with np.errstate(all="ignore"):  # a point that overflows, or is at log 0, is left out later
             result = made.step(kernel)
-            truth = self.oracle(self.network, order, made.weights, *made[1:4], carried)
             scale = Magnitude(self.derivation, self._inputs(made), result, self._bar)
-        result = {name: self._with_points(name, value, len(made.x)) for name, value in result.items()}
+        return Computed(made, {n: self._with_points(n, value, len(made.x)) for n, value in result.items()}, scale)
+
+    def both(self, kernel: Any, order: Order, points: Points) -> Both:
+        """A batch by the kernel and by the oracle, how far rounding may move each quantity, and where that is clear."""
+        return self._beside(self.computed(kernel, points), order)
+
+    def _beside(self, computed: Computed, order: Order) -> Both:
+        made, result, scale = computed
+        carried = dict(zip((a.name for a in self.network.memory), made.memory or (), strict=bool(made.memory)))
+        with np.errstate(all="ignore"):
+            truth = self.oracle(self.network, order, made.weights, *made[1:4], carried)
         truth = {name: self._with_points(name, value, len(made.x)) for name, value in truth.items()}
-        keep = self._clear(result, truth, scale)
-        return Both(made, result, truth, scale, keep)
+        return Both(made, result, truth, scale, self._clear(result, truth, scale))
 
     def compare(self, kernel: Any, order: Order, points: Points) -> None:
         """Run both sides on a batch."""
-        made, result, truth, scale, keep = self.both(kernel, order, points)
+        self.compare_computed(self.computed(kernel, points), order)
+
+    def compare_computed(self, computed: Computed, order: Order) -> None:
+        """Run the oracle on a batch that the kernel has run on."""
+        made, result, truth, scale, keep = self._beside(computed, order)
         self.left_out += int((~keep).sum())
         inputs, kept = self._inputs(made.chosen(keep)), {name: v[keep] for name, v in result.items()}
         for name in (name for name in self.names if name in truth):

@@ -135,7 +135,7 @@ class _Comparison:
             return {}
         exact = [array[0].astype(self.dtype) for array in (*truth.weights, *truth.memory.values())]
         points = Points(exact[: len(truth.weights)], x, target, eta, exact[len(truth.weights) :])
-        scale = self.tally.both(self.step, self.order, points).scale
+        scale = self.tally.computed(self.step, points).scale
         return {array.name: scale.of(array.primed.name) for array in self.network.trained}
 
     def on_kinks(self, rng: np.random.Generator, count: int) -> None:

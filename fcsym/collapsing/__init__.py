@@ -29,8 +29,8 @@ from fcsym.networks.network import Network
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from fcsym.collapsing.carried import Carried
     from fcsym.collapsing.kernel import CollapsedKernel
+    from fcsym.collapsing.training import Training
 
 __all__ = ["Bounds", "Choice", "Closure", "Collapse", "Constant", "Form", "find_collapse", "layers_in_words"]
 
@@ -237,15 +237,15 @@ class Collapse:
             f"{saved}; {verdict}."
         )
 
-    def train(self, weights: Sequence[npt.ArrayLike], inputs: npt.ArrayLike) -> Carried:
+    def train(self, weights: Sequence[npt.ArrayLike], inputs: npt.ArrayLike) -> Training:
         """Training on the smallest closed state, from these weights and on these inputs.
 
         `weights`: [W1, b1, W2, ...], one network; `inputs`: (m, n_0), or (n_0,) for one. Raises ArgumentError for
         arrays that do not fit, and where there is no closed state.
         """
-        from fcsym.collapsing.carried import Carried
+        from fcsym.collapsing.training import Training
 
-        return Carried(self.network, self.closure.found, weights, inputs)
+        return Training(self.network, self.closure.found, weights, inputs)
 
     def compile(self, target: str = "numpy") -> CollapsedKernel:
         """The four functions of the smallest closed state, with the arguments that schemes have.

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.layer import Event
+from fcsym.collapsing.events import Event
 from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.watch import INFLATED, Pace, Watch
@@ -114,19 +114,21 @@ class Columns:
         return slice(self.loose_from, self.used)
 
     @property
-    def patterns(self) -> int:
-        """How many gate patterns occur."""
+    def patterns(self) -> npt.NDArray[np.int8]:
+        """The codes of the gate patterns that occur, (patterns, samples), the lowest first."""
         own = self.codes[:, self.unit_of >= 0].T
         blocks = np.array([block.pattern for block in self.blocks], np.int8).reshape(-1, len(self.codes))
-        return len(np.unique(np.concatenate([own, blocks]), axis=0))
+        return np.unique(np.concatenate([own, blocks]), axis=0)
 
     @property
     def held(self) -> tuple[_Values, ...]:
-        """The slopes of the columns, (samples, columns), and the intercepts."""
-        if self.lines is None:
-            return ()
-        slopes = self.lines.slopes[self.codes]
-        return (slopes, self.lines.offsets[self.codes] * self.ones) if self.lines.offsets.any() else (slopes,)
+        """The slopes of the columns, (samples, columns), the intercepts, and the ones where they count."""
+        found: tuple[_Values, ...] = ()
+        if self.lines is not None:
+            found = (self.lines.slopes[self.codes],)
+            if self.lines.offsets.any():
+                found = (*found, self.lines.offsets[self.codes] * self.ones)
+        return (*found, self.ones) if self.numbers.counts else found
 
     # ------------------------------------------------------------------------------------------------ events
 
@@ -264,7 +266,7 @@ class Columns:
 
     @property
     def _counts(self) -> bool:
-        return self.lines is not None and bool(self.lines.offsets.any())
+        return _counts(self.numbers, self.lines)
 
     def _now(self, block: Block, values: _Values, following: _Values) -> tuple[_Values, _Values, _Values]:
         """The units of a block as they are: their numbers, what follows, and the 1 of each."""
@@ -316,6 +318,11 @@ def _idle(numbers: Numbers, values: _Values, idle: _Places) -> _Values:
     return values[:, numbers.rows + idle] if numbers.rows is not None else np.zeros((len(values), 0), values.dtype)
 
 
+def _counts(numbers: Numbers, lines: Lines | None) -> bool:
+    """Whether a step adds up the ones of units: where a line has an intercept, or a bias is one number for all."""
+    return numbers.counts or (lines is not None and bool(lines.offsets.any()))
+
+
 def _turned(
     numbers: Numbers, values: _Values, ones: _Values | None, idle: _Places
 ) -> tuple[_Values, _Values, _Values | float]:
@@ -339,7 +346,7 @@ def laid_out(
     `values`, `following`: the numbers of each unit. `codes`: (units, samples). `arrays`: the state, of which those of
     the layer are replaced. A unit that is on a kink is a column of its own; without `turn`, every unit is.
     """
-    counts = lines is not None and bool(lines.offsets.any())
+    counts = _counts(numbers, lines)
     most = values.shape[1] + counts
     _, first, where, many = np.unique(codes, axis=0, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(where.ravel(), kind="stable")

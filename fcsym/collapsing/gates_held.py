@@ -3,6 +3,8 @@
 v1[n, i] = relu(s1[n, i])     =>     v1[n, i] = g1[n, i]*s1[n, i] (+ o1[n, i])          g1 and o1 are given
 delta2[n, k] = ...            =>     delta2[n, k] = eta*use[n]*(...)                     a step on some of the samples
 
+b2 one number for all units     =>     s2[n, i] = ... + b2*one2[i],  and its gradient is sum(n, i: delta2[n, i]*one2[i])
+
 With its gates held a layer's units of one pattern may be turned into one another: the step takes any orthogonal
 combination of them to the same combination, so that few of these stand for all units. A column of an array is a unit,
 or such a combination; the equations are those of the scheme `states`, or of `backprop`, and do not know which.
@@ -14,17 +16,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from fcsym.collapsing.rewriting import offset_of
+from fcsym.collapsing.rewriting import of_each, offset_of, one_of
 from fcsym.deriving.pipeline import one_step
-from fcsym.language.algebra import indices_of, inline
+from fcsym.language.algebra import indices_of, inline, replaced
 from fcsym.language.equation import Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Expr, Ref, Role, mul
 from fcsym.networks.network import Dense, Network
-from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, gate_of
+from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, gate_of, gradient_of
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord
 
-__all__ = ["USE", "gates_held", "held_arrays", "seen", "with_widths", "without_gates"]
+__all__ = ["USE", "gates_held", "held_arrays", "ones_of", "seen", "with_widths", "without_gates"]
 
 USE = Array("use", None, (SAMPLES,), role=Role.FROZEN)
 """By what the error of a sample counts in a step: 0 where the step is not on it."""
@@ -54,6 +56,22 @@ def held_arrays(network: Network, contracted: Sequence[int]) -> dict[int, tuple[
     return found
 
 
+def ones_of(network: Network, contracted: Sequence[int]) -> dict[int, Array]:
+    """The 1 of every unit of the contracted layers whose bias is one number: of a column that of the units it is of."""
+    found = {}
+    for n in sorted(set(contracted) - {0}):
+        if network.layers[n - 1].bias and not network.bias(n).axes:
+            found[n] = replace(one_of(network.hidden[n - 1].s), role=Role.FROZEN)
+    return found
+
+
+def _given(network: Network, contracted: Sequence[int]) -> tuple[Array, ...]:
+    """What a step of columns is given of the contracted layers, layer by layer."""
+    held, ones = held_arrays(network, contracted), ones_of(network, contracted)
+    every = ((*held.get(n, ()), *((ones[n],) if n in ones else ())) for n in sorted(set(contracted)))
+    return tuple(array for arrays in every for array in arrays)
+
+
 def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> SchemeRecord:
     """The scheme of a network in mini-batches in which the gates of contracted layers are given.
 
@@ -63,7 +81,8 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
     record = states.build(base) if 0 in contracted else backprop.build(base)
     held = held_arrays(network, contracted)
     told, driver = errors_of(network), adjoint_of(network.logits)
-    given = (*(array for arrays in held.values() for array in arrays), USE, told)
+    ones = ones_of(network, contracted)
+    given = (*_given(network, contracted), USE, told)
     put: dict[Array, Equation] = {}
     gone: set[Array] = set()
     for n, arrays in held.items():
@@ -79,6 +98,8 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
     for name in ("step", "output"):
         routine = record.routines[name]
         equations = [_with(e, put, driver) for e in routine.equations if e.array not in gone]
+        for n, one in ones.items():
+            equations = [_shared(e, network.hidden[n - 1].s, network.bias(n), one) for e in equations]
         if network.rule.is_plain:
             equations = [_driven(e, driver) for e in equations]
         equations = _put_in(equations)
@@ -95,7 +116,7 @@ def gates_held(network: Network, order: Order, contracted: Sequence[int]) -> Sch
 @lru_cache(maxsize=32)
 def without_gates(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Array, ...]:
     """The arrays of its state that training moves, or that stay with them: not the gates, nor what drives a step."""
-    count = 2 + sum(map(len, held_arrays(network, contracted).values()))
+    count = 2 + len(_given(network, contracted))
     return tuple(gates_held(network, order, contracted).state[:-count])
 
 
@@ -125,6 +146,18 @@ def _put_in(equations: Sequence[Equation]) -> list[Equation]:
                 put = inline(readers[0].rhs, {own.array: (own.lhs.indices, own.rhs)})
                 made = [replace(e, rhs=put) if e is readers[0] else e for e in made if e is not own]
     return made
+
+
+def _shared(equation: Equation, s: Array, shift: Array, one: Array) -> Equation:
+    """One number for all units is that number times the 1 of each, where it is added and where it learns."""
+    if equation.defines and equation.array == s:
+        return of_each(equation, shift, one)
+    if equation.defines and equation.array in (shift.primed, gradient_of(shift)):
+        delta = adjoint_of(s)
+        assert isinstance(equation.rhs, Expr)
+        own = replaced(equation.rhs, lambda ref: ref * one[ref.indices[-1:]] if ref.array == delta else ref)
+        return replace(equation, rhs=own)
+    return equation
 
 
 def _with(equation: Equation, put: dict[Array, Equation], driver: Array) -> Equation:

@@ -289,12 +289,6 @@ class Held:
             value = self.resolved(self.after(origin[indices]), self.kept)
         return self.indices_in_groups(indices), self.in_groups(value)
 
-    def step_of(self, array: Array) -> Definition:
-        """What a step makes of any parameter, in groups, with what stands for the first layer."""
-        indices = indices_of(array)
-        value = self.resolved(self.after(array[indices]), self.kept)
-        return self.indices_in_groups(indices), self.in_groups(value)
-
     def definition(self, array: Array) -> Definition:
         """Something that a step moves in terms of the weights: itself, or s1 = W1 x + b1."""
         origin = self.origin(array)
@@ -328,14 +322,6 @@ class Held:
         s = self.network.hidden[layer - 1].s
         axes = tuple(self.groups.get(axis, axis) for axis in s.axes)
         return replace(gate_of(s), axes=axes), replace(offset_of(s), axes=axes)
-
-    def reads(self, layer: int) -> Definition:
-        """The pre-activations of a layer that is summed over, unit by unit."""
-        array = self.network.hidden[layer - 1].s
-        equation = self.defined[array]
-        assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-        value: Expr = equation.lhs if array in self.kept else self.resolved(equation.rhs, self.kept)
-        return self.indices_in_groups(equation.lhs.indices), self.in_groups(value)
 
     def is_trained(self, array: Array) -> bool:
         """Whether training moves it, or could: parameters, moments, and what stands for them."""

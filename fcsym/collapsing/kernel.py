@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights, refuse_what_is_kept
-from fcsym.collapsing.layer import Event
+from fcsym.collapsing.events import Event
+from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights
 from fcsym.collapsing.moving import moved, started
 from fcsym.collapsing.state import CollapsedState, ManyStates, Run, passed
 from fcsym.errors import ArgumentError, CompileError, shown
@@ -30,7 +30,7 @@ from fcsym.language.equation import Order
 from fcsym.networks.losses import needs_of
 from fcsym.networks.network import Network
 
-__all__ = ["CollapsedKernel", "CollapsedState", "ManyStates"]
+__all__ = ["CollapsedKernel", "CollapsedState", "ManyStates", "stepped"]
 
 _Values = npt.NDArray[Any]
 
@@ -44,7 +44,6 @@ class CollapsedKernel:
         """`contracted`: the layers to sum over, or a function of the number of inputs that gives them."""
         if target not in TARGETS:
             raise CompileError(f"The target {shown(target)!r} is not known: choose one of {', '.join(TARGETS)}.")
-        refuse_what_is_kept(network)
         self.network, self.order, self.target, self._inputs = network, order, target, inputs
         self._contracted: Callable[[int], tuple[int, ...]] = (
             contracted if callable(contracted) else lambda _: contracted
@@ -101,23 +100,8 @@ class CollapsedKernel:
         if isinstance(state, ManyStates):
             return self._each(state, x, target, eta, undefined)
         run = state.run
-        places = _places(run, x)
-        rate = checked_rate(run.network, eta)
-        chosen = run.x if places is None else run.x[places]
-        flat = run.single or (x is not None and np.ndim(x) == 1)
-        wanted = as_array("target", _goal(run, target, chosen, flat, not marks))
-        width = run.network.widths[-1]
-        if wanted.shape != ((width,) if flat else (len(chosen), width)) or not np.isfinite(wanted).all():
-            own = (width,) if flat else (len(chosen), width)
-            raise ArgumentError(f"target has the shape {wanted.shape}: give finite numbers of the shape {own}.")
-        if places is None and not flat:
-            return moved(state, wanted, run.everywhere, rate)
-        whole = np.zeros((len(run.x), width), run.dtype)
-        use = np.zeros(len(run.x), run.dtype)
-        at = slice(None) if places is None else places
-        whole[at] = wanted
-        use[at] = len(run.x) / len(chosen) if run.network.batch == "mean" else 1
-        return moved(state, whole, use, rate)
+        places, rate = _places(run, x), checked_rate(run.network, eta)
+        return stepped(state, places, target, rate, run.single or (x is not None and np.ndim(x) == 1), not marks)
 
     def run(self, state: Any, xs: Sequence[Any], targets: Sequence[npt.ArrayLike], eta: Any = None) -> Any:
         """The state after a step for each of `xs` and `targets`; an x may be None. Errors as for `step`."""
@@ -167,6 +151,31 @@ class CollapsedKernel:
             for one, point, goal_, rate in zip(states, points, goals, rates, strict=True)
         ]
         return ManyStates.of(made, states.lead)
+
+
+def stepped(
+    state: CollapsedState, places: npt.NDArray[np.intp] | None, target: npt.ArrayLike, rate: float, flat: bool,
+    looked_at: bool = True,
+) -> CollapsedState:  # fmt: skip
+    """The state after a step on the held inputs at these places, None for all.
+
+    `target`: one for each of them, or, `flat`, that of the only one. `looked_at`: whether it has to be one of the loss.
+    """
+    run = state.run
+    chosen = run.x if places is None else run.x[places]
+    wanted = as_array("target", _goal(run, target, chosen, flat, looked_at))
+    width = run.network.widths[-1]
+    if wanted.shape != ((width,) if flat else (len(chosen), width)) or not np.isfinite(wanted).all():
+        own = (width,) if flat else (len(chosen), width)
+        raise ArgumentError(f"target has the shape {wanted.shape}: give finite numbers of the shape {own}.")
+    if places is None and not flat:
+        return moved(state, wanted, run.everywhere, rate)
+    whole = np.zeros((len(run.x), width), run.dtype)
+    use = np.zeros(len(run.x), run.dtype)
+    at = slice(None) if places is None else places
+    whole[at] = wanted
+    use[at] = len(run.x) / len(chosen) if run.network.batch == "mean" else 1
+    return moved(state, whole, use, rate)
 
 
 def _lead(network: Network, arrays: Sequence[_Values]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.state import CollapsedState, Run, compiled, given, passed, there
 from fcsym.collapsing.watch import Watch
 from fcsym.errors import Diverged
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Role
 from fcsym.networks.symbols import kept_share, norm
 
 __all__ = ["moved", "started"]
@@ -40,7 +40,7 @@ def _pre_activations(run: Run) -> dict[Array, _Values]:
 def started(run: Run) -> CollapsedState:
     """The state of a network before any step."""
     network = run.network
-    made = _pre_activations(run)
+    made, first = _pre_activations(run), run.weights[0]
     state = []
     known = dict(zip(network.parameters, run.weights, strict=True))
     for array in run.own:
@@ -48,6 +48,10 @@ def started(run: Run) -> CollapsedState:
             state.append(known[array].copy())
         elif array == network.pre_activation(1):
             state.append(np.asarray(made[array], run.dtype))
+        elif array == run.share:
+            state.append(np.asarray(run.x @ first.T, run.dtype))
+        elif array.role is Role.NORM and array.of == network.parameters[0]:
+            state.append(np.asarray(run.x @ run.x.T, run.dtype))
         elif array in network.memory:
             state.append(np.full(network.shape(array), float(network.memory[array]), run.dtype))
         elif array == norm(network.input):
@@ -64,11 +68,11 @@ def started(run: Run) -> CollapsedState:
         codes = lines.codes_of(made[hidden.s]).T if lines is not None else np.zeros((network.widths[n], 1), np.int8)
         values, following = numbers.of(state)
         columns[n], state = laid_out(numbers, lines, values, following, codes, state, 0, turned)
-    first = _fitted(CollapsedState(run, tuple(state), columns, {}, _held(columns)))
-    first = replace(first, arrays=there(first, first.arrays), held=there(first, first.held))
-    rows = _seen(first)
-    first = replace(first, turned=turned, rows=rows)
-    return replace(first, watches={n: _paced(first, n, columns[n].watch(rows[n])) for n in run.gated})
+    begun = _fitted(CollapsedState(run, tuple(state), columns, {}, _held(columns)))
+    begun = replace(begun, arrays=there(begun, begun.arrays), held=there(begun, begun.held))
+    rows = _seen(begun)
+    begun = replace(begun, turned=turned, rows=rows)
+    return replace(begun, watches={n: _paced(begun, n, columns[n].watch(rows[n])) for n in run.gated})
 
 
 def _held(columns: dict[int, Columns]) -> tuple[_Values, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fcsym.collapsing.gates_held import ones_of
 from fcsym.language.expression import Array
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import coefficient_of, units
@@ -27,6 +28,7 @@ class Numbers:
     read: tuple[tuple[int, int], ...]
     following: tuple[tuple[int, int], ...]  # of what nothing reads, and starts anew with a pattern
     rows: int | None = None  # where pre-activations begin that only the layer's own activations read
+    counts: bool = False  # whether a bias is one number for all units, which adds up their ones
 
     def of(self, arrays: Sequence[_Values], columns: Any = slice(None)) -> tuple[_Values, _Values]:
         """Both as one row for each column."""
@@ -55,7 +57,7 @@ def numbers_of(network: Network, own: Sequence[Array], contracted: Sequence[int]
     """The numbers of the units of each layer that is summed over; `own`: the arrays of the state."""
     first = network.pre_activation(1)
     follows = coefficient_of(first) if network.rule.is_plain else None
-    found = {}
+    found, counted = {}, ones_of(network, contracted)
     for n in contracted:
         if n:
             places = [(k, a.axes.index(units(n)), a) for k, a in enumerate(own) if units(n) in a.axes]
@@ -63,7 +65,8 @@ def numbers_of(network: Network, own: Sequence[Array], contracted: Sequence[int]
             before = [own[k] for k, _ in read[: next((m for m, (k, _) in enumerate(read) if own[k] == first), 0)]]
             # a plain step adds to the first layer's pre-activations, which its own activations alone read
             rows = sum(_each(network, a, n) for a in before) if first in own and n == 1 and follows else None
-            found[n] = Numbers(n, read, tuple((k, axis) for k, axis, a in places if a == follows), rows)
+            following = tuple((k, axis) for k, axis, a in places if a == follows)
+            found[n] = Numbers(n, read, following, rows, n in counted)
     return found
 
 
@@ -76,7 +79,7 @@ def most_columns(network: Network, numbers: Numbers, own: Sequence[Array]) -> in
     """As many columns as every gate pattern of a layer has numbers that are read, if all patterns occur."""
     pieces = network.layers[numbers.layer - 1].activation.pieces
     count = sum(_each(network, own[k], numbers.layer) for k, _ in numbers.read)
-    count += any(piece.intercept for piece in pieces)
+    count += numbers.counts or any(piece.intercept for piece in pieces)
     samples = network.samples
     flat = sum(not piece.slope for piece in pieces) if numbers.rows is not None else 0
     patterns: int = len(pieces) ** min(samples, 64)  # more than any layer has units

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.collapsing.columns import told
+from fcsym.collapsing.events import Event
 from fcsym.collapsing.kernel import CollapsedKernel, CollapsedState, ManyStates
-from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
 from fcsym.errors import Diverged, GateEvent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -10,19 +10,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.charts import events_over_time
 from fcsym.collapsing.columns import Columns
+from fcsym.collapsing.events import Event, events_over_time
 from fcsym.collapsing.gates_held import gates_held, held_arrays, with_widths, without_gates
-from fcsym.collapsing.layer import Event
 from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.numbers import Numbers, numbers_of
 from fcsym.collapsing.watch import Watch
 from fcsym.drawing.picture import Picture
 from fcsym.kernel.by_target import compile_scheme
 from fcsym.language.equation import Order
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, Axis
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import coefficient_of, kept_share, key_of, norm
+from fcsym.networks.symbols import (
+    coefficient_of,
+    data_share,
+    gram_of_data,
+    kept_share,
+    key_of,
+    moment,
+    norm,
+    units,
+)
 
 __all__ = ["CollapsedState", "ManyStates", "Run", "compiled", "given", "passed", "there"]
 
@@ -70,6 +78,11 @@ class Run:
         return {n: self.own.index(s) for n, s in own.items()} if set(own.values()) <= set(self.own) else None
 
     @cached_property
+    def share(self) -> Array:
+        """What the first matrix makes of the inputs, where that is no pre-activation by itself."""
+        return data_share(self.network.feeding(1)[0], self.network.pre_activation(1).axes)
+
+    @cached_property
     def numbers(self) -> dict[int, Numbers]:
         """Where the numbers of the units are, by layer."""
         return numbers_of(self.network, self.own, self.contracted)
@@ -78,7 +91,8 @@ class Run:
     def bounded(self) -> bool:
         """Whether a few numbers bound how far a step moves the pre-activations: see `columns.Pace`."""
         alone = self.contracted == (0, 1) and len(self.network.layers) == 2 and self.network.rule.is_plain
-        return alone and not any(piece.intercept for piece in self.network.layers[0].activation.pieces)
+        counts = any(numbers.counts for numbers in self.numbers.values())
+        return alone and not counts and not any(piece.intercept for piece in self.network.layers[0].activation.pieces)
 
     @cached_property
     def steepest(self) -> float:
@@ -106,7 +120,8 @@ class Run:
     def watched(self) -> frozenset[int]:
         """The places of arrays that are looked at for numbers that are none; what follows is one with them."""
         follows = {place for own in self.numbers.values() for place, _ in own.following}
-        still = {key_of(self.network.input), norm(self.network.input)}
+        gram = norm(self.network.input)
+        still = {key_of(self.network.input), gram, gram_of_data(self.network.feeding(1)[0], gram.axes)}
         return frozenset(k for k, a in enumerate(self.own) if k not in follows and a not in still)
 
     def machine(self, widths: Sequence[int]) -> Any:
@@ -143,7 +158,7 @@ class CollapsedState:
     @property
     def groups(self) -> dict[int, int]:
         """How many gate patterns occur in each layer that is summed over."""
-        return {n: columns.patterns for n, columns in self.columns.items()}
+        return {n: len(columns.patterns) for n, columns in self.columns.items()}
 
     @property
     def widths(self) -> dict[int, int]:
@@ -185,19 +200,48 @@ class CollapsedState:
 
     def expand(self) -> list[_Values]:
         """[W1, b1, W2, ...]: the weights that backpropagation has after the same steps."""
-        run = self.run
+        return self._expanded(self._unit_by_unit()[0])
+
+    def of_units(self) -> tuple[dict[Array, _Values], dict[Axis, _Values]]:
+        """Every array unit by unit, and who is in which group, (groups, units), in the order of `Columns.patterns`.
+
+        Arrays are those of the state, the weights, the inputs, and the first layer's pre-activations with what the rule
+        remembers of them.
+        """
+        run, (now, groups) = self.run, self._unit_by_unit()
+        network, s = run.network, run.network.pre_activation(1)
+        bias = network.feeding(1)[1:]
+        for array, share, shifts in (
+            (s, run.share, bias), (moment(s, 1), moment(run.share, 1), tuple(moment(b, 1) for b in bias)),
+        ):  # fmt: skip
+            parts = [now[a] for a in (share, *shifts) if a in now]
+            if array not in now and run.first_out:
+                now[array] = sum(parts, np.zeros([network.sizes[axis] for axis in s.axes]))
+        found = dict(zip(network.parameters, self._expanded(now), strict=True))
+        return {**now, **found, network.input: run.x}, groups
+
+    def _unit_by_unit(self) -> tuple[dict[Array, _Values], dict[Axis, _Values]]:
+        """The arrays of the state with units in the place of columns, and who is in which group."""
+        run, groups = self.run, {}
         arrays = [run.here(a) for a in self.arrays]
         for n, columns in self.columns.items():
-            values, following, _ = columns.all_units(arrays)
+            values, following, codes = columns.all_units(arrays)
             arrays = run.numbers[n].put(arrays, values, following)
-        now = {array: value for array, value in zip(run.own, arrays, strict=True)}
-        made = []
+            groups[units(n)] = (columns.patterns[:, None] == codes).all(axis=2).astype(run.dtype)
+        return dict(zip(run.own, arrays, strict=True)), groups
+
+    def _expanded(self, now: Mapping[Array, _Values]) -> list[_Values]:
+        """The weights from the arrays of the state, unit by unit."""
+        run, made = self.run, []
         for theta, start in zip(run.network.parameters, run.weights, strict=True):
             if theta in now:
                 made.append(now[theta].copy())
                 continue
+            along = now.get(coefficient_of(run.network.pre_activation(1)))
+            if along is None:  # a matrix that is held fixed
+                made.append(start.copy())
+                continue
             share = now.get(kept_share(), 1)
-            along = now[coefficient_of(run.network.pre_activation(1))]
             made.append(share * start + (along.T @ run.x if start.ndim == 2 else along.sum(axis=0)))
         return made
 

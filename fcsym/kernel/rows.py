@@ -28,7 +28,7 @@ from fcsym.language.formulas import NoRealValue
 from fcsym.language.instance import Element, Field, Instance, Plans
 from fcsym.networks.symbols import frozen_copy
 from fcsym.values.given import Values as Given
-from fcsym.values.given import numbers_in
+from fcsym.values.nested import numbers_in
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import PartRecord, SchemeRecord

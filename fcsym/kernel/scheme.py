@@ -33,7 +33,8 @@ from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.expression import Array
 from fcsym.networks.symbols import frozen_copy, moment
 from fcsym.values.exact import exact_field
-from fcsym.values.given import fraction, numbers_in, shaped, target_of
+from fcsym.values.given import target_of
+from fcsym.values.nested import fraction, numbers_in, shaped
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
@@ -79,8 +80,7 @@ class SchemeKernel:
         """The four functions with exact gates, by name."""
         made, sizes = {}, self.network.sizes
         for part, function in zip(self.scheme.parts, self.module.functions, strict=True):
-            equations = [e for e in in_numbers(part) if e.defines or e.array not in part.given]
-            made[function.name] = Gated(function, named(equations), sizes, self.module.constants)
+            made[function.name] = Gated(function, named(in_numbers(part)), sizes, self.module.constants)
         return made
 
     def __repr__(self) -> str:

@@ -27,6 +27,8 @@ __all__ = ["fraction_of", "once_rounded", "trained"]
 def fraction_of(value: Any) -> Fraction:
     """The number, one of mpmath, too, or the middle of its ball."""
     number = value.middle if isinstance(value, Ball) else value
+    if isinstance(number, Fraction):
+        return number
     if not hasattr(number, "_mpf_"):
         return Fraction(number)
     sign, mantissa, exponent, _ = number._mpf_

@@ -16,7 +16,7 @@ from fcsym.language.instance import Instance
 from fcsym.networks.symbols import front_of
 from fcsym.values.exact import MAX_SHOWN, exact_field
 from fcsym.values.given import Values as Given
-from fcsym.values.given import numbers_in
+from fcsym.values.nested import numbers_in
 from fcsym.values.shown import decimal
 
 if TYPE_CHECKING:

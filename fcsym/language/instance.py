@@ -36,7 +36,7 @@ __all__ = ["Element", "Field", "Instance", "Plans", "positions"]
 
 Element: TypeAlias = "tuple[Array, tuple[int, ...]]"
 Binding: TypeAlias = "Mapping[Index, int]"
-Plans: TypeAlias = "dict[Element, Callable[[Instance], Any]]"
+Plans: TypeAlias = "dict[tuple[Array, bool, tuple[int, ...]], Callable[[Instance], Any]]"
 """Right-hand sides whose indices are looked up already, for instances of the same equations at the same widths."""
 
 _NOT_YET = object()
@@ -125,10 +125,10 @@ class Instance:
         """The right-hand side of an equation at one position of its left-hand side."""
         assert isinstance(equation.lhs, Ref)
         if self.plans is not None:
-            where = (equation.array, position)
-            plan = self.plans.get(where)
+            key = (equation.array, equation.defines, position)  # an array may have a statement beside its definition
+            plan = self.plans.get(key)
             if plan is None:
-                plan = self.plans[where] = _plan(equation, position, self.sizes)
+                plan = self.plans[key] = _plan(equation, position, self.sizes)
             return plan(self)
         binding = dict(zip(equation.lhs.indices, position, strict=True))
         if isinstance(equation.rhs, Cases):

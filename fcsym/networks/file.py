@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from fcsym.errors import ArgumentError, NetworkError, shown
 from fcsym.language.activation import BUILT_IN, Activation, Piece, activation, piecewise_linear
 from fcsym.language.spelling import check_name, exact
+from fcsym.language.tables import toml_table
 from fcsym.networks.dense import width_of
 from fcsym.networks.layer_tables import DENSE, nodes_in
 from fcsym.networks.names import given_names
@@ -36,10 +36,10 @@ def table_at(path: str | Path) -> dict[str, Any]:
             raise NetworkError(f"{where} is not there: give a network file, or widths such as 2-2-1.")
         if where.stat().st_size > _MAX_FILE:
             raise NetworkError(f"{where} is larger than {_MAX_FILE} bytes: a network file is a page of text.")
-        return tomllib.loads(where.read_bytes().decode("utf-8"), parse_float=Decimal)
+        return toml_table(where.read_bytes())
     except (OSError, UnicodeDecodeError) as problem:
         raise NetworkError(f"{where} cannot be read ({problem}): give a readable TOML file in UTF-8.") from None
-    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as problem:
+    except ValueError as problem:
         if isinstance(problem, NetworkError):
             raise
         raise NetworkError(f"{where} is not valid TOML: {problem}; mend it there.") from None

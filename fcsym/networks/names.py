@@ -15,7 +15,19 @@ from fcsym.language.names import GREEK, element_name, latex_array
 from fcsym.language.spelling import check_name
 from fcsym.networks.symbols import adjoint_of
 
-__all__ = ["Named", "flat_latex", "flat_names", "given_names", "own_names", "scalar_name"]
+__all__ = [
+    "Named",
+    "biases",
+    "flat_latex",
+    "flat_name",
+    "flat_names",
+    "given_names",
+    "own_names",
+    "scalar_name",
+    "weights_called",
+]
+
+_FLAT = re.compile(r"(?P<letter>.*?[^0-9_])_?(?P<number>[1-9][0-9]{0,17})", re.ASCII | re.DOTALL)
 
 
 class Named(Protocol):
@@ -163,15 +175,47 @@ def own_names(network: Named) -> tuple[tuple[str, str], ...]:
     return tuple(("".join(_own_latex(name)), what) for name, what in zip(network.names, called, strict=True))
 
 
+def flat_name(network: Named, array: Array, position: Sequence[int]) -> str:
+    """The name of one weight as formulas and pictures show it (w_8); "" where the reader gave one of his own."""
+    if network.names:
+        return ""
+    return f"{array.symbol.lower()}_{_counted(network, array) + _offset(position, network.shape(array)) + 1}"
+
+
 def flat_names(network: Named) -> dict[str, str]:
     """The weights' names as formulas and pictures show them (w_8) => the names that code has (W3_1_2)."""
-    if network.names:
-        return {}
-    found = {}
+    places = ((theta, p) for theta in network.parameters for p in product(*map(range, network.shape(theta))))
+    found = {flat_name(network, theta, place): scalar_name(network, theta, place) for theta, place in places}
+    return {} if network.names else found
+
+
+def weights_called(network: Named, name: str) -> list[tuple[Array, tuple[int, ...]]]:
+    """The weights that have a number in row order, w_8 or w8, or the reader's own name for one, and where they are."""
+    flat = _FLAT.fullmatch(name)
+    own = network.names.index(name) if name in network.names else None
+    found, start = [], 0
     for theta in network.parameters:
-        for n, place in enumerate(product(*map(range, network.shape(theta))), 1):
-            found[f"{theta.symbol.lower()}_{_counted(network, theta) + n}"] = scalar_name(network, theta, place)
-    return found
+        shape = network.shape(theta)
+        if flat and flat["letter"] == theta.symbol.lower():
+            found.append((theta, int(flat["number"]) - 1 - _counted(network, theta)))
+        if own is not None:
+            found.append((theta, own - start))
+        start += prod(shape)
+    return [(theta, _place(n, shape)) for theta, n in found if 0 <= n < prod(shape := network.shape(theta))]
+
+
+def _place(offset: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The place of a number in row order, from 0."""
+    place = []
+    for length in reversed(shape):
+        offset, n = divmod(offset, length)
+        place.append(n)
+    return tuple(reversed(place))
+
+
+def biases(network: Named) -> list[Array]:
+    """The parameters that are numbered as b."""
+    return [theta for theta in network.parameters if theta.symbol.lower() == "b"]
 
 
 def _matrices(network: Named) -> Iterator[Array]:

@@ -5,6 +5,9 @@ W1 = kept W1_c + sum_n C_n x_n^T, since every gradient is such a sum and the rul
 s1_n' = s1_n - eta sum_m (x_n . x_m + 1) delta_m        and with momentum and decay as the rule has it for W1
 
 with one fixed matrix of inner products. Exact at any depth, in either order, for as many samples as there are.
+
+Where W1 and b1 do not train alike, one of them held fixed or b1 one number for all units, z1 = W1 x_n takes the place
+of W1 alone, and s1_n = z1_n + b1. A matrix that is held fixed leaves z1 as it is.
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ from fcsym.networks.symbols import (
     ETA,
     adjoint_of,
     coefficient_of,
+    data_share,
     frozen_copy,
     gradient_of,
+    gram_of_data,
     increment_of,
     kept_share,
     key_of,
@@ -38,7 +43,6 @@ from fcsym.schemes.record import (
     cut,
     first_layer,
     first_pre_activation,
-    frozen_weights,
     target_of,
 )
 
@@ -54,11 +58,13 @@ def build(base: Record) -> SchemeRecord:
             ": choose backprop."
         )
     made = _Batch(base)
-    upper = tuple(theta for theta in network.parameters if theta not in made.first)
+    upper = tuple(theta for theta in network.parameters if theta not in made.leaving)
     memory = tuple(a for a in network.memory if a.of in upper)
-    moving = (made.s, made.shares, *made.kept, *made.moments, *upper, *memory)
-    state = (*moving, made.inner, made.key)
-    after = tuple(array.primed for array in moving)
+    changed = {*made.carried, *made.moments, *network.trained, *memory}
+    own = (*(made.carried or (made.z,)), *made.moments, *upper, *memory)
+    facts = (*made.inner, made.key)
+    state = (*own, *facts)
+    after = tuple(array.primed if array in changed else array for array in own)
     given = (*state, target_of(network), ETA)
     x, y = network.input, network.output
     start = (*network.parameters, x)
@@ -69,9 +75,9 @@ def build(base: Record) -> SchemeRecord:
         tuple(made.meanings()),
         {
             "init": Routine(start, tuple(made.start(memory)), state),
-            "step": Routine(given, cut(tuple(made.step()), given, after), (*after, made.inner, made.key)),
-            "output": Routine(state, cut(base.equations, state, (y,)), (y,)),
-            "expand": Routine((*state, *frozen_weights(network), x), tuple(made.expand()), network.parameters),
+            "step": Routine(given, cut(tuple(made.step()), given, after), (*after, *facts)),
+            "output": Routine(state, cut(tuple(made.forward()), state, (y,)), (y,)),
+            "expand": Routine((*state, *map(frozen_copy, made.leaving), x), tuple(made.expand()), network.parameters),
         },
         Words(
             "The first layer's pre-activations of all samples are stored in place of its weights.",
@@ -83,53 +89,78 @@ def build(base: Record) -> SchemeRecord:
 
 
 class _Batch:
-    """The arrays of the scheme and its equations; the update rule holds for s1, for C and for what is kept of W1_c."""
+    """The arrays of the scheme and its equations; the update rule holds for z, for C and for what is kept of W1_c."""
 
     def __init__(self, base: Record) -> None:
         self.base, self.network = base, base.network
-        self.first = first_layer(self.network)
-        self.s = first_pre_activation(self.network)
-        self.x = self.network.input
-        self.shares = coefficient_of(self.s)
-        self.inner, self.key = norm(self.x), key_of(self.x)
-        rule = self.network.rule
-        decays = bool(rule["weight_decay"])
-        self.kept = (kept_share(),) if decays else ()
-        carried = (self.s, self.shares, *self.kept)
-        self.moments = tuple(moment(array, 1) for array in carried) if rule.memory(carried) else ()
+        network = self.network
+        self.x, self.s, first = network.input, first_pre_activation(network), first_layer(network)
+        alike = all(theta in network.trained and theta.axes for theta in first)
+        self.leaving = first if alike else first[:1]  # what z takes the place of
+        self.beside = first[len(self.leaving) :]
+        self.z = self.s if alike else data_share(first[0], self.s.axes)
+        self.key, self.shares = key_of(self.x), coefficient_of(self.s)
+        moves = first[0] in network.trained
+        gram = norm(self.x)
+        self.inner: tuple[Array, ...] = (gram if alike else gram_of_data(first[0], gram.axes),) if moves else ()
+        self.kept = (kept_share(),) if network.rule["weight_decay"] and moves else ()
+        self.carried = (self.z, self.shares, *self.kept) if moves else ()
+        self.moments = tuple(moment(a, 1) for a in self.carried) if network.rule.memory(self.carried) else ()
         n, i, j = self.s.axes[0], self.s.axes[1], self.x.axes[1]
         self.n, self.i, self.j = Index(n, "n"), Index(i, "i"), Index(j, "j")
 
     def start(self, memory: tuple[Array, ...]) -> Iterator[Equation]:
         """What `init` computes."""
-        yield from cut(self.base.equations, (*self.network.parameters, self.x), (self.s,))
+        yield from cut(self._own(), (*self.network.parameters, self.x), (self.z,))
         zero = "Nothing has moved yet."
-        yield Equation(self.shares[self.n, self.i], ZERO, Rule.STATE, zero)
-        for share in self.kept:
-            yield Equation(share[()], ONE, Rule.STATE, zero)
+        for array in self.carried[1:]:
+            value = ONE if array in self.kept else ZERO
+            yield Equation(array[self._indices(array)], value, Rule.STATE, zero)
         for array in self.moments:
             yield Equation(array[self._indices(array)], ZERO, Rule.STATE, zero)
         for array in memory:
-            value = Number(self.network.memory[array])
-            yield Equation(array[self._of(array)], value, Rule.DEFINITION, "No gradient has been seen yet.")
-        yield self._inner(Rule.STATE)
+            yield Equation(
+                array[self._of(array)], Number(self.network.memory[array]), Rule.DEFINITION,
+                "No gradient has been seen yet.",
+            )  # fmt: skip
+        yield from self._inner(Rule.STATE)
         told = total(self.j, mul(MULTIPLIER[self.j], self.x[self.n, self.j]))
         yield Equation(
             self.key[self.n], told, Rule.DEFINITION,
             "A fixed combination of its entries tells a sample from others; no formula reads it.",
         )  # fmt: skip
 
-    def _inner(self, rule: Rule) -> Equation:
-        n, m = self.n, fresh(self.n.axis, [self.n])
-        known = self.base.by_name.get(self.inner.name)
-        if known is not None:
-            return known if rule is Rule.STATE else replace(known, rule=rule)
-        value = total(self.j, self.x[n, self.j] * self.x[m, self.j])
-        value = value + 1 if len(self.first) > 1 else value
-        because = "These are the inner products of the samples" + (
-            " plus 1 for the bias." if len(self.first) > 1 else "."
+    def _own(self) -> tuple[Equation, ...]:
+        """The equations of the step with s1 as it is made of z."""
+        if self.z == self.s:
+            return self.base.equations
+        n, i, j = self.n, self.i, self.j
+        shifts = [theta[(i,) if theta.axes else ()] for theta in self.beside]
+        weight = self.leaving[0]
+        what = f"This is what `{weight.name}` makes of the samples."
+        made = (
+            Equation(self.z[n, i], total(j, weight[i, j] * self.x[n, j]), Rule.STATE, what),
+            Equation(self.s[n, i], add(self.z[n, i], *shifts), Rule.IDENTITY, f"`{self.z.name}` is in it as it is."),
         )
-        return Equation(self.inner[n, m], value, rule, because)
+        return (*made, *(e for e in self.base.equations if not (e.defines and e.array == self.s)))
+
+    def forward(self) -> Iterator[Equation]:
+        """The same where z is known."""
+        yield from (e for e in self._own() if e.array != self.z or self.z == self.s)
+
+    def _inner(self, rule: Rule) -> Iterator[Equation]:
+        n, m = self.n, fresh(self.n.axis, [self.n])
+        for inner in self.inner:
+            known = self.base.by_name.get(inner.name)
+            if known is not None:
+                yield known if rule is Rule.STATE else replace(known, rule=rule)
+                continue
+            value = total(self.j, self.x[n, self.j] * self.x[m, self.j])
+            value = value + 1 if len(self.leaving) > 1 else value
+            because = "These are the inner products of the samples" + (
+                " plus 1 for the bias." if len(self.leaving) > 1 else "."
+            )
+            yield Equation(inner[n, m], value, rule, because)
 
     def _indices(self, array: Array) -> tuple[Index, ...]:
         return (self.n, self.i) if array.axes else ()
@@ -142,24 +173,30 @@ class _Batch:
         return tuple(result)
 
     def step(self) -> Iterator[Equation]:
-        """The step's equations, with the changes of s1, C and the share of W1_c by the update rule."""
-        m = fresh(self.n.axis, [self.n])
-        delta = adjoint_of(self.s)
-        reached = total(m, delta[m, self.i] * self.inner[self.n, m])
-        own = increment_of(self.s)
-        replaced = not self.network.rule.is_plain
-        for equation in self.base.equations:
-            if not (equation.defines and equation.array == self.inner) and not (
+        """The step's equations, with the changes of z, C and the share of W1_c by the update rule."""
+        delta, own = adjoint_of(self.s), increment_of(self.s)
+        apart = self.z != self.s
+        replaced = not self.network.rule.is_plain and not apart
+        for equation in self.forward():
+            if not (equation.defines and equation.array in self.inner) and not (
                 replaced and equation.defines and equation.array == own
             ):
                 yield equation
-            if equation.defines and equation.array == delta:  # everything that the rule needs is there
+            if equation.defines and equation.array == delta and self.carried:  # all that the rule needs is there
                 yield from self._changes(self.shares, delta[self.n, self.i])
                 for share in self.kept:
                     yield from self._changes(share, ZERO)
+                if apart:
+                    yield from self._changes(self.z, self._reached())
                 if replaced:
-                    *made, _ = self._changes(self.s, reached)  # the last one is s1' = s1 + ds1, as it is
+                    *made, _ = self._changes(self.s, self._reached())  # the last one is s1' = s1 + ds1, as it is
                     yield from (replace(e, rule=Rule.IDENTITY) if e.array == own else e for e in made)
+
+    def _reached(self) -> Expr:
+        """sum_m G_nm delta_m."""
+        m = fresh(self.n.axis, [self.n])
+        (inner,) = self.inner
+        return total(m, adjoint_of(self.s)[m, self.i] * inner[self.n, m])
 
     def _changes(self, array: Array, gradient: Expr) -> Iterator[Equation]:
         """What the update rule makes of an array whose gradient is known; the last equation is the array after it."""
@@ -175,31 +212,31 @@ class _Batch:
     def _said(self, array: Array, equation: Equation) -> str:
         if equation.array == array.primed:
             return "The change is added."
-        what = {self.s: "first pre-activations", self.shares: "coefficients of the samples"}.get(
+        what = {self.z: "first pre-activations", self.shares: "coefficients of the samples"}.get(
             array, "first weights' share"
         )
         return f"The update rule, which is linear, holds for the {what} as for the weights."
 
     def meanings(self) -> Iterator[Equation]:
-        """W1 = kept W1_c + sum_n C_n x_n^T, its velocity alike, and the velocity of s1."""
-        for theta in self.first:
+        """W1 = kept W1_c + sum_n C_n x_n^T, its velocity alike, and the velocity of z."""
+        for theta in self.leaving if self.carried else ():
             yield self._sum(
                 theta, self.shares, *self.kept, because=f"Every step moved `{theta.name}` along the samples."
             )
         if self.moments:
             velocity, share, *kept = self.moments
-            for theta in self.first:
+            for theta in self.leaving:
                 because = f"The velocity of `{theta.name}` is a sum over the samples, too."
                 yield self._sum(moment(theta, 1), share, *kept, because=because, of=theta)
-            value = total(self.j, moment(self.first[0], 1)[self.i, self.j] * self.x[self.n, self.j])
-            for theta in self.first[1:]:
+            value = total(self.j, moment(self.leaving[0], 1)[self.i, self.j] * self.x[self.n, self.j])
+            for theta in self.leaving[1:]:
                 value = value + moment(theta, 1)[self.i]
-            yield Equation(velocity[self.n, self.i], value, Rule.INVARIANT, f"The velocity of `{self.s.name}`.")
-        yield self._inner(Rule.INVARIANT)
+            yield Equation(velocity[self.n, self.i], value, Rule.INVARIANT, f"The velocity of `{self.z.name}`.")
+        if self.z != self.s:
+            yield replace(self._own()[0], rule=Rule.INVARIANT)
+        yield from self._inner(Rule.INVARIANT)
 
-    def _sum(
-        self, array: Array, shares: Array, *kept: Array, because: str, of: Array | None = None
-    ) -> Equation:  # fmt: skip
+    def _sum(self, array: Array, shares: Array, *kept: Array, because: str, of: Array | None = None) -> Equation:
         """kept W1_c + sum_n C_n x_n^T, of which only the second part is there while nothing decays."""
         theta = of or array
         matrix = len(theta.axes) == 2
@@ -213,7 +250,12 @@ class _Batch:
 
     def expand(self) -> Iterator[Equation]:
         """The weights of backpropagation; no inverse of the inner products is needed."""
-        for theta in self.first:
+        for theta in self.leaving:
+            if not self.carried:
+                indices = (self.i, self.j)
+                still = "Training leaves it as it is."
+                yield Equation(theta[indices], frozen_copy(theta)[indices], Rule.EXPANSION, still)
+                continue
             yield replace(
                 self._sum(theta, self.shares, *self.kept, because="The steps along the samples, added up."),
                 rule=Rule.EXPANSION,

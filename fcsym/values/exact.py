@@ -18,11 +18,12 @@ from fcsym.errors import SizeError
 from fcsym.language.equation import Cases, Equation
 from fcsym.language.expression import Apply, Array, Expr, Role
 from fcsym.language.formulas import NoRealValue
-from fcsym.language.instance import Element, Field, Instance, first_that_holds, positions
+from fcsym.language.instance import Element, Field, Instance, Plans, first_that_holds, positions
 from fcsym.language.smooth_functions import as_formula
 from fcsym.networks.symbols import ETA, front_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
-from fcsym.values.given import Nested, Values
+from fcsym.values.given import Values
+from fcsym.values.nested import Nested, nested
 from fcsym.values.shown import decimal
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "exact_field",
     "exact_step",
     "numbers",
+    "shortened",
     "trained",
 ]
 
@@ -65,8 +67,8 @@ def trained(derivation: Iterable[Equation], values: Values, steps: int = 1) -> I
         names = [f"{theta.name}_new" if theta in network.trained else theta.name for theta in network.parameters]
         values = replace(
             values,
-            weights=tuple(_short(before[name]) for name in names),
-            memory=tuple(_short(before[f"{array.name}_new"]) for array in network.memory),
+            weights=tuple(shortened(before[name]) for name in names),
+            memory=tuple(shortened(before[f"{array.name}_new"]) for array in network.memory),
         )
         yield Trained(before, evaluated(forward_list, values), values)
 
@@ -119,16 +121,18 @@ def cases_at(derivation: Iterable[Equation], values: Values, name: str) -> list[
 
 
 def evaluated(
-    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
-) -> dict[str, Nested]:
-    """The same in another field, or with another interpreter."""
-    run, arrays = _instance(equations, values, field, kind)
-    return {array.name: _nested(values.network.shape(array), partial(run.element, array)) for array in arrays}
+    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance,
+    plans: Plans | None = None,
+) -> dict[str, Nested]:  # fmt: skip
+    """The same in another field, or with another interpreter. `plans`: shared by many values of one network."""
+    run, arrays = _instance(equations, values, field, kind, plans)
+    return {array.name: nested(values.network.shape(array), partial(run.element, array)) for array in arrays}
 
 
 def _instance(
-    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance
-) -> tuple[Instance, tuple[Array, ...]]:
+    equations: Sequence[Equation], values: Values, field: Field | None = None, kind: type[Instance] = Instance,
+    plans: Plans | None = None,
+) -> tuple[Instance, tuple[Array, ...]]:  # fmt: skip
     """Every element computed, and the arrays that there are: those given and those derived."""
     network = values.network
     leaves: dict[Element, Any] = {**values.leaves(), (ETA, ()): values.eta}
@@ -138,12 +142,9 @@ def _instance(
     given = dict.fromkeys(array for array, _ in leaves)
     defined = {e.array if e.defines else front_of(e.array.unprimed): e for e in equations}
     run = kind(defined, network.sizes, lambda array, place: leaves[array, place], field or exact_field())
+    run.plans = plans
     run.fill()
     return run, (*given, *defined)
-
-
-def _nested(shape: tuple[int, ...], at: Callable[[tuple[int, ...]], Any], place: tuple[int, ...] = ()) -> Nested:
-    return tuple(_nested(shape[1:], at, (*place, n)) for n in range(shape[0])) if shape else at(place)
 
 
 def exact_field() -> Field:
@@ -188,10 +189,7 @@ def _divided(a: Any, b: Any) -> Any:
 def _sum(terms: list[Any]) -> Any:
     if any(term is None for term in terms):
         return None
-    result = Fraction(0)
-    for term in terms:
-        result = result + term
-    return result
+    return sum(terms[1:], terms[0]) if terms else Fraction(0)
 
 
 def _product(factors: list[Any]) -> Any:
@@ -199,10 +197,7 @@ def _product(factors: list[Any]) -> Any:
         return None
     if any(not isinstance(factor, Ball) and factor == 0 for factor in factors):
         return Fraction(0)
-    result = Fraction(1)
-    for factor in factors:
-        result = result * factor
-    return result
+    return prod(factors[1:], start=factors[0]) if factors else Fraction(1)
 
 
 def _greatest(every: list[Any]) -> Any:
@@ -234,10 +229,10 @@ def _inverse(matrix: list[list[Any]]) -> list[list[Any]] | None:
     return [row[size:] for row in rows]
 
 
-def _short(value: Nested) -> Nested:
-    """Numbers with at most MAX_BITS."""
+def shortened(value: Nested) -> Nested:
+    """The same numbers; a fraction with more than MAX_BITS as the ball around it."""
     if isinstance(value, tuple):
-        return tuple(_short(part) for part in value)
+        return tuple(shortened(part) for part in value)
     if isinstance(value, Fraction) and value.denominator.bit_length() > MAX_BITS:
         return ball_of(value)
     return value

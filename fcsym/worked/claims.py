@@ -32,7 +32,7 @@ from fcsym.files import file_name
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 from fcsym.values import Values, values_of
-from fcsym.values.given import read_table
+from fcsym.values.table import read_table
 from fcsym.worked.grammar import Formula, equation
 
 __all__ = ["Claim", "Example", "Printed", "read_example"]

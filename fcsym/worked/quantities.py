@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from fcsym.language.expression import Array
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import gradient_of
 from fcsym.values.ball import Ball
-from fcsym.values.given import names_of
+from fcsym.values.called import place_of
 
 __all__ = ["Quantities"]
 
@@ -41,11 +40,6 @@ class Quantities:
         self.network = network
         given = (*network.parameters, *network.memory, network.input, network.target)
         self.arrays = {**{array.name: array for array in given}, **arrays}
-        self.single: dict[str, tuple[Array, tuple[int, ...]]] = {}
-        for theta in network.parameters:
-            for place in product(*map(range, network.shape(theta))):
-                for name in names_of(network, theta, place):
-                    self.single.setdefault(name, (theta, place))
 
     def read(self, name: str, where: str) -> Reader:
         """What a name means. ArgumentError where it means nothing, or an index is out of range."""
@@ -71,8 +65,9 @@ class Quantities:
         suffix = "_new" if primed else ""
         if base + suffix in self.arrays:
             return self._of(self.arrays[base + suffix], tuple(indices), where)
-        if base in self.single and not indices:
-            theta, place = self.single[base]
+        single = None if indices else place_of(self.network, base)
+        if single is not None:
+            theta, place = single
             array = self.arrays.get(theta.name + suffix, theta.primed if primed else theta)
             return Reader(array.name, place)
         found = _GRADIENT.fullmatch(base)
@@ -96,8 +91,8 @@ class Quantities:
 
     def _gradient(self, name: str, indices: tuple[int, ...], where: str) -> Reader:
         theta = next((theta for theta in self.network.parameters if theta.name == name), None)
-        if theta is None and name in self.single:
-            theta, indices = self.single[name]
+        if theta is None:
+            theta, indices = place_of(self.network, name) or (None, indices)
         if theta is None:
             raise ArgumentError(f"{where}: {shown(name)!r} is no parameter of {self.network}.")
         made = gradient_of(theta)

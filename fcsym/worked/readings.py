@@ -30,8 +30,9 @@ from fcsym.networks.network import Network
 from fcsym.networks.rules import PLAIN, RULES, rule
 from fcsym.networks.symbols import ERROR, adjoint_of, averages_of_one, gate_of, increment_of, moment
 from fcsym.values import Values, trained
+from fcsym.values.called import names_of
 from fcsym.values.exact import evaluated, exact_step
-from fcsym.values.given import Nested, names_of
+from fcsym.values.nested import Nested
 
 __all__ = ["Reading", "Snapshot", "conventions", "exactly", "slips", "states"]
 

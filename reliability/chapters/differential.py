@@ -56,6 +56,7 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
 def trial(seed: int, number: int) -> dict[str, Any]:
     """One network. Wrong where something disagrees."""
     import fcsym
+    from fcsym.checking.tally import Tally
     from fcsym.schemes import every_scheme
 
     rng = np.random.default_rng([seed, number])
@@ -69,21 +70,21 @@ def trial(seed: int, number: int) -> dict[str, Any]:
         "silent": 0,
         "by torch": 0,
     }
-    batches = points_of(network, rng)
+    points = points_of(network, rng)
     for order in ORDERS:
         derivation = fcsym.derive(network, order)
         kernel = derivation.compile()
-        _compared(_report(derivation, kernel, order, batches), found, f"{network}, {order}")
-        found["by torch"] += _by_torch(derivation, kernel, batches, found)
-        coincide = _crossed(derivation, kernel, batches)
+        computed = Tally(derivation, np.dtype(float)).computed(kernel, points)
+        _compared(_report(derivation, order, computed), found, f"{network}, {order}")
+        found["by torch"] += _by_torch(derivation, kernel, computed, found)
+        coincide = _crossed(derivation, computed)
         found["coincide"] += coincide and order == ORDERS[0]
     order = ORDERS[number % 2]
     names = sorted(every_scheme(network, order))
     if names:
         name = names[int(rng.integers(len(names)))]
         marks.append(f"scheme {name}")
-        scheme = fcsym.scheme(network, name, order)
-        report = fcsym.check(scheme, TRAINED, int(rng.integers(2**31)), steps=STEPS)
+        report = fcsym.check(fcsym.scheme(network, name, order), TRAINED, int(rng.integers(2**31)), steps=STEPS)
         found["silent"] += not report.points
         _compared(report, found, f"{name} of {network}, {order}")
     return found
@@ -101,59 +102,65 @@ def _compared(report: Any, found: dict[str, Any], what: str) -> None:
             found["worst"] = max(found["worst"], row.ratio)
 
 
-def _report(derivation: Any, kernel: Any, against: Any, batches: list[Any], by: Any = None) -> Any:
-    """What `fcsym.check` says of these points, with one kernel for all of them; `by`: another oracle than autograd."""
+def _report(derivation: Any, against: Any, computed: Any, by: Any = None) -> Any:
+    """What `fcsym.check` says of points that the kernel has run on; `by`: another oracle than autograd."""
     from fcsym.checking.report import Report
     from fcsym.checking.tally import Tally
 
     tally = Tally(derivation, np.dtype(float), *([by] if by else []))
-    for points in batches:
-        tally.compare(kernel, against, points._replace(memory=None) if by else points)
+    tally.compare_computed(computed, against)
     rows = tuple(replace(row, case=f"{row.case}, by PyTorch") if by else row for row in tally.rows(demand_all=False))
     return Report(str(derivation.network), derivation.order, against, POINTS, 0, "float64", rows, tally.left_out)
 
 
-def _by_torch(derivation: Any, kernel: Any, batches: list[Any], found: dict[str, Any]) -> int:
+def _by_torch(derivation: Any, kernel: Any, computed: Any, found: dict[str, Any]) -> int:
     """How many numbers of the same step were compared with PyTorch; none where it is not installed."""
     if find_spec("torch") is None:
         return 0
+    from fcsym.checking.tally import Tally
     from reliability.pytorch import step
 
-    report = _report(derivation, kernel, derivation.order, batches, step)
+    if computed.points.memory is not None:  # its optimisers are taken as they are before the first step
+        computed = Tally(derivation, np.dtype(float)).computed(kernel, computed.points._replace(memory=None))
+    report = _report(derivation, derivation.order, computed, step)
     _compared(report, found, f"{derivation.network}, {derivation.order}")
     return int(report.points)
 
 
-def _crossed(derivation: Any, kernel: Any, batches: list[Any]) -> bool:
+def _crossed(derivation: Any, computed: Any) -> bool:
     """Whether both orders give the same on all points; where not, the check against the other one must fail."""
     from fcsym.checking.oracle import backpropagation
 
-    network, other = derivation.network, ORDERS[derivation.order == ORDERS[0]]
-    if any(not all(row.passed for row in _report(derivation, kernel, other, [p]).rows) for p in batches):
+    network, other, points = derivation.network, ORDERS[derivation.order == ORDERS[0]], computed.points
+    if not all(row.passed for row in _report(derivation, other, computed).rows):
         return False
-    for points in batches:
-        memory = dict(zip((a.name for a in network.memory), points.memory or (), strict=bool(points.memory)))
-        with np.errstate(all="ignore"):
-            one, two = (backpropagation(network, order, *points[:4], memory) for order in ORDERS)
-        for theta in network.trained:
-            a, b = one[theta.primed.name], two[theta.primed.name]
-            known = np.isfinite(a) & np.isfinite(b)
-            apart = np.abs(a - b)[known] > 1e-12 * (np.abs(a) + np.abs(b))[known]
-            if apart.any():
-                raise Wrong(f"{network}, {derivation.order}: the crossed order agrees, although the orders differ.")
+    memory = dict(zip((a.name for a in network.memory), points.memory or (), strict=bool(points.memory)))
+    with np.errstate(all="ignore"):
+        one, two = (backpropagation(network, order, *points[:4], memory) for order in ORDERS)
+    for theta in network.trained:
+        a, b = one[theta.primed.name], two[theta.primed.name]
+        known = np.isfinite(a) & np.isfinite(b)
+        apart = np.abs(a - b)[known] > 1e-12 * (np.abs(a) + np.abs(b))[known]
+        if apart.any():
+            raise Wrong(f"{network}, {derivation.order}: the crossed order agrees, although the orders differ.")
     return True
 
 
 # ----------------------------------------------------------------------------------------------------- what is drawn
 
 
-def points_of(network: Any, rng: np.random.Generator) -> list[Any]:
-    """Points of every kind, with so many samples as the network takes."""
-    from fcsym.checking.points import draws
+def points_of(network: Any, rng: np.random.Generator) -> Any:
+    """Points of every kind, with so many samples as the network takes, in one batch."""
+    from fcsym.checking.points import draws, together
 
     one = replace(network, batch="", samples=0) if network.batch else network
-    found = [points for _, points in draws(one, rng, POINTS, float(np.finfo(float).eps))]
-    return [points.in_batches(network.samples or 3) if network.batch else points for points in found]
+    found = []
+    for _, points in draws(one, rng, POINTS, float(np.finfo(float).eps)):
+        count = len(points.x)
+        at_rest = [np.full((count, *network.shape(a)), float(value)) for a, value in network.memory.items()]
+        carried = points._replace(memory=at_rest if points.memory is None and at_rest else points.memory)
+        found.append(carried.in_batches(network.samples or 3) if network.batch else carried)
+    return together(found)
 
 
 def drawn(rng: np.random.Generator) -> tuple[Any, list[str]]:

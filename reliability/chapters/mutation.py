@@ -1,13 +1,14 @@
 """Small faults in the code, and whether the tests see them.
 
-One place in the derivation, the language, the proof, the lowering or the printers is changed (a comparison, an
-operator, a number, a logical word, what is returned), and the tests that run this place are run, the cheapest first,
-until one fails. Which tests run a place is measured beforehand; those that take seconds are left out, such as those
-that compare whole documents byte by byte. So a place can be one that no quick test reaches, and a change that no quick
-test sees counts as a failure of the tests, though a slow one might see it. What changes nothing that can be seen is
-listed with the reason in `reliability/equivalent.toml`. What became of each fault is kept in `reliability/tried.txt`
-until the function around it changes: a run tries again what has survived, and then other places, drawn from all of
-them.
+One place in the derivation, the language, the closed forms, the schemes, the finder of collapses, the proof, the
+certificates, the checks, the lowering or the printers is changed (a comparison, an operator, a number, a logical word,
+what is returned), and the tests that run this place are run, the cheapest of every file first, until one fails. Which
+tests run a place is measured beforehand, for some minutes in each run; those that take seconds are left out, such as
+those that compare whole documents byte by byte, and so are those beyond forty, or eight seconds. So a place can be one
+that no quick test reaches, and a change that no quick test sees counts as a failure of the tests, though a slow one
+might see it. What changes nothing that can be seen is listed with the reason in `reliability/equivalent.toml`. What
+became of each fault is kept in `reliability/tried.txt` until the function around it changes: a run tries again what has
+survived, and then other places, drawn from all of them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from reliability.warm import ELSEWHERE, LATE, SEEN, SURVIVED, Warm
 SHORT, LONG = 2, 400
 COSTLY = True
 """A trial is a run of tests: `make test` makes none, and neither does the short form of all chapters."""
+MEASURING = 120.0
+"""Seconds for which a run measures tests of which it is not known yet what they run."""
 ENOUGH, MOST, FEW = 8.0, 40, 12
 """How many seconds of tests, and how many tests, a fault is shown to; how many where all is imported anew."""
 LIMIT = 30.0
@@ -36,7 +39,7 @@ ENDS = (SEEN, LATE, EQUIVALENT, SURVIVED, UNREACHED)
 
 def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """So many faults that have not been tried yet, or that one alone."""
-    measure()
+    measure(MEASURING)
     order, ends = ordered(seed), recorded()
     table = Table(("places", *ENDS), "module")
     again = [n for n, one in enumerate(order) if ends.get(one.digest) in (SURVIVED, UNREACHED)]

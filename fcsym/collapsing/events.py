@@ -1,14 +1,28 @@
-"""Gate events over time, as a picture."""
+"""Gate events: units that left their lines, and how many have over time, as a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from fcsym.collapsing.layer import Event
 from fcsym.drawing.chart import Line, Panel, chart
 from fcsym.drawing.picture import Picture
 
-__all__ = ["events_over_time"]
+__all__ = ["Event", "events_over_time"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Units that left their lines together: after which step, and the lines on every input before and after.
+
+    A line is the number of a piece, from 0, or that of a kink, 0.5 where pieces 0 and 1 meet.
+    """
+
+    step: int
+    layer: int
+    units: tuple[int, ...]  # from 0
+    before: tuple[float, ...]
+    after: tuple[float, ...]
 
 
 def events_over_time(events: Sequence[Event], steps: int, network: str) -> Picture:
