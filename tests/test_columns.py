@@ -335,3 +335,24 @@ def test_what_does_not_fit_is_refused(call, said):
     with pytest.raises(fcsym.ArgumentError, match=said) as caught:
         call(fcsym.scheme(network, "collapsed").compile(), weights, x, target)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_what_takes_the_place_of_an_array_is_the_last_to_read_it(order):
+    """C1 - delta1 is put where delta1 was, after s1_new has read that; nothing that a step is given is written to."""
+    network = fcsym.Network.parse("3-40-2", bias=True)
+    kernel = CollapsedKernel(network, order, (0, 1))
+    weights, x, target = start(network, 4)
+    state = kernel.init(weights, x)
+    source = state.machine.source
+    step = source[source.index("def step") : source.index("def output")]
+    assert step.index("s1_new = less(") < step.index("C1_new = less(C1, delta1)") and "delta1 = times(" in step
+    before = [np.array(a) for a in (*state.arrays, *state.held)]
+    kernel.step(state, x, target, 0.1)
+    assert all((a == b).all() for a, b in zip(before, (*state.arrays, *state.held), strict=True))
+    names: dict = {"np": np}
+    exec(source, names)
+    a = np.arange(6.0).reshape(2, 1, 3)
+    for function, wanted in (("less", a - np.ones((4, 3))), ("times", a * np.full((4, 3), 2.0))):
+        b = np.full((4, 3), 1.0 if function == "less" else 2.0)
+        assert (names[function](a, b) == wanted).all()  # which is longer than b

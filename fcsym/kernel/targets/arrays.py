@@ -38,7 +38,7 @@ def function_text(
         if constant in used:
             like = function.given[0].name
             writer.lines.append(f"{constant} = {dialect.constant.format(values=values_text(matrix), like=like)}")
-    for statement in function.statements:
+    for statement in _last_readers_last(function) if dialect.less else function.statements:
         writer.statement(statement)
     missing = [array for array in function.results if array.name not in writer.known]
     for array in missing:  # nothing is stored yet
@@ -53,6 +53,34 @@ def function_text(
         + "".join(f"    {line}\n" for line in writer.lines)
         + f"    return (\n        {returned},\n    )\n"
     )
+
+
+def _last_readers_last(function: n.Function) -> list[n.Statement]:
+    """C - delta after all else that reads delta, whose place the difference can then take."""
+    statements = list(function.statements)
+    for own in function.statements:
+        if (name := _taken(own, function)) is None:
+            continue
+        assert isinstance(own, n.Define)
+        at = statements.index(own)
+        readers = [k for k, s in enumerate(statements) if any(load.name == name for load in n.loads(s))]
+        users = [k for k, s in enumerate(statements) if any(load.name == own.name for load in n.loads(s))]
+        if readers[-1] > at and all(k > readers[-1] for k in users):
+            statements.insert(readers[-1], statements.pop(at))
+    return statements
+
+
+def _taken(statement: n.Statement, function: n.Function) -> str | None:
+    """The array that is taken off another one, element by element, where it is a product made here and no result."""
+    if not isinstance(statement, n.Define) or len(statement.indices) < 2 or not isinstance(statement.value, n.Sum):
+        return None
+    match statement.value.terms:
+        case ((1, n.Load(_, first)), (-1, n.Load(name, second))) if first == second == statement.indices:
+            made = {s.name: s.value for s in function.statements if isinstance(s, n.Define)}
+            shared = [value for value in made.values() if isinstance(value, n.Load) and value.name == name]
+            fresh = isinstance(made.get(name), n.Product) and not shared
+            return name if fresh and all(array.name != name for array in function.results) else None
+    return None
 
 
 def _outer(node: n.Node, axes: tuple[Index, ...]) -> tuple[n.Node, n.Node, n.Node] | None:
@@ -78,6 +106,13 @@ def _is_matrix_less_product(node: n.Node) -> bool:
         return False
     matrix, product = (term for _, term in node.terms)
     return isinstance(matrix, n.Load) and (isinstance(product, n.Product) or _is_sum_of_products(product))
+
+
+def _is_factor_of_sum(node: n.Node) -> bool:
+    """g sum_k W[k, i] delta[n, k]: the sum is an array of its own."""
+    if not isinstance(node, n.Product) or len(node.factors) != 2:
+        return False
+    return isinstance(node.factors[0], n.Load) and _is_sum_of_products(node.factors[1])
 
 
 def _is_sum_of_products(node: n.Node) -> bool:
@@ -137,10 +172,16 @@ class _Writer:
             w = self.expression(parts[0], axes)[0]
             a, b = (self.expression(part, axes[k : k + 1])[0] for k, part in enumerate(parts[1:]))
             self.lines.append(f"{name} = {self.dialect.less_outer.format(w=w, a=a, b=b)}")
-        elif self.dialect.less and len(axes) > 1 and _is_matrix_less_product(value):
+        elif self.dialect.less and (
+            (len(axes) > 1 and _is_matrix_less_product(value)) or self._is_last_to_read(statement)
+        ):
             assert isinstance(value, n.Sum)
             a, b = (self.expression(term, axes)[0] for _, term in value.terms)
             self.lines.append(f"{name} = {self.dialect.less.format(a=a, b=b)}")
+        elif self.dialect.times and len(axes) > 1 and _is_factor_of_sum(value):
+            assert isinstance(value, n.Product)
+            a, b = (self.expression(factor, axes)[0] for factor in value.factors)
+            self.lines.append(f"{name} = {self.dialect.times.format(a=a, b=b)}")
         elif self._is_same_along_an_axis(statement):
             m, like = self.dialect.module, f"{self.dialect.module}.zeros_like({self._like(statement)})"
             if isinstance(value, n.Const):  # in the precision of what it is like
@@ -154,6 +195,12 @@ class _Writer:
         else:
             self.lines.append(f"{name} = {self.expression(value, axes)[0]}")
         self.known.add(name)
+
+    def _is_last_to_read(self, statement: n.Define) -> bool:
+        """Whether it takes off an array that no line after it reads."""
+        name = _taken(statement, self.function)
+        rest = [s for s in self.function.statements if not isinstance(s, n.Define) or s.name not in self.known]
+        return name is not None and all(load.name != name for s in rest if s is not statement for load in n.loads(s))
 
     def empty(self, array: Array) -> None:
         """No rows yet, or as many free ones as the target has room for; the others' widths are those of W1."""

@@ -29,6 +29,7 @@ class Dialect:
     turned: str = ""  # the matrix {a} with rows and columns exchanged
     inverse: str = ""  # the inverse of the matrix {a}, which is symmetric
     less: str = ""  # {a} - {b} where b is a matrix that nothing else needs; without it, as any difference
+    times: str = ""  # {a} * {b} where b is a matrix that nothing else needs; without it, as any product
     less_outer: str = ""  # {w} - {a} {b}^T, of a matrix and two vectors; without it, as any difference
     arange: str = ""  # the whole numbers below {n}, on the device of {like}
     as_numbers: str = ""  # the mask {test} as numbers of the type of {like}

@@ -56,6 +56,7 @@ DIALECT = Dialect(
     summed="summed({a}, {axes})",
     contracted="contracted({a}, {a_axes}, {b}, {b_axes}, {both}, {over})",
     less="less({a}, {b})",
+    times="times({a}, {b})",
     less_outer="less_outer({w}, {a}, {b})",
 )
 
@@ -63,6 +64,12 @@ LESS = '''def less(a, b):
     """a - b in the place of b, which nothing else needs: a fresh matrix costs more than the difference."""
     whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
     return np.subtract(a, b, out=b) if whole else a - b
+'''
+
+TIMES = '''def times(a, b):
+    """a * b in the place of b, which nothing else needs."""
+    whole = b.shape == a.shape or b.shape == np.broadcast_shapes(a.shape, b.shape)
+    return np.multiply(a, b, out=b) if whole else a * b
 '''
 
 LESS_OUTER = '''def less_outer(w, a, b):
@@ -290,6 +297,7 @@ def helpers(text: str, functions: Iterable[n.Function] = (), sizes: Mapping[Axis
     kept = [KEPT] if any(length >= _PAGED for length in every) else []
     known = (
         ("less(", LESS),
+        ("times(", TIMES),
         ("less_outer(", LESS_OUTER),
         ("extreme(", EXTREME),
         ("inverse(", INVERSE),
