@@ -65,3 +65,15 @@ def test_every_case_of_a_deep_narrow_network_is_reached(order):
 def test_a_very_wide_network_is_checked_only_where_that_is_asked_for(command, capsys):
     assert main([command, "2-1000000-1"]) == 2
     assert "--trials" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["derive", "check", "gradient"])
+def test_many_positions_are_counted_as_many_weights_are(command, tmp_path, capsys):
+    """A thousand tokens have a million weights of attention, though the parameters are few."""
+    (tmp_path / "net.toml").write_text(
+        'shape = [1000, 8]\n[[layers]]\nkind = "attention"\nembed_dim = 8\nnum_heads = 2\n'
+        '[[layers]]\nkind = "linear"\nout_features = 2\n'
+    )
+    by = ["--by", "Wq1"] if command == "gradient" else []
+    assert main([command, str(tmp_path / "net.toml"), *by]) == 2
+    assert "numbers in its layers, and its comparison with autodiff" in capsys.readouterr().err

@@ -275,12 +275,19 @@ def trials_of(options: argparse.Namespace, d: Record) -> int:
     """1000 points, or as many as a large network can be checked on in a few seconds."""
     if options.trials is not None:
         return int(options.trials)
-    size = sum(math.prod(d.network.shape(array)) for array in d.network.parameters)
+    network = d.network
+    made = sum(math.prod(network.shape(array)) for array in {e.array for e in network.layer_equations})
+    size, what = max((_weights(network), "weights"), (made, "numbers in its layers"))
     if size > _MAX_UNASKED:
         from fcsym.errors import SizeError
 
         raise SizeError(
-            f"{d.network} has {size} weights, and its comparison with autodiff would take about {size // 600_000} "
+            f"{network} has {size} {what}, and its comparison with autodiff would take about {size // 600_000} "
             "minutes: allow it with --trials 50, or take a narrower network, the equations are the same."
         )
     return max(50, min(1000, 10_000_000 // size))
+
+
+def _weights(network: Network) -> int:
+    """How many there are."""
+    return sum(math.prod(network.shape(array)) for array in network.parameters)
