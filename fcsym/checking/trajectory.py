@@ -124,7 +124,8 @@ class _Comparison:
         expanded = kernel.expand(state, weights, first)
         keep &= _within_range(truth.weights)
         for array, found, (true, *rounded) in zip(network.parameters, expanded, truth.weights, strict=True):
-            strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
+            with np.errstate(invalid="ignore"):
+                strayed = np.max([np.abs(other - true) for other in rounded], axis=0)
             largest = np.max(np.abs(true).reshape(count, -1), axis=1).reshape((count,) + (1,) * (true.ndim - 1))
             bound = ULPS * (np.max(strayed.reshape(count, -1), axis=1).reshape(largest.shape) + self.eps * largest)
             self._record(
@@ -135,8 +136,8 @@ class _Comparison:
 
     def _noise(self, truth: _Truth, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
         """The absolute terms of each updated parameter: what cancels in an update is rounded before it does."""
-        near = (array[0].astype(self.dtype) for array in (*truth.weights, *truth.memory.values()))
-        exact = [np.where(np.abs(array) < _FAR, array, 0) for array in near]  # the others are left out
+        near = [array[0] for array in (*truth.weights, *truth.memory.values())]
+        exact = [np.where(np.abs(array) < _FAR, array, 0).astype(self.dtype) for array in near]  # others are left out
         points = Points(exact[: len(truth.weights)], x, target, eta, exact[len(truth.weights) :])
         scale = self.tally.computed(self.step, points).scale
         return {array.name: scale.of(array.primed.name) for array in self.network.trained}
