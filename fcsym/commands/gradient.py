@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--by", action="append", metavar="NAME,...",
-        help="parameters, such as W1, and x (default W1); twice for second derivatives, by one and then by these",
+        help="parameters, such as W1, and x (default: the first, W1); twice for second derivatives, by one and then by these",
     )  # fmt: skip
     parser.add_argument(
         "--along", metavar="NAME,...", help="Hessian-vector products: directions TW1, ... of these are multiplied"
@@ -57,8 +57,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.save is not None:
         writable(options.save)
-    of, by = _asked(options)
-    g = gradient(network_of(options), of, by, options.slope_at_kink, along=options.along)
+    network = network_of(options)
+    of, by = _asked(options, network.parameters[0].name)
+    g = gradient(network, of, by, options.slope_at_kink, along=options.along)
     directions = [direction_of(array) for array in g.asked.along]
     values = values_of(options, g.network, directions=directions, needs_eta=False)
     trials = trials_of(options, g)
@@ -107,9 +108,9 @@ def run(options: argparse.Namespace) -> int:
     return DONE if passed else FAILED
 
 
-def _asked(options: argparse.Namespace) -> tuple[str, str]:
-    """What is differentiated by what: --by W1 --by W2 is --of dE_dW1 --by W2."""
-    by: list[str] = options.by or ["W1"]
+def _asked(options: argparse.Namespace, first: str) -> tuple[str, str]:
+    """What is differentiated by what: --by W1 --by W2 is --of dE_dW1 --by W2; E by the first parameter."""
+    by: list[str] = options.by or [first]
     if len(by) == 1:
         return options.of, by[0]
     if len(by) > 2 or "," in by[0] or options.of.strip() != "E" or options.along is not None:
