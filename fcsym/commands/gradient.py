@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--by", action="append", metavar="NAME,...",
-        help="parameters, such as W1, and x (default: the first one); twice for second derivatives, by one and by these",
+        help="parameters, such as W1, and x (default: the first one); twice for second derivatives, one after the other",
     )  # fmt: skip
     parser.add_argument(
         "--along", metavar="NAME,...", help="Hessian-vector products: directions TW1, ... of these are multiplied"
