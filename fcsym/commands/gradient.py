@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--by", action="append", metavar="NAME,...",
-        help="parameters, such as W1, and x (default: the first one); twice for second derivatives, one after the other",
+        help="parameters, such as W1, and x (default: the first one); twice for second derivatives, one by one",
     )  # fmt: skip
     parser.add_argument(
         "--along", metavar="NAME,...", help="Hessian-vector products: directions TW1, ... of these are multiplied"
