@@ -105,11 +105,6 @@ def test_a_place_that_there_is_not_is_one_sentence(given, said):
 
 
 WITHOUT = {
-    "positions": (
-        derive(Network([Linear(2, 3), "tanh", Linear(3, 2)], input=(4, 2))), "p",
-        "has no p: the read-out serves 4 positions and reads 3 numbers, so that one p would have to satisfy more ",
-    ),
-    "steps": (derive(Network([RNN(1, 2), Linear(2, 1)], input=(3, 1))), "r", "has no r: the read-out serves 3 pos"),
     "steps of samples": (
         derive(Network([RNN(1, 2), Linear(2, 1)], input=(2, 1)), batch="mean"), "r", "2 positions of every sample, and",
     ),

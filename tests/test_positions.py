@@ -98,10 +98,9 @@ def test_equal_positions_have_none_and_it_is_said():
 @pytest.mark.parametrize(
     ("network", "told", "said"),
     [
-        (Network([Linear(2, 3), "relu", Linear(3, 1)], input=(4, 2)), {}, "serves 4 positions and reads 3 numbers"),
         (NETWORKS["units"], {"batch": "mean"}, "taken at 3 positions of every sample"),
     ],
-    ids=["more than it reads", "and samples"],
+    ids=["and samples"],
 )
 def test_where_none_is_derived_the_reason_is_said(network, told, said):
     d = fcsym.derive(network, **told)
@@ -109,3 +108,17 @@ def test_where_none_is_derived_the_reason_is_said(network, told, said):
     with pytest.raises(fcsym.ArgumentError, match=said):
         _ = d["p"]
     assert any(said in assumption for assumption in d.assumptions)
+
+
+def test_more_positions_than_numbers_never_have_one():
+    """The list is as long for every length; that there is none is said beside it, and by whoever asks a step for it."""
+    made = {n: fcsym.derive(Network([Linear(2, 3), "tanh", Linear(3, 1)], input=(n, 2))) for n in (2, 3, 4, 9)}
+    assert len({len(d.equations) for d in made.values()}) == 1
+    said = {n: any("Here they never are" in line for line in d.assumptions) for n, d in made.items()}
+    assert said == {2: False, 3: False, 4: True, 9: True}
+    d = made[4]
+    assert d.proof.holds and fcsym.check(d, trials=30).passed
+    step = d.compile().step(*numbers(d.network), 0.05)
+    assert bool(step.undefined) and np.isfinite(step.W1_new).all()
+    with pytest.raises(fcsym.UndefinedContribution, match="give at most 3 positions"):
+        _ = step.p

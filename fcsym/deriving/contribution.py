@@ -142,8 +142,8 @@ def _read(axes: Sequence[Axis]) -> tuple[Index, ...]:
 def no_common_p(network: Network) -> bool:
     """Whether one p has to serve more than it can in general, or has nothing to make up for.
 
-    More places than the read-out reads numbers, samples of a mini-batch or positions; both at once; or a read-out of
-    what no trained parameter reaches.
+    More samples than the read-out reads numbers; positions of samples, or along several axes; or a read-out of what no
+    trained parameter reaches.
     """
     return not (network.has_common_p and network.features_move)
 

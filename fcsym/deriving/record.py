@@ -103,6 +103,14 @@ class Record:
         return f"{self._too_many}: {instead}"
 
     @property
+    def _never(self) -> str:
+        """That places are always dependent, where they are more than the numbers that are read."""
+        network = self.network
+        if network.served <= network.most_served:
+            return ""
+        return f" Here they never are: {network.served} {network.place}s are more than {network.most_served} numbers."
+
+    @property
     def _too_many(self) -> str:
         """Why one p does not serve all places of the read-out."""
         network = self.network
@@ -161,7 +169,7 @@ class Record:
         if network.places and network.hidden and network.features_move:
             result.append(
                 f"A `p` for all {network.place}s exists wherever their `v^c` are linearly independent; elsewhere it "
-                "need not exist."
+                f"need not exist.{self._never}"
                 if "p" in self.by_name
                 else f"No `p` is derived: {self._too_many}."
             )

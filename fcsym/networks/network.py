@@ -317,12 +317,13 @@ class Network:
 
     @cached_property
     def has_common_p(self) -> bool:
-        """Whether one p may serve all places: they are along one axis, and not more than there are numbers to read.
+        """Whether one p for all places is derived: they are along one axis, and samples no more than can have one.
 
+        How many positions there are decides nothing: a list of equations is as long for every length of a sequence.
         Smaller networks of the same kind, on which equations are tried, have what this one has.
         """
         whole = replace(self, at_most=0)
-        return len(self.places) < 2 and whole.served <= whole.most_served
+        return len(self.places) < 2 and (not self.batch or whole.served <= whole.most_served)
 
     @cached_property
     def input(self) -> Array:
