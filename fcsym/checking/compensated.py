@@ -26,7 +26,7 @@ def own_p(network: Network, matrix: _Array, frozen: _Array, moved: _Array, logit
 
 
 def common_p(network: Network, matrix: _Array, frozen: _Array, moved: _Array, logits: _Array) -> dict[str, _Array]:
-    """p for all samples or positions, of least norm; nothing where there are more of them than units."""
+    """p for all samples or positions, of least norm; nothing where none is derived."""
     if not network.has_common_p:
         return {}
     lack = np.einsum("...kj,...nj->...nk", matrix, moved - frozen)

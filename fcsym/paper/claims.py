@@ -182,33 +182,26 @@ def _other_layers() -> dict[str, Network]:
 
 
 def _others(_: Network) -> Claim:
-    numbers, without, shared, refused, holds = [], [], [], {}, True
+    numbers, shared, refused, holds = [], [], {}, True
     for name, network in _other_layers().items():
         d = derive(network, "simultaneous")
         stated = len(d.proof.findings) - d.proof.count(Verdict.DEFINITION)
         said = f"{name}: proved {d.proof.count(Verdict.PROVED)} of {stated}, chosen {d.proof.count(Verdict.CHOSEN)}"
         holds = holds and d.proof.holds
-        if "p" in d.by_name:
-            apart, condition = _apart(d)
-            said += f", |y_front - y_new| <= {apart:.1e}"
-            holds = holds and apart < _ROUNDING * condition
-            if network.places:
-                said += f" at {network.served} positions, the condition number of v^c v^cT being {condition:.1e}"
-                shared.append(name)
-        else:
-            said += f", no p: its read-out is taken at {network.served} positions"
-            without.append(name)
+        apart, condition = _apart(d)
+        said += f", |y_front - y_new| <= {apart:.1e}"
+        holds = holds and apart < _ROUNDING * condition
+        if network.places:
+            said += f" at {network.served} positions, the condition number of v^c v^cT being {condition:.1e}"
+            shared.append(name)
         numbers.append(said)
         refused[name] = [own for own in _WAYS if _is_refused(network, own)]
     lost = [own for own in _WAYS if any(own in names for names in refused.values())]
     conditions = [
-        "one p serves no more positions than the read-out reads numbers: not those of the " + ", ".join(without)
-        if without
-        else "",
         "the v^c of all positions are linearly independent: " + ", ".join(shared) if shared else "",
         "the schemes that replace backpropagation are not carried over: " + ", ".join(lost) if lost else "",
     ]
-    answer = Answer.CONDITION if without or shared or lost else Answer.HOLDS
+    answer = Answer.CONDITION if shared or lost else Answer.HOLDS
     return Claim(
         "(vi)", "extends to CNNs, RNNs and transformers",
         f"The same derivation gives the updates, dv', p and r of each of {len(numbers)} networks; one p for all "
