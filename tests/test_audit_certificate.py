@@ -12,8 +12,8 @@ from fcsym.certificates.checking import AXIOMS, checked
 from fcsym.cli import main
 from fcsym.paper import ROWS, Audit, audit
 from fcsym.paper.certificate import audit_certificate
+from fcsym.paper.decision import Verdict
 from fcsym.paper.formula import S
-from fcsym.paper.verdict import Verdict
 
 SOME = [
     "eq. 2",

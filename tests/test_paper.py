@@ -14,17 +14,20 @@ from pathlib import Path
 import pytest
 from conftest import LONG, need
 
-import fcsym.paper.verdict as decide_module
 from fcsym.cli import main
-from fcsym.paper import ROWS, Limits, Setup, Verdict, audit, examine
+from fcsym.paper import ROWS, Limits, Setup, Verdict, audit, examine, smt
 from fcsym.paper import numbers as numbers_module
+from fcsym.paper import points as points_module
+from fcsym.paper import verdict as decide_module
 from fcsym.paper.edits import slips
 from fcsym.paper.formula import Claim, Condition, S, nodes, plain, plain_condition
+from fcsym.paper.gate_cases import variables
 from fcsym.paper.model import Undefined, Unknown
+from fcsym.paper.points import counterexample, points, satisfied, sides_at
 from fcsym.paper.recheck import recheck
 from fcsym.paper.terminal import conclusion
 from fcsym.paper.typeset import FILES, report
-from fcsym.paper.verdict import counterexample, decide, points, satisfied, sides_at
+from fcsym.paper.verdict import decide
 
 ROOT = Path(__file__).parent.parent
 TRUE = (Verdict.PROVED, Verdict.PROVED_UNDER)
@@ -139,7 +142,7 @@ def _admitted(conditions, world):
 def _rechecked(claim, setup, world):
     """Both sides by `recheck`; None where the conditions do not hold."""
     numbers = {}
-    for name in (*decide_module.variables(claim, setup), *(f"yg{mark}" for mark in setup.inputs)):
+    for name in (*variables(claim, setup), *(f"yg{mark}" for mark in setup.inputs)):
         numbers[name] = world.numbers.variable(name)
     holds, left, right = recheck(
         numbers, setup.inputs, setup.setting, setup.order, plain(claim.left), plain(claim.right),
@@ -226,7 +229,7 @@ def test_without_time_a_verdict_is_undecided():
 def test_undecided_is_status_1(capsys, monkeypatch):
     monkeypatch.setattr("fcsym.paper.ROWS", (row("eq. 22, line 1 (a)"), row("eq. 9 (a)")))
     monkeypatch.setattr("fcsym.paper.audit.__defaults__", (Limits(), (row("eq. 22, line 1 (a)"),), lambda _: None))
-    monkeypatch.setattr(decide_module, "_z3", lambda *_: None)
+    monkeypatch.setattr(smt, "can_hold", lambda *_: None)
     assert main(["audit", "--json", "--time-limit", "7"]) == 1  # a limit of its own: verdicts are remembered
     (found,) = json.loads(capsys.readouterr().out)["rows"]
     assert found["verdict"] == "UNDECIDED"
@@ -244,7 +247,7 @@ def test_deciders_that_disagree_leave_it_open(monkeypatch):
 
 
 def test_a_counterexample_that_the_recheck_denies_refutes_nothing(monkeypatch):
-    monkeypatch.setattr(decide_module, "recheck", lambda *_: (True, Fraction(0), Fraction(0)))
+    monkeypatch.setattr(points_module, "recheck", lambda *_: (True, Fraction(0), Fraction(0)))
     assert decide(row("eq. 31, line 3").claim).verdict is Verdict.UNDECIDED
 
 

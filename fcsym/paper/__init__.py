@@ -22,11 +22,12 @@ from typing import Any
 from fcsym.errors import ArgumentError, shown
 from fcsym.language.equation import Rule
 from fcsym.paper.correction import Correction, correct
+from fcsym.paper.decision import Counterexample, Decision, Limits, Setup, Verdict
 from fcsym.paper.formula import Claim, latex_claim
 from fcsym.paper.model import derivation
 from fcsym.paper.printed import ROWS, Row
 from fcsym.paper.statements import STATEMENTS, Answer
-from fcsym.paper.verdict import Counterexample, Decision, Limits, Setup, Verdict, decide
+from fcsym.paper.verdict import decide
 
 __all__ = ["ROWS", "Audit", "Claim", "Finding", "Limits", "Row", "Setup", "Verdict", "audit", "examine"]
 
@@ -137,7 +138,7 @@ def assumptions(row: Row) -> list[str]:
 
 
 def audit(
-    limits: Limits = Limits(),  # noqa: B008  # it is frozen
+    limits: Limits = Limits(),
     rows: Sequence[Row | str] | None = None, progress: Callable[[str], None] = lambda _: None,
 ) -> Audit:  # fmt: skip
     """The verdict of the engine on each equality that the paper prints (arXiv 2106.05569, main text and supplement).
@@ -175,7 +176,7 @@ def _meant(entry: Row | str) -> Sequence[Row]:
     return found
 
 
-def examine(row: Row, limits: Limits = Limits()) -> Finding:  # noqa: B008  # it is frozen
+def examine(row: Row, limits: Limits = Limits()) -> Finding:
     """One row => its finding."""
     if row.claim is None:
         return _sentence(row, limits)

@@ -23,10 +23,10 @@ from fcsym.certificates.printer import number, remark
 from fcsym.certificates.theorem import Theorem
 from fcsym.files import write_text
 from fcsym.paper import Audit, Finding
+from fcsym.paper.decision import Either, Setup, Verdict
 from fcsym.paper.formula import Claim, Condition, Node, nodes
 from fcsym.paper.recheck import Network
 from fcsym.paper.statements import STATEMENTS
-from fcsym.paper.verdict import Either, Setup, Verdict
 
 __all__ = ["audit_certificate", "save"]
 

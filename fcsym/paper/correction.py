@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
+from fcsym.paper.decision import Decision, Limits, Setup, Verdict
 from fcsym.paper.edits import Edit, corrections, pairs
 from fcsym.paper.formula import Claim, nodes
 from fcsym.paper.model import Undefined, Unknown, World
-from fcsym.paper.verdict import Decision, Limits, Setup, Verdict, decide, points, sides_at
+from fcsym.paper.points import points, sides_at
+from fcsym.paper.verdict import decide
 
 __all__ = ["Correction", "correct"]
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from fcsym.paper.decision import Setup
 from fcsym.paper.formula import Claim, Condition, Node, S, derivative, iverson, num, other, relu, series
-from fcsym.paper.verdict import Setup
 
 __all__ = ["ROWS", "Row"]
 

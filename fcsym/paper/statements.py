@@ -17,9 +17,11 @@ from fcsym.language.equation import Cases, Rule, Status
 from fcsym.language.equation import Verdict as Proved
 from fcsym.language.instance import Field, Instance
 from fcsym.networks.network import Network
+from fcsym.paper.decision import Limits, Setup, Verdict
 from fcsym.paper.formula import Claim, S, derivative, iverson, text
 from fcsym.paper.model import derivation
-from fcsym.paper.verdict import Limits, Setup, Verdict, decide, points
+from fcsym.paper.points import points
+from fcsym.paper.verdict import decide
 
 __all__ = ["STATEMENTS", "Answer", "Statement"]
 
