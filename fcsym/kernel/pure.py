@@ -10,28 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fcsym.errors import ArgumentError, CompileError, shown
+from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel.arguments import as_array, goal, parameters, point, rate
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.said import say_shapes, shapes
 from fcsym.kernel.targets.base import Target
-from fcsym.kernel.targets.jax import JaxTarget
-from fcsym.kernel.targets.torch import TorchTarget
 
 if TYPE_CHECKING:
     from fcsym.schemes.record import SchemeRecord
 
 __all__ = ["PureKernel", "installed", "library", "pure_kernel"]
 
-_TARGETS: dict[str, type[Target]] = {"jax": JaxTarget, "torch": TorchTarget}
 
-
-def pure_kernel(scheme: SchemeRecord, target: str) -> PureKernel:
+def pure_kernel(scheme: SchemeRecord, target: Target) -> PureKernel:
     """The scheme's four functions in JAX or PyTorch. Raises CompileError where that is not installed."""
-    if target not in _TARGETS:
-        raise CompileError(f"The target {shown(target)!r} does not run in the process.")
-    installed(target)
-    return PureKernel(scheme, _TARGETS[target]())
+    installed(target.name)
+    return PureKernel(scheme, target)
 
 
 def installed(target: str) -> None:

@@ -11,13 +11,13 @@ from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.algebra import rename
 from fcsym.language.equation import Equation, Rule, Verdict
-from fcsym.language.expression import Apply, Array, Expr, Index, Ref, Role
+from fcsym.language.expression import Apply, Array, Expr, Index, Ref
 from fcsym.language.findings import Finding
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import ERROR, derivative_of, gate_of
 from fcsym.proof.general import General
 from fcsym.proof.points import Points
-from fcsym.proof.structure import flaws_of_scheme
+from fcsym.proof.structure import flaws_of_derivatives
 
 __all__ = ["LayersExaminer"]
 
@@ -54,19 +54,7 @@ class LayersExaminer:
 
     def flaws(self, equations: Sequence[Equation]) -> list[tuple[str, str]]:
         """What keeps the list from being one of derivatives."""
-        network = self.network
-        units = {a for e in equations for a in e.operands if a.role is Role.UNIT}
-        given = (*network.parameters, network.input, network.target, *self.directions)
-        found = flaws_of_scheme(network, given, equations, (self.root, *self.results), units, True)
-        rules = self.rules()
-        for e in equations:
-            rule = rules.get(e.array)
-            if rule is None:
-                found.append((e.name, "is no equation of this derivation"))
-            elif rule is not e.rule:
-                found.append((e.name, f"claims the rule {e.rule.value!r} and needs {rule.value!r}"))
-        here = {e.array for e in equations}
-        return found + [(a.name, "is missing") for a in self.results if a not in here]
+        return flaws_of_derivatives(self.network, self.directions, equations, (self.root, *self.results), self.rules())
 
     def rules(self) -> dict[Array, Rule]:
         """What each equation of the list claims."""

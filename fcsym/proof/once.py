@@ -29,7 +29,7 @@ from fcsym.proof.expanded import Arithmetic, random_points
 from fcsym.proof.numbers import Dual, digest
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.reference import plus
-from fcsym.proof.structure import flaws_of_scheme
+from fcsym.proof.structure import flaws_of_derivatives
 
 __all__ = ["Examiner", "World", "free_unit", "no_cases", "right"]
 
@@ -79,20 +79,7 @@ class Examiner:
 
     def flaws(self, equations: list[Equation]) -> list[tuple[str, str]]:
         """What keeps the list from being one of derivatives."""
-        network = self.network
-        units = {a for e in equations for a in e.operands if a.role is Role.UNIT}
-        given = (*network.parameters, network.input, network.target, *self.directions)
-        results = (self.root, *self.results)
-        found = flaws_of_scheme(network, given, equations, results, units, True)
-        rules = self.rules()
-        for e in equations:
-            rule = rules.get(e.array)
-            if rule is None:
-                found.append((e.name, "is no equation of this derivation"))
-            elif rule is not e.rule:
-                found.append((e.name, f"claims the rule {e.rule.value!r} and needs {rule.value!r}"))
-        here = {e.array for e in equations}
-        return found + [(a.name, "is missing") for a in results if a not in here]
+        return flaws_of_derivatives(self.network, self.directions, equations, (self.root, *self.results), self.rules())
 
     def equation(self, equation: Equation) -> Finding:
         """The verdict of both."""

@@ -37,7 +37,7 @@ from fcsym.networks.symbols import (
 )
 from fcsym.proof.general import moving
 
-__all__ = ["expected", "flaws", "flaws_of_scheme"]
+__all__ = ["expected", "flaws", "flaws_of_derivatives", "flaws_of_scheme"]
 
 COMPENSATION = "compensation"
 """The one statement about symbols that are known already; it has a label in place of a symbol."""
@@ -248,6 +248,24 @@ def flaws_of_scheme(
                 found.append((equation.name, "is needed by no result"))
             needed |= set(equation.operands)
     return found
+
+
+def flaws_of_derivatives(
+    network: Network, directions: Sequence[Array], equations: Sequence[Equation], results: Sequence[Array],
+    rules: Mapping[Array, Rule],
+) -> list[tuple[str, str]]:  # fmt: skip
+    """The same for a list of derivatives by name, of which `rules` says what each equation has to claim."""
+    units = {a for e in equations for a in e.operands if a.role is Role.UNIT}
+    given = (*network.parameters, network.input, network.target, *directions)
+    found = flaws_of_scheme(network, given, equations, results, units, True)
+    for e in equations:
+        rule = rules.get(e.array)
+        if rule is None:
+            found.append((e.name, "is no equation of this derivation"))
+        elif rule is not e.rule:
+            found.append((e.name, f"claims the rule {e.rule.value!r} and needs {rule.value!r}"))
+    here = {e.array for e in equations}
+    return found + [(a.name, "is missing") for a in results if a not in here]
 
 
 def _posing(equation: Equation, own: Mapping[Array, Array]) -> Iterator[str]:

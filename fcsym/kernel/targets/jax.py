@@ -6,15 +6,10 @@ fixed number of inputs. A quotient that a guard forbids is not divided in its de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from fcsym.kernel import neutral as n
-from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.arrays import Dialect
-from fcsym.kernel.targets.base import ArrayWords
-from fcsym.kernel.targets.pure_file import PureLanguage, pure_file, pure_functions, pure_source
+from fcsym.kernel.targets.pure_file import PureLanguage, PureTarget
 
-__all__ = ["JaxTarget"]
+__all__ = ["JAX", "LANGUAGE"]
 
 DIALECT = Dialect(
     module="jnp",
@@ -135,24 +130,4 @@ LANGUAGE = PureLanguage(
     test_single="jnp.asarray(0.0).dtype == jnp.float32",
     needs="JAX 0.5 or later",
 )
-
-
-class JaxTarget:
-    """Pure functions of JAX arrays."""
-
-    name, suffix = "jax", ".py"
-    words = ArrayWords(
-        LANGUAGE.imports, "jnp.asarray", "jax.jit({name})", LANGUAGE.test_single, f"{LANGUAGE.needs} and NumPy"
-    )
-
-    def source(self, module: n.Module) -> str:
-        """State, init, step, output and expand."""
-        return pure_source(module, LANGUAGE)
-
-    def functions(self, module: n.Module) -> str:
-        """The functions alone."""
-        return "\n\n".join(pure_functions(module, LANGUAGE))
-
-    def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
-        """One module, stem.py."""
-        return {f"{stem}.py": pure_file(module, LANGUAGE, stem, rows)}
+JAX = PureTarget("jax", LANGUAGE, "jnp.asarray", "jax.jit({name})")

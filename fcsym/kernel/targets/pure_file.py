@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import LARGEST, Row
 from fcsym.kernel.targets.arrays import Dialect, function_text
+from fcsym.kernel.targets.base import ArrayWords
 from fcsym.kernel.targets.python_file import head, rows_text, table
 from fcsym.language.expression import Role
 from fcsym.networks.symbols import frozen_copy
 
-__all__ = ["PureLanguage", "pure_file", "pure_functions", "pure_helpers", "pure_source"]
+__all__ = ["PureLanguage", "PureTarget", "pure_file", "pure_functions", "pure_helpers", "pure_source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def pure_source(module: n.Module, language: PureLanguage) -> str:
     room = "; `capacity` inputs can be stored" if stored else ""
     given_x = f"    x = {language.convert.format(value='x')}\n" if single else ""
     convert = f"weights = [{language.convert.format(value='w')} for w in weights]"
-    return f'''{language.imports}from collections.abc import Sequence
+    return f'''{language.imports}from collections.abc import Mapping, Sequence
 {"from itertools import product" + chr(10) if helpers else ""}from typing import Any, NamedTuple
 
 
@@ -167,3 +168,26 @@ if __name__ == "__main__":
         + rows_text(rows)
         + test
     )
+
+
+class PureTarget:
+    """Pure functions of a library's arrays."""
+
+    suffix = ".py"
+
+    def __init__(self, name: str, language: PureLanguage, there: str, compiled: str) -> None:
+        """`name`: of the package that has the library. `there`, `compiled`: see ArrayWords."""
+        self.name, self.language = name, language
+        self.words = ArrayWords(language.imports, there, compiled, language.test_single, f"{language.needs} and NumPy")
+
+    def source(self, module: n.Module) -> str:
+        """State, init, step, output and expand."""
+        return pure_source(module, self.language)
+
+    def functions(self, module: n.Module) -> str:
+        """The functions alone."""
+        return "\n\n".join(pure_functions(module, self.language))
+
+    def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
+        """One module, stem.py."""
+        return {f"{stem}.py": pure_file(module, self.language, stem, rows)}

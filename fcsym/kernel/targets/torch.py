@@ -6,15 +6,10 @@ fixed number of inputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from fcsym.kernel import neutral as n
-from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.arrays import Dialect
-from fcsym.kernel.targets.base import ArrayWords
-from fcsym.kernel.targets.pure_file import PureLanguage, pure_file, pure_functions, pure_source
+from fcsym.kernel.targets.pure_file import PureLanguage, PureTarget
 
-__all__ = ["TorchTarget"]
+__all__ = ["LANGUAGE", "TORCH"]
 
 DIALECT = Dialect(
     module="torch",
@@ -136,24 +131,4 @@ LANGUAGE = PureLanguage(
     test_single="False",
     needs="PyTorch 2.4 or later",
 )
-
-
-class TorchTarget:
-    """Functions of PyTorch tensors."""
-
-    name, suffix = "torch", ".py"
-    words = ArrayWords(
-        LANGUAGE.imports, "torch.as_tensor", "{name}", LANGUAGE.test_single, f"{LANGUAGE.needs} and NumPy"
-    )
-
-    def source(self, module: n.Module) -> str:
-        """State, init, step, output and expand."""
-        return pure_source(module, LANGUAGE)
-
-    def functions(self, module: n.Module) -> str:
-        """The functions alone."""
-        return "\n\n".join(pure_functions(module, LANGUAGE))
-
-    def files(self, module: n.Module, stem: str, rows: Sequence[Row]) -> Mapping[str, str]:
-        """One module, stem.py."""
-        return {f"{stem}.py": pure_file(module, LANGUAGE, stem, rows)}
+TORCH = PureTarget("torch", LANGUAGE, "torch.as_tensor", "{name}")
