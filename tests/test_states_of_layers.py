@@ -277,6 +277,31 @@ def test_a_check_against_autodiff_passes(kind):
         assert fcsym.check(s, trials=6, steps=10).passed
 
 
+STILL = {
+    "a shared bias, a frozen one": (fcsym.Network.parse("3-4-2", bias=True).shared("b1", "b2").frozen("b2"), "W1"),
+    "a frozen first bias": (fcsym.Network.parse("3-4-3-2", bias=True).frozen("b1", "W2"), "W1"),
+    "a frozen first matrix": (fcsym.Network.parse("3-4-2", bias=True).frozen("W1"), "W1"),
+    "frozen above": (NETWORKS["convolution"].frozen("b2"), "W1 b1"),
+    "a frozen bias beside a map": (NETWORKS["strided"].frozen("b1"), "W1"),
+    "some of the gates": (NETWORKS["lstm"].frozen("Wi1", "Uf1", "b2"), "Wf1 Wg1 Wo1"),
+}
+
+
+@pytest.mark.parametrize("kind", STILL)
+def test_parameters_that_training_leaves_stay_where_they_are(kind):
+    """Proved, and trained beside autodiff; a weight that z takes the place of is gone, what training leaves is not."""
+    network, gone = STILL[kind]
+    s = fcsym.scheme(network, "states", **RULE)
+    kept = {a.name for a in s.state}
+    assert {theta.name for theta in network.parameters} - kept == set(gone.split())
+    assert s.proof.holds
+    assert fcsym.check(s, trials=4, steps=6).passed
+    given = numbers(s.network, 0)
+    after = trained(s.compile(), *given)
+    for theta, mine, begun in zip(network.parameters, after, given[0], strict=False):
+        assert (theta in network.trained) != np.array_equal(mine, begun), theta
+
+
 def test_many_networks_train_at_once():
     s = fcsym.scheme(NETWORKS["recurrence"], "states")
     singles = [numbers(s.network, seed) for seed in range(3)]

@@ -16,7 +16,7 @@ from fcsym.networks.network import Network
 from fcsym.schemes import backprop, basis, collapsed, compensation, history, states, weights
 from fcsym.schemes.record import PartRecord, SchemeRecord
 
-__all__ = ["SCHEMES", "PartRecord", "SchemeRecord", "build", "every_scheme", "refuse_unsuited"]
+__all__ = ["SCHEMES", "PartRecord", "SchemeRecord", "build", "every_scheme"]
 
 SCHEMES: Mapping[str, Callable[[Record], SchemeRecord]] = {
     "backprop": backprop.build,
@@ -37,25 +37,6 @@ def build(
     if name not in SCHEMES:
         raise ArgumentError(f"The scheme {shown(name)!r} is not known: choose one of {', '.join(SCHEMES)}.")
     base = one_step(network, order, slope_at_kink, rule, batch, samples)
-    return _built(name, base)
-
-
-def refuse_unsuited(network: Network, name: str) -> None:
-    """ArgumentError for networks with parameters held fixed or shared, which no scheme but `backprop` trains."""
-    if network.fixed and name != "backprop":
-        raise ArgumentError(
-            f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: choose "
-            "backprop, which leaves them as they are."
-        )
-    if network.common and name != "backprop":
-        raise ArgumentError(
-            f"{name} needs a bias for every unit, and {network} has {' and '.join(network.common)} shared: choose "
-            "backprop, which trains one number as such."
-        )
-
-
-def _built(name: str, base: Record) -> SchemeRecord:
-    refuse_unsuited(base.network, name)
     return SCHEMES[name](base)
 
 
@@ -64,7 +45,7 @@ def every_scheme(
 ) -> dict[str, SchemeRecord]:
     """The schemes that exist for a network, by name."""
     base, found = one_step(network, order, slope_at_kink), {}
-    for name in SCHEMES:
+    for name, make in SCHEMES.items():
         with suppress(ArgumentError):  # said by name where one scheme is asked for
-            found[name] = _built(name, base)
+            found[name] = make(base)
     return found

@@ -64,10 +64,11 @@ def build(base: Record) -> SchemeRecord:
     memory = tuple(a for a in network.memory if a.of is None or a.of in upper)
     moving = (*made.carried, *made.moments, *upper, *memory)
     key = key_of(network.input)
+    changed = {*made.carried, *made.moments, *network.trained, *memory}
     step, output = tuple(made.step()), tuple(made.forward())
     facts = (*made.grams, *made.held(step, (*moving, *made.grams)))
     state = (*moving, *facts, key)
-    after = tuple(array.primed for array in moving)
+    after = tuple(array.primed if array in changed else array for array in moving)
     given = (*state, target_of(network), ETA)
     x, y = network.input, network.output
     held = tuple(frozen_copy(theta) for theta in network.parameters if theta in gone)

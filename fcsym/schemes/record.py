@@ -362,13 +362,24 @@ def needs_smooth_output(network: Network, name: str) -> None:
 
 
 def needs_plain_steps(network: Network, name: str, instead: str = "choose backprop, which trains so") -> None:
-    """ArgumentError where training is not by the gradient step on one sample, which the scheme's formulas are for."""
+    """ArgumentError where training is not by the gradient step of every parameter on one sample.
+
+    The scheme's formulas are for that; a bias is one for every unit.
+    """
     if network.batch:
         raise ArgumentError(f"{name} trains on one sample at a time, and {network} in mini-batches: {instead}.")
     if not network.rule.is_plain:
         raise ArgumentError(
             f"{name} is made of plain gradient steps, and the update rule of {network} is {network.rule.name}"
             f"{' with decay' if network.rule.name == 'sgd' else ''}: {instead}."
+        )
+    if network.fixed:
+        raise ArgumentError(
+            f"{name} needs every parameter trained, and {network} has {' and '.join(network.fixed)} frozen: {instead}."
+        )
+    if network.common:
+        raise ArgumentError(
+            f"{name} needs a bias for every unit, and {network} has {' and '.join(network.common)} shared: {instead}."
         )
 
 
