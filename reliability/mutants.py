@@ -38,10 +38,16 @@ class Mutant:
     place: int  # which of the places of its module
     among: int  # how many of the same name come before it
 
-    @property
+    @cached_property
     def name(self) -> Name:
         """What stays the same when lines are added above it."""
         return str(self.path.relative_to(ROOT)), self.function, self.before, self.after, self.among
+
+    @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """The folders of fcsym that it is in, the outermost first."""
+        parts = Path(self.name[0]).parts[1:-1]
+        return tuple("/".join(parts[: n + 1]) for n in range(len(parts)))
 
     @cached_property
     def digest(self) -> str:

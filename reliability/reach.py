@@ -2,7 +2,7 @@
 
 `python -m reliability.reach [SECONDS [FILE ...]]` measures for so long, or all that is left, in those files of tests or
 in all: first one setting of every test, then a second one of each, and so on. A test is known by its name; what it runs
-is measured again where its file has changed.
+is measured again where its file has changed. Of one that is too slow it is known what it runs at first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from reliability import mutants
+from reliability.mutants import Mutant
 from reliability.warm import SURVIVED, Warm
 
-QUICK = 1.5
+QUICK = 1.0
 """Seconds of the processor beyond which a test is too slow to be shown a fault."""
 AT_IMPORT = "at import"
 """What stands in the place of a test for what runs when fcsym is imported and the tests are collected."""
@@ -65,10 +66,10 @@ def measure(seconds: float = float("inf"), files: Sequence[str] = ("tests",)) ->
         for test in _in_turns([test for test in process.tests if test not in past]):
             if time.monotonic() - start > seconds:
                 break
-            said = process.ask([test], seconds=QUICK, wall=20 * QUICK)
+            said = process.ask([test], seconds=2 * QUICK, wall=30 * QUICK, each=[QUICK])
             ended = said["end"] == SURVIVED
             one = {"test": test, "digest": _digest(test), "seconds": said["seconds"] if ended else None}
-            file.write(json.dumps(one | {"hits": said["hits"] if ended else []}) + "\n")
+            file.write(json.dumps(one | {"hits": said.get("hits", [])}) + "\n")
             file.flush()
             count += 1
     return count
@@ -90,6 +91,7 @@ class Reach:
     def __init__(self) -> None:
         self.cost: dict[str, float] = {}
         self.at_import: set[str] = set()
+        self.slow: set[str] = set()
         self.tests: dict[str, set[str]] = defaultdict(set)
         for test, one in known().items():
             if test == AT_IMPORT:
@@ -98,6 +100,8 @@ class Reach:
                 self.cost[test] = one["seconds"]
                 for name in one["hits"]:
                     self.tests[name].add(test)
+            else:
+                self.slow.update(one["hits"])
 
     @property
     def files(self) -> list[str]:
@@ -123,6 +127,30 @@ class Reach:
             if name.startswith(file):
                 counts.update(tests)
         return sorted(counts, key=lambda test: (-counts[test] / (0.3 + self.cost[test]), test))
+
+
+class Survivors:
+    """Which faults have survived which tests, as these are: to be shown the same ones again would say nothing new."""
+
+    def __init__(self) -> None:
+        self.file = folder() / "survived.txt"
+        self.found = set(self.file.read_text("utf-8").splitlines() if self.file.exists() else ())
+
+    def has(self, mutant: Mutant, form: str, tests: Sequence[str]) -> bool:
+        """Whether it has survived just these tests."""
+        return self._line(mutant, form, tests) in self.found
+
+    def add(self, mutant: Mutant, form: str, tests: Sequence[str]) -> None:
+        """Remember it."""
+        line = self._line(mutant, form, tests)
+        self.found.add(line)
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    @staticmethod
+    def _line(mutant: Mutant, form: str, tests: Sequence[str]) -> str:
+        said = "\n".join(f"{test} {_digest(test)}" for test in tests)
+        return f"{mutant.digest} {form} {sha256(said.encode()).hexdigest()[:12]}"
 
 
 if __name__ == "__main__":

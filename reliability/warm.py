@@ -173,16 +173,21 @@ def _key(code: CodeType) -> tuple[str, str, int]:
 
 
 def _tried(limited: list[tuple[Any, float]]) -> dict[str, Any]:
-    """The tests one after another, until one fails; what goes on beyond its limit ends this process."""
+    """The tests one after another, until one fails or goes on beyond its limit."""
     from _pytest.runner import runtestprotocol
 
     start = time.process_time()
+    signal.signal(signal.SIGPROF, signal.default_int_handler)  # pytest and hypothesis let an interruption through
     for (item, limit), (later, _) in zip(limited, [*limited[1:], (None, 0.0)], strict=False):
         signal.setitimer(signal.ITIMER_PROF, limit)
-        reports = runtestprotocol(item, log=False, nextitem=later)
+        try:
+            reports = runtestprotocol(item, log=False, nextitem=later)
+        except KeyboardInterrupt:
+            return {"end": LATE, "by": item.nodeid, "hits": sorted(_hits)}
         if any(report.failed for report in reports):
             said = str(next(report for report in reports if report.failed).longrepr)
-            return {"end": SEEN, "by": item.nodeid, "said": said[-2000:]}
+            return {"end": SEEN, "by": item.nodeid, "said": said[-2000:], "hits": sorted(_hits)}
+    signal.setitimer(signal.ITIMER_PROF, 0)
     return {"end": SURVIVED, "seconds": time.process_time() - start, "hits": sorted(_hits)}
 
 

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import z3
 
 from fcsym.cli import main
+from fcsym.commands import limits
 from fcsym.files import write_bytes
 from fcsym.language import smt
 
@@ -54,6 +56,56 @@ def test_z3_answers_in_other_threads_too():
     assert [str(answer) for answer in found] == ["sat"]
 
 
+class Thinking:
+    """As a solver that goes on for a while after it has been told to stop."""
+
+    def __init__(self):
+        self.ctx, self.told, self.asked, self.answered = self, threading.Event(), 0, False
+
+    def set(self, *_):
+        pass
+
+    def interrupt(self):
+        self.told.set()
+
+    def check(self):
+        self.asked += 1
+        assert self.told.wait(30)
+        time.sleep(0.3)
+        self.answered = True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("times", [(0.1,), (0.1, 0.2, 0.25)])
+def test_an_interruption_waits_until_z3_has_stopped(times):
+    """Two threads in one context of z3 end the process; a thread that was joined meanwhile counts as ended."""
+    solver = Thinking()
+    for seconds in times:
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        smt.check(solver)
+    assert (solver.asked, solver.answered) == (1, True)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interruption_as_z3_is_being_asked_leaves_it_with_no_question(monkeypatch, begun):
+    solver, start, threads = Thinking(), threading.Thread.start, []
+
+    def interrupted(thread):
+        threads.append(thread)
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(threading.Thread, "start", interrupted)
+        smt.check(solver)
+    if not begun:
+        start(threads[0])
+    threads[0].join()
+    assert (solver.asked, solver.answered) in ([(0, False), (1, True)] if begun else [(0, False)])
+
+
 class Dying:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
@@ -74,6 +126,18 @@ def test_an_interruption_is_one_line_and_130(monkeypatch, capsys, json):
     assert (out or err) == ('{"error": "Interrupted."}\n' if json else "fcsym: Interrupted.\n")
     assert not (out and err)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_an_interruption_is_not_heard_while_z3_makes_a_term():
+    """z3 takes down what it has only half made."""
+    inside = {"__name__": "z3.z3", "signal": signal, "passed": []}
+    exec("def make():\n    signal.raise_signal(signal.SIGINT)\n    passed.append(True)", inside)
+    signal.signal(signal.SIGINT, limits.raising(signal.SIGINT, KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        inside["make"]()
+        threading.Event().wait(20)
+    assert inside["passed"] == [True]
 
 
 @pytest.mark.parametrize("place", ["fsync", "replace"])

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from reliability import mutants
+from reliability import mutants, reach
 from reliability.chapters import mutation
 from reliability.mutants import Mutant, equivalent
 from reliability.reach import measure
+from reliability.warm import Warm
 
 MODULE = '''
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def planted_where(path: Path, before: str, function: str) -> Mutant:
     return next(one for one in mutants.mutants(path) if (one.before, one.function) == (before, function))
 
 
-def test_what_becomes_of_faults(project):
+def test_what_becomes_of_faults(project, monkeypatch):
     """In a function, at import, where no test comes, and where there is no end."""
     measure()
     with mutation.Trier() as trier:
@@ -121,6 +122,8 @@ def test_what_becomes_of_faults(project):
             ("n - 1", "counted", "without end"),
         ]:
             assert trier.fate(planted_where(project, before, function)) == end, before
+        monkeypatch.setattr(Warm, "ask", None)  # what has survived is not asked again
+        assert trier.fate(planted_where(project, "a > 0", "half")) == "survived"
 
 
 def test_what_is_listed_is_passed_over(project):
@@ -147,8 +150,9 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     *_, table = mutation.chapter(len(every), 0)
     assert tried == every
     assert [failure.said for failure in table.failures] == [f"{one} is seen by no quick test." for one in half]
-    assert table.rows["deriving"] == table.rows["deriving/interval"]
-    assert table.rows["deriving"] == {"places": len(every), "survived": len(half), "seen": len(every) - len(half)}
+    count = len(every)
+    figures = {"places": count, "tried": count, "survived": len(half), "seen": count - len(half)}
+    assert table.rows == {"all": figures, "deriving": figures}
     tried.clear()
     project.write_text("AT = 3\n" + MODULE.replace("(a + b) // 2", "(a + b) // 3"))
     mutants.mutants.cache_clear()
@@ -157,6 +161,32 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     assert {one.function for one in tried} == {"", "half", "middle"}
     assert [one.before for one in tried if not one.function] == ["3"]
     assert table.tried == len([one for one in tried if one.function != "half"])
+
+
+def test_what_has_survived_is_known_for_the_tests_as_they_are(project):
+    """Other tests, the same in another file, and another form of trial say something new."""
+    reach.folder().mkdir(parents=True)
+    one, test = planted_where(project, "a > 0", "half"), "tests/test_interval.py::test_half"
+    assert not reach.Survivors().has(one, "collected", [test])
+    reach.Survivors().add(one, "collected", [test])
+    assert reach.Survivors().has(one, "collected", [test])
+    assert not reach.Survivors().has(one, "bare", [test])
+    assert not reach.Survivors().has(planted_where(project, "0", "half"), "collected", [test])
+    assert not reach.Survivors().has(one, "collected", [test, test])
+    (project.parents[2] / "tests" / "test_interval.py").write_text(TEST + "    assert half(1) == 0\n")
+    assert not reach.Survivors().has(one, "collected", [test])
+
+
+def test_folders_take_turns(project, monkeypatch):
+    """However many places each has."""
+    other = project.parents[1] / "kernel" / "targets" / "small.py"
+    other.parent.mkdir(parents=True)
+    other.write_text("def up(a):\n    return a + 1\n")
+    monkeypatch.setattr(mutants, "ROOMS", ("deriving", "kernel"))
+    few = mutants.mutants(other)
+    assert {one.folders for one in few} == {("kernel", "kernel/targets")}
+    assert {one.function for one in mutation.ordered(0)[: 2 * len(few)]} > {"up"}
+    assert [one.path == other for one in mutation.ordered(0)[: 2 * len(few)]].count(True) == len(few)
 
 
 def test_a_test_that_fails_without_the_fault_sees_nothing(project, monkeypatch):

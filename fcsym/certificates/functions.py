@@ -24,7 +24,6 @@ class Function:
     stated: tuple[str, ...]  # what a reader must believe
     proved: tuple[str, ...]  # the theorem on its derivative
     away: tuple[str, ...]  # where the slope is the derivative: premises about s
-    abstract: bool = False  # any differentiable function
     never_zero: bool = False  # and that it is never 0, where that is so
     positive: bool = False  # a function of what is above 0
     opened: tuple[str, ...] = ()  # the definitions that a proof may look into
@@ -60,7 +59,7 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
         known = smooth_functions.slope_among_entries(phi)
         if known is None:
             said = "(* any differentiable function, with its derivative *)"
-            return Function((f"Variables (phi_{name} slope_{name} : R -> R). {said}", derivative), (), (), True)
+            return Function((f"Variables (phi_{name} slope_{name} : R -> R). {said}", derivative), (), ())
         factor, other, exponent = known
         power = "" if not exponent else " / s" if exponent < 0 else " * s"
         what = "" if other is None else f" * phi_{printer.function(smooth(other))} s"
@@ -68,7 +67,7 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
             f"Variable phi_{name} : R -> R. (* any function with this derivative *)",
             f"Definition slope_{name} (s : R) : R := {number(factor)}{what}{power}.", derivative,
         )  # fmt: skip
-        return Function(stated, (), (), True, opened=(f"slope_{name}",))
+        return Function(stated, (), (), opened=(f"slope_{name}",))
     value, slope, where = SMOOTH[phi.name]
     made = (
         f"Definition phi_{name} (s : R) : R := {value}.",

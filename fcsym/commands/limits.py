@@ -242,14 +242,14 @@ def child(
 def raising(number: int, problem: type[BaseException]) -> Any:
     """A handler of a signal that raises, wherever the signal comes.
 
-    Python drops an exception that is raised while an object is taken down: a signal that comes there comes again a
-    moment later.
+    Python drops an exception that is raised while an object is taken down, and z3's own Python takes down what it has
+    only half made, which ends the process: a signal that comes there comes again a moment later.
     """
     import threading
 
     def heard(_: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_code.co_name == "__del__":
+            if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__", "").startswith("z3."):
                 again = threading.Timer(0.01, os.kill, (os.getpid(), number))
                 again.daemon = True
                 again.start()

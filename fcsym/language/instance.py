@@ -288,13 +288,13 @@ def _planned(node: Expr, binding: Binding, sizes: Mapping[Axis, int]) -> Callabl
             raise UnsupportedExpression(f"{node!r} cannot be evaluated.")
 
 
-def exact_field(choose: Callable[[Cases, Element, Callable[[Expr], Any]], Any] | None = None) -> Field:
+def exact_field() -> Field:
     """Rational numbers: gates and cases are decided by the values."""
 
     def apply(node: Apply, _: Element, value: Fraction) -> Fraction:
         return node.activation.slope_at(value) if node.derivative else node.activation.value_at(value)
 
-    return Field(number=lambda value: value, divide=lambda a, b: a / b, apply=apply, choose=choose or first_that_holds)
+    return Field(number=lambda value: value, divide=lambda a, b: a / b, apply=apply, choose=first_that_holds)
 
 
 def first_that_holds(cases: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:

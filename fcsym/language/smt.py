@@ -20,22 +20,33 @@ def check(solver: z3.Solver) -> Any:
     if threading.current_thread() is not threading.main_thread():
         return solver.check()  # signals arrive in the main thread
     answers: list[Any] = []
+    asked_by: dict[str, str] = {}
+    over = threading.Event()
 
     def ask() -> None:
         try:
-            answers.append(solver.check())
+            if asked_by.setdefault("who", "z3") == "z3":
+                answers.append(solver.check())
         except BaseException as problem:
             answers.append(problem)
+        finally:
+            over.set()
 
-    thread = threading.Thread(target=ask, name="z3", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except BaseException:
-        while thread.is_alive():  # z3 may not have begun to listen
-            solver.ctx.interrupt()
-            thread.join(0.02)
-        raise
+    heard: BaseException | None = None
+    while True:
+        try:
+            if heard is None:
+                threading.Thread(target=ask, name="z3", daemon=True).start()
+                over.wait()
+                break
+            if over.is_set() or asked_by.setdefault("who", "nobody") == "nobody":
+                break
+            solver.ctx.interrupt()  # again and again: z3 may not have begun to listen
+            over.wait(0.02)
+        except BaseException as problem:
+            heard = heard or problem
+    if heard is not None:
+        raise heard
     if isinstance(answers[0], BaseException):
         raise answers[0]
     return answers[0]

@@ -84,8 +84,8 @@ def _eq(
     return Row(label, SUPPLEMENT, printed, Claim(left, right, when), setup, introduces, reading, instead=instead)
 
 
-def _says(label: str, words: str, statement: str, reading: str = "") -> Row:
-    return Row(label, SUPPLEMENT, words, reading=reading, statement=statement)
+def _says(label: str, words: str, statement: str) -> Row:
+    return Row(label, SUPPLEMENT, words, statement=statement)
 
 
 # ------------------------------------------------------------------------------------- what both places print
@@ -138,7 +138,7 @@ def _gradient_is_p() -> list[Row]:
     ]  # fmt: skip
 
 
-def _series_rows(place_note: str = "") -> list[Row]:
+def _series_rows() -> list[Row]:
     """r_5n, A_n, r_6n, B_n."""
     rows = []
     en = S("en")

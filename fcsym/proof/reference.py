@@ -344,9 +344,7 @@ def _parts(network: Network, order: Order, known: dict[Element, Any], number: Ca
     delta = adjoint_of(network.hidden[-1].s)
     lower = weight_matrix(depth - 1)
     for (j,) in positions(hidden, sizes):
-        arrives = [
-            known.get((lower, (j, *at)), known[lower.unprimed, (j, *at)]) * change for at, change in changes.items()
-        ]
+        arrives = [known[lower, (j, *at)] * change for at, change in changes.items()]
         if shared:  # the others' errors move the one bias, too
             every = plus([known[delta, at] for at in positions(delta, sizes)])
             arrives = [*arrives, known[ETA, ()] * (known[delta, (j,)] - every)]

@@ -383,12 +383,12 @@ def stacked(items: Sequence[Equation], line: float = LINE) -> str:
     return r"\begin{aligned} " + r" \\ ".join(f"{left}&{right}" for left, right in rows) + r" \end{aligned}"
 
 
-def in_numbers(items: Sequence[Sequence[Expr]], line: float = LINE) -> str:
+def in_numbers(items: Sequence[Sequence[Expr]]) -> str:
     """Chains a = b = c below each other, each link on its own line where the chain is too long for one."""
     rows: list[str] = []
     for left, *links in items:
-        short = sum(width(link) + 3 for link in (left, *links)) <= line
-        texts = [_lines(link, line - width(left) - 3) for link in links]
+        short = sum(width(link) + 3 for link in (left, *links)) <= LINE
+        texts = [_lines(link, LINE - width(left) - 3) for link in links]
         if short:
             rows.append(rf"{expression(left)} &= {' = '.join(text for (text,) in texts)}")
             continue

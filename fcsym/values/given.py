@@ -83,9 +83,9 @@ class Values:
         x, target = (_array(value, dtype) for value in (self.x, self.target))
         return weights, x, target, np.dtype(dtype).type(float(self.eta)), memory
 
-    def floats_along(self, dtype: Any = float) -> list[Any]:
+    def floats_along(self) -> list[Any]:
         """The directions as arrays of NumPy."""
-        return [_array(value, dtype) for value in self.directions.values()]
+        return [_array(value, float) for value in self.directions.values()]
 
 
 def _array(value: Nested, dtype: Any) -> Any:

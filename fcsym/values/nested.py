@@ -121,16 +121,19 @@ def shape_of(value: Any, most: int = _MOST_AXES) -> tuple[int, ...] | None:
     return len(value), *below
 
 
-def shaped(value: Any, shape: tuple[int, ...], name: str, *, fill: bool = False) -> Nested:
+def shaped(value: Any, shape: tuple[int, ...], name: str) -> Nested:
     """Numbers in a shape, exactly. ArgumentError for another shape, saying which, and whether the transpose would fit.
 
-    A single number is enough for one of one element, and with `fill` for any.
+    A single number is enough for one of one element.
     """
-    return fitting(value, shape, name, fill=fill)()
+    return fitting(value, shape, name)()
 
 
 def fitting(value: Any, shape: tuple[int, ...], name: str, *, fill: bool = False) -> Callable[[], Nested]:
-    """The numbers of `shaped`, still to be read: only their shape is looked at, and refused where it does not fit."""
+    """The numbers of `shaped`, still to be read: only their shape is looked at, and refused where it does not fit.
+
+    With `fill` a single number is enough for any shape.
+    """
     have = shape_of(value)
     if have == () and (fill or prod(shape) == 1):
 

@@ -3,25 +3,28 @@
 One place in the derivation, the language, the closed forms, the schemes, the finder of collapses, the proof, the
 certificates, the checks, the lowering or the printers is changed (a comparison, an operator, a number, a logical word,
 what is returned), and the tests that run this place are run, the cheapest of every file first, until one fails. Which
-tests run a place is measured beforehand, for some minutes in each run; those that take seconds are left out, such as
-those that compare whole documents byte by byte, and so are those beyond forty, or eight seconds. So a place can be one
-that no quick test reaches, and a change that no quick test sees counts as a failure of the tests, though a slow one
-might see it. What changes nothing that can be seen is listed with the reason in `reliability/equivalent.toml`. What
-became of each fault is kept in `reliability/tried.txt` until the function around it changes: a run tries again what has
-survived, and then other places, drawn from all of them.
+tests run a place is measured beforehand, for some minutes in each run; those that take more than a second are left
+out, such as those that compare whole documents byte by byte, and so are those beyond forty, or eight seconds. So a
+place can be one that no quick test reaches, and a change that no quick test sees counts as a failure of the tests,
+though a slow one might see it. What changes nothing that can be seen is listed with the reason in
+`reliability/equivalent.toml`. What became of each fault is kept in `reliability/tried.txt` until the function around it
+changes: a run tries again what has survived, where there are other tests by now, and then other places, drawn from each
+folder in turn.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 
+from fcsym.files import write_text
 from reliability import mutants as planting
 from reliability.frame import Table
 from reliability.mutants import Mutant, equivalent, everywhere, stretch
-from reliability.reach import Reach, measure
+from reliability.reach import Reach, Survivors, measure
 from reliability.warm import ELSEWHERE, LATE, SEEN, SURVIVED, Warm
 
 SHORT, LONG = 2, 400
@@ -41,44 +44,53 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """So many faults that have not been tried yet, or that one alone."""
     measure(MEASURING)
     order, ends = ordered(seed), recorded()
-    table = Table(("places", *ENDS), "module")
+    table = Table(("places", "tried", *ENDS), "folder")
     again = [n for n, one in enumerate(order) if ends.get(one.digest) in (SURVIVED, UNREACHED)]
     new = [n for n, one in enumerate(order) if one.digest not in ends]
     with Trier() as trier:
+        _fill(table, order, ends, only, trier.reach)
+        yield table
         for number in [only] if only is not None else again + new[:count]:
-            one = order[number]
+            one, end = order[number], trier.fate(order[number])
             table.tried += one.digest not in ends or only is not None
-            ends[one.digest] = trier.fate(one)
-            _fill(table, order, ends, only, len(trier.reach.cost))
-            if only is None:
+            if ends.get(one.digest) != end:
+                ends[one.digest] = end
                 keep(ends, order)
+                _fill(table, order, ends, only, trier.reach)
             yield table
 
 
-def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | None, quick: int) -> None:
-    """The figures of every module, below those of its folder."""
+def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | None, reach: Reach) -> None:
+    """The figures of all folders together, and of each."""
     table.rows, table.failures, table.notes = {}, [], []
     for number, one in enumerate(order):
         end = EQUIVALENT if one.name in equivalent() else ends.get(one.digest)
-        for name in (one.path.relative_to(planting.ROOT / "fcsym").parts[0], _module(one)):
+        for name in ("all", *one.folders):
             table.add(name, "places")
             if end is not None:
+                table.add(name, "tried")
                 table.add(name, end)
         if end == SURVIVED and only in (None, number):
             table.fail(number, f"{one} is seen by no quick test.")
     table.rows = dict(sorted(table.rows.items()))
-    tried = sum(one.digest in ends for one in order)
-    table.notes.append(f"Of {len(order):,} places {tried:,} have been tried, in this run and in those before it.")
-    table.notes.append(f"It was measured for {quick:,} quick tests what they run: what only others run is not reached.")
-
-
-def _module(mutant: Mutant) -> str:
-    return str(mutant.path.relative_to(planting.ROOT / "fcsym").with_suffix(""))
+    all_of = table.rows["all"]
+    seen, reached = (sum(all_of.get(end, 0) for end in ends) for ends in ((SEEN, LATE), (SEEN, LATE, SURVIVED)))
+    table.notes += [
+        f"Of {len(order):,} places {all_of.get('tried', 0):,} have been tried, in this run and in those before it.",
+        f"Of the {reached:,} faults that a quick test runs and that can be seen, {seen:,} are seen.",
+        f"It was measured for {len(reach.cost):,} quick tests what they run: what only others run is not reached.",
+    ]
 
 
 def ordered(seed: int) -> list[Mutant]:
-    """Every place, in an order that is drawn: the first ones are a fair sample."""
-    return sorted(everywhere(), key=lambda one: sha256(f"{seed} {one.digest}".encode()).hexdigest())
+    """Every place, drawn from each folder in turn: the first ones of a folder are a fair sample of it."""
+    turns: Counter[str] = Counter()
+    turn: dict[str, int] = {}
+    drawn = sorted(everywhere(), key=lambda one: sha256(f"{seed} {one.digest}".encode()).hexdigest())
+    for one in drawn:
+        turn[one.digest] = turns[one.folders[0]]
+        turns[one.folders[0]] += 1
+    return sorted(drawn, key=lambda one: turn[one.digest])
 
 
 # ------------------------------------------------------------------------------------------------------- record
@@ -98,7 +110,7 @@ def keep(ends: dict[str, str], order: list[Mutant]) -> None:
     """Write it, without what is no longer in the code."""
     there = {one.digest for one in order}
     lines = sorted(f"{digest} {end}\n" for digest, end in ends.items() if digest in there)
-    _file().write_text("".join(lines), "utf-8")
+    write_text(_file(), "".join(lines))
 
 
 # ------------------------------------------------------------------------------------------------------- trials
@@ -112,6 +124,7 @@ class Trier(ExitStack):
         self.reach = Reach()
         self.processes: dict[str, Warm] = {}
         self.sound: dict[tuple[str, str], bool] = {}
+        self.survivors = Survivors()
         self.by = ""  # what has seen the last one
 
     def fate(self, mutant: Mutant) -> str:
@@ -144,10 +157,14 @@ class Trier(ExitStack):
                 if seconds > ENOUGH and chosen:
                     break
                 chosen.append(test)
+            if self.survivors.has(mutant, form, chosen):
+                return SURVIVED
             said = process.ask(
                 chosen, mutant, LIMIT, each=[min(LIMIT, 2 + 3 * self.reach.cost[test]) for test in chosen]
             )
             self.by = said.get("by", "")
+            if said["end"] == SURVIVED:
+                self.survivors.add(mutant, form, chosen)
             if said["end"] != SEEN or self.by not in chosen:
                 return str(said["end"])
             if (form, self.by) not in self.sound:
