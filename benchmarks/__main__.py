@@ -25,7 +25,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from benchmarks import batches, collapsed, layers, native, on_one_core
+from benchmarks import batches, collapsed, finder, layers, native, on_one_core
 from fcsym.derivation import derive
 from fcsym.kernel.native import compiler
 from fcsym.networks.network import Network
@@ -216,7 +216,10 @@ def rows() -> list[dict[str, Any]]:
             ratio = f"{' '.join(one)} / {' '.join(other)}"
             result.append({"ratio": ratio, "value": best[one] / best[other], "target": target})
     result += [{"skipped": name} for name in skipped]
-    return result + native.rows() + list(batches.rows()) + list(collapsed.rows()) + list(layers.rows())
+    result += native.rows()
+    for part in (batches, collapsed, finder, layers):
+        result += part.rows()
+    return result
 
 
 def lines(table: Sequence[Mapping[str, Any]]) -> Iterator[str]:
