@@ -1,0 +1,303 @@
+"""Pages of the smallest networks, read back: what each place of a page says is what the list of equations says.
+
+Each takes a fraction of a second, so that a fault in any part of a page is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from html.parser import HTMLParser
+
+import pytest
+
+import fcsym
+from fcsym import Network
+from fcsym.language.equation import Cases, Verdict
+
+VOID = frozenset({"meta", "br", "hr", "img", "mspace"})
+mlp = Network.mlp
+DOCUMENTS = {
+    "no hidden layer": lambda: fcsym.derive(mlp([1, 1], bias=True)),
+    "one unit": lambda: fcsym.derive(mlp([1, 1, 1]), "sequential"),
+    "one unit, smooth": lambda: fcsym.derive(mlp([1, 1, 1], "softplus")),
+    "backprop": lambda: fcsym.scheme(mlp([1, 1]), "backprop"),
+    "states": lambda: fcsym.scheme(mlp([1, 1, 1]), "states"),
+}
+
+
+@dataclass
+class Node:
+    """An element of a page."""
+
+    tag: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    parts: list[Node | str] = field(default_factory=list)
+
+    def __getitem__(self, words):
+        """Every element inside with a tag, or with a tag and a class: "p", "ul counts"."""
+        tag, _, kind = words.partition(" ")
+        found = []
+        for part in self.parts:
+            if isinstance(part, Node):
+                own = part.attributes.get("class", "").split()
+                found += [part] if part.tag == tag and set(kind.split()) <= set(own) else []
+                found += part[words]
+        return found
+
+    @property
+    def said(self):
+        """Its text, with what is read out in the place of a formula."""
+        if self.tag == "math":
+            return self.attributes["alttext"]
+        return "".join(part if isinstance(part, str) else part.said for part in self.parts)
+
+
+class Reader(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open = [Node("page")]
+        self.feed(text)
+        assert len(self.open) == 1
+
+    def handle_starttag(self, tag, attrs):
+        made = Node(tag, dict(attrs))
+        self.open[-1].parts.append(made)
+        if tag not in VOID:
+            self.open.append(made)
+
+    def handle_startendtag(self, tag, attrs):
+        self.open[-1].parts.append(Node(tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop().tag == tag
+
+    def handle_data(self, data):
+        self.open[-1].parts.append(data)
+
+
+@cache
+def read(name):
+    """A document, and its page as elements."""
+    document = DOCUMENTS[name]()
+    return document, Reader(document.html()).open[0]
+
+
+def words(text):
+    return " ".join(str(text).split())
+
+
+def derived(document):
+    """Each equation by its number in the page, and the list that it is of."""
+    start = 1 + len(document.invariants)
+    every = [(d, equation) for d in document.lists for equation in d.equations]
+    return dict(enumerate(every, start))
+
+
+def numbered(node):
+    """The articles inside, by their numbers."""
+    return {int(one.attributes["id"].removeprefix("eq-")): one for one in node["article step"]}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_equation_is_read_out_with_its_verdict_its_reason_and_what_it_uses(name):
+    document, page = read(name)
+    articles, first = numbered(page), len(document.invariants)
+    assert list(articles) == list(range(1, 1 + first + len(derived(document))))
+    for number, (d, equation) in derived(document).items():
+        article = articles[number]
+        (head,), by_cases = article["div head"], isinstance(equation.rhs, Cases)
+        wanted = f"{equation.lhs!r} by cases" if by_cases else str(equation)
+        assert words(head["math"][0].said) == words(wanted)
+        finding = next(f for f in d.proof.findings if (f.equation, f.case) == (equation.name, None))
+        assert words(head["span mark"][0].said).endswith(" " + finding.verdict.value.lower())
+        assert head["a"][0].said == f"({number})" and head["a"][0].attributes["href"] == f"#eq-{number}"
+        (summary,) = article["summary"]
+        assert summary.said.lower().startswith(equation.rule.value.lower())
+        assert (equation.cite in summary.said) and (("paper" in summary.said) is bool(equation.cite))
+        own = {e.name: n for n, (other, e) in derived(document).items() if other is d}
+        used = [int(a.said.strip("()")) for one in article["ul uses"] for a in one["a"]]
+        assert used == [own[other] for other in equation.uses]
+        for place, other in zip(used, article["ul uses"][0]["li"] if used else [], strict=True):
+            quoted = derived(document)[place][1]
+            assert words(other["math"][0].said) in (words(quoted), f"{quoted.lhs!r} by cases")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_case_has_a_row(name):
+    document, page = read(name)
+    articles = numbered(page)
+    for number, (d, equation) in derived(document).items():
+        tables = articles[number]["table"]
+        assert len(tables) == isinstance(equation.rhs, Cases)
+        if not tables:
+            continue
+        assert tables[0]["caption"][0].said == f"{equation.lhs!r}, case by case"
+        said = {f.case: f for f in d.proof.findings if f.equation == equation.name}
+        remarks = any(f.note for case, f in said.items() if case is not None)
+        assert len(tables[0]["thead"][0]["th"]) == 4 + remarks
+        for row, branch in zip(tables[0]["tbody"][0]["tr"], equation.rhs, strict=True):
+            cells = [cell for cell in row.parts if isinstance(cell, Node)]
+            finding = said[branch.name]
+            assert len(cells) == 4 + remarks
+            if not set("^=") & set(branch.name):  # v^c and c != 0 are set as formulas
+                assert cells[0].said.replace("→", "->") == branch.name
+            assert words(cells[1].said) == ", ".join(map(str, branch.when))
+            assert words(cells[2].said) == ("undefined" if branch.value is None else words(repr(branch.value)))
+            assert cells[3].said.split()[-1] == finding.verdict.value.lower()
+            assert (row.attributes.get("class") == "never") is not finding.possible
+            assert bool(cells[4].said) is bool(finding.note) if remarks else not finding.note
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_contents_lead_to_what_they_say(name):
+    """Every section is named once, with the numbers of the equations that stand in it."""
+    _, page = read(name)
+    sections = {s.attributes["aria-labelledby"]: s for s in page["section"]}
+    entries, listed = page["nav"][0]["li"], []
+    for entry in entries:
+        (link,) = entry["a"]
+        section = sections.pop(link.attributes["href"].removeprefix("#"))
+        (heading,) = [h for level in "23456" for h in section[f"h{level}"] if h.attributes.get("id")][:1]
+        assert heading.said == link.said
+        numbers = list(numbered(section))
+        ends = [f"({numbers[0]})", *([f"({numbers[-1]})"] if len(numbers) > 1 else [])] if numbers else []
+        assert entry["span range"] == [] if not ends else entry["span range"][0].said == "–".join(ends)
+        listed += [] if section["section"] else numbers
+    assert not sections
+    assert listed == list(numbered(page))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_stands_around_the_equations_is_theirs(name):
+    """How many there are, the counts of verdicts, what each decider said, the numbers in the paper, the source."""
+    document, page = read(name)
+    every = [
+        (f, number) for number, (d, e) in derived(document).items() for f in d.proof.findings if f.equation == e.name
+    ]
+    header, articles = page["header"][0], numbered(page)
+    assert f"{len(derived(document))} equations," in header.said
+    counts = Counter(f.verdict for f, _ in every)
+    shown = [words(one.said) for one in page["ul counts"][0]["li"]]
+    assert [int(one.split()[1]) for one in shown] == [counts[v] for v in Verdict if counts[v]]
+    assert all(
+        one.split()[2].startswith(v.value.lower()) for one, v in zip(shown, filter(counts.get, Verdict), strict=True)
+    )
+    decided = [
+        (f, n) for f, n in every
+        if f.verdict is not Verdict.DEFINITION and (f.index or f.expanded or f.case is None)
+    ]  # fmt: skip
+    tables = [s["tbody"][0]["tr"] for s in page["section"] if s.attributes["aria-labelledby"] == "verdicts"]
+    rows = tables[0] if decided else []
+    assert bool(tables) is bool(decided)
+    for row, (finding, number) in zip(rows, sorted(decided, key=lambda one: rows_of(document, one)), strict=True):
+        cells = [cell for cell in row.parts if isinstance(cell, Node)]
+        assert cells[0].said.startswith(f"({number})") and (cells[0].said == f"({number})") is (finding.case is None)
+        assert cells[1].said == (finding.index or "–")
+        assert cells[2].said == ("by z3" if finding.expanded == "z3" else finding.expanded or "–")
+        assert cells[3].said.split()[-1] == finding.verdict.value.lower()
+    cited = {}
+    for number, equation in enumerate((*document.invariants, *(e for _, e in derived(document).values())), 1):
+        if equation.cite:
+            cited.setdefault(equation.cite, []).append(f"({number})")
+    found = [s["tbody"][0]["tr"] for s in page["section"] if s.attributes["aria-labelledby"] == "paper"]
+    assert {row["th"][0].said: row["td"][0].said.split(", ") for rows in found for row in rows} == cited
+    assert bool(found) is bool(cited)
+    assert page["pre"][0].said == document.kernel_source()
+    assert all(one["details"] for number, one in articles.items() if number in derived(document))
+
+
+def rows_of(document, one):
+    """Where a finding stands: in the order in which the proof has them."""
+    finding, number = one
+    d = derived(document)[number][0]
+    return [other is d for other in document.lists].index(True), d.proof.findings.index(finding)
+
+
+STEPS = {
+    "active → active": {"x": [2], "target": [1], "eta": "1/2", "W1": [[3]], "W2": [[-1]]},
+    "active → dead": {"x": [2], "target": [0], "eta": "1/4", "W1": [["1/2"]], "W2": [[3]]},
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_closed_forms_have_the_numbers_of_a_step(case):
+    """Those of every case, and the one that holds; they are read as Python reads them."""
+    document, page = read("one unit")
+    given, numbers = STEPS[case], document.with_values(STEPS[case]).numbers.text
+    x, target, eta, (((w1,),), ((w2,),)) = (
+        Fraction(given["x"][0]), given["target"][0], Fraction(given["eta"]), (given["W1"], given["W2"])
+    )  # fmt: skip
+    known = {"x_1": x, "y_g": target, "eta": eta, "W1_1_1": Fraction(w1), "W2_1_1": Fraction(w2), "g_1": 1}
+    known["v_1"] = known["W1_1_1"] * x
+    (section,) = [s for s in page["section"] if s.attributes["aria-labelledby"] == "closed-forms"]
+    found = []
+    for form in section["div step"]:
+        about, _, number = form["p"][0].said.partition("from (")
+        equation = derived(document)[int(number.partition(")")[0])][1]
+        name, _, right = form["math"][-1].said.partition(" = ")
+        found.append((name, about.strip(" ,")))
+        if not about or found[-1][1] == case:
+            value = eval(right, {"__builtins__": {}}, known)
+            assert float(value) == pytest.approx(float(numbers[equation.name, (0, 0)]), rel=1e-5), name
+    assert found == [
+        ("W2_1_1_new", ""), ("W1_1_1_new", ""), *((f"{p}_1_1", name) for p in ("p", "P") for name in STEPS)
+    ]  # fmt: skip
+
+
+def test_a_scheme_says_what_it_carries():
+    document, page = read("states")
+    (section,) = [s for s in page["section"] if s.attributes["aria-labelledby"] == "the-state"]
+    sizes = document.lists[0].network.sizes
+    rows = section["tbody"][0]["tr"]
+    for row, (array, _, more) in zip(rows, document.carried, strict=True):
+        assert row["th"][0].said == array.name
+        assert row["td"][0].said == (" × ".join(str(sizes[axis]) for axis in array.axes) or "1")
+        links = [int(a.said.strip("()")) for a in row["a"]]
+        assert links == ([] if more is None else [1 + document.invariants.index(more)])
+    assert [words(a["math"][0].said) for a in numbered(section).values()] == [
+        words(f"{e.lhs!r} by cases" if isinstance(e.rhs, Cases) else e) for e in document.invariants
+    ]
+    assert all(not article["span mark"] or article["table"] for article in numbered(section).values())
+
+
+def test_a_summary_has_neither_reasons_nor_an_end():
+    document, _ = read("one unit")
+    page = Reader(document.html(detail="summary")).open[0]
+    assert len(numbered(page)) == len(document.equations)
+    assert not page["details"] and not page["pre"] and not page["figure"]
+    assert not [s for s in page["section"] if s.attributes["aria-labelledby"] in ("verdicts", "paper", "closed-forms")]
+
+
+def test_a_part_has_the_numbers_of_the_whole():
+    document, _ = read("one unit")
+    page = Reader(document.html(only="p")).open[0]
+    needed, waiting = set(), ["p"]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += document.by_name[name].uses
+    assert list(numbered(page)) == [n for n, e in enumerate(document.equations, 1) if e.name in needed]
+    assert not page["pre"] and "equations that lead to it" in page["header"][0].said
+
+
+def test_numbers_stand_below_their_equations():
+    """Name = formula = the numbers put in = value, each with the case that holds."""
+    document, _ = read("one unit")
+    page = Reader(document.with_values(STEPS["active → dead"]).html(detail="summary")).open[0]
+    for number, article in numbered(page).items():
+        equation = document.equations[number - 1]
+        (chain,) = [words(box.said) for box in article["div formula"]][1:]
+        chain, _, holds = chain.partition(" as ")
+        name, *_, put_in, value = chain.split(" = ")
+        assert name.partition("[")[0] == equation.array.name
+        if "relu" not in put_in and "[" not in put_in:  # a name alone is its number at once
+            assert eval(put_in, {"__builtins__": {}}) == pytest.approx(float(value), rel=1e-5), chain
+        assert bool(holds) is bool(article["p small"]) is isinstance(equation.rhs, Cases)
+        if holds:
+            assert holds.endswith("(active -> dead)")
+            assert article["p small"][0].said == f"active → dead, as {holds.partition(' (')[0]}"
