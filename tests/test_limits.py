@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -13,8 +14,11 @@ import pytest
 from conftest import need
 
 from fcsym.cli import main
-from fcsym.commands import COMMANDS, limits
+from fcsym.commands import COMMANDS, limits, options
+from fcsym.derivation import derive
+from fcsym.errors import SizeError
 from fcsym.machine import memory
+from fcsym.networks.network import Network
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes of POSIX")
 
@@ -85,6 +89,17 @@ def test_an_estimate_is_held_against_what_is_allowed(monkeypatch, tmp_path):
     assert done.returncode == 2
     assert "takes about 1.15 GB of memory and 0.9" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("samples", [None, 3, 10**6])
+def test_how_much_is_checked_unasked_follows_from_the_list(samples):
+    d = derive(Network.parse("2-2-1").training(None, "mean", samples))
+    unasked = argparse.Namespace(trials=None)
+    if samples == 10**6:
+        with pytest.raises(SizeError, match="has 1000000000000 terms in a sum"):
+            options.trials_of(unasked, d)
+    else:
+        assert options.trials_of(unasked, d) == 1000
 
 
 @pytest.mark.parametrize("arguments", [["cost", "2-2-1", "--json"], ["cost", "2-0-1", "--json"], ["cost", "2-0-1"]])

@@ -69,7 +69,7 @@ def _literals(name: str) -> Callable[[], tuple[str, ...]]:
     return known
 
 
-_KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
+KNOWN: dict[str, Callable[[], tuple[str, ...]]] = {
     "schemes": _schemes, "targets": _targets, "step targets": _step_targets, "activations": _activations,
     "losses": _losses, "rules": _rules, "orders": _literals("Order"), "notations": _literals("Notation"),
     "details": _literals("Detail"),
@@ -105,7 +105,7 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The help, with what there is to choose from as the registries have it: they are read when it is printed."""
         for action in self._actions:
-            for key, known in _KNOWN.items():
+            for key, known in KNOWN.items():
                 if action.help and f"{{{key}}}" in action.help:
                     default = (f"{action.default} (default)",) if isinstance(action.default, str) else ()
                     names = (*default, *(name for name in known() if name != action.default))
@@ -273,11 +273,12 @@ def derivation_of(options: argparse.Namespace) -> Derivation:
 
 def trials_of(options: argparse.Namespace, d: Record) -> int:
     """1000 points, or as many as a large network can be checked on in a few seconds."""
+    from fcsym.language.work import spaces
+
     if options.trials is not None:
         return int(options.trials)
     network = d.network
-    made = sum(math.prod(network.shape(array)) for array in {e.array for e in network.layer_equations})
-    size, what = max((_weights(network), "weights"), (made, "numbers in its layers"))
+    size, what = max((_weights(network), "weights"), (max(spaces(d.equations, network.sizes)), "terms in a sum"))
     if size > _MAX_UNASKED:
         from fcsym.errors import SizeError
 
