@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import mpmath
 import numpy as np
 import pytest
 from conftest import ORDERS, need_package
 
 import fcsym
 from fcsym.checking.exact import distance, trajectory, writes_out
+from fcsym.kernel.stored import fraction_of
 from fcsym.values.path import path
 
 STEPS = 4
@@ -88,3 +92,14 @@ def test_every_step_has_an_input_and_a_target():
     network = fcsym.Network.parse("1-1-1")
     with pytest.raises(ValueError, match="shorter"):
         list(trajectory(network, "sequential", [np.ones((1, 1))] * 2, [[1.0], [2.0]], [[0.5]], 0.1))
+
+
+def test_what_no_float_is_near_is_no_fraction_of_a_million_digits():
+    """The softmax of what has diverged is such a number: its fraction took minutes, and any memory."""
+    tiny, huge = mpmath.mpf(2) ** -(10**12), mpmath.mpf(2) ** (10**12)
+    assert fraction_of(-tiny) < 0 < fraction_of(tiny) < Fraction(5e-324) / 2
+    assert fraction_of(mpmath.mpf(0)) == 0
+    for float_ in (5e-324, -1.7e308, 0.1):
+        assert fraction_of(mpmath.mpf(float_)) == Fraction(float_)
+    with pytest.raises(OverflowError, match="2 to the power"):
+        fraction_of(huge)

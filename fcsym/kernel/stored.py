@@ -24,14 +24,24 @@ from fcsym.values.exact import exact_field
 __all__ = ["fraction_of", "once_rounded", "trained"]
 
 
+_RANGE = 1 << 14  # the powers of two that are told apart; those of floats end at 1024 and at -1074
+
+
 def fraction_of(value: Any) -> Fraction:
-    """The number, one of mpmath, too, or the middle of its ball."""
+    """The number, one of mpmath, too, or the middle of its ball; of one far below all floats no more than the sign.
+
+    OverflowError for one far above them. Either would be a fraction of more digits than there is memory for.
+    """
     number = value.middle if isinstance(value, Ball) else value
     if isinstance(number, Fraction):
         return number
     if not hasattr(number, "_mpf_"):
         return Fraction(number)
-    sign, mantissa, exponent, _ = number._mpf_
+    sign, mantissa, exponent, size = number._mpf_
+    if exponent + size > _RANGE:
+        raise OverflowError(f"A number is above 2 to the power of {_RANGE}.")
+    if exponent + size < -_RANGE:
+        return Fraction(-1 if sign else 1, 1 << _RANGE)
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent) * (-1 if sign else 1)
 
 
