@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.events import Event
+from fcsym.collapsing.events import Event, told
 from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.watch import INFLATED, Pace, Watch
 
-__all__ = ["Block", "Columns", "Crossed", "laid_out", "told"]
+__all__ = ["Block", "Columns", "Crossed", "laid_out"]
 
 _Values = npt.NDArray[Any]
 _Places = npt.NDArray[np.intp]
@@ -125,9 +125,9 @@ class Columns:
         """The slopes of the columns, (samples, columns), the intercepts, and the ones where they count."""
         found: tuple[_Values, ...] = ()
         if self.lines is not None:
-            found = (self.lines.slopes[self.codes],)
-            if self.lines.offsets.any():
-                found = (*found, self.lines.offsets[self.codes] * self.ones)
+            found = (self.lines.slope_of[self.codes],)
+            if self.lines.offsets:
+                found = (*found, self.lines.offset_of[self.codes] * self.ones)
         return (*found, self.ones) if self.numbers.counts else found
 
     # ------------------------------------------------------------------------------------------------ events
@@ -302,17 +302,6 @@ class Columns:
         return z, f, codes
 
 
-def told(layer: int, step: int, units: _Places, before: _Values, after: _Values) -> list[Event]:
-    """Events of units that went from one pattern of codes to another together; `before`, `after`: (units, samples)."""
-    found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    for unit, old, new in zip(units.tolist(), before.tolist(), after.tolist(), strict=True):
-        found.setdefault((tuple(old), tuple(new)), []).append(unit)
-    return [
-        Event(step, layer, tuple(sorted(own)), *(tuple(v / 2 for v in pattern) for pattern in pair))
-        for pair, own in sorted(found.items())
-    ]
-
-
 def _idle(numbers: Numbers, values: _Values, idle: _Places) -> _Values:
     """Pre-activations that nothing reads, (units, idle samples)."""
     return values[:, numbers.rows + idle] if numbers.rows is not None else np.zeros((len(values), 0), values.dtype)
@@ -320,7 +309,7 @@ def _idle(numbers: Numbers, values: _Values, idle: _Places) -> _Values:
 
 def _counts(numbers: Numbers, lines: Lines | None) -> bool:
     """Whether a step adds up the ones of units: where a line has an intercept, or a bias is one number for all."""
-    return numbers.counts or (lines is not None and bool(lines.offsets.any()))
+    return numbers.counts or (lines is not None and bool(lines.offsets))
 
 
 def _turned(
@@ -356,7 +345,7 @@ def laid_out(
     parts: list[list[Any]] = []
     for n, size in enumerate(many.tolist()):
         pattern = codes[first[n]]
-        idle = _NONE if lines is None or numbers.rows is None else np.flatnonzero(lines.slopes[pattern] == 0)
+        idle = _NONE if lines is None or numbers.rows is None else np.flatnonzero(lines.slope_of[pattern] == 0)
         if not turn or size <= _WORTH * (most - len(idle)) or (pattern % 2).any():
             continue
         own = order[ends[n] : ends[n + 1]]
