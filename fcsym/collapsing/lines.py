@@ -37,12 +37,15 @@ class Lines:
         """The largest slope, in absolute terms."""
         return max(map(abs, self.slopes))
 
-    def codes_of(self, s: _Values) -> npt.NDArray[np.int8]:
-        """The line of each pre-activation; one that is a kink exactly has its own, and what is no number the lowest."""
+    def codes_of(self, s: _Values, blur: Any = 0.0) -> npt.NDArray[np.int8]:
+        """The line of each pre-activation; one that is a kink has its own, and what is no number the lowest.
+
+        `blur`: what is no further than this from a kink is on it.
+        """
         found = np.zeros(s.shape, np.int8)
         for kink in self.kinks:
-            found += s > kink
-            found += s >= kink
+            found += s > kink + blur
+            found += s >= kink - blur
         return found
 
     def distance(self, s: _Values) -> _Values:

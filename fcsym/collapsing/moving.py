@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.columns import Columns, Crossed, laid_out
+from fcsym.collapsing.blocks import Crossed
+from fcsym.collapsing.columns import Columns, laid_out
 from fcsym.collapsing.events import Event
 from fcsym.collapsing.table import Table
 from fcsym.collapsing.watch import Watch
@@ -45,6 +46,17 @@ class Run:
         bias = 0 if self.table.bound is None else self.table.bound[1]
         made: _Values = np.abs(np.asarray(self.x @ self.x.T, float) + bias) * (1 + 1e-9)
         return made
+
+    @cached_property
+    def fine(self) -> float:
+        """How near to a kink a unit in a block is on it, relative to its pre-activations: see `Columns.fine`.
+
+        Only where weights and inputs are short, multiples of 2^-20: others come to no kink exactly.
+        """
+        arrays = (self.x, *reversed(self.weights))
+        ends = (a.ravel()[:64] for a in arrays)  # which tells of nearly all that are not
+        short = all((a == np.ldexp(np.rint(np.ldexp(a, 20)), -20)).all() for own in (ends, arrays) for a in own)
+        return float(np.sqrt(np.finfo(self.dtype).eps)) / 16 if short else 0.0
 
     @property
     def together(self) -> bool:
@@ -134,7 +146,9 @@ def started(state: _Own, sides: Sequence[_Values]) -> _Own:
         codes = np.zeros((len(values), len(run.x)), np.int8)
         if layer.start is not None and layer.lines is not None:
             codes = layer.lines.codes_of(sides[layer.start]).T
-        columns[n], arrays = laid_out(layer.numbers, layer.lines, values, following, codes, arrays, 0, turned)
+        columns[n], arrays = laid_out(
+            layer.numbers, layer.lines, values, following, codes, arrays, 0, turned, fine=run.fine
+        )
     return _begun(replace(state, columns=columns, turned=turned), arrays)
 
 
@@ -226,7 +240,7 @@ def _put_together(state: _Own) -> _Own:
     arrays, columns = [here(a) for a in state.arrays], {}
     for n, own in state.columns.items():
         values, following, codes = own.all_units(arrays)
-        columns[n], arrays = laid_out(own.numbers, own.lines, values, following, codes, arrays)
+        columns[n], arrays = laid_out(own.numbers, own.lines, values, following, codes, arrays, fine=own.fine)
     return _begun(replace(state, columns=columns, turned=True), arrays)
 
 

@@ -6,14 +6,14 @@ import ast
 from pathlib import Path
 from types import ModuleType
 
-from fcsym.collapsing import alone, columns, events, lines, moving, numbers, table, watch
+from fcsym.collapsing import alone, blocks, columns, events, lines, moving, numbers, table, watch
 
 __all__ = ["MODULES", "text_of_modules"]
 
-MODULES: tuple[ModuleType, ...] = (events, lines, numbers, watch, columns, table, moving, alone)
+MODULES: tuple[ModuleType, ...] = (events, lines, numbers, watch, blocks, columns, table, moving, alone)
 """In such an order that each imports only those before it."""
 
-_SHARED = "_Values = npt.NDArray[Any]"  # each of them has it
+_SHARED = ("_Values = npt.NDArray[Any]", "_Places = npt.NDArray[np.intp]")  # several of them have these
 
 
 def text_of_modules(more: str = "") -> str:
@@ -30,9 +30,9 @@ def text_of_modules(more: str = "") -> str:
             if isinstance(node, ast.Import | ast.ImportFrom) or ast.unparse(node).startswith("__all__"):
                 rest[node.lineno - 1 : node.end_lineno] = [""] * (int(node.end_lineno or 0) - node.lineno + 1)
         said = [f"# {line}".rstrip() for line in str(ast.get_docstring(tree)).splitlines()]
-        own = "\n".join(line for line in rest[int(tree.body[0].end_lineno or 0) :] if line != _SHARED).strip()
+        own = "\n".join(line for line in rest[int(tree.body[0].end_lineno or 0) :] if line not in _SHARED).strip()
         bodies.append("\n".join(said) + f"\n\n{own}\n")
     own_kind = sorted(line for line in plain if line == "import math")
     own_kind += [f"from {name} import {', '.join(sorted(names[name], key=str.lower))}" for name in sorted(names)]
     others = sorted(plain - {"import math"})
-    return "\n".join([*own_kind, "", *others, "", _SHARED, "", "", ""]) + "\n\n".join(bodies)
+    return "\n".join([*own_kind, "", *others, "", *_SHARED, "", "", ""]) + "\n\n".join(bodies)
