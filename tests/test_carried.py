@@ -12,6 +12,9 @@ from fcsym.checking.oracle import backpropagation
 
 HAT = fcsym.piecewise_linear("hat", [fcsym.Piece(0, -1), fcsym.Piece(2, 1), fcsym.Piece(None, 0, 2)])
 
+BENT = fcsym.piecewise_linear("bent", [fcsym.Piece(1, 1), fcsym.Piece(None, 1)], slope_at_kink="1/2")
+TWICE = fcsym.piecewise_linear("twice", [fcsym.Piece(None, 2)])
+
 
 def start(network, inputs, seed=0):
     """Random weights, inputs and targets."""
@@ -53,6 +56,8 @@ CASES = {
     "linear, a shared bias": ("3-9-2", {"activation": "identity", "bias": True}, 2, [0, 1]),
     "no layer, a shared bias": ("3-9-2", {"bias": True}, 2, [0]),
     "linear": ("3-20-2", {"activation": "identity"}, 2, [0, 1]),
+    "a slope at a kink between equal lines": ("3-20-2", {"activation": BENT}, 2, [0, 1]),
+    "a line above": ("2-3-20-2", {"activation": ["relu", TWICE]}, 2, [0, 2]),
     "softmax": ("3-20-3", {"bias": True, "loss": "cross_entropy"}, 2, [0, 1]),
 }
 

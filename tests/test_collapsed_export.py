@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from test_carried import CASES, start, trained
 
 import fcsym
 from fcsym.collapsing import export as files
-from fcsym.collapsing.agreeing import agrees
+from fcsym.collapsing.agreeing import agrees, defined
+from fcsym.collapsing.sources import MODULES
 from fcsym.kernel.export import TARGETS
 
 LIBRARIES = ("numpy", "torch", "jax")
@@ -30,10 +33,7 @@ def made(network, order, contracted, target="numpy"):
         library = pytest.importorskip(target)
         if target == "jax":
             library.config.update("jax_enable_x64", True)
-    text = files.text_of(network, order, contracted, TARGETS[target], "update", [])
-    names = {"__name__": "update"}
-    exec(compile(text, "update.py", "exec"), names)
-    return names
+    return defined(files.text_of(network, order, contracted, TARGETS[target], "update", []))
 
 
 def apart(got, wanted):
@@ -74,7 +74,7 @@ def test_units_leave_their_columns_when_they_do_in_backpropagation(target):
     weights, x, _ = start(network, 3, seed=3)
     names = made(network, "simultaneous", (0, 1), target)
     state, (w, v) = names["init"](weights, x), map(np.array, weights)
-    assert len(state.units[1].blocks) > 3 and len(state.units[1].ones) < 100
+    assert len(state.columns[1].blocks) > 3 and state.columns[1].used < 60
     goal = 6 * np.random.default_rng(0).normal(size=(3, 2))
     gates, changed = x @ w.T > 0, []
     for step in range(1, 301 if target == "numpy" else 61):
@@ -103,13 +103,8 @@ def test_a_bound_that_is_too_wide_is_seen():
     late = []
     for factor in (1.0, 30.0):
         names = made(network, "simultaneous", (0, 1))
-        look = names["_look"]
-
-        def wider(layer, units, rows, look=look, factor=factor):
-            new, codes = look(layer, units, rows)
-            return (new if new is units else new._replace(due=new.due * factor)), codes
-
-        names["_look"] = wider
+        due = names["Columns"]._due
+        names["Columns"]._due = lambda *given, due=due, factor=factor: factor * due(*given)
         target = 6 * np.random.default_rng(0).normal(size=(3, 2))
         late.append(beside(names, network, "simultaneous", x, target, weights, 4e-3, 60)[1])
     assert late[0] < 1e-11 < 1e-6 < late[1]
@@ -136,11 +131,11 @@ def test_a_unit_on_a_kink_stays_there_in_a_group_of_many_and_above_it():
     for order in ("sequential", "simultaneous"):
         names = made(network, order, (0, 1))
         state = names["init"](weights, np.array([1.0]))
-        assert not state.turned and not state.units[1].blocks
+        assert not state.turned and not state.columns[1].blocks
         state = names["step"](state, None, np.array([4.0]), 0.25)
         wanted = trained(network, order, weights, np.array([1.0]), np.array([4.0]), 0.25, 1)
         assert apart(names["expand"](state), wanted) < 1e-14 and state.turned
-        assert state.units[1].blocks and {6, 7} <= set(state.units[1].loose.tolist())
+        assert state.columns[1].blocks and {6, 7} <= set(state.columns[1].unit_of.tolist())
 
 
 def test_what_does_not_fit_is_said():
@@ -175,7 +170,7 @@ def test_a_file_is_written_after_it_was_checked_and_needs_nothing(tmp_path, monk
     told = subprocess.run([sys.executable, "-I", "-W", "error", where], capture_output=True, text=True, check=True)
     assert "rows agree with exact evaluation; beside backpropagation over" in told.stdout
     assert int(told.stdout.split()[-5]) > 10
-    broken = text.replace("reach < units.due", "reach < 9 + units.due")
+    broken = text.replace("travelled + distance / length", "9 + travelled + distance / length")
     assert "is not what backpropagation has" in agrees(broken, scheme.network, "simultaneous")
     monkeypatch.setattr(files, "agrees", lambda *_: "it is wrong")
     with pytest.raises(fcsym.ExportError, match=r"collapsed of 2-30-2 is not exported: it is wrong\."):
@@ -186,3 +181,27 @@ def test_a_file_is_written_after_it_was_checked_and_needs_nothing(tmp_path, monk
     scheme.export(where)
     assert where.read_text() != text  # its own file is replaced
     assert [path.name for path in tmp_path.iterdir()] == ["update.py"]
+
+
+def test_what_a_file_has_is_what_the_library_runs():
+    """One engine: its modules know NumPy and each other alone, share no name, and a file has them all."""
+    known, names = set(), []
+    for module in MODULES:
+        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert {name.name.split(".")[0] for name in node.names} <= {"math", "numpy"}, module
+            if isinstance(node, ast.ImportFrom):
+                own = str(node.module).startswith("fcsym")
+                assert node.module in known if own else node.module.split(".")[0] in sys.stdlib_module_names
+        known.add(module.__name__)
+        names += [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        targets = [node.targets[0] for node in tree.body if isinstance(node, ast.Assign)]
+        names += [target.id for target in targets if target.id not in ("_Values", "_Places", "__all__")]
+    assert len(names) == len(set(names)) > 30
+    for target in LIBRARIES:
+        text = files.text_of(fcsym.Network.parse("2-5-2"), "simultaneous", (0, 1), TARGETS[target], "update", [])
+        tops = ast.parse(text).body
+        own = [node.name for node in tops if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        own += [t.id for node in tops if isinstance(node, ast.Assign) for t in node.targets]
+        assert len(own) == len(set(own)) and set(own) > set(names)

@@ -10,6 +10,7 @@ from conftest import few, need
 
 import fcsym
 from fcsym.collapsing import export as files
+from fcsym.collapsing.agreeing import defined
 from fcsym.collapsing.c_running import CFiles
 from fcsym.kernel.export import TARGETS
 from fcsym.language.equation import Verdict
@@ -127,8 +128,7 @@ def test_files_have_them(case, target):
         made = CFiles(files.c_text_of(network, order, (0, 1), "update", []), network, "update", 2, float)
         begin, step, expand = made.init, made.step, made.expand
     else:
-        names = {"__name__": "update"}
-        exec(compile(files.text_of(network, order, (0, 1), TARGETS[target], "update", []), "update.py", "exec"), names)
+        names = defined(files.text_of(network, order, (0, 1), TARGETS[target], "update", []))
         begin, step, expand = names["init"], names["step"], names["expand"]
     state = begin(weights, x)
     for places in EVERY:

@@ -132,7 +132,7 @@ def test_a_step_has_nothing_as_long_as_the_layer_is_wide():
 # ------------------------------------------------------------------------------------------- what could go wrong
 
 
-def exactly(weights, x, target, eta, steps, slope=None, order="simultaneous"):
+def exactly(weights, x, target, eta, steps, slope=None, order="simultaneous", bar=1e-14):
     """Steps of numbers that floats have exactly, beside plain backpropagation; the states."""
     network = fcsym.Network.mlp([len(np.atleast_2d(x)[0]), len(weights[0]), len(weights[1])])
     kernel = fcsym.scheme(network, "collapsed", order=order, slope_at_kink=slope).compile()
@@ -144,7 +144,7 @@ def exactly(weights, x, target, eta, steps, slope=None, order="simultaneous"):
         states.append(kernel.step(states[-1], x, target, eta))
     true = trained(together, order, weights, x, target, eta, steps)
     for own, wanted in zip(kernel.expand(states[-1], weights, x), true, strict=True):
-        assert np.abs(own - wanted).max() < 1e-14
+        assert np.abs(own - wanted).max() < bar
     return kernel, states
 
 
@@ -171,6 +171,21 @@ def test_a_unit_on_its_kink_at_the_start_and_after_a_step():
         kernel, states = exactly(weights, np.array(given), np.array(goal), 1.0, 3)
         (event,) = kernel.events(states[-1])
         assert (event.step, event.units, event.after) == (1, (0, 1), (0.5,))
+
+
+@pytest.mark.parametrize("slope", [0, "1/2", 1])
+def test_many_units_that_stand_together_reach_a_kink_at_once(slope):
+    """In numbers that floats have exactly; the columns, which round, do not decide on which side of it they are."""
+    together = [np.ones((40, 1)), np.full((1, 40), 4.0)]
+    some = [np.where(np.arange(40) < 20, 1.0, 2.0)[:, None], together[1]]
+    for weights, left in ((together, 40), (some, 20)):  # eta delta w is 1 for each of them
+        target = weights[1] @ weights[0] - 0.25
+        kernel, states = exactly(
+            weights, np.array([[1.0]]), target, 1.0, 2, slope, bar=1e-9
+        )  # which errors grow to in two such steps
+        assert states[0].widths == {1: 2}
+        event = kernel.events(states[1])[0]
+        assert (len(event.units), event.before, event.after) == (left, (1.0,), (0.5,))
 
 
 @pytest.mark.parametrize("eta", [1.0, 2.0, 4.0])

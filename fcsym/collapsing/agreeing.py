@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,19 +17,31 @@ from fcsym.kernel.rows import Row
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
 
-__all__ = ["agrees", "c_agrees"]
+__all__ = ["agrees", "c_agrees", "defined"]
 
 
 def agrees(text: str, network: Network, order: Order) -> str:
     """What is wrong with a file; "" where nothing is. It tests itself, and is held against autodiff over steps."""
-    names: dict[str, Any] = {"__name__": "exported"}
-    # the file as it is to be written: text of this module and of derivations, array names are fcsym's own
-    exec(compile(text, "<fcsym collapsed>", "exec"), names)
+    names = defined(text)
     try:
         names["selftest"]()
     except AssertionError as problem:
         return str(problem)
     return _beside_autodiff(names, network, order)
+
+
+def defined(text: str) -> dict[str, Any]:
+    """What a file defines. It is text of this program and of derivations, array names are fcsym's own."""
+    module = ModuleType("exported")
+    known = sys.modules.get(module.__name__)
+    sys.modules[module.__name__] = module  # where dataclasses look while they are made
+    try:
+        exec(compile(text, "<fcsym collapsed>", "exec"), module.__dict__)
+    finally:
+        sys.modules.pop(module.__name__)
+        if known is not None:
+            sys.modules[module.__name__] = known
+    return module.__dict__
 
 
 def c_agrees(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from fcsym.collapsing.alone import Table
+from fcsym.collapsing.table import Table
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.c import parameters_of, room_of, scalar_text, takes_rows
 from fcsym.kernel.targets.c_file import mathematics

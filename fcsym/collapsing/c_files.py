@@ -12,9 +12,9 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from fcsym.collapsing.alone import Table
 from fcsym.collapsing.beside import beside_text
 from fcsym.collapsing.c_tables import Tables
+from fcsym.collapsing.table import Table
 from fcsym.kernel import neutral as n
 from fcsym.kernel.rows import Row
 from fcsym.kernel.targets.c import lengths_of, parameters_of, refuse_large, room_of, takes_rows
@@ -115,7 +115,7 @@ class _File(Tables):
         for n_, t in self.table.layers.items():
             count = self.module.sizes[units(n_)]
             most = count // 3 + 1  # a block has more than two units for each of its columns
-            each, follow = self.text(self.most(n_)), self.text(self.numbers(n_, t.follows))
+            each, follow = self.text(self.most(n_)), self.text(self.numbers(n_, t.numbers.following))
             rows = [
                 "    int count, blocks, laid;",
                 f"    int crossed, crossed_unit[{count}]; /* the units that left their lines in the last step */",
@@ -127,11 +127,11 @@ class _File(Tables):
                 f"    {real} xi[{count} * {each}], ones[{count}];",
                 f"    {real} due[{most} * {capacity}], seen[{count} * {capacity}];",
             ]
-            if t.follows:
+            if t.numbers.following:
                 rows.append(f"    {real} begin[{count} * {follow}];")
             if n_ in self.idle:
                 rows.append(f"    {real} rest[{count} * {capacity}];")
-            held = ["slope"] * bool(t.slopes) + ["offset"] * t.adds_ones
+            held = ["slope"] * (t.lines is not None) + ["offset"] * t.adds_ones
             rows += [f"    {real} {name}[{count} * {capacity}]; /* samples x columns */" for name in held]
             text.append(
                 f"/* the {count} units of layer {n_} in columns: the first `count` ones of every array with an axis of "
@@ -162,9 +162,9 @@ class _File(Tables):
         width = self.table.outputs
         found = {a.name: f"state->{a.name}" for a in self.arrays}
         for n_, t in self.table.layers.items():
-            if t.counts:
+            if t.numbers.counts:
                 found[f"one{n_}"] = f"state->layer{n_}.ones"
-            if t.slopes:
+            if t.lines is not None:
                 found |= {f"g{n_}": f"state->layer{n_}.slope", f"o{n_}": f"state->layer{n_}.offset"}
         own = f"work + GIVEN + state->samples * {1 + width}"
         return {**found, "use": "work + GIVEN", "err": own, "x": "state->x"}
@@ -178,7 +178,12 @@ class _File(Tables):
             base, to = f"state->layer{n_}", f"c[{k}]"
             own += [f"{to}.{name} = &{base}.{name};" for name in ("count", "blocks", "laid", "crossed")]
             own += [f"{to}.{name} = {base}.{name};" for name in _ARRAYS]
-            some = {"begin": t.follows, "rest": n_ in self.idle, "slope": t.slopes, "offset": t.adds_ones}
+            some = {
+                "begin": t.numbers.following,
+                "rest": n_ in self.idle,
+                "slope": t.lines is not None,
+                "offset": t.adds_ones,
+            }
             own += [f"{to}.{name} = {f'{base}.{name}' if there else 'NULL'};" for name, there in some.items()]
         outputs = {a.name: f"work + passed_at[{k - 1}]" if k else "work + PASSED" for k, a in enumerate(self.passed)}
         return f"""static void held_of(state_type *state, held_type *h)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from math import prod
 
-from fcsym.collapsing.alone import Table
+from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.table import Layer, Table
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.arrays import literal
 from fcsym.kernel.targets.c import room_of
@@ -52,7 +53,7 @@ class Tables:
     def most(self, layer: int, times: int = 1) -> Amount:
         """The same of those that are read, with a 1 where that counts."""
         t = self.table.layers[layer]
-        return self.numbers(layer, t.read, times) + Amount(times * t.adds_ones)
+        return self.numbers(layer, t.numbers.read, times) + Amount(times * t.adds_ones)
 
     @property
     def upper(self) -> str:
@@ -72,7 +73,7 @@ class Tables:
         laying = Amount()
         for n_, t in self.table.layers.items():
             count = self.module.sizes[units(n_)]
-            own = self.numbers(n_, t.read, 2 * count) + self.numbers(n_, t.follows, 2 * count)
+            own = self.numbers(n_, t.numbers.read, 2 * count) + self.numbers(n_, t.numbers.following, 2 * count)
             laying = laying.most(own + self.most(n_, count + 2))
         width = self.table.outputs
         sizes = {
@@ -128,13 +129,13 @@ class Tables:
         axes = [[len(a.axes), *map(self._code, a.axes)] for a in self.arrays]
         rows = []
         for n_, t in self.table.layers.items():
-            places = ", ".join(f"{{{place}, {axis}}}" for place, axis in (*t.read, *t.follows))
-            lines = t.slopes or (1.0,), t.offsets or (0.0,)
+            places = ", ".join(f"{{{place}, {axis}}}" for place, axis in (*t.numbers.read, *t.numbers.following))
+            own = _lines(t)
             rows.append(
-                f"    {{{self.module.sizes[units(n_)]}, {self.text(self.most(n_))}, {len(t.read)}, "
-                f"{len(t.read) + len(t.follows)}, {{{places}}}, {self.idle.get(n_, -1)}, "
-                f"{_or_none(t.seen)}, {_or_none(t.start)},\n     {len(t.kinks)}, {int(t.adds_ones)}, "
-                f"{reals(t.kinks)}, {reals(lines[0])}, {reals(lines[1])}}},\n"
+                f"    {{{self.module.sizes[units(n_)]}, {self.text(self.most(n_))}, {len(t.numbers.read)}, "
+                f"{len(t.numbers.read) + len(t.numbers.following)}, {{{places}}}, {self.idle.get(n_, -1)}, "
+                f"{_or_none(t.seen)}, {_or_none(t.start)},\n     {len(own.kinks)}, {int(t.adds_ones)}, "
+                f"{reals(own.kinks)}, {reals(own.slopes)}, {reals(own.offsets)}}},\n"
             )
         over = [
             f"    {{{seen}, {start}, {self._above_width(seen)}, {len(kinks)}, {reals(kinks)}}},\n"
@@ -159,12 +160,12 @@ class Tables:
     def macros(self) -> str:
         """What the text of `columns.c` is for."""
         layers, kinks = self.table.layers.values(), [own for _, _, own in self.table.above]
-        most = max([1, *(len(t.kinks) for t in layers), *map(len, kinks)])
+        most = max([1, *(len(_lines(t).kinks) for t in layers), *map(len, kinks)])
         counts = {
             "ARRAYS": len(self.arrays),
             "AXES": max([1, *(len(a.axes) for a in self.arrays)]),
             "LAYERS": len(layers),
-            "PLACES": max(len(t.read) + len(t.follows) for t in layers),
+            "PLACES": max(len(t.numbers.read) + len(t.numbers.following) for t in layers),
             "KINKS": most,
             "LINES": 2 * most + 1,
             "ABOVE": len(kinks),
@@ -182,6 +183,10 @@ class Tables:
             f"{numbers}/* where in the memory of a call everything begins */\n{places}"
             f"\ntypedef {self.stem}_state state_type;\n\n"
         )
+
+
+def _lines(layer: Layer) -> Lines:
+    return layer.lines or Lines((), (1.0,), ())
 
 
 def _or_none(place: int | None) -> int:

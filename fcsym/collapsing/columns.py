@@ -10,6 +10,9 @@ the units are sums over the columns. A pattern with few units is left as it is: 
 Where the slope is 0 nothing reads a pre-activation, and the numbers that are read do not follow from it. So it is not
 among the numbers that are turned into columns: it is what it was when they were made, and what they have moved it by.
 
+A unit that is or was one of many that columns stand for is known to rounding. In short numbers, which floats have
+exactly, units come to kinks exactly: there one that is `fine` near is on it.
+
 A unit that is a column has left its line as soon as its own pre-activation has. Of a unit that is not, the
 pre-activation moves in a step by no more than |xi_j| |dS|, with S the row of pre-activations of its columns (Cauchy and
 Schwarz). What that has added up to since the unit was last looked at tells when it may have reached a kink; until then
@@ -26,56 +29,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.events import Event
+from fcsym.collapsing.blocks import ROUNDING, Block, Crossed
+from fcsym.collapsing.events import Event, told
 from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.watch import INFLATED, Pace, Watch
 
-__all__ = ["Block", "Columns", "Crossed", "laid_out", "told"]
+__all__ = ["Columns", "laid_out"]
 
 _Values = npt.NDArray[Any]
 _Places = npt.NDArray[np.intp]
 _WORTH = 2  # times as many units as a unit has numbers: fewer are left as they are
-_ROUNDING = 64
 _NONE = np.zeros(0, np.intp)
 _BEYOND = 4096  # bytes: rows this far apart, or a multiple of it, meet in a processor's cache
-
-
-@dataclass(frozen=True)
-class Block:
-    """Units of one pattern that a few columns stand for."""
-
-    pattern: npt.NDArray[np.int8]
-    members: _Places
-    xi: _Values  # (units, columns)
-    first: int  # its first column
-    start: _Values  # what the units had of what follows, when the columns had none
-    idle: _Places  # the samples whose pre-activations nothing reads
-    rest: _Values  # these when the columns were made, (units, idle samples)
-
-    @property
-    def columns(self) -> slice:
-        """Where its columns are."""
-        return slice(self.first, self.first + self.xi.shape[1])
-
-    def seen(self, rows: _Values, members: Any = slice(None)) -> _Values:
-        """The pre-activations of units, (units, samples), from those of all columns."""
-        made: _Values = self.xi[members] @ rows[:, self.columns].T
-        if self.idle.size:
-            made[:, self.idle] += self.rest[members]
-        return made
-
-
-@dataclass(frozen=True)
-class Crossed:
-    """Units that have left their lines: columns of their own, and members of blocks, with their lines now."""
-
-    loose: _Places
-    loose_codes: npt.NDArray[np.int8]  # (columns, samples)
-    members: dict[int, tuple[_Places, npt.NDArray[np.int8]]]
-
-    def __bool__(self) -> bool:
-        return bool(len(self.loose) or self.members)
 
 
 _NOBODY = Crossed(_NONE, np.zeros((0, 0), np.int8), {})
@@ -92,6 +58,8 @@ class Columns:
     codes: npt.NDArray[np.int8]  # (samples, columns)
     blocks: tuple[Block, ...]
     ones: _Values  # of each column the number that is 1 for a unit
+    blur: _Values  # how near to a kink a unit is on it: 0 where it never was in a block
+    fine: float  # the same of those in a block, relative to their pre-activations together
 
     @property
     def width(self) -> int:
@@ -113,6 +81,12 @@ class Columns:
         """The columns that are units."""
         return slice(self.loose_from, self.used)
 
+    @cached_property
+    def _blur(self) -> Any:
+        """The same of the columns that are units; 0 where it is that of all."""
+        own = self.blur[self.loose]
+        return own if own.any() else 0.0
+
     @property
     def patterns(self) -> npt.NDArray[np.int8]:
         """The codes of the gate patterns that occur, (patterns, samples), the lowest first."""
@@ -125,9 +99,9 @@ class Columns:
         """The slopes of the columns, (samples, columns), the intercepts, and the ones where they count."""
         found: tuple[_Values, ...] = ()
         if self.lines is not None:
-            found = (self.lines.slopes[self.codes],)
-            if self.lines.offsets.any():
-                found = (*found, self.lines.offsets[self.codes] * self.ones)
+            found = (self.lines.slope_of[self.codes],)
+            if self.lines.offsets:
+                found = (*found, self.lines.offset_of[self.codes] * self.ones)
         return (*found, self.ones) if self.numbers.counts else found
 
     # ------------------------------------------------------------------------------------------------ events
@@ -164,9 +138,13 @@ class Columns:
             return watch
         longest = float(np.sqrt(self._squares(weights[: self.loose_from].T).sum(axis=1).max()))
         rows = watch.size + watch.travelled
-        slack = _ROUNDING * np.finfo(weights.dtype).eps * rows
+        slack = self._slack(weights.dtype) * rows
         left = (watch.least - watch.travelled - 2 * slack).min(axis=0)
         return replace(watch, pace=Pace.of(longest, rows.max(axis=0), left, slope, inner))
+
+    def _slack(self, dtype: Any) -> float:
+        """How far rows may be from what they stand for, relative to their lengths."""
+        return float(ROUNDING * np.finfo(dtype).eps) + self.fine
 
     def _squares(self, rows: _Values) -> _Values:
         """The sum of squares over the columns of each block, (blocks, samples)."""
@@ -182,7 +160,7 @@ class Columns:
         length = np.linalg.norm(block.xi[members], axis=1)[:, None]
         distance = self.lines.distance(block.seen(rows, members))
         if block.idle.size:  # what stands beside the columns rounds by itself
-            distance[:, block.idle] -= _ROUNDING * np.finfo(rows.dtype).eps * np.abs(block.rest[members])
+            distance[:, block.idle] -= ROUNDING * np.finfo(rows.dtype).eps * np.abs(block.rest[members])
         return np.where(length > 0, travelled + distance / length, np.inf)
 
     def look(self, rows: _Values, watch: Watch) -> tuple[Crossed, Watch]:
@@ -195,14 +173,15 @@ class Columns:
         still = watch.pace is not None and watch.pace.holds
         if self.loose.stop == start and still:
             return _NOBODY, watch
-        codes = self.lines.codes_of(rows[:, self.loose])
+        codes = self.lines.codes_of(rows[:, self.loose], self._blur)
         other = codes != self.codes[:, self.loose]
-        loose = np.flatnonzero(other.any(axis=0)) if other.any() else _NONE
+        loose, blur = np.flatnonzero(other.any(axis=0)) if other.any() else _NONE, 0.0
         if self.blocks and not still:
             far = np.sqrt(self._squares(rows[:, :start] - watch.seen[:, :start]))
-            eps = np.finfo(rows.dtype).eps
-            travelled = watch.travelled + far * (1 + 4 * eps)
-            reach = travelled + _ROUNDING * eps * (watch.size + travelled)
+            travelled = watch.travelled + far * (1 + 4 * np.finfo(rows.dtype).eps)
+            rough = watch.size + travelled
+            reach, near_by = travelled + self._slack(rows.dtype) * rough, self.fine / 2 * rough
+            blur = float(near_by.max())
             suspects = np.flatnonzero((watch.least <= reach).any(axis=1)).tolist()
             if not suspects:
                 watch = Watch(travelled, watch.size, watch.due, watch.least, rows)
@@ -211,7 +190,8 @@ class Columns:
                 for b in suspects:
                     block = self.blocks[b]
                     near = np.flatnonzero((due[b] <= reach[b]).any(axis=1))
-                    own = self.lines.codes_of(block.seen(rows, near))
+                    lengths = np.linalg.norm(block.xi[near], axis=1)[:, None]
+                    own = self.lines.codes_of(block.seen(rows, near), near_by[b] * lengths)
                     left = (own != block.pattern).any(axis=1)
                     if left.any():
                         members[b] = near[left], own[left]
@@ -219,7 +199,7 @@ class Columns:
                     due[b][near] = self._due(block, rows, travelled[b], near)
                     least[b] = due[b].min(axis=0)
                 watch = Watch(travelled, watch.size, tuple(due), least, rows)
-        return Crossed(loose + start, codes[:, loose].T, members), watch
+        return Crossed(loose + start, codes[:, loose].T, members, blur), watch
 
     def events(self, crossed: Crossed, step: int) -> list[Event]:
         """What is reported of them: units that went from one pattern to another together."""
@@ -248,12 +228,12 @@ class Columns:
         if leaving > len(spare) or dissolved:
             return made._again(crossed, arrays)
         values, following = self.numbers.of(arrays)
-        ones, unit_of, blocks = self.ones.copy(), self.unit_of.copy(), list(self.blocks)
+        ones, unit_of, blocks, blur = self.ones.copy(), self.unit_of.copy(), list(self.blocks), self.blur.copy()
         for b, (places, own) in crossed.members.items():
             block = self.blocks[b]
             z, f, e = self._now(block, values, following)
             target, spare = spare[: len(places)], spare[len(places) :]
-            values[target], following[target], ones[target] = z[places], f[places], 1
+            values[target], following[target], ones[target], blur[target] = z[places], f[places], 1, crossed.blur
             codes[:, target], unit_of[target] = own.T, block.members[places]
             rest = np.delete(np.arange(len(z)), places)
             made_of = _turned(self.numbers, z[rest], e[rest] if self._counts else None, block.idle)
@@ -261,7 +241,7 @@ class Columns:
             following[block.columns] = 0
             idle = _idle(self.numbers, z[rest], block.idle)
             blocks[b] = replace(block, members=block.members[rest], xi=xi, start=f[rest], rest=idle)
-        made = replace(made, unit_of=unit_of, blocks=tuple(blocks), ones=ones)
+        made = replace(made, unit_of=unit_of, blocks=tuple(blocks), ones=ones, blur=blur)
         return made, self.numbers.put(arrays, values, following)
 
     @property
@@ -282,7 +262,11 @@ class Columns:
         values, following, codes = self.all_units(arrays)
         for b, (places, own) in crossed.members.items():
             codes[self.blocks[b].members[places]] = own
-        return laid_out(self.numbers, self.lines, values, following, codes, arrays, self.width)
+        blur, alone = np.full(self.units, crossed.blur), self.unit_of >= 0
+        blur[self.unit_of[alone]] = self.blur[alone]
+        return laid_out(
+            self.numbers, self.lines, values, following, codes, arrays, self.width, blur=blur, fine=self.fine
+        )
 
     def all_units(self, arrays: Sequence[_Values]) -> tuple[_Values, _Values, npt.NDArray[np.int8]]:
         """The numbers of every unit, what follows, and its lines, (units, samples)."""
@@ -302,17 +286,6 @@ class Columns:
         return z, f, codes
 
 
-def told(layer: int, step: int, units: _Places, before: _Values, after: _Values) -> list[Event]:
-    """Events of units that went from one pattern of codes to another together; `before`, `after`: (units, samples)."""
-    found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
-    for unit, old, new in zip(units.tolist(), before.tolist(), after.tolist(), strict=True):
-        found.setdefault((tuple(old), tuple(new)), []).append(unit)
-    return [
-        Event(step, layer, tuple(sorted(own)), *(tuple(v / 2 for v in pattern) for pattern in pair))
-        for pair, own in sorted(found.items())
-    ]
-
-
 def _idle(numbers: Numbers, values: _Values, idle: _Places) -> _Values:
     """Pre-activations that nothing reads, (units, idle samples)."""
     return values[:, numbers.rows + idle] if numbers.rows is not None else np.zeros((len(values), 0), values.dtype)
@@ -320,7 +293,7 @@ def _idle(numbers: Numbers, values: _Values, idle: _Places) -> _Values:
 
 def _counts(numbers: Numbers, lines: Lines | None) -> bool:
     """Whether a step adds up the ones of units: where a line has an intercept, or a bias is one number for all."""
-    return numbers.counts or (lines is not None and bool(lines.offsets.any()))
+    return numbers.counts or (lines is not None and bool(lines.offsets))
 
 
 def _turned(
@@ -339,12 +312,13 @@ def _turned(
 
 def laid_out(
     numbers: Numbers, lines: Lines | None, values: _Values, following: _Values, codes: npt.NDArray[np.int8],
-    arrays: Sequence[_Values], room: int = 0, turn: bool = True,
+    arrays: Sequence[_Values], room: int = 0, turn: bool = True, blur: _Values | None = None, fine: float = 0.0,
 ) -> tuple[Columns, list[_Values]]:  # fmt: skip
     """Units => columns: a block for every pattern with many of them; `room`: as many columns, where that is enough.
 
     `values`, `following`: the numbers of each unit. `codes`: (units, samples). `arrays`: the state, of which those of
     the layer are replaced. A unit that is on a kink is a column of its own; without `turn`, every unit is.
+    `blur`, `fine`: as in `Columns`, `blur` for every unit.
     """
     counts = _counts(numbers, lines)
     most = values.shape[1] + counts
@@ -356,7 +330,7 @@ def laid_out(
     parts: list[list[Any]] = []
     for n, size in enumerate(many.tolist()):
         pattern = codes[first[n]]
-        idle = _NONE if lines is None or numbers.rows is None else np.flatnonzero(lines.slopes[pattern] == 0)
+        idle = _NONE if lines is None or numbers.rows is None else np.flatnonzero(lines.slope_of[pattern] == 0)
         if not turn or size <= _WORTH * (most - len(idle)) or (pattern % 2).any():
             continue
         own = order[ends[n] : ends[n + 1]]
@@ -371,10 +345,10 @@ def laid_out(
     width = _room(used, bool(blocks), values.dtype.itemsize)
     width = room if used <= room <= width else width
     made = np.zeros((width, values.shape[1]), values.dtype)
-    ones = np.zeros(width, values.dtype)
+    ones, blurred = np.zeros(width, values.dtype), np.zeros(width)
     for block, (columns, own) in zip(blocks, parts, strict=True):
         made[block.columns], ones[block.columns] = columns, own
-    made[at:used], ones[at:used] = values[loose], 1
+    made[at:used], ones[at:used], blurred[at:used] = values[loose], 1, 0 if blur is None else blur[loose]
     follows = np.zeros((width, following.shape[1]), values.dtype)
     if following.size:
         follows[at:used] = following[loose]
@@ -385,7 +359,7 @@ def laid_out(
         held[:, block.columns] = block.pattern[:, None]
     unit_of = np.full(width, -1, np.intp)
     unit_of[at:used] = loose
-    found = Columns(numbers, lines, len(codes), unit_of, held, tuple(blocks), ones)
+    found = Columns(numbers, lines, len(codes), unit_of, held, tuple(blocks), ones, blurred, fine)
     return found, numbers.put(arrays, made, follows)
 
 

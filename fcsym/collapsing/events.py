@@ -1,14 +1,15 @@
-"""Gate events: units that left their lines, and how many have over time, as a picture."""
+"""Gate events: units that left their lines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from fcsym.drawing.chart import Line, Panel, chart
-from fcsym.drawing.picture import Picture
+import numpy.typing as npt
 
-__all__ = ["Event", "events_over_time"]
+__all__ = ["Event", "told"]
+
+_Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,12 @@ class Event:
     after: tuple[float, ...]
 
 
-def events_over_time(events: Sequence[Event], steps: int, network: str) -> Picture:
-    """The number of units that have crossed a kink, over the steps; a line for each layer that has events."""
-    layers = sorted({event.layer for event in events})
-    lines = []
-    for number, layer in enumerate(layers or [1]):
-        count, points = 0, [(0.0, 0.0)]
-        for event in (e for e in events if e.layer == layer):
-            points.append((float(event.step), float(count)))
-            count += len(event.units)
-            points.append((float(event.step), float(count)))
-        points.append((float(max(steps, 1)), float(count)))
-        lines.append(Line(f"layer {layer}", tuple(points), number))
-    total = sum(len(event.units) for event in events)
-    words = f"{total} units have crossed a kink in {steps} steps of {network}."
-    return chart("Gate events", words, [Panel("units that have crossed a kink", tuple(lines))], "step", "units")
+def told(layer: int, step: int, units: _Values, before: _Values, after: _Values) -> list[Event]:
+    """Events of units that went from one pattern of codes to another together; `before`, `after`: (units, samples)."""
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    for unit, old, new in zip(units.tolist(), before.tolist(), after.tolist(), strict=True):
+        found.setdefault((tuple(old), tuple(new)), []).append(unit)
+    return [
+        Event(step, layer, tuple(sorted(own)), *(tuple(v / 2 for v in pattern) for pattern in pair))
+        for pair, own in sorted(found.items())
+    ]

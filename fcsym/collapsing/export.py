@@ -1,4 +1,4 @@
-"""The scheme `collapsed` as stand-alone files: its equations on columns, `alone` or `columns.c`, and what is known.
+"""The scheme `collapsed` as stand-alone files: its equations, what carries columns, in NumPy or C, and what is known.
 
 The equations are those of `gates_held`, for columns of any number: init, step, output, expand. Beside them are two of
 the network as it is: where its units are at the start, and a step of backpropagation, beside which the file trains when
@@ -7,19 +7,17 @@ it tests itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from fcsym import __version__
-from fcsym.collapsing import alone
 from fcsym.collapsing.agreeing import agrees, c_agrees
 from fcsym.collapsing.c_files import c_files
-from fcsym.collapsing.gates_held import gates_held, held_arrays, ones_of, seen
-from fcsym.collapsing.lines import Lines
-from fcsym.collapsing.numbers import numbers_of
+from fcsym.collapsing.gates_held import gates_held, seen
+from fcsym.collapsing.sources import text_of_modules
+from fcsym.collapsing.table import Table
+from fcsym.collapsing.tabled import table_of
 from fcsym.deriving.pipeline import one_step
 from fcsym.kernel.export import destination, refuse_large_check, written
 from fcsym.kernel.lower import lower_scheme
@@ -30,7 +28,7 @@ from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.kernel.targets.python_file import equations_text, rows_text
 from fcsym.language.equation import Order
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import coefficient_of, frozen_copy, gram_of_data, key_of, norm, units
+from fcsym.networks.symbols import units
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord, cut
 from fcsym.values.given import Values as Given
@@ -64,20 +62,15 @@ def text_of(
     network: Network, order: Order, contracted: Sequence[int], target: ArrayTarget, stem: str, rows: Sequence[Row]
 ) -> str:
     """The text of the file of a library."""
-    trained, _, module, table = _known(network, order, tuple(contracted))
+    trained, module, table = _known(network, order, tuple(contracted))
     # how many columns there are is not known, and no target may write it down
     module = replace(module, sizes={a: n for a, n in module.sizes.items() if a not in map(units, contracted)})
     words, functions = target.words, target.functions(module)
-    own = _body(alone)
-    imports = "import math\nfrom collections.abc import Callable, Mapping, "
-    library = "".join(f"{line}\n" for line in ("import numpy as np", "import numpy.typing as npt"))
-    own = own.removeprefix("from collections.abc import Callable, Mapping, ").replace(library, words.imports + library)
     names = [f"{f.name}={words.compiled.format(name=f'_{f.name}')}" for f in module.functions]
     return (
         _head(module, trained, stem, words.needs)
         + "\nfrom __future__ import annotations\n\n"
-        + imports
-        + own
+        + text_of_modules(words.imports)
         + "\n\n"
         + functions
         + "\n\n"
@@ -90,29 +83,25 @@ def text_of(
     )
 
 
-def _known(
-    network: Network, order: Order, contracted: tuple[int, ...]
-) -> tuple[Network, SchemeRecord, Module, alone.Table]:
-    """The network in mini-batches, its equations, these lowered, and where everything is."""
+def _known(network: Network, order: Order, contracted: tuple[int, ...]) -> tuple[Network, Module, Table]:
+    """The network in mini-batches, its equations lowered, and where everything is."""
     trained = network.training(network.rule, network.batch or "sum", network.samples or None)
     record = _record(trained, order, contracted)
     module = lower_scheme(record)
     module = replace(module, sizes={**module.sizes, units(0): trained.inputs})
-    return trained, record, module, _table(trained, record, contracted)
+    return trained, module, table_of(trained, order, contracted)
 
 
 def c_text_of(
     network: Network, order: Order, contracted: Sequence[int], stem: str, rows: Sequence[Row]
 ) -> dict[str, str]:
     """The texts of the files in C, by name."""
-    trained, record, module, table = _known(network, order, tuple(contracted))
-    numbers = numbers_of(trained, record.routines["init"].results, contracted)
-    first = trained.pre_activation(1)
-    own = record.routines["init"].results
+    trained, module, table = _known(network, order, tuple(contracted))
+    first = trained.pre_activation(1).name
     idle = {
-        n: next(k for k, (place, _) in enumerate(numbers[n].read) if own[place] == first)
-        for n in table.layers
-        if numbers[n].rows is not None
+        n: next(k for k, (place, _) in enumerate(layer.numbers.read) if table.state[place] == first)
+        for n, layer in table.layers.items()
+        if layer.numbers.rows is not None
     }
     return c_files(module, table, stem, rows, idle)
 
@@ -126,60 +115,6 @@ def _record(network: Network, order: Order, contracted: tuple[int, ...]) -> Sche
     if sides:
         more["forward"] = Routine(given, cut(base.equations, given, sides), sides)
     return replace(record, routines={**record.routines, **more})
-
-
-def _table(network: Network, record: SchemeRecord, contracted: tuple[int, ...]) -> alone.Table:
-    """Where everything is."""
-    expand, step = record.routines["expand"], record.routines["step"]
-    own = record.routines["init"].results
-    beside, sides = seen(network, own), seen(network, ())
-    held, ones = held_arrays(network, contracted), ones_of(network, contracted)
-    follows = coefficient_of(network.pre_activation(1)) if network.rule.is_plain else None
-
-    def place(n: int) -> int | None:
-        s = network.hidden[n - 1].s
-        if s in own:
-            return own.index(s)
-        return len(own) + beside.index(s) if s in beside else None
-
-    def start(n: int) -> int | None:
-        s = network.hidden[n - 1].s
-        return sides.index(s) if s in sides else None
-
-    layers, hidden = {}, sorted(set(contracted) - {0})
-    for n in hidden:
-        places = [(k, a.axes.index(units(n)), a) for k, a in enumerate(own) if units(n) in a.axes]
-        lines = Lines(network.hidden[n - 1].activation)
-        kinks = tuple(lines.kinks.tolist())
-        layers[n] = alone.Layer(
-            tuple((k, axis) for k, axis, a in places if a != follows),
-            tuple((k, axis) for k, axis, a in places if a == follows),
-            place(n) if kinks else None, start(n), kinks,
-            tuple(lines.slopes.tolist()) if n in held else (),
-            tuple(lines.offsets.tolist()) if len(held.get(n, ())) > 1 else (), n in ones,
-        )  # fmt: skip
-    above = []
-    for n, one in enumerate(network.hidden, 1):
-        at, begins = place(n), start(n)
-        if n > min(hidden) and one.activation.kinks and at is not None and begins is not None:
-            above.append((at, begins, tuple(map(float, one.activation.kinks))))
-    gram = norm(network.input)
-    still = {follows, key_of(network.input), gram, gram_of_data(network.feeding(1)[0], gram.axes)}
-    begins_at = tuple(k for k, theta in enumerate(network.parameters) if frozen_copy(theta) in expand.given)
-    return alone.Table(
-        {theta.name: network.shape(theta) for theta in network.parameters},
-        (network.samples or None, network.inputs), network.widths[-1], tuple(a.name for a in own), layers,
-        tuple(above), tuple(k for k, a in enumerate(own) if a not in still), begins_at,
-        network.input in step.given, network.batch == "mean",
-    )  # fmt: skip
-
-
-def _body(module: ModuleType) -> str:
-    """The source of a module from its imports on, without what it says it exports."""
-    text = Path(str(module.__file__)).read_text(encoding="utf-8")
-    _, found, rest = text.partition("from __future__ import annotations\n\n")
-    assert found
-    return re.sub(r"__all__ = \[[^]]*\]\n\n", "", rest)
 
 
 def _head(module: Module, network: Network, stem: str, needs: str) -> str:
@@ -196,7 +131,7 @@ def _head(module: Module, network: Network, stem: str, needs: str) -> str:
 
 Weights: {weights}.
 {assumptions}
-In `step` and `output` the units of the layers that are summed over are columns, as many as it takes: see Units.
+In `step` and `output` the units of the layers that are summed over are columns, as many as it takes: see Columns.
 
 {equations_text(module)}
 
@@ -249,7 +184,7 @@ def _beside(seed: int, eta: float) -> int | None:
         except ArithmeticError:
             return None
         plain = _TRAINER.call("backprop", [*plain, *given])
-    for name, got, wanted in zip(_TABLE.parameters, map(_here, expand(state)), map(_here, plain)):
+    for name, got, wanted in zip(_TABLE.parameters, map(here, expand(state)), map(here, plain)):
         largest = float(np.abs(wanted).max())
         if largest > 1e3:
             return None
@@ -263,13 +198,13 @@ def selftest() -> str:
     single = SINGLE
 
     def compare(array: Any, wanted: Any, what: str) -> None:
-        got = _here(array)
+        got = here(array)
         exact = np.reshape(np.asarray(wanted, np.float64), got.shape)
         bar = (1e-4 if single else 1e-12) * max(1.0, float(np.abs(exact).max()))
         if not np.abs(got - exact).max() <= bar:
             raise AssertionError(f"STEM: {what} is {got}, and exact evaluation gives {exact}")
 
-    apart = Trainer(_FUNCTIONS, _TABLE, _TRAINER.there, math.inf)  # rounding takes no unit off a kink
+    apart = Trainer(_FUNCTIONS, _TABLE, _TRAINER.there, together=False)  # rounding takes no unit off a kink
     for number, (flat, xs, targets, eta, outputs, expanded, _) in enumerate(ROWS, 1):
         weights = [np.reshape(values, shape) for values, shape in zip(flat, _TABLE.parameters.values())]
         x = np.array(xs[0], float)

@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.rewriting import of_each, offset_of, one_of
 from fcsym.deriving.pipeline import one_step
+from fcsym.language.activation import Activation
 from fcsym.language.algebra import indices_of, inline, replaced
 from fcsym.language.equation import Equation, Order, Rule
 from fcsym.language.expression import ONE, Array, Expr, Ref, Role, mul
@@ -26,7 +28,7 @@ from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, gate_of, gradient_o
 from fcsym.schemes import backprop, states
 from fcsym.schemes.record import Routine, SchemeRecord
 
-__all__ = ["USE", "gates_held", "held_arrays", "ones_of", "seen", "with_widths", "without_gates"]
+__all__ = ["USE", "gates_held", "held_arrays", "lines_of", "ones_of", "seen", "with_widths", "without_gates"]
 
 USE = Array("use", None, (SAMPLES,), role=Role.FROZEN)
 """By what the error of a sample counts in a step: 0 where the step is not on it."""
@@ -43,6 +45,20 @@ def with_widths(network: Network, inputs: int, widths: Sequence[int]) -> Network
     return replace(network, inputs=inputs, layers=(*layers, network.layers[-1]), names=())
 
 
+@lru_cache(maxsize=32)
+def lines_of(phi: Activation) -> Lines:
+    """The lines of an activation, those of its kinks with the slopes that are declared there."""
+    slopes, offsets = [], []
+    for n, piece in enumerate(phi.pieces):
+        slopes.append(float(piece.slope))
+        offsets.append(float(piece.intercept))
+        if n < len(phi.kinks):
+            kink, slope = phi.kinks[n], phi.kink_slopes[n]
+            slopes.append(float(slope))
+            offsets.append(float(phi.value_at(kink) - slope * kink))
+    return Lines(tuple(map(float, phi.kinks)), tuple(slopes), tuple(offsets) if any(offsets) else ())
+
+
 def held_arrays(network: Network, contracted: Sequence[int]) -> dict[int, tuple[Array, ...]]:
     """The slopes, and the intercepts where there are any, of the contracted layers whose units have gates."""
     found: dict[int, tuple[Array, ...]] = {}
@@ -50,9 +66,8 @@ def held_arrays(network: Network, contracted: Sequence[int]) -> dict[int, tuple[
         hidden = network.hidden[n - 1]
         if hidden.activation.is_identity:
             continue
-        shifted = any(piece.intercept for piece in hidden.activation.pieces)
-        slopes = replace(gate_of(hidden.s), role=Role.FROZEN)
-        found[n] = (slopes, replace(offset_of(hidden.s), role=Role.FROZEN)) if shifted else (slopes,)
+        slopes, offsets = (replace(array(hidden.s), role=Role.FROZEN) for array in (gate_of, offset_of))
+        found[n] = (slopes, offsets) if lines_of(hidden.activation).offsets else (slopes,)
     return found
 
 

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from fcsym.collapsing.events import Event
 from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights
-from fcsym.collapsing.moving import moved, started
-from fcsym.collapsing.state import CollapsedState, ManyStates, Run, passed
+from fcsym.collapsing.moving import here, moved, passed
+from fcsym.collapsing.state import CollapsedState, ManyStates, NetworkRun, begin
 from fcsym.errors import ArgumentError, CompileError, shown
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
 from fcsym.kernel.arguments import rate as checked_rates
@@ -84,8 +84,7 @@ class CollapsedKernel:
         arrays = [a.astype(dtype, copy=False) for a in checked_weights(network, weights)]
         points = checked_inputs(network, np.atleast_2d(rows)).astype(dtype, copy=False)
         contracted = tuple(sorted(self._contracted(count)))
-        run = Run(network, self.order, contracted, self.target, points, single, tuple(arrays), dtype)
-        return started(run)
+        return begin(network, self.order, contracted, self.target, points, single, arrays, dtype)
 
     def step(
         self, state: Any, x: npt.ArrayLike | None, target: npt.ArrayLike, eta: Any = None, undefined: str = "raise"
@@ -117,7 +116,7 @@ class CollapsedKernel:
             made = np.stack([self.output(one, point) for one, point in zip(state, points, strict=True)])
             return made.reshape(*state.lead, *made.shape[1:])
         places = _places(state.run, x)
-        y = state.run.here(passed(state)[0])
+        y = here(passed(state)[0])
         if state.run.single or (x is not None and np.ndim(x) == 1):
             return np.asarray(y[0 if places is None else places[0]])
         return np.asarray(y if places is None else y[places])
@@ -208,7 +207,7 @@ def _points(states: ManyStates, x: Any) -> list[Any]:
     return list(_spread(array, states.lead, 1 if single else 2))
 
 
-def _goal(run: Run, target: Any, x: _Values, flat: bool, looked_at: bool) -> Any:
+def _goal(run: NetworkRun, target: Any, x: _Values, flat: bool, looked_at: bool) -> Any:
     """The target as numbers, from labels where the loss takes them."""
     network = run.network
     if network.samples != len(x):
@@ -219,7 +218,7 @@ def _goal(run: Run, target: Any, x: _Values, flat: bool, looked_at: bool) -> Any
     return made[0]
 
 
-def _places(run: Run, x: npt.ArrayLike | None) -> npt.NDArray[np.intp] | None:
+def _places(run: NetworkRun, x: npt.ArrayLike | None) -> npt.NDArray[np.intp] | None:
     """Which of the held inputs these are; None for all of them in their order."""
     if x is None or x is run.x:
         return None

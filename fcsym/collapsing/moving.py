@@ -1,122 +1,190 @@
-"""The state of a network before any step, and after one, with every unit on the lines that it then has."""
+"""A network in training as columns: where it starts, and a step, with every unit on the lines that it then has.
+
+Whatever computes the equations, NumPy, C, JAX or PyTorch, the columns are NumPy's.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.columns import Columns, Crossed, laid_out
-from fcsym.collapsing.gates_held import seen
-from fcsym.collapsing.lines import Lines
-from fcsym.collapsing.state import CollapsedState, Run, compiled, given, passed, there
+from fcsym.collapsing.blocks import Crossed
+from fcsym.collapsing.columns import Columns, laid_out
+from fcsym.collapsing.events import Event
+from fcsym.collapsing.table import Table
 from fcsym.collapsing.watch import Watch
-from fcsym.errors import Diverged
-from fcsym.language.expression import Array, Role
-from fcsym.networks.symbols import kept_share, norm
 
-__all__ = ["moved", "started"]
+__all__ = ["Run", "State", "here", "moved", "passed", "started", "unit_by_unit"]
 
 _Values = npt.NDArray[Any]
 
 
-def _pre_activations(run: Run) -> dict[Array, _Values]:
-    """Those of the first layer, and of all layers with kinks, at the start."""
-    network = run.network
-    rest = [np.full(network.shape(a), float(v), run.dtype) for a, v in network.memory.items()]
-    function = compiled(network, run.order, (), "numpy")
-    use, still = np.ones(len(run.x), run.dtype), np.zeros((len(run.x), network.widths[-1]), run.dtype)
-    _, *others = function.unchecked("output", [*run.weights, *rest, use, still, run.x])
-    shift = run.weights[1] if network.layers[0].bias else 0
-    first = run.x @ run.weights[0].T + shift
-    return dict(zip(seen(network, ()), others, strict=True)) | {network.pre_activation(1): first}
+@dataclass(frozen=True)
+class Run:
+    """What no step changes: where everything is, the held inputs, where it started, and what computes a step."""
+
+    table: Table
+    x: _Values
+    single: bool  # one input that is no row of several
+    weights: tuple[_Values, ...]
+    dtype: Any
+
+    @cached_property
+    def everywhere(self) -> _Values:
+        """By what the errors count in a step on all inputs."""
+        return np.ones(len(self.x), self.dtype)
+
+    @cached_property
+    def inner(self) -> _Values:
+        """The inner products of the held inputs, in absolute terms."""
+        bias = 0 if self.table.bound is None else self.table.bound[1]
+        made: _Values = np.abs(np.asarray(self.x @ self.x.T, float) + bias) * (1 + 1e-9)
+        return made
+
+    @cached_property
+    def fine(self) -> float:
+        """How near to a kink a unit in a block is on it, relative to its pre-activations: see `Columns.fine`.
+
+        Only where weights and inputs are short, multiples of 2^-20: others come to no kink exactly.
+        """
+        arrays = (self.x, *reversed(self.weights))
+        ends = (a.ravel()[:64] for a in arrays)  # which tells of nearly all that are not
+        short = all((a == np.ldexp(np.rint(np.ldexp(a, 20)), -20)).all() for own in (ends, arrays) for a in own)
+        return float(np.sqrt(np.finfo(self.dtype).eps)) / 16 if short else 0.0
+
+    @property
+    def together(self) -> bool:
+        """Whether units may stand together at all."""
+        return True
+
+    def machine(self, widths: Mapping[int, int]) -> Any:
+        """What computes the equations for so many columns in each layer."""
+        raise NotImplementedError
+
+    def call(self, machine: Any, name: str, arrays: list[Any]) -> Sequence[Any]:
+        """The results of one of the equations' functions."""
+        raise NotImplementedError
+
+    def there(self, machine: Any, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """Arrays of NumPy as those of the library that computes."""
+        raise NotImplementedError
+
+    def diverged(self, steps: int) -> ArithmeticError:
+        """What is raised where the state is not finite any more."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class State:
+    """A network in training: arrays over columns, the columns of each layer, and the events so far.
+
+    It is never changed: every step gives another one.
+    """
+
+    run: Any
+    arrays: tuple[Any, ...]  # in the library that computes, as the equations have them
+    columns: dict[int, Columns] = field(default_factory=dict)
+    watches: dict[int, Watch] = field(default_factory=dict)
+    held: tuple[Any, ...] = ()  # slopes and intercepts
+    machine: Any = None  # what computes the equations for as many columns
+    steps: int = 0
+    events: tuple[Event, ...] = ()
+    turned: bool = True  # whether units may stand together: not while one above them is exactly on a kink
+    rows: dict[int, _Values] = field(default_factory=dict)  # pre-activations of columns with held gates
+
+
+_Own = TypeVar("_Own", bound=State)
+
+
+def here(array: Any) -> _Values:
+    """An array of any library as one of NumPy."""
+    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+
+
+def _given(state: State, *more: Any) -> list[Any]:
+    """What a function of the equations is given; `more`: which samples a step is on, the errors before it, the rest."""
+    run = state.run
+    use, errors, *rest = run.there(state.machine, more)
+    points = run.there(state.machine, [run.x]) if run.table.reads_x else ()
+    return [*state.arrays, *state.held, use, errors, *points, *rest]
+
+
+def passed(state: State) -> Sequence[Any]:
+    """The output, and the pre-activations of layers with held gates that the state does not have."""
+    run = state.run
+    still = np.zeros((len(run.x), run.table.outputs))
+    made: Sequence[Any] = run.call(state.machine, "output", _given(state, run.everywhere, still))
+    return made
+
+
+def _looked_up(state: State, places: Sequence[int]) -> list[_Values]:
+    """Pre-activations by their places: see Layer.seen."""
+    count = len(state.run.table.state)
+    beside = passed(state)[1:] if any(place >= count for place in places) else ()
+    return [here(state.arrays[at] if at < count else beside[at - count]) for at in places]
+
+
+def _seen(state: State) -> dict[int, _Values]:
+    """The pre-activations of the columns of layers with held gates."""
+    table = state.run.table
+    return dict(zip(table.gated, _looked_up(state, [table.layers[n].seen for n in table.gated]), strict=True))
 
 
 @np.errstate(all="ignore")
-def started(run: Run) -> CollapsedState:
-    """The state of a network before any step."""
-    network = run.network
-    made, first = _pre_activations(run), run.weights[0]
-    state = []
-    known = dict(zip(network.parameters, run.weights, strict=True))
-    for array in run.own:
-        if array in known:
-            state.append(known[array].copy())
-        elif array == network.pre_activation(1):
-            state.append(np.asarray(made[array], run.dtype))
-        elif array == run.share:
-            state.append(np.asarray(run.x @ first.T, run.dtype))
-        elif array.role is Role.NORM and array.of == network.parameters[0]:
-            state.append(np.asarray(run.x @ run.x.T, run.dtype))
-        elif array in network.memory:
-            state.append(np.full(network.shape(array), float(network.memory[array]), run.dtype))
-        elif array == norm(network.input):
-            state.append(np.asarray(run.x @ run.x.T + int(network.layers[0].bias), run.dtype))
-        elif array == kept_share():
-            state.append(np.ones((), run.dtype))
-        else:
-            state.append(np.zeros([network.sizes[axis] for axis in array.axes], run.dtype))
-    columns = {}
-    turned = not any((made[s] == float(kink)).any() for s, kink in run.kinks_above)
-    for n, numbers in run.numbers.items():
-        hidden = network.hidden[n - 1]
-        lines = None if n not in run.gated else Lines(hidden.activation)
-        codes = lines.codes_of(made[hidden.s]).T if lines is not None else np.zeros((network.widths[n], 1), np.int8)
-        values, following = numbers.of(state)
-        columns[n], state = laid_out(numbers, lines, values, following, codes, state, 0, turned)
-    begun = _fitted(CollapsedState(run, tuple(state), columns, {}, _held(columns)))
-    begun = replace(begun, arrays=there(begun, begun.arrays), held=there(begun, begun.held))
-    rows = _seen(begun)
-    begun = replace(begun, turned=turned, rows=rows)
-    return replace(begun, watches={n: _paced(begun, n, columns[n].watch(rows[n])) for n in run.gated})
+def started(state: _Own, sides: Sequence[_Values]) -> _Own:
+    """The state before any step, from one whose arrays are of the units; `sides`: what `forward` gives."""
+    run, arrays, columns = state.run, [here(a) for a in state.arrays], {}
+    turned = run.together and not any(np.isin(sides[at], kinks).any() for _, at, kinks in run.table.above)
+    for n, layer in run.table.layers.items():
+        values, following = layer.numbers.of(arrays)
+        codes = np.zeros((len(values), len(run.x)), np.int8)
+        if layer.start is not None and layer.lines is not None:
+            codes = layer.lines.codes_of(sides[layer.start]).T
+        columns[n], arrays = laid_out(
+            layer.numbers, layer.lines, values, following, codes, arrays, 0, turned, fine=run.fine
+        )
+    return _begun(replace(state, columns=columns, turned=turned), arrays)
 
 
-def _held(columns: dict[int, Columns]) -> tuple[_Values, ...]:
+def _begun(state: _Own, arrays: Sequence[_Values]) -> _Own:
+    """The state with these arrays over its columns, watched from now on."""
+    state = _fitted(state)
+    there = state.run.there(state.machine, arrays)
+    state = replace(state, arrays=there, held=state.run.there(state.machine, _held(state.columns)))
+    rows = _seen(state)
+    return replace(
+        state, rows=rows, watches={n: _paced(state, n, state.columns[n].watch(rows[n])) for n in state.run.table.gated}
+    )
+
+
+def _held(columns: Mapping[int, Columns]) -> tuple[_Values, ...]:
     return tuple(array for own in columns.values() for array in own.held)
 
 
-def _fitted(state: CollapsedState) -> CollapsedState:
-    """The state with the functions for as many columns as it has."""
-    network = state.run.network
-    widths = [
-        state.columns[n].width if n in state.columns else network.widths[n] for n in range(1, len(network.layers))
-    ]
-    return replace(state, machine=state.run.machine(widths))
-
-
-def _seen(state: CollapsedState) -> dict[int, _Values]:
-    """The pre-activations of the columns of layers with held gates."""
-    run = state.run
-    if run.rows is not None:
-        return {n: run.here(state.arrays[place]) for n, place in run.rows.items()}
-    return {n: run.here(s) for n, s in _above(state).items() if n in run.gated}
-
-
-def _above(state: CollapsedState) -> dict[int, _Values]:
-    """The pre-activations of all layers with kinks."""
-    run = state.run
-    made = dict(zip(seen(run.network, run.own), passed(state)[1:], strict=False))
-    made |= {s: state.arrays[run.own.index(s)] for s in (h.s for h in run.network.hidden) if s in run.own}
-    return {n: run.here(made[h.s]) for n, h in enumerate(run.network.hidden, 1) if h.s in made}
+def _fitted(state: _Own) -> _Own:
+    """The state with what computes for as many columns as it has."""
+    return replace(state, machine=state.run.machine({n: own.width for n, own in state.columns.items()}))
 
 
 @np.errstate(all="ignore")  # training may leave the range of numbers, which is said by name
-def moved(state: CollapsedState, target: _Values, use: _Values, rate: float) -> CollapsedState:
+def moved(state: _Own, target: _Values, use: _Values, rate: float) -> _Own:
     """The state after a step, with every unit on the lines that it then has."""
     run = state.run
-    made = state.machine.unchecked("step", given(state, use, target, target, run.dtype(rate)))
-    after = CollapsedState(
-        run, tuple(made[: len(run.own)]), state.columns, state.watches, state.held, state.machine, state.steps + 1,
-        state.events, state.turned,
+    made = run.call(state.machine, "step", _given(state, use, target, target, run.dtype(rate)))
+    after = type(state)(
+        run, tuple(made[: len(run.table.state)]), state.columns, state.watches, state.held, state.machine,
+        state.steps + 1, state.events, state.turned,
     )  # fmt: skip
-    watches = {n: _faster(watch, run.here(made[-1])) for n, watch in state.watches.items()}
+    watches = {n: _faster(watch, made[-1]) for n, watch in state.watches.items()}
     _refuse_infinite(after, {n for n, watch in watches.items() if watch.pace is not None and watch.pace.holds})
     rows = _seen(after)
-    for n in run.gated:
+    for n in run.table.gated:
         columns, watch = after.columns[n], watches[n]
         crossed, watches[n] = columns.look(rows[n], watch)
         if crossed:
@@ -126,63 +194,69 @@ def moved(state: CollapsedState, target: _Values, use: _Values, rate: float) -> 
         if watches[n] is not watch:
             watches[n] = _paced(after, n, watches[n])
     after = _with(after, watches, rows)
-    return after if after.turned or _on_kinks(after) else _turned(after)
+    return after if after.turned or not run.together or _on_kinks(after) else _put_together(after)
 
 
-def _faster(watch: Watch, errors: _Values) -> Watch:
+def _faster(watch: Watch, errors: Any) -> Watch:
     """The watch with its bound after a step."""
     if watch.pace is None or not watch.pace.holds:
         return watch
-    return Watch(watch.travelled, watch.size, watch.due, watch.least, watch.seen, watch.pace.after(errors))
+    return Watch(watch.travelled, watch.size, watch.due, watch.least, watch.seen, watch.pace.after(here(errors)))
 
 
-def _paced(state: CollapsedState, n: int, watch: Watch) -> Watch:
+def _paced(state: State, n: int, watch: Watch) -> Watch:
     """The watch with a bound for the steps to come, where there is one: of plain steps of one hidden layer."""
-    run = state.run
-    if not run.bounded or not state.columns[n].blocks:
+    run, columns = state.run, state.columns[n]
+    if run.table.bound is None or not columns.blocks:
         return watch
-    place = run.own.index(run.network.read_out)
-    return state.columns[n].paced(watch, run.here(state.arrays[place]).T, run.steepest, run.inner)
+    return columns.paced(watch, here(state.arrays[run.table.bound[0]]).T, run.table.layers[n].lines.steepest, run.inner)
 
 
-def _with(state: CollapsedState, watches: dict[int, Watch], rows: dict[int, _Values]) -> CollapsedState:
+def _with(state: _Own, watches: dict[int, Watch], rows: dict[int, _Values]) -> _Own:
     """The state that has just been made, with what has been seen of it."""
     object.__setattr__(state, "watches", watches)
     object.__setattr__(state, "rows", rows)
     return state
 
 
-def _on_kinks(state: CollapsedState) -> bool:
+def _on_kinks(state: State) -> bool:
     """Whether a unit above those that are summed over is exactly on a kink, where rounding would move it off."""
-    above = _above(state)
-    places = {h.s: n for n, h in enumerate(state.run.network.hidden, 1)}
-    return any((above[places[s]] == float(kink)).any() for s, kink in state.run.kinks_above)
+    above = state.run.table.above
+    rows = _looked_up(state, [at for at, _, _ in above])
+    return any(np.isin(own, kinks).any() for own, (_, _, kinks) in zip(rows, above, strict=True))
 
 
-def _turned(state: CollapsedState) -> CollapsedState:
+def unit_by_unit(state: State) -> tuple[list[_Values], dict[int, npt.NDArray[np.int8]]]:
+    """The arrays of the state with units in the place of columns, and the lines of each unit, (units, samples)."""
+    arrays, codes = [here(a) for a in state.arrays], {}
+    for n, own in state.columns.items():
+        values, following, codes[n] = own.all_units(arrays)
+        arrays = own.numbers.put(arrays, values, following)
+    return arrays, codes
+
+
+def _put_together(state: _Own) -> _Own:
     """The same with blocks for patterns that have many units."""
-    run, arrays, columns = state.run, [state.run.here(a) for a in state.arrays], {}
+    arrays, columns = [here(a) for a in state.arrays], {}
     for n, own in state.columns.items():
         values, following, codes = own.all_units(arrays)
-        columns[n], arrays = laid_out(own.numbers, own.lines, values, following, codes, arrays)
-    made = _fitted(replace(state, columns=columns, turned=True))
-    made = replace(made, arrays=there(made, arrays), held=there(made, _held(columns)))
-    rows = _seen(made)
-    return replace(made, rows=rows, watches={n: _paced(made, n, columns[n].watch(rows[n])) for n in run.gated})
+        columns[n], arrays = laid_out(own.numbers, own.lines, values, following, codes, arrays, fine=own.fine)
+    return _begun(replace(state, columns=columns, turned=True), arrays)
 
 
-def _regrouped(state: CollapsedState, n: int, crossed: Crossed) -> CollapsedState:
+def _regrouped(state: _Own, n: int, crossed: Crossed) -> _Own:
     """The units that crossed on their new lines, and what is reported of them."""
     run, columns = state.run, state.columns[n]
     events = (*state.events, *columns.events(crossed, state.steps))
     if not crossed.members:
         made, _ = columns.regrouped(crossed, ())
         every = {**state.columns, n: made}
-        return replace(state, columns=every, held=there(state, _held(every)), events=events)
-    made, arrays = columns.regrouped(crossed, [run.here(a) for a in state.arrays])
+        return replace(state, columns=every, held=run.there(state.machine, _held(every)), events=events)
+    made, arrays = columns.regrouped(crossed, [here(a) for a in state.arrays])
     every = {**state.columns, n: made}
     state = _fitted(replace(state, columns=every, events=events))
-    return replace(state, arrays=there(state, arrays), held=there(state, _held(every)))
+    there = run.there(state.machine, arrays)
+    return replace(state, arrays=there, held=run.there(state.machine, _held(every)))
 
 
 def _watched_again(columns: Columns, watch: Watch, rows: _Values, before: Columns, crossed: Crossed) -> Watch:
@@ -196,24 +270,21 @@ def _watched_again(columns: Columns, watch: Watch, rows: _Values, before: Column
     return columns.watch(rows)
 
 
-def _refuse_infinite(state: CollapsedState, bounded: Collection[int]) -> None:
-    """Diverged where a number of the units, or of the free layers, is none any more.
+def _refuse_infinite(state: State, bounded: Collection[int]) -> None:
+    """Raise where a number of the units, or of the free layers, is none any more.
 
     `bounded`: layers whose blocks are as long as a bound allows, and need no look.
     """
     run, looked_at = state.run, {}
     for n in bounded:
         loose = state.columns[n].loose
-        for place, axis in run.numbers[n].read:
+        for place, axis in state.columns[n].numbers.read:
             looked_at[place] = (slice(None),) * axis + (loose,) if loose.stop > loose.start else None
-    for place in run.watched:
+    for place in run.table.finite:
         own = looked_at.get(place, ())
         if own is None:
             continue
-        part = run.here(state.arrays[place])[own]
+        part = here(state.arrays[place])[own]
         total = np.add.reduce(part, axis=None)
         if not math.isfinite(total) and not np.isfinite(part).all():
-            raise Diverged(
-                f"Training of {run.network} has left the range of floating-point numbers after step {state.steps}: "
-                "take a smaller eta."
-            )
+            raise run.diverged(state.steps)

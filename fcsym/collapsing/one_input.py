@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.columns import told
-from fcsym.collapsing.events import Event
+from fcsym.collapsing.events import Event, told
+from fcsym.collapsing.gates_held import lines_of
 from fcsym.collapsing.kernel import CollapsedKernel, CollapsedState, ManyStates
-from fcsym.collapsing.lines import Lines
 from fcsym.errors import Diverged, GateEvent
 
 __all__ = ["OneInputKernel"]
@@ -46,7 +45,7 @@ class OneInputKernel:
     def __init__(self, inner: Any, general: Callable[[], CollapsedKernel]) -> None:
         self._inner, self._general = inner, general
         self._kernel: CollapsedKernel | None = None
-        self._lines = Lines(inner.network.layers[0].activation)
+        self._lines = lines_of(inner.network.layers[0].activation)
         own = {"start": None, "__doc__": inner.State.__doc__, "events": property(self.events)}
         self._state = type("State", (inner.State,), own)
 

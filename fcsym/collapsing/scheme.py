@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fcsym.collapsing import Choice, Closure, Collapse, find_collapse
 from fcsym.collapsing.gates_held import gates_held, with_widths, without_gates
 from fcsym.collapsing.kernel import CollapsedKernel
-from fcsym.collapsing.numbers import most_columns, numbers_of
+from fcsym.collapsing.tabled import most_columns, numbers_of
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel.gated import exact_gates
 from fcsym.language.equation import Equation, Order

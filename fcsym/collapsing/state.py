@@ -1,70 +1,46 @@
-"""A network in training as columns: what no step changes, the arrays that do, and what is read off them."""
+"""A network in training as columns, in the library: what a state is made of, and what is read off it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.collapsing.columns import Columns
-from fcsym.collapsing.events import Event, events_over_time
-from fcsym.collapsing.gates_held import gates_held, held_arrays, with_widths, without_gates
-from fcsym.collapsing.lines import Lines
-from fcsym.collapsing.numbers import Numbers, numbers_of
-from fcsym.collapsing.watch import Watch
+from fcsym.collapsing.drawn import events_over_time
+from fcsym.collapsing.gates_held import gates_held, with_widths, without_gates
+from fcsym.collapsing.moving import Run, State, here, passed, started, unit_by_unit
+from fcsym.collapsing.tabled import table_of
 from fcsym.drawing.picture import Picture
+from fcsym.errors import Diverged
 from fcsym.kernel.by_target import compile_scheme
 from fcsym.language.equation import Order
-from fcsym.language.expression import Array, Axis
+from fcsym.language.expression import Array, Axis, Role
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import (
-    coefficient_of,
-    data_share,
-    gram_of_data,
-    kept_share,
-    key_of,
-    moment,
-    norm,
-    units,
-)
+from fcsym.networks.symbols import coefficient_of, data_share, kept_share, moment, norm, units
 
-__all__ = ["CollapsedState", "ManyStates", "Run", "compiled", "given", "passed", "there"]
+__all__ = ["CollapsedState", "ManyStates", "begin"]
 
 _Values = npt.NDArray[Any]
 
 
 @lru_cache(maxsize=32)
-def compiled(network: Network, order: Order, contracted: tuple[int, ...], target: str) -> Any:
+def _compiled(network: Network, order: Order, contracted: tuple[int, ...], target: str) -> Any:
     """The four functions with the gates of these layers held."""
     return compile_scheme(gates_held(network, order, contracted), target)
 
 
 @dataclass(frozen=True)
-class Run:
-    """What no step changes: the network, its held inputs, where it started, and what is compiled."""
+class NetworkRun(Run):
+    """The same with the network, in mini-batches over all inputs, and compiled functions."""
 
-    network: Network  # in mini-batches over all inputs
+    network: Network
     order: Order
     contracted: tuple[int, ...]
     target: str
-    x: _Values
-    single: bool  # one input that is no row of several
-    weights: tuple[_Values, ...]
-    dtype: Any
-
-    @cached_property
-    def first_out(self) -> bool:
-        """Whether the first layer is held by its pre-activations."""
-        return 0 in self.contracted
-
-    @cached_property
-    def gated(self) -> tuple[int, ...]:
-        """The layers whose gates are held."""
-        return tuple(held_arrays(self.network, self.contracted))
 
     @cached_property
     def own(self) -> tuple[Array, ...]:
@@ -72,83 +48,38 @@ class Run:
         return without_gates(self.network, self.order, self.contracted)
 
     @cached_property
-    def rows(self) -> dict[int, int] | None:
-        """Where the state has the pre-activations of the layers whose gates are held, if it has them all."""
-        own = {n: self.network.pre_activation(n) for n in self.gated}
-        return {n: self.own.index(s) for n, s in own.items()} if set(own.values()) <= set(self.own) else None
-
-    @cached_property
     def share(self) -> Array:
         """What the first matrix makes of the inputs, where that is no pre-activation by itself."""
         return data_share(self.network.feeding(1)[0], self.network.pre_activation(1).axes)
 
-    @cached_property
-    def numbers(self) -> dict[int, Numbers]:
-        """Where the numbers of the units are, by layer."""
-        return numbers_of(self.network, self.own, self.contracted)
-
-    @cached_property
-    def bounded(self) -> bool:
-        """Whether a few numbers bound how far a step moves the pre-activations: see `columns.Pace`."""
-        alone = self.contracted == (0, 1) and len(self.network.layers) == 2 and self.network.rule.is_plain
-        counts = any(numbers.counts for numbers in self.numbers.values())
-        return alone and not counts and not any(piece.intercept for piece in self.network.layers[0].activation.pieces)
-
-    @cached_property
-    def steepest(self) -> float:
-        """The largest slope of the first layer's activation, in absolute terms."""
-        return float(np.abs(Lines(self.network.layers[0].activation).slopes).max())
-
-    @cached_property
-    def everywhere(self) -> _Values:
-        """By what the errors count in a step on all inputs."""
-        return np.ones(len(self.x), self.dtype)
-
-    @cached_property
-    def inner(self) -> _Values:
-        """The inner products of the held inputs, in absolute terms."""
-        made: _Values = np.abs(np.asarray(self.x @ self.x.T, float) + int(self.network.layers[0].bias)) * (1 + 1e-9)
-        return made
-
-    @cached_property
-    def kinks_above(self) -> tuple[tuple[Array, Any], ...]:
-        """The kinks of layers above one that is summed over, whose pre-activations are what its columns give."""
-        first = min((n for n in self.contracted if n), default=len(self.network.hidden))
-        return tuple((h.s, kink) for h in self.network.hidden[first:] for kink in h.activation.kinks)
-
-    @cached_property
-    def watched(self) -> frozenset[int]:
-        """The places of arrays that are looked at for numbers that are none; what follows is one with them."""
-        follows = {place for own in self.numbers.values() for place, _ in own.following}
-        gram = norm(self.network.input)
-        still = {key_of(self.network.input), gram, gram_of_data(self.network.feeding(1)[0], gram.axes)}
-        return frozenset(k for k, a in enumerate(self.own) if k not in follows and a not in still)
-
-    def machine(self, widths: Sequence[int]) -> Any:
+    def machine(self, widths: Mapping[int, int]) -> Any:
         """The compiled functions for so many columns in each layer."""
-        inputs = 1 if self.first_out else self.network.inputs
-        return compiled(with_widths(self.network, inputs, widths), self.order, self.contracted, self.target)
+        inputs = self.network.inputs if self.table.reads_x else 1
+        every = [widths.get(n, width) for n, width in enumerate(self.network.widths[1:-1], 1)]
+        return _compiled(with_widths(self.network, inputs, every), self.order, self.contracted, self.target)
 
-    def here(self, array: Any) -> _Values:
-        """An array of the target's library as one of NumPy."""
-        made: _Values = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    def call(self, machine: Any, name: str, arrays: list[Any]) -> Sequence[Any]:
+        """The results of a compiled function."""
+        made: Sequence[Any] = machine.unchecked(name, arrays)
         return made
 
+    def there(self, machine: Any, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """Arrays of NumPy as those of the target's library."""
+        own = tuple(np.asarray(a, self.dtype, order="C") for a in arrays)
+        return own if self.target in ("numpy", "c") else tuple(machine._make(a, None) for a in own)
 
-@dataclass(frozen=True, repr=False)
-class CollapsedState:
+    def diverged(self, steps: int) -> ArithmeticError:
+        """Diverged: which network, and after which step."""
+        return Diverged(
+            f"Training of {self.network} has left the range of floating-point numbers after step {steps}: "
+            "take a smaller eta."
+        )
+
+
+class CollapsedState(State):
     """A network in training: arrays over columns, the columns of each layer, and the events so far."""
 
-    run: Run = field(repr=False)
-    arrays: tuple[Any, ...]  # in the target's library, as `run.own` has them
-    columns: dict[int, Columns]
-    watches: dict[int, Watch]
-    held: tuple[Any, ...]  # slopes and intercepts
-    machine: Any = field(repr=False, default=None)  # what is compiled for as many columns
-    steps: int = 0
-    events: tuple[Event, ...] = ()
-    turned: bool = True  # whether units may stand together: not while one above them is exactly on a kink
-    rows: dict[int, _Values] = field(repr=False, default_factory=dict)  # pre-activations of columns with held gates
+    run: NetworkRun
 
     @property
     def inputs(self) -> _Values:
@@ -171,8 +102,8 @@ class CollapsedState:
         count = 0
         for k, array in enumerate(self.arrays):
             size = int(np.prod(array.shape))
-            for n, columns in self.columns.items():
-                if any(place == k for place, _ in (*self.run.numbers[n].read, *self.run.numbers[n].following)):
+            for columns in self.columns.values():
+                if any(place == k for place, _ in (*columns.numbers.read, *columns.numbers.following)):
                     size = size // columns.width * columns.used
             count += size
         return count
@@ -195,7 +126,7 @@ class CollapsedState:
     @property
     def output(self) -> _Values:
         """y on the held inputs, (m, n_L), or (n_L,) for one."""
-        y = self.run.here(passed(self)[0])
+        y = here(passed(self)[0])
         return np.asarray(y[0] if self.run.single else y)
 
     def expand(self) -> list[_Values]:
@@ -215,19 +146,18 @@ class CollapsedState:
             (s, run.share, bias), (moment(s, 1), moment(run.share, 1), tuple(moment(b, 1) for b in bias)),
         ):  # fmt: skip
             parts = [now[a] for a in (share, *shifts) if a in now]
-            if array not in now and run.first_out:
+            if array not in now and not run.table.reads_x:
                 now[array] = sum(parts, np.zeros([network.sizes[axis] for axis in s.axes]))
         found = dict(zip(network.parameters, self._expanded(now), strict=True))
         return {**now, **found, network.input: run.x}, groups
 
     def _unit_by_unit(self) -> tuple[dict[Array, _Values], dict[Axis, _Values]]:
         """The arrays of the state with units in the place of columns, and who is in which group."""
-        run, groups = self.run, {}
-        arrays = [run.here(a) for a in self.arrays]
-        for n, columns in self.columns.items():
-            values, following, codes = columns.all_units(arrays)
-            arrays = run.numbers[n].put(arrays, values, following)
-            groups[units(n)] = (columns.patterns[:, None] == codes).all(axis=2).astype(run.dtype)
+        run, (arrays, codes) = self.run, unit_by_unit(self)
+        groups = {
+            units(n): (self.columns[n].patterns[:, None] == own).all(axis=2).astype(run.dtype)
+            for n, own in codes.items()
+        }
         return dict(zip(run.own, arrays, strict=True)), groups
 
     def _expanded(self, now: Mapping[Array, _Values]) -> list[_Values]:
@@ -266,26 +196,38 @@ class ManyStates(tuple[CollapsedState, ...]):
         return made
 
 
-def there(state: CollapsedState, arrays: Sequence[Any]) -> tuple[Any, ...]:
-    """Arrays of NumPy as those of the target's library."""
-    run = state.run
-    if run.target in ("numpy", "c"):
-        return tuple(np.asarray(a, run.dtype, order="C") for a in arrays)
-    make = state.machine._make
-    return tuple(make(np.asarray(a, run.dtype, order="C"), None) for a in arrays)
+def begin(
+    network: Network, order: Order, contracted: tuple[int, ...], target: str, x: _Values, single: bool,
+    weights: Sequence[_Values], dtype: Any,
+) -> CollapsedState:  # fmt: skip
+    """The state of a network before any step; arguments as in `NetworkRun`."""
+    table = table_of(network, order, contracted)
+    run = NetworkRun(table, x, single, tuple(weights), dtype, network, order, contracted, target)
+    rest = [np.full(network.shape(a), float(v), dtype) for a, v in network.memory.items()]
+    use, still = np.ones(len(x), dtype), np.zeros((len(x), network.widths[-1]), dtype)
+    whole = _compiled(network, order, (), "numpy")
+    with np.errstate(all="ignore"):
+        _, *sides = whole.unchecked("output", [*weights, *rest, use, still, x])
+        arrays = tuple(_first(run, array) for array in run.own)
+    return started(CollapsedState(run, arrays), sides)
 
 
-def given(state: CollapsedState, *more: _Values) -> list[Any]:
-    """What a compiled function is given; `more`: which samples a step is on, the errors before it, and the rest."""
-    run = state.run
-    use, errors, *rest = there(state, more)
-    points = () if run.first_out else there(state, [run.x])
-    return [*state.arrays, *state.held, use, errors, *points, *rest]
-
-
-def passed(state: CollapsedState) -> Sequence[Any]:
-    """The output, and the pre-activations of layers with held gates that the state does not have."""
-    run = state.run
-    still = np.zeros((len(run.x), run.network.widths[-1]))
-    made: Sequence[Any] = state.machine.unchecked("output", given(state, np.ones(len(run.x)), still))
-    return made
+def _first(run: NetworkRun, array: Array) -> _Values:
+    """An array of the state before any step, unit by unit."""
+    network, x, first = run.network, run.x, run.weights[0]
+    known = dict(zip(network.parameters, run.weights, strict=True))
+    if array in known:
+        return known[array].copy()
+    if array == network.pre_activation(1):
+        return np.asarray(x @ first.T + (run.weights[1] if network.layers[0].bias else 0), run.dtype)
+    if array == run.share:
+        return np.asarray(x @ first.T, run.dtype)
+    if array.role is Role.NORM and array.of == network.parameters[0]:
+        return np.asarray(x @ x.T, run.dtype)
+    if array in network.memory:
+        return np.full(network.shape(array), float(network.memory[array]), run.dtype)
+    if array == norm(network.input):
+        return np.asarray(x @ x.T + int(network.layers[0].bias), run.dtype)
+    if array == kept_share():
+        return np.ones((), run.dtype)
+    return np.zeros([network.sizes[axis] for axis in array.axes], run.dtype)

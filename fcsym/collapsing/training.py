@@ -83,7 +83,7 @@ class Training:
     def slopes(self) -> dict[int, _Values]:
         """The slopes of the groups of each layer that is summed over, (m, groups)."""
         columns = self._now.columns.items()
-        return {n: own.lines.slopes[own.patterns].T for n, own in columns if own.lines is not None}
+        return {n: own.lines.slope_of[own.patterns].T for n, own in columns if own.lines is not None}
 
     @property
     def numbers(self) -> int:
