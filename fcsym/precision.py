@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from statistics import median
 from typing import Any
@@ -23,16 +23,16 @@ import numpy.typing as npt
 from fcsym.checking.enclosures import available
 from fcsym.checking.exact import Step, distance, trajectory, writes_out
 from fcsym.checking.hard import HARD, ORDINARY, TAME
-from fcsym.checking.points import Points, random_points
+from fcsym.checking.points import Points, on_one_sample
 from fcsym.checking.running import running_bounds
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
+from fcsym.kernel.lower import resting_on_p
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
 from fcsym.language.expression import applied_in
 from fcsym.language.instance import Plans
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import front_of
 from fcsym.schemes import every_scheme
 from fcsym.training import Scheme
 from fcsym.values.ball import Ball
@@ -50,6 +50,7 @@ MOST_WEIGHTS = 5000
 _AT_ONCE = 70  # points
 _SHARE_OF_STEP = 0.6  # of the time
 _NETWORKS = 8  # that a scheme trains
+_SAMPLES = 2  # of a mini-batch: with more than there are hidden units, there is no p
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +163,9 @@ def accuracy(
     where a smooth function enters; beside it stands a running error bound, which must hold. `order`: "simultaneous" or
     "sequential". `steps`: how long schemes train beside balls of 1024 bits (`fcsym.checking.exact`), 0 for none.
     `limit`: after so many seconds measuring ends, and the report says so.
-    Raises ArgumentError for what is no network, mini-batches, and numbers that are out of range, SizeError for a
-    network that is too large for exact numbers.
+    A network that trains in mini-batches is given so many samples as it takes, or 2.
+    Raises ArgumentError for what is no network, and numbers that are out of range, SizeError for a network that is too
+    large for exact numbers.
 
     >>> found = accuracy(Network.parse("1-1-1"), trials=14, steps=0)
     >>> found.passed, found.row("y").of_bound <= 1
@@ -171,8 +173,6 @@ def accuracy(
     """
     if not isinstance(network, Network):
         raise ArgumentError(f"accuracy got {type(network).__name__}: give a network.")
-    if network.batch:
-        raise ArgumentError(f"Accuracy is measured on one sample, and {network} trains in batches: leave batch out.")
     for name, value, least, most in (("trials", trials, 1, 10_000_000), ("steps", steps, 0, 100_000)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ArgumentError(f"{name} is {shown(value)}: give a whole number from {least} to {most}.")
@@ -186,7 +186,10 @@ def accuracy(
         raise ArgumentError(f"seed is {shown(seed)}: give a whole number from 0.")
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
         raise ArgumentError(f"limit is {shown(limit)}: give a number of seconds above 0.")
+    open_batch = network.batch and not network.samples
+    network = replace(network, samples=_SAMPLES) if open_batch else network
     run = _Measuring(derive(network, order), seed, float(limit), progress)
+    run.notes += [f"A mini-batch has {_SAMPLES} samples."] if open_batch else []
     run.step(trials)
     for name, record in every_scheme(network, order).items() if steps else ():
         run.scheme(name, Scheme.of(record), steps)
@@ -202,9 +205,12 @@ class _Measuring:
 
     def __init__(self, derivation: Derivation, seed: int, limit: float, progress: Callable[[str], None]) -> None:
         self.derivation, self.network, self.kernel = derivation, derivation.network, derivation.compile()
+        self.alone = on_one_sample(self.network)  # for which points are made
+        self.single = derive(self.alone, derivation.order).compile() if self.network.batch else self.kernel
         self.rng, self.start, self.limit, self.progress = np.random.default_rng(seed), time.monotonic(), limit, progress
         # P, which no kernel computes, would take most of the time: its terms have the longest fractions
         self.computed = tuple(e for e in derivation if e.rule is not Rule.INTEGRAL)
+        self.may_be_undefined = resting_on_p(derivation)
         self.plans: Plans = {}
         self.errors: dict[tuple[str, str], _Errors] = {}
         self.gates = self.wrong = self.left_out = 0
@@ -236,15 +242,29 @@ class _Measuring:
                 if not count:
                     continue
                 self.progress(f"{kind}, {done} of {trials} points")
-                points = made(self.network, self.kernel, self.rng, count)
+                points = self._points(made, count)
                 with np.errstate(all="ignore"):
-                    result = points.step(self.kernel)
+                    result = self._with_points(points.step(self.kernel), count)
                     bounds = running_bounds(self.derivation, self._inputs(points), result)
                 for n in range(count):
                     if self._late(_SHARE_OF_STEP, f"after {done} of {trials} points"):
                         return
                     self._one(points, result, bounds, n, kind)
                     done += 1
+
+    def _points(self, made: Callable[..., Points], count: int) -> Points:
+        """So many networks; each with a mini-batch, where it takes one."""
+        samples = self.network.samples
+        points = made(self.alone, self.single, self.rng, max(count, samples))
+        return (points.in_batches(samples) if samples else points).chosen(slice(count))
+
+    def _with_points(self, result: dict[str, _Array], count: int) -> dict[str, _Array]:
+        """Every quantity with the axis of points; how many samples there are has none."""
+        axes = {e.name: len(e.array.axes) for e in self.computed if e.defines}
+        return {
+            name: np.broadcast_to(value, (count, *value.shape)) if value.ndim == axes.get(name) else value
+            for name, value in result.items()
+        }
 
     def _inputs(self, points: Points) -> dict[str, _Array]:
         found = dict(zip((theta.name for theta in self.network.parameters), points.weights, strict=True))
@@ -256,10 +276,9 @@ class _Measuring:
 
     def _one(self, points: Points, result: dict[str, _Array], bounds: dict[str, _Array], n: int, kind: str) -> None:
         """One point: every number of every quantity."""
-        may_be_undefined = {"p", "r", front_of(self.network.logits).name}
         for name in bounds:
             found = result[name][n]
-            if np.isinf(found).any() or (np.isnan(found).any() and name not in may_be_undefined):
+            if np.isinf(found).any() or (np.isnan(found).any() and name not in self.may_be_undefined):
                 self.left_out += 1
                 return
         inputs = self._inputs(points)
@@ -317,7 +336,7 @@ class _Measuring:
         """Training by a scheme, in ordinary networks, beside balls."""
         kernel = scheme.compile()
         self.progress(name)
-        points = random_points(self.network, self.rng, _NETWORKS)
+        points = self._points(HARD[ORDINARY], _NETWORKS)
         inputs = points.x[:, None].repeat(steps, axis=1)
         if not scheme.single_input:
             inputs = self.rng.normal(size=inputs.shape)
@@ -325,7 +344,7 @@ class _Measuring:
             if self._late(1.0, f"in {name}"):
                 return
             weights = [w[n] for w in points.weights]
-            norm = 1 + float(np.sum(inputs[n] ** 2, axis=-1).max())
+            norm = 1 + float(np.sum(inputs[n].reshape(steps, -1) ** 2, axis=-1).max())
             eta = float(points.eta[n]) / norm
             try:
                 self._trained(name, kernel, weights, inputs[n], points.target[n], eta)

@@ -27,7 +27,7 @@ def _step(network: Any, order: str, weights: Sequence[Any], x: Any, target: Any,
     given = dict(zip((theta.name for theta in network.parameters), map(_tensor, weights), strict=True))
     x, target = _tensor(x), _tensor(target)
     trained = {theta.name for theta in network.trained}
-    depth, updated = len(network.layers), dict(given)
+    depth, updated, slopes = len(network.layers), dict(given), {}
     sums, passed = _forward(network, given, x)
     e = _loss(network, sums[-1], passed[-1], target)
     deltas: list[Any] = [None] * depth
@@ -50,8 +50,10 @@ def _step(network: Any, order: str, weights: Sequence[Any], x: Any, target: Any,
         below = x if n == 0 else passed[n - 1].detach()
         if names:
             product = (deltas[n] * _linear(network, n, {**given, **own}, below)).sum()
-            slopes = torch.autograd.grad(product, [own[name] for name in names])
-            updated |= {k: _optimised(network.rule, given[k], g, eta) for k, g in zip(names, slopes, strict=True)}
+            slopes |= dict(zip(names, torch.autograd.grad(product, [own[name] for name in names]), strict=True))
+            if order != "simultaneous":  # the layer below is given the new weights
+                updated, slopes = updated | _optimised(network.rule, given, slopes, eta), {}
+    updated |= _optimised(network.rule, given, slopes, eta)
     after_sums, after = _forward(network, updated, x)
     yield "E", e
     for n in range(depth):
@@ -144,10 +146,15 @@ def _loss(network: Any, s: Any, y: Any, t: Any) -> Any:
     return each.mean(-1) if network.batch == "mean" else each.sum(-1)
 
 
-def _optimised(rule: Any, values: Any, slopes: Any, eta: Any) -> Any:
-    """One step of an optimiser of PyTorch, in which each network is a group with a learning rate of its own."""
+def _optimised(rule: Any, given: dict[str, Any], slopes: dict[str, Any], eta: Any) -> dict[str, Any]:
+    """The parameters that have slopes, after one step of an optimiser of PyTorch.
+
+    Networks of one learning rate are a group, and of each all numbers stand in one row.
+    """
     import torch
 
+    if not slopes:
+        return {}
     settings = {key: float(number) for key, number in rule.coefficients}
     betas = {"betas": (settings.pop("beta1"), settings.pop("beta2"))} if "beta1" in settings else {}
     momentum = {"momentum": settings.pop("beta")} if "beta" in settings else {}
@@ -156,13 +163,21 @@ def _optimised(rule: Any, values: Any, slopes: Any, eta: Any) -> Any:
     )
     if rule.name == "nesterov":
         momentum["nesterov"] = True
-    parameters = [torch.nn.Parameter(value.clone()) for value in values]
-    for parameter, slope in zip(parameters, slopes, strict=True):
-        parameter.grad = slope.clone()
+    numbers, moves = (
+        torch.cat([each[name].reshape(len(eta), -1) for name in slopes], dim=1) for each in (given, slopes)
+    )
+    rates, group = np.unique(eta, return_inverse=True)
+    parameters = []
+    for n in range(len(rates)):
+        parameters.append(torch.nn.Parameter(numbers[group == n]))
+        parameters[-1].grad = moves[group == n]
     optimiser = kind(parameters[:1], lr=1.0, foreach=False, **settings, **betas, **momentum)
     alike = optimiser.param_groups[0]  # what adds a group compares it with all others
     optimiser.param_groups = [
-        {**alike, "params": [one], "lr": float(rate)} for one, rate in zip(parameters, eta, strict=True)
+        {**alike, "params": [one], "lr": float(rate)} for one, rate in zip(parameters, rates, strict=True)
     ]
     optimiser.step()
-    return torch.stack([parameter.detach() for parameter in parameters])
+    for n, parameter in enumerate(parameters):
+        numbers[group == n] = parameter.detach()
+    parts = numbers.split([given[name][0].numel() for name in slopes], dim=1)
+    return {name: part.reshape(given[name].shape) for name, part in zip(slopes, parts, strict=True)}

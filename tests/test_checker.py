@@ -11,10 +11,11 @@ from exact import step
 from test_proof import mutants, replaced
 
 from fcsym.checking import report as reports
-from fcsym.checking import trajectory, xor
+from fcsym.checking import trajectory, truth, xor
 from fcsym.checking.checker import check
+from fcsym.checking.magnitude import made_of
 from fcsym.checking.oracle import backpropagation
-from fcsym.checking.points import Points
+from fcsym.checking.points import Points, lattice, random_points
 from fcsym.checking.tally import Tally
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, SizeError
@@ -199,8 +200,8 @@ def test_activations_of_one_piece(pieces, tmp_path, order):
 def test_training_asks_the_oracle_once_for_each_step(monkeypatch):
     """The exact trajectory and those with rounded weights are trained side by side."""
     asked = []
-    oracle = trajectory.backpropagation
-    monkeypatch.setattr(trajectory, "backpropagation", lambda *given: asked.append(given) or oracle(*given))
+    oracle = truth.backpropagation
+    monkeypatch.setattr(truth, "backpropagation", lambda *given: asked.append(given) or oracle(*given))
     assert check(scheme(Network.parse("2-2-1"), "states"), trials=20, steps=7)
     assert len(asked) == 7
     alone, together = ([array[0] for array in asked[3][2]], [array[1] for array in asked[3][2]])
@@ -227,6 +228,48 @@ def test_what_rounding_decides_is_no_failure_of_a_scheme(what, order):
     network, settings = HARD_TO_BOUND[what]
     report = check(scheme(network, "backprop", order, **settings), trials=20, steps=2)
     assert report.passed, str(report)
+
+
+@pytest.mark.parametrize("loss", ["bce_logits", "cross_entropy"])
+def test_exact_points_have_targets_that_the_loss_takes(loss):
+    """A step from them is refused for the unit that wakes up, and never for the target."""
+    network = Network.mlp([2, 3, 3, 2], loss=loss)
+    report = check(scheme(network, "weights"), trials=300, steps=2)
+    assert report.passed and "a unit wakes up: raised" in {row.case for row in report.rows}
+    target = lattice(network, np.random.default_rng(0), 50).target
+    assert set(np.unique(target)) == {0.0, 1.0} and (loss == "bce_logits" or (target.sum(axis=-1) == 1).all())
+
+
+@pytest.mark.parametrize(
+    ("network", "weight"),
+    [
+        # (1e7)^6 is 1e42, beyond single precision, and far within that of the truth
+        pytest.param(Network.mlp([1] * 7, "identity"), 1e7, id="in the precision of the scheme"),
+        # of e^-20000 there is no logarithm in any
+        pytest.param(Network.mlp([1, 2], output="softmax", loss="bce"), [[1e4], [-1e4]], id="a loss"),
+    ],
+)
+def test_a_network_that_overflows_is_left_out(network, weight, monkeypatch):
+    def large(self, rng, count):
+        weights = [np.full((count, *network.shape(array)), weight, np.float32) for array in network.parameters]
+        x, y = (np.ones((count, 1, *network.shape(array)), np.float32) for array in (network.input, network.target))
+        return weights, x, y / y.shape[-1], np.full(count, 1e-7, np.float32)
+
+    monkeypatch.setattr(trajectory._Comparison, "_draw", large)
+    report = check(scheme(network, "backprop"), trials=5, steps=2, dtype=np.float32)
+    assert report.left_out == 5
+    assert not any(row.points for row in report.rows if "kink" not in row.case)
+
+
+def test_the_terms_of_some_quantities_are_those_among_all():
+    derivation = derive(Network.mlp([2, 3, 2], bias=True), rule="adam")
+    tally, kernel = Tally(derivation, np.dtype(float)), derivation.compile()
+    points = random_points(derivation.network, np.random.default_rng(0), 5)
+    names = [array.primed.name for array in derivation.network.trained]
+    every, some = (tally.computed(kernel, points, n).scale for n in ((), made_of(derivation, names)))
+    for name in names:
+        np.testing.assert_array_equal(some.of(name), every.of(name))
+    assert "W2_new" in some.known and "p" in every.known and "p" not in some.known
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu"])

@@ -33,6 +33,7 @@ NETWORKS = {
     "relu": fcsym.Network.parse("2-2-1"),
     "three pieces, biases": fcsym.Network.mlp([2, 3, 2, 2], HAT, True),
     "leaky output, absolute error": fcsym.Network.mlp([2, 3, 2], "leaky_relu", output="leaky_relu", loss="l1"),
+    "mini-batches": fcsym.Network.mlp([2, 2, 1], "leaky_relu").training(batch="mean", samples=2),
     "momentum with decay": fcsym.Network.parse("2-2-2").training(fcsym.rule("momentum", weight_decay="0.01")),
 }
 
@@ -51,6 +52,23 @@ def test_no_running_bound_is_exceeded_and_none_is_far_too_large(name, order):
 def test_a_bound_that_is_too_small_is_seen(part, monkeypatch):
     monkeypatch.setattr(running, part, getattr(running, part) / 64)
     assert not fcsym.accuracy(NETWORKS["relu"], trials=70, steps=0).passed
+
+
+def test_an_inverse_has_a_bound_that_holds_and_one_that_is_too_small_is_seen(monkeypatch):
+    batches = NETWORKS["mini-batches"]
+    found = fcsym.accuracy(batches, trials=42, steps=0)
+    assert found.passed and all(0.001 < found.row(name).of_bound < 1 for name in ("Ki", "mu", "p"))
+    whole = running._Bounds._inverse
+    monkeypatch.setattr(running._Bounds, "_inverse", lambda *given: whole(*given) / 1024)
+    assert not fcsym.accuracy(batches, trials=42, steps=0).passed
+
+
+def test_mini_batches_without_a_number_of_samples_have_two_and_train():
+    found = fcsym.accuracy(fcsym.Network.mlp([1, 2, 1], bias=True).training(batch="sum"), trials=14, steps=2)
+    assert found.passed and found.notes == ("A mini-batch has 2 samples.",)
+    assert found.row("y").numbers == 2 * found.row("E").numbers > 0
+    assert {"K", "p"} <= {row.quantity for row in found.rows}
+    assert {row.subject for row in found.rows} == {"step", "backprop", "states"}
 
 
 def test_a_kernel_that_is_off_is_seen():
@@ -215,7 +233,7 @@ def test_kinds_of_points_are_what_they_say():
 @pytest.mark.parametrize(
     ("given", "settings"),
     [
-        ("2-2-1", {}), (NETWORKS["relu"].training(batch="mean"), {}), (NETWORKS["relu"], {"trials": 0}),
+        ("2-2-1", {}), (NETWORKS["relu"], {"trials": 0}),
         (NETWORKS["relu"], {"steps": -1}), (NETWORKS["relu"], {"seed": -1}), (NETWORKS["relu"], {"limit": 0}),
         (NETWORKS["relu"], {"limit": math.nan}), (NETWORKS["relu"], {"order": "crossed"}),
     ],

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+import fcsym
 from reliability import frame, page
 from reliability.__main__ import main
 from reliability.frame import Table, Wrong, chapters, trials
@@ -129,6 +131,26 @@ def test_the_page_in_the_documentation_is_one_that_was_written():
         extent = r"(short|long) form, [\d,]+ trials( of [\d,]+, interrupted)?"
         failures = r"(no|[\d,]+) failures?" if name == "mutation" else "no failures"
         assert re.fullmatch(rf"{re.escape(first)}: {extent}, {failures}", heading)
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("rule", ["sgd", "nesterov", "adamw", "rmsprop"])
+def test_networks_that_pytorch_trains_together_are_trained_as_each_is_alone(rule, order):
+    """Three networks, of which two have one learning rate."""
+    pytest.importorskip("torch")
+    from reliability.pytorch import step
+
+    network, rng = fcsym.Network.mlp([2, 3, 2], "tanh", [True, False]).training(rule), np.random.default_rng(0)
+    given = [rng.normal(size=(3, *network.shape(array))) for array in (*network.parameters, network.input)]
+    target, eta = rng.normal(size=(3, 2)), np.array([0.1, 0.3, 0.1])
+    together = step(network, order, given[:-1], given[-1], target, eta)
+    for n in range(3):
+        one = [array[n : n + 1] for array in (*given, target, eta)]
+        alone = step(network, order, one[:-3], *one[-3:])
+        for name, value in together.items():
+            np.testing.assert_allclose(value[n], alone[name][0], rtol=1e-13, atol=1e-15)
+        for theta, weight in zip(network.parameters, given, strict=False):
+            assert (together[theta.primed.name][n] != weight[n]).all()
 
 
 @pytest.mark.parametrize("number", [229, 238, 293, 818])

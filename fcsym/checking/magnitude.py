@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from fcsym.networks.symbols import front_of, lacking
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived
 
-__all__ = ["Magnitude", "aligned"]
+__all__ = ["Magnitude", "aligned", "made_of"]
 
 _Array = npt.NDArray[Any]
 
@@ -33,8 +33,13 @@ class Magnitude:
     """
 
     def __init__(
-        self, derivation: Derived, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float
+        self, derivation: Derived, inputs: Mapping[str, _Array], values: Mapping[str, _Array], bar: float,
+        names: Collection[str] = (),
     ) -> None:  # fmt: skip
+        """`names`: the quantities that are asked for, with what they are made of (`made_of`); all of them by default.
+
+        `values` has every quantity.
+        """
         numbers = {a.name: np.asarray(float(value)) for a, value in derivation.network.rule.values.items()}
         self.derivation, self.values, self.bar = derivation, {**inputs, **values, **numbers}, bar
         self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
@@ -42,7 +47,7 @@ class Magnitude:
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             for equation in derivation.equations:
                 name = equation.name if equation.defines else front_of(derivation.network.logits).name
-                if name in values:
+                if name in values and (not names or name in names):
                     self.known[name] = self._right_side(equation)
                     if name == lacking(derivation.network.logits).name:
                         self.known[name] = self.known[name] + self._resolved(derivation.network)
@@ -167,6 +172,15 @@ class Magnitude:
                 intercepts = np.array([abs(float(p.intercept)) for p in phi.pieces])[piece]
                 return np.asarray(slopes * size + intercepts), np.asarray(slopes * (moved + size / ULPS))
         raise ArgumentError(f"{node!r} cannot be measured.")
+
+
+def made_of(derivation: Derived, names: Collection[str]) -> frozenset[str]:
+    """The quantities of those names, and all that they are made of."""
+    wanted = set(names)
+    for equation in reversed(derivation.equations):
+        if equation.defines and equation.name in wanted:
+            wanted |= {array.name for array in equation.operands}
+    return frozenset(wanted)
 
 
 def aligned(value: _Array, ref: Ref, axes: tuple[Index, ...]) -> _Array:

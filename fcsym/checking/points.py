@@ -15,7 +15,7 @@ from fcsym.checking.layer_step import passed_through
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language.activation import Activation
 from fcsym.language.expression import Add, Array, Expr, Mul, Number, Ref, Role, applied_in, indices_in
-from fcsym.networks.losses import loss_equations
+from fcsym.networks.losses import loss_equations, needs_of
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import moment
 
@@ -100,7 +100,15 @@ def lattice(network: Network, rng: np.random.Generator, count: int) -> Points:
     eta = rng.choice([0.5, 1.0], size=count)
     points = Points(weights, x, np.zeros((count, *network.shape(network.target))), eta)
     error = rng.choice([-1.0, 0.0, 1.0, 2.0], size=points.target.shape)
-    return points._replace(target=_outputs(network, points) - error)
+    return points._replace(target=_wanted(network, points, error))
+
+
+def _wanted(network: Network, points: Points, error: _Array) -> _Array:
+    """Targets so far from the outputs; where the loss takes probabilities alone, exact ones: 0 and 1, one 1 of all."""
+    needs = needs_of(network.loss)
+    if needs == "distribution":
+        return np.asarray(np.eye(error.shape[-1])[error.argmax(axis=-1)])
+    return np.clip(error, 0.0, 1.0) if needs else _outputs(network, points) - error
 
 
 def at_rest(network: Network, rng: np.random.Generator, count: int) -> Points:

@@ -33,6 +33,7 @@ from fcsym.language.expression import (
     Extreme,
     Index,
     Indicator,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -97,6 +98,8 @@ class _Bounds:
         assert isinstance(equation.lhs, Ref)
         axes = equation.lhs.indices
         name = equation.name if equation.defines else front_of(self.network.logits).name
+        if isinstance(equation.rhs, Inverse):
+            return self._inverse(equation.rhs.element.array.name, self.values[name])
         if not isinstance(equation.rhs, Cases):
             one = self._at(equation.rhs, axes)
             if any(node.activation.is_smooth for node in applied_in(equation.rhs)):  # whatever way it was computed
@@ -115,6 +118,19 @@ class _Bounds:
                 far = np.where(np.isnan(far), np.inf, far)
             widest = np.maximum(widest, np.where(possible, far, 0))
         return widest
+
+    def _inverse(self, name: str, found: _Array) -> Any:
+        """R = I - X A  =>  |A^-1 - X| <= |R| |X| / (1 - ||R||), whatever way X was computed; for ||R|| < 1.
+
+        A^-1 is (I + R + R^2 + ...) X: each element is at most the sum of a row of |R| times the largest of a column.
+        """
+        matrix, size = self.values[name], np.abs(found)
+        count, own = found.shape[-1], np.finfo(np.longdouble).eps
+        left = np.abs(np.eye(count) - found @ matrix) + size @ self.known[name]
+        left = left + 2 * count * own * (np.eye(count) + size @ np.abs(matrix))
+        rows = left.sum(axis=-1, keepdims=True)
+        most = rows.max(axis=-2, keepdims=True)
+        return np.where(most < 1, rows * size.max(axis=-2, keepdims=True) / (1 - most), np.inf)
 
     def _may_hold(self, condition: Condition, axes: _Axes) -> Any:
         at, bound = self._at(condition.subject, axes), np.longdouble(float(condition.bound))

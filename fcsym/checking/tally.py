@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,14 +100,14 @@ class Tally:
         """The rows of a quantity's report with the elements of a result that belong to each."""
         return self._cases(name, result, np.shape(result[name]))
 
-    def computed(self, kernel: Any, points: Points) -> Computed:
-        """A batch by the kernel, and how far rounding may move each quantity."""
+    def computed(self, kernel: Any, points: Points, names: Collection[str] = ()) -> Computed:
+        """A batch by the kernel, and how far rounding may move each quantity, or those of some names alone."""
         if self.network.batch and points.x.ndim == len(self.network.input.axes):
             points = alike(self.network, points)
         made = points.astype(self.dtype)
         with np.errstate(all="ignore"):  # a point that overflows, or is at log 0, is left out later
             result = made.step(kernel)
-            scale = Magnitude(self.derivation, self._inputs(made), result, self._bar)
+            scale = Magnitude(self.derivation, self._inputs(made), result, self._bar, names)
         return Computed(made, {n: self._with_points(n, value, len(made.x)) for n, value in result.items()}, scale)
 
     def both(self, kernel: Any, order: Order, points: Points) -> Both:

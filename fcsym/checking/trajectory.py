@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.checking.oracle import backpropagation
+from fcsym.checking.magnitude import made_of
 from fcsym.checking.points import MAX_NUMBERS, Points, in_the_loss, lattice, on_one_sample
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.tally import Tally
+from fcsym.checking.truth import Truth
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
 from fcsym.machine.memory import refuse_beyond
-from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Trained
@@ -34,16 +34,16 @@ _INPUTS = 4  # different inputs per network, for the schemes that take several
 _ON_KINK = "one step, s on a kink"
 _SAMPLES = 3  # of a mini-batch
 _FAR = 1e8  # a weight beyond, of a network that diverges, is compared no more
-_STRAY = 2  # trajectories with rounded weights
 _BYTES = 400  # for each weight: three trajectories in extended precision, their gradients, and the scheme's own state
 
 
 def check_scheme(
     scheme: Trained, trials: int, seed: int, steps: int, against: Order | None, dtype: npt.DTypeLike,
-    progress: Callable[[str], None],
+    progress: Callable[[str], None], step: Any = None,
 ) -> Report:  # fmt: skip
     """Train `trials` random networks for `steps` steps: the output before every step, and `expand` at the end.
 
+    `step`: the kernel of the conventional step, where there is one already.
     Raises SizeError where that does not fit into memory.
     """
     network, order = scheme.network, against or scheme.order
@@ -53,7 +53,7 @@ def check_scheme(
         f"Training {network} beside autodiff", _BYTES * size * min(most, max(trials, 200)),
         "check a narrower network, the equations are the same",
     )  # fmt: skip
-    run = _Comparison(scheme, order, np.dtype(dtype), steps)
+    run = _Comparison(scheme, order, np.dtype(dtype), steps, step)
     for start in range(0, trials, most):
         run.batch(rng, min(most, trials - start), progress)
     progress("steps from exactly on a kink")
@@ -67,11 +67,13 @@ def check_scheme(
 class _Comparison:
     """What has been compared so far."""
 
-    def __init__(self, scheme: Trained, order: Order, dtype: np.dtype[Any], steps: int) -> None:
+    def __init__(self, scheme: Trained, order: Order, dtype: np.dtype[Any], steps: int, step: Any) -> None:
         self.scheme, self.network, self.order, self.dtype, self.steps = scheme, scheme.network, order, dtype, steps
         self.kernel, self.y = scheme.compile("numpy"), scheme.network.output.name
         self.eps = float(np.finfo(dtype).eps)
-        self.step, self.tally = scheme.conventional.compile(), Tally(scheme.conventional, dtype)
+        conventional = scheme.conventional
+        self.step, self.tally = step or conventional.compile(), Tally(conventional, dtype)
+        self.moved = made_of(conventional, [array.primed.name for array in scheme.network.trained])
         self.seen: dict[tuple[str, str], Row] = {}
         self.left_out = 0
 
@@ -81,7 +83,7 @@ class _Comparison:
         weights, inputs, targets, eta = self._draw(rng, count)
         first = inputs[:, 0]
         state = kernel.init(weights, first, undefined="nan")
-        truth = _Truth(network, self.order, weights, rng, self.eps)
+        truth = Truth(network, self.order, weights, rng, self.eps)
         keep, woken = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
         if self.scheme.gates:  # a unit on a kink at init
             woken |= _marked(state, count)
@@ -134,12 +136,12 @@ class _Comparison:
             )  # fmt: skip
         self.left_out += int((~keep).sum())
 
-    def _noise(self, truth: _Truth, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
+    def _noise(self, truth: Truth, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
         """The absolute terms of each updated parameter: what cancels in an update is rounded before it does."""
         near = [array[0] for array in (*truth.weights, *truth.memory.values())]
         exact = [np.where(np.abs(array) < _FAR, array, 0).astype(self.dtype) for array in near]  # others are left out
         points = Points(exact[: len(truth.weights)], x, target, eta, exact[len(truth.weights) :])
-        scale = self.tally.computed(self.step, points).scale
+        scale = self.tally.computed(self.step, points, self.moved).scale
         return {array.name: scale.of(array.primed.name) for array in self.network.trained}
 
     def on_kinks(self, rng: np.random.Generator, count: int) -> None:
@@ -277,8 +279,14 @@ class _Comparison:
         return weights, inputs.astype(self.dtype), targets.astype(self.dtype), eta.astype(self.dtype)
 
     def _clear(self, exact: Mapping[str, _Array], others: list[dict[str, _Array]], target: _Array) -> _Array:
-        """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed."""
-        keep = np.isfinite(exact[self.y]).reshape(len(exact[self.y]), -1).all(axis=-1)
+        """Networks in which rounding decides no gate at this step, in the loss neither, and nothing has overflowed.
+
+        What extended precision still holds has overflowed where it is beyond the precision of the scheme.
+        """
+        count = len(exact[self.y])
+        keep = np.isfinite(exact[self.y]).reshape(count, -1).all(axis=-1)
+        for value in exact.values():  # not a number where there is no p
+            keep &= ~(np.abs(value) > np.finfo(self.dtype).max).reshape(count, -1).any(axis=-1)
         kinked = [unit for unit in self.network.activated if unit.activation.kinks]
         read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in kinked]
         for phi, _, term in in_the_loss(self.network):
@@ -307,7 +315,8 @@ class _Comparison:
         self, quantity: str, case: str, found: _Array, true: _Array, bound: _Array, keep: _Array, step: int,
         inputs: Mapping[str, _Array],
     ) -> None:  # fmt: skip
-        error = np.abs(found.astype(np.longdouble) - true)
+        with np.errstate(invalid="ignore"):  # of networks that are left out
+            error = np.abs(found.astype(np.longdouble) - true)
         error = np.where(np.isnan(error), np.inf, error)
         mask = np.broadcast_to(keep.reshape((-1,) + (1,) * (error.ndim - 1)), error.shape)
         if not mask.any():
@@ -348,51 +357,3 @@ def _within_range(weights: Sequence[_Array]) -> _Array:
 def _marked(state: Sequence[_Array], count: int) -> _Array:
     """Networks of whose state some number is undefined."""
     return np.asarray(np.any([np.isnan(np.asarray(a)).reshape(count, -1).any(axis=-1) for a in state], axis=0))
-
-
-class _Truth:
-    """Backpropagation by autodiff in extended precision: as it is, and with weights rounded anew at every step.
-
-    All of them are trained side by side, in one axis in front; the first is the exact one.
-    """
-
-    def __init__(
-        self, network: Network, order: Order, weights: list[_Array], rng: np.random.Generator, eps: float
-    ) -> None:
-        self.network, self.order = network, order
-        self.weights = [np.stack([array.astype(np.longdouble)] * (1 + _STRAY)) for array in weights]
-        self.memory: dict[str, _Array] = {
-            a.name: np.full((1 + _STRAY, len(weights[0]), *network.shape(a)), float(v), np.longdouble)
-            for a, v in network.memory.items()
-        }
-        self.rng, self.eps = rng, eps
-        self._round({})
-
-    def look(self, x: _Array, target: _Array, eta: _Array) -> dict[str, _Array]:
-        """Everything about one step, which is not taken yet."""
-        x, target, eta = (np.stack([array] * (1 + _STRAY)) for array in (x, target, eta))
-        with np.errstate(over="ignore", invalid="ignore"):
-            return backpropagation(self.network, self.order, self.weights, x, target, eta, self.memory)
-
-    @staticmethod
-    def each(seen: Mapping[str, _Array]) -> list[dict[str, _Array]]:
-        """The same for every one of them."""
-        return [{name: value[n] for name, value in seen.items()} for n in range(1 + _STRAY)]
-
-    def move(self, seen: Mapping[str, _Array], noise: Mapping[str, _Array]) -> None:
-        """Take the step. `noise`: the absolute terms of updated parameters, where their own sizes say too little."""
-        self.weights = [seen[array.primed.name] for array in self.network.parameters]
-        self.memory = {
-            a.name: np.broadcast_to(seen[a.primed.name], self.memory[a.name].shape) for a in self.network.memory
-        }
-        self._round(noise)
-
-    def _round(self, noise: Mapping[str, _Array]) -> None:
-        """Round every weight but the exact ones by up to eps of the largest that feeds its unit, or of its terms."""
-        for n in range(1, 1 + _STRAY):
-            for array, w in zip(self.network.parameters, (stack[n] for stack in self.weights), strict=True):
-                feeding = tuple(range(1 - len(array.axes), 0))  # its axes but the first
-                size = np.abs(w).max(axis=feeding, keepdims=True) if feeding else np.abs(w)
-                size = np.maximum(size, noise.get(array.name, 0))
-                with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges is left out
-                    w += self.eps * size * self.rng.uniform(-1, 1, size=w.shape)
