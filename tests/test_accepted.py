@@ -24,10 +24,16 @@ LIST = Path(__file__).with_name("accepted_by_coq.txt")
 KINDS = (
     "plain",
     "two outputs",
+    "bias in the middle",
+    "biases outside",
+    "adam",
+    "mean",
     "two samples",
     "smooth, huber",
     "softmax",
     "convolution",
+    "norm",
+    "compensation",
     "states",
     "history",
 )
