@@ -213,6 +213,17 @@ def test_the_estimate_is_the_size(order):
         assert estimate <= 4 * counted + 10
 
 
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu", "tanh"])
+def test_the_estimate_of_every_quantity_is_never_below_half(phi):
+    from fcsym.closed.closed_form import operations
+
+    d = derive(Network.mlp([1, 1, 1], phi, bias=True), "sequential")
+    for equation in d.equations:
+        if equation.defines:  # a statement has no value
+            counted, estimate = sympy.count_ops(d.expr(equation.name)), operations(d, equation)
+            assert counted <= 2 * estimate and estimate <= 8 * counted + 10, equation.name
+
+
 def test_people_can_go_on_with_a_closed_form(order):
     """subs, evalf, diff, lambdify and the printers, in three layers, where SymPy's own Piecewise would not end."""
     d = derive(Network.parse("2-2-2-1"), order)

@@ -5,6 +5,7 @@ Each takes a fraction of a second, so that a fault in any part of a page is seen
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +17,7 @@ import pytest
 import fcsym
 from fcsym import Network
 from fcsym.language.equation import Cases, Verdict
+from fcsym.render.formula import expression, width
 
 VOID = frozenset({"meta", "br", "hr", "img", "mspace"})
 mlp = Network.mlp
@@ -301,3 +303,23 @@ def test_numbers_stand_below_their_equations():
         if holds:
             assert holds.endswith("(active -> dead)")
             assert article["p small"][0].said == f"active → dead, as {holds.partition(' (')[0]}"
+
+
+@pytest.mark.parametrize(
+    "network, setting",
+    [
+        (mlp([2, 2, 2], "leaky_relu", bias=True), {}),
+        (mlp([2, 2, 2, 1], "tanh"), {"order": "sequential", "rule": "adam", "batch": "mean"}),
+        (Network([fcsym.Conv1d(1, 1, 2), "relu", fcsym.Flatten(), fcsym.Linear(2, 1)], input=(1, 3)), {}),
+    ],
+    ids=str,
+)
+def test_a_formula_is_about_as_wide_as_its_letters(network, setting):
+    """By this width lines are broken: one for each letter that is printed, more around signs, less where it is low."""
+    for equation in fcsym.derive(network, **setting).equations:
+        table = equation.rhs if isinstance(equation.rhs, Cases) else ()
+        for node in (equation.lhs, *(b.value for b in table), *([] if table else [equation.rhs])):
+            if node is not None:
+                plain = re.sub(r"\\(left|right|frac|mathrm|operatorname|[,;])(?![a-z])", "", expression(node))
+                letters = len(re.sub(r"[\s{}^_]", "", re.sub(r"\\[a-zA-Z]+", "m", plain)))
+                assert 0.25 * letters < width(node) < 2 * letters, plain

@@ -444,7 +444,7 @@ def symbol_name(d: Readable, array: Array, position: tuple[int, ...]) -> str:
 
 
 def operations(d: Readable, equation: Equation, kept: frozenset[Array] = frozenset()) -> int:
-    """How many operations the closed form of one element has when it is written out: an upper bound, found unbuilt."""
+    """How many operations the closed form of one element has, written out: never below half of them, found unbuilt."""
     counts: dict[Array, int] = {}
     for other in d.equations:
         if other.defines:

@@ -72,9 +72,9 @@ def _check_everywhere(where: str, own: Formula) -> None:
     slope = from_sympy(slope_of(to_sympy(own, s)))
     table = mpmath_table()
     signs: dict[Formula, list[tuple[Any, Any]]] = {}
-    corners = {mpmath.mpf(p) / q for p, q in _bounds(own)}
     slopes = set()
     with mpmath.workdps(30):
+        corners = {mpmath.mpf(p) / q for p, q in _bounds(own)}
         points = [mpmath.mpf(p.numerator) / p.denominator for p in POINTS]
         for at in sorted([*points, mpmath.mpf(0), *(mpmath.mpf(n) for n in (-3, -2, -1, 1, 2, 3))]):
             for what, inside in (("value", own), ("slope", slope)):

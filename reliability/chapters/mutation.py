@@ -41,7 +41,7 @@ ENDS = (SEEN, LATE, EQUIVALENT, SURVIVED, UNREACHED)
 
 
 def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
-    """So many faults that have not been tried yet, or that one alone."""
+    """What has survived or was not reached, and so many faults that have not been tried yet; or that one alone."""
     measure(MEASURING)
     order, ends = ordered(seed), recorded()
     table = Table(("places", "tried", *ENDS), "folder")
@@ -52,7 +52,6 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
         yield table
         for number in [only] if only is not None else again + new[:count]:
             one, end = order[number], trier.fate(order[number])
-            table.tried += one.digest not in ends or only is not None
             if ends.get(one.digest) != end:
                 ends[one.digest] = end
                 keep(ends, order)
@@ -74,11 +73,17 @@ def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | N
             table.fail(number, f"{one} is seen by no quick test.")
     table.rows = dict(sorted(table.rows.items()))
     all_of = table.rows["all"]
+    table.tried = all_of.get("tried", 0) if only is None else 1
     seen, reached = (sum(all_of.get(end, 0) for end in ends) for ends in ((SEEN, LATE), (SEEN, LATE, SURVIVED)))
+    apart = [n for one in order if (n := stretch(one)) and n not in reach.tests and n not in reach.at_import]
+    slow = sum(name in reach.slow for name in apart)
     table.notes += [
-        f"Of {len(order):,} places {all_of.get('tried', 0):,} have been tried, in this run and in those before it.",
+        "Counted are all faults that have been tried, in this run and before it, in functions that are still the same.",
         f"Of the {reached:,} faults that a quick test runs and that can be seen, {seen:,} are seen.",
-        f"It was measured for {len(reach.cost):,} quick tests what they run: what only others run is not reached.",
+        (
+            f"It was measured for {len(reach.cost):,} quick tests what they run: of all {len(order):,} places "
+            f"{len(apart):,} are in code that none of them runs, {slow:,} of which a slower one runs within a second."
+        ),
     ]
 
 
