@@ -9,7 +9,7 @@ from fcsym.networks.rules import PLAIN
 
 __all__ = ["in_words"]
 
-_MOST = 160  # layers that a name says one by one
+_MOST = 40  # layers that a name says one by one
 
 
 def in_words(network: Any) -> str:
@@ -36,7 +36,7 @@ def _layers(network: Any) -> str:
         ]
         shape = "x".join(map(str, network.shape_in))
         return f"{shape} {_joined(kinds)} {network.layers[-1].width}"
-    text = _joined(map(str, network.widths))
+    text = "-".join(map(str, network.widths))
     hidden = list(dict.fromkeys(layer.activation.name for layer in network.layers[:-1]))
     if hidden and hidden != ["relu"]:
         text += " " + ",".join(hidden)
