@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from numbers import Number
 from types import FrameType
 
@@ -23,6 +24,7 @@ __all__ = [
     "SizeError",
     "UndefinedContribution",
     "UnsupportedExpression",
+    "listed",
     "shown",
     "warn",
 ]
@@ -88,6 +90,13 @@ def shown(value: object, most: int = 40) -> str:
         return str(value)[:most]
     except Exception:
         return "a number too long to write" if isinstance(value, Number) else f"a {type(value).__name__}"
+
+
+def listed(names: Iterable[str], most: int = 40) -> str:
+    """ "W1, b1, W2": what a sentence says of names to choose from, at most so many; a deep network has thousands."""
+    every = list(names)
+    more = len(every) - most
+    return ", ".join(every) if more <= 0 else f"{', '.join(every[:most])} and {more} more"
 
 
 def warn(sentence: str, category: type[Warning]) -> None:

@@ -76,4 +76,4 @@ def test_many_positions_are_counted_as_many_weights_are(command, tmp_path, capsy
     )
     by = ["--by", "Wq1"] if command == "gradient" else []
     assert main([command, str(tmp_path / "net.toml"), *by]) == 2
-    assert "numbers in its layers, and its comparison with autodiff" in capsys.readouterr().err
+    assert "terms in a sum, and its comparison with autodiff" in capsys.readouterr().err

@@ -13,6 +13,7 @@ import pytest
 from conftest import LONG
 
 import fcsym
+from fcsym import errors
 from fcsym.cli import main
 from fcsym.commands import COMMANDS
 from fcsym.errors import ArgumentError, FcsymError, NetworkError, shown
@@ -162,3 +163,23 @@ def test_words_of_an_example_are_words():
 def test_the_refusal_of_a_time_limit_says_what_to_do(capsys, tmp_path):
     assert main(["audit", str(tmp_path / "e.toml"), "--time-limit", "3"]) == 2
     assert "leave it out" in capsys.readouterr().err
+
+
+def test_a_sentence_names_some_of_very_many():
+    assert errors.listed(["a", "b"]) == "a, b"
+    assert errors.listed("abcde", most=3) == "a, b, c and 2 more"
+    deep = fcsym.Network.parse("-".join(["1"] * 129), bias=True)
+    for wrong in (lambda: deep.frozen("nothing"), lambda: fcsym.derive(deep)["nothing"]):
+        with pytest.raises(FcsymError, match="more") as refused:
+            wrong()
+        fuzzing.checked_sentence(str(refused.value))
+    layers = [{"kind": "layernorm"} for _ in range(199)] + [{"kind": "linear", "out_features": 1}]
+    assert "-layernorm-...160 more...-layernorm-" in str(fcsym.Network.from_table({"shape": [2, 2], "layers": layers}))
+
+
+def test_a_pipe_that_nobody_reads_ends(tmp_path):
+    pipe = tmp_path / "pipe.toml"
+    with fuzzing._pipe(pipe, b"x" * 200_000):
+        pass
+    with fuzzing._pipe(tmp_path / "other.toml", b"read"):
+        assert (tmp_path / "other.toml").read_bytes() == b"read"

@@ -17,7 +17,7 @@ from fcsym.cli import main
 from fcsym.commands import COMMANDS, limits, options
 from fcsym.derivation import derive
 from fcsym.errors import SizeError
-from fcsym.machine import memory
+from fcsym.machine import duration, memory
 from fcsym.networks.network import Network
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes of POSIX")
@@ -89,6 +89,21 @@ def test_an_estimate_is_held_against_what_is_allowed(monkeypatch, tmp_path):
     assert done.returncode == 2
     assert "takes about 1.15 GB of memory and 0.9" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_minutes_that_nobody_has_asked_for_are_refused(monkeypatch, tmp_path, capsys):
+    """A recurrence is as long as it has steps; --max-seconds asks for what takes longer."""
+    file = tmp_path / "net.toml"
+    layers = '[[layers]]\nkind = "rnn"\nhidden_size = 1\n[[layers]]\nkind = "linear"\nout_features = 1\n'
+    file.write_text(f"shape = [400, 1]\n{layers}")
+    assert main(["derive", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "have 802 equations, and derive would take about 2 minutes: allow it with --max-seconds 162" in said
+    monkeypatch.setattr(duration, "_allowed", duration._allowed)
+    duration.allow(162)
+    parsed = argparse.Namespace(network=str(file), command="derive", pace=0.1, rule=None, batch=None, samples=None)
+    parsed.__dict__ |= {"activation": "relu", "output": "identity", "loss": "squared", "bias": None}
+    assert options.network_of(parsed).shape_in == (400, 1)
 
 
 @pytest.mark.parametrize("samples", [None, 3, 10**6])

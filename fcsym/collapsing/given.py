@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, shown
+from fcsym.errors import ArgumentError, listed, shown
 from fcsym.networks.network import Network
 
 __all__ = ["checked_inputs", "checked_places", "checked_rate", "checked_weights"]
@@ -21,7 +21,7 @@ def checked_weights(network: Network, weights: Sequence[npt.ArrayLike]) -> list[
     arrays = [np.array(w, dtype=float) for w in weights]
     names = [theta.name for theta in network.parameters]
     if len(arrays) != len(names):
-        raise ArgumentError(f"There are {len(arrays)} arrays of weights: give {', '.join(names)}.")
+        raise ArgumentError(f"There are {len(arrays)} arrays of weights: give {listed(names)}.")
     for theta, array in zip(network.parameters, arrays, strict=True):
         if array.shape != network.shape(theta) or not np.isfinite(array).all():
             raise ArgumentError(

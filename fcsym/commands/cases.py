@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--raw", action="store_true", help="in raw weights and inputs only")
     parser.add_argument("--max-operations", type=int, help="allow closed forms of this size")
     values_option(parser, "which case every unit is in at these numbers")
-    parser.set_defaults(run=run)
+    parser.set_defaults(pace=0.1, run=run)
     parser.add_argument(
         "--joint", action="store_true", help="which gate patterns of all hidden units together can occur"
     )

@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("cost", help="what every scheme stores and computes, as polynomials in the widths")
     network_options(parser)
     parser.add_argument("--inputs", type=int, default=1, help="distinct inputs, for history (default 1)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(pace=0.006, run=run)
 
 
 def _collapsed(network: Network, order: Order, slope_at_kink: str | None, inputs: int) -> list[tuple[Cost, Cost]]:

@@ -213,13 +213,15 @@ def child(
     import resource
 
     from fcsym.files import when_written
+    from fcsym.machine import duration
     from fcsym.machine.memory import allow
 
     _limited = True
     if size is not None:
         allow(size)
         resource.setrlimit(resource.RLIMIT_DATA, (size + _RESERVED, size + _RESERVED))
-    if seconds is not None:  # should the process that watches be gone
+    if seconds is not None:
+        duration.allow(seconds)  # and, should the process that watches be gone:
         most = math.ceil(seconds + 5) * (os.cpu_count() or 1)
         resource.setrlimit(resource.RLIMIT_CPU, (most, most))
     for name in held:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 MAX_DIGITS = 1000
-_MAX_UNASKED = 2_500_000  # weights; larger networks are checked only where --trials says so
+_MAX_UNASKED = 1_500_000  # weights; larger networks are checked only where --trials says so
+_PACE = 0.03  # seconds for each equation of the layers, whatever the widths; of a command that says nothing else
 
 
 def _schemes() -> tuple[str, ...]:
@@ -204,8 +205,15 @@ def digits_of(options: argparse.Namespace) -> int:
 
 
 def network_of(options: argparse.Namespace) -> Network:
-    """The network that is asked for."""
+    """The network that is asked for. SizeError where it is so long that the command would take minutes."""
+    from fcsym.machine.duration import refuse_longer
+
     network = _layers(options)
+    length = len(network.built.equations) if network.built is not None else 2 * len(network.layers)
+    refuse_longer(
+        f"The layers of {network} have {length} equations, and {options.command}",
+        length * getattr(options, "pace", _PACE), "take fewer layers or steps, the equations of each are the same",
+    )  # fmt: skip
     if options.rule is None and options.batch is None and options.samples is None:
         return network
     update = network.rule if options.rule is None else _rule(options.rule)

@@ -20,7 +20,7 @@ from fcsym.deriving.forward import forward
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.deriving.update import named_in
-from fcsym.errors import ArgumentError, shown
+from fcsym.errors import ArgumentError, listed, shown
 from fcsym.language.activation import said_of_gates
 from fcsym.language.algebra import indices_of, replaced
 from fcsym.language.equation import Equation, Order, Rule, functions_in
@@ -212,8 +212,7 @@ def _known(network: Network, given: object, known: Mapping[str, Array]) -> tuple
     wrong = next((name for name in names if name not in known), None)
     if wrong is not None or not names:
         raise UnknownQuantity(
-            f"{shown(wrong or '')!r} is nothing that {network} can be differentiated by: choose among "
-            f"{', '.join(known)}."
+            f"{shown(wrong or '')!r} is nothing that {network} can be differentiated by: choose among {listed(known)}."
         )
     return tuple(known[name] for name in names)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from fcsym.errors import ArgumentError, shown
+from fcsym.errors import ArgumentError, listed, shown
 from fcsym.language.activation import said_of_gates
 from fcsym.language.equation import Equation, Order
 from fcsym.language.expression import Array, indicators_in
@@ -68,7 +68,7 @@ class Record:
             raise UnknownQuantity(f"The derivation of {self.network} has no {head}: {self._absent[head]}.")
         raise UnknownQuantity(
             f"The derivation of {self.network} has no quantity {shown(name)!r}{where}: "
-            f"choose one of {', '.join(self.by_name)}."
+            f"choose one of {listed(self.by_name)}."
         )
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fcsym.errors import ArgumentError, shown
+from fcsym.errors import ArgumentError, listed, shown
 from fcsym.language.expression import Array
 from fcsym.language.spelling import exact
 from fcsym.networks.losses import needs_of
@@ -52,7 +52,7 @@ def parameters(network: Network, weights: Any) -> list[Argument]:
     """[W1, b1, W2, ...] as arguments; ArgumentError for a wrong number of arrays."""
     arrays = network.parameters
     if not hasattr(weights, "__len__") or len(weights) != len(arrays):
-        names = ", ".join(array.name for array in arrays)
+        names = listed(array.name for array in arrays)
         count = len(weights) if hasattr(weights, "__len__") else "no"
         raise ArgumentError(f"weights has {count} arrays and {network} needs {len(arrays)}: {names}.")
     return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, weights, strict=True)]
@@ -67,7 +67,7 @@ def remembered(network: Network, memory: Any) -> list[Argument]:
             for a, v in arrays.items()
         ]
     if not hasattr(memory, "__len__") or len(memory) != len(arrays):
-        names = ", ".join(array.name for array in arrays) or "none"
+        names = listed(array.name for array in arrays) or "none"
         count = len(memory) if hasattr(memory, "__len__") else "no"
         raise ArgumentError(f"memory has {count} arrays and the update rule carries {len(arrays)}: {names}.")
     return [Argument(a.name, value, network.shape(a)) for a, value in zip(arrays, memory, strict=True)]

@@ -12,7 +12,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 
-from fcsym.errors import NetworkError, shown
+from fcsym.errors import NetworkError, listed, shown
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import identity
 from fcsym.language.equation import Equation
@@ -161,7 +161,7 @@ def in_order(nodes: Sequence[Node]) -> list[Node]:
         if strange is not None:
             raise NetworkError(
                 f"{_titled(node)} reads {shown(strange)!r}, which no layer is called: the names are {INPUT}, "
-                f"{', '.join(by_name)}."
+                f"{listed(by_name)}."
             )
     sorter = TopologicalSorter({node.name: [name for name in node.of if name != INPUT] for node in nodes})
     try:

@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcsym.errors import ArgumentError, LossWarning, NetworkError, shown, warn
+from fcsym.errors import ArgumentError, LossWarning, NetworkError, listed, shown, warn
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis, Expr, Role
@@ -521,9 +521,7 @@ class Network:
         known = [theta.name for theta in self.parameters]
         for name in names:
             if name not in known:
-                raise NetworkError(
-                    f"{shown(name)!r} cannot be frozen: the parameters of {self} are {', '.join(known)}."
-                )
+                raise NetworkError(f"{shown(name)!r} cannot be frozen: the parameters of {self} are {listed(known)}.")
             if name == self.read_out.name:
                 raise NetworkError(
                     f"{name} cannot be frozen: it is the matrix of the read-out, which front contribution changes."

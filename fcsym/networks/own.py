@@ -13,7 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 
-from fcsym.errors import NetworkError, shown
+from fcsym.errors import NetworkError, listed, shown
 from fcsym.language.activation import activation
 from fcsym.language.algebra import free_in, replaced
 from fcsym.language.equation import Equation, Rule
@@ -201,9 +201,7 @@ def _lengths(pairs: Sequence[tuple[Ref, Expr]], sizes: Mapping[object, int]) -> 
     for key, size in sizes.items():
         name = (key.axis.name if isinstance(key, Index) else str(key)).upper()
         if name not in by_name:
-            raise NetworkError(
-                f"sizes has {shown(key)!r}, which no index is called: the axes are {', '.join(by_name)}."
-            )
+            raise NetworkError(f"sizes has {shown(key)!r}, which no index is called: the axes are {listed(by_name)}.")
         found[by_name[name]] = whole(size, f"size of {name}")
     missing = next((axis.name for axis in axes if axis not in found), None)
     if missing is not None:

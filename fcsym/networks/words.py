@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fcsym.networks.rules import PLAIN
 
 __all__ = ["in_words"]
+
+_MOST = 40  # layers that a name says one by one
 
 
 def in_words(network: Any) -> str:
@@ -24,7 +27,7 @@ def in_words(network: Any) -> str:
 def _layers(network: Any) -> str:
     """2-2-1 tanh bias, or the shape of the input and the kinds of layers."""
     if network.own is not None:
-        names = "-".join(equation.name for equation in network.own.equations)
+        names = _joined(equation.name for equation in network.own.equations)
         return f"{'x'.join(map(str, network.shape_in))} equations {names} {network.layers[-1].width}"
     if network.nodes:
         kinds = [
@@ -32,7 +35,7 @@ def _layers(network: Any) -> str:
             for node in network.nodes
         ]
         shape = "x".join(map(str, network.shape_in))
-        return f"{shape} {'-'.join(kinds)} {network.layers[-1].width}"
+        return f"{shape} {_joined(kinds)} {network.layers[-1].width}"
     text = "-".join(map(str, network.widths))
     hidden = list(dict.fromkeys(layer.activation.name for layer in network.layers[:-1]))
     if hidden and hidden != ["relu"]:
@@ -42,3 +45,12 @@ def _layers(network: Any) -> str:
         marks = "" if everywhere else " in " + ",".join(str(n) for n, la in enumerate(network.layers, 1) if la.bias)
         text += f" bias{marks}"
     return text
+
+
+def _joined(words: Iterable[str]) -> str:
+    """a-b-c; of more than a sentence can hold, the first and the last ones."""
+    every = list(words)
+    left_out = len(every) - _MOST
+    if left_out > 0:
+        every[_MOST - 10 : -10] = [f"...{left_out} more..."]
+    return "-".join(every)

@@ -21,7 +21,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from fcsym.errors import ArgumentError, shown
+from fcsym.errors import ArgumentError, listed, shown
 from fcsym.files import file_name
 from fcsym.language.expression import Array
 from fcsym.networks.losses import needs_of
@@ -157,7 +157,7 @@ def values_of(
     if left:
         known = ["x", "target", "eta", "samples", *(theta.name for theta in network.parameters)]
         known += [array.name for array in (*network.memory, *directions)]
-        raise ArgumentError(f"{shown(next(iter(left)))!r} is no name of {network}: the names are {', '.join(known)}.")
+        raise ArgumentError(f"{shown(next(iter(left)))!r} is no name of {network}: the names are {listed(known)}.")
     for name in ("x", "target"):
         if name not in taken:
             raise ArgumentError(f"{name} is missing: give its numbers.")
@@ -193,12 +193,12 @@ def _weights(network: Network, left: dict[str, Any]) -> list[Callable[[], Nested
     """[W1, b1, W2, ...], still to be read, from a list, from arrays by name, or from single numbers by name."""
     arrays = network.parameters
     if "weights" in left:
-        listed = left.pop("weights")
-        if shape_of(listed) == () or len(listed) != len(arrays):
-            count = len(listed) if shape_of(listed) != () else "no"
-            names = ", ".join(a.name for a in arrays)
+        each = left.pop("weights")
+        if shape_of(each) == () or len(each) != len(arrays):
+            count = len(each) if shape_of(each) != () else "no"
+            names = listed(a.name for a in arrays)
             raise ArgumentError(f"weights has {count} arrays and {network} needs {len(arrays)}: {names}.")
-        return [fitting(value, network.shape(a), a.name) for a, value in zip(arrays, plain(listed), strict=True)]
+        return [fitting(value, network.shape(a), a.name) for a, value in zip(arrays, plain(each), strict=True)]
     own = len(network.names) == len(arrays)
     numbered = _numbered(network, left)
     one_by_one = frozenset(numbered.values())

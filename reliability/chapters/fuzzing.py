@@ -1,9 +1,11 @@
 """Wrong input, of every kind, to everything that reads.
 
-A trial makes one input: a network, a file of values or a worked example, as a table with odd things in it or as a file
-that is torn, shuffled and rewritten; a name, a number, a formula; or a command line. It must be taken or be refused in
-one sentence (by the command line with status 2, and nothing written): any other exception is a failure. What is asked
-for may be long work: it is stopped after a second or two, and counted.
+A trial makes one input: a network, dense or of layers of every kind, a file of values or a worked example, as a table
+with odd things in it or as a file, or a pipe, that is torn, shuffled and rewritten; a name, a number, a formula; or a
+command line. It must be taken or be refused in one sentence (by the command line with status 2, and nothing written):
+any other exception is a failure. What is asked for may be long work: it is stopped after a second or two, and counted.
+All trials run in one process, command lines by the function that the program calls; its work as a program of its own is
+what the chapters on limits and on kills try.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import MISSING, fields
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -242,10 +246,36 @@ def _tables_with(key: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def _file(name: str, raw: bytes) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
+    with _folder() as folder:
+        path = folder / name
         path.write_bytes(raw)
         yield path
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """An empty one, in memory where the system has such: to remove one on a disk takes longer than all the rest."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _pipe(path: Path, raw: bytes) -> Iterator[None]:
+    """A named pipe from which whoever opens it reads this."""
+    os.mkfifo(path)
+
+    def write() -> None:
+        with suppress(BrokenPipeError), path.open("wb") as pipe:
+            pipe.write(raw)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        while writer.is_alive():  # nobody has opened it, or not to its end
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            writer.join(0.001)
 
 
 def network_table(random: Random) -> str:
@@ -275,6 +305,58 @@ def network_file(random: Random) -> str:
     with _file("net.toml", torn(random, text)) as path:
         str(Network.load(path))
     return "taken"
+
+
+def layers_table(random: Random) -> str:
+    """A network of layers as data."""
+    from fcsym import Network, derive
+    from fcsym.networks.layers import KINDS
+
+    layers = [_layer(random) for _ in range(random.choice((1, 1, 2, 2, 3)))]
+    axes = len(KINDS[layers[0]["kind"]].reads) if random.random() < 0.9 else 2
+    table: dict[str, Any] = {"shape": [random.choice((1, 2, 3, 4)) for _ in range(axes)], "layers": layers}
+    if random.random() < 0.4:
+        layers.append({"kind": "flatten"})
+    layers.append({"kind": "linear", "out_features": random.choice((1, 2))})
+    for key, values in _AROUND_LAYERS.items():
+        if random.random() < 0.1:
+            table[key] = random.choice(values)
+    network = Network.from_table(spoilt(random, table) if random.random() < 0.3 else table)
+    str(network)
+    if random.random() < 0.1:
+        str(derive(network)[random.choice(("p", "s1", "dv", "nothing"))])
+    return "taken"
+
+
+_AROUND_LAYERS: dict[str, tuple[Any, ...]] = {
+    "loss": ("mse", "cross_entropy", "l1"), "rule": ("momentum", {"name": "sgd", "weight_decay": Decimal("0.1")}),
+    "batch": ("mean", "sum"), "samples": (1, 2), "train": (["W1"], False), "share": (["b1"], ["W1"], [["W1", "W2"]]),
+}  # fmt: skip
+
+
+def _layer(random: Random, depth: int = 1) -> dict[str, Any]:
+    """A table of a layer of any kind: of its keys those that it needs, and some others."""
+    from fcsym.networks.layers import KINDS
+
+    kind = random.choice(list(KINDS))
+    made: dict[str, Any] = {"kind": kind}
+    for entry in fields(KINDS[kind]):
+        needed = entry.default is MISSING and entry.name != KINDS[kind].measured
+        if not needed and random.random() > 0.25:
+            continue
+        if entry.name == "layers":
+            made["layers"] = [_layer(random, depth - 1) for _ in range(random.choice((1, 2)))] if depth else []
+        elif entry.name == "function":
+            made["function"] = random.choice(("relu", "tanh", "gelu"))
+        elif str(entry.type) == "bool":
+            made[entry.name] = random.random() < 0.5
+        else:
+            odd_one = random.random() < 0.1
+            made[entry.name] = random.choice((0, [2, 1], "same", Decimal("0.5")) if odd_one else (1, 2, 3))
+    for key, words in (("activation", ("relu", "tanh")), ("name", ("a", "b")), ("from", ("a", "b", ["a", "b"], "x"))):
+        if random.random() < 0.05:
+            made[key] = random.choice(words)
+    return made
 
 
 def network_words(random: Random) -> str:
@@ -311,7 +393,19 @@ def values_table(random: Random) -> str:
     table = random.choice([entry for entry in _tables_with("values") if isinstance(entry["values"], dict)])
     network = table["network"]
     made = Network.parse(network) if isinstance(network, str) else Network.from_table(network)
-    values_of(made, spoilt(random, table["values"]), needs_eta=random.random() < 0.5)
+    values = dict(table["values"])
+    if random.random() < 0.3:  # as many rows as there are samples, or not
+        made = made.training(random.choice((None, "momentum", "adam")), "mean", random.choice((None, 1, 2)))
+        for name in ("x", "target"):
+            values[name] = [values.get(name)] * random.choice((1, 2))
+    if random.random() < 0.3:
+        theta = random.choice(made.parameters).name
+        made = random.choice((made.frozen, made.shared))(theta)
+    if random.random() < 0.2:  # nested deeper, or less deep
+        name = random.choice(list(values))
+        nested = isinstance(values[name], list) and random.random() < 0.5
+        values[name] = values[name][0] if nested and values[name] else [values[name]]
+    values_of(made, spoilt(random, values), needs_eta=random.random() < 0.5)
     return "taken"
 
 
@@ -427,12 +521,15 @@ def name_or_number(random: Random) -> str:
 
 # ------------------------------------------------------------------------------------------------ command lines
 
-NETWORKS = ("2-2-1", "1-1-1", "2-3-2", "2-2-2-1", "net.toml", "torn.toml", "2-2", "missing.toml", ".", "")
+NETWORKS = (
+    "2-2-1", "1-1-1", "2-3-2", "2-2-2-1", "net.toml", "layers.toml", "torn.toml", "2-2",
+    "missing.toml", "pipe.toml", ".", "",
+)  # fmt: skip
 GOOD: dict[str, tuple[str, ...]] = {
     "network": NETWORKS, "order": ("simultaneous", "sequential", "both"), "activation": ("relu", "tanh", "relu,tanh"),
     "bias": ("yes", "no", "yes,no"), "output": ("identity", "softmax", "sigmoid"),
     "loss": ("squared", "cross_entropy", "l1"), "rule": ("momentum", "adam,eta=0.1", "sgd"), "batch": ("mean", "sum"),
-    "samples": ("1", "2"), "trials": ("1", "20"), "values": ("v.toml", "torn.toml", "v.json"),
+    "samples": ("1", "2"), "trials": ("1", "20"), "values": ("v.toml", "torn.toml", "v.json", "pipe.toml"),
     "save": ("out.tex", "out.html", "deep/out.tex", "out.txt", "net.toml"),
     "scheme": ("states", "history", "basis", "backprop", "collapsed"), "target": ("numpy", "c", "fortran"),
     "steps": ("1", "3"), "quantity": ("p", "P", "dv", "nothing"), "example": ("example.toml", "torn.toml"),
@@ -482,14 +579,17 @@ def command_line(random: Random) -> str:
     """A command line, in a folder with some files."""
     words = arguments(random)
     torn_file = torn(random, random.choice(_texts()))
-    with tempfile.TemporaryDirectory() as folder:
+    with _folder() as folder:
         for name, raw in (*_FILES.items(), ("torn.toml", torn_file)):
-            Path(folder, name).write_bytes(raw)
-        return run(words, Path(folder))
+            (folder / name).write_bytes(raw)
+        with _pipe(folder / "pipe.toml", random.choice((_FILES["v.toml"], torn_file))):
+            return run(words, folder)
 
 
 _FILES = {
     "net.toml": b'widths = [2, 2, 1]\nactivation = "leaky_relu"\nbias = true\n',
+    "layers.toml": b'shape = [1, 4]\n[[layers]]\nkind = "conv1d"\nout_channels = 2\nkernel_size = 2\n'
+    b'activation = "relu"\n[[layers]]\nkind = "flatten"\n[[layers]]\nkind = "linear"\nout_features = 1\n',
     "v.toml": b"x = [1, 2]\ntarget = [1]\neta = 0.5\nW1 = [[1, 2], [3, 4]]\nW2 = [[1, -1]]\n",
     "v.json": b'{"x": [1, 2], "target": [1], "eta": 0.5, "W1": [[1, 2], [3, 4]], "W2": [[1, -1]], "b1": 0, "b2": 0}',
     "example.toml": b'network = "1-1"\nclaims = ["before, y is 2"]\n'
@@ -536,9 +636,9 @@ def _held(folder: Path) -> dict[str, bytes]:
 
 
 _READS = (
-    network_table, network_file, network_words, widths_text, values_table, values_file, example_table, example_file,
-    claim, name_or_number, command_line,
+    network_table, layers_table, network_file, network_words, widths_text, values_table, values_file, example_table,
+    example_file, claim, name_or_number, command_line,
 )  # fmt: skip
 READERS: dict[str, Callable[[Random], str]] = {str(read.__doc__).rstrip("."): read for read in _READS}
-WEIGHTS = {"A command line, in a folder with some files": 1, "A worked example in a file, audited": 1}
-"""What takes longest is tried less often."""
+WEIGHTS = {"A command line, in a folder with some files": 0.3, "A worked example in a file, audited": 0.3}
+"""What takes a hundred times as long is tried less often; other weights are 10."""

@@ -1,106 +1,249 @@
 """Networks and requests that are too large.
 
-Each trial runs one command on a network of 128 layers, on one of a million units, or with a request that grows with a
-product, in 4 GB of memory and in ten minutes. It must do its work, or refuse it with one sentence that says how much it
-would be and what to ask for; and where it refuses, before it has begun. What was stopped at one of the two limits had
-neither done its work nor refused it: its figure is the time or the memory that it was given; the reason stands below.
+Each trial runs one command in 4 GB of memory and in two minutes. What is tried follows from the commands themselves:
+every command that takes a network takes each of those that are large in one way, 128 layers, a million units, inputs,
+outputs or samples, layers with many channels, pixels, steps or blocks; every scheme and every target is asked of a deep
+and of a wide network; and every option that is a count gets a huge one. A command must do its work, or refuse it with
+one sentence that says how much it would be and what to ask for; and where it refuses, before it has begun. One that is
+asked for work that only grows with a count, such as points to try, may be stopped by the limit that it was given. The
+figures are of all the trials of a row: how many of them did what, and the most time and memory that one of them took.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reliability.frame import Table, Wrong, trials
 
-DEEP, WIDE = "-".join(["1"] * 129), "2-1000000-1"
-SECONDS, MEMORY = 600, "4GB"
+SECONDS, MEMORY = 120, "4GB"
 AT_ONCE = 30  # seconds of processor time in which a refusal has to be there, on a slow machine
+ASKED = 10  # seconds for what was asked for in a number without an end
+SHORT = 4
+HUGE = 10**9
 
-ASKED = (
-    ("derive", WIDE), ("check", WIDE), ("cases", WIDE), ("cost", WIDE), ("certify", WIDE, "--max-seconds", "60"),
-    ("gradient", WIDE), ("cases", "8-8-8-1", "--joint"), ("cases", "64-64-64-10", "--raw"),
-    ("export", "100000-100000-1", "-o", "."), ("cost", DEEP), ("cases", DEEP), ("gradient", DEEP),
-    ("export", DEEP, "-o", "."), ("check", DEEP), ("derive", DEEP), ("step", DEEP, "--values", "deep.json"),
-    ("certify", DEEP, "--max-seconds", "60"), ("export", WIDE, "-o", "."),
-    ("export", WIDE, "--scheme", "states", "--target", "c", "-o", "."), ("step", WIDE, "--values", "wide.npz"),
-)  # fmt: skip
-"""Commands, those that take longest last."""
 
-SHORT, LONG = 4, len(ASKED)
+@dataclass(frozen=True)
+class Large:
+    """A network that is large in one way."""
+
+    words: tuple[str, ...]  # on the command line
+    file: Mapping[str, Any] = field(default_factory=dict)  # of a network of layers, net.toml
+    stored: bool = True  # whether a file can hold its weights
+
+
+def _layers(shape: list[int], *layers: Mapping[str, Any]) -> Large:
+    return Large(("net.toml",), {"shape": shape, "layers": layers})
+
+
+def _block(kind: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "residual", "layers": [{"kind": "layernorm"}, {"kind": kind, **more}]}
+
+
+_READ_OUT = {"kind": "linear", "out_features": 2}
+
+NETWORKS = {
+    "128 layers": Large(("-".join(["1"] * 129),)),
+    "128 layers of 64": Large(("-".join(["64"] * 129),)),
+    "a million units": Large(("2-1000000-1",)),
+    "a million inputs": Large(("1000000-2-1",)),
+    "a million outputs": Large(("2-2-1000000",)),
+    "ten thousand million weights": Large(("100000-100000-1",), stored=False),
+    "a million samples": Large(("2-2-1", "--batch", "mean", "--samples", "1000000")),
+    "many channels": _layers(
+        [512, 16, 16], {"kind": "conv2d", "out_channels": 1024, "kernel_size": 3, "activation": "relu"},
+        {"kind": "flatten"}, _READ_OUT,
+    ),
+    "many pixels": _layers(
+        [3, 1000, 1000], {"kind": "conv2d", "out_channels": 8, "kernel_size": 3, "activation": "relu"},
+        {"kind": "flatten"}, _READ_OUT,
+    ),
+    "10,000 steps": _layers([10_000, 4], {"kind": "rnn", "hidden_size": 8}, _READ_OUT),
+    "1,000 steps": _layers([1_000, 4], {"kind": "rnn", "hidden_size": 8}, _READ_OUT),
+    "128 blocks": _layers(
+        [16, 8], *(block for _ in range(128) for block in (
+            _block("attention", num_heads=2, causal=True), _block("linear", out_features=8),
+        )), _READ_OUT,
+    ),
+}  # fmt: skip
+"""By what they have too much of."""
+
+SMALL = "2-2-1"
+COUNTED = ("schemes", "targets", "step targets")
+"""Choices on which it depends how much work there is."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command line."""
+
+    row: str  # of the table
+    name: str
+    words: tuple[str, ...]
+    network: Large | None = None
+    endless: bool = False  # work that was asked for in a number without an end
+
+
+def requests() -> list[Request]:
+    """Every command line that is tried, from what the commands say of themselves."""
+    from fcsym.cli import _parser
+    from fcsym.commands import COMMANDS
+
+    choices = next(action for action in _parser()._actions if action.dest == "command").choices
+    assert isinstance(choices, dict)
+    made: list[Request] = []
+    for command in COMMANDS:
+        made += _of(command, choices[command])
+    return made
+
+
+def _of(command: str, parser: argparse.ArgumentParser) -> Iterator[Request]:
+    from fcsym.commands.options import KNOWN
+
+    actions = parser._actions
+    takes = any(action.dest == "network" for action in actions)
+    if takes:
+        values = ("--values", "v.npz") if any(a.dest == "values" and a.required for a in actions) else ()
+        for name, large in NETWORKS.items():
+            if large.stored or not values:
+                yield Request(f"{command}: every network", f"{command} {name}", (command, *large.words, *values), large)
+    for action in actions:
+        option = action.option_strings[-1] if action.option_strings else ""
+        for known in re.findall(r"\{([a-z ]+)\}", action.help or ""):
+            for word in KNOWN[known]() if takes and known in COUNTED else ():
+                for name in ("128 layers", "a million units"):
+                    words = (command, *NETWORKS[name].words, option, word)
+                    yield Request(
+                        f"{command}: every one of the {known}", f"{command} {name} {option} {word}", words,
+                        NETWORKS[name],
+                    )  # fmt: skip
+        if action.type is int and option:
+            for count in (1_000, HUGE):
+                network = Large((SMALL,)) if takes else None
+                batch = ("--batch", "mean") if action.dest == "samples" else ()
+                words = (command, *(network.words if network else ()), *batch, option, str(count))
+                yield Request(
+                    f"{command}: a huge count", f"{command} {SMALL * takes} {option} {count}", words, network, True
+                )
+        if action.nargs == 0 and option in ("--joint", "--raw"):
+            for network in ("8-8-8-1", "64-64-64-10"):
+                yield Request(
+                    f"{command}: a product", f"{command} {network} {option}", (command, network, option),
+                    Large((network,)),
+                )  # fmt: skip
+
+
+LONG = 10_000  # as many as there are
 
 
 def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """So many commands."""
-    table = Table(("outcome", "seconds", "MB of memory"), "what is asked for")
-    for outcome in trials(trial, min(count, LONG), seed, only, seconds=SECONDS + 60.0, processes=1):
+    table = Table(("commands", "work", "refused", "stopped", "most seconds", "most MB"), "what is asked for")
+    count = min(count, len(requests()))
+    for outcome in trials(trial, count, seed, only, seconds=SECONDS + 60.0, processes=1):
         table.tried += 1
         if outcome.failure:
             table.fail(outcome.number, outcome.failure)
         else:
-            name, row, note = outcome.value
-            table.row(name).update(row)
-            if note:
-                table.notes.append(f"{name}: {note}")
+            row, what, seconds, megabytes = outcome.value
+            table.add(row, "commands")
+            table.add(row, what)
+            table.most(row, "most seconds", seconds)
+            table.most(row, "most MB", megabytes)
         yield table
 
 
-def trial(seed: int, number: int) -> tuple[str, dict[str, object], str]:
-    """One command: its name, its figures, and why where it was stopped. Wrong where it ends in any other way."""
-    command, network, *more = ASKED[number]
-    said = {DEEP: "128 layers"}.get(network, network)
-    name = " ".join(
-        (command, said, *(word for word in more if word not in ("-o", ".", "deep.json", "wide.npz", "--values")))
-    )
-    limits = ["--max-memory", MEMORY, *([] if "--max-seconds" in more else ["--max-seconds", str(SECONDS)])]
+def trial(seed: int, number: int) -> tuple[str, str, float, int]:
+    """One command: its row, what became of it, its time and memory. Wrong where it ends in any other way."""
+    request = requests()[number]
     with tempfile.TemporaryDirectory() as folder:
-        if command == "step":
-            _values(Path(folder))
+        _files(request, Path(folder))
+        before = {path.name for path in Path(folder).iterdir()}
         start = time.monotonic()
         with tempfile.TemporaryFile() as out:
+            limits = ("--max-memory", MEMORY, "--max-seconds", str(ASKED if request.endless else SECONDS), "--json")
             process = subprocess.Popen(
-                [sys.executable, "-m", "fcsym", command, network, *more, *limits, "--json"],
+                [sys.executable, "-m", "fcsym", *request.words, *limits],
                 cwd=folder, stdout=out, stderr=out, env=_environment(),
             )  # fmt: skip
             _, ended, used = os.wait4(process.pid, 0)  # with the memory of this one, and of what it has started
             status = process.returncode = os.waitstatus_to_exitcode(ended)
             out.seek(0)
             text = out.read().decode()
-        seconds = time.monotonic() - start
-        left = {path.name for path in Path(folder).iterdir()} - {"deep.json", "wide.npz"}
-    row: dict[str, object] = {"seconds": round(seconds), "MB of memory": round(used.ru_maxrss / 1000)}
+        seconds = round(time.monotonic() - start, 1)
+        left = {path.name for path in Path(folder).iterdir()} - before
+    figures = (seconds, round(used.ru_maxrss / 1000))
     try:
         document = json.loads(text)
     except ValueError:
-        raise Wrong(f"{name} ended with status {status}: {text[-300:]}") from None
+        raise Wrong(f"{request.name} ended with status {status}: {text[-300:]}") from None
     if "error" not in document:
-        return name, {"outcome": "works", **row}, ""
+        return request.row, "work", *figures
     sentence = document["error"]
     if status != 2 or left:
-        raise Wrong(f"{name} ended with status {status} and left {sorted(left)}: {sentence}")
+        raise Wrong(f"{request.name} ended with status {status} and left {sorted(left)}: {sentence}")
     if "was stopped" in sentence:
-        return name, {"outcome": "stopped", **row}, sentence
+        if not request.endless:
+            raise Wrong(f"{request.name} neither worked nor was refused: {sentence}")
+        return request.row, "stopped", *figures
     if used.ru_utime + used.ru_stime > AT_ONCE:
-        raise Wrong(f"{name} was refused after {used.ru_utime + used.ru_stime:.0f} s only: {sentence}")
-    return name, {"outcome": "refused", **row}, sentence
+        raise Wrong(f"{request.name} was refused after {used.ru_utime + used.ru_stime:.0f} s only: {sentence}")
+    return request.row, "refused", *figures
 
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
-def _values(folder: Path) -> None:
-    """The numbers of a step."""
+def _files(request: Request, folder: Path) -> None:
+    """A network file, and the numbers of a step."""
+    if request.network is None:
+        return
+    if request.network.file:
+        (folder / "net.toml").write_text(
+            "".join(f"{key} = {_toml(value)}\n" for key, value in request.network.file.items())
+        )
+    if "v.npz" in request.words:
+        _values(request.network, folder)
+
+
+def _toml(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value)
+
+
+def _values(large: Large, folder: Path) -> None:
+    """Random numbers, small enough that no layer overflows."""
     import numpy as np
 
-    deep = {"x": [0.5], "target": [0.25], "eta": 0.01, **{f"W{n}": [[0.9]] for n in range(1, 129)}}
-    (folder / "deep.json").write_text(json.dumps(deep))
+    from fcsym.cli import _parser
+    from fcsym.commands.options import network_of
+    from fcsym.errors import FcsymError
+
+    home = Path.cwd()
+    os.chdir(folder)
+    try:
+        network = network_of(_parser().parse_args(["cost", *large.words]))
+    except FcsymError:  # nor will the command take it
+        return
+    finally:
+        os.chdir(home)
     rng = np.random.default_rng(0)
-    weights = {"W1": rng.normal(size=(1_000_000, 2)), "W2": rng.normal(size=(1, 1_000_000)) / 1000}
-    np.savez(folder / "wide.npz", x=np.array([0.5, 1.0]), target=np.array([0.25]), eta=np.array(0.001), **weights)
+    arrays = {array.name: rng.normal(size=network.shape(array)) / 1000 for array in network.parameters}
+    arrays["x"] = rng.normal(size=network.shape(network.input))
+    arrays["target"] = rng.normal(size=network.shape(network.target))
+    np.savez(folder / "v.npz", eta=np.array(0.001), **arrays)
