@@ -14,6 +14,7 @@ from fcsym.certificates.choice import Choice
 from fcsym.certificates.constants import Constants
 from fcsym.certificates.equations import Equations
 from fcsym.certificates.file import Certificate, Writer, assembled
+from fcsym.certificates.grouped import Grouped
 from fcsym.certificates.opened import Opened
 from fcsym.certificates.single_input import expansion, measured
 from fcsym.certificates.statement import free, ordered
@@ -23,7 +24,7 @@ from fcsym.errors import ArgumentError
 from fcsym.language.algebra import rename, replaced
 from fcsym.language.decision import decide
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import ZERO, Array, Expr, Number, Ref, Role, Total
+from fcsym.language.expression import ONE, ZERO, Array, Expr, Number, Ref, Role, Total
 from fcsym.networks.symbols import (
     ETA,
     SIZE,
@@ -32,6 +33,7 @@ from fcsym.networks.symbols import (
     frozen_copy,
     gradient_of,
     increment_of,
+    kept_share,
 )
 from fcsym.schemes.record import SchemeRecord
 
@@ -63,6 +65,13 @@ class _Scheme:
         self.base = scheme.base.by_name
         self.equations = Equations(self.statement, self.printer, self.base, self.writer.tables, {})
         self.reached: set[tuple[str, str | None]] = set()
+
+    @cached_property
+    def groups(self) -> Grouped | None:
+        """Of sums over units in groups: the condition on the units, and the proofs unit by unit."""
+        if self.scheme.grouping is None:
+            return None
+        return Grouped(self.scheme.grouping, self.statement, self.printer, self._opened)
 
     # ------------------------------------------------------------------------------------------------- the file
 
@@ -108,6 +117,9 @@ class _Scheme:
     def _carried(self) -> Iterator[Theorem]:
         for e in ordered(self._frozen_data):
             yield from self._defined("", e)
+        if self.groups:
+            yield self.groups.lemmas()
+            yield from self.groups.stated()
         yield Theorem("", "Section carried.", "")
         yield from self._given()
         seen: dict[str, Equation] = {}
@@ -126,7 +138,6 @@ class _Scheme:
 
     def _given(self) -> Iterator[Theorem]:
         """The state, and what it stands for: by definition, where that is made of the network; assumed otherwise."""
-        printer = self.printer
         parts = (self.scheme.step, self.scheme.output, self.scheme.expand)
         mentioned = dict.fromkeys(
             a for e in (*self.scheme.meanings, *self.scheme.moving.values()) for a in (e.array, *e.operands)
@@ -134,20 +145,36 @@ class _Scheme:
         mentioned |= dict.fromkeys(a for part in parts for e in part.equations for a in e.operands)
         made = {e.array for part in parts for e in part.equations if e.defines and not self._is_stated(e.array)}
         free_ = [a for a in mentioned if not a.after and not self._is_stated(a) and a not in made | set(self.meant)]
-        yield from self._variables(free_, "what is carried, and what it is compared with")
+        made |= self.groups.named if self.groups else set()
+        yield from self._variables([a for a in free_ if a not in made], "what is carried, and what it is compared with")
         yield from self.constants.theorems()
+        if self.groups:
+            yield from self.groups.condition()
         for e in ordered([*self.meant.values()]):
             yield from self._defined("", e)
         for e in self.scheme.step.equations:  # what a meaning mentions is defined before it
             if e.rule in (Rule.DEFINITION, Rule.STATE) and self._is_defined("step", e):
                 yield from self._defined("step", e)
         for e in self.scheme.invariants:
-            name = printer.array(e.array)
             if e in self._assumed:
-                yield Theorem("", f"Hypothesis M_{name} : {self._meaning(e)}.", "")
+                yield Theorem("", f"Hypothesis M_{self._name(e)} : {self._meaning(e)}.", "")
             elif e.array not in self.meant:
                 script = f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; sums]."
-                yield Theorem(f"M_{name}", self._meaning(e), script, None, "what is carried is that, too")
+                yield Theorem(f"M_{self._name(e)}", self._meaning(e), script, None, "what is carried is that, too")
+        if self.groups:
+            yield from self._moving()
+            yield from self.groups.moves()
+
+    def _name(self, e: Equation) -> str:
+        """What the meaning of an array is called: one array may have two, a definition and what it is a sum of."""
+        return self.printer.array(e.array.unprimed) + ("_too" if self.meant.get(e.array, e) != e else "")
+
+    def _moving(self) -> Iterator[Theorem]:
+        """What no equation of the step needs, after it."""
+        for e in ordered([*self.scheme.moving.values()]):
+            assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
+            value = f"{free(e.lhs, self.printer)}: R := {self.printer.term(e.rhs)}."
+            yield Theorem("", f"Definition {self.printer.array(e.array)} {value}", "")
 
     @cached_property
     def _frozen_data(self) -> list[Equation]:
@@ -159,7 +186,7 @@ class _Scheme:
     def meant(self) -> dict[Array, Equation]:
         """What an array of the state is by definition: what it stands for, where that divides by nothing."""
         own = (e for e in self.scheme.invariants if not self._is_stated(e.array) and not divisors(e.rhs))
-        return {e.array: e for e in own}
+        return {e.array: e for e in reversed([*own])}  # the first one of an array defines it
 
     @cached_property
     def constants(self) -> Constants:
@@ -172,7 +199,7 @@ class _Scheme:
         known = {*self.meant, *(e.array for e in self._frozen_data), *self.scheme.constants}
         return [
             e for e in self.scheme.invariants
-            if e.array not in self.meant
+            if self.meant.get(e.array) != e
             and (
                 (not e.array.after and e.array in (*self.network.parameters, *self.network.memory))
                 or any(a not in known and not self._is_stated(a) for a in (e.array, *e.operands))
@@ -183,6 +210,7 @@ class _Scheme:
         """Arrays that may be any, and lengths that the network does not have."""
         printer = self.printer
         stated = {axis for array in self.writer.arrays for axis in array.axes}
+        stated |= self.groups.patterns if self.groups else set()
         axes = dict.fromkeys(axis for array in arrays for axis in array.axes if axis not in stated)
         lines = [f"({printer.width(axis)} : nat)" for axis in axes]
         lines += [f"({printer.array(a)} : {printer.type(a)})" for a in arrays]
@@ -220,7 +248,8 @@ class _Scheme:
         assert isinstance(e.lhs, Ref)
         indices = self.printer.indices(e.lhs.indices)
         every = f"forall ({indices} : nat), " if indices else ""
-        below = "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in divisors(e.rhs))
+        below = self.groups.within(e) if self.groups else ""
+        below += "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in divisors(e.rhs))
         return f"{every}{below}{self.printer.term(value or e.lhs)} = {self._side(e)}"
 
     def _side(self, e: Equation) -> str:
@@ -238,7 +267,7 @@ class _Scheme:
     def _defined(self, part: str, e: Equation) -> Iterator[Theorem]:
         assert isinstance(e.lhs, Ref)
         name, printer = self.printer.array(e.array), self.printer
-        value = self._side(e)
+        value = self._side(self._aligned(e))
         yield Theorem(name, f"Definition {name} {free(e.lhs, printer)}: R := {value}.", "", None, e.rule.value)
         self._reach(part, e, *cases_of(e))
 
@@ -266,9 +295,13 @@ class _Scheme:
         at = printer.indices(e.lhs.indices)
         every = f"forall ({at} : nat), " if at else ""
         statement = f"{every}{printer.term(e.lhs)} = {printer.term(e.rhs)}"
+        if self.groups:
+            statement = self._meaning(self._aligned(e))
         assumed = [printer.array(m.array) for m in self._assumed]
         of_step = [printer.array(a) for a in self.base[e.name].operands] if e.name in self.base else []
-        if e.array in self.statement.changes and set(of_step) & set(assumed):
+        if self.groups:
+            script = self.groups.script(e)
+        elif e.array in self.statement.changes and set(of_step) & set(assumed):
             laws = ", ".join(f"M_{a}" for a in of_step if a in assumed)
             script = f"intros; rewrite eq_{name}, {laws}; ring."
         elif self._frozen in e.operands:
@@ -349,17 +382,13 @@ class _Scheme:
     def _kept(self) -> Iterator[Theorem]:
         """What the state stands for, of the state after the step."""
         printer = self.printer
-        for array, e in self.scheme.moving.items():
-            assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
-            name = printer.array(array)
-            yield Theorem("", f"Definition {name} {free(e.lhs, printer)}: R := {printer.term(e.rhs)}.", "")
-        changed = {a.unprimed for a in (*self.scheme.moving, *(e.array for e in self.scheme.step.equations)) if a.after}
-        changed |= {*self.network.trained, *self.network.memory, *self.statement.moving}
-        laws = "; ".join(f"rewrite ?M_{printer.array(e.array)}" for e in self._assumed if not divisors(e.rhs))
+        if not self.groups:
+            yield from self._moving()
+        laws = "; ".join(f"rewrite ?M_{self._name(e)}" for e in self._assumed if not divisors(e.rhs))
         for e in self.scheme.invariants:
-            later = after(e, changed)
+            later = after(e, self._changed)
             assert isinstance(later.lhs, Ref)
-            name = printer.array(e.array)
+            name = self._name(e)
             moved = any(a.after for a in (later.array, *later.operands))
             if divisors(e.rhs):
                 solves = f"{printer.array(e.array.primed)}_solves"
@@ -372,6 +401,8 @@ class _Scheme:
                     f"transitivity (({printer.term(later.lhs)}) * {below}); [reflexivity|]; field_simplify_eq; "
                     f"[lra | exact Z_]."
                 )
+            elif moved and self.groups:
+                script = self.groups.kept(later, {self._name(a): a for a in self._assumed if e in self._assumed})
             elif moved:
                 looked = self._looked_into(later, steps=e in self._assumed or e.array in self.meant)
                 again = f"{laws}; unfold {looked}; " if laws and e in self._assumed else ""
@@ -380,6 +411,24 @@ class _Scheme:
                 script = "reflexivity." if e.array in self.meant else f"exact M_{name}."
             yield Theorem(f"kept_{name}", self._meaning(later), script, None, "it stands for the same after the step")
 
+    @cached_property
+    def _changed(self) -> set[Array]:
+        """What has a value after the step."""
+        made = (*self.scheme.moving, *(e.array for e in self.scheme.step.equations))
+        return {
+            *(a.unprimed for a in made if a.after),
+            *self.network.trained,
+            *self.network.memory,
+            *self.statement.moving,
+        }
+
+    def _aligned(self, e: Equation) -> Equation:
+        """The equation as its proof wants it: with its sums in the order in which they are met."""
+        if self.groups is None:
+            return e
+        meaning = self.meant.get(e.array.unprimed) if e.array.after else None
+        return self.groups.aligned(e, None if meaning is None else after(meaning, self._changed))
+
     def _expanded(self, part: str, e: Equation) -> Theorem:
         """The weights that backpropagation has, given back."""
         assert isinstance(e.lhs, Ref)
@@ -387,7 +436,10 @@ class _Scheme:
         self._reach(part, e, *cases_of(e))
         value = self._side(e)
         within, script = "", f"intros; apply M_{name}."
-        if self.constants.give_back(e):
+        if self.groups:
+            within = self.groups.within(e)
+            script = f"intros; first [reflexivity | apply M_{name}; assumption]."
+        elif self.constants.give_back(e):
             within, script = self.constants.inverted(e)
         elif not any(m.array == e.array for m in self._assumed):
             script = f"intros; unfold {self._looked_into(e)}; sums."
@@ -414,7 +466,8 @@ class _Scheme:
                 own.append(e)
         printer.ends = {e.array: "_0" for e in own}
         operands = dict.fromkeys(a for e in own for a in e.operands)
-        anything = [a for a in operands if a not in printer.ends and not self._is_stated(a)]
+        named = self.groups.named if self.groups else set()
+        anything = [a for a in operands if a not in {*printer.ends, *named} and not self._is_stated(a)]
         yield from self._variables(anything, "numbers that tell inputs apart, any")
         for e in own:
             yield from self._defined("init", e)
@@ -426,6 +479,7 @@ class _Scheme:
         at_rest = {array.unprimed for array in self.scheme.moving}
 
         resting = {a: Number(value) for a, value in self.network.memory.items()} | dict.fromkeys(at_rest, ZERO)
+        resting |= {kept_share(): ONE} if kept_share() not in self.scheme.state else {}
 
         def started(node: Expr) -> Expr:
             def first(ref: Ref) -> Expr:
@@ -443,6 +497,14 @@ class _Scheme:
                 continue  # which input is at hand is no matter of the start
             if e.array not in self.meant and e not in self._assumed:
                 continue  # it is so of any weights
+            if self.groups and self.groups.is_layout(e):
+                if e in self._assumed:
+                    yield self.groups.laid_out(e)
+                continue
+            if self.groups and e.array in self.meant:
+                name = self._name(e).removesuffix("_0")
+                yield Theorem(f"start_{name}", self._meaning(e), "reflexivity.", None, "at the start")
+                continue
             name = printer.array(e.array).removesuffix("_0")
             at_start = Equation(e.lhs, started(e.rhs), e.rule, "")
             opened = [printer.array(a) for a in (e.array, *e.operands) if a in printer.ends]
