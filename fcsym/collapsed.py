@@ -13,6 +13,7 @@ from typing import Any
 
 from fcsym import schemes
 from fcsym.collapsing import layers_in_words
+from fcsym.collapsing.by_unit import ByUnit
 from fcsym.collapsing.parts import ClosedParts, Function
 from fcsym.collapsing.scheme import CollapsedScheme, collapsed_scheme
 from fcsym.derivation import Derivation
@@ -25,6 +26,7 @@ from fcsym.language.equation import Equation
 from fcsym.language.expression import Array
 from fcsym.language.findings import Proof
 from fcsym.proof.schemes import prove_scheme
+from fcsym.schemes.record import SchemeRecord
 
 __all__ = ["ClosedPart", "CollapsedAnyInputs"]
 
@@ -93,12 +95,9 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
         return (*_HELD, *said_of_gates(units), *(_EVENTS if self.shown.patterns else ()), order)
 
     @property
-    def uncertified(self) -> str:
-        """The files for Coq know units, and no groups of them."""
-        return (
-            "its sums run over the units of one gate pattern, and the files for Coq have sums over all units of a "
-            "layer; certify states, or take the verdicts in its document"
-        )
+    def induction(self) -> SchemeRecord:
+        """The scheme unit by unit, which a certificate is about."""
+        return ByUnit(ClosedParts(self.shown, (), ())).record
 
     def kernel_source(self) -> str:
         """None that could stand in a document: CompileError."""

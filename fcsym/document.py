@@ -90,6 +90,11 @@ class Document(ABC):
         return ""
 
     @property
+    def induction(self) -> object:
+        """The scheme that a certificate is about, where that is another list than the one shown; None where not."""
+        return None
+
+    @property
     def numbers(self) -> Numbers | None:
         """The numbers that stand beside the equations, if any do."""
         return None

@@ -377,6 +377,50 @@ def test_coq_refuses_a_scheme_of_which_any_one_equation_is_doubled(name):
         assert not certify(_in_scheme(s, part, equation, change)), f"{part}: {equation}"
 
 
+TWO = Network.mlp([2, 3, 2])
+
+
+def test_the_condition_that_units_keep_their_lines_is_said_by_name_and_once():
+    """The file of `collapsed`: what must be believed knows no group, and the condition stands beside the groups."""
+    s = fcsym.scheme(TWO, "collapsed", "sequential")
+    made = s.certificate()
+    believed, theorems = made.text.split("(* ---- The theorems. ---- *)")
+    believed = believed.split("(* ---- What must be believed. ---- *)")[1]
+    assert "group1" not in believed and len(believed.strip().splitlines()) <= 60
+    assert theorems.count("Hypothesis held1_now : held1 s1.") == 1
+    assert "slope_relu (s n j) = slope1 n (group1 j) /\\ phi_relu (s n j) = slope1 n (group1 j) * s n j" in theorems
+    assert "Where a unit has left its line the groups are others" in theorems
+    assert made.statements == made.certified == sum(len(part.equations) for part in s.lists) and not made.admitted
+    for array in s.shown.state:
+        assert f"Theorem start_{array.name} " in theorems and f"Theorem kept_{array.name} " in theorems
+    for theta in s.network.parameters:
+        assert f"Theorem kept_{theta.name} " in theorems and f"Theorem expand_{theta.name} " in theorems
+
+
+def test_coq_accepts_sums_over_units_in_groups():
+    need("coqc")
+    found = certify(fcsym.scheme(TWO, "collapsed"))
+    assert found, found.said
+    assert set(found.axioms) <= AXIOMS
+
+
+IN_SUMS = {
+    "a sum that goes uphill": (
+        "step", "S2_new", _rhs(lambda e: add(*e.rhs.terms[:2], -e.rhs.terms[2], *e.rhs.terms[3:])),
+    ),
+    "a term of the step that is lost": ("step", "S1_new", _rhs(lambda e: add(*e.rhs.terms[:-1]))),
+    "an output that is read without its lines": ("output", "y", _rhs(lambda e: 2 * e.rhs)),
+    "a start that is not the sum": ("init", "S1", _rhs(lambda e: 2 * e.rhs)),
+    "a unit that is twice its columns": ("expand", "W2", _rhs(lambda e: 2 * e.rhs)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", few(IN_SUMS, 1))
+def test_coq_refuses_sums_with_an_error(name):
+    need("coqc")
+    assert not certify(_in_scheme(fcsym.scheme(TWO, "collapsed").induction, *IN_SUMS[name]))
+
+
 def test_a_scheme_without_a_certificate_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match=r"has no certificate \(its induction is under"):
         fcsym.scheme(PAPER, "collapsed").save(tmp_path / "collapsed.v")

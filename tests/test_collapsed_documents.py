@@ -62,8 +62,6 @@ def test_parts_of_it_and_what_it_has_not():
     assert re.search(r"W\^\{\\mathrm\{z\}\(2\)\}", s.latex(only="W2"))  # of the columns
     with pytest.raises(fcsym.SizeError, match="flat names"):
         s.latex(notation="paper")
-    with pytest.raises(fcsym.ArgumentError, match="no certificate: its sums run over the units of one gate"):
-        s.save("collapsed.v")
     with pytest.raises(fcsym.ArgumentError, match="no numbers beside its equations"):
         s.with_values({})
     with pytest.raises(fcsym.CompileError, match="one of four functions"):

@@ -7,31 +7,27 @@ what the state stands for is proved again of the state after the step. At the st
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 
+from fcsym.certificates.carried import Carried
 from fcsym.certificates.choice import Choice
-from fcsym.certificates.constants import Constants
-from fcsym.certificates.equations import Equations
-from fcsym.certificates.file import Certificate, Writer, assembled
-from fcsym.certificates.opened import Opened
+from fcsym.certificates.file import Certificate, assembled
 from fcsym.certificates.single_input import expansion, measured
 from fcsym.certificates.statement import free, ordered
 from fcsym.certificates.terms import after, cases_of, divisors, parts, without
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import rename, replaced
-from fcsym.language.decision import decide
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import ZERO, Array, Expr, Number, Ref, Role, Total
+from fcsym.language.expression import ONE, ZERO, Array, Expr, Number, Ref, Total
 from fcsym.networks.symbols import (
-    ETA,
     SIZE,
     STORED,
     frozen_activation,
     frozen_copy,
     gradient_of,
     increment_of,
+    kept_share,
 )
 from fcsym.schemes.record import SchemeRecord
 
@@ -55,15 +51,7 @@ def scheme_certificate(scheme: SchemeRecord) -> Certificate:
     return _Scheme(scheme).made()
 
 
-class _Scheme:
-    def __init__(self, scheme: SchemeRecord) -> None:
-        self.scheme, self.network = scheme, scheme.network
-        self.writer = Writer(scheme.base, more=scheme.written)
-        self.printer, self.statement = self.writer.printer, self.writer.statement
-        self.base = scheme.base.by_name
-        self.equations = Equations(self.statement, self.printer, self.base, self.writer.tables, {})
-        self.reached: set[tuple[str, str | None]] = set()
-
+class _Scheme(Carried):
     # ------------------------------------------------------------------------------------------------- the file
 
     def made(self) -> Certificate:
@@ -83,31 +71,14 @@ class _Scheme:
             if e.array in self._norms or (e.defines and e.array in needed & self.equations.stated):
                 yield from self.equations.theorems(e)
 
-    @cached_property
-    def _norms(self) -> list[Array]:
-        return [e.array for e in self.scheme.base.equations if e.defines and e.array.role is Role.NORM]
-
-    @property
-    def _frozen(self) -> Array | None:
-        """v^c, where the scheme has frozen the layers below the read-out."""
-        return frozen_activation(self.network.hidden[-1].v) if self.network.hidden else None
-
-    def _own(self, part: str, e: Equation) -> bool:
-        """Whether it is the scheme's own; what it has from the step is proved there."""
-        known = self.base.get(e.name)
-        if known is not None and (known.lhs, known.rhs) == (e.lhs, e.rhs) and self._is_stated(e.array):
-            self._reach(part, e, *cases_of(e))
-            return False
-        return True
-
-    def _reach(self, part: str, e: Equation, *cases: str | None) -> None:
-        self.reached |= {(f"{part}: {e.name}", case) for case in cases}
-
     # --------------------------------------------------------------------------------------- while it is carried
 
     def _carried(self) -> Iterator[Theorem]:
         for e in ordered(self._frozen_data):
             yield from self._defined("", e)
+        if self.groups:
+            yield self.groups.lemmas()
+            yield from self.groups.stated()
         yield Theorem("", "Section carried.", "")
         yield from self._given()
         seen: dict[str, Equation] = {}
@@ -126,7 +97,6 @@ class _Scheme:
 
     def _given(self) -> Iterator[Theorem]:
         """The state, and what it stands for: by definition, where that is made of the network; assumed otherwise."""
-        printer = self.printer
         parts = (self.scheme.step, self.scheme.output, self.scheme.expand)
         mentioned = dict.fromkeys(
             a for e in (*self.scheme.meanings, *self.scheme.moving.values()) for a in (e.array, *e.operands)
@@ -134,113 +104,32 @@ class _Scheme:
         mentioned |= dict.fromkeys(a for part in parts for e in part.equations for a in e.operands)
         made = {e.array for part in parts for e in part.equations if e.defines and not self._is_stated(e.array)}
         free_ = [a for a in mentioned if not a.after and not self._is_stated(a) and a not in made | set(self.meant)]
-        yield from self._variables(free_, "what is carried, and what it is compared with")
+        made |= self.groups.named if self.groups else set()
+        yield from self._variables([a for a in free_ if a not in made], "what is carried, and what it is compared with")
         yield from self.constants.theorems()
+        if self.groups:
+            yield from self.groups.condition()
         for e in ordered([*self.meant.values()]):
             yield from self._defined("", e)
         for e in self.scheme.step.equations:  # what a meaning mentions is defined before it
             if e.rule in (Rule.DEFINITION, Rule.STATE) and self._is_defined("step", e):
                 yield from self._defined("step", e)
         for e in self.scheme.invariants:
-            name = printer.array(e.array)
             if e in self._assumed:
-                yield Theorem("", f"Hypothesis M_{name} : {self._meaning(e)}.", "")
+                yield Theorem("", f"Hypothesis M_{self._name(e)} : {self._meaning(e)}.", "")
             elif e.array not in self.meant:
                 script = f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; sums]."
-                yield Theorem(f"M_{name}", self._meaning(e), script, None, "what is carried is that, too")
+                yield Theorem(f"M_{self._name(e)}", self._meaning(e), script, None, "what is carried is that, too")
+        if self.groups:
+            yield from self._moving()
+            yield from self.groups.moves()
 
-    @cached_property
-    def _frozen_data(self) -> list[Equation]:
-        """What no step changes and is made of the data alone."""
-        given = {*self.network.parameters, *self.scheme.state}
-        return [e for e in self.scheme.frozen if not given & set(e.operands)]
-
-    @cached_property
-    def meant(self) -> dict[Array, Equation]:
-        """What an array of the state is by definition: what it stands for, where that divides by nothing."""
-        own = (e for e in self.scheme.invariants if not self._is_stated(e.array) and not divisors(e.rhs))
-        return {e.array: e for e in own}
-
-    @cached_property
-    def constants(self) -> Constants:
-        """What the scheme multiplies by, and undoes."""
-        return Constants(self.scheme, self.printer, self.meant)
-
-    @cached_property
-    def _assumed(self) -> list[Equation]:
-        """What is assumed of the state: what has arrays in it that the network does not make."""
-        known = {*self.meant, *(e.array for e in self._frozen_data), *self.scheme.constants}
-        return [
-            e for e in self.scheme.invariants
-            if e.array not in self.meant
-            and (
-                (not e.array.after and e.array in (*self.network.parameters, *self.network.memory))
-                or any(a not in known and not self._is_stated(a) for a in (e.array, *e.operands))
-            )
-        ]  # fmt: skip
-
-    def _variables(self, arrays: Iterable[Array], said: str) -> Iterator[Theorem]:
-        """Arrays that may be any, and lengths that the network does not have."""
-        printer = self.printer
-        stated = {axis for array in self.writer.arrays for axis in array.axes}
-        axes = dict.fromkeys(axis for array in arrays for axis in array.axes if axis not in stated)
-        lines = [f"({printer.width(axis)} : nat)" for axis in axes]
-        lines += [f"({printer.array(a)} : {printer.type(a)})" for a in arrays]
-        if lines:
-            yield Theorem("", f"Variables {' '.join(lines)}.", "", None, said)
-
-    def _is_stated(self, array: Array) -> bool:
-        """Whether it is the network's own: a parameter, what it is given, or a value of its step."""
-        return array in self._stated
-
-    @cached_property
-    def _stated(self) -> frozenset[Array]:
-        own = (a for e in (*self.statement.forward, *self.statement.steps) for a in (e.array, *e.operands))
-        given = (*self.network.parameters, *self.network.memory, self.network.input, self.network.target, ETA)
-        return frozenset({*own, *given, *self.equations.stated, *self._norms})
-
-    @cached_property
-    def _opened(self) -> Opened:
-        """What the scheme's own equations are proved by looking into."""
-        gone = [theta for theta in self.network.parameters if theta not in self.scheme.state]
-        parts = (self.scheme.expand, self.scheme.step, self.scheme.output)
-        own = [*self._frozen_data, *self.meant.values(), *self.scheme.moving.values()]
-        own += [e for part in parts for e in part.equations if not self._is_stated(e.array)]
-        return Opened(self.statement, {e.array: e for e in own if isinstance(e.rhs, Expr)}, gone)
-
-    def _looked_into(self, e: Equation, folded: Collection[Array] = (), steps: bool = True) -> str:
-        """The names whose definitions the proof of an equation looks into; not `steps`: it is so of any parameters."""
-        found = self._opened.arrays((e.array,), (a for a in e.operands if a not in folded), steps)
-        names = [self.printer.array(array) for array, _ in found]
-        names += [f"{self.printer.array(array.unprimed)}_of" for array, made in found if made]
-        return ", ".join(dict.fromkeys(names or ["kron"]))
-
-    def _meaning(self, e: Equation, value: Expr | None = None) -> str:
-        """What an array of the state, or its value, stands for, wherever nothing is divided by 0."""
-        assert isinstance(e.lhs, Ref)
-        indices = self.printer.indices(e.lhs.indices)
-        every = f"forall ({indices} : nat), " if indices else ""
-        below = "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in divisors(e.rhs))
-        return f"{every}{below}{self.printer.term(value or e.lhs)} = {self._side(e)}"
-
-    def _side(self, e: Equation) -> str:
-        """The right-hand side: a value, or decisions."""
-        if isinstance(e.rhs, Cases):
-            return self.printer.tree(decide(e.rhs.branches))
-        assert isinstance(e.rhs, Expr)
-        return self.printer.term(e.rhs)
-
-    def _is_defined(self, part: str, e: Equation) -> bool:
-        """Whether it is a name that the scheme makes in passing, or of what it carries after the step."""
-        is_choice = e.rule is Rule.STATE and isinstance(e.rhs, Cases)
-        return self._own(part, e) and not self._is_stated(e.array) and not is_choice
-
-    def _defined(self, part: str, e: Equation) -> Iterator[Theorem]:
-        assert isinstance(e.lhs, Ref)
-        name, printer = self.printer.array(e.array), self.printer
-        value = self._side(e)
-        yield Theorem(name, f"Definition {name} {free(e.lhs, printer)}: R := {value}.", "", None, e.rule.value)
-        self._reach(part, e, *cases_of(e))
+    def _moving(self) -> Iterator[Theorem]:
+        """What no equation of the step needs, after it."""
+        for e in ordered([*self.scheme.moving.values()]):
+            assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
+            value = f"{free(e.lhs, self.printer)}: R := {self.printer.term(e.rhs)}."
+            yield Theorem("", f"Definition {self.printer.array(e.array)} {value}", "")
 
     def _equation(self, part: str, e: Equation) -> Iterator[Theorem]:
         """One of the scheme's own."""
@@ -266,9 +155,13 @@ class _Scheme:
         at = printer.indices(e.lhs.indices)
         every = f"forall ({at} : nat), " if at else ""
         statement = f"{every}{printer.term(e.lhs)} = {printer.term(e.rhs)}"
+        if self.groups:
+            statement = self._meaning(self._aligned(e))
         assumed = [printer.array(m.array) for m in self._assumed]
         of_step = [printer.array(a) for a in self.base[e.name].operands] if e.name in self.base else []
-        if e.array in self.statement.changes and set(of_step) & set(assumed):
+        if self.groups:
+            script = self.groups.script(e)
+        elif e.array in self.statement.changes and set(of_step) & set(assumed):
             laws = ", ".join(f"M_{a}" for a in of_step if a in assumed)
             script = f"intros; rewrite eq_{name}, {laws}; ring."
         elif self._frozen in e.operands:
@@ -349,17 +242,13 @@ class _Scheme:
     def _kept(self) -> Iterator[Theorem]:
         """What the state stands for, of the state after the step."""
         printer = self.printer
-        for array, e in self.scheme.moving.items():
-            assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
-            name = printer.array(array)
-            yield Theorem("", f"Definition {name} {free(e.lhs, printer)}: R := {printer.term(e.rhs)}.", "")
-        changed = {a.unprimed for a in (*self.scheme.moving, *(e.array for e in self.scheme.step.equations)) if a.after}
-        changed |= {*self.network.trained, *self.network.memory, *self.statement.moving}
-        laws = "; ".join(f"rewrite ?M_{printer.array(e.array)}" for e in self._assumed if not divisors(e.rhs))
+        if not self.groups:
+            yield from self._moving()
+        laws = "; ".join(f"rewrite ?M_{self._name(e)}" for e in self._assumed if not divisors(e.rhs))
         for e in self.scheme.invariants:
-            later = after(e, changed)
+            later = after(e, self._changed)
             assert isinstance(later.lhs, Ref)
-            name = printer.array(e.array)
+            name = self._name(e)
             moved = any(a.after for a in (later.array, *later.operands))
             if divisors(e.rhs):
                 solves = f"{printer.array(e.array.primed)}_solves"
@@ -372,6 +261,8 @@ class _Scheme:
                     f"transitivity (({printer.term(later.lhs)}) * {below}); [reflexivity|]; field_simplify_eq; "
                     f"[lra | exact Z_]."
                 )
+            elif moved and self.groups:
+                script = self.groups.kept(later, {self._name(a): a for a in self._assumed if e in self._assumed})
             elif moved:
                 looked = self._looked_into(later, steps=e in self._assumed or e.array in self.meant)
                 again = f"{laws}; unfold {looked}; " if laws and e in self._assumed else ""
@@ -387,7 +278,10 @@ class _Scheme:
         self._reach(part, e, *cases_of(e))
         value = self._side(e)
         within, script = "", f"intros; apply M_{name}."
-        if self.constants.give_back(e):
+        if self.groups:
+            within = self.groups.within(e)
+            script = f"intros; first [reflexivity | apply M_{name}; assumption]."
+        elif self.constants.give_back(e):
             within, script = self.constants.inverted(e)
         elif not any(m.array == e.array for m in self._assumed):
             script = f"intros; unfold {self._looked_into(e)}; sums."
@@ -414,7 +308,8 @@ class _Scheme:
                 own.append(e)
         printer.ends = {e.array: "_0" for e in own}
         operands = dict.fromkeys(a for e in own for a in e.operands)
-        anything = [a for a in operands if a not in printer.ends and not self._is_stated(a)]
+        named = self.groups.named if self.groups else set()
+        anything = [a for a in operands if a not in {*printer.ends, *named} and not self._is_stated(a)]
         yield from self._variables(anything, "numbers that tell inputs apart, any")
         for e in own:
             yield from self._defined("init", e)
@@ -426,6 +321,7 @@ class _Scheme:
         at_rest = {array.unprimed for array in self.scheme.moving}
 
         resting = {a: Number(value) for a, value in self.network.memory.items()} | dict.fromkeys(at_rest, ZERO)
+        resting |= {kept_share(): ONE} if kept_share() not in self.scheme.state else {}
 
         def started(node: Expr) -> Expr:
             def first(ref: Ref) -> Expr:
@@ -443,6 +339,14 @@ class _Scheme:
                 continue  # which input is at hand is no matter of the start
             if e.array not in self.meant and e not in self._assumed:
                 continue  # it is so of any weights
+            if self.groups and self.groups.is_layout(e):
+                if e in self._assumed:
+                    yield self.groups.laid_out(e)
+                continue
+            if self.groups and e.array in self.meant:
+                name = self._name(e).removesuffix("_0")
+                yield Theorem(f"start_{name}", self._meaning(e), "reflexivity.", None, "at the start")
+                continue
             name = printer.array(e.array).removesuffix("_0")
             at_start = Equation(e.lhs, started(e.rhs), e.rule, "")
             opened = [printer.array(a) for a in (e.array, *e.operands) if a in printer.ends]

@@ -20,12 +20,12 @@ from fcsym.collapsing.gates_held import gates_held, held_arrays
 from fcsym.collapsing.held import Held
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
-from fcsym.language.algebra import fresh, indices_of, inline, replaced
+from fcsym.language.algebra import Definition, fresh, indices_of, inline, replaced
 from fcsym.language.equation import Equation, Rule, Verdict
-from fcsym.language.expression import Array, Axis, Expr, Index, Ref, Role, add, applied_in, arrays_in, mul, total
+from fcsym.language.expression import Array, Axis, Expr, Index, Ref, Role, applied_in, arrays_in, mul, total
 from fcsym.language.findings import Finding, Proof
 from fcsym.networks.symbols import ETA, adjoint_of, column_of, frozen_copy, units
-from fcsym.schemes.record import cut
+from fcsym.schemes.record import SchemeRecord, cut
 
 __all__ = ["ClosedParts", "Function", "column_axis"]
 
@@ -100,9 +100,14 @@ class ClosedParts:
         """The definitions of the state."""
         held, closure = self.held, self.closure
         made = [*closure.data]
-        for array in held.kept:
+        read = {held.origin(a) for e in (*closure.parts, *closure.definitions) for a in (e.array, *e.operands)}
+        for array in held.families if held.first_out else ():
+            if array not in read:
+                continue
             indices, value = held.definition(array)
             because = "The pre-activations of the first layer."
+            if array not in held.kept:
+                because = "The same of what is remembered."
             lhs = replace(array, axes=tuple(i.axis for i in indices))[indices]
             made.append(lettered(Equation(lhs, value, Rule.DEFINITION, because), closure.network))
         made += [e for e in (*closure.parts, *closure.definitions) if e.lhs != e.rhs]
@@ -159,7 +164,7 @@ class ClosedParts:
                 continue
             indices = held.indices_in_groups(indices_of(array))
             ref = replace(array, axes=tuple(i.axis for i in indices))[indices]
-            combination = self._combination(ref, layer)
+            combination = self.combination(ref, layer)
             given += [a for a in arrays_in(combination) if a not in given]
             combined.append((array, lettered(Equation(ref, combination, Rule.EXPANSION, _COMBINED), network)))
         grouped = [self._in_groups(e) for e in start.equations]
@@ -180,7 +185,7 @@ class ClosedParts:
 
     # ------------------------------------------------------------------------------------------------- the columns
 
-    def _combination(self, ref: Ref, layer: int) -> Expr:
+    def combination(self, ref: Ref, layer: int) -> Expr:
         """z[c, j] => sum_u xi[c, j, u] Z[c, u]."""
         j = next(i for i in ref.indices if i.axis == units(layer))
         group = [i for i in ref.indices if i.axis == self.held.groups.get(units(layer))]
@@ -190,16 +195,24 @@ class ClosedParts:
 
     def follows(self, array: Array) -> bool:
         """Whether a step takes every combination of units to the same combination of what it takes them to."""
-        held = self.held
-        (layer,) = (n for n in held.contracted - {0} if units(n) in array.axes)
-        states = gates_held(self.closure.network, held.order, tuple(held.contracted))
+        (layer,) = (n for n in self.held.contracted - {0} if units(n) in array.axes)
+        moved = self.moved(array, layer)
+        return moved is None or self.commutes(moved[1], moved[0], layer)
+
+    def moved(self, array: Array, layer: int) -> Definition | None:
+        """What a step makes of an array of a layer's units, as unit j of a pattern c; None where none moves it.
+
+        It is made of the state, of the errors at the read-out, which are times eta where a step is plain, and of what
+        is known of the layers that are read.
+        """
+        held, states = self.held, self.by_steps
         by_array = {e.array: e for e in states.routines["step"].equations if e.defines}
         step = by_array.get(array.primed)
-        if step is None:  # no step moves it
-            return True
+        if step is None:
+            return None
         assert isinstance(step.lhs, Ref) and isinstance(step.rhs, Expr)
         value = step.rhs
-        known = {adjoint_of(self.closure.network.logits)}  # times eta, which is one number
+        known = {adjoint_of(self.closure.network.logits)}
         while True:
             inside = [a for a in arrays_in(value) if a in by_array and a not in known and a not in states.state]
             if not inside:
@@ -218,8 +231,12 @@ class ClosedParts:
         value = replaced(
             value, lambda ref: replace(ref.array, role=Role.GATE)[ref.indices] if ref.array in gates else ref
         )
-        value = add(*(m.expr(c) for m, c in held.expanded(held.in_groups(value)).items()))
-        return self.commutes(value, held.indices_in_groups(step.lhs.indices), layer)
+        return held.indices_in_groups(step.lhs.indices), held.in_groups(value)
+
+    @cached_property
+    def by_steps(self) -> SchemeRecord:
+        """The step with its gates held, of units and of columns alike."""
+        return gates_held(self.closure.network, self.held.order, tuple(self.held.contracted))
 
     def commutes(self, value: Expr, indices: tuple[Index, ...], layer: int) -> bool:
         """f(sum_u xi[j, u] Z_u) = sum_u xi[j, u] f(Z_u), for what a step makes of the numbers of unit j."""
@@ -232,7 +249,7 @@ class ClosedParts:
         def of_unit(ref: Ref) -> bool:
             return units(layer) in ref.array.axes
 
-        left = replaced(value, lambda ref: self._combination(ref, layer) if of_unit(ref) else ref)
+        left = replaced(value, lambda ref: self.combination(ref, layer) if of_unit(ref) else ref)
         right = replaced(value, lambda ref: _column(ref, layer, u) if of_unit(ref) else ref)
         return not held.expanded(left - total(u, mul(xi[(*group, j, u)], right)))
 
