@@ -22,7 +22,7 @@ from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
 from fcsym.language.algebra import Definition, fresh, indices_of, inline, replaced
 from fcsym.language.equation import Equation, Rule, Verdict
-from fcsym.language.expression import Array, Axis, Expr, Index, Ref, Role, applied_in, arrays_in, mul, total
+from fcsym.language.expression import Array, Axis, Expr, Index, Ref, Role, add, applied_in, arrays_in, mul, total
 from fcsym.language.findings import Finding, Proof
 from fcsym.networks.symbols import ETA, adjoint_of, column_of, frozen_copy, units
 from fcsym.schemes.record import SchemeRecord, cut
@@ -197,7 +197,11 @@ class ClosedParts:
         """Whether a step takes every combination of units to the same combination of what it takes them to."""
         (layer,) = (n for n in self.held.contracted - {0} if units(n) in array.axes)
         moved = self.moved(array, layer)
-        return moved is None or self.commutes(moved[1], moved[0], layer)
+        if moved is None:
+            return True
+        indices, value = moved
+        value = add(*(m.expr(c) for m, c in self.held.expanded(value).items()))
+        return self.commutes(value, indices, layer)
 
     def moved(self, array: Array, layer: int) -> Definition | None:
         """What a step makes of an array of a layer's units, as unit j of a pattern c; None where none moves it.
