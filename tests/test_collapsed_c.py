@@ -155,6 +155,22 @@ def test_inputs_that_are_nothing_equal_or_parallel_and_units_that_are_equal(x):
     assert apart(made.expand(state), wanted) < 1e-13
 
 
+@pytest.mark.parametrize("slope", [0, "1/2"])
+def test_many_units_that_stand_together_reach_a_kink_at_once(slope):
+    network = fcsym.Network.parse("1-40-1").with_slope_at_kink(slope)
+    made, x = built(network, "simultaneous", (0, 1), 1), np.ones((1, 1))
+    for w, left in ((np.ones((40, 1)), 40), (1 + (np.arange(40)[:, None] < 20), 20)):
+        weights = [w.astype(float), np.full((1, 40), 4.0)]
+        target, state = weights[1] @ weights[0] - 0.25, made.init(weights, x)
+        assert made.columns(state) == 2
+        state = made.step(state, None, target, 1.0)
+        assert len(made.crossed(state)) == left
+        state = made.step(state, None, target, 1.0)
+        assert (
+            apart(made.expand(state), trained(together(network, 1), "simultaneous", weights, x, target, 1.0, 2)) < 1e-9
+        )
+
+
 def test_what_does_not_fit_is_refused_and_changes_nothing():
     network = fcsym.Network.parse("2-9-2")
     weights, x = [np.ones((9, 2)), np.ones((2, 9))], np.eye(2)
@@ -225,7 +241,9 @@ def test_files_that_are_wrong_are_not_written(tmp_path, monkeypatch, capsys):
     assert broken != texts
     assert "is off by" in c_agrees(broken, "", scheme.network, "simultaneous", "update", [])
     rows = files._rows(scheme.network, "simultaneous", None)
-    kinks = texts["update.c"].replace("(s > t->kink[k]) + (s >= t->kink[k])", "2 * (s >= t->kink[k])")
+    kinks = texts["update.c"].replace(
+        "(s > t->kink[k] + near) + (s >= t->kink[k] - near)", "2 * (s >= t->kink[k] - near)"
+    )
     assert kinks != texts["update.c"]
     said = c_agrees({**texts, "update.c": kinks}, "", scheme.network, "simultaneous", "update", rows)
     assert "from exact evaluation" in said

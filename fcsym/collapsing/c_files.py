@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import prod
 from pathlib import Path
 
 from fcsym.collapsing.beside import beside_text
@@ -106,6 +107,7 @@ class _File(Tables):
             "    int samples; /* how many samples init was given */\n"
             "    int steps, events; /* steps so far, and how often a unit has left its line in them */\n"
             "    int apart, together; /* whether units never stand together, and whether they do */\n"
+            f"    {real} fine; /* in short numbers, how near to a kink one of many units is on it */\n"
         )
 
     @cached_property
@@ -124,7 +126,7 @@ class _File(Tables):
                 f"    int of[{count}], unit[{count}], order[{count}];",
                 f"    int {', '.join(f'{name}[{most}]' for name in ('first', 'width', 'from', 'size', 'leaving'))};",
                 f"    signed char pattern[{most} * {capacity}], left[{count}];",
-                f"    {real} xi[{count} * {each}], ones[{count}];",
+                f"    {real} xi[{count} * {each}], ones[{count}], blur[{count}];",
                 f"    {real} due[{most} * {capacity}], seen[{count} * {capacity}];",
             ]
             if t.numbers.following:
@@ -189,6 +191,7 @@ class _File(Tables):
         return f"""static void held_of(state_type *state, held_type *h)
 {{
 {held}    h->samples = state->samples;
+    h->fine = state->fine;
 }}
 
 static void columns_of(state_type *state, columns_type *c)
@@ -209,6 +212,7 @@ static void pass(state_type *state, real *work)
     def _calls(self) -> str:
         stem, upper, width = self.stem, self.upper, self.table.outputs
         weights = {a.name: f"weights->{a.name}" for a in self.module.weights}
+        numbers = [(f"weights->{a.name}", prod(self.module.sizes[i] for i in a.axes)) for a in self.module.weights]
         fresh = {f"{a.name}_out": f"state->{a.name}" for a in self.arrays}
         first = {a.name: f"state->{a.name}" for a in self.arrays} | weights
         sides = {a.name: f"work + started_at[{k}]" for k, a in enumerate(self.started)}
@@ -221,6 +225,9 @@ static void pass(state_type *state, real *work)
         expand = self._call("expand", {**weights, **whole, **start, **made, "x": "x"})
         unread = "".join(f"    (void){name};\n" for name in ("start", "x") if name not in expand)
         arguments = {name: ", ".join(own) for name, own in self.face.arguments.items()}
+        short = " && ".join(
+            f"is_short({name}, {count})" for name, count in (("x", f"(ptrdiff_t)samples * {upper}_INPUTS"), *numbers)
+        )
         mean = "(real)state->samples / (real)count" if self.table.mean else "(real)1.0"
         return f"""static int start({arguments["init"]}, int apart)
 {{
@@ -228,6 +235,7 @@ static void pass(state_type *state, real *work)
         return FULL;
     }}
     state->samples = samples;
+    state->fine = {short} ? SQRT(EPSILON) / (real)16.0 : (real)0.0;
 {keep if self.table.reads_x else ""}    (void){self._call("init", {**first, **fresh, "x": "x"})};
 {forward}    begin(state, apart, work);
     return OK;
@@ -301,4 +309,4 @@ int {stem}_expand({arguments["expand"]})
 
 
 _ARRAYS = ("crossed_unit", "before", "line", "of", "unit", "first", "width", "from", "size", "leaving", "order",
-           "pattern", "left", "xi", "ones", "due", "seen")  # fmt: skip
+           "pattern", "left", "xi", "ones", "due", "seen", "blur")  # fmt: skip

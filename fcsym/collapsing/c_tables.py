@@ -79,7 +79,7 @@ class Tables:
         sizes = {
             "CORE": reduce(Amount.most, (room.given + room.strips for room in rooms)),
             "PASSED": reduce(Amount.most, (self._all(list(which)) for which in (self.passed, self.started))),
-            "SEEN": self.amount((SAMPLES,)),
+            "SEEN": self.amount((SAMPLES,), 3),
             "GIVEN": self.amount((SAMPLES,), 1 + 2 * width),
             "LAYING": laying,
             "WHOLE": self._all(self.arrays),

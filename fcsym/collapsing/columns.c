@@ -6,7 +6,10 @@
    reads a pre-activation: it is what it was when the columns were made, and what they have moved it by. A unit that is
    a column is seen to leave at once. A pre-activation of another has moved by no more than |xi_j| |S - S_seen|, with S
    the row of pre-activations of its columns (Cauchy and Schwarz): it is looked at where that may have taken it to a
-   kink. Units that have left are columns of their own, and where these become many, all are put into columns again. */
+   kink. Units that have left are columns of their own, and where these become many, all are put into columns again.
+
+   A unit that is or was one of many that columns stand for is known to rounding. In short numbers units come to kinks
+   exactly: there one that is nearer than a share `fine` of its block's pre-activations is on it. */
 
 typedef struct {
     int array, axis; /* an array of the state, and which of its axes is that of the units */
@@ -32,6 +35,7 @@ typedef struct {
     int *first, *width, *from, *size, *leaving, *order; /* of a block its columns, and its units in `order` */
     signed char *pattern, *left;
     real *xi, *rest, *begin, *ones, *due, *seen, *slope, *offset;
+    real *blur; /* of a unit that is a column, how near to a kink it is on it */
 } columns_type;
 
 /* where the arrays of the state are, and how many columns each layer has */
@@ -39,6 +43,7 @@ typedef struct {
     real *array[ARRAYS];
     int count[LAYERS];
     int samples;
+    real fine;
 } held_type;
 
 /* a layer above these with kinks: its pre-activations after a step and at the start, see `rows_at` */
@@ -116,13 +121,26 @@ static void move(const held_type *h, const layer_type *t, int count, real *z, re
     }
 }
 
-static int line_of(const layer_type *t, real s)
+/* `near`: how near to a kink it is on it */
+static int line_of(const layer_type *t, real s, real near)
 {
     int line = 0;
     for (int k = 0; k < t->kinks; k++) {
-        line += (s > t->kink[k]) + (s >= t->kink[k]);
+        line += (s > t->kink[k] + near) + (s >= t->kink[k] - near);
     }
     return line;
+}
+
+/* whether numbers are multiples of 2^-20, whose sums and products floats have exactly for a while */
+static int is_short(const real *a, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const real own = a[i] * (real)1048576.0;
+        if (!(own < (real)1e9 && own > (real)-1e9) || (real)(long)own != own) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 /* where a unit's numbers have its pre-activations that nothing but its own activation reads; -1 where there are none */
@@ -525,20 +543,25 @@ static void hold(const held_type *h, int n, const columns_type *c)
 
 /* ------------------------------------------------------------------------------------------ who has left its line */
 
-static void note(const columns_type *c, int samples, int u, const real *s, int step, const layer_type *t)
+/* `near`: of all samples, or where these are `apart` of each */
+static void note(
+    const columns_type *c, int samples, int u, const real *s, const real *near, int apart, int step,
+    const layer_type *t)
 {
     const ptrdiff_t to = (ptrdiff_t)*c->crossed * samples, own = (ptrdiff_t)u * samples;
     for (int n = 0; n < samples; n++) {
         c->before[to + n] = c->line[own + n];
-        c->line[own + n] = (signed char)line_of(t, s[n * step]);
+        c->line[own + n] = (signed char)line_of(t, s[n * step], near[apart ? n : 0]);
     }
     c->crossed_unit[(*c->crossed)++] = u;
 }
 
-static int has_left(const layer_type *t, int samples, const signed char *line, const real *s, int step)
+static int has_left(
+    const layer_type *t, int samples, const signed char *line, const real *s, const real *near, int apart,
+    int step)
 {
     for (int n = 0; n < samples; n++) {
-        if (line_of(t, s[n * step]) != line[n]) {
+        if (line_of(t, s[n * step], near[apart ? n : 0]) != line[n]) {
             return 1;
         }
     }
@@ -552,12 +575,20 @@ static void look_at(
     const layer_type *const t = &layers[n];
     const int samples = h->samples, count = h->count[n], width = c->width[b];
     const signed char *const pattern = c->pattern + (ptrdiff_t)b * samples;
-    real *const due = c->due + (ptrdiff_t)b * samples;
+    real *const due = c->due + (ptrdiff_t)b * samples, *const near = s + samples, *const size = near + samples;
+    real blur = (real)0.0;
     for (int k = 0; k < samples; k++) {
+        real before = (real)0.0, now = (real)0.0;
         due[k] = LARGEST;
         for (int w = c->first[b]; w < c->first[b] + width; w++) {
-            c->seen[k * (ptrdiff_t)t->units + w] = rows[k * (ptrdiff_t)count + w];
+            const real own = rows[k * (ptrdiff_t)count + w];
+            real *const seen = c->seen + k * (ptrdiff_t)t->units + w;
+            before += notes ? *seen * *seen : (real)0.0; /* else there is none yet */
+            now += own * own;
+            *seen = own;
         }
+        size[k] = h->fine * SQRT(before > now ? before : now);
+        blur = size[k] > blur ? size[k] : blur;
     }
     for (int i = c->from[b]; i < c->from[b] + c->size[b]; i++) {
         const int u = c->order[i];
@@ -567,7 +598,9 @@ static void look_at(
             length += xi[w] * xi[w];
         }
         length = SQRT(length) + TINY;
+        c->blur[u] = blur;
         for (int k = 0; k < samples; k++) {
+            near[k] = size[k] * length / (real)2.0;
             const real *const own = rows + k * (ptrdiff_t)count + c->first[b];
             const int piece = pattern[k] / 2;
             const real rest = t->row < 0 ? (real)0.0 : c->rest[(ptrdiff_t)u * samples + k];
@@ -586,8 +619,8 @@ static void look_at(
             room -= (real)64.0 * EPSILON * (rest < (real)0.0 ? -rest : rest); /* it rounds by itself */
             due[k] = room < due[k] * length ? room / length : due[k];
         }
-        if (notes && has_left(t, samples, pattern, s, 1)) {
-            note(c, samples, u, s, 1, t);
+        if (notes && has_left(t, samples, pattern, s, near, 1, 1)) {
+            note(c, samples, u, s, near, 1, 1, t);
             c->left[u] = 1;
             c->leaving[b]++;
         }
@@ -602,13 +635,13 @@ static int look(const held_type *h, int n, const columns_type *c, const real *ro
     int found = 0;
     for (int at = 0; at < count; at++) {
         const int u = c->unit[at];
-        if (u >= 0 && has_left(t, samples, c->line + (ptrdiff_t)u * samples, rows + at, count)) {
-            note(c, samples, u, rows + at, count, t);
+        if (u >= 0 && has_left(t, samples, c->line + (ptrdiff_t)u * samples, rows + at, c->blur + u, 0, count)) {
+            note(c, samples, u, rows + at, c->blur + u, 0, count, t);
             found = 1;
         }
     }
     for (int b = 0; b < *c->blocks; b++) {
-        const real rounding = (real)(64 + 2 * c->width[b]) * EPSILON;
+        const real rounding = (real)(64 + 2 * c->width[b]) * EPSILON + h->fine;
         int suspect = 0;
         for (int k = 0; k < samples && !suspect; k++) {
             real far = (real)0.0, size = (real)0.0;
@@ -705,10 +738,11 @@ static void begin(state_type *state, int apart, real *work)
         *c[n].blocks = *c[n].crossed = 0;
         for (int u = 0; u < layers[n].units; u++) {
             c[n].of[u] = ~u;
+            c[n].blur[u] = (real)0.0;
             for (int k = 0; k < state->samples; k++) {
                 const int at = layers[n].start;
                 const real s = at < 0 ? (real)0.0 : work[started_at[at] + k * (ptrdiff_t)layers[n].units + u];
-                c[n].line[(ptrdiff_t)u * state->samples + k] = (signed char)line_of(&layers[n], s);
+                c[n].line[(ptrdiff_t)u * state->samples + k] = (signed char)line_of(&layers[n], s, (real)0.0);
             }
         }
     }

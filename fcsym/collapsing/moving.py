@@ -133,6 +133,8 @@ def _looked_up(state: State, places: Sequence[int]) -> list[_Values]:
 def _seen(state: State) -> dict[int, _Values]:
     """The pre-activations of the columns of layers with held gates."""
     table = state.run.table
+    if table.rows is not None:
+        return {n: here(state.arrays[at]) for n, at in table.rows.items()}
     return dict(zip(table.gated, _looked_up(state, [table.layers[n].seen for n in table.gated]), strict=True))
 
 

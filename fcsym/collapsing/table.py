@@ -47,3 +47,9 @@ class Table:
     def gated(self) -> tuple[int, ...]:
         """The layers whose units are looked at."""
         return tuple(n for n, layer in self.layers.items() if layer.seen is not None)
+
+    @cached_property
+    def rows(self) -> dict[int, int] | None:
+        """Where the state has the pre-activations of these layers, if it has them all."""
+        found = {n: at for n in self.gated if (at := self.layers[n].seen) is not None and at < len(self.state)}
+        return found if len(found) == len(self.gated) else None
