@@ -74,6 +74,20 @@ def test_a_network_without_a_compensation_is_named(kind):
     assert np.isfinite(batch.read(undefined="nan")[0][:2]).all()
 
 
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu", "tanh", "softplus", "gelu", "sigmoid"])
+def test_closed_forms_as_one_function_are_the_step(phi, order):
+    """Every quantity, and phi(s) to its digits where a formula as it is written would lose them, or its range."""
+    d = fcsym.derive(Network.mlp([1, 1, 1], phi, bias=True), order)
+    closed, kernel = d.compile("lambdify"), d.compile()
+    s = np.array([-30.0, -8.0, -1.5, -0.2, 0.7, 2.0, 40.0])[:, None]
+    weights = [s[..., None], np.full((len(s), 1), 0.125), np.full((len(s), 1, 1), -1.5), np.full((len(s), 1), 0.5)]
+    one, other = (k.step(weights, [1.0], [0.25], 0.125, undefined="nan") for k in (closed, kernel))
+    assert one._fields == other._fields
+    for name in one._fields:
+        pair = (tuple.__getitem__(made, made._fields.index(name)) for made in (one, other))
+        np.testing.assert_allclose(*pair, rtol=1e-9, atol=1e-14 * (name != "v1"), err_msg=name)
+
+
 # ------------------------------------------------------------------------------------------------- derivatives
 
 
