@@ -17,8 +17,13 @@ from fcsym.cli import main
 from fcsym.commands import COMMANDS, limits, options
 from fcsym.derivation import derive
 from fcsym.errors import SizeError
+from fcsym.kernel.export import TARGETS
+from fcsym.language.work import spaces
+from fcsym.layers import Conv1d, Dense, Flatten
 from fcsym.machine import duration, memory
 from fcsym.networks.network import Network
+from fcsym.schemes import SCHEMES
+from reliability.chapters import limits as reliable
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="processes of POSIX")
 
@@ -111,10 +116,27 @@ def test_how_much_is_checked_unasked_follows_from_the_list(samples):
     d = derive(Network.parse("2-2-1").training(None, "mean", samples))
     unasked = argparse.Namespace(trials=None)
     if samples == 10**6:
-        with pytest.raises(SizeError, match="has 1000000000000 terms in a sum"):
+        with pytest.raises(SizeError, match="terms in a sum, and its comparison"):
             options.trials_of(unasked, d)
     else:
         assert options.trials_of(unasked, d) == 1000
+
+
+def test_a_window_is_counted_by_what_it_reads():
+    """Of a convolution every place of every channel adds up kernel times channels, however long the input is."""
+    network = Network.sequential((1, 8), [Conv1d(1, 2, 3), "relu", Flatten(), Dense(2)])
+    first = network.built.equations[0]
+    assert sorted(spaces([first], network.sizes)) == [2, 2 * 6 * 1 * 3]  # the bias, and the window
+
+
+def test_what_is_tried_of_limits_follows_from_the_commands():
+    rows = {request.row for request in reliable.requests()}
+    for command in COMMANDS:
+        if command not in ("audit", "reproduce"):  # these take no network
+            assert f"{command}: every network" in rows
+    assert {"check: every one of the step targets", "export: every one of the schemes", "cases: a product"} <= rows
+    tried = {word for request in reliable.requests() for word in request.words}
+    assert {"--trials", "--steps", "--inputs", "--samples", *SCHEMES, *TARGETS} <= tried
 
 
 @pytest.mark.parametrize("arguments", [["cost", "2-2-1", "--json"], ["cost", "2-0-1", "--json"], ["cost", "2-0-1"]])

@@ -9,21 +9,26 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from fcsym.language.equation import Equation
-from fcsym.language.expression import Add, Axis, indices_in
+from fcsym.language.expression import Add, Axis, Expr, Indicator, children, indices_in
 
-__all__ = ["spaces", "terms"]
+__all__ = ["spaces"]
 
 _OPEN = 3  # the length of an axis that has none yet, such as the samples of any batch
 
 
 def spaces(equations: Iterable[Equation], sizes: Mapping[Axis, int]) -> Iterator[int]:
-    """Of each term, over how many places its indices run, the bound ones and the free ones together."""
+    """Of each term, over how many places its indices run, the bound ones and the free ones, where an indicator is 1."""
     for equation in equations:
         for side in equation.expressions:
             for term in side.terms if isinstance(side, Add) else (side,):
-                yield math.prod(sizes.get(index.axis, _OPEN) for index in {*indices_in(term)})
+                free = math.prod(sizes.get(index.axis, _OPEN) for index in {*indices_in(term)})
+                for one in {*_indicators(term)}:  # it leaves one index no choice
+                    free //= max((sizes.get(index.axis, _OPEN) for index in one.indices), default=1)
+                yield free
 
 
-def terms(equations: Iterable[Equation], sizes: Mapping[Axis, int]) -> int:
-    """How many terms one evaluation of the list adds up."""
-    return sum(spaces(equations, sizes))
+def _indicators(node: Expr) -> Iterator[Indicator]:
+    if isinstance(node, Indicator):
+        yield node
+    for child in children(node):
+        yield from _indicators(child)

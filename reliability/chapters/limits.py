@@ -1,12 +1,13 @@
 """Networks and requests that are too large.
 
-Each trial runs one command in 4 GB of memory and in two minutes. What is tried follows from the commands themselves:
-every command that takes a network takes each of those that are large in one way, 128 layers, a million units, inputs,
-outputs or samples, layers with many channels, pixels, steps or blocks; every scheme and every target is asked of a deep
-and of a wide network; and every option that is a count gets a huge one. A command must do its work, or refuse it with
-one sentence that says how much it would be and what to ask for; and where it refuses, before it has begun. One that is
-asked for work that only grows with a count, such as points to try, may be stopped by the limit that it was given. The
-figures are of all the trials of a row: how many of them did what, and the most time and memory that one of them took.
+Each trial runs one command in 4 GB of memory and two minutes of the processor. What is tried follows from the commands
+themselves: every command that takes a network takes each of those that are large in one way, 128 layers, a million
+units, inputs, outputs or samples, layers with many channels, pixels, steps or blocks; every scheme and every target is
+asked of a deep and of a wide network; and every option that is a count gets a huge one. A command must do its work, or
+refuse it with one sentence that says how much it would be and what to ask for; and where it refuses, before it has
+begun. One that is asked for work that only grows with a count, such as points to try, may be stopped by the limit that
+it was given, ten seconds. A row has all the trials of its kind: how many of them did what, and the most time of the
+processor and the most memory that one of them took.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ import argparse
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from reliability.frame import Table, Wrong, trials
 
-SECONDS, MEMORY = 120, "4GB"
+MOST, MEMORY = 120, "4GB"  # seconds of processor time
 AT_ONCE = 30  # seconds of processor time in which a refusal has to be there, on a slow machine
 ASKED = 10  # seconds for what was asked for in a number without an end
-SHORT = 4
 HUGE = 10**9
 
 
@@ -53,12 +54,13 @@ def _block(kind: str, **more: Any) -> dict[str, Any]:
 _READ_OUT = {"kind": "linear", "out_features": 2}
 
 NETWORKS = {
+    "ten thousand million weights": Large(("100000-100000-1",), stored=False),
+    "10,000 steps": _layers([10_000, 4], {"kind": "rnn", "hidden_size": 8}, _READ_OUT),
+    "a million units": Large(("2-1000000-1",)),
     "128 layers": Large(("-".join(["1"] * 129),)),
     "128 layers of 64": Large(("-".join(["64"] * 129),)),
-    "a million units": Large(("2-1000000-1",)),
     "a million inputs": Large(("1000000-2-1",)),
     "a million outputs": Large(("2-2-1000000",)),
-    "ten thousand million weights": Large(("100000-100000-1",), stored=False),
     "a million samples": Large(("2-2-1", "--batch", "mean", "--samples", "1000000")),
     "many channels": _layers(
         [512, 16, 16], {"kind": "conv2d", "out_channels": 1024, "kernel_size": 3, "activation": "relu"},
@@ -68,7 +70,6 @@ NETWORKS = {
         [3, 1000, 1000], {"kind": "conv2d", "out_channels": 8, "kernel_size": 3, "activation": "relu"},
         {"kind": "flatten"}, _READ_OUT,
     ),
-    "10,000 steps": _layers([10_000, 4], {"kind": "rnn", "hidden_size": 8}, _READ_OUT),
     "1,000 steps": _layers([1_000, 4], {"kind": "rnn", "hidden_size": 8}, _READ_OUT),
     "128 blocks": _layers(
         [16, 8], *(block for _ in range(128) for block in (
@@ -95,16 +96,14 @@ class Request:
 
 
 def requests() -> list[Request]:
-    """Every command line that is tried, from what the commands say of themselves."""
+    """Every command line that is tried, from what the commands say of themselves: the first one of each comes first."""
     from fcsym.cli import _parser
     from fcsym.commands import COMMANDS
 
     choices = next(action for action in _parser()._actions if action.dest == "command").choices
     assert isinstance(choices, dict)
-    made: list[Request] = []
-    for command in COMMANDS:
-        made += _of(command, choices[command])
-    return made
+    each = (_of(command, choices[command]) for command in COMMANDS)
+    return [request for turn in zip_longest(*each) for request in turn if request is not None]
 
 
 def _of(command: str, parser: argparse.ArgumentParser) -> Iterator[Request]:
@@ -143,14 +142,13 @@ def _of(command: str, parser: argparse.ArgumentParser) -> Iterator[Request]:
                 )  # fmt: skip
 
 
-LONG = 10_000  # as many as there are
+SHORT, LONG = 8, len(requests())
 
 
 def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """So many commands."""
     table = Table(("commands", "work", "refused", "stopped", "most seconds", "most MB"), "what is asked for")
-    count = min(count, len(requests()))
-    for outcome in trials(trial, count, seed, only, seconds=SECONDS + 60.0, processes=1):
+    for outcome in trials(trial, min(count, LONG), seed, only, seconds=10.0 * MOST, processes=1):
         table.tried += 1
         if outcome.failure:
             table.fail(outcome.number, outcome.failure)
@@ -169,35 +167,37 @@ def trial(seed: int, number: int) -> tuple[str, str, float, int]:
     with tempfile.TemporaryDirectory() as folder:
         _files(request, Path(folder))
         before = {path.name for path in Path(folder).iterdir()}
-        start = time.monotonic()
         with tempfile.TemporaryFile() as out:
-            limits = ("--max-memory", MEMORY, "--max-seconds", str(ASKED if request.endless else SECONDS), "--json")
+            limits = ("--max-memory", MEMORY, *(("--max-seconds", str(ASKED)) if request.endless else ()), "--json")
             process = subprocess.Popen(
                 [sys.executable, "-m", "fcsym", *request.words, *limits],
                 cwd=folder, stdout=out, stderr=out, env=_environment(),
             )  # fmt: skip
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, (MOST, MOST + 1))  # and all that it starts
             _, ended, used = os.wait4(process.pid, 0)  # with the memory of this one, and of what it has started
             status = process.returncode = os.waitstatus_to_exitcode(ended)
             out.seek(0)
             text = out.read().decode()
-        seconds = round(time.monotonic() - start, 1)
         left = {path.name for path in Path(folder).iterdir()} - before
-    figures = (seconds, round(used.ru_maxrss / 1000))
+    seconds = used.ru_utime + used.ru_stime
+    figures = (round(seconds, 1), round(used.ru_maxrss / 1000))
     try:
         document = json.loads(text)
     except ValueError:
         raise Wrong(f"{request.name} ended with status {status}: {text[-300:]}") from None
-    if "error" not in document:
+    if "error" not in document and seconds < MOST:
         return request.row, "work", *figures
-    sentence = document["error"]
+    sentence = document.get("error", "It took too long.")
+    if "error" not in document or "was ended by" in sentence:
+        raise Wrong(f"{request.name} neither ended in {MOST} s nor was refused: {sentence}")
     if status != 2 or left:
         raise Wrong(f"{request.name} ended with status {status} and left {sorted(left)}: {sentence}")
     if "was stopped" in sentence:
         if not request.endless:
-            raise Wrong(f"{request.name} neither worked nor was refused: {sentence}")
+            raise Wrong(f"{request.name} was not refused, and did not fit into {MEMORY}: {sentence}")
         return request.row, "stopped", *figures
-    if used.ru_utime + used.ru_stime > AT_ONCE:
-        raise Wrong(f"{request.name} was refused after {used.ru_utime + used.ru_stime:.0f} s only: {sentence}")
+    if seconds > AT_ONCE:
+        raise Wrong(f"{request.name} was refused after {seconds:.0f} s only: {sentence}")
     return request.row, "refused", *figures
 
 
