@@ -193,3 +193,14 @@ def test_a_wrong_file_is_one_sentence_and_status_2(capsys, values):
     status, out, _ = run(capsys, "2-3-1", "--values", values, "--json")
     assert status == 2
     assert "W1 has the shape (2, 2) and needs (3, 2)" in json.loads(out)["error"]
+
+
+def test_terms_count_as_parameters_do_where_there_are_many(monkeypatch, tmp_path, capsys):
+    """A network of six parameters has millions of terms with as many samples; in fractions they would take minutes."""
+    file = tmp_path / "v.toml"
+    file.write_text("x = [1, 2]\ntarget = [1]\neta = 0.5\nW1 = [[1, 2], [3, 4]]\nW2 = [[1, -1]]\n")
+    monkeypatch.setattr("fcsym.commands.step._EXACT_WORK", 10)
+    assert main(["step", "2-2-1", "--values", str(file), "--exact", "--json"]) == 0
+    monkeypatch.setattr("fcsym.commands.step._TERMS", 1)
+    assert main(["step", "2-2-1", "--values", str(file), "--exact"]) == 2
+    assert "is trained exactly for at most 0 steps" in capsys.readouterr().err

@@ -169,7 +169,9 @@ def _phi(activation: Activation, s: Any, make: Any) -> tuple[Any, Any]:
     for n, kink in enumerate(activation.kinks):
         corner = make(float(kink))
         if not (s > corner or s <= corner):
-            raise UnsupportedExpression(f"{BITS} bits do not say on which side of {kink} a pre-activation is.")
+            raise UnsupportedExpression(
+                f"{BITS} bits do not say on which side of {kink} a pre-activation is: take fewer steps."
+            )
         if s == corner:
             value = activation.pieces[n].slope * kink + activation.pieces[n].intercept
             return make(float(value)), make(float(activation.kink_slopes[n]))

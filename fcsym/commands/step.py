@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _EXACT_STEPS = 200
 _EXACT_WORK = 5000  # steps times parameters, of about 2 ms each
+_TERMS = 20  # for each parameter, of a network without samples or positions
 _FEW_STEPS = 20
 _AFTER = "_new"
 
@@ -102,14 +103,16 @@ def _trained(d: Derivation, values: Values, options: argparse.Namespace) -> _Run
 def _exact(d: Derivation, values: Values, options: argparse.Namespace) -> _Numbers | None:
     """In fractions and balls; None where that would take too long, or digits do not decide a case."""
     from fcsym.errors import SizeError, UnsupportedExpression
+    from fcsym.language.work import spaces
     from fcsym.values import trained
 
-    size = sum(math.prod(d.network.shape(theta)) for theta in d.network.parameters)
+    weights = sum(math.prod(d.network.shape(theta)) for theta in d.network.parameters)
+    size = max(weights, sum(spaces(d.equations, values.network.sizes)) // _TERMS)
     most = min(_EXACT_STEPS, _EXACT_WORK // size)
     if options.steps > most:
         if options.exact:
             raise SizeError(
-                f"{d.network} has {size} parameters and is trained exactly for at most {most} steps: leave --exact "
+                f"{d.network} has {weights} parameters and is trained exactly for at most {most} steps: leave --exact "
                 "out, and float64 is used."
             )
         return None
