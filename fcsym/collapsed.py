@@ -95,9 +95,22 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
         return (*_HELD, *said_of_gates(units), *(_EVENTS if self.shown.patterns else ()), order)
 
     @property
-    def induction(self) -> SchemeRecord:
+    def uncertified(self) -> str:
+        """Where its file is not known to be accepted."""
+        network, layers = self.shown.network, set(self.shown.found.contracted)
+        if network.fixed or network.common:
+            return "it has parameters that are held fixed or shared, and its file trains each of them; certify backprop"
+        if 0 not in layers or len(layers) != 2:
+            return (
+                f"it is summed over {layers_in_words(sorted(layers))}, and a file is over the inputs and one hidden "
+                "layer; certify states"
+            )
+        return ""
+
+    @property
+    def induction(self) -> SchemeRecord | None:
         """The scheme unit by unit, which a certificate is about."""
-        return ByUnit(ClosedParts(self.shown, (), ())).record
+        return None if self.uncertified else ByUnit(ClosedParts(self.shown, (), ())).record
 
     def kernel_source(self) -> str:
         """None that could stand in a document: CompileError."""

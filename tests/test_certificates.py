@@ -422,8 +422,10 @@ def test_coq_refuses_sums_with_an_error(name):
 
 
 def test_a_scheme_without_a_certificate_is_refused(tmp_path):
-    with pytest.raises(ArgumentError, match=r"has no certificate \(its induction is under"):
+    with pytest.raises(ArgumentError, match=r"has no certificate \(its equations of one input"):
         fcsym.scheme(PAPER, "collapsed").save(tmp_path / "collapsed.v")
+    with pytest.raises(ArgumentError, match="held fixed or shared"):
+        fcsym.scheme(TWO.frozen("W1"), "collapsed").save(tmp_path / "collapsed.v")
     with pytest.raises(ArgumentError, match="certify the whole scheme"):
         fcsym.scheme(PAPER, "states").step.save(tmp_path / "step.v")
     assert not list(tmp_path.iterdir())

@@ -72,8 +72,11 @@ class Carried:
     @cached_property
     def meant(self) -> dict[Array, Equation]:
         """What an array of the state is by definition: what it stands for, where that divides by nothing."""
-        own = (e for e in self.scheme.invariants if not self._is_stated(e.array) and not divisors(e.rhs))
-        return {e.array: e for e in reversed([*own])}  # the first one of an array defines it
+        found: dict[Array, Equation] = {}
+        for e in self.scheme.invariants:
+            if not self._is_stated(e.array) and not divisors(e.rhs):
+                found.setdefault(e.array, e)  # another one of the same array is proved
+        return found
 
     @cached_property
     def constants(self) -> Constants:

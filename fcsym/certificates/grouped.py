@@ -94,6 +94,17 @@ class Grouped:
             for which, said in zip(("slope", "phi"), self._line(own, s), strict=True):
                 every = f"forall {self._at(own)}, {self._bounds(own)}{said}"
                 yield Theorem(f"{which}_{name}", every, f"intros; apply {name}; assumption.")
+            if own.one is not None and own.offset is not None:
+                (j,), value = own.one
+                one = self.printer.term(rename(value, {j: Index(j.axis, "j")}))
+                law, width = f"one{own.pre_activation.layer}_laid", self.printer.width(own.units)
+                every = f"forall j, (j < {width})%nat -> 1 = {one}"
+                yield Theorem("", f"Hypothesis {law} : {every}.", "", None, "1 is the same combination of columns")
+                line, shift = self._line(own, s)[1].rsplit(" + ", 1)
+                yield Theorem(
+                    f"laid_{name}", f"forall {self._at(own)}, {self._bounds(own)}{line} + {shift} * {one}",
+                    f"intros; rewrite <- ({law} j) by assumption; rewrite phi_{name} by assumption; ring.",
+                )  # fmt: skip
 
     @staticmethod
     def _letters(own: Groups) -> list[str]:
@@ -198,7 +209,7 @@ class Grouped:
         then = self._over(others, then)
         if later:
             then = f"(unfold {', '.join(later)}; {then})"
-        then = self._over(units, f"({self._lines}; {then})")
+        then = self._over(units, f"({self._lines(bool(laws))}; {then})")
         opened = f"{looked}{moved}{looked}" + (f"{top}{looked}" if top else "")
         return f"intros; first [reflexivity | {opened}apply Rminus_diag_uniq; {then}]."
 
@@ -223,8 +234,7 @@ class Grouped:
             then = f"over {axis} ltac:({then})"
         return then
 
-    @property
-    def _lines(self) -> str:
+    def _lines(self, in_columns: bool) -> str:
         """Puts the line of its group in for what a unit gives, wherever the unit is at hand."""
         tries = []
         for own in self.grouping.layers:
@@ -233,7 +243,8 @@ class Grouped:
             at = "?n ?j" if len(own.pre_activation.axes) > 1 else "?j"
             use = at.replace("?", "")
             for kind in ("slope", "phi"):
-                put = f"rewrite ({kind}_{name} {use}) by assumption"
+                law = "laid" if kind == "phi" and in_columns and own.one is not None else kind
+                put = f"rewrite ({law}_{name} {use}) by assumption"
                 tries.append(f"match goal with |- context [{kind}_{phi} ({s} {at})] => {put} end")
         return f"repeat first [{' | '.join(tries)}]" if tries else "idtac"
 

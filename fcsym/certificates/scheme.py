@@ -40,7 +40,7 @@ def certifiable(scheme: SchemeRecord) -> None:
     if scheme.is_statement:
         why = "it is a statement on all steps, and no way to carry training"
     elif scheme.gates:
-        why = "its induction is under the condition that every unit keeps its piece, which no certificate states yet"
+        why = "its equations of one input are for all units of a piece at once; those of a batch, batch='sum', have one"
     if why:
         raise ArgumentError(f"{scheme.title} has no certificate ({why}): certify another scheme, or the derivation.")
 

@@ -14,10 +14,10 @@ from functools import cached_property
 
 from fcsym.collapsing.equations import lettered
 from fcsym.collapsing.parts import ClosedParts, Function, column_axis
-from fcsym.collapsing.rewriting import visited
+from fcsym.collapsing.rewriting import one_of, visited
 from fcsym.language.algebra import fresh, indices_of, inline, replaced
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Ref, Role, Total, arrays_in, mul, total
+from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Mul, Ref, Role, Total, arrays_in, mul, total
 from fcsym.networks.symbols import ETA, column_of, units
 from fcsym.schemes.groups import Grouping, Groups
 from fcsym.schemes.record import Routine, SchemeRecord, Words
@@ -47,6 +47,19 @@ class ByUnit:
                 Array("offset", n, offsets.axes, role=Role.FROZEN) if shifted else None,
             )  # fmt: skip
         return found
+
+    def _with_one(self, own: Groups) -> Groups:
+        """With 1 as a combination of columns, like any number of a unit, where lines have intercepts."""
+        if own.offset is None:
+            return own
+        one = one_of(own.pre_activation)
+        indices = self.held.indices_in_groups(indices_of(one))
+        ref = replace(one, axes=tuple(i.axis for i in indices))[indices]
+        assert isinstance(ref, Ref)
+        value = self._value(self.parts.combination(ref, own.pre_activation.layer or 0))
+        said = lettered(Equation(one[indices[-1:]], self._of_free(ref, value), Rule.INVARIANT, ""), self.network)
+        assert isinstance(said.lhs, Ref) and isinstance(said.rhs, Expr)
+        return replace(own, one=(said.lhs.indices, said.rhs))
 
     @cached_property
     def _lines(self) -> dict[Array, Array]:
@@ -126,7 +139,7 @@ class ByUnit:
         if layer is not None:
             found = self.parts.moved(array, layer)
             assert found is not None
-            indices, value = found
+            indices, value = found[0], _fewer(found[1])
             u = fresh(column_axis(layer), indices)
             at = tuple(u if i.axis == units(layer) else i for i in indices)
             return at, self._eta(self._value(replaced(value, lambda ref: self._column(ref, layer, u))))
@@ -160,7 +173,7 @@ class ByUnit:
         return replaced(value, lambda ref: ETA[()] * ref if ref.array.role is Role.ADJOINT else ref)
 
     def _column(self, ref: Ref, layer: int, u: Index) -> Expr:
-        if units(layer) not in ref.array.axes or ref.array.role is Role.UNIT:
+        if units(layer) not in ref.array.axes:
             return ref
         indices = tuple(u if i.axis == units(layer) else i for i in ref.indices)
         return column_of(ref.array, tuple(i.axis for i in indices))[indices]
@@ -223,11 +236,25 @@ class ByUnit:
         return SchemeRecord(
             "collapsed", parts.base, closure.state, (*meanings, *self.columns, *definitions), routines,
             Words("Sums over the units of a group stand for them."), single_input=True, moving=self.moving,
-            grouping=Grouping(tuple(self.groups.values()), self.held.axes, tuple(self._first())),
+            grouping=Grouping(tuple(map(self._with_one, self.groups.values())), self.held.axes, tuple(self._first())),
         )  # fmt: skip
 
     def _routine(self, one: Function) -> Routine:
         return Routine(one.given, tuple(map(self.equation, one.equations)), one.results)
+
+
+def _fewer(node: Expr) -> Expr:
+    """one[j] (...) => (...), where that is of unit j."""
+    if not isinstance(node, Mul):
+        return visited(node, _fewer)
+    kept: list[Expr] = []
+    for n, factor in enumerate(node.factors):
+        if isinstance(factor, Ref) and factor.array.role is Role.UNIT:
+            others = (ref for m, other in enumerate(node.factors) if m != n for ref in _refs(other))
+            if any(factor.indices[-1] in ref.indices and ref.array.role is not Role.UNIT for ref in others):
+                continue
+        kept.append(_fewer(factor))
+    return mul(*kept)
 
 
 def _refs(node: Expr) -> Iterator[Ref]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fcsym.language.algebra import Definition
 from fcsym.language.equation import Equation
 from fcsym.language.expression import Array, Axis
 
@@ -20,6 +21,7 @@ class Groups:
     within: Array  # 1 where unit j is in group c, 0 where it is not
     slope: Array
     offset: Array | None  # None where no line has an intercept
+    one: Definition | None = None  # what columns make of the 1 of a unit j, where lines have intercepts
 
 
 @dataclass(frozen=True, slots=True)
