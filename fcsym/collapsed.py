@@ -105,6 +105,8 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
                 f"it is summed over {layers_in_words(sorted(layers))}, and a file is over the inputs and one hidden "
                 "layer; certify states"
             )
+        if (n := max(layers)) > 1 and network.layers[n - 1].bias and self.order == "sequential":
+            return f"in sequential order the biases of layer {n} meet one another in sums of two orders; certify states"
         return ""
 
     @property
