@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
-from statistics import median
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fcsym.checking.enclosures import available
-from fcsym.checking.exact import Step, distance, trajectory, writes_out
+from fcsym.checking.exact import Step, trajectory, writes_out
 from fcsym.checking.hard import HARD, ORDINARY, TAME
 from fcsym.checking.points import Points, on_one_sample
 from fcsym.checking.running import running_bounds
+from fcsym.checking.ulps import STEP, Accuracy, Errors, Measured, beside, in_full, in_ulp, note, ratio
 from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.lower import resting_on_p
@@ -41,115 +41,14 @@ from fcsym.values.given import Values
 from fcsym.values.nested import fractions
 from fcsym.values.path import path
 
-__all__ = ["HEADINGS", "Accuracy", "Measured", "accuracy"]
+__all__ = ["Accuracy", "Measured", "accuracy"]
 
 _Array = npt.NDArray[Any]
-STEP = "step"
-HEADINGS = ("numbers", "median", "rounded once", "largest", "median, hard", "largest, hard", "of bound")
 MOST_WEIGHTS = 5000
 _AT_ONCE = 70  # points
 _SHARE_OF_STEP = 0.6  # of the time
 _NETWORKS = 8  # that a scheme trains
 _SAMPLES = 2  # of a mini-batch: with more than there are hidden units, there is no p
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One quantity: errors in units in the last place, on ordinary points and on hard ones."""
-
-    subject: str  # "step", or the scheme that trained
-    quantity: str
-    numbers: int
-    median: float | None  # on ordinary points; None where there are none
-    once: float | None  # the median if everything were exact but for the numbers that are stored, each rounded once
-    worst: float | None
-    hard_median: float | None
-    hard_worst: float | None
-    of_bound: float | None  # the largest error in units of its running bound; None where none is finite
-    exceeded: int  # how often the bound did not hold
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """What `fcsym.accuracy` found."""
-
-    network: str
-    order: str
-    trials: int
-    steps: int
-    seed: int
-    rows: tuple[Measured, ...]
-    gates: int  # how many gates were decided, before and after the step
-    wrong_gates: int  # and how many of them by rounding, and wrongly
-    left_out: int  # points of which some number overflowed, or no digits say what it is
-    notes: tuple[str, ...] = ()
-    errors: Mapping[tuple[str, str], tuple[list[float], list[float], list[float]]] = field(
-        default_factory=dict, repr=False
-    )
-    """Every error by subject and quantity: on ordinary points, on hard ones, and of numbers that are rounded once."""
-
-    @property
-    def passed(self) -> bool:
-        """Something was measured, and no bound was exceeded."""
-        return bool(self.rows) and not any(row.exceeded for row in self.rows)
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def row(self, quantity: str, subject: str = STEP) -> Measured:
-        """The figures of one quantity. Raises ArgumentError for one that was not measured."""
-        found = next((row for row in self.rows if (row.subject, row.quantity) == (subject, quantity)), None)
-        if found is None:
-            raise ArgumentError(f"{shown(quantity)} of {shown(subject)} was not measured: see the rows.")
-        return found
-
-    @property
-    def title(self) -> str:
-        """What was measured."""
-        return f"{self.network}, {self.order} order: errors in ulp"
-
-    @property
-    def conclusion(self) -> str:
-        """The gates, what was left out, and what else there is to say."""
-        gates = f"{self.wrong_gates} of {self.gates} gates decided wrongly by rounding"
-        exceeded = sum(row.exceeded for row in self.rows)
-        bound = f"a running bound was exceeded {exceeded} times" if exceeded else "no running bound was exceeded"
-        left = f"{self.left_out} points left out, where something overflows or no digits say what it is"
-        return " ".join((f"{gates}; {bound}; {left}.", *self.notes))
-
-    @staticmethod
-    def figures(row: Measured) -> tuple[str, ...]:
-        """A row as text, by `HEADINGS`."""
-        shown = (row.median, row.once, row.worst, row.hard_median, row.hard_worst, row.of_bound)
-        return str(row.numbers), *("" if value is None else f"{value:.3g}" for value in shown)
-
-    def __str__(self) -> str:
-        lines = [self.title]
-        for row in self.rows:
-            said = zip(HEADINGS, self.figures(row), strict=True)
-            lines.append(f"  {row.subject:12} {row.quantity:12} " + ", ".join(f"{h} {v}" for h, v in said if v))
-        return "\n".join([*lines, self.conclusion])
-
-
-@dataclass
-class _Errors:
-    """The errors of one quantity so far."""
-
-    ordinary: list[float] = field(default_factory=list)
-    hard: list[float] = field(default_factory=list)
-    once: list[float] = field(default_factory=list)
-    of_bound: float | None = None
-    exceeded: int = 0
-
-    def row(self, subject: str, quantity: str) -> Measured:
-        middle, worst, hard_middle, hard_worst = (
-            f(e) if e else None for e in (self.ordinary, self.hard) for f in (median, max)
-        )
-        count = len(self.ordinary) + len(self.hard)
-        once = median(self.once) if self.once else None
-        return Measured(
-            subject, quantity, count, middle, once, worst, hard_middle, hard_worst, self.of_bound, self.exceeded
-        )
 
 
 def accuracy(
@@ -212,7 +111,7 @@ class _Measuring:
         self.computed = tuple(e for e in derivation if e.rule is not Rule.INTEGRAL)
         self.may_be_undefined = resting_on_p(derivation)
         self.plans: Plans = {}
-        self.errors: dict[tuple[str, str], _Errors] = {}
+        self.errors: dict[tuple[str, str], Errors] = {}
         self.gates = self.wrong = self.left_out = 0
         self.notes: list[str] = []
 
@@ -293,7 +192,7 @@ class _Measuring:
             self.left_out += 1
             return
         for name in bounds:
-            errors = self.errors.setdefault((STEP, name), _Errors())
+            errors = self.errors.setdefault((STEP, name), Errors())
             found = np.asarray(result[name][n]).ravel()
             limits = np.asarray(bounds[name][n]).ravel()
             for number, true, bound in zip(found, _flat(exact[name]), limits, strict=True):
@@ -319,15 +218,15 @@ class _Measuring:
                 for number, true in zip(_flat(once[name]), _flat(exact[name]), strict=True):
                     if number is not None and true is not None:
                         middle = fraction_of(true)
-                        self.errors[STEP, name].once.append(_in_ulp(abs(number - middle), middle))
+                        self.errors[STEP, name].once.append(in_ulp(abs(number - middle), middle))
 
-    def _number(self, errors: _Errors, number: float, true: Any, bound: Any, kind: str) -> None:
+    def _number(self, errors: Errors, number: float, true: Any, bound: Any, kind: str) -> None:
         middle = fraction_of(true)
         off = abs(Fraction(number) - middle)
-        (errors.ordinary if kind == ORDINARY else errors.hard).append(_in_ulp(off, middle))
+        (errors.ordinary if kind == ORDINARY else errors.hard).append(in_ulp(off, middle))
         if np.isfinite(bound):
-            most = _in_full(bound) + (fraction_of(true.radius) if isinstance(true, Ball) else 0)
-            errors.of_bound = max(errors.of_bound or 0.0, _ratio(off, most) if most else 0.0)
+            most = in_full(bound) + (fraction_of(true.radius) if isinstance(true, Ball) else 0)
+            errors.of_bound = max(errors.of_bound or 0.0, ratio(off, most) if most else 0.0)
             errors.exceeded += off > most
 
     # ------------------------------------------------------------------------------------------------- many steps
@@ -364,7 +263,7 @@ class _Measuring:
         exact += [(f"{a.name} by expand", w) for a, w in zip(self.network.parameters, truth[-1].weights, strict=True)]
         with suppress(OverflowError, TypeError):  # what has no value, or none in range
             for (what, true), found in zip(exact, trained(scheme, weights, list(xs), target, eta), strict=True):
-                self.errors[name, what].once += _beside(found, true)
+                self.errors[name, what].once += beside(found, true)
 
     def _truth(self, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> Iterator[Step]:
         """Training as it is: written out by hand where it is known so, and else by the equations in exact numbers."""
@@ -378,30 +277,17 @@ class _Measuring:
     def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
         truth = self._truth(weights, xs, target, eta)
         state = kernel.init(weights, xs[0], undefined="nan")
-        outputs = self.errors.setdefault((name, "y"), _Errors())
+        outputs = self.errors.setdefault((name, "y"), Errors())
         for x, before in zip(xs, truth, strict=False):
-            _note(outputs, kernel.output(state, x, undefined="nan"), before.output)
+            note(outputs, kernel.output(state, x, undefined="nan"), before.output)
             state = kernel.step(state, x, target, eta, undefined="nan")
         after = next(truth)
-        _note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output)
+        note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output)
         for theta, found, true in zip(
             self.network.parameters, kernel.expand(state, weights, xs[0]), after.weights, strict=True
         ):
-            _note(self.errors.setdefault((name, f"{theta.name} by expand"), _Errors()), found, true)
+            note(self.errors.setdefault((name, f"{theta.name} by expand"), Errors()), found, true)
         self._stored_states(name, kernel.scheme, weights, xs, target, eta)
-
-
-def _note(errors: _Errors, found: Any, exact: Any) -> None:
-    """The errors of numbers beside balls; one that is undefined, or overflows, says nothing."""
-    errors.ordinary += _beside(found, exact)
-
-
-def _beside(found: Any, exact: Any) -> Iterator[float]:
-    for number, true in zip(np.ravel(found), _leaves(exact), strict=True):
-        near = float(true.mid()) if hasattr(true, "mid") else float(true)
-        if np.isfinite(number) and math.isfinite(near):
-            off = distance(number, true)
-            yield off / math.ulp(near) if near else math.inf if off else 0.0
 
 
 def _smooth_in(derivation: Derivation) -> list[str]:
@@ -422,34 +308,3 @@ def _middle(value: Any) -> Fraction:
 
 def _flat(value: Any) -> list[Any]:
     return [leaf for part in value for leaf in _flat(part)] if isinstance(value, tuple) else [value]
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    for part in value if isinstance(value, Sequence) else [value]:
-        if isinstance(part, Sequence):
-            yield from _leaves(part)
-        else:
-            yield part
-
-
-def _in_ulp(off: Fraction, exact: Fraction) -> float:
-    """An error in units in the last place of the exact number; infinite where that is 0, or beyond the range."""
-    try:
-        return _ratio(off, Fraction(math.ulp(float(exact)))) if exact else math.inf if off else 0.0
-    except OverflowError:
-        return math.inf
-
-
-def _in_full(bound: Any) -> Fraction:
-    """A number in extended precision, exactly."""
-    mantissa, exponent = np.frexp(bound)
-    whole, place = int(np.ldexp(mantissa, 113)), int(exponent) - 113
-    return Fraction(whole << place) if place >= 0 else Fraction(whole, 1 << -place)
-
-
-def _ratio(a: Fraction, b: Fraction) -> float:
-    """a / b rounded once, without the common divisors that nobody needs; infinite beyond the range."""
-    try:
-        return (a.numerator * b.denominator) / (a.denominator * b.numerator)
-    except OverflowError:
-        return math.inf

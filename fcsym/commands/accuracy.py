@@ -24,7 +24,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
-    from fcsym.precision import HEADINGS, accuracy
+    from fcsym.checking.ulps import HEADINGS
+    from fcsym.precision import accuracy
     from fcsym.render import terminal
 
     network = network_of(options)
