@@ -1,7 +1,7 @@
 Require Import Reals Lra Lia Psatz Bool PeanoNat.
 Require FunctionalExtensionality.
 Open Scope R_scope.
-Inductive theorems : Type := nothing | also (P : Prop) (proof : P) (others : theorems).
+Inductive theorems : Prop := nothing | also (P : Prop) (proof : P) (others : theorems).
 Fixpoint sum (n : nat) (f : nat -> R) : R := match n with O => 0 | S k => sum k f + f k end.
 Lemma sum_ext n f g : (forall i, (i < n)%nat -> f i = g i) -> sum n f = sum n g.
 Proof. induction n; simpl; intros H; [reflexivity | rewrite IHn, H; auto with arith]. Qed.
