@@ -188,8 +188,10 @@ Ltac positive := repeat match goal with |- context [exp ?s] =>
   lazymatch goal with H : 0 < exp s |- _ => fail | _ => pose proof (exp_pos s) end end.
 Ltac smooth phi := intros; eapply derivative_eq;
   [unfold phi; derive ltac:(idtac; lazymatch goal with
-     | |- derivable_pt_lim _ _ _ => first [apply derivable_pt_lim_exp | apply derivable_pt_lim_ln; cbv beta; positive; lra
-       | apply derivable_pt_lim_sqrt; assumption]
+     | |- derivable_pt_lim exp _ _ => apply derivable_pt_lim_exp
+     | |- derivable_pt_lim ln _ _ => apply derivable_pt_lim_ln; cbv beta; positive; lra
+     | |- derivable_pt_lim sqrt _ _ => apply derivable_pt_lim_sqrt; assumption
+     | |- derivable_pt_lim _ _ _ => fail
      | |- _ => cbv beta; positive; apply Rgt_not_eq; lra end)
   | try unfold phi; rewrite ?exp_Ropp; positive; field; repeat split; try (apply Rgt_not_eq, sqrt_lt_R0; assumption); try lra; nra].
 Ltac sums_by leaf := apply Rminus_diag_uniq; zero leaf.
