@@ -256,6 +256,17 @@ def test_a_theorem_without_proof_is_not_accepted():
     assert "eq_delta1" in found.said
 
 
+@pytest.mark.parametrize("made", [derive, lambda network: fcsym.scheme(network, "states")], ids=["step", "scheme"])
+def test_what_coq_says_of_axioms_is_about_every_theorem(made):
+    text = certificate_of(made(PAPER)).text
+    proved = re.findall(r"^Theorem ([\w']+)", text.partition("(* ---- The theorems. ---- *)")[2], re.MULTILINE)
+    gathered = re.findall(r"also _ ([\w']+) ", text)
+    whole = {name for name in gathered if name.startswith("all_")}  # those of a section
+    assert sorted(set(gathered) - whole) == sorted(proved)
+    assert whole == set(re.findall(r"^Definition (all_\w+)", text, re.MULTILINE))
+    assert len(gathered) == len(set(gathered))
+
+
 def test_the_p_of_a_batch_is_the_shortest():
     assert "Theorem p_is_shortest : " in in_gallery("batch-with-p").certificate().text
 

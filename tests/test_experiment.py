@@ -11,6 +11,7 @@ import pytest
 
 import fcsym
 from fcsym.cli import main
+from fcsym.networks.network import Network
 from fcsym.paper import experiment
 
 
@@ -125,3 +126,21 @@ def test_a_folder_is_a_name(capsys):
     few = experiment.run(steps=1)
     with pytest.raises(fcsym.ArgumentError):
         experiment.write(few, "a\0b", figure=False)
+
+
+def test_the_truth_is_computed_no_longer_than_something_is_held_against_it(monkeypatch):
+    """Seed 1000 diverges on (1, 1) in sequential order; the digits of the truth would treble in each step after it."""
+    network, steps = Network.parse("2-2-1"), 300
+    weights = experiment._weights(network, 1000)
+    kernel = fcsym.scheme(network, "backprop", order="sequential").compile()
+    outputs = experiment._train(kernel, weights, True, steps, 0.1)
+    needed = {name: experiment._lasting(outputs[:, n]) for n, name in enumerate(experiment._names())}
+    assert [needed[name] for name in ("(0, 0)", "(0, 1)", "(1, 0)")] == [steps] * 3
+    lost = needed["(1, 1)"]
+    assert np.isfinite(outputs[lost - 1, 3])
+    assert not np.isfinite(outputs[lost:, 3]).any()
+    truth = experiment._exact(network, "sequential", weights, needed, 0.1, lambda _: None)
+    assert {name: len(one) for name, one in truth.items()} == needed
+    distances = experiment._distances(outputs[:, 3], truth["(1, 1)"])
+    assert np.isfinite(distances[:lost]).all()
+    assert np.isinf(distances[lost:]).all()

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import need
 
@@ -17,6 +19,7 @@ from fcsym.cli import main
 from fcsym.commands import COMMANDS, limits, options
 from fcsym.derivation import derive
 from fcsym.errors import SizeError
+from fcsym.kernel import export
 from fcsym.kernel.export import TARGETS
 from fcsym.language.work import spaces
 from fcsym.layers import Conv1d, Dense, Flatten
@@ -94,6 +97,38 @@ def test_an_estimate_is_held_against_what_is_allowed(monkeypatch, tmp_path):
     assert done.returncode == 2
     assert "takes about 1.15 GB of memory and 0.9" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("network", ["2-1000000-1", "2-2-1 --batch mean --samples 1000000"])
+def test_a_step_of_very_many_numbers_is_refused_before_they_are_read(network, tmp_path, capsys):
+    """Three million numbers of a million units; as many of a million samples, and terms of every two of these."""
+    missing = str(tmp_path / "none.npz")
+    for command in (["step"], ["export", "-o", str(tmp_path / "out")]):
+        assert main([*command, *network.split(), "--values", missing]) == 2
+        said = capsys.readouterr().err
+        assert f"and {command[0]} would take about " in said
+        assert " minutes: allow it with --max-seconds " in said
+    assert main(["step", *network.replace("1000000", "1000").split(), "--values", missing]) == 2
+    assert "none.npz" in capsys.readouterr().err
+
+
+def test_a_batch_has_as_many_samples_as_are_given(monkeypatch, tmp_path, capsys):
+    """What is not said of a network is known once its values are read."""
+    file = tmp_path / "v.npz"
+    ones = np.ones((300, 2))
+    np.savez(file, x=ones, target=ones[:, :1], W1=np.ones((2, 2)), W2=np.ones((1, 2)), eta=0.1)
+    monkeypatch.setattr(options, "_NUMBER", 0.1)
+    assert main(["step", "2-2-1", "--batch", "mean", "--values", str(file)]) == 2
+    assert "is given 906 numbers and has" in capsys.readouterr().err
+
+
+def test_the_check_of_an_export_counts_its_samples():
+    """As many as weights of a wide network: fewer random networks are compared, and memory and time are refused."""
+    batch = Network.parse("2-2-1").training(Network.parse("2-2-1").rule, "mean", 10**6)
+    assert export._networks(export._weights(batch) + export._given(batch)) == export._FEWEST
+    export.refuse_large_check(batch)
+    with pytest.raises(SizeError, match="against autodiff would take about 2 minutes: allow it with --max-seconds 182"):
+        export.refuse_large_check(replace(batch, samples=3 * 10**6))
 
 
 def test_minutes_that_nobody_has_asked_for_are_refused(monkeypatch, tmp_path, capsys):

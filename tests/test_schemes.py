@@ -10,6 +10,7 @@ import pytest
 from conftest import LONG, NETWORKS, ORDERS, exists, few, network_of
 
 import fcsym
+from fcsym.errors import UnsupportedExpression
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.targets.arrays import function_text
 from fcsym.kernel.targets.numpy import DIALECT, helpers
@@ -212,6 +213,27 @@ def test_rationals_and_balls_agree():
             now = step((2, 2, 1), w, [Fraction(v) for v in x], [Fraction(1)], Fraction(1, 8), order)
             assert distance(float(now.v[-1][0]), before.output[0]) < 1e-15
             w = now.w
+
+
+def test_more_bits_say_what_a_few_do_not(monkeypatch):
+    """A step that is too long for its error to settle loses some two bits each time: training begins again with more.
+
+    What is yielded has never less than 128 bits that are certain.
+    """
+    from fcsym.checking import exact
+
+    pytest.importorskip("flint")
+    weights, ones = [np.array([[1.0]]), np.array([[0.9]])], [[1.0]] * 40
+    given = (NETWORKS["one unit"], "simultaneous", weights, ones, ones, 1.2)
+    full = list(exact.trajectory(*given))
+    monkeypatch.setattr(exact, "BITS", 160)
+    few = list(exact.trajectory(*given))
+    assert len(few) == len(full) == 41
+    assert all(exact.distance(float(a.output[0]), b.output[0]) < 1e-15 for a, b in zip(full, few, strict=True))
+    assert min(step.output[0].rel_accuracy_bits() for step in few) >= 128
+    monkeypatch.setattr(exact, "_MOST_BITS", 319)
+    with pytest.raises(UnsupportedExpression, match=r"^160 bits do not say .+ after \d+ steps: take fewer"):
+        list(exact.trajectory(*given))
 
 
 def test_the_exact_trajectory_without_flint(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -76,14 +77,35 @@ def assembled(
         *(f"   not certified: {remark(name)}" for name in missing),
         "*)",
     ]
-    proved = [t.name for t in theorems if t.script]
     body = "\n".join([
         *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *_short(tuple(believed)),
-        "(* ---- The theorems. ---- *)", *(t.text for t in theorems), "End derivation.",
-        f"Definition everything := {''.join(f'also _ {name} (' for name in proved)}nothing{')' * len(proved)}.",
-        "Print Assumptions everything.",
+        "(* ---- The theorems. ---- *)", *_gathered(theorems), "End derivation.", "Print Assumptions everything.",
     ])  # fmt: skip
     return Certificate(body + "\n", statements, certified, tuple(admitted), frozenset(wanted) & reached)
+
+
+_BOUNDARY = re.compile(r"^(Section|End) (\w+)\.$", re.MULTILINE)
+
+
+def _gathered(theorems: Sequence[Theorem]) -> Iterator[str]:
+    """The theorems, and those of each section as one, which are named where what they say is short: within it."""
+    proved: list[list[str]] = [[]]
+    for t in theorems:
+        boundary = None if t.name else _BOUNDARY.search(t.statement)
+        if boundary and boundary[1] == "Section":
+            proved.append([])
+        elif boundary:
+            yield _all(name := f"all_{boundary[2]}", proved.pop())
+            proved[-1].append(name)
+        if t.script:
+            proved[-1].append(t.name)
+        yield t.text
+    yield _all("everything", *proved)
+
+
+def _all(name: str, proved: Sequence[str]) -> str:
+    """All of these theorems as one term, which rests on whatever one of them rests on."""
+    return f"Definition {name} : theorems := {''.join(f'also _ {one} (' for one in proved)}nothing{')' * len(proved)}."
 
 
 def certificate(record: Record, proof: Proof) -> Certificate:

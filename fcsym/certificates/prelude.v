@@ -1,7 +1,7 @@
 Require Import Reals Lra Lia Psatz Bool PeanoNat.
 Require FunctionalExtensionality.
 Open Scope R_scope.
-Inductive theorems : Type := nothing | also (P : Prop) (proof : P) (others : theorems).
+Inductive theorems : Prop := nothing | also (P : Prop) (proof : P) (others : theorems).
 Fixpoint sum (n : nat) (f : nat -> R) : R := match n with O => 0 | S k => sum k f + f k end.
 Lemma sum_ext n f g : (forall i, (i < n)%nat -> f i = g i) -> sum n f = sum n g.
 Proof. induction n; simpl; intros H; [reflexivity | rewrite IHn, H; auto with arith]. Qed.
@@ -188,8 +188,10 @@ Ltac positive := repeat match goal with |- context [exp ?s] =>
   lazymatch goal with H : 0 < exp s |- _ => fail | _ => pose proof (exp_pos s) end end.
 Ltac smooth phi := intros; eapply derivative_eq;
   [unfold phi; derive ltac:(idtac; lazymatch goal with
-     | |- derivable_pt_lim _ _ _ => first [apply derivable_pt_lim_exp | apply derivable_pt_lim_ln; cbv beta; positive; lra
-       | apply derivable_pt_lim_sqrt; assumption]
+     | |- derivable_pt_lim exp _ _ => apply derivable_pt_lim_exp
+     | |- derivable_pt_lim ln _ _ => apply derivable_pt_lim_ln; cbv beta; positive; lra
+     | |- derivable_pt_lim sqrt _ _ => apply derivable_pt_lim_sqrt; assumption
+     | |- derivable_pt_lim _ _ _ => fail
      | |- _ => cbv beta; positive; apply Rgt_not_eq; lra end)
   | try unfold phi; rewrite ?exp_Ropp; positive; field; repeat split; try (apply Rgt_not_eq, sqrt_lt_R0; assumption); try lra; nra].
 Ltac sums_by leaf := apply Rminus_diag_uniq; zero leaf.

@@ -43,7 +43,7 @@ _TAKEN = frozenset({
     "match", "mod", "return", "then", "using", "where", "with", "Prop", "Set", "Type", "SProp",
     "R", "nat", "bool", "True", "False", "not", "and", "or", "ex", "exp", "ln", "sqrt", "derivable_pt_lim",
     "Rlt_dec", "Rle_dec", "Req_EM_T", "sum", "kron", "greatest", "least", "t0",
-    "theorems", "nothing", "also",
+    "theorems", "nothing", "also", "everything", "all_curves", "all_carried",
 })  # fmt: skip
 """What Coq, or the head of every file, means by a name already."""
 

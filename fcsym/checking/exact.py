@@ -1,6 +1,7 @@
-"""The exact trajectory of backpropagation: balls of 1024 bits, or 1024-bit floating point where python-flint is absent.
+"""The exact trajectory of backpropagation, in balls of 1024 bits and of more where these do not decide it.
 
-It is written out by hand, knows networks only, and says which of two floating-point results is nearer to the truth.
+Where python-flint is absent, it is in floating point of 1024 bits. It is written out by hand, knows networks only, and
+says which of two floating-point results is nearer to the truth.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from fcsym.errors import UnsupportedExpression
@@ -18,6 +20,9 @@ from fcsym.networks.network import Network
 __all__ = ["BITS", "Step", "arithmetic", "distance", "trajectory", "writes_out"]
 
 BITS = 1024
+_MOST_BITS = 1 << 16  # training that is unstable loses about two of them in a step
+_SHARP = 128  # bits that are certain of a number,
+_SMALL = 2.0**-256  # unless it is as small as this
 
 
 def arithmetic() -> str:
@@ -26,20 +31,20 @@ def arithmetic() -> str:
         import flint
     except ImportError:
         return f"floating point of {BITS} bits"
-    return f"balls of {BITS} bits (python-flint {flint.__version__})"
+    return f"balls of {BITS} bits or more (python-flint {flint.__version__})"
 
 
-def _numbers() -> tuple[Any, Callable[[], AbstractContextManager[Any]]]:
-    """(float => an exact number, a context in which numbers compute with BITS bits)."""
+def _numbers(bits: int) -> tuple[Any, Callable[[], AbstractContextManager[Any]]]:
+    """(float => an exact number, a context in which numbers compute with so many bits)."""
     try:
         import flint
     except ImportError:
         import mpmath  # comes with SymPy
 
         own = mpmath.MPContext()
-        own.prec = BITS
+        own.prec = bits
         return own.mpf, nullcontext
-    return flint.arb, lambda: flint.ctx.workprec(BITS)
+    return flint.arb, lambda: flint.ctx.workprec(bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +66,55 @@ def trajectory(
 ) -> Iterator[Step]:
     """The output and the weights before each of the steps, and once more after the last one.
 
-    `weights`: [W1, (b1,) W2, ...] as arrays of floats; `xs`, `targets`: one row per step.
-    Raises UnsupportedExpression for smooth activations, and where a ball cannot say on which side of a kink s is.
+    `weights`: [W1, (b1,) W2, ...] as arrays of floats; `xs`, `targets`: one row per step. Where balls are too wide to
+    say what a number is, or on which side of a kink s is, training begins again with twice as many bits.
+    Raises UnsupportedExpression for smooth activations, and where 65536 bits do not decide it.
     """
-    make, precisely = _numbers()
+    bits, done = BITS, 0
+    while True:
+        try:
+            for step in islice(_trajectory(network, order, weights, xs, targets, eta, bits), done, None):
+                yield step
+                done += 1
+            return
+        except _Undecided as problem:
+            bits *= 2
+            if bits > _MOST_BITS:
+                raise UnsupportedExpression(
+                    f"{bits // 2} bits do not say {problem} after {done} steps: take fewer steps, or other weights."
+                ) from None
+
+
+class _Undecided(Exception):
+    """What a number of bits does not say."""
+
+
+def _trajectory(
+    network: Network, order: Order, weights: Sequence[Any], xs: Sequence[Any], targets: Sequence[Any], eta: float,
+    bits: int,
+) -> Iterator[Step]:  # fmt: skip
+    """The same with so many bits; _Undecided where they do not suffice."""
+    make, precisely = _numbers(bits)
     state = _start(network, weights, make)
     for x, target in zip(xs, targets, strict=True):
         with precisely():
             s, v = _forward(network, state, x, make)
-            before = Step(v[-1], _copied(state))
+            before = _sharp(v[-1], state)
             state = _stepped(network, order, state, s, v, target, make(float(eta)), make)
         yield before
     with precisely():
         _, v = _forward(network, state, xs[-1], make)
-        after = Step(v[-1], _copied(state))
+        after = _sharp(v[-1], state)
     yield after
+
+
+def _sharp(output: list[Any], state: _State) -> Step:
+    """The network before a step; _Undecided where a ball is too wide to say what the number is."""
+    for row in (output, *(row for matrix, bias in state for row in (*matrix, bias or []))):
+        for value in row:
+            if hasattr(value, "rad") and value.rel_accuracy_bits() < _SHARP and not value.rad() <= _SMALL:
+                raise _Undecided("what the numbers are")
+    return Step(output, _copied(state))
 
 
 def writes_out(network: Network) -> bool:
@@ -169,9 +208,7 @@ def _phi(activation: Activation, s: Any, make: Any) -> tuple[Any, Any]:
     for n, kink in enumerate(activation.kinks):
         corner = make(float(kink))
         if not (s > corner or s <= corner):
-            raise UnsupportedExpression(
-                f"{BITS} bits do not say on which side of {kink} a pre-activation is: take fewer steps."
-            )
+            raise _Undecided(f"on which side of {kink}, or whether exactly there, a pre-activation is")
         if s == corner:
             value = activation.pieces[n].slope * kink + activation.pieces[n].intercept
             return make(float(value)), make(float(activation.kink_slopes[n]))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 
-from fcsym.commands.options import Commands, network_of, network_options, values_of, values_option
+from fcsym.commands.options import (
+    Commands,
+    network_of,
+    network_options,
+    refuse_large_step,
+    values_of,
+    values_option,
+)
 from fcsym.commands.streams import DONE, FAILED, complain, progress, put, say
 
 
@@ -34,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
         raise CompileError(f"The target {shown(options.target)!r} is not known: choose one of {', '.join(TARGETS)}.")
     name = check_name(options.name, "--name")
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
+    if options.values is not None:
+        refuse_large_step(options, made.base, made.network)
     values = values_of(options, made.network)
     made.exportable(options.target)  # what has no file says so before there is a folder
     try:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_DIGITS = 1000
 _MAX_UNASKED = 1_500_000  # weights; larger networks are checked only where --trials says so
+_NUMBER = 25e-6  # seconds to read one that a step is given, and to write what becomes of it
+_TERM = 1e-9  # seconds for one term of a sum
 _PACE = 0.03  # seconds for each equation of the layers, whatever the widths; of a command that says nothing else
 
 
@@ -219,6 +221,21 @@ def network_of(options: argparse.Namespace) -> Network:
     update = network.rule if options.rule is None else _rule(options.rule)
     batch = network.batch if options.batch is None else options.batch
     return network.training(update, batch, (network.samples or None) if options.samples is None else options.samples)
+
+
+def refuse_large_step(options: argparse.Namespace, d: Record, network: Network) -> None:
+    """SizeError where a step in numbers has so many of them that the command would take minutes."""
+    from fcsym.language.work import spaces
+    from fcsym.machine.duration import refuse_longer
+
+    arrays = (*network.parameters, network.input, network.target)
+    numbers = sum(math.prod(network.sizes.get(axis, 1) for axis in array.axes) for array in arrays)
+    terms = sum(spaces(d.equations, network.sizes))
+    refuse_longer(
+        f"A step of {network} is given {numbers} numbers and has {terms} terms, and {options.command}",
+        numbers * _NUMBER + terms * _TERM,
+        "take a narrower network or fewer samples, the equations are the same",
+    )
 
 
 def _rule(text: str) -> Any:

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from fcsym.commands.numbers import Cell, as_float, at_place, exactly, exactly_or_rounded, mapped, rows_of, shown_with
-from fcsym.commands.options import Commands, digits_of, network_of, network_options, values_of, values_option
+from fcsym.commands.options import (
+    Commands,
+    digits_of,
+    network_of,
+    network_options,
+    refuse_large_step,
+    values_of,
+    values_option,
+)
 from fcsym.commands.streams import DONE, put, say, show
 
 if TYPE_CHECKING:
@@ -74,8 +82,10 @@ def run(options: argparse.Namespace) -> int:
     network = network_of(options)
     wanted = orders if options.order == "both" else (options.order,)
     derivations = [derive(network, order, options.slope_at_kink) for order in wanted]
+    refuse_large_step(options, derivations[0], network)
     values = values_of(options, derivations[0].network)
     assert values is not None  # an option that must be given
+    refuse_large_step(options, derivations[0], values.network)  # a batch has as many samples as are given
     names = _names(derivations[0], values, options.only)
     runs = [_trained(d, values, options) for d in derivations]
     if options.json:

@@ -29,6 +29,7 @@ from fcsym.kernel.rows import frozen_rows
 from fcsym.kernel.scheme import SchemeKernel
 from fcsym.kernel.targets.base import Target
 from fcsym.language.spelling import check_name
+from fcsym.machine.duration import refuse_longer
 from fcsym.machine.memory import refuse_beyond
 from fcsym.values.given import Values as Given
 
@@ -73,12 +74,32 @@ def destination(path: str | Path, target: str | None) -> tuple[Path, Target, str
 
 
 def refuse_large_check(network: Network) -> None:
-    """SizeError where the check against autodiff does not fit into memory."""
-    size = sum(prod(network.shape(array)) for array in network.parameters)
-    refuse_beyond(
-        f"The check of {network} against autodiff", _BYTES * max(size, min(size * _NETWORKS, _AT_ONCE)),
-        "export a narrower network",
-    )  # fmt: skip
+    """SizeError where the check against autodiff does not fit into memory, or would take minutes."""
+    weights, given = _weights(network), _given(network)
+    size = weights + given
+    what, instead = f"The check of {network} against autodiff", "export a narrower network, or one for fewer samples"
+    refuse_beyond(what, _BYTES * max(size, min(size * _NETWORKS, _AT_ONCE)), instead)
+    refuse_longer(what, (_PACE * weights + _PACE_OF_SAMPLES * given) * _networks(size), instead)
+
+
+def _weights(network: Network) -> int:
+    """How many there are."""
+    return sum(prod(network.shape(array)) for array in network.parameters)
+
+
+def _given(network: Network) -> int:
+    """How many numbers the inputs and targets of all samples have."""
+    return (prod(network.one_input) + prod(network.one_target)) * prod(_samples(network))
+
+
+def _samples(network: Network) -> tuple[int, ...]:
+    """The axis of samples, where there is one."""
+    return (network.samples or _SAMPLES,) if network.batch else ()
+
+
+def _networks(numbers: int) -> int:
+    """How many random networks of so many numbers are compared."""
+    return max(_FEWEST, min(_NETWORKS, _MANY // numbers))
 
 
 def written(files: Mapping[Path, str], force: bool, what: str, problem: Callable[[], str]) -> list[Path]:
@@ -122,9 +143,10 @@ def _may_write(path: Path, force: bool) -> None:
 
 _NETWORKS, _STEPS, _SAMPLES = 32, 3, 3
 _FEWEST = 4  # of large ones, each of which compares many numbers
-_MANY = 1 << 22  # numbers of all weights together, from where on there are fewer networks
-_AT_ONCE = 1 << 19  # numbers of weights that are compared at a time: in extended precision these are 8 MiB
-_BYTES = 128  # for each weight of each network: two trainings, one of them in extended precision, and its gradients
+_MANY = 1 << 22  # numbers of all together, from where on there are fewer networks
+_AT_ONCE = 1 << 19  # numbers that are compared at a time: in extended precision these are 8 MiB
+_PACE, _PACE_OF_SAMPLES = 0.5e-6, 2.5e-6  # seconds for each weight, and each number given, of each network
+_BYTES = 128  # for each number of each network: two trainings, one of them in extended precision, and its gradients
 _BAR = 1e-9
 
 
@@ -153,8 +175,8 @@ def _compared(
 ) -> tuple[bool, str]:
     """Whether enough networks could be trained by steps of a size, and what is wrong."""
     rng = np.random.default_rng(0)
-    numbers = sum(prod(scheme.network.shape(array)) for array in scheme.network.parameters)
-    networks = max(_FEWEST, min(_NETWORKS, _MANY // numbers))
+    numbers = _weights(scheme.network) + _given(scheme.network)
+    networks = _networks(numbers)
     group = max(1, min(networks, _AT_ONCE // numbers))
     trained, worst = 0, 0.0
     for start in range(0, networks, group):
@@ -177,7 +199,7 @@ def _group(
     for array in network.parameters:
         shape = network.shape(array)
         weights.append(rng.normal(size=(count, *shape)) / np.sqrt(prod(shape[1:]) if len(shape) > 1 else 4))
-    samples = (network.samples or _SAMPLES,) if network.batch else ()
+    samples = _samples(network)
     x = rng.normal(size=(count, *samples, *network.one_input))
     eta = np.full(count, size)
     state, truth = kernel.init(weights, x), list(weights)
