@@ -79,7 +79,8 @@ def refuse_large_check(network: Network) -> None:
     size = weights + given
     what, instead = f"The check of {network} against autodiff", "export a narrower network, or one for fewer samples"
     refuse_beyond(what, _BYTES * max(size, min(size * _NETWORKS, _AT_ONCE)), instead)
-    refuse_longer(what, (_PACE * weights + _PACE_OF_SAMPLES * given) * _networks(size), instead)
+    pace = _PACE_OF_SAMPLES if network.batch else _PACE
+    refuse_longer(what, (_PACE * weights + pace * given) * _networks(size), instead)
 
 
 def _weights(network: Network) -> int:
@@ -145,7 +146,7 @@ _NETWORKS, _STEPS, _SAMPLES = 32, 3, 3
 _FEWEST = 4  # of large ones, each of which compares many numbers
 _MANY = 1 << 22  # numbers of all together, from where on there are fewer networks
 _AT_ONCE = 1 << 19  # numbers that are compared at a time: in extended precision these are 8 MiB
-_PACE, _PACE_OF_SAMPLES = 0.5e-6, 2.5e-6  # seconds for each weight, and each number given, of each network
+_PACE, _PACE_OF_SAMPLES = 0.5e-6, 8e-6  # seconds for each number of each network, and each of a sample of a batch
 _BYTES = 128  # for each number of each network: two trainings, one of them in extended precision, and its gradients
 _BAR = 1e-9
 
