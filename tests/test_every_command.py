@@ -50,6 +50,13 @@ OTHERS = {
     "check": "--scheme states --trials 2",
 }  # fmt: skip
 ELSEWHERE = {"step", "audit", "certify", "reproduce", "accuracy"}  # need numbers, a text, Coq, no network, or long
+COLLAPSED = [
+    (name, command, f"--scheme collapsed {more}")
+    for name, command, more in (
+        ("2-3-2-1", "check", "--trials 2"), ("2-3-2-1", "derive", "--trials 2"), ("1-2-2", "check", "--trials 2"),
+        ("2-3-2-1", "export", "-o out"), ("2-2-1", "check", "--trials 2"),
+    )
+]  # fmt: skip
 EVERY = [(name, command, more) for command, more in OTHERS.items() for name in NETWORKS]
 
 
@@ -59,13 +66,13 @@ def test_no_command_is_left_out():
 
 @pytest.mark.parametrize(
     ("name", "command", "more"),
-    [(name, command, more) for command, more in MAIN.items() for name in NETWORKS] + few(EVERY, 28),
+    [(name, command, more) for command, more in MAIN.items() for name in NETWORKS] + few(EVERY, 28) + COLLAPSED,
 )
 def test_it_works_or_says_why_not(name, command, more, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for own, text in FILES.items():
         (tmp_path / f"{own}.toml").write_text(text)
-    network, *settings = NETWORKS[name].split()
+    network, *settings = NETWORKS.get(name, name).split()
     given = f"{network}.toml" if network in FILES else network
     wanted = more.split()
     if command == "cost" and ("--batch" not in settings or "--samples" in settings):

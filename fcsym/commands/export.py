@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     name = check_name(options.name, "--name")
     made = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
     if options.values is not None:
-        refuse_large_step(options, made.base, made.network)
+        refuse_large_step(options, made.conventional, made.network)
     values = values_of(options, made.network)
     made.exportable(options.target)  # what has no file says so before there is a folder
     try:

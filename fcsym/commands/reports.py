@@ -32,7 +32,7 @@ def trained(
     """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
     from fcsym.checking.checker import check
 
-    trials = options.trials if options.trials is not None else max(20, trials_of(options, s.base) // 5)
+    trials = options.trials if options.trials is not None else max(20, trials_of(options, s.conventional) // 5)
     with progress() as step:
         step(f"proving {s.name}")
         proof = s.proof
