@@ -53,10 +53,11 @@ ELSEWHERE = {"step", "audit", "certify", "reproduce", "accuracy"}  # need number
 COLLAPSED = [
     (name, command, f"--scheme collapsed {more}")
     for name, command, more in (
-        ("2-3-2-1", "check", "--trials 2"), ("2-3-2-1", "derive", "--trials 2"), ("1-2-2", "check", "--trials 2"),
+        ("2-3-2-1", "check", "--trials 2"), ("2-3-2-1", "derive", "--trials 2"), ("1-2-2", "check", ""),
         ("2-3-2-1", "export", "-o out"), ("2-2-1", "check", "--trials 2"),
     )
 ]  # fmt: skip
+UNASKED = [("a batch", "derive", ""), ("positions in batches", "check", "")]  # how much is checked is counted
 EVERY = [(name, command, more) for command, more in OTHERS.items() for name in NETWORKS]
 
 
@@ -66,7 +67,7 @@ def test_no_command_is_left_out():
 
 @pytest.mark.parametrize(
     ("name", "command", "more"),
-    [(name, command, more) for command, more in MAIN.items() for name in NETWORKS] + few(EVERY, 28) + COLLAPSED,
+    [(name, command, more) for command, more in MAIN.items() for name in NETWORKS] + few(EVERY, 28) + COLLAPSED + UNASKED,
 )
 def test_it_works_or_says_why_not(name, command, more, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
