@@ -59,6 +59,7 @@ COLLAPSED = [
 ]  # fmt: skip
 UNASKED = [("a batch", "derive", ""), ("positions in batches", "check", "")]  # how much is checked is counted
 EVERY = [(name, command, more) for command, more in OTHERS.items() for name in NETWORKS]
+MORE = few(EVERY, 28) + COLLAPSED + UNASKED
 
 
 def test_no_command_is_left_out():
@@ -67,7 +68,7 @@ def test_no_command_is_left_out():
 
 @pytest.mark.parametrize(
     ("name", "command", "more"),
-    [(name, command, more) for command, more in MAIN.items() for name in NETWORKS] + few(EVERY, 28) + COLLAPSED + UNASKED,
+    [(name, command, more) for command, more in MAIN.items() for name in NETWORKS] + MORE,
 )
 def test_it_works_or_says_why_not(name, command, more, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
