@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from browser import Browser
-from conftest import NETWORKS, need
+from conftest import NETWORKS, few, need
 
 import fcsym
 from fcsym.derivation import derive
@@ -281,7 +281,7 @@ def test_names_do_not_cover_each_other(tmp_path):
     }  # fmt: skip
     browser = Browser(need("chromium"), tmp_path / "profile")
     try:
-        for name, network in networks.items():
+        for name, network in few(networks.items(), 8):
             pictures = [draw(network), *(derive(network).case_maps() if network.inputs < 4 else ())]
             for picture in (*pictures, *([fcsym.cost_chart(network)] if len(network.layers) > 1 else [])):
                 browser.open(picture.save(tmp_path / "picture.svg"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from conftest import ORDERS
+from conftest import ORDERS, few
 
 import fcsym
 from fcsym.derivation import derive
@@ -317,7 +317,7 @@ def test_names_and_remarks_of_a_schemes_cases_are_proved(scheme):
                 for other in renamed(rows, n):
                     assert _misnamed(part, other), (equation.name, rows[n], other)
                     count += 1
-    for part, place, equation in tables_of(scheme):  # and one of each table through the proof as a whole
+    for part, place, equation in few(tables_of(scheme), 8):  # and one of a table through the proof as a whole
         rows = equation.rhs.branches
         wrong = replace(equation, rhs=put(rows, 0, next(iter(renamed(rows, 0)))))
         equations = [*scheme.routines[part].equations]
