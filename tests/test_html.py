@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
-from conftest import need
+from conftest import few, need
 
 from fcsym.derivation import derive
 from fcsym.errors import MissingTool
@@ -305,8 +305,7 @@ def test_paper_shows_what_is_folded_on_the_screen(browser, folder):
         browser.ask("Emulation.setEmulatedMedia", media="")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize(("width", "dark"), few([(1200, False), (390, True), (390, False), (1200, True)], 2))
 def test_pictures_for_a_person_to_look_at(browser, folder, width, dark, tmp_path):
     """Written to the folder `screenshots` where FCSYM_SCREENSHOTS names one; here they must show something."""
     where = Path(os.environ.get("FCSYM_SCREENSHOTS", tmp_path))
