@@ -282,9 +282,7 @@ def documents(net):
 
 def test_documents_of_a_smooth_activation_define_it_and_say_nothing_of_pieces():
     for name, text in documents(fcsym.Network.mlp([2, 2, 1], "sigmoid")).items():
-        said = re.search(
-            r"\b(pieces?|kinks?|gates?|piecewise)\b", re.sub(r"<style>.*?</style>", "", text, flags=re.S)
-        )
+        said = re.search(r"\b(pieces?|kinks?|gates?|piecewise)\b", re.sub(r"<style>.*?</style>", "", text, flags=re.S))
         assert said is None, (name, said and said.string[max(0, said.start() - 60) : said.end() + 60])
         if name.endswith("update.mk") or "update_test.c" in name:
             continue
