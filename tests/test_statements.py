@@ -171,6 +171,15 @@ def test_claims_are_computed():
     assert f"states {saved.at(saved.state) - own.at(own.state):+d}" in wide["(ii)"].number
 
 
+@pytest.mark.parametrize("given", [
+    {"widths": [2, 3, 1], "batch": "mean"}, {"widths": [2, 3, 1], "rule": {"name": "adam"}}, {"widths": [3, 2]},
+    {"widths": [2, 3, 1], "bias": True, "train": {"b1": False}},
+], ids=str)  # fmt: skip
+def test_what_the_paper_claims_nothing_of_is_refused_with_what_to_ask_instead(given):
+    with pytest.raises(fcsym.ArgumentError, match=r"^the paper's claims are about .*: ask about a dense network"):
+        claims(fcsym.Network.from_table(given))
+
+
 def beyond():
     return {c.label: c for c in claims(fcsym.Network.parse("1-1-1"))}["(vi)"]
 

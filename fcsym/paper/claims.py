@@ -14,7 +14,7 @@ from fcsym.closed.costs import STORED, cost
 from fcsym.closed.series import flow, powers
 from fcsym.collapsing import find_collapse
 from fcsym.derivation import Derivation, derive
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, FcsymError
 from fcsym.language.equation import Order, Verdict
 from fcsym.networks.layers import LSTM, RNN, Conv1d, Flatten, LayerNorm, Linear, MultiheadAttention, Residual
 from fcsym.networks.network import Network
@@ -60,8 +60,17 @@ class Claim:
 def claims(network: Network, progress: Callable[[str], None] = lambda _: None) -> tuple[Claim, ...]:
     """Every claim of the paper's section 4, its induction and its headline, answered for a network with a hidden layer.
 
-    Each answer is computed: from proofs, and from costs as polynomials in the widths at the network's own.
+    Each answer is computed: from proofs, and from costs as polynomials in the widths at the network's own. Raises
+    ArgumentError where the paper's own scheme does not exist: it claims nothing there.
     """
+    try:
+        scheme(network, _WAYS[0], _ORDER)
+    except FcsymError as problem:
+        why = str(problem).rsplit(": ", 1)[0]
+        raise ArgumentError(
+            f"the paper's claims are about its own way to train, and {why[0].lower()}{why[1:]}: ask about a "
+            "dense network with a hidden layer, in which gradient steps train every parameter, a sample at a time."
+        ) from None
     rows = []
     for make in (_once, _memory, _time, _series, _expanded, _others, _induction, _collapsed):
         progress(make.__name__.strip("_"))
