@@ -46,7 +46,14 @@ COSTLY = frozenset(
     | {"test_batches", "test_joint", "test_soundness", "test_statements"}
     | {"test_certificates", "test_columns", "test_layer_checks", "test_layers", "test_proof_of_layers", "test_targets"}
     | {"test_hostile", "test_networks_of_layers", "test_real_layers", "test_second_derivatives"}
-    | {"test_states_of_layers"}
+    | {
+        "test_states_of_layers",
+        "test_collapsed",
+        "test_collapsed_c",
+        "test_collapsed_kept",
+        "test_magnitudes",
+        "test_rules",
+    }
 )
 
 

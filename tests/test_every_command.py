@@ -59,7 +59,7 @@ COLLAPSED = [
 ]  # fmt: skip
 UNASKED = [("a batch", "derive", ""), ("positions in batches", "check", "")]  # how much is checked is counted
 EVERY = [(name, command, more) for command, more in OTHERS.items() for name in NETWORKS]
-MORE = few(EVERY, 28) + COLLAPSED + UNASKED
+MORE = few(EVERY, 16) + COLLAPSED + UNASKED
 
 
 def test_no_command_is_left_out():
