@@ -7,7 +7,7 @@ s.save("collapsed.pdf"), s.export("update.py"), s.compile("c")
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,7 @@ from fcsym import schemes
 from fcsym.collapsing import layers_in_words
 from fcsym.collapsing.by_unit import ByUnit
 from fcsym.collapsing.parts import ClosedParts, Function
-from fcsym.collapsing.scheme import CollapsedScheme, collapsed_scheme
+from fcsym.collapsing.scheme import CollapsedScheme
 from fcsym.derivation import Derivation
 from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
@@ -38,8 +38,9 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
     @classmethod
     def of(cls, base: Record) -> CollapsedAnyInputs:
         """The scheme of a network, by a step of it; ArgumentError where nothing closes."""
-        found = collapsed_scheme(base.network, base.order, Derivation(base.network, base.order, base.equations))
-        return cls(**{item.name: getattr(found, item.name) for item in fields(found)})
+        made = cls(base.network, base.order, Derivation(base.network, base.order, base.equations))
+        made.chosen(base.network.samples or 2)
+        return made
 
     @cached_property
     def lists(self) -> tuple[ClosedPart, ...]:

@@ -42,6 +42,8 @@ class Magnitude:
         """
         numbers = {a.name: np.asarray(float(value)) for a, value in derivation.network.rule.values.items()}
         self.derivation, self.values, self.bar = derivation, {**inputs, **values, **numbers}, bar
+        single = bar > ULPS * np.finfo(np.float64).eps
+        self.least = np.longdouble(np.finfo(np.float32 if single else np.float64).smallest_normal)
         self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
         self.known |= {name: np.abs(value) / ULPS for name, value in numbers.items()}  # 9/10 is itself rounded
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -73,12 +75,12 @@ class Magnitude:
         axes = equation.lhs.indices
         if not isinstance(equation.rhs, Cases):
             size, moved = self._size(equation.rhs, axes)
-            return np.asarray(size + moved)
+            return np.asarray(size + moved + self.least)  # what underflows is rounded as the smallest normal number is
         result = np.zeros(())
         for branch in equation.rhs:
             if branch.value is not None:
                 size, moved = self._size(branch.value, axes)
-                result = result + np.where(self._holds(branch.when, axes), size + moved, 0)
+                result = result + np.where(self._holds(branch.when, axes), size + moved + self.least, 0)
         return result
 
     def _holds(self, when: Sequence[Any], axes: tuple[Index, ...]) -> Any:

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from fcsym.collapsing.events import Event
 from fcsym.collapsing.given import checked_inputs, checked_rate, checked_weights
 from fcsym.collapsing.moving import here, moved, passed
-from fcsym.collapsing.state import CollapsedState, ManyStates, NetworkRun, begin
-from fcsym.errors import ArgumentError, CompileError, shown
+from fcsym.collapsing.state import CollapsedState, LeftRange, ManyStates, NetworkRun, begin
+from fcsym.errors import ArgumentError, CompileError, Diverged, shown
 from fcsym.kernel.arguments import as_array, goal, mode, parameters
 from fcsym.kernel.arguments import rate as checked_rates
 from fcsym.kernel.by_target import TARGETS
@@ -63,7 +63,8 @@ class CollapsedKernel:
 
         `weights`: [W1, b1, W2, ...]. float32 where all of them and `x` are, otherwise float64. With leading axes there
         are as many networks, trained one by one; x is then (..., m, n_0), or (..., n_0) for one input each.
-        `undefined`: as for other schemes; nothing is. Raises ArgumentError for arrays that do not fit.
+        `undefined`: as for other schemes: with "nan", a network that diverges is nan from that step on. Raises
+        ArgumentError for arrays that do not fit.
         """
         mode(undefined)
         given = [as_array(a.name, a.value) for a in parameters(self.network, weights)]
@@ -100,7 +101,14 @@ class CollapsedKernel:
             return self._each(state, x, target, eta, undefined)
         run = state.run
         places, rate = _places(run, x), checked_rate(run.network, eta)
-        return stepped(state, places, target, rate, run.single or (x is not None and np.ndim(x) == 1), not marks)
+        if isinstance(state, LeftRange):
+            return state
+        try:
+            return stepped(state, places, target, rate, run.single or (x is not None and np.ndim(x) == 1), not marks)
+        except Diverged:
+            if marks:
+                return LeftRange(state)
+            raise
 
     def run(self, state: Any, xs: Sequence[Any], targets: Sequence[npt.ArrayLike], eta: Any = None) -> Any:
         """The state after a step for each of `xs` and `targets`; an x may be None. Errors as for `step`."""
@@ -116,7 +124,7 @@ class CollapsedKernel:
             made = np.stack([self.output(one, point) for one, point in zip(state, points, strict=True)])
             return made.reshape(*state.lead, *made.shape[1:])
         places = _places(state.run, x)
-        y = here(passed(state)[0])
+        y = np.atleast_2d(state.output) if isinstance(state, LeftRange) else here(passed(state)[0])
         if state.run.single or (x is not None and np.ndim(x) == 1):
             return np.asarray(y[0 if places is None else places[0]])
         return np.asarray(y if places is None else y[places])

@@ -19,9 +19,12 @@ import numpy.typing as npt
 from fcsym.collapsing.events import Event, told
 from fcsym.collapsing.gates_held import lines_of
 from fcsym.collapsing.kernel import CollapsedKernel, CollapsedState, ManyStates
+from fcsym.collapsing.state import LeftRange
 from fcsym.errors import Diverged, GateEvent
 
 __all__ = ["OneInputKernel"]
+
+_OF_SEVERAL = (CollapsedState, LeftRange, ManyStates)
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ class OneInputKernel:
 
     def step(self, state: Any, x: Any, target: Any, eta: Any = None, **settings: Any) -> Any:
         """The state after a step, with every unit on the piece that it then has; otherwise as the kernel's own."""
-        if isinstance(state, CollapsedState | ManyStates):
-            return self.several.step(state, x, target, eta)
+        if isinstance(state, _OF_SEVERAL):
+            return self.several.step(state, x, target, eta, **settings)
         start: _Start | None = getattr(state, "start", None)
         if start is None or settings or self._is_traced:
             made = self._inner.step(state, x, target, eta, **settings)
@@ -107,8 +110,8 @@ class OneInputKernel:
 
     def output(self, state: Any, x: Any, **settings: Any) -> Any:
         """The output of the network that the state stands for."""
-        if isinstance(state, CollapsedState | ManyStates):
-            return self.several.output(state, x)
+        if isinstance(state, _OF_SEVERAL):
+            return self.several.output(state, x, **settings)
         if getattr(state, "start", None) is None or settings or self._is_traced:
             return self._inner.output(state, x, **settings)
         try:
@@ -121,7 +124,7 @@ class OneInputKernel:
 
     def run(self, state: Any, xs: Any, targets: Any, eta: Any = None, **settings: Any) -> Any:
         """The state after one step for each row of `xs` and `targets`."""
-        if isinstance(state, CollapsedState | ManyStates):
+        if isinstance(state, _OF_SEVERAL):
             return self.several.run(state, xs, targets, eta)
         start: _Start | None = getattr(state, "start", None)
         if start is None or settings:
@@ -139,14 +142,14 @@ class OneInputKernel:
 
     def expand(self, state: Any, weights: Sequence[Any] = (), x: Any = None) -> Any:
         """The weights that backpropagation has after the same steps; `weights` and `x` as for `init`."""
-        if isinstance(state, CollapsedState | ManyStates):
+        if isinstance(state, _OF_SEVERAL):
             return self.several.expand(state, weights, x)
         start: _Start | None = getattr(state, "start", None)
         return self._inner.expand(state, weights if start is None else start.weights, x)
 
     def events(self, state: Any) -> tuple[Event, ...]:
         """The gate events that brought a state about: none of those that do not carry them."""
-        if isinstance(state, CollapsedState):
+        if isinstance(state, CollapsedState | LeftRange):
             return state.events
         if getattr(state, "start", None) is None:
             return ()

@@ -202,5 +202,6 @@ def _numbers(choice: Choice, inputs: int) -> int:
     """How many numbers a closed state has for so many inputs, with as many gate patterns as there can be."""
     found = choice.found
     network = replace(found.held.network, samples=inputs) if found.held.network.batch else found.held.network
-    closure = Closure.of(replace(found, held=replace(found.held, network=network)))
-    return closure.at_widths(closure.size)
+    bare = Closure(replace(found, held=replace(found.held, network=network)), (), (), (), ())
+    lengths = {**network.sizes, **bare.patterns}
+    return int(sum(quantity.count(lengths.__getitem__) for quantity in found.quantities))  # type: ignore[misc]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fcsym.collapsing.drawn import events_over_time
+from fcsym.collapsing.events import Event
 from fcsym.collapsing.gates_held import gates_held, with_widths, without_gates
 from fcsym.collapsing.moving import Run, State, here, passed, started, unit_by_unit
 from fcsym.collapsing.tabled import table_of
@@ -22,7 +23,7 @@ from fcsym.language.expression import Array, Axis, Role
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import coefficient_of, data_share, kept_share, moment, norm, units
 
-__all__ = ["CollapsedState", "ManyStates", "begin"]
+__all__ = ["CollapsedState", "LeftRange", "ManyStates", "begin"]
 
 _Values = npt.NDArray[Any]
 
@@ -183,13 +184,42 @@ class CollapsedState(State):
         return f"<state of {self.run.network} after {self.steps} steps: {self.said}>"
 
 
-class ManyStates(tuple[CollapsedState, ...]):
+@dataclass(frozen=True)
+class LeftRange:
+    """A network that has left the range of floating-point numbers, for undefined="nan": all that is read of it is nan.
+
+    It stays so. `last`: the state before that step.
+    """
+
+    last: CollapsedState
+
+    @property
+    def run(self) -> NetworkRun:
+        """What does not change in training."""
+        return self.last.run
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The gate events until then."""
+        return self.last.events
+
+    @property
+    def output(self) -> _Values:
+        """nan for every output on the held inputs."""
+        return np.full_like(self.last.output, np.nan)
+
+    def expand(self) -> list[_Values]:
+        """nan for every weight."""
+        return [np.full_like(array, np.nan) for array in self.run.weights]
+
+
+class ManyStates(tuple["CollapsedState | LeftRange", ...]):
     """The states of many networks, in row order of their leading axes."""
 
     lead: tuple[int, ...]
 
     @classmethod
-    def of(cls, states: Sequence[CollapsedState], lead: tuple[int, ...]) -> ManyStates:
+    def of(cls, states: Sequence[CollapsedState | LeftRange], lead: tuple[int, ...]) -> ManyStates:
         """States with the leading axes that they had."""
         made = cls(states)
         made.lead = lead

@@ -279,7 +279,7 @@ def _activation(node: Apply) -> n.Node:
     if node.argument.array.role is Role.TERM and phi.kinks:  # what is not a number stays none, also in a loss
         result = n.Select(n.Test(s, "<=", phi.kinks[0]), result, s)
     for kink, value in zip(phi.kinks, values[1:], strict=True):
-        result = n.Select(n.Test(s, ">", kink), value, result)
+        result = _select(n.Test(s, ">", kink), value, result)
     if node.derivative:
         for piece, kink, slope in zip(phi.pieces, phi.kinks, phi.kink_slopes, strict=False):
             if slope != piece.slope:
@@ -434,7 +434,12 @@ def _all(branch: Branch) -> tuple[n.Test, ...]:
 def _choose(tree: Tree) -> n.Node:
     if isinstance(tree, Branch):
         return n.Undefined() if tree.value is None else _node(tree.value)
-    return n.Select(_test(tree.condition), _choose(tree.then), _choose(tree.otherwise))
+    return _select(_test(tree.condition), _choose(tree.then), _choose(tree.otherwise))
+
+
+def _select(test: n.Test, then: n.Node, otherwise: n.Node) -> n.Node:
+    """A choice, where there is one: two pieces may have one slope."""
+    return then if then == otherwise else n.Select(test, then, otherwise)
 
 
 def _quotients(node: Expr | None) -> list[Expr]:

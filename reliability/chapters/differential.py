@@ -4,9 +4,10 @@ A trial draws a network (depth 1 to 5, widths 1 to 8, every activation, output, 
 none, frozen and shared ones), derives one training step in both orders, compiles it and compares every quantity with
 automatic differentiation, in autograd and in PyTorch with its optimisers, within 16 eps of the sum of absolute terms:
 on random points, on exact ones that sit on kinks, and on ones near kinks. A scheme that exists for the network then
-trains beside automatic differentiation for several steps. The crossed order must disagree. A point is left out, and
-counted, where rounding decides a gate or a number overflows, and a network whose training diverges, from a weight of
-1e8 on. A figure of the last column is the largest error in units of its bound: a failure is above 1.
+trains beside automatic differentiation for several steps; `collapsed` has a chapter of its own. The crossed order must
+disagree. A point is left out, and counted, where rounding decides a gate or a number overflows, and a network whose
+training diverges, from a weight of 1e8 on. A figure of the last column is the largest error in units of its bound: a
+failure is above 1.
 """
 
 from __future__ import annotations
@@ -139,12 +140,12 @@ def _by_torch(derivation: Any, kernel: Any, computed: Any, found: dict[str, Any]
 
     if computed.points.memory is not None:  # its optimisers are taken as they are before the first step
         computed = Tally(derivation, np.dtype(float)).computed(kernel, computed.points._replace(memory=None))
-    made, least = computed.result, np.finfo(float).smallest_normal
+    made, least = computed.result, 2.0**10 * np.finfo(float).smallest_normal
 
     def flushed(*given: Any) -> dict[str, Any]:
-        """PyTorch's own functions have no numbers below the smallest normal one: 0 stands for each of these."""
+        """In PyTorch's own functions 0 stands for what is below the smallest normal number, also as a factor."""
         found = {name: np.asarray(value) for name, value in step(*given).items()}
-        tiny = {n: (v == 0) & (np.abs(made[n]) < least) for n, v in found.items() if n in made}
+        tiny = {n: (np.abs(v) < least) & (np.abs(made[n]) < least) for n, v in found.items() if n in made}
         return found | {n: np.where(lost, made[n], found[n]) for n, lost in tiny.items()}
 
     report = _report(derivation, derivation.order, computed, flushed)

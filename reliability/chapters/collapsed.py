@@ -1,0 +1,97 @@
+"""Training on a closed state, beside automatic differentiation.
+
+A trial draws a network as the chapter on random networks does, until one of its hidden layers can be summed over, and
+trains four of them by the scheme `collapsed`, for some forty steps on inputs that stay, beside automatic
+differentiation in extended precision: the output before every step, and all weights at the end. Units cross kinks
+meanwhile, and the state is carried over; some two hundred further networks of small integers make one step from
+exactly on a kink. A network is left out from where rounding decides a gate, or where its training diverges. The bar is
+how far rounding takes this very trajectory; a figure of the last column is the largest error in units of it, and a
+failure is above 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from reliability.chapters.differential import ORDERS, TRAINED, drawn
+from reliability.frame import Table, Wrong, trials
+
+SHORT, LONG = 12, 400
+STEPS = 40
+COLUMNS = ("networks", "units that crossed a kink", "numbers compared", "points left out", "largest error")
+
+
+def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
+    """So many networks."""
+    table = Table(COLUMNS, "what the networks have")
+    table.row("all")
+    for outcome in trials(trial, count, seed, only):
+        table.tried += 1
+        if outcome.failure:
+            table.fail(outcome.number, outcome.failure)
+        else:
+            found = outcome.value
+            for name in ("all", *found["marks"]):
+                table.add(name, "networks")
+                for heading in COLUMNS[1:-1]:
+                    table.add(name, heading, found[heading])
+                table.most(name, COLUMNS[-1], found[COLUMNS[-1]])
+            table.rows = dict(sorted(table.rows.items(), key=lambda item: (item[0] != "all", item[0])))
+        yield table
+
+
+def trial(seed: int, number: int) -> dict[str, Any]:
+    """One network. Wrong where something disagrees."""
+    import fcsym
+    from fcsym.checking.trajectory import check_scheme
+
+    rng, order = np.random.default_rng([seed, number]), ORDERS[number % 2]
+    while True:
+        network, marks = drawn(rng)
+        try:
+            scheme = fcsym.scheme(network, "collapsed", order)
+        except fcsym.ArgumentError:  # no layer of it can be summed over
+            continue
+        break
+    watched = _Watched(scheme)
+    kernel = scheme.conventional.compile()
+    report = check_scheme(watched, TRAINED, int(rng.integers(2**31)), STEPS, None, float, lambda _: None, kernel)
+    worst = max((row for row in report.rows if row.points), key=lambda row: row.ratio, default=None)
+    if worst is not None and not worst.passed:
+        at = f"{worst.quantity} ({worst.case}, step {worst.where.get('step')})"
+        raise Wrong(f"collapsed of {network}, {order}: {at} is {worst.ratio:.3g} times its bound off.")
+    return {
+        "marks": [*marks, f"order {order}"], "units that crossed a kink": watched.crossed,
+        "numbers compared": report.points, "points left out": report.left_out,
+        "largest error": worst.ratio if worst is not None else 0.0,
+    }  # fmt: skip
+
+
+class _Watched:
+    """A scheme whose kernel says how many units have crossed a kink in what it trained."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self.crossed = inner, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def compile(self, target: str = "numpy") -> Any:
+        return _WatchedKernel(self._inner.compile(target), self)
+
+
+class _WatchedKernel:
+    """The kernel of a scheme that is watched: states are counted where their weights are asked for, at the end."""
+
+    def __init__(self, inner: Any, watched: _Watched) -> None:
+        self._inner, self._watched = inner, watched
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def expand(self, state: Any, weights: Any = (), x: Any = None) -> Any:
+        self._watched.crossed += sum(len(event.units) for one in state for event in getattr(one, "events", ()))
+        return self._inner.expand(state, weights, x)
