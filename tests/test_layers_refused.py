@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from conftest import need_package
@@ -31,6 +34,7 @@ from fcsym.layers import (
     Residual,
     RMSNorm,
 )
+from fcsym.networks.layers.base import Layer
 
 END = Linear(2, 1)
 
@@ -232,3 +236,32 @@ def test_what_no_training_reaches_needs_no_compensation(layers):
     assert not {"p", "r", "vc"} & set(d.by_name)
     after = d.compile().step([np.ones((1, 1, 2)), np.ones(1)], [[1.0, 2.0]], [1.0], 0.5)
     assert after.y_new.shape == (1,)
+
+
+HOSTILE = (
+    16**5000,
+    -(16**5000),
+    (16**5000, 2),
+    Fraction(16**5000, 3),
+    float("inf"),
+    float("nan"),
+    "a" * 9999,
+    None,
+    b"",
+)
+KINDS = [kind for kind in vars(fcsym.layers).values() if isinstance(kind, type) and issubclass(kind, Layer)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_whatever_an_argument_of_a_layer_is_there_is_a_sentence(kind):
+    """Each argument of every layer, of numbers that Python does not write and of what is no number."""
+    known = [field for field in fields(kind) if field.init]
+    needed = [field.name for field in known if field.default is MISSING and field.default_factory is MISSING]
+    for field in known:
+        for value in HOSTILE:
+            given = {**dict.fromkeys(needed, 2), field.name: value}
+            for shape in ((6,), (2, 6), (2, 6, 6)):
+                try:
+                    Network.sequential(shape, [kind(**given), "relu", Flatten(), Linear(12, 1)])
+                except fcsym.FcsymError as problem:
+                    assert len(str(problem)) < 600 and "\n" not in str(problem)

@@ -129,7 +129,7 @@ class Building:
     def fits(self, axis: Axis, size: int, what: str) -> None:
         """NetworkError where an axis is not as long as the layer says."""
         if self.sizes[axis] != size:
-            raise self.refuse(f"it expects {size} {what} and is given {self.sizes[axis]}: make the two alike.")
+            raise self.refuse(f"it expects {shown(size)} {what} and is given {self.sizes[axis]}: make the two alike.")
 
 
 class Layer:

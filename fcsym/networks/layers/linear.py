@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from fcsym.errors import shown
 from fcsym.language.activation import Activation as Phi
 from fcsym.language.activation import activation as named_activation
 from fcsym.language.expression import Apply, Expr, Index, Role, total
@@ -39,8 +40,8 @@ class Linear(Layer):
             width *= at.size(axis)
         if self.in_features != width:
             raise at.refuse(
-                f"it expects {self.in_features} features and is given {width} (shape {at.shape(source)}): make the two "
-                "alike."
+                f"it expects {shown(self.in_features)} features and is given {width} (shape {at.shape(source)}): make "
+                "the two alike."
             )
         own = at.units(whole(self.out_features, f"out_features of {at.where}"))
         i = Index(own, "i")
