@@ -230,6 +230,14 @@ def test_what_rounding_decides_is_no_failure_of_a_scheme(what, order):
     assert report.passed, str(report)
 
 
+def test_a_unit_above_smooth_ones_is_on_a_kink_by_chance_and_no_exact_point():
+    """Sigmoids of equal sums cancel: in another order of summation their sum is not 0, and the unit on another side."""
+    network = Network.mlp([8, 6, 3, 1], ["sigmoid", "relu"], [False, True, False], output="silu", loss="mse")
+    report = check(scheme(network, "weights", "sequential"), trials=4, seed=2065152246, steps=6)
+    assert report.passed, str(report)
+    assert any("kink" in row.case and row.points for row in check(scheme(Network.parse("2-3-1"), "weights")).rows)
+
+
 @pytest.mark.parametrize("loss", ["bce_logits", "cross_entropy"])
 def test_exact_points_have_targets_that_the_loss_takes(loss):
     """A step from them is refused for the unit that wakes up, and never for the target."""

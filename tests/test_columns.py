@@ -205,6 +205,23 @@ def test_divergence_ends_by_name():
                 state = kernel.step(state, None, np.full((*np.shape(x)[:-1], 1), -1e300), -1.0)
 
 
+def test_what_diverges_is_not_a_number_where_that_is_asked_for():
+    """One network of two diverges: it is nan from then on, and the other one goes on."""
+    kernel = fcsym.scheme(fcsym.Network.parse("2-3-2"), "collapsed").compile()
+    weights = [np.stack([w, w]) for w in (10 * np.ones((3, 2)), 5 * np.ones((2, 3)))]
+    x, target, eta = np.ones((2, 2)), np.full((2, 2), -1e300), np.array([-1.0, 1e-310])
+    state = kernel.init(weights, x, undefined="nan")
+    with pytest.raises(fcsym.Diverged):
+        for _ in range(5):
+            state = kernel.step(state, x, target, eta)
+    for _ in range(5):
+        state = kernel.step(state, x, target, eta, undefined="nan")
+    y, expanded = kernel.output(state, x), kernel.expand(state)
+    assert np.isnan(y[0]).all() and np.isfinite(y[1]).all()
+    assert all(np.isnan(a[0]).all() and np.isfinite(a[1]).all() for a in expanded)
+    assert state[0].events == () and np.isnan(state[0].output).all()
+
+
 def test_divergence_of_blocks_ends_by_name():
     """Numbers of columns leave the range of floats before any unit is looked at by itself, and nothing warns."""
     network = fcsym.Network.parse("4-300-2")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,16 +182,20 @@ class _Comparison:
         if clearly.any():
             self._raises(weights, x, target, eta, int(np.argmax(clearly)), where)
 
+    @cached_property
+    def _rounded(self) -> list[Any]:
+        """Units above a smooth one: their sums are rounded."""
+        every = list(self.network.activated)
+        first = next((n for n, unit in enumerate(every) if unit.activation.is_smooth), len(every))
+        return every[first + 1 :]
+
     def _by_chance(self, truth: Mapping[str, _Array], scale: Any) -> _Array:
-        """Points with a unit near a kink above a smooth one: its sum is rounded, to another side in another order."""
-        count, rounded = len(truth[self.y]), False
+        """Points with such a unit near a kink: summed in another order, it is on another side."""
+        count = len(truth[self.y])
         found = np.zeros(count, dtype=bool)
-        for unit in self.network.activated:
-            s, name = truth[unit.s.name], unit.s.name
-            for kink in unit.activation.kinks if rounded else ():
-                near = np.abs(s - float(kink)) <= ULPS * self.eps * scale.of(name)
-                found |= near.reshape(count, -1).any(axis=-1)
-            rounded = rounded or unit.activation.is_smooth
+        for name, kink in ((unit.s.name, kink) for unit in self._rounded for kink in unit.activation.kinks):
+            near = np.abs(truth[name] - float(kink)) <= ULPS * self.eps * scale.of(name)
+            found |= near.reshape(count, -1).any(axis=-1)
         return found
 
     @property
@@ -249,7 +254,7 @@ class _Comparison:
         return [
             (unit.s.name, kink)
             for unit in self.network.hidden
-            for kink in unit.activation.kinks
+            for kink in (unit.activation.kinks if unit not in self._rounded else ())
             if abs(kink) <= 2 and (2 * kink).denominator == 1
         ]
 
