@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,13 +17,13 @@ import numpy as np
 import pytest
 from conftest import need
 
-from fcsym.cli import main
+from fcsym.cli import _parser, main
 from fcsym.commands import COMMANDS, limits, options
 from fcsym.derivation import derive
 from fcsym.errors import SizeError
 from fcsym.kernel import export
 from fcsym.kernel.export import TARGETS
-from fcsym.language.work import spaces
+from fcsym.language.work import spaces, work
 from fcsym.layers import Conv1d, Dense, Flatten
 from fcsym.machine import duration, memory
 from fcsym.networks.network import Network
@@ -106,8 +108,9 @@ def test_a_step_of_very_many_numbers_is_refused_before_they_are_read(network, tm
     for command in (["step"], ["export", "-o", str(tmp_path / "out")]):
         assert main([*command, *network.split(), "--values", missing]) == 2
         said = capsys.readouterr().err
-        assert f"and {command[0]} would take about " in said
-        assert " minutes: allow it with --max-seconds " in said
+        assert re.search(
+            f"and {command[0]} would take about [0-9]+ (seconds|minutes): allow it with --max-seconds ", said
+        )
     assert main(["step", *network.replace("1000000", "1000").split(), "--values", missing]) == 2
     assert "none.npz" in capsys.readouterr().err
 
@@ -117,9 +120,9 @@ def test_a_batch_has_as_many_samples_as_are_given(monkeypatch, tmp_path, capsys)
     file = tmp_path / "v.npz"
     ones = np.ones((300, 2))
     np.savez(file, x=ones, target=ones[:, :1], W1=np.ones((2, 2)), W2=np.ones((1, 2)), eta=0.1)
-    monkeypatch.setattr(options, "_NUMBER", 0.1)
+    monkeypatch.setattr(options, "_NUMBER", duration._UNASKED / 906)  # and it has some of its own
     assert main(["step", "2-2-1", "--batch", "mean", "--values", str(file)]) == 2
-    assert "is given 906 numbers and has" in capsys.readouterr().err
+    assert "is given 906 numbers, has" in capsys.readouterr().err
 
 
 def test_the_check_of_an_export_counts_its_samples():
@@ -128,22 +131,24 @@ def test_the_check_of_an_export_counts_its_samples():
     export.refuse_large_check(batch)
     batch = replace(batch, samples=10**6)
     assert export._networks(export._weights(batch) + export._given(batch)) == export._FEWEST
-    with pytest.raises(SizeError, match="against autodiff would take about 2 minutes: allow it with --max-seconds 194"):
+    with pytest.raises(SizeError, match="against autodiff would take about 2 minutes: allow it with --max-seconds 2"):
         export.refuse_large_check(batch)
 
 
-def test_minutes_that_nobody_has_asked_for_are_refused(monkeypatch, tmp_path, capsys):
+def test_time_that_nobody_has_asked_for_is_refused(monkeypatch, tmp_path, capsys):
     """A recurrence is as long as it has steps; --max-seconds asks for what takes longer."""
     file = tmp_path / "net.toml"
     layers = '[[layers]]\nkind = "rnn"\nhidden_size = 1\n[[layers]]\nkind = "linear"\nout_features = 1\n'
     file.write_text(f"shape = [400, 1]\n{layers}")
     assert main(["derive", str(file)]) == 2
-    said = capsys.readouterr().err
-    assert "have 802 equations, and derive would take about 2 minutes: allow it with --max-seconds 162" in said
+    parsed = _parser().parse_args(["derive", str(file)])
+    seconds = math.ceil(802 * parsed.pace)  # two for each step, and those of the read-out
+    said = (
+        f"have 802 equations, and derive would take about {seconds} seconds: allow it with --max-seconds {2 * seconds}"
+    )
+    assert said in capsys.readouterr().err
     monkeypatch.setattr(duration, "_allowed", duration._allowed)
-    duration.allow(162)
-    parsed = argparse.Namespace(network=str(file), command="derive", pace=0.1, rule=None, batch=None, samples=None)
-    parsed.__dict__ |= {"activation": "relu", "output": "identity", "loss": "squared", "bias": None}
+    duration.allow(2 * seconds)
     assert options.network_of(parsed).shape_in == (400, 1)
 
 
@@ -156,6 +161,35 @@ def test_how_much_is_checked_unasked_follows_from_the_list(samples):
             options.trials_of(unasked, d)
     else:
         assert options.trials_of(unasked, d) == 1000
+
+
+def test_what_is_of_every_two_samples_has_no_room(monkeypatch, tmp_path, capsys):
+    """The products of all inputs with each other are n x n numbers, of which a file of n inputs says nothing."""
+    n = 20_000
+    file = tmp_path / "v.npz"
+    x = np.ones((n, 2))
+    np.savez(file, x=x, target=x[:, :1], W1=np.ones((2, 2)), W2=np.ones((1, 2)), eta=0.1)
+    monkeypatch.setattr(duration, "_allowed", math.inf)  # only memory is refused
+    monkeypatch.setattr(memory, "_allowed", 8 * n**2)
+    assert main(["step", "2-2-1", "--batch", "mean", "--values", str(file)]) == 2
+    said = capsys.readouterr().err
+    d = derive(Network.parse("2-2-1").training(None, "mean", n))
+    own = work(d.equations, d.network.sizes).numbers
+    assert own > 2 * n**2  # inputs, and hidden units
+    assert f"has {own} of its own" in said
+    assert " GB of memory and " in said
+
+
+def test_a_long_network_trains_for_fewer_steps_unasked():
+    """What one step costs is that of each equation, and that of each weight of all networks."""
+    long, wide, short = "-".join(["1"] * 129), "100-100-1", "2-2-1"
+    parsed = _parser().parse_args(["check", short, "--scheme", "backprop"])
+    steps = {text: options.steps_of(parsed, Network.parse(text), 200) for text in (long, wide, short)}
+    assert options._FEW_STEPS <= steps[long] < options._STEPS
+    assert options._FEW_STEPS <= steps[wide] < options._STEPS
+    assert steps[short] == options._STEPS
+    asked = _parser().parse_args(["check", short, "--scheme", "backprop", "--steps", "7"])
+    assert options.steps_of(asked, Network.parse(long), 200) == 7
 
 
 def test_a_window_is_counted_by_what_it_reads():
