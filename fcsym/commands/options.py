@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 MAX_DIGITS = 1000
-_NUMBER, _ROOM = 9e-6, 250  # seconds and bytes to read one that a step is given, and to write one that it has
+_NUMBER, _ROOM = 6e-6, 200  # seconds and bytes to read one that a step is given, and to write one that it has
 _TERM = 1e-9  # seconds for one term of a sum
 _COMPARED = 2e-6  # seconds for one weight, or one term of a sum, at one point of a comparison with autodiff
 _FEWEST, _MOST = 50, 1000  # points that are compared unasked
