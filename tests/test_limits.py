@@ -180,16 +180,20 @@ def test_what_is_of_every_two_samples_has_no_room(monkeypatch, tmp_path, capsys)
     assert " GB of memory and " in said
 
 
-def test_a_long_network_trains_for_fewer_steps_unasked():
+def test_a_large_network_trains_for_fewer_steps_unasked():
     """What one step costs is that of each equation, and that of each weight of all networks."""
     long, wide, short = "-".join(["1"] * 129), "100-100-1", "2-2-1"
     parsed = _parser().parse_args(["check", short, "--scheme", "backprop"])
-    steps = {text: options.steps_of(parsed, Network.parse(text), 200) for text in (long, wide, short)}
-    assert options._FEW_STEPS <= steps[long] < options._STEPS
-    assert options._FEW_STEPS <= steps[wide] < options._STEPS
-    assert steps[short] == options._STEPS
-    asked = _parser().parse_args(["check", short, "--scheme", "backprop", "--steps", "7"])
-    assert options.steps_of(asked, Network.parse(long), 200) == 7
+    found = {text: options.training_of(parsed, derive(Network.parse(text))) for text in (long, wide, short)}
+    for text, weights in ((long, 128), (wide, 10_100)):
+        trials, steps = found[text]
+        assert trials * weights <= options._MANY_WEIGHTS
+        assert options._FEW_STEPS <= steps < options._STEPS
+    assert found[short] == (options._MOST // 5, options._STEPS)
+    asked = _parser().parse_args(["check", short, "--scheme", "backprop", "--steps", "7", "--trials", "9"])
+    assert options.training_of(asked, derive(Network.parse(long))) == (9, 7)
+    with pytest.raises(SizeError, match="Training 20 networks 400-400-1 beside autodiff for 10 steps would take about"):
+        options.training_of(parsed, derive(Network.parse("400-400-1")))
 
 
 def test_a_window_is_counted_by_what_it_reads():

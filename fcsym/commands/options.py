@@ -26,7 +26,8 @@ _TERM = 1e-9  # seconds for one term of a sum
 _COMPARED = 2e-6  # seconds for one weight, or one term of a sum, at one point of a comparison with autodiff
 _FEWEST, _MOST = 50, 1000  # points that are compared unasked
 _TRAINED = 1.5e-3  # seconds for each equation of the layers in one step of training beside autodiff
-_MOVED = 0.5e-6  # seconds for each weight of each network in it
+_MOVED = 1.5e-6  # seconds for each weight of each network in it
+_FEW_NETWORKS, _MANY_WEIGHTS = 20, 400_000  # that are trained unasked: at least, and of all of them
 _FEW_SECONDS = 5.0  # that training may take unasked
 _STEPS, _FEW_STEPS = 100, 10  # that are trained unasked: of a short network, and at least
 _PACE = 0.03  # seconds for each equation of the layers, whatever the widths; of a command that says nothing else
@@ -320,20 +321,22 @@ def trials_of(options: argparse.Namespace, d: Record) -> int:
     return trials
 
 
-def steps_of(options: argparse.Namespace, network: Network, trials: int) -> int:
-    """100 steps of training, or as many as a large network can be trained for in a few seconds. SizeError as above."""
+def training_of(options: argparse.Namespace, d: Record) -> tuple[int, int]:
+    """200 networks and 100 steps, or what a large one trains for in seconds. SizeError where little takes long."""
     from fcsym.machine.duration import refuse_longer
 
-    asked = getattr(options, "steps", None)
-    if asked is not None:
-        return int(asked)
-    one = _length(network) * _TRAINED + trials * _weights(network) * _MOVED
-    steps = max(_FEW_STEPS, min(_STEPS, int(_FEW_SECONDS / one)))
-    refuse_longer(
-        f"Training {network} beside autodiff for {steps} steps", steps * one,
-        "take a narrower network, the equations are the same",
-    )  # fmt: skip
-    return steps
+    network, trials, steps = d.network, options.trials, getattr(options, "steps", None)
+    weights = _weights(network)
+    if trials is None:
+        trials = max(_FEW_NETWORKS, min(trials_of(options, d) // 5, _MANY_WEIGHTS // max(1, weights)))
+    if steps is None:
+        one = _length(network) * _TRAINED + trials * weights * _MOVED
+        steps = max(_FEW_STEPS, min(_STEPS, int(_FEW_SECONDS / one)))
+        refuse_longer(
+            f"Training {trials} networks {network} beside autodiff for {steps} steps", steps * one,
+            "take a narrower network, the equations are the same",
+        )  # fmt: skip
+    return int(trials), int(steps)
 
 
 def _length(network: Network) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fcsym.commands.options import steps_of, trials_of
+from fcsym.commands.options import training_of
 from fcsym.commands.streams import progress
 from fcsym.errors import FcsymError
 
@@ -32,8 +32,7 @@ def trained(
     """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
     from fcsym.checking.checker import check
 
-    trials = options.trials if options.trials is not None else max(20, trials_of(options, s.conventional) // 5)
-    steps = steps_of(options, s.network, trials)
+    trials, steps = training_of(options, s.conventional)
     with progress() as step:
         step(f"proving {s.name}")
         proof = s.proof
