@@ -52,6 +52,24 @@ def processes(session):
     return sum(found)
 
 
+def children(process):
+    """Those that a process has started, which are there still."""
+    return [
+        int(file.parent.name)
+        for file in Path("/proc").glob("[0-9]*/stat")
+        if file.exists() and int(file.read_text().rpartition(")")[2].split()[1]) == process
+    ]
+
+
+def waited_for(there):
+    """What is there after a while."""
+    for _ in range(600):
+        if found := there():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("It did not come within a minute.")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_both_limits(command, capsys):
     with pytest.raises(SystemExit):
@@ -80,6 +98,19 @@ def test_time_that_is_up_is_a_sentence(monkeypatch, capsys, tmp_path, as_json):
     )
     assert processes(started[0].pid) == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_what_watches_takes_its_process_with_it_however_it_ends():
+    """Nobody would hold it to its limits, and it would go on for days."""
+    watching = subprocess.Popen([sys.executable, "-m", "fcsym", *SLOW, "--max-memory", "4GB"])
+    try:
+        started = waited_for(lambda: children(watching.pid))
+        time.sleep(3)  # it has begun
+        assert processes(started[0]) > 0
+    finally:
+        watching.kill()
+        watching.wait()
+    waited_for(lambda: processes(started[0]) == 0)
 
 
 def test_memory_that_is_used_up_is_a_sentence():
