@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,13 +17,13 @@ import numpy as np
 import pytest
 from conftest import need
 
-from fcsym.cli import main
+from fcsym.cli import _parser, main
 from fcsym.commands import COMMANDS, limits, options
 from fcsym.derivation import derive
 from fcsym.errors import SizeError
 from fcsym.kernel import export
 from fcsym.kernel.export import TARGETS
-from fcsym.language.work import spaces
+from fcsym.language.work import spaces, work
 from fcsym.layers import Conv1d, Dense, Flatten
 from fcsym.machine import duration, memory
 from fcsym.networks.network import Network
@@ -48,6 +50,24 @@ def processes(session):
         except OSError:
             continue
     return sum(found)
+
+
+def children(process):
+    """Those that a process has started, which are there still."""
+    return [
+        int(file.parent.name)
+        for file in Path("/proc").glob("[0-9]*/stat")
+        if file.exists() and int(file.read_text().rpartition(")")[2].split()[1]) == process
+    ]
+
+
+def waited_for(there):
+    """What is there after a while."""
+    for _ in range(600):
+        if found := there():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("It did not come within a minute.")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -80,6 +100,19 @@ def test_time_that_is_up_is_a_sentence(monkeypatch, capsys, tmp_path, as_json):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_watches_takes_its_process_with_it_however_it_ends():
+    """Nobody would hold it to its limits, and it would go on for days."""
+    watching = subprocess.Popen([sys.executable, "-m", "fcsym", *SLOW, "--max-memory", "4GB"])
+    try:
+        started = waited_for(lambda: children(watching.pid))
+        time.sleep(3)  # it has begun
+        assert processes(started[0]) > 0
+    finally:
+        watching.kill()
+        watching.wait()
+    waited_for(lambda: processes(started[0]) == 0)
+
+
 def test_memory_that_is_used_up_is_a_sentence():
     done = run("check", "2-300000-1", "--trials", "50", "--max-memory", "200MB", "--json")
     assert done.returncode == 2
@@ -106,8 +139,9 @@ def test_a_step_of_very_many_numbers_is_refused_before_they_are_read(network, tm
     for command in (["step"], ["export", "-o", str(tmp_path / "out")]):
         assert main([*command, *network.split(), "--values", missing]) == 2
         said = capsys.readouterr().err
-        assert f"and {command[0]} would take about " in said
-        assert " minutes: allow it with --max-seconds " in said
+        assert re.search(
+            f"and {command[0]} would take about [0-9]+ (seconds|minutes): allow it with --max-seconds ", said
+        )
     assert main(["step", *network.replace("1000000", "1000").split(), "--values", missing]) == 2
     assert "none.npz" in capsys.readouterr().err
 
@@ -117,9 +151,9 @@ def test_a_batch_has_as_many_samples_as_are_given(monkeypatch, tmp_path, capsys)
     file = tmp_path / "v.npz"
     ones = np.ones((300, 2))
     np.savez(file, x=ones, target=ones[:, :1], W1=np.ones((2, 2)), W2=np.ones((1, 2)), eta=0.1)
-    monkeypatch.setattr(options, "_NUMBER", 0.1)
+    monkeypatch.setattr(options, "_NUMBER", duration._UNASKED / 906)  # and it has some of its own
     assert main(["step", "2-2-1", "--batch", "mean", "--values", str(file)]) == 2
-    assert "is given 906 numbers and has" in capsys.readouterr().err
+    assert "is given 906 numbers, has" in capsys.readouterr().err
 
 
 def test_the_check_of_an_export_counts_its_samples():
@@ -132,18 +166,20 @@ def test_the_check_of_an_export_counts_its_samples():
         export.refuse_large_check(batch)
 
 
-def test_minutes_that_nobody_has_asked_for_are_refused(monkeypatch, tmp_path, capsys):
+def test_time_that_nobody_has_asked_for_is_refused(monkeypatch, tmp_path, capsys):
     """A recurrence is as long as it has steps; --max-seconds asks for what takes longer."""
     file = tmp_path / "net.toml"
     layers = '[[layers]]\nkind = "rnn"\nhidden_size = 1\n[[layers]]\nkind = "linear"\nout_features = 1\n'
     file.write_text(f"shape = [400, 1]\n{layers}")
     assert main(["derive", str(file)]) == 2
-    said = capsys.readouterr().err
-    assert "have 802 equations, and derive would take about 2 minutes: allow it with --max-seconds 162" in said
+    parsed = _parser().parse_args(["derive", str(file)])
+    seconds = math.ceil(802 * parsed.pace)  # two for each step, and those of the read-out
+    said = (
+        f"have 802 equations, and derive would take about {seconds} seconds: allow it with --max-seconds {2 * seconds}"
+    )
+    assert said in capsys.readouterr().err
     monkeypatch.setattr(duration, "_allowed", duration._allowed)
-    duration.allow(162)
-    parsed = argparse.Namespace(network=str(file), command="derive", pace=0.1, rule=None, batch=None, samples=None)
-    parsed.__dict__ |= {"activation": "relu", "output": "identity", "loss": "squared", "bias": None}
+    duration.allow(2 * seconds)
     assert options.network_of(parsed).shape_in == (400, 1)
 
 
@@ -156,6 +192,39 @@ def test_how_much_is_checked_unasked_follows_from_the_list(samples):
             options.trials_of(unasked, d)
     else:
         assert options.trials_of(unasked, d) == 1000
+
+
+def test_what_is_of_every_two_samples_has_no_room(monkeypatch, tmp_path, capsys):
+    """The products of all inputs with each other are n x n numbers, of which a file of n inputs says nothing."""
+    n = 20_000
+    file = tmp_path / "v.npz"
+    x = np.ones((n, 2))
+    np.savez(file, x=x, target=x[:, :1], W1=np.ones((2, 2)), W2=np.ones((1, 2)), eta=0.1)
+    monkeypatch.setattr(duration, "_allowed", math.inf)  # only memory is refused
+    monkeypatch.setattr(memory, "_allowed", 8 * n**2)
+    assert main(["step", "2-2-1", "--batch", "mean", "--values", str(file)]) == 2
+    said = capsys.readouterr().err
+    d = derive(Network.parse("2-2-1").training(None, "mean"))  # the file says how many there are
+    own = work(d.equations, replace(d.network, samples=n).sizes).numbers
+    assert own > 2 * n**2  # inputs, and hidden units
+    assert f"has {own} of its own" in said
+    assert " GB of memory and " in said
+
+
+def test_a_large_network_trains_for_fewer_steps_unasked():
+    """What one step costs is that of each equation, and that of each weight of all networks."""
+    long, wide, short = "-".join(["1"] * 129), "100-100-1", "2-2-1"
+    parsed = _parser().parse_args(["check", short, "--scheme", "backprop"])
+    found = {text: options.training_of(parsed, derive(Network.parse(text))) for text in (long, wide, short)}
+    for text, weights in ((long, 128), (wide, 10_100)):
+        trials, steps = found[text]
+        assert trials * weights <= options._MANY_WEIGHTS
+        assert options._FEW_STEPS <= steps < options._STEPS
+    assert found[short] == (options._MOST // 5, options._STEPS)
+    asked = _parser().parse_args(["check", short, "--scheme", "backprop", "--steps", "7", "--trials", "9"])
+    assert options.training_of(asked, derive(Network.parse(long))) == (9, 7)
+    with pytest.raises(SizeError, match="Training 20 networks 400-400-1 beside autodiff for 10 steps would take about"):
+        options.training_of(parsed, derive(Network.parse("400-400-1")))
 
 
 def test_a_window_is_counted_by_what_it_reads():

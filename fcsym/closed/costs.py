@@ -135,8 +135,9 @@ def compare(one: Cost, reference: Cost, inputs: int = 1) -> str:
 
 def _where_it_saves(one: Cost, reference: Cost, what: str, size: sympy.Symbol) -> str:
     """Up to which size, or from which one on, a cost is below another one, all other sizes being the network's."""
-    others = {symbol: width for symbol, width in one.widths.items() if symbol != size}
-    difference = sympy.Poly((getattr(one, what) - getattr(reference, what)).subs(others), size)
+    # put in all at once: one after another, each of them goes through every term
+    others = {symbol: sympy.Integer(width) for symbol, width in one.widths.items() if symbol != size}
+    difference = sympy.Poly((getattr(one, what) - getattr(reference, what)).xreplace(others), size)
     last = max((root for root in difference.real_roots() if root > 0), default=sympy.Integer(0))
     if difference.LC() >= 0:  # nothing is saved beyond the last root
         most = max(0, int(sympy.ceiling(last)) - 1)

@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--steps", type=int, default=20, help="training steps of each scheme (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the points (default 0)")
     parser.add_argument("--limit", type=number, default=60.0, help="seconds after which measuring ends (default 60)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(pace=0.1, run=run)
 
 
 def run(options: argparse.Namespace) -> int:

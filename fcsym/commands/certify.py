@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--independent", action="store_true", help="have coqchk check what coqc has compiled, too")
     # Coq that does not finish has not accepted the file: that is a failed check; the work before it is bounded too
-    parser.set_defaults(pace=0.1, run=run, stopped_after=lambda seconds: 2 * seconds + 30)
+    parser.set_defaults(pace=0.3, pace_of_scheme=0.1, run=run, stopped_after=lambda seconds: 2 * seconds + 30)
 
 
 def run(options: argparse.Namespace) -> int:

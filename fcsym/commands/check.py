@@ -28,8 +28,10 @@ def add(commands: Commands) -> None:
     parser.add_argument("--scheme", help="train by {schemes}")
     parser.add_argument("--target", default="numpy", help="{step targets}, without --scheme")
     values_option(parser, "compare on these numbers alone", shown=False)
-    parser.add_argument("--steps", type=int, default=100, help="training steps, with --scheme (default 100)")
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--steps", type=int, help="training steps, with --scheme (default 100, fewer for deep networks)"
+    )
+    parser.set_defaults(pace=0.07, pace_of_scheme=0.1, run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,7 +67,7 @@ def _check_scheme(options: argparse.Namespace) -> int:
     if options.values is not None:
         raise Usage("--values is for a derivation here: leave --scheme out, or see the numbers with derive --scheme.")
     s = scheme(network_of(options), options.scheme, options.order, options.slope_at_kink)
-    report, passed = trained(s, options, options.steps, options.target)
+    report, passed = trained(s, options, options.target)
     if options.json:
         put(json.dumps(scheme_summary(s, report, passed)))
         return DONE if passed else FAILED

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("network", nargs="?", default="2-2-1", help="widths, or a network file (default 2-2-1)")
     network_settings(parser, order=False)
-    parser.set_defaults(run=run)
+    parser.set_defaults(pace=0.5, run=run)
 
 
 def run(options: argparse.Namespace) -> int:

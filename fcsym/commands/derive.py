@@ -56,7 +56,7 @@ def add(commands: Commands) -> None:
     )
     values_option(parser, "formula = the numbers put in = value", digits=6)
     parser.add_argument("--scheme", help="a scheme's four derivations, trained beside autodiff: {schemes}")
-    parser.set_defaults(pace=0.1, run=run)
+    parser.set_defaults(pace=0.07, pace_of_scheme=0.1, run=run)
 
 
 def run(options: argparse.Namespace) -> int:

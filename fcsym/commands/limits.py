@@ -36,6 +36,7 @@ _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2**10, "mi": 2**
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]i?|)b?", re.ASCII | re.IGNORECASE)
 _LEAST = 5e7  # bytes: Python and SymPy alone need as much
 _BETWEEN = 0.05  # seconds from one look at a process to the next
+_LOOK = 1.0  # seconds from one look of a process at who watches it to the next
 _RESERVED = 1 << 32  # bytes that libraries for arrays reserve and do not use: beyond these, the system refuses
 _WRITTEN = "written"  # a file beside the streams: what the command was to write is in its place
 _GRACE = 1.0  # seconds in which a process may take back what it was writing
@@ -146,6 +147,7 @@ def _started(folder: Path, limits: Limits, arguments: Sequence[str]) -> subproce
     temporary.mkdir()
     held = [name for name, file in places.items() if not isinstance(file, int)]
     settings = {"seconds": limits.seconds, "size": limits.bytes, "held": held, "mark": str(folder / _WRITTEN)}
+    settings["watcher"] = os.getpid()
     command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), json.dumps(settings)]
     environment = os.environ | {"TMPDIR": str(temporary)}
     try:
@@ -202,15 +204,16 @@ def _end(process: subprocess.Popen[bytes], mark: Path | None = None) -> bool:
 
 def child(
     main: Callable[[list[str]], int], arguments: list[str], seconds: float | None, size: int | None,
-    held: Sequence[str], mark: str,
+    held: Sequence[str], mark: str, watcher: int,
 ) -> int:  # fmt: skip
     """The command in the process that is watched; its exit status.
 
     `held`: the streams that are files in UTF-8; `mark`: the file that it makes as soon as its own are in place, and
-    from then on it is not stopped.
+    from then on it is not stopped. `watcher`: the process that watches; without it, nobody holds this one to any limit.
     """
     global _limited
     import resource
+    import threading
 
     from fcsym.files import when_written
     from fcsym.machine import duration
@@ -227,6 +230,7 @@ def child(
     for name in held:
         getattr(sys, name).reconfigure(encoding="utf-8")
     signal.signal(signal.SIGTERM, raising(signal.SIGTERM, Stopped))
+    threading.Thread(target=_end_with, args=(watcher,), daemon=True).start()
 
     def written() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -239,6 +243,13 @@ def child(
         if Path(mark).exists():  # it came between the last file and the mark
             return 0
         return 128 + signal.SIGTERM
+
+
+def _end_with(watcher: int) -> None:
+    """Stop this process once the one that has started it is gone: a killed one takes nothing with it by itself."""
+    while os.getppid() == watcher:
+        time.sleep(_LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def raising(number: int, problem: type[BaseException]) -> Any:

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
 
 MAX_DIGITS = 1000
-_MAX_UNASKED = 1_500_000  # weights; larger networks are checked only where --trials says so
-_NUMBER = 25e-6  # seconds to read one that a step is given, and to write what becomes of it
+_NUMBER, _ROOM = 6e-6, 200  # seconds and bytes to read one that a step is given, and to write one that it has
 _TERM = 1e-9  # seconds for one term of a sum
+_COMPARED = 2e-6  # seconds for one weight, or one term of a sum, at one point of a comparison with autodiff
+_FEWEST, _MOST = 50, 1000  # points that are compared unasked
+_TRAINED = 1.5e-3  # seconds for each equation of the layers in one step of training beside autodiff
+_MOVED = 1.5e-6  # seconds for each weight of each network in it
+_FEW_NETWORKS, _MANY_WEIGHTS = 20, 400_000  # that are trained unasked: at least, and of all of them
+_FEW_SECONDS = 5.0  # that training may take unasked
+_STEPS, _FEW_STEPS = 100, 10  # that are trained unasked: of a short network, and at least
 _PACE = 0.03  # seconds for each equation of the layers, whatever the widths; of a command that says nothing else
 
 
@@ -211,10 +217,12 @@ def network_of(options: argparse.Namespace) -> Network:
     from fcsym.machine.duration import refuse_longer
 
     network = _layers(options)
-    length = len(network.built.equations) if network.built is not None else 2 * len(network.layers)
+    length, pace = _length(network), getattr(options, "pace", _PACE)
+    if getattr(options, "scheme", None) is not None:
+        pace = getattr(options, "pace_of_scheme", pace)
     refuse_longer(
         f"The layers of {network} have {length} equations, and {options.command}",
-        length * getattr(options, "pace", _PACE), "take fewer layers or steps, the equations of each are the same",
+        length * pace, "take fewer layers or steps, the equations of each are the same",
     )  # fmt: skip
     if options.rule is None and options.batch is None and options.samples is None:
         return network
@@ -224,18 +232,18 @@ def network_of(options: argparse.Namespace) -> Network:
 
 
 def refuse_large_step(options: argparse.Namespace, d: Record, network: Network) -> None:
-    """SizeError where a step in numbers has so many of them that the command would take minutes."""
-    from fcsym.language.work import spaces
+    """SizeError where a step in numbers has so many of them that the command would take long, or much memory."""
+    from fcsym.language.work import room, work
     from fcsym.machine.duration import refuse_longer
+    from fcsym.machine.memory import refuse_beyond
 
-    arrays = (*network.parameters, network.input, network.target)
-    numbers = sum(math.prod(network.sizes.get(axis, 1) for axis in array.axes) for array in arrays)
-    terms = sum(spaces(d.equations, network.sizes))
-    refuse_longer(
-        f"A step of {network} is given {numbers} numbers and has {terms} terms, and {options.command}",
-        numbers * _NUMBER + terms * _TERM,
-        "take a narrower network or fewer samples, the equations are the same",
-    )
+    given = sum(room((*network.parameters, network.input, network.target), network.sizes))
+    step = work(d.equations, network.sizes)
+    what = f"A step of {network} is given {given} numbers, has {step.numbers} of its own and {step.terms} terms, and"
+    instead = "take a narrower network or fewer samples, the equations are the same"
+    numbers = given + step.numbers
+    refuse_longer(f"{what} {options.command}", numbers * _NUMBER + step.terms * _TERM, instead)
+    refuse_beyond(f"{what} {options.command}", numbers * _ROOM, instead)
 
 
 def _rule(text: str) -> Any:
@@ -297,21 +305,43 @@ def derivation_of(options: argparse.Namespace) -> Derivation:
 
 
 def trials_of(options: argparse.Namespace, d: Record) -> int:
-    """1000 points, or as many as a large network can be checked on in a few seconds."""
+    """1000 points, or as many as a large network can be checked on in a few seconds. SizeError where few take long."""
     from fcsym.language.work import spaces
+    from fcsym.machine.duration import refuse_longer
 
     if options.trials is not None:
         return int(options.trials)
     network = d.network
     size, what = max((_weights(network), "weights"), (max(spaces(d.equations, network.sizes)), "terms in a sum"))
-    if size > _MAX_UNASKED:
-        from fcsym.errors import SizeError
+    trials = max(_FEWEST, min(_MOST, 10_000_000 // size))
+    refuse_longer(
+        f"{network} has {size} {what}, and its comparison with autodiff at {trials} points", trials * size * _COMPARED,
+        "say with --trials at how many points, or take a narrower network, the equations are the same",
+    )  # fmt: skip
+    return trials
 
-        raise SizeError(
-            f"{network} has {size} {what}, and its comparison with autodiff would take about {size // 600_000} "
-            "minutes: allow it with --trials 50, or take a narrower network, the equations are the same."
-        )
-    return max(50, min(1000, 10_000_000 // size))
+
+def training_of(options: argparse.Namespace, d: Record) -> tuple[int, int]:
+    """200 networks and 100 steps, or what a large one trains for in seconds. SizeError where little takes long."""
+    from fcsym.machine.duration import refuse_longer
+
+    network, trials, steps = d.network, options.trials, getattr(options, "steps", None)
+    weights = _weights(network)
+    if trials is None:
+        trials = max(_FEW_NETWORKS, min(trials_of(options, d) // 5, _MANY_WEIGHTS // max(1, weights)))
+    if steps is None:
+        one = _length(network) * _TRAINED + trials * weights * _MOVED
+        steps = max(_FEW_STEPS, min(_STEPS, int(_FEW_SECONDS / one)))
+        refuse_longer(
+            f"Training {trials} networks {network} beside autodiff for {steps} steps", steps * one,
+            "take a narrower network, the equations are the same",
+        )  # fmt: skip
+    return int(trials), int(steps)
+
+
+def _length(network: Network) -> int:
+    """How many equations its layers have."""
+    return len(network.built.equations) if network.built is not None else 2 * len(network.layers)
 
 
 def _weights(network: Network) -> int:

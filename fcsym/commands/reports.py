@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fcsym.commands.options import trials_of
+from fcsym.commands.options import training_of
 from fcsym.commands.streams import progress
 from fcsym.errors import FcsymError
 
@@ -27,12 +27,12 @@ def prove(d: Derivation) -> None:
 
 
 def trained(
-    s: Scheme, options: argparse.Namespace, steps: int = 100, target: str = "numpy"
+    s: Scheme, options: argparse.Namespace, target: str = "numpy"
 ) -> tuple[Report, bool]:  # fmt: skip
     """The proof of a scheme, and the comparison of training by it with autodiff; whether both are as they should be."""
     from fcsym.checking.checker import check
 
-    trials = options.trials if options.trials is not None else max(20, trials_of(options, s.conventional) // 5)
+    trials, steps = training_of(options, s.conventional)
     with progress() as step:
         step(f"proving {s.name}")
         proof = s.proof

@@ -144,9 +144,9 @@ def _may_write(path: Path, force: bool) -> None:
 
 _NETWORKS, _STEPS, _SAMPLES = 32, 3, 3
 _FEWEST = 4  # of large ones, each of which compares many numbers
-_MANY = 1 << 22  # numbers of all together, from where on there are fewer networks
+_MANY = 1 << 21  # numbers of all together, from where on there are fewer networks
 _AT_ONCE = 1 << 19  # numbers that are compared at a time: in extended precision these are 8 MiB
-_PACE, _PACE_OF_SAMPLES = 0.5e-6, 8e-6  # seconds for each number of each network, and each of a sample of a batch
+_PACE, _PACE_OF_SAMPLES = 3e-6, 8e-6  # seconds for each number of each network, and each of a sample of a batch
 _BYTES = 128  # for each number of each network: two trainings, one of them in extended precision, and its gradients
 _BAR = 1e-9
 
