@@ -37,6 +37,7 @@ from fcsym.layers import (
     RMSNorm,
 )
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA
 from fcsym.schemes import SCHEMES
 
 EVERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
@@ -126,6 +127,18 @@ def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_
     assert "Admitted" not in without_comments(made.text)
     believed = made.text.partition("What must be believed. ---- *)\n")[2].partition("(* ---- The theorems.")[0]
     assert 10 < len(believed.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("network", [Network.mlp([2, 3, 2, 1]).frozen("W1")], ids=str)
+def test_what_cannot_occur_above_layers_that_are_frozen_is_proved_at_every_width(network):
+    """The lowest unit that moves reads the same before and after: it is as one of the first layer."""
+    made = derive(network, "sequential").certificate()
+    assert made.statements == made.certified
+    assert not made.admitted
+    proof = made.text.partition("Theorem dv2_case_4_never : forall (i : nat), s2 i <= 0 -> 0 < s2' i -> False.")[2]
+    assert proof.startswith("\nProof. ")
+    need("coqc")
+    assert checked(made)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +249,50 @@ def test_coq_refuses_a_planted_error(name):
     found = checked(certificate(wrong, d.proof))
     assert not found
     assert found.said
+
+
+def _trained_in_place_of_frozen(d):
+    """v^c is v', so that p has nothing to make up for: what is proved of p and of the output is so all the same."""
+    needless = Cases(tuple(replace(row, value=number(0), status=Status.VALUE) for row in d.by_name["p"].rhs))
+    trained = _with(d, "vc", _rhs(lambda e: d.by_name["v1_new"].lhs.array[e.lhs.indices]))
+    trained = _with(trained, "p", _rhs(lambda _: needless))
+    return replace(trained, equations=tuple(e for e in trained.equations if e.name != "P"))
+
+
+def _held_in_part(d):
+    """Half of what P is the integral over is hidden in what it holds constant: ds2 is the same sum of both."""
+    half = mul(Fraction(1, 2), d.by_name["alpha"].rhs)
+    kappa = d.by_name["kappa"]
+    delta = d.by_name["delta2"].lhs.array[kappa.lhs.indices]
+    hidden = _with(d, "kappa", _rhs(lambda e: add(e.rhs, mul(-1, ETA[()], delta, half))))
+    return _with(hidden, "alpha", _rhs(lambda _: half))
+
+
+MEANT = {
+    "v^c": (PAPER, _trained_in_place_of_frozen, "eq_vc"),
+    "what P holds constant": (Network.parse("2-2-2-1"), _held_in_part, "eq_kappa"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_a_derivation_does_not_choose_what_its_own_names_stand_for(name):
+    """All else follows from these wrong definitions: only what the name means in the network refuses them."""
+    need("coqc")
+    network, change, theorem = MEANT[name]
+    d = derive(network, "sequential")
+    found = checked(certificate(change(d), d.proof))
+    assert found.said.startswith(theorem)
+
+
+@pytest.mark.parametrize("name", ["2-2-1", "2-2-2-2"])
+def test_what_the_derivation_names_itself_is_stated_of_the_network(name):
+    d = derive(Network.parse(name, bias=True))
+    text = d.certificate().text
+    believed, theorems = text.split("(* ---- The theorems. ---- *)")
+    assert believed.count("Definition vc (j : nat) : R := v") == 1
+    for e in d.equations:
+        if e.defines and e.rule in (Rule.DEFINITION, Rule.SPLIT):
+            assert f"Theorem eq_{e.name} : " in theorems
 
 
 def test_an_error_is_said_with_the_theorem_that_fails():
