@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sympy
@@ -18,6 +19,7 @@ from fcsym.certificates import certificate_of, certify
 from fcsym.certificates.checking import AXIOMS, checked
 from fcsym.certificates.file import certificate
 from fcsym.cli import main
+from fcsym.commands.reports import scheme_conclusion, scheme_summary
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool
 from fcsym.gallery import Case, certified, read
@@ -585,6 +587,30 @@ def test_derive_counts_what_is_certified_without_writing_it(capsys):
     counted = json.loads(capsys.readouterr().out)
     assert (counted["statements"], counted["certified"]) == (made.statements, made.certified)
     assert (counted["proved"], counted["admitted"]) == (proved, len(made.admitted))
+
+
+def test_of_a_state_that_was_found_closed_the_same_statements_are_proved_and_certified():
+    """Those of its four functions, and not those by which it was found, for which no certificate has a name."""
+    s = fcsym.scheme(TWO, "collapsed")
+    made, verdicts = s.certificate(), [f.verdict for part in s.lists for f in part.proof.findings]
+    proved = verdicts.count(Verdict.PROVED)
+    report = SimpleNamespace(
+        worst=SimpleNamespace(ratio=0.0, quantity="y"), rows=[], left_out=0, trials=1, steps=1, passed=True
+    )
+    assert f": {proved} proved, {proved} certified, 0 refuted" in scheme_conclusion(s, report, made)
+    assert scheme_summary(s, report, True)["proved"] == proved
+    assert len(verdicts) == made.statements == made.certified
+
+
+def test_derivatives_by_name_are_no_certificate_and_nobody_is_sent_round_in_circles(tmp_path, capsys):
+    assert main(["gradient", "2-1", "--by", "W1", "-o", str(tmp_path / "proof.v")]) == 2
+    said = capsys.readouterr().err
+    assert "have no certificate: choose a name that ends in .tex, .html or .pdf." in said
+
+
+def test_what_a_scheme_has_frozen_is_for_the_scheme_to_say():
+    text = fcsym.scheme(PAPER, "compensation").certificate().text
+    assert "vc" not in text.partition("(* ---- The theorems. ---- *)")[0].partition("What must be believed.")[2]
 
 
 def test_certify_says_what_was_accepted(capsys):

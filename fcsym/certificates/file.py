@@ -137,6 +137,7 @@ class Writer:
                 if one is not None and one not in self.functions:
                     self.functions[one] = function(one, self.printer, one in stepped)
         self.signs = Signs(self.statement, self.printer, self.functions)
+        self.is_step = proof is not None  # and no scheme, which says itself what is frozen
         findings = () if proof is None else proof.findings
         impossible = frozenset((f.equation, f.case) for f in findings if f.case is not None and not f.possible)
         self.tables = Tables(self.statement, self.printer, record.by_name, self.functions, impossible)
@@ -176,8 +177,7 @@ class Writer:
         """v^c, where the list of a step has it."""
         made = frozen(self.record.network)
         own = {e.array for e in self.record.equations if e.defines}
-        is_step = not isinstance(self.record, PartRecord)
-        return {made.array: made} if made is not None and made.array in own and is_step else {}
+        return {made.array: made} if made is not None and made.array in own and self.is_step else {}
 
     def _meant(self) -> dict[Array, Equation]:
         """What the list's own arrays stand for: of a step by the network, of a scheme as it says."""
