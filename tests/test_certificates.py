@@ -21,6 +21,7 @@ from fcsym.certificates.file import certificate
 from fcsym.cli import main
 from fcsym.commands.reports import scheme_conclusion, scheme_summary
 from fcsym.derivation import derive
+from fcsym.equations import hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, MissingTool
 from fcsym.gallery import Case, certified, read
 from fcsym.language.activation import Piece, piecewise_linear, relu
@@ -510,6 +511,26 @@ def test_names_that_mean_something_to_coq_do_no_harm(name):
     text = derive(Network.mlp([1, 1, 1], activation=phi)).certificate().text
     assert f"Definition phi_{name} " in text
     assert not re.search(rf"Definition {name} \(s", text)
+
+
+CLASHING = ("INR", "S", "share_1", "sum_ext", "s_of", "H_", "eq_y", "n_i", "K_v_0")
+
+
+@pytest.mark.parametrize("name", CLASHING)
+def test_an_array_has_no_name_that_the_file_has_for_something_else(name):
+    """As Coq would have it: what is defined at the top of a file, or a variable of it, is so once."""
+    i, j, k = indices("i j k")
+    x, U, W = input_("x", j), parameter(name, i, j), parameter("W", k, i)
+    s, v, y = hidden("s", i), hidden("v", i), hidden("y", k)
+    own = [(s[i], total(j, U[i, j] * x[j])), (v[i], s[i] * s[i]), (y[k], total(i, W[k, i] * v[i]))]
+    made = derive(Network.from_equations(own, {"i": 3, "j": 2, "k": 1})).certificate()
+    bare = without_comments(made.text)
+    assert re.search(rf"Variables [^.]*\b{name}_ ", bare)
+    assert not re.search(rf"Variables [^.]*[ (]{name} [^.]*: nat -> nat -> R", bare)
+    if name in few(CLASHING, 1):
+        need("coqc")
+        found = checked(made)
+        assert found, found.said
 
 
 def test_coq_accepts_such_a_name():
