@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sympy
@@ -18,7 +19,9 @@ from fcsym.certificates import certificate_of, certify
 from fcsym.certificates.checking import AXIOMS, checked
 from fcsym.certificates.file import certificate
 from fcsym.cli import main
+from fcsym.commands.reports import scheme_conclusion, scheme_summary
 from fcsym.derivation import derive
+from fcsym.equations import hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, MissingTool
 from fcsym.gallery import Case, certified, read
 from fcsym.language.activation import Piece, piecewise_linear, relu
@@ -37,6 +40,7 @@ from fcsym.layers import (
     RMSNorm,
 )
 from fcsym.networks.network import Network
+from fcsym.networks.symbols import ETA
 from fcsym.schemes import SCHEMES
 
 EVERY = sorted(path.parent.name for path in (Path(__file__).parent.parent / "derivations").glob("*/spec.toml"))
@@ -126,6 +130,18 @@ def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_
     assert "Admitted" not in without_comments(made.text)
     believed = made.text.partition("What must be believed. ---- *)\n")[2].partition("(* ---- The theorems.")[0]
     assert 10 < len(believed.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("network", [Network.mlp([2, 3, 2, 1]).frozen("W1")], ids=str)
+def test_what_cannot_occur_above_layers_that_are_frozen_is_proved_at_every_width(network):
+    """The lowest unit that moves reads the same before and after: it is as one of the first layer."""
+    made = derive(network, "sequential").certificate()
+    assert made.statements == made.certified
+    assert not made.admitted
+    proof = made.text.partition("Theorem dv2_case_4_never : forall (i : nat), s2 i <= 0 -> 0 < s2' i -> False.")[2]
+    assert proof.startswith("\nProof. ")
+    need("coqc")
+    assert checked(made)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +252,50 @@ def test_coq_refuses_a_planted_error(name):
     found = checked(certificate(wrong, d.proof))
     assert not found
     assert found.said
+
+
+def _trained_in_place_of_frozen(d):
+    """v^c is v', so that p has nothing to make up for: what is proved of p and of the output is so all the same."""
+    needless = Cases(tuple(replace(row, value=number(0), status=Status.VALUE) for row in d.by_name["p"].rhs))
+    trained = _with(d, "vc", _rhs(lambda e: d.by_name["v1_new"].lhs.array[e.lhs.indices]))
+    trained = _with(trained, "p", _rhs(lambda _: needless))
+    return replace(trained, equations=tuple(e for e in trained.equations if e.name != "P"))
+
+
+def _held_in_part(d):
+    """Half of what P is the integral over is hidden in what it holds constant: ds2 is the same sum of both."""
+    half = mul(Fraction(1, 2), d.by_name["alpha"].rhs)
+    kappa = d.by_name["kappa"]
+    delta = d.by_name["delta2"].lhs.array[kappa.lhs.indices]
+    hidden = _with(d, "kappa", _rhs(lambda e: add(e.rhs, mul(-1, ETA[()], delta, half))))
+    return _with(hidden, "alpha", _rhs(lambda _: half))
+
+
+MEANT = {
+    "v^c": (PAPER, _trained_in_place_of_frozen, "eq_vc"),
+    "what P holds constant": (Network.parse("2-2-2-1"), _held_in_part, "eq_kappa"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_a_derivation_does_not_choose_what_its_own_names_stand_for(name):
+    """All else follows from these wrong definitions: only what the name means in the network refuses them."""
+    need("coqc")
+    network, change, theorem = MEANT[name]
+    d = derive(network, "sequential")
+    found = checked(certificate(change(d), d.proof))
+    assert found.said.startswith(theorem)
+
+
+@pytest.mark.parametrize("name", ["2-2-1", "2-2-2-2"])
+def test_what_the_derivation_names_itself_is_stated_of_the_network(name):
+    d = derive(Network.parse(name, bias=True))
+    text = d.certificate().text
+    believed, theorems = text.split("(* ---- The theorems. ---- *)")
+    assert believed.count("Definition vc (j : nat) : R := v") == 1
+    for e in d.equations:
+        if e.defines and e.rule in (Rule.DEFINITION, Rule.SPLIT):
+            assert f"Theorem eq_{e.name} : " in theorems
 
 
 def test_an_error_is_said_with_the_theorem_that_fails():
@@ -453,6 +513,26 @@ def test_names_that_mean_something_to_coq_do_no_harm(name):
     assert not re.search(rf"Definition {name} \(s", text)
 
 
+CLASHING = ("INR", "S", "share_1", "sum_ext", "s_of", "H_", "eq_y", "n_i", "K_v_0")
+
+
+@pytest.mark.parametrize("name", CLASHING)
+def test_an_array_has_no_name_that_the_file_has_for_something_else(name):
+    """As Coq would have it: what is defined at the top of a file, or a variable of it, is so once."""
+    i, j, k = indices("i j k")
+    x, U, W = input_("x", j), parameter(name, i, j), parameter("W", k, i)
+    s, v, y = hidden("s", i), hidden("v", i), hidden("y", k)
+    own = [(s[i], total(j, U[i, j] * x[j])), (v[i], s[i] * s[i]), (y[k], total(i, W[k, i] * v[i]))]
+    made = derive(Network.from_equations(own, {"i": 3, "j": 2, "k": 1})).certificate()
+    bare = without_comments(made.text)
+    assert re.search(rf"Variables [^.]*\b{name}_ ", bare)
+    assert not re.search(rf"Variables [^.]*[ (]{name} [^.]*: nat -> nat -> R", bare)
+    if name in few(CLASHING, 1):
+        need("coqc")
+        found = checked(made)
+        assert found, found.said
+
+
 def test_coq_accepts_such_a_name():
     need("coqc")
     phi = piecewise_linear("forall", [Piece(0, "1/2"), Piece(None, 1)])
@@ -528,6 +608,30 @@ def test_derive_counts_what_is_certified_without_writing_it(capsys):
     counted = json.loads(capsys.readouterr().out)
     assert (counted["statements"], counted["certified"]) == (made.statements, made.certified)
     assert (counted["proved"], counted["admitted"]) == (proved, len(made.admitted))
+
+
+def test_of_a_state_that_was_found_closed_the_same_statements_are_proved_and_certified():
+    """Those of its four functions, and not those by which it was found, for which no certificate has a name."""
+    s = fcsym.scheme(TWO, "collapsed")
+    made, verdicts = s.certificate(), [f.verdict for part in s.lists for f in part.proof.findings]
+    proved = verdicts.count(Verdict.PROVED)
+    report = SimpleNamespace(
+        worst=SimpleNamespace(ratio=0.0, quantity="y"), rows=[], left_out=0, trials=1, steps=1, passed=True
+    )
+    assert f": {proved} proved, {proved} certified, 0 refuted" in scheme_conclusion(s, report, made)
+    assert scheme_summary(s, report, True)["proved"] == proved
+    assert len(verdicts) == made.statements == made.certified
+
+
+def test_derivatives_by_name_are_no_certificate_and_nobody_is_sent_round_in_circles(tmp_path, capsys):
+    assert main(["gradient", "2-1", "--by", "W1", "-o", str(tmp_path / "proof.v")]) == 2
+    said = capsys.readouterr().err
+    assert "have no certificate: choose a name that ends in .tex, .html or .pdf." in said
+
+
+def test_what_a_scheme_has_frozen_is_for_the_scheme_to_say():
+    text = fcsym.scheme(PAPER, "compensation").certificate().text
+    assert "vc" not in text.partition("(* ---- The theorems. ---- *)")[0].partition("What must be believed.")[2]
 
 
 def test_certify_says_what_was_accepted(capsys):

@@ -145,16 +145,28 @@ class Tables:
     ) -> Theorem:  # fmt: skip
         """What cannot occur; where that needs the network's own widths, it is left open."""
         network = self.statement.network
-        fed = [theta for theta in network.feeding(1) if theta in network.trained]
-        own = unit == network.activated[0] and all(unit.s.axes[-1] in theta.axes for theta in fed)
-        dense = network.built is None  # of layers it may be for a length: one window, one step
-        if own and dense and network.rule.is_plain and not network.batch:
-            return Theorem(name, statement, script, None, said)
+        plain = network.rule.is_plain and not network.batch
+        if network.built is None and plain:  # of layers it may be for a length: one window, one step
+            layer = self._lowest_that_moves
+            fed = [theta for theta in network.feeding(layer) if theta in network.trained]
+            below = unit.s in map(network.pre_activation, range(1, layer))  # where nothing moves at all
+            own = unit.s == network.pre_activation(layer) and all(unit.s.axes[-1] in theta.axes for theta in fed)
+            if below or own:
+                return Theorem(name, statement, script, None, said)
         widths = "".join(
             f"{self.printer.width(axis)} = {size}%nat -> " for axis, size in network.sizes.items() if axis in self.axes
         )
         reason = f"{said} at these widths, of which fcsym has decided it with z3; at every width it may"
         return Theorem(name, f"{widths}{statement}", "", of, said, reason)
+
+    @cached_property
+    def _lowest_that_moves(self) -> int:
+        """The first layer in which something is trained; what it reads is the same before and after the step."""
+        network = self.statement.network
+        if network.built is not None:
+            return 1  # of layers nothing is proved by it
+        layers = range(1, len(network.layers) + 1)
+        return next(n for n in layers if set(network.feeding(n)) & set(network.trained))
 
     @cached_property
     def axes(self) -> set[Axis]:
@@ -169,10 +181,18 @@ class Tables:
         ds, gate = printer.array(increment_of(unit.s)), printer.array(gate_of(unit.s))
         slope = f"slope_{printer.function(unit.activation)}"
         opened = self._opened(unit, *more)
+        rest, below = "ring", self.statement.network.passed_on(self._lowest_that_moves - 1)
+        if self._lowest_that_moves > 1:  # whose v' is v, by definition
+            dv, (letter,) = printer.array(increment_of(below)), printer.letters(below)
+            at_rest = f"forall {printer.index(letter)}, {dv} {printer.index(letter)} = 0"
+            rest = (
+                f"first [ring | assert (Z_ : {at_rest}) by (intros; apply Rminus_diag_eq; reflexivity); "
+                f"sums_by ltac:(rewrite ?Z_; ring)]"
+            )
         return (
             f"(assert (E_ : {ds} {at} = 0); [rewrite eq_{ds}; "
             f"unfold {printer.array(adjoint_of(unit.s))}, {gate}, {slope}; "
-            f"unfold {opened} in *; decisions; try ring | unfold {opened} in *; decisions; lra])"
+            f"unfold {opened} in *; decisions; try {rest} | unfold {opened} in *; decisions; lra])"
         )
 
     # ------------------------------------------------------------------------------------------------------- p

@@ -209,7 +209,7 @@ class Curves(Adjoints):
 
     def _shared(self, share: Share, named: str = "") -> str:
         """What a share adds up: the adjoint where it arrives, times the slope, times the change of where it is from."""
-        change = Array(named or f"{share.ref.array.name}_dot", None, share.ref.array.axes)
+        change = Array(named or f"{self._name(share.ref.array)}_dot", None, share.ref.array.axes)
         adjoint = self._element(self._adjoint(share.equation.array), share.free)
         return self._product(adjoint, mul(share.slope, change[share.ref.indices]))
 

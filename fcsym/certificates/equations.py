@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from fcsym.certificates.cases import Tables
 from fcsym.certificates.printer import Printer, identifier
@@ -22,10 +22,13 @@ class Equations:
 
     def __init__(
         self, statement: Statement, printer: Printer, given: Mapping[str, Equation], tables: Tables,
-        meant: Mapping[Array, Equation], signs: Signs | None = None,
+        meant: Mapping[Array, Equation], signs: Signs | None = None, believed: Collection[Array] = (),
     ) -> None:  # fmt: skip
-        """`meant`: what the list's own arrays stand for, where that is said; `signs`: what may be divided by."""
-        self.signs = signs
+        """`meant`: what the list's own arrays stand for, where that is said; `signs`: what may be divided by.
+
+        `believed`: those of them that the file has defined where it says what must be believed.
+        """
+        self.signs, self.believed = signs, believed
         self.statement, self.printer, self.given, self.tables, self.meant = statement, printer, given, tables, meant
         self.stated = set(statement.by_array) | set(statement.changes) | statement.after_step
         self.forward = {e.array: e for e in statement.forward}
@@ -45,7 +48,8 @@ class Equations:
         if isinstance(e.rhs, Inverse):
             yield from self._inverse(e)
         elif e.array in self.meant:
-            yield Theorem("", f"Definition {name} {definition(self.meant[e.array], self.printer)}", "")
+            if e.array not in self.believed:
+                yield Theorem("", f"Definition {name} {definition(self.meant[e.array], self.printer)}", "")
             yield from self._stated(e)
         else:
             yield Theorem(name, f"Definition {name} {definition(e, self.printer)}", "", (e.name, None))
@@ -126,6 +130,7 @@ class Equations:
     def _made_of(self, e: Equation) -> Iterator[str]:
         """What the list's own arrays stand for, and the updates that they see."""
         both = {*e.operands, *self.meant[e.array].operands}
+        yield from (self.printer.array(a) for a in e.operands if a in self.statement.changes)
         yield from (self.printer.array(a) for a in self.given_arrays if a in both)
         for theta in self.statement.network.trained:
             if theta.primed in {b for a in both for b in (a, *self._meaning_of(a))}:

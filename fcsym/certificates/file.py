@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 from fcsym.certificates.cases import Tables
 from fcsym.certificates.curves import Curves
 from fcsym.certificates.equations import Equations
 from fcsym.certificates.functions import Function, function, needed
+from fcsym.certificates.named import frozen, named
 from fcsym.certificates.printer import Printer, remark
 from fcsym.certificates.signs import Signs
-from fcsym.certificates.statement import Statement
+from fcsym.certificates.statement import Statement, definition
 from fcsym.certificates.terms import cases_of, parts
 from fcsym.certificates.theorem import Theorem
 from fcsym.deriving.record import Record
@@ -136,6 +137,7 @@ class Writer:
                 if one is not None and one not in self.functions:
                     self.functions[one] = function(one, self.printer, one in stepped)
         self.signs = Signs(self.statement, self.printer, self.functions)
+        self.is_step = proof is not None  # and no scheme, which says itself what is frozen
         findings = () if proof is None else proof.findings
         impossible = frozenset((f.equation, f.case) for f in findings if f.case is not None and not f.possible)
         self.tables = Tables(self.statement, self.printer, record.by_name, self.functions, impossible)
@@ -166,12 +168,23 @@ class Writer:
         for axis in self.signs.axes():
             yield f"Hypothesis some_{printer.width(axis)} : (0 < {printer.width(axis)})%nat."
         yield from self.statement.lines(printer)
+        for array, e in self._frozen.items():
+            yield "(* what the read-out reads where the layers below it are frozen *)"
+            yield f"Definition {printer.array(array)} {definition(e, printer)}"
+
+    @cached_property
+    def _frozen(self) -> dict[Array, Equation]:
+        """v^c, where the list of a step has it."""
+        made = frozen(self.record.network)
+        own = {e.array for e in self.record.equations if e.defines}
+        return {made.array: made} if made is not None and made.array in own and self.is_step else {}
 
     def _meant(self) -> dict[Array, Equation]:
-        """What the list's own arrays stand for, where it belongs to a scheme that says so."""
-        if not isinstance(self.record, PartRecord):
-            return {}
-        return {e.array: e for e in self.record.scheme.invariants if isinstance(e.rhs, Expr)}
+        """What the list's own arrays stand for: of a step by the network, of a scheme as it says."""
+        if isinstance(self.record, PartRecord):
+            return {e.array: e for e in self.record.scheme.invariants if isinstance(e.rhs, Expr)}
+        forward = {e.array: e for e in self.statement.forward}
+        return {**named(self.record.network, self.record.order, forward), **self._frozen}
 
     def of_functions(self) -> Iterator[Theorem]:
         """The theorems on the activations."""
@@ -184,7 +197,9 @@ class Writer:
         curves = Curves(self.statement, self.printer, self.functions, self.record.equations, self.signs)
         slopes = list(curves.theorems())
         yield from self.signs.theorems()
-        equations = Equations(self.statement, self.printer, self.record.by_name, self.tables, self._meant(), self.signs)
+        equations = Equations(
+            self.statement, self.printer, self.record.by_name, self.tables, self._meant(), self.signs, self._frozen
+        )
         for e in self.record.equations:
             yield from equations.theorems(e)
         yield from slopes

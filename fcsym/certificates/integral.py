@@ -92,9 +92,10 @@ class Integral:
         k, j = printer.index(self.k), printer.index(self.j)
         outputs, w = printer.width(self.k.axis), printer.array(self.w.primed)
         one = self.of_outputs is None
-        names = ["ds_at"]
+        names: list[str] = []
         helpers = (self.from_below, ALPHA if self.from_below is not None else None, self.of_outputs)
-        names += [printer.array(a) for a in helpers if a is not None]
+        laws = ", ".join(f"eq_{printer.array(a)}" for a in helpers if a is not None)
+        held = f"rewrite {laws}; " if laws else ""
         if self.statement.order == "simultaneous":
             names += [w, printer.array(gradient_of(self.w)), printer.array(self.vc.array)]
         for theta in self.statement.network.feeding(len(self.statement.network.layers) - 1):
@@ -106,8 +107,8 @@ class Integral:
             "ds_at_the_step",
             f"forall ({k} {j} : nat), {f'{outputs} = 1%nat -> ' if one else ''}({k} < {outputs})%nat -> "
             f"ds_at {k} {j} ({w} {k} {j}) = {printer.array(self.ds)} {j}",
-            f"intros {k} {j} {'O_ ' if one else ''}B_; rewrite eq_{printer.array(self.ds)}; "
-            f"unfold {', '.join(dict.fromkeys(names))}; {only}sums.",
+            f"intros {k} {j} {'O_ ' if one else ''}B_; rewrite eq_{printer.array(self.ds)}; unfold ds_at; "
+            f"{held}unfold {', '.join(dict.fromkeys(names))}; {only}sums.",
             None, "ds_at is what the unit moved by, at the weight of the step",
         )  # fmt: skip
 

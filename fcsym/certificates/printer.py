@@ -47,6 +47,17 @@ _TAKEN = frozenset({
 })  # fmt: skip
 """What Coq, or the head of every file, means by a name already."""
 
+_LIBRARY = re.compile(
+    r"[SOI]|INR|IZR|pow|pred|plus|mult|eq|eq_\w+|R[a-z]+(_\w+)?|(derivable|derivative|functional|sum)_\w+"
+)
+"""What the head of a file, its scripts and Coq's library call what they use."""
+
+_MADE = re.compile(
+    r"(eq|share|K|M|phi|slope|flat|above|nonzero|some|n|start|kept|expand|read|all|never)_\w+"
+    r"|\w+_(of|is|at|dot|never|covered|excluded|solves|defined|inverse|(case|row)_\d+)|\w+_"
+)
+"""What a file makes of the names of its arrays, and, with _ at the end, what its scripts call what they assume."""
+
 LETTERS = "abcdefgh"
 """What the indices of an array are called where nothing else has named them."""
 _SUM, _PRODUCT, POWER, _APPLIED, ATOM = range(5)
@@ -67,11 +78,18 @@ def identifier(name: str) -> str:
     return f"{name}_" if name in _TAKEN else name
 
 
+def of_array(name: str) -> str:
+    """The name of an array as a file has it: never that of something else there; two names never become one."""
+    made = identifier(name)
+    return f"{name}_" if made != name or _LIBRARY.fullmatch(name) or _MADE.fullmatch(name) else name
+
+
 class Printer:
     """The printer of one file, which has these arrays: an index never has the name of one."""
 
     def __init__(self, arrays: Iterable[Array]) -> None:
-        self.taken = {identifier(array.unprimed.name) for array in arrays}
+        self.names = {array.unprimed: of_array(array.unprimed.name) for array in arrays}
+        self.taken = set(self.names.values())
         self.functions: dict[Activation, str] = {}  # each with the name that it has in the file
         self.ends: dict[Array, str] = {}  # what the names of some arrays end in
 
@@ -79,7 +97,8 @@ class Printer:
 
     def array(self, array: Array) -> str:
         """W1 and, after the step, W1'."""
-        return identifier(array.unprimed.name) + "'" * array.after + self.ends.get(array, "")
+        name = self.names.get(array.unprimed) or identifier(array.unprimed.name)
+        return name + "'" * array.after + self.ends.get(array, "")
 
     def width(self, axis: Axis) -> str:
         """The length of an axis, a natural number."""

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from fcsym.render.save import writable
 
     if options.save is not None:
-        writable(options.save)
+        writable(options.save, certifiable=False)
     network = network_of(options)
     of, by = _asked(options, network.parameters[0].name)
     g = gradient(network, of, by, options.slope_at_kink, along=options.along)

@@ -29,16 +29,19 @@ def _need_engine() -> None:
 _NEEDS: dict[str, Callable[[], None]] = {".html": need_mathml, ".pdf": _need_engine}
 
 
-def writable(path: str | os.PathLike[str], fragment: bool = False) -> Path:
-    """The path, if such a file can be written there and what it needs is installed; ArgumentError or MissingTool."""
+def writable(path: str | os.PathLike[str], fragment: bool = False, certifiable: bool = True) -> Path:
+    """The path, if such a file can be written there and what it needs is installed; ArgumentError or MissingTool.
+
+    `certifiable`: whether what is written could be a certificate as well, which is another file.
+    """
     where = file_name(path)
     if fragment and where.suffix != ".tex":
         raise ArgumentError(f"{where} is no LaTeX file, and only that has a fragment: choose a name that ends in .tex.")
     if where.suffix not in ENDINGS:
-        raise ArgumentError(
-            f"{where} ends in {where.suffix or 'nothing'}: choose a name that ends in {', '.join(ENDINGS)}, or, for a "
-            "certificate, .v."
-        )
+        *others, last = ENDINGS
+        known = f"{', '.join(ENDINGS)}, or, for a certificate, .v" if certifiable else f"{', '.join(others)} or {last}"
+        none = "" if certifiable else ", and derivatives by name have no certificate" * (where.suffix == ".v")
+        raise ArgumentError(f"{where} ends in {where.suffix or 'nothing'}{none}: choose a name that ends in {known}.")
     if where.suffix in _NEEDS:
         _NEEDS[where.suffix]()
     refuse_place(where)
