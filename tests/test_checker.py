@@ -304,12 +304,12 @@ def test_every_kink_that_points_can_be_put_on_is_demanded():
 
 
 def test_what_underflows_is_rounding_with_what_multiplies_it():
-    """A change of s1 below the smallest normal number has no digits, and weights far above 1 carry what is lost on."""
+    """A sum below the smallest normal number has few digits, and a weight far above 1 carries on what is lost."""
     d, rng = derive(Network.parse("1-1-1-1", "identity"), "simultaneous"), np.random.default_rng(0)
     count, tally = 200, Tally(d, np.dtype(float))
-    one = [np.ones((count, 1, 1)), np.full((count, 1, 1), 1e4), np.ones((count, 1, 1))]
-    points = Points(one, rng.uniform(0.5, 1, (count, 1)), np.zeros((count, 1)), 10.0 ** rng.uniform(-324, -318, count))
+    weights = [np.full((count, 1, 1), weight) for weight in (1 / 3, 1e4, 1.0)]
+    points = Points(weights, rng.uniform(1e-312, 1e-310, (count, 1)), np.ones((count, 1)), np.full(count, 1e-3))
     tally.compare(d.compile(), "simultaneous", points)
     rows = tally.rows(demand_all=False)
     assert all(row.passed for row in rows), [(row.quantity, row.ratio) for row in rows if not row.passed]
-    assert max(row.worst for row in rows if row.quantity == "dv2") > 256 * 5e-324  # what was lost is seen there
+    assert max(row.worst for row in rows if row.quantity == "s2") > 1000 * 5e-324  # what was lost is seen there
