@@ -108,7 +108,8 @@ class Equations:
         """The proof of an equation without cases, by its rule."""
         opened = ", ".join(dict.fromkeys(self.opened(e)))
         more = " | field; repeat split; assumption" if known else ""
-        return f"intros; first [reflexivity | {known}unfold {opened}; first [reflexivity | sums{more}]]."
+        more = (" | changes" if e.array in self.statement.changes and not known else "") + " | sums" + more
+        return f"intros; first [reflexivity | {known}unfold {opened}; first [reflexivity{more}]]."
 
     def opened(self, e: Equation) -> Iterator[str]:
         """The names whose definitions the proof looks into."""

@@ -57,10 +57,27 @@ def _short(lines: Sequence[str]) -> Sequence[str]:
     return made
 
 
+_ITEM = re.compile(r"^(?=(?:\(\*|(?<!\*\)\n)(?:Require|Inductive|Fixpoint|Definition|Lemma|Ltac)) )", re.MULTILINE)
+_NAMED = re.compile(r"^(?:Inductive|Fixpoint|Definition|Lemma|Ltac|with) (\w+)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+
+
 @cache
-def prelude() -> str:
-    """Finite sums and derivatives: lemmas and tactics that every file begins with, all proved there."""
-    return files("fcsym.certificates").joinpath("prelude.v").read_text(encoding="utf-8")
+def prelude() -> tuple[tuple[str, frozenset[str], frozenset[str]], ...]:
+    """Finite sums and derivatives: lemmas and tactics, each with the names that it makes and those that it uses."""
+    text = files("fcsym.certificates").joinpath("prelude.v").read_text(encoding="utf-8")
+    items = _ITEM.split(text)
+    return tuple((item, frozenset(_NAMED.findall(item)), frozenset(_WORD.findall(item))) for item in items if item)
+
+
+def head(text: str) -> str:
+    """What a file begins with: of the lemmas and tactics those that it uses, all proved there."""
+    used, kept = set(_WORD.findall(text)), []
+    for item, made, uses in reversed(prelude()):  # each stands after what it uses
+        if not made or used & made:
+            used |= uses
+            kept.append(item)
+    return "".join(reversed(kept))
 
 
 def assembled(
@@ -71,7 +88,7 @@ def assembled(
     admitted = [(t.name, t.admitted) for t in theorems if t.admitted]
     missing = [", ".join(filter(None, of)) for of in wanted if of not in reached]
     statements, certified = len(wanted), len(wanted) - len(missing)
-    head = [
+    counted = [
         f"(* {remark(title)}",
         f"   {statements} statements, {certified} certified, {len(admitted)} admitted",
         *(f"   {name}: {remark(reason)}" for name, reason in admitted),
@@ -79,10 +96,11 @@ def assembled(
         "*)",
     ]
     body = "\n".join([
-        *head, prelude(), "Section derivation.", "(* ---- What must be believed. ---- *)", *_short(tuple(believed)),
+        "Section derivation.", "(* ---- What must be believed. ---- *)", *_short(tuple(believed)),
         "(* ---- The theorems. ---- *)", *_gathered(theorems), "End derivation.", "Print Assumptions everything.",
     ])  # fmt: skip
-    return Certificate(body + "\n", statements, certified, tuple(admitted), frozenset(wanted) & reached)
+    text = "\n".join([*counted, f"{head(body)}{body}\n"])
+    return Certificate(text, statements, certified, tuple(admitted), frozenset(wanted) & reached)
 
 
 _BOUNDARY = re.compile(r"^(Section|End) (\w+)\.$", re.MULTILINE)

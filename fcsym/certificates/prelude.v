@@ -82,11 +82,27 @@ Ltac alike := cbv beta; lazymatch goal with
   | |- ?c * sum ?n ?f = sum ?n _ => rewrite <- (sum_scal n c f); alike
   | |- sum ?n ?f * ?c = sum ?n _ => rewrite <- (sum_scal_right n c f); alike
   | |- _ => first [reflexivity | apply Rmult_assoc | apply Rmult_comm | apply Rmult_eq_compat_l, Rmult_comm | ring] end.
+Ltac alone := let z := fresh in pose proof I as z; clear - z; clear z.
 Ltac summands apart opened := lazymatch goal with
   | |- _ = _ + _ => eapply by_parts; [apart | summands apart opened | summands apart opened]
   | |- _ => opened; first [alike | sums] end.
-Ltac shares opened := summands last_part opened.
-Ltac termwise := summands part idtac.
+Ltac shares opened := alone; summands last_part opened.
+Ltac termwise := alone; summands part idtac.
+(* the change of a sum is that of each summand, and that of a product the changes of its factors *)
+Lemma change_plus a b c d x y : a - b = x -> c - d = y -> (a + c) - (b + d) = x + y. Proof. intros <- <-; ring. Qed.
+Lemma change_both a b c d x y z : a - b = x -> c - d = y + z -> (a + c) - (b + d) = x + y + z.
+Proof. intros <- E; rewrite Rplus_assoc, <- E; ring. Qed.
+Lemma change_sum n f g h : (forall i, f i - g i = h i) -> sum n f - sum n g = sum n h.
+Proof. intros H; rewrite <- (sum_ext n (fun i => f i - g i) h) by auto; induction n; simpl; [|rewrite <- IHn]; ring. Qed.
+Lemma change_sums n f g h k : (forall i, f i - g i = h i + k i) -> sum n f - sum n g = sum n h + sum n k.
+Proof. intros H; rewrite <- sum_plus; apply change_sum, H. Qed.
+Ltac change_of := cbv beta; lazymatch goal with
+  | |- sum ?n _ - sum ?n _ = sum ?n _ => apply change_sum; intro; change_of
+  | |- sum ?n _ - sum ?n _ = sum ?n _ + sum ?n _ => apply change_sums; intro; change_of
+  | |- _ => ring end.
+Ltac changes := first [apply change_plus; [| solve [change_of]]; changes
+  | apply change_both; [| solve [change_of]]; changes | solve [change_of]].
+Lemma nothing_more a b c : a = b -> c = 0 -> a + c = b. Proof. intros -> ->; ring. Qed.
 Ltac swapped place := lazymatch place with
   | O => apply sum_swap
   | S ?below => apply sum_ext; intros; swapped below end.
