@@ -15,7 +15,7 @@ from reliability.warm import Warm
 
 MODULE = '''
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     LATER = 1 < 2
@@ -48,6 +48,9 @@ def unused(a: int) -> int:
 
 def paired(a: list[int], b: list[int]) -> list[tuple[int, int]]:
     return list(zip(a, b, strict=True))
+
+def flat(a: Any) -> Any:
+    return a.reshape(-1, 8)
 
 START = 0
 '''
@@ -105,10 +108,14 @@ def test_every_kind_of_fault_is_planted(project):
         ("2", "3"),
         ("return a * 2", "return None"),
     }
+    assert {one.before for one in mutants.mutants(project) if one.function == "flat"} == {
+        "return a.reshape(-1, 8)",
+        "8",
+    }
     assert not {before for before, _ in planted} & {"True", "1 < 2", "x < 10"}  # no decorators, types and assertions
     for one in mutants.mutants(project):
         assert ast.dump(mutants.planted(project, one.place)) != ast.dump(mutants.planted(project, None))
-        assert one.function in {"", "Interval", "Interval.has", "middle", "half", "counted", "unused", "paired"}
+        assert one.function in {"", "Interval", "Interval.has", "middle", "half", "counted", "unused", "paired", "flat"}
 
 
 def planted_where(path: Path, before: str, function: str) -> Mutant:
