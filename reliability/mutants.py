@@ -105,6 +105,12 @@ class _Walk(ast.NodeTransformer):
         """Assertions are for people, and what only type checkers read has no faults of this kind."""
         if isinstance(node, ast.Assert) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             return node
+        if isinstance(node, ast.keyword) and ast.unparse(node) == "strict=True":  # of `zip`: an assertion, too
+            return node
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".reshape"):
+            node.args = [one if ast.unparse(one) == "-1" else self.visit(one) for one in node.args]
+            node.func = self.visit(node.func)  # any negative length is the one that is left open
+            return node
         after = changed(node)
         if after is not None:
             self.found.append((self.scope[-1], node, after))

@@ -34,7 +34,8 @@ from typing import Any
 from reliability import mutants
 from reliability.mutants import HIT, ROOMS, Mutant, planted, stretches
 
-OTHERS = ("numpy", "sympy", "z3", "autograd.numpy", "mpmath", "rich.console")
+OTHERS = ("numpy", "sympy", "z3", "autograd.numpy", "mpmath", "rich.console", "latex2mathml.converter", "torch", "jax")
+"""What tests would import when they run, for seconds, each for itself."""
 WORDS = ("-s", "-x", "-q", "-p", "no:cacheprovider")
 MEMORY = 8 << 30
 
@@ -107,10 +108,10 @@ def main(form: str, root: str, *tests: str) -> int:
     import pytest
 
     with tempfile.TemporaryDirectory() as scratch:
+        for name in OTHERS:
+            with suppress(ImportError):
+                import_module(name)
         if form == "bare":
-            for name in OTHERS:
-                with suppress(ImportError):
-                    import_module(name)
             _serve(answers, lambda asked: _fresh(asked, scratch), [])
             return 0
         if form == "measured":
@@ -306,19 +307,16 @@ def _marked(path: Path) -> ast.Module | None:
     return stretches(ast.parse(path.read_text("utf-8")), str(Path(*parts)))[0]
 
 
-class _Loader(importlib.abc.InspectLoader):
-    def __init__(self, inner: Any, tree: ast.Module, path: str) -> None:
-        self.inner, self.tree, self.path = inner, tree, path
+class _Loader(importlib.machinery.SourceFileLoader):
+    """A module made of a tree; files that belong to its package are found as ever."""
+
+    def __init__(self, name: str, path: str, tree: ast.Module) -> None:
+        super().__init__(name, path)
+        self.tree = tree
 
     def exec_module(self, module: ModuleType) -> None:
         setattr(module, HIT, _hits.add)
         exec(compile(self.tree, self.path, "exec", dont_inherit=True), module.__dict__)
-
-    def is_package(self, fullname: str) -> bool:
-        return bool(self.inner.is_package(fullname))
-
-    def get_source(self, fullname: str) -> str:
-        return Path(self.path).read_text("utf-8")
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -335,7 +333,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         tree = self.given(Path(spec.origin))
         if tree is not None:
-            spec.loader = _Loader(spec.loader, tree, spec.origin)
+            spec.loader = _Loader(spec.name, spec.origin, tree)
         return spec
 
 

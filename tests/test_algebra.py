@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fcsym.collapsing.polynomials import expanded
 from fcsym.deriving.differentiate import occurrences
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.algebra import as_expr, common_factor, equal, expand, inline, linear_part, rename
-from fcsym.language.expression import Array, Index, add, mul, number, power, total
+from fcsym.language.expression import Array, Index, add, indicator, mul, number, power, total
 from fcsym.language.instance import Instance, exact_field
 from fcsym.networks.symbols import units
 
@@ -88,6 +89,28 @@ expressions = st.recursive(
 @given(expressions)
 def test_expansion_keeps_the_value(node):
     assert value(as_expr(expand(node)), {i: 1, j: 2}) == value(node, {i: 1, j: 2})
+
+
+@pytest.mark.parametrize("form", [expand, expanded])
+@given(node=expressions, other=expressions)
+def test_there_is_one_form_for_each_value(form, node, other):
+    """However its terms are written; what another value has, has another form."""
+    same = add(mul(other, node), mul(node, number(-1)))
+    again = mul(add(other, number(-1)), node)
+    assert form(same) == form(again)
+    at = {i: 1, j: 2}
+    if form(node) == form(other):
+        assert all(value(node, at, seed) == value(other, at, seed) for seed in range(3))
+    else:
+        assert any(value(node, at, seed) != value(other, at, seed) for seed in range(3))
+
+
+def test_what_is_1_at_one_place_is_put_in_before_a_form_is_found():
+    """In a factor, and alone; the two canonical forms differ in names alone."""
+    chosen = indicator(j, k)
+    for node, plain in ((total(j, chosen * A[i, j]), A[i, k]), (total(j, B[j] * chosen) - B[k], number(0))):
+        for form in (expand, expanded):
+            assert form(node) == form(plain)
 
 
 @given(expressions)

@@ -15,7 +15,7 @@ from reliability.warm import Warm
 
 MODULE = '''
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     LATER = 1 < 2
@@ -46,12 +46,21 @@ def counted(n: int) -> int:
 def unused(a: int) -> int:
     return a * 2
 
+def paired(a: list[int], b: list[int]) -> list[tuple[int, int]]:
+    return list(zip(a, b, strict=True))
+
+def flat(a: Any) -> Any:
+    return a.reshape(-1, 8)
+
 START = 0
 '''
 TEST = """
+from importlib.resources import files
+
 from fcsym.deriving.interval import START, Interval, counted, half, middle
 
 def test_interval():
+    assert files("fcsym.deriving").joinpath("beside.txt").read_text() == "4"
     assert START == 0
     assert Interval().has(0) and Interval(3).has(3) and not Interval(3).has(2) and not Interval().has(7)
     assert Interval().low == 0
@@ -69,6 +78,7 @@ def project(tmp_path, monkeypatch):
     room.mkdir(parents=True)
     for package in (room.parent, room):
         (package / "__init__.py").write_text("")
+    (room / "beside.txt").write_text("4")
     (room / "interval.py").write_text(MODULE)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_interval.py").write_text(TEST)
@@ -98,10 +108,14 @@ def test_every_kind_of_fault_is_planted(project):
         ("2", "3"),
         ("return a * 2", "return None"),
     }
+    assert {one.before for one in mutants.mutants(project) if one.function == "flat"} == {
+        "return a.reshape(-1, 8)",
+        "8",
+    }
     assert not {before for before, _ in planted} & {"True", "1 < 2", "x < 10"}  # no decorators, types and assertions
     for one in mutants.mutants(project):
         assert ast.dump(mutants.planted(project, one.place)) != ast.dump(mutants.planted(project, None))
-        assert one.function in {"", "Interval", "Interval.has", "middle", "half", "counted", "unused"}
+        assert one.function in {"", "Interval", "Interval.has", "middle", "half", "counted", "unused", "paired", "flat"}
 
 
 def planted_where(path: Path, before: str, function: str) -> Mutant:

@@ -84,7 +84,7 @@ class Tally:
                 phi, kinks = unit.activation, unit.activation.kinks
                 plain = self.network.rule.is_plain  # other steps are not exact
                 for kink in kinks if plain else ():
-                    if 2 * abs(kink) <= 4 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
+                    if abs(kink) <= 2 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
                         result[equation.name, f"s = {kink}"] = False
                         result[equation.name, f"s' = {kink}"] = False
                 if any(phi.value_at(kink) == 0 for kink in kinks):

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from fcsym.language.algebra import Factor, Monomial, Polynomial, expand, products
-from fcsym.language.expression import Axis, Expr, Index, Indicator, Ref, children
+from fcsym.language.expression import Axis, Expr, Index, Ref, indicators_in
 
 __all__ = ["expanded"]
 
@@ -26,7 +26,7 @@ _Factors: TypeAlias = "Sequence[tuple[int, tuple[int, ...]]]"
 
 def expanded(node: Expr, ones: frozenset[Axis] = frozenset()) -> Polynomial:
     """An expression => its canonical sum of monomials; `ones` and errors as for `expand`."""
-    if _has_indicator(node):
+    if any(indicators_in(node)):
         return expand(node, ones=ones)
     result: Polynomial = {}
     for coefficient, factors, bound in products(node):
@@ -37,10 +37,6 @@ def expanded(node: Expr, ones: frozenset[Axis] = frozenset()) -> Polynomial:
         else:
             result.pop(monomial, None)
     return result
-
-
-def _has_indicator(node: Expr) -> bool:
-    return isinstance(node, Indicator) or any(_has_indicator(child) for child in children(node))
 
 
 def _shortened(

@@ -252,7 +252,7 @@ def _chunks(node: Expr, room: float) -> list[_Chunk]:
 def _bracketed(node: Expr, room: float, before: str = "", width: float = 0.0) -> list[_Chunk]:
     r"""A sum in parentheses that may be broken, for which \left and \right are no use."""
     chunks = _chunks(node, room)
-    first, last = chunks[0], chunks[-1]
+    first = chunks[0]
     chunks[0] = _Chunk(rf"{before}\bigl({first.text}", first.width + width + 1, first.glue)
     last = chunks[-1]
     chunks[-1] = _Chunk(rf"{last.text}\bigr)", last.width + 1, last.glue)

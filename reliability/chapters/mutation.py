@@ -44,24 +44,22 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """What has survived or was not reached, and so many faults that have not been tried yet; or that one alone."""
     measure(MEASURING)
     order, ends = ordered(seed), recorded()
-    table = Table(("places", "tried", *ENDS), "folder")
     again = [n for n, one in enumerate(order) if ends.get(one.digest) in (SURVIVED, UNREACHED)]
     new = [n for n, one in enumerate(order) if one.digest not in ends]
     with Trier() as trier:
-        _fill(table, order, ends, only, trier.reach)
-        yield table
+        yield (table := _figures(order, ends, only, trier.reach))
         for number in [only] if only is not None else again + new[:count]:
             one, end = order[number], trier.fate(order[number])
             if ends.get(one.digest) != end:
                 ends[one.digest] = end
                 keep(ends, order)
-                _fill(table, order, ends, only, trier.reach)
+                table = _figures(order, ends, only, trier.reach)
             yield table
 
 
-def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | None, reach: Reach) -> None:
-    """The figures of all folders together, and of each."""
-    table.rows, table.failures, table.notes = {}, [], []
+def _figures(order: list[Mutant], ends: dict[str, str], only: int | None, reach: Reach) -> Table:
+    """Those of all folders together, and of each; a run that is interrupted here has the ones before."""
+    table = Table(("places", "tried", *ENDS), "folder")
     for number, one in enumerate(order):
         end = EQUIVALENT if one.name in equivalent() else ends.get(one.digest)
         for name in ("all", *one.folders):
@@ -85,6 +83,7 @@ def _fill(table: Table, order: list[Mutant], ends: dict[str, str], only: int | N
             f"{len(apart):,} are in code that none of them runs, {slow:,} of which a slower one runs within a second."
         ),
     ]
+    return table
 
 
 def ordered(seed: int) -> list[Mutant]:
