@@ -97,7 +97,7 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
 
     @property
     def uncertified(self) -> str:
-        """Where its file is not known to be accepted."""
+        """Why its file states what is carried and leaves the proof out: Coq is not known to accept it."""
         network, layers = self.shown.network, set(self.shown.found.contracted)
         if network.fixed or network.common:
             return "it has parameters that are held fixed or shared, and its file trains each of them; certify backprop"
@@ -111,9 +111,9 @@ class CollapsedAnyInputs(CollapsedScheme, Document):
         return ""
 
     @property
-    def induction(self) -> SchemeRecord | None:
+    def induction(self) -> SchemeRecord:
         """The scheme unit by unit, which a certificate is about."""
-        return None if self.uncertified else ByUnit(ClosedParts(self.shown, (), ())).record
+        return ByUnit(ClosedParts(self.shown, (), ())).record
 
     def kernel_source(self) -> str:
         """None that could stand in a document: CompileError."""

@@ -86,7 +86,7 @@ class Document(ABC):
 
     @property
     def uncertified(self) -> str:
-        """Why there is no certificate, and what to do, in half a sentence; "" where nothing is known of that."""
+        """Why a certificate states what it is about and proves none of it; "" where it proves what it can."""
         return ""
 
     @property

@@ -32,12 +32,11 @@ def certificate_of(document: Shown) -> Certificate:
     """A derivation => its certificate, with the cases that its proof says cannot occur; or that of a scheme."""
     own = document if isinstance(document, SchemeRecord) else document.induction
     if isinstance(own, SchemeRecord):
-        return scheme_certificate(own)
+        return scheme_certificate(own, document.uncertified)
     if isinstance(document, PartRecord) and document.name in PARTS:
         raise ArgumentError(f"{document.heading} is one of four functions: certify the whole scheme.")
     if not isinstance(document, Record) or isinstance(document, GradientRecord):
-        why = f": {document.uncertified}" if document.uncertified else " yet: certify a derivation"
-        raise ArgumentError(f"{document.heading} has no certificate{why}.")
+        raise ArgumentError(f"{document.heading} has no certificate yet: certify a derivation.")
     return certificate(document, document.proof)  # type: ignore[attr-defined]
 
 
@@ -55,8 +54,6 @@ def writable(document: Shown, path: str | os.PathLike[str]) -> Path:
     """The path, if the certificate of a document can be written there, and it has one; ArgumentError otherwise."""
     if isinstance(document, SchemeRecord):
         certifiable(document)
-    elif document.uncertified:
-        certificate_of(document)
     return writable_place(path)
 
 

@@ -80,6 +80,14 @@ def head(text: str) -> str:
     return "".join(reversed(kept))
 
 
+def by_reason(admitted: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The names of theorems by the reason that they are admitted for."""
+    found: dict[str, list[str]] = {}
+    for name, reason in admitted:
+        found.setdefault(reason, []).append(name)
+    return found
+
+
 def assembled(
     title: str, believed: Iterable[str], theorems: Sequence[Theorem], wanted: Sequence[tuple[str, str | None]],
     reached: set[tuple[str, str | None]],
@@ -91,7 +99,7 @@ def assembled(
     counted = [
         f"(* {remark(title)}",
         f"   {statements} statements, {certified} certified, {len(admitted)} admitted",
-        *(f"   {name}: {remark(reason)}" for name, reason in admitted),
+        *(f"   {', '.join(names)}: {remark(reason)}" for reason, names in by_reason(admitted).items()),
         *(f"   not certified: {remark(name)}" for name in missing),
         "*)",
     ]

@@ -8,6 +8,7 @@ what the state stands for is proved again of the state after the step. At the st
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fcsym.certificates.carried import Carried
 from fcsym.certificates.choice import Choice
@@ -45,23 +46,29 @@ def certifiable(scheme: SchemeRecord) -> None:
         raise ArgumentError(f"{scheme.title} has no certificate ({why}): certify another scheme, or the derivation.")
 
 
-def scheme_certificate(scheme: SchemeRecord) -> Certificate:
-    """A scheme => the file. ArgumentError where there is none."""
+def scheme_certificate(scheme: SchemeRecord, admitted: str = "") -> Certificate:
+    """A scheme => the file. ArgumentError where there is none.
+
+    `admitted`: why what is carried is stated and not proved; the network's own step is proved all the same.
+    """
     certifiable(scheme)
-    return _Scheme(scheme).made()
+    return _Scheme(scheme).made(admitted)
 
 
 class _Scheme(Carried):
     # ------------------------------------------------------------------------------------------------- the file
 
-    def made(self) -> Certificate:
+    def made(self, admitted: str) -> Certificate:
         """The file."""
         wanted = [
             (f"{part.name}: {e.name}", case)
             for part in self.scheme.parts for e in part.equations for case in cases_of(e)
         ]  # fmt: skip
-        theorems = [*self.writer.of_functions(), *self._of_base(), *self._carried(), *self._started()]
-        return assembled(self.scheme.title, self.writer.believed(), theorems, wanted, self.reached)
+        base, own = [*self.writer.of_functions(), *self._of_base()], [*self._carried(), *self._started()]
+        if admitted:
+            own = [replace(t, script="", admitted=admitted) if t.script else t for t in own]
+        reached = set() if admitted else self.reached
+        return assembled(self.scheme.title, self.writer.believed(), [*base, *own], wanted, reached)
 
     def _of_base(self) -> Iterator[Theorem]:
         """The step that the scheme is cut from, as far as it needs it."""

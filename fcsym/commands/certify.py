@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fcsym.commands.options import Commands, derivation_of, network_of, network_options, number
 from fcsym.commands.reports import prove
 from fcsym.commands.streams import DONE, FAILED, progress, put, say
+from fcsym.errors import listed
 
 if TYPE_CHECKING:
     from fcsym.certificates import Accepted
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     from fcsym.certificates import certify
     from fcsym.certificates.checking import coq
+    from fcsym.certificates.file import by_reason
 
     coq()  # what is not installed is said before the work
     document = _document(options)
@@ -47,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         put(json.dumps(_summary(document, found)))
     else:
-        for name, reason in made.admitted:
-            say(f"not certified: {name} ({reason})")
+        for reason, names in by_reason(made.admitted).items():
+            say(f"not certified: {listed(names)} ({reason})")
         say(f"{document.title}: {found}")
     return DONE if found else FAILED
 
