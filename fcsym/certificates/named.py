@@ -48,7 +48,7 @@ def frozen(network: Network) -> Equation | None:
 def named(network: Network, order: Order, forward: Mapping[Array, Equation]) -> Mapping[Array, Equation]:
     """What every such name stands for, where the network has it."""
     found = {e.array: e for read in network.read_by_matrices for e in (_norm(network, read, forward),)}
-    if not network.hidden:
+    if not network.hidden or len(network.places) > 1:  # of positions of samples there is no one p
         return found
     made = _for_all(network) if network.places else _of_one(network, order)
     return found | {e.array: e for e in made}

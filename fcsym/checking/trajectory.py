@@ -24,11 +24,12 @@ from fcsym.checking.truth import Truth
 from fcsym.errors import GateEvent, UndefinedContribution
 from fcsym.language.equation import Order
 from fcsym.machine.memory import refuse_beyond
+from fcsym.networks.network import Network
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Trained
 
-__all__ = ["check_scheme"]
+__all__ = ["check_scheme", "refuse_large"]
 
 _Array = npt.NDArray[Any]
 _INPUTS = 4  # different inputs per network, for the schemes that take several
@@ -48,12 +49,8 @@ def check_scheme(
     Raises SizeError where that does not fit into memory.
     """
     network, order = scheme.network, against or scheme.order
-    size = sum(math.prod(network.shape(array)) for array in network.parameters)
-    most, rng = max(1, MAX_NUMBERS // (4 * size)), np.random.default_rng(seed)
-    refuse_beyond(
-        f"Training {network} beside autodiff", _BYTES * size * min(most, max(trials, 200)),
-        "check a narrower network, the equations are the same",
-    )  # fmt: skip
+    refuse_large(network, trials)
+    most, rng = _at_once(network), np.random.default_rng(seed)
     run = _Comparison(scheme, order, np.dtype(dtype), steps, step)
     for start in range(0, trials, most):
         run.batch(rng, min(most, trials - start), progress)
@@ -63,6 +60,20 @@ def check_scheme(
         f"{scheme.name} of {network}", scheme.order, order, trials, seed, str(np.dtype(dtype)), run.rows(),
         run.left_out, steps,
     )  # fmt: skip
+
+
+def refuse_large(network: Network, trials: int) -> None:
+    """SizeError where training so many networks beside autodiff does not fit into memory."""
+    size = sum(math.prod(network.shape(array)) for array in network.parameters)
+    refuse_beyond(
+        f"Training {network} beside autodiff", _BYTES * size * min(_at_once(network), max(trials, 200)),
+        "check a narrower network, the equations are the same",
+    )  # fmt: skip
+
+
+def _at_once(network: Network) -> int:
+    """How many networks are trained side by side."""
+    return max(1, MAX_NUMBERS // (4 * sum(math.prod(network.shape(array)) for array in network.parameters)))
 
 
 class _Comparison:

@@ -323,12 +323,14 @@ def trials_of(options: argparse.Namespace, d: Record) -> int:
 
 def training_of(options: argparse.Namespace, d: Record) -> tuple[int, int]:
     """200 networks and 100 steps, or what a large one trains for in seconds. SizeError where little takes long."""
+    from fcsym.checking.trajectory import refuse_large
     from fcsym.machine.duration import refuse_longer
 
     network, trials, steps = d.network, options.trials, getattr(options, "steps", None)
     weights = _weights(network)
     if trials is None:
         trials = max(_FEW_NETWORKS, min(trials_of(options, d) // 5, _MANY_WEIGHTS // max(1, weights)))
+    refuse_large(network, int(trials))  # first: no time that is allowed would help
     if steps is None:
         one = _length(network) * _TRAINED + trials * weights * _MOVED
         steps = max(_FEW_STEPS, min(_STEPS, int(_FEW_SECONDS / one)))

@@ -1,6 +1,7 @@
 """Training on a closed state, beside automatic differentiation.
 
-A trial draws a network as the chapter on random networks does, until one of its hidden layers can be summed over, and
+A trial draws a network of up to four layers as the chapter on random networks does, until a hidden layer of it can be
+summed over, and
 trains four of them by the scheme `collapsed`, for some forty steps on inputs that stay, beside automatic
 differentiation in extended precision: the output before every step, and all weights at the end. Units cross kinks
 meanwhile, and the state is carried over; some two hundred further networks of small integers make one step from
@@ -19,8 +20,8 @@ import numpy as np
 from reliability.chapters.differential import ORDERS, TRAINED, drawn
 from reliability.frame import Table, Wrong, trials
 
-SHORT, LONG = 12, 400
-STEPS = 40
+SHORT, LONG = 8, 400
+STEPS, LAYERS = 40, 4  # steps of a network; layers: of more the finder has many choices, each of them large
 COLUMNS = ("networks", "units that crossed a kink", "numbers compared", "points left out", "largest error")
 
 
@@ -51,6 +52,8 @@ def trial(seed: int, number: int) -> dict[str, Any]:
     rng, order = np.random.default_rng([seed, number]), ORDERS[number % 2]
     while True:
         network, marks = drawn(rng)
+        if len(network.layers) > LAYERS:
+            continue
         try:
             scheme = fcsym.scheme(network, "collapsed", order)
         except fcsym.ArgumentError:  # no layer of it can be summed over
