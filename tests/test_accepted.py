@@ -51,6 +51,7 @@ KINDS = (
     "states of a batch",
     "collapsed",
     "collapsed with biases",
+    "next input",
 )
 COLLAPSED = {
     "collapsed": (Network.mlp([2, 2, 1]), {"batch": "sum"}),
@@ -62,6 +63,9 @@ def document(name):
     if name in STEPS:
         network, setting = STEPS[name]
         return fcsym.derive(network, **setting)
+    if name == "next input":  # a statement, whose own v^c is that of the step it is made from
+        statement = fcsym.next_input(Network.mlp([1, 1, 1]), order="sequential")
+        return next(part for part in statement.parts if part.name == "next")
     every = {**{n: (n, *own) for n, own in SCHEMES.items()}, **CARRIED}
     every |= {n: ("collapsed", *own) for n, own in COLLAPSED.items()}
     kind, network, setting = every[name]

@@ -208,7 +208,7 @@ class Writer:
     def _meant(self) -> dict[Array, Equation]:
         """What the list's own arrays stand for: of a step by the network, of a scheme as it says."""
         if isinstance(self.record, PartRecord):
-            return {e.array: e for e in self.record.scheme.invariants if isinstance(e.rhs, Expr)}
+            return {e.array: e for e in self.record.scheme.invariants if isinstance(e.rhs, Expr)} | self._frozen
         forward = {e.array: e for e in self.statement.forward}
         return {**named(self.record.network, self.record.order, forward), **self._frozen}
 
