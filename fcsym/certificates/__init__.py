@@ -30,9 +30,10 @@ ENDING = ".v"
 
 def certificate_of(document: Shown) -> Certificate:
     """A derivation => its certificate, with the cases that its proof says cannot occur; or that of a scheme."""
-    own = document if isinstance(document, SchemeRecord) else document.induction
-    if isinstance(own, SchemeRecord):
-        return scheme_certificate(own, document.uncertified)
+    if isinstance(document, SchemeRecord):
+        return scheme_certificate(document)
+    if isinstance(document.induction, SchemeRecord):
+        return scheme_certificate(document.induction, document.uncertified)
     if isinstance(document, PartRecord) and document.name in PARTS:
         raise ArgumentError(f"{document.heading} is one of four functions: certify the whole scheme.")
     if not isinstance(document, Record) or isinstance(document, GradientRecord):
