@@ -1,10 +1,9 @@
 """Training on a closed state, beside automatic differentiation.
 
 A trial draws a network of up to four layers as the chapter on random networks does, until a hidden layer of it can be
-summed over, and
-trains four of them by the scheme `collapsed`, for some forty steps on inputs that stay, beside automatic
-differentiation in extended precision: the output before every step, and all weights at the end. Units cross kinks
-meanwhile, and the state is carried over; some two hundred further networks of small integers make one step from
+summed over, and trains four of them by the scheme `collapsed`, for some forty steps on inputs that stay, beside
+automatic differentiation in extended precision: the output before every step, and all weights at the end. Units cross
+kinks meanwhile, and the state is carried over; some two hundred further networks of small integers make one step from
 exactly on a kink. A network is left out from where rounding decides a gate, or where its training diverges. The bar is
 how far rounding takes this very trajectory; a figure of the last column is the largest error in units of it, and a
 failure is above 1.
