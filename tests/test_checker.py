@@ -10,6 +10,7 @@ import pytest
 from exact import step
 from test_proof import mutants, replaced
 
+import fcsym
 from fcsym.checking import report as reports
 from fcsym.checking import trajectory, truth, xor
 from fcsym.checking.checker import check
@@ -228,6 +229,14 @@ def test_what_rounding_decides_is_no_failure_of_a_scheme(what, order):
     network, settings = HARD_TO_BOUND[what]
     report = check(scheme(network, "backprop", order, **settings), trials=20, steps=2)
     assert report.passed, str(report)
+
+
+def test_a_network_of_which_rounding_makes_no_number_is_left_out():
+    """Adam divides by the root of a mean that rounding may take below 0: nothing is known of what rounding does."""
+    network = Network.mlp([6, 1, 5, 2], ["identity", "gelu"], [True, False, True], output="softmax", loss="bce")
+    rule = fcsym.rule("adam", beta1="0.502", beta2="0.9897", eps="0.0796", weight_decay="0.0795")
+    report = check(scheme(network, "backprop", "sequential", rule=rule), trials=4, seed=760667913, steps=6)
+    assert report.left_out == 1 and report.passed, str(report)
 
 
 def test_a_unit_above_smooth_ones_is_on_a_kink_by_chance_and_no_exact_point():

@@ -117,6 +117,7 @@ class _Comparison:
             with np.errstate(invalid="ignore"):  # of networks that are left out
                 apart = np.max([np.abs(other[self.y] - exact[self.y]) for other in others], axis=0)
             spread = np.maximum(spread, apart)
+            keep &= np.isfinite(spread).reshape(count, -1).all(axis=-1)
             start = exact if start is None else start
             woken |= self._lost(start, exact)
             bound = ULPS * (spread + self.eps * self._terms(exact, [array[0] for array in truth.weights]))
@@ -377,10 +378,14 @@ class _Comparison:
 
 
 def _within_range(weights: Sequence[_Array]) -> _Array:
-    """The networks whose training has not left what one compares: far beyond, one product overflows before another."""
+    """The networks whose training has not left what one compares: far beyond, one product overflows before another.
+
+    Nor that of any that is rounded anew: where one of them is no number, nothing is known of what rounding does.
+    """
     count = weights[0].shape[1]
     sizes = [np.abs(np.asarray(array[0])).reshape(count, -1).max(axis=-1, initial=0) for array in weights]
-    return np.asarray(np.all([size < _FAR for size in sizes], axis=0))
+    known = [np.isfinite(array).reshape(len(array), count, -1).all(axis=(0, 2)) for array in map(np.asarray, weights)]
+    return np.asarray(np.all([size < _FAR for size in sizes], axis=0) & np.all(known, axis=0))
 
 
 def _marked(state: Sequence[_Array], count: int) -> _Array:
