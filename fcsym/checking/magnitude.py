@@ -42,7 +42,7 @@ class Magnitude:
         """
         numbers = {a.name: np.asarray(float(value)) for a, value in derivation.network.rule.values.items()}
         self.derivation, self.values, self.bar = derivation, {**inputs, **values, **numbers}, bar
-        single = bar > ULPS * np.finfo(np.float64).eps
+        single = bar > ULPS * np.finfo(np.float64).eps  # a bar is that of single precision, or of double
         self.least = np.longdouble(np.finfo(np.float32 if single else np.float64).smallest_normal)
         self.known: dict[str, _Array] = {name: np.zeros(()) for name in inputs}  # inputs are exact
         self.known |= {name: np.abs(value) / ULPS for name, value in numbers.items()}  # 9/10 is itself rounded

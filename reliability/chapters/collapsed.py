@@ -16,17 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from reliability.chapters.differential import ORDERS, TRAINED, drawn
-from reliability.frame import Table, Wrong, trials
+from reliability.chapters.differential import ORDERS, TRAINED, compared, drawn, gather
+from reliability.frame import Table, trials
 
 SHORT, LONG = 8, 400
 STEPS, LAYERS = 40, 4  # steps of a network; layers: of more the finder has many choices, each of them large
-COLUMNS = ("networks", "units that crossed a kink", "numbers compared", "points left out", "largest error")
+CROSSED = "units that crossed a kink"
 
 
 def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     """So many networks."""
-    table = Table(COLUMNS, "what the networks have")
+    table = Table(
+        ("networks", CROSSED, "numbers compared", "points left out", "largest error"), "what the networks have"
+    )
     table.row("all")
     for outcome in trials(trial, count, seed, only):
         table.tried += 1
@@ -35,11 +37,8 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
         else:
             found = outcome.value
             for name in ("all", *found["marks"]):
-                table.add(name, "networks")
-                for heading in COLUMNS[1:-1]:
-                    table.add(name, heading, found[heading])
-                table.most(name, COLUMNS[-1], found[COLUMNS[-1]])
-            table.rows = dict(sorted(table.rows.items(), key=lambda item: (item[0] != "all", item[0])))
+                table.add(name, CROSSED, found["crossed"])
+            gather(table, found)
         yield table
 
 
@@ -61,15 +60,15 @@ def trial(seed: int, number: int) -> dict[str, Any]:
     watched = _Watched(scheme)
     kernel = scheme.conventional.compile()
     report = check_scheme(watched, TRAINED, int(rng.integers(2**31)), STEPS, None, float, lambda _: None, kernel)
-    worst = max((row for row in report.rows if row.points), key=lambda row: row.ratio, default=None)
-    if worst is not None and not worst.passed:
-        at = f"{worst.quantity} ({worst.case}, step {worst.where.get('step')})"
-        raise Wrong(f"collapsed of {network}, {order}: {at} is {worst.ratio:.3g} times its bound off.")
-    return {
-        "marks": [*marks, f"order {order}"], "units that crossed a kink": watched.crossed,
-        "numbers compared": report.points, "points left out": report.left_out,
-        "largest error": worst.ratio if worst is not None else 0.0,
-    }  # fmt: skip
+    found = {
+        "marks": [*marks, f"order {order}"],
+        "crossed": watched.crossed,
+        "compared": 0,
+        "left out": 0,
+        "worst": 0.0,
+    }
+    compared(report, found, f"collapsed of {network}, {order}")
+    return found
 
 
 class _Watched:

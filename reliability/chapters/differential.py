@@ -40,18 +40,23 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
             coincide += found["coincide"]
             silent += found["silent"]
             by_torch += found["by torch"]
-            for name in ("all", *found["marks"]):
-                table.add(name, "networks")
-                table.add(name, "numbers compared", found["compared"])
-                table.add(name, "points left out", found["left out"])
-                table.most(name, "largest error", found["worst"])
-            table.rows = dict(sorted(table.rows.items(), key=lambda item: (item[0] != "all", item[0])))
+            gather(table, found)
         table.notes = [
             f"Both orders give the same for {coincide:,} networks; for all others the crossed order disagreed.",
             f"{by_torch:,} of the numbers were compared with PyTorch, all others with autograd in extended precision.",
             f"For {silent:,} networks no step of the scheme could be compared: rounding decided a gate.",
         ]
         yield table
+
+
+def gather(table: Table, found: dict[str, Any]) -> None:
+    """Add what was found of one network to the row of everything that it has."""
+    for name in ("all", *found["marks"]):
+        table.add(name, "networks")
+        table.add(name, "numbers compared", found["compared"])
+        table.add(name, "points left out", found["left out"])
+        table.most(name, "largest error", found["worst"])
+    table.rows = dict(sorted(table.rows.items(), key=lambda item: (item[0] != "all", item[0])))
 
 
 def trial(seed: int, number: int) -> dict[str, Any]:
@@ -77,7 +82,7 @@ def trial(seed: int, number: int) -> dict[str, Any]:
         derivation = fcsym.derive(network, order)
         kernel = kernels[order] = derivation.compile()
         computed = Tally(derivation, np.dtype(float)).computed(kernel, points)
-        _compared(_report(derivation, order, computed, autodiff), found, f"{network}, {order}")
+        compared(_report(derivation, order, computed, autodiff), found, f"{network}, {order}")
         found["by torch"] += _by_torch(derivation, kernel, computed, found)
         coincide = _crossed(derivation, computed, autodiff)
         found["coincide"] += coincide and order == ORDERS[0]
@@ -89,11 +94,11 @@ def trial(seed: int, number: int) -> dict[str, Any]:
         scheme, drawn_from = fcsym.scheme(network, name, order), int(rng.integers(2**31))
         report = check_scheme(scheme, TRAINED, drawn_from, STEPS, None, float, lambda _: None, kernels[order])
         found["silent"] += not report.points
-        _compared(report, found, f"{name} of {network}, {order}")
+        compared(report, found, f"{name} of {network}, {order}")
     return found
 
 
-def _compared(report: Any, found: dict[str, Any], what: str) -> None:
+def compared(report: Any, found: dict[str, Any], what: str) -> None:
     """Add what a report says; a row without points says nothing here."""
     found["left out"] += report.left_out
     for row in report.rows:
@@ -149,7 +154,7 @@ def _by_torch(derivation: Any, kernel: Any, computed: Any, found: dict[str, Any]
         return found | {n: np.where(lost, made[n], found[n]) for n, lost in tiny.items()}
 
     report = _report(derivation, derivation.order, computed, flushed)
-    _compared(report, found, f"{derivation.network}, {derivation.order}")
+    compared(report, found, f"{derivation.network}, {derivation.order}")
     return int(report.points)
 
 
