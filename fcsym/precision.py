@@ -32,6 +32,7 @@ from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
 from fcsym.language.expression import applied_in
 from fcsym.language.instance import Plans
+from fcsym.language.work import work
 from fcsym.networks.network import Network
 from fcsym.schemes import every_scheme
 from fcsym.training import Scheme
@@ -45,6 +46,7 @@ __all__ = ["Accuracy", "Measured", "accuracy"]
 
 _Array = npt.NDArray[Any]
 MOST_WEIGHTS = 5000
+MOST_TERMS = 100_000  # of one step: in exact numbers they take seconds
 _AT_ONCE = 70  # points
 _SHARE_OF_STEP = 0.6  # of the time
 _NETWORKS = 8  # that a scheme trains
@@ -87,7 +89,14 @@ def accuracy(
         raise ArgumentError(f"limit is {shown(limit)}: give a number of seconds above 0.")
     open_batch = network.batch and not network.samples
     network = replace(network, samples=_SAMPLES) if open_batch else network
-    run = _Measuring(derive(network, order), seed, float(limit), progress)
+    derivation = derive(network, order)
+    terms = work([e for e in derivation if e.rule is not Rule.INTEGRAL], network.sizes).terms
+    if terms > MOST_TERMS:
+        raise SizeError(
+            f"A step of {network} adds up {terms} terms, and accuracy is measured in exact numbers up to {MOST_TERMS}: "
+            "take a narrower network or fewer samples, the equations are the same."
+        )
+    run = _Measuring(derivation, seed, float(limit), progress)
     run.notes += [f"A mini-batch has {_SAMPLES} samples."] if open_batch else []
     run.step(trials)
     for name, record in every_scheme(network, order).items() if steps else ():

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -248,6 +249,17 @@ def test_what_is_tried_of_limits_follows_from_the_commands():
 def test_within_its_limits_a_command_says_what_it_says_without_them(arguments):
     plain, limited = run(*arguments), run(*arguments, "--max-seconds", "50", "--max-memory", "4GB")
     assert (plain.returncode, plain.stdout, plain.stderr) == (limited.returncode, limited.stdout, limited.stderr)
+
+
+@pytest.mark.parametrize("which", ["RLIMIT_CPU", "RLIMIT_DATA"])
+def test_what_was_allowed_before_is_not_raised(which):
+    """As by `ulimit`: what a process may not have it cannot give to itself."""
+    kind, less = getattr(resource, which), {"RLIMIT_CPU": 50, "RLIMIT_DATA": 6 << 30}[which]
+    done = run(
+        "cost", "2-2-1", "--max-seconds", "100", "--max-memory", "4GB",
+        preexec_fn=lambda: resource.setrlimit(kind, (less, less)),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_coq_that_is_stopped_has_not_accepted():

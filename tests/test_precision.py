@@ -243,9 +243,12 @@ def test_bad_arguments_are_refused(given, settings):
         fcsym.accuracy(given, **settings)
 
 
-def test_networks_that_are_too_large_for_exact_numbers_are_refused():
+@pytest.mark.parametrize(
+    "network", [fcsym.Network.parse("100-100-1"), fcsym.Network.parse("2-2-1").training("sgd", "mean", 200)]
+)
+def test_networks_that_are_too_large_for_exact_numbers_are_refused(network):
     with pytest.raises(SizeError, match="narrower"):
-        fcsym.accuracy(fcsym.Network.parse("100-100-1"))
+        fcsym.accuracy(network)
 
 
 def test_the_command(capsys):

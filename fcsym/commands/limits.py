@@ -222,11 +222,11 @@ def child(
     _limited = True
     if size is not None:
         allow(size)
-        resource.setrlimit(resource.RLIMIT_DATA, (size + _RESERVED, size + _RESERVED))
+        _bounded(resource.RLIMIT_DATA, size + _RESERVED)
     if seconds is not None:
         duration.allow(seconds)  # and, should the process that watches be gone:
         most = math.ceil(seconds + 5) * (os.cpu_count() or 1)
-        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+        _bounded(resource.RLIMIT_CPU, most)
     for name in held:
         getattr(sys, name).reconfigure(encoding="utf-8")
     signal.signal(signal.SIGTERM, raising(signal.SIGTERM, Stopped))
@@ -243,6 +243,15 @@ def child(
         if Path(mark).exists():  # it came between the last file and the mark
             return 0
         return 128 + signal.SIGTERM
+
+
+def _bounded(kind: int, most: int) -> None:
+    """Allow this process no more of a resource than that, nor than it was allowed before (`ulimit`)."""
+    import resource
+
+    hard = resource.getrlimit(kind)[1]
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (least, least))
 
 
 def _end_with(watcher: int) -> None:
