@@ -51,10 +51,12 @@ KINDS = (
     "states of a batch",
     "collapsed",
     "collapsed with biases",
+    "collapsed, one input",
     "next input",
 )
 COLLAPSED = {
     "collapsed": (Network.mlp([2, 2, 1]), {"batch": "sum"}),
+    "collapsed, one input": (Network.mlp([1, 2, 1], "leaky_relu"), {"order": "sequential"}),
     "collapsed with biases": (Network.mlp([1, 2, 2], bias=True), {"batch": "mean"}),
 }
 

@@ -10,6 +10,7 @@ from fcsym.certificates.equations import Equations
 from fcsym.certificates.file import Writer
 from fcsym.certificates.grouped import Grouped
 from fcsym.certificates.opened import Opened
+from fcsym.certificates.pieces import Pieces
 from fcsym.certificates.statement import free
 from fcsym.certificates.terms import after, cases_of, divisors
 from fcsym.certificates.theorem import Theorem
@@ -42,6 +43,13 @@ class Carried:
         if self.scheme.grouping is None:
             return None
         return Grouped(self.scheme.grouping, self.statement, self.printer, self._opened)
+
+    @cached_property
+    def pieces(self) -> Pieces | None:
+        """Of units that keep the piece that they had at init: the same."""
+        if self.scheme.held is None:
+            return None
+        return Pieces(self.scheme, self.scheme.held, self.statement, self.printer)
 
     def _own(self, part: str, e: Equation) -> bool:
         """Whether it is the scheme's own; what it has from the step is proved there."""
@@ -142,7 +150,8 @@ class Carried:
         assert isinstance(e.lhs, Ref)
         indices = self.printer.indices(e.lhs.indices)
         every = f"forall ({indices} : nat), " if indices else ""
-        below = self.groups.within(e) if self.groups else ""
+        by_unit = self.groups or self.pieces
+        below = by_unit.within(e) if by_unit else ""
         below += "".join(f"{self.printer.term(ref)} <> 0 -> " for ref in divisors(e.rhs))
         return f"{every}{below}{self.printer.term(value or e.lhs)} = {self._side(e)}"
 

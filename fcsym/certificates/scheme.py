@@ -29,8 +29,9 @@ from fcsym.networks.symbols import (
     gradient_of,
     increment_of,
     kept_share,
+    norm,
 )
-from fcsym.schemes.record import SchemeRecord
+from fcsym.schemes.record import SchemeRecord, first_layer
 
 __all__ = ["certifiable", "scheme_certificate"]
 
@@ -40,8 +41,6 @@ def certifiable(scheme: SchemeRecord) -> None:
     why = ""
     if scheme.is_statement:
         why = "it is a statement on all steps, and no way to carry training"
-    elif scheme.gates:
-        why = "its equations of one input are for all units of a piece at once; those of a batch, batch='sum', have one"
     if why:
         raise ArgumentError(f"{scheme.title} has no certificate ({why}): certify another scheme, or the derivation.")
 
@@ -74,6 +73,7 @@ class _Scheme(Carried):
         """The step that the scheme is cut from, as far as it needs it."""
         needed = {e.array for part in self.scheme.parts for e in part.equations}
         needed |= {a for e in self.scheme.meanings for a in (e.array, *e.operands)}
+        needed |= self.pieces.needed if self.pieces else set()
         for e in self.scheme.base.equations:
             if e.array in self._norms or (e.defines and e.array in needed & self.equations.stated):
                 yield from self.equations.theorems(e)
@@ -81,8 +81,11 @@ class _Scheme(Carried):
     # --------------------------------------------------------------------------------------- while it is carried
 
     def _carried(self) -> Iterator[Theorem]:
-        for e in ordered(self._frozen_data):
-            yield from self._defined("", e)
+        if self.pieces:
+            yield self.pieces.lemmas()
+        else:
+            for e in ordered(self._frozen_data):
+                yield from self._defined("", e)
         if self.groups:
             yield self.groups.lemmas()
             yield from self.groups.stated()
@@ -94,7 +97,7 @@ class _Scheme(Carried):
                 if not self._own(part.name, e):
                     continue
                 if e.name in seen and (seen[e.name].lhs, seen[e.name].rhs) == (e.lhs, e.rhs):
-                    self._reach(part.name, e, *cases_of(e))
+                    self._reach(part.name, e, *self._certified(e))
                     continue
                 seen[e.name] = e
                 yield from self._equation(part.name, e)
@@ -112,11 +115,12 @@ class _Scheme(Carried):
         made = {e.array for part in parts for e in part.equations if e.defines and not self._is_stated(e.array)}
         free_ = [a for a in mentioned if not a.after and not self._is_stated(a) and a not in made | set(self.meant)]
         made |= self.groups.named if self.groups else set()
+        made |= {e.array for e in self._frozen_data} if self.pieces else set()
         yield from self._variables([a for a in free_ if a not in made], "what is carried, and what it is compared with")
         yield from self.constants.theorems()
         if self.groups:
             yield from self.groups.condition()
-        for e in ordered([*self.meant.values()]):
+        for e in ordered([*self.meant.values(), *(self._frozen_data if self.pieces else ())]):
             yield from self._defined("", e)
         for e in self.scheme.step.equations:  # what a meaning mentions is defined before it
             if e.rule in (Rule.DEFINITION, Rule.STATE) and self._is_defined("step", e):
@@ -130,6 +134,9 @@ class _Scheme(Carried):
         if self.groups:
             yield from self._moving()
             yield from self.groups.moves()
+        if self.pieces:
+            yield from self.pieces.condition()
+            yield from self.pieces.laws()
 
     def _moving(self) -> Iterator[Theorem]:
         """What no equation of the step needs, after it."""
@@ -149,6 +156,8 @@ class _Scheme(Carried):
                 yield from self._defined(part, e)
         elif e.rule is Rule.EXPANSION:
             yield self._expanded(part, e)
+        elif self.pieces:
+            yield self._by_piece(part, e)
         elif isinstance(e.rhs, Cases):
             yield from self._by_cases(part, e)
         else:
@@ -176,6 +185,19 @@ class _Scheme(Carried):
         else:
             script = f"intros; {self._put_in(e)}sums."
         return Theorem(f"{part}_{name}", statement, script, None, e.rule.value)
+
+    def _by_piece(self, part: str, e: Equation) -> Theorem:
+        """What the units of a piece give, while they keep it."""
+        assert self.pieces is not None
+        self._reach(part, e, *self._certified(e))
+        held = self.pieces.defined(e)
+        name = f"{part}_{self.printer.array(e.array)}"
+        return Theorem(name, self._meaning(held), self.pieces.script(held), None, e.rule.value)
+
+    def _certified(self, e: Equation) -> tuple[str | None, ...]:
+        """The cases of an equation that its theorem says: not where units have left their piece."""
+        every = cases_of(e)
+        return tuple(c for c in every if c is None or self.pieces is None or self.pieces.certifies(e, c))
 
     def _so_always(self, part: str, e: Equation) -> Theorem:
         """What is the network's own, or made of its data alone: it is that, whatever is carried."""
@@ -251,7 +273,10 @@ class _Scheme(Carried):
         printer = self.printer
         if not self.groups:
             yield from self._moving()
-        laws = "; ".join(f"rewrite ?M_{self._name(e)}" for e in self._assumed if not divisors(e.rhs))
+        plain = (e for e in self._assumed if not divisors(e.rhs) and not (self.pieces and self.pieces.within(e)))
+        laws = "; ".join(f"rewrite ?M_{self._name(e)}" for e in plain)
+        if self.pieces:
+            yield from self.pieces.unmoved()
         for e in self.scheme.invariants:
             later = after(e, self._changed)
             assert isinstance(later.lhs, Ref)
@@ -268,6 +293,8 @@ class _Scheme(Carried):
                     f"transitivity (({printer.term(later.lhs)}) * {below}); [reflexivity|]; field_simplify_eq; "
                     f"[lra | exact Z_]."
                 )
+            elif moved and self.pieces and self.pieces.within(e):
+                script = self.pieces.script(later)
             elif moved and self.groups:
                 script = self.groups.kept(later, {self._name(a): a for a in self._assumed if e in self._assumed})
             elif moved:
@@ -288,11 +315,13 @@ class _Scheme(Carried):
         if self.groups:
             within = self.groups.within(e)
             script = f"intros; first [reflexivity | apply M_{name}; assumption]."
+        elif self.pieces and self.pieces.within(e):
+            within, script = self.pieces.within(e), self.pieces.given_back(e)
         elif self.constants.give_back(e):
             within, script = self.constants.inverted(e)
         elif not any(m.array == e.array for m in self._assumed):
             script = f"intros; unfold {self._looked_into(e)}; sums."
-        elif SIZE in self.scheme.state:
+        elif SIZE in self.scheme.state and e.array in first_layer(self.network):
             within = "".join(f"({printer.index(i)} < {printer.width(i.axis)})%nat -> " for i in e.lhs.indices[1:])
             script = expansion(self.scheme, printer, e)
         statement = f"forall ({printer.indices(e.lhs.indices)} : nat), {within}{printer.term(e.lhs)} = {value}"
@@ -304,7 +333,7 @@ class _Scheme(Carried):
         """What `init` makes, with names that end in _0, and that it is what the state stands for."""
         printer = self.printer
         part = self.scheme.init
-        known = {e.array for e in self._frozen_data}
+        known = set() if self.pieces else {e.array for e in self._frozen_data}
         own = []
         for e in part.equations:
             if not self._own("init", e):
@@ -336,6 +365,8 @@ class _Scheme(Carried):
                     return resting[ref.array]
                 if ref.array in copies and ref.array not in printer.ends:
                     return copies[ref.array][ref.indices]
+                if self.pieces and ref.array == self.pieces.start:
+                    return self.pieces.s[ref.indices]
                 return ref
 
             return without(STORED, replaced(node, first))
@@ -359,7 +390,14 @@ class _Scheme(Carried):
             opened = [printer.array(a) for a in (e.array, *e.operands) if a in printer.ends]
             looked = f"unfold {', '.join(opened)}; " if opened else ""
             script = f"intros; first [reflexivity | {looked}first [ring | field; assumption | sums]]."
-            if SIZE in e.operands:
+            if SIZE in e.operands and e.array == norm(self.network.input):
                 script = measured(self.scheme, printer)
             yield Theorem(f"start_{name}", self._meaning(at_start, started(e.lhs)), script, None, "at the start")
+        if self.pieces:
+            for e in self._frozen_data:  # what the state keeps of the start
+                if e.array in printer.ends:
+                    name = printer.array(e.array).removesuffix("_0")
+                    same = self._meaning(self.pieces.with_(e, started))
+                    yield Theorem(f"start_{name}", same, "intros; reflexivity.", None, "at the start")
+            yield from self.pieces.started()
         printer.ends = {}

@@ -35,6 +35,7 @@ from fcsym.networks.symbols import (
     frozen_pre_activation,
     gate_of,
 )
+from fcsym.schemes.groups import HeldLayer, HeldPiece
 from fcsym.schemes.record import (
     Refusal,
     Routine,
@@ -109,6 +110,7 @@ def build(base: Record) -> SchemeRecord:
         ),
         measures=shared.measures,
         gates=finish(network, layer.gates()),
+        held=HeldLayer(layer.wc.array, tuple(layer.held(piece) for piece in pieces if piece.when)),
         ones=frozenset(layer.y.array.axes),
         refused=_REFUSAL,
     )
@@ -168,6 +170,11 @@ class _Piece:
     def moving(self) -> tuple[Array, ...]:
         """What a step changes."""
         return tuple(map(self.array, ("A", "B") if self.simultaneous else ("A", "B", "C", "D")))
+
+    @property
+    def at_rest(self) -> dict[Array, Expr]:
+        """And what that is before the first step."""
+        return dict(zip(self.moving, (ONE, ZERO, ZERO, ONE), strict=False))
 
     @property
     def fixed(self) -> tuple[Array, ...]:
@@ -255,10 +262,9 @@ class _Layer:
             if piece.when:
                 equations += self._extremes(piece, s[j])
             if resting:
-                values = (ONE, ZERO, ZERO, ONE)  # of A, B and, in sequential order, C, D
                 equations += [
                     Equation(array[()], value, Rule.STATE, "Nothing has moved yet.")
-                    for array, value in zip(piece.moving, values, strict=False)
+                    for array, value in piece.at_rest.items()
                 ]
         return tuple(equations)
 
@@ -364,6 +370,16 @@ class _Layer:
             Equation(gate_of(self.s.array)[self.j], slope, Rule.INVARIANT, because),
             Equation(activation(1)[self.j], slope * self.s, Rule.INVARIANT, because),
         )
+
+    def held(self, piece: _Piece) -> HeldPiece:
+        """What is needed to see that its units keep it."""
+        e, q, filled = (self.unit(piece, symbol).array for symbol in ("e", "q", "qe"))
+        count, moves, sum_of, mean = map(piece.array, ("N", "mu", "qs", "qm"))
+        extremes, margins = ((piece.array(low), piece.array(high)) for low, high in (("ql", "qh"), ("lo", "hi")))
+        _, _, c, d = piece.map(piece["C"])
+        return HeldPiece(
+            piece.slope, e, count, moves, q, sum_of, mean, filled, extremes, margins, (c, d), piece.at_rest
+        )  # fmt: skip
 
     # ------------------------------------------------------------------------------------------------- every step
 

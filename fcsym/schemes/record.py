@@ -34,7 +34,7 @@ from fcsym.networks.symbols import (
     norm,
     units,
 )
-from fcsym.schemes.groups import Grouping
+from fcsym.schemes.groups import Grouping, HeldLayer
 
 __all__ = [
     "MULTIPLIER",
@@ -132,6 +132,7 @@ class SchemeRecord:
     frozen: tuple[Equation, ...] = ()  # what no step changes, from Wc1, Wc2 and x on: definitions that meanings mention
     measures: tuple[Equation, ...] = ()  # how the input is measured: definitions that no meaning mentions
     gates: tuple[Equation, ...] = ()  # what phi and phi' are worth where `step` and `output` are defined
+    held: HeldLayer | None = None  # the layer that `gates` is of
     grouping: Grouping | None = None  # of a state of sums over units, as long as each of them keeps its line
     ones: frozenset[Axis] = frozenset()  # axes that have length one wherever the scheme exists
     along: tuple[Axis, ...] = ()  # axes whose lengths decide whether it costs less than backpropagation
