@@ -198,7 +198,8 @@ def test_sums_without_their_like_stay():
     ):
         assert in_order_of(node, left, same, seen) == node
     node_of_one = total([i, j], mul(P[i, j], S[i]))
-    assert in_order_of(node_of_one, total([j, i], mul(P[i, j], S[j])), same, seen) == node_of_one
+    for left in (total([j, i], mul(P[i, j], S[j])), total([j, i, k], mul(P[i, j], S[k]))):
+        assert in_order_of(node_of_one, left, same, seen) == node_of_one
     turned = in_order_of(node, total([j, i], mul(P[i, j], P[k, i])), same, seen)
     assert turned == total([j, i], mul(P[i, j], P[k, i]))
 
