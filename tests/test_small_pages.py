@@ -5,6 +5,7 @@ Each takes a fraction of a second, so that a fault in any part of a page is seen
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ import pytest
 
 import fcsym
 from fcsym import Network
+from fcsym.errors import CompileError
 from fcsym.language.equation import Cases, Rule, Verdict
 from fcsym.language.expression import ZERO, Role, applied_in
 from fcsym.networks.rules import RULES
@@ -25,6 +27,7 @@ from fcsym.render.content import content
 from fcsym.render.flat_names import legend_of
 from fcsym.render.formula import expression, width
 from fcsym.render.parts import counted
+from fcsym.render.pdf import compiled
 from fcsym.schemes.record import said_of_memory
 
 VOID = frozenset({"meta", "br", "hr", "img", "mspace"})
@@ -344,6 +347,27 @@ def test_names_of_one_s_own_are_told_where_there_are_some():
     said = legend_of(network)
     assert [part.partition(" = ")[0] for is_math, part in said if is_math] == ["A", "B"]
     assert said[0][1].endswith(": ") and said[-1][1] == "."
+
+
+LOG = r"printf 'This is TeX\n! Undefined control sequence.\nl.3' > derivation.log"
+ENGINES = {
+    "nothing is said": ("exit 1", "no PDF (it left no message)"),
+    "a log is left": (f"{LOG}; exit 1", "no PDF (Undefined control sequence.)"),
+    "no document": ("exit 0", "no PDF (it left no message)"),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_an_engine_says_is_told(name, tmp_path, monkeypatch):
+    """One that stands in the place of LaTeX, and fails; and one that does not."""
+    program = tmp_path / "pdflatex"
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.environ["PATH"]]))
+    program.write_text("#!/bin/sh\n" + ENGINES[name][0] + "\n")
+    program.chmod(0o700)
+    with pytest.raises(CompileError, match=re.escape(ENGINES[name][1])):
+        compiled("text")
+    program.write_text("#!/bin/sh\ncp derivation.tex derivation.pdf\n")
+    assert compiled("text") == b"text"
 
 
 FUNCTIONS = {
