@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
@@ -22,8 +22,8 @@ from reliability import mutants
 from reliability.mutants import Mutant
 from reliability.warm import SURVIVED, Warm
 
-QUICK = 1.0
-"""Seconds of the processor beyond which a test is too slow to be shown a fault."""
+QUICK, LONGEST = 1.0, 20.0
+"""Seconds of the processor up to which a test is quick, and beyond which it is too slow to be shown a fault."""
 AT_IMPORT = "at import"
 """What stands in the place of a test for what runs when fcsym is imported and the tests are collected."""
 
@@ -42,7 +42,7 @@ def _digest(test: str) -> str:
 
 
 def known() -> dict[str, dict[str, Any]]:
-    """By test, what has been measured and still holds; None for the seconds of a test that is too slow or fails."""
+    """By test, what has been measured and still holds; None for the seconds of a test that fails or was stopped."""
     file, found = folder() / "reach.jsonl", {}
     digests: dict[str, str] = {}
     for line in file.read_text("utf-8").splitlines() if file.exists() else ():
@@ -63,16 +63,23 @@ def measure(seconds: float = float("inf"), files: Sequence[str] = ("tests",)) ->
     with Warm("measured", files) as process, (folder() / "reach.jsonl").open("a", encoding="utf-8") as file:
         at_import = {"test": AT_IMPORT, "digest": "", "seconds": None, "hits": process.at_import}
         file.write(json.dumps(at_import) + "\n")
-        for test in _in_turns([test for test in process.tests if test not in past]):
-            if time.monotonic() - start > seconds:
-                break
-            said = process.ask([test], seconds=2 * QUICK, wall=30 * QUICK, each=[QUICK])
-            ended = said["end"] == SURVIVED
-            one = {"test": test, "digest": _digest(test), "seconds": said["seconds"] if ended else None}
-            file.write(json.dumps(one | {"hits": said.get("hits", [])}) + "\n")
-            file.flush()
-            count += 1
+        for limit in (QUICK, LONGEST):
+            for test in _in_turns([test for test in process.tests if _is_open(past.get(test), limit)]):
+                if time.monotonic() - start > seconds:
+                    return count
+                said = process.ask([test], seconds=2 * limit, wall=30 * limit, each=[limit])
+                ended = said["end"] == SURVIVED
+                one = {"test": test, "digest": _digest(test), "seconds": said["seconds"] if ended else None}
+                past[test] = one | {"limit": limit, "hits": said.get("hits", [])}
+                file.write(json.dumps(past[test]) + "\n")
+                file.flush()
+                count += 1
     return count
+
+
+def _is_open(one: dict[str, Any] | None, limit: float) -> bool:
+    """Whether more may be known of a test with so many seconds: where it was stopped, or failed, within fewer."""
+    return one is None or (one["seconds"] is None and one.get("limit", QUICK) < limit)
 
 
 def _in_turns(tests: list[str]) -> Iterator[str]:
@@ -86,12 +93,12 @@ def _in_turns(tests: list[str]) -> Iterator[str]:
 
 
 class Reach:
-    """What has been measured, by stretch."""
+    """What has been measured, by stretch: which tests run it, and what each of them costs."""
 
     def __init__(self) -> None:
         self.cost: dict[str, float] = {}
         self.at_import: set[str] = set()
-        self.slow: set[str] = set()
+        self.slow: set[str] = set()  # what tests that are too slow, or not measured to their end yet, run at first
         self.tests: dict[str, set[str]] = defaultdict(set)
         for test, one in known().items():
             if test == AT_IMPORT:
@@ -105,28 +112,36 @@ class Reach:
 
     @property
     def files(self) -> list[str]:
-        """Those that have a test that is quick enough."""
+        """Those that have a test that is not too slow."""
         return sorted({test.partition("::")[0] for test in self.cost})
 
     def of(self, name: str) -> list[str]:
-        """The tests that run a stretch: the cheapest of every file, then the second ones, since those of one file see
-        much the same.
+        """The quick tests that run a stretch: the cheapest of every file, then the second ones, since those of one file
+        see much the same.
         """
         turns: Counter[str] = Counter()
         turn: dict[str, int] = {}
-        for test in sorted(self.tests.get(name, set()), key=lambda test: (self.cost[test], test)):
+        for test in self._cheapest(self.tests.get(name, set()), slow=False):
             file = test.partition("::")[0]
             turn[test] = turns[file]
             turns[file] += 1
         return sorted(turn, key=lambda test: (turn[test], self.cost[test], test))
 
-    def of_module(self, path: Path) -> list[str]:
-        """The tests that run something of a module, those that run most of it first."""
+    def slower(self, name: str) -> list[str]:
+        """The other tests that run a stretch, the cheapest first."""
+        return self._cheapest(self.tests.get(name, set()), slow=True)
+
+    def of_module(self, path: Path, slow: bool = False) -> list[str]:
+        """The tests that run something of a module, those that run most of it first: the quick ones, or the others."""
         file, counts = f"{path.relative_to(mutants.ROOT)}:", Counter[str]()
         for name, tests in self.tests.items():
             if name.startswith(file):
-                counts.update(tests)
+                counts.update(self._cheapest(tests, slow))
         return sorted(counts, key=lambda test: (-counts[test] / (0.3 + self.cost[test]), test))
+
+    def _cheapest(self, tests: Iterable[str], slow: bool) -> list[str]:
+        chosen = (test for test in tests if (self.cost[test] > QUICK) is slow)
+        return sorted(chosen, key=lambda test: (self.cost[test], test))
 
 
 class Survivors:

@@ -37,7 +37,8 @@ from reliability.mutants import HIT, ROOMS, Mutant, planted, stretches
 OTHERS = ("numpy", "sympy", "z3", "autograd.numpy", "mpmath", "rich.console", "latex2mathml.converter", "torch", "jax")
 """What tests would import when they run, for seconds, each for itself."""
 WORDS = ("-s", "-x", "-q", "-p", "no:cacheprovider")
-MEMORY = 8 << 30
+MEMORY, WALL = 8 << 30, 1200.0
+"""Bytes, and seconds on the clock, that a request has at most unless it is told otherwise."""
 
 SEEN, SURVIVED, LATE, ELSEWHERE = "seen", "survived", "without end", "at import"
 
@@ -67,7 +68,12 @@ class Warm:
         A busy machine gives little of itself: on the clock they have many more unless told otherwise. Where each is not
         given there is only the limit on all.
         """
-        asked = {"tests": list(tests), "seconds": seconds, "wall": wall or 20 * seconds + 60, "each": list(each)}
+        asked = {
+            "tests": list(tests),
+            "seconds": seconds,
+            "wall": wall or min(20 * seconds + 60, WALL),
+            "each": list(each),
+        }
         if mutant is not None:
             asked |= {"path": str(mutant.path), "place": mutant.place}
         assert self.process.stdin is not None

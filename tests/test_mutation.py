@@ -43,6 +43,9 @@ def counted(n: int) -> int:
         n = n - 1
     return n
 
+def sign(a: int) -> int:
+    return 1 if a > 0 else -1
+
 def unused(a: int) -> int:
     return a * 2
 
@@ -57,7 +60,7 @@ START = 0
 TEST = """
 from importlib.resources import files
 
-from fcsym.deriving.interval import START, Interval, counted, half, middle
+from fcsym.deriving.interval import START, Interval, counted, half, middle, sign
 
 def test_interval():
     assert files("fcsym.deriving").joinpath("beside.txt").read_text() == "4"
@@ -68,6 +71,7 @@ def test_interval():
 
 def test_half():
     assert half(4) == 2 and half(0) == 0 and counted(3) == 0
+    assert sign(4) == 1 and sign(-4) == -1
 """
 
 
@@ -115,7 +119,8 @@ def test_every_kind_of_fault_is_planted(project):
     assert not {before for before, _ in planted} & {"True", "1 < 2", "x < 10"}  # no decorators, types and assertions
     for one in mutants.mutants(project):
         assert ast.dump(mutants.planted(project, one.place)) != ast.dump(mutants.planted(project, None))
-        assert one.function in {"", "Interval", "Interval.has", "middle", "half", "counted", "unused", "paired", "flat"}
+        functions = {"middle", "half", "counted", "sign", "unused", "paired", "flat"}
+        assert one.function in {"", "Interval", "Interval.has", *functions}
 
 
 def planted_where(path: Path, before: str, function: str) -> Mutant:
@@ -138,6 +143,43 @@ def test_what_becomes_of_faults(project, monkeypatch):
             assert trier.fate(planted_where(project, before, function)) == end, before
         monkeypatch.setattr(Warm, "ask", None)  # what has survived is not asked again
         assert trier.fate(planted_where(project, "a > 0", "half")) == "survived"
+
+
+SLOW = """
+from time import process_time
+
+from fcsym.deriving.interval import START, sign, unused
+
+def test_slow():
+    assert unused(3) == 6
+    until = process_time() + 0.4
+    while process_time() < until:
+        pass
+    assert sign(0) == -1
+"""
+
+
+def test_what_no_quick_test_sees_is_shown_to_slower_ones(project, monkeypatch):
+    """As soon as it is known what these run: of one that is stopped only what it runs at first."""
+    (project.parents[2] / "tests" / "test_slow.py").write_text(SLOW)
+    slow, name = "tests/test_slow.py::test_slow", "fcsym/deriving/interval.py:unused:1"
+    monkeypatch.setattr(reach, "QUICK", 0.2)
+    monkeypatch.setattr(reach, "LONGEST", 0.3)
+    assert measure() == 4  # the slow one twice
+    stopped = reach.Reach()
+    assert slow not in stopped.cost and name in stopped.slow and name not in stopped.tests
+    monkeypatch.setattr(reach, "LONGEST", 5.0)
+    assert measure() == 1
+    with mutation.Trier() as trier:
+        assert trier.reach.cost[slow] > 0.2
+        assert trier.reach.of(name) == [] and trier.reach.slower(name) == [slow]
+        assert slow in trier.reach.of_module(project, slow=True) and slow not in trier.reach.of_module(project)
+        for before, function, by in [
+            ("a * 2", "unused", slow),
+            ("a > 0", "sign", slow),
+            ("a + b", "middle", "tests/test_interval.py::test_interval"),
+        ]:
+            assert (trier.fate(planted_where(project, before, function)), trier.by) == ("seen", by)
 
 
 def test_what_is_listed_is_passed_over(project):
@@ -163,7 +205,9 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     half = [one for one in every if one.function == "half"]
     *_, table = mutation.chapter(len(every), 0)
     assert tried == every
-    assert [failure.said for failure in table.failures] == [f"{one} is seen by no quick test." for one in half]
+    assert [failure.said for failure in table.failures] == [
+        f"{one} is seen by none of the tests that it was shown to." for one in half
+    ]
     count = len(every)
     figures = {"places": count, "tried": count, "survived": len(half), "seen": count - len(half)}
     assert table.rows == {"all": figures, "deriving": figures}

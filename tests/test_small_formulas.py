@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fcsym.language.expression import Array, Index, add, mul, number, power, total
+from fcsym.certificates.orders import in_order_of
+from fcsym.collapsing.rewriting import fewer
+from fcsym.language.algebra import equal, expand
+from fcsym.language.expression import Array, Axis, Index, Role, Total, add, mul, number, power, total
 from fcsym.language.instance import Instance, exact_field
 from fcsym.networks.symbols import units
 from fcsym.render.formula import expression, value, width
@@ -126,3 +130,92 @@ def test_a_formula_is_read_back(node, room):
     text = value(node, room)
     assert Reader(text).result == wanted, text
     assert ("aligned" in text) <= (width(node) > room)
+
+
+@pytest.mark.parametrize("coefficient", ["3", "-3", "3/7", "-1/7", "22/7", "1", "-1"])
+def test_coefficients_stand_in_front(coefficient):
+    """3 A over 7 B, and no A 3 over B 7."""
+    wanted, a, b, c = Fraction(coefficient), *(LETTERS[name][()] for name in "ABC")
+    for above, below in [((a,), (b,)), ((a, c), (b,)), ((), (b, c))]:
+        text = expression(mul(number(wanted), *above, *(power(one, -1) for one in below)))
+        sign, over, under = re.fullmatch(r"(-?)\\frac\{(.*)\}\{(.*)\}", text).groups()
+        found = [re.fullmatch(r"(\d*)(\D*)", part).groups() for part in (over, under)]
+        assert [int(number or 1) for number, _ in found] == [abs(wanted.numerator), wanted.denominator]
+        assert (sign == "-") is (wanted < 0)
+        assert [re.findall("[A-E]", rest) for _, rest in found] == [
+            [x.array.name for x in part] for part in (above, below)
+        ]
+
+
+A1, B1 = Axis("a"), Axis("b")
+P, Q = Array("P", None, (A1, A1)), Array("Q", None, (A1, B1))
+R, S = Array("R", None, (B1,)), Array("S", None, (A1,))
+
+
+def seen(ref):
+    """An element, as itself."""
+    return ref.array, ref.indices
+
+
+def same(node):
+    """What nothing is put in for."""
+    return node
+
+
+@given(st.permutations(range(4)), st.permutations(range(4)), st.booleans())
+def test_sums_are_put_in_the_order_of_others(order, names, alone):
+    """sum i, j, k, l: P[i, j] Q[j, k] R[l] S[i], however its sums stand and whatever they are called."""
+    axes = (A1, A1, B1, B1)
+    mine = [Index(axis, f"m{n}") for n, axis in enumerate(axes)]
+    # an index is named after another place of its axis, as people do who begin anew with i and j
+    theirs = [Index(axis, f"t{names[n]}") for n, axis in enumerate(axes)]
+
+    def product_of(i, j, k, l):  # noqa: E741
+        return mul(P[i, j], Q[j, k], R[l], S[i])
+
+    left = total([theirs[n] for n in order], product_of(*theirs))
+    right = total(mine, product_of(*mine))
+    other = total(mine[:2], mul(P[mine[0], mine[1]], S[mine[1]]))
+    found = in_order_of(right if alone else add(right, other), left, same, seen)
+    made = found if alone else next(term for term in found.terms if term != other)
+    assert equal(made, right)
+    assert isinstance(made, Total)
+    for axis in (A1, B1):  # those of each axis among themselves: an axis stays where it is
+        assert [i for i in made.over if i.axis == axis] == [mine[n] for n in order if axes[n] == axis]
+
+
+def test_sums_without_their_like_stay():
+    """Another array, an index that is bound on one side alone, and two that are one."""
+    i, j, k, b = *(Index(A1, letter) for letter in "ijk"), Index(B1, "b")
+    node = total([i, j], mul(P[i, j], P[k, i]))
+    for left in (
+        total([j, i], mul(P[i, j], P[i, k])),
+        total([j, i, k], mul(P[i, j], P[k, i])),
+        total([j, i], mul(Q[i, b], P[k, i])),
+        total(j, mul(P[i, j], P[k, i])),
+        total([j, i], mul(P[i, j], P[j, i])),
+        total([j, i], mul(P[i, j], P[k, i], S[k])),
+    ):
+        assert in_order_of(node, left, same, seen) == node
+    node_of_one = total([i, j], mul(P[i, j], S[i]))
+    for left in (total([j, i], mul(P[i, j], S[j])), total([j, i, k], mul(P[i, j], S[k]))):
+        assert in_order_of(node_of_one, left, same, seen) == node_of_one
+    turned = in_order_of(node, total([j, i], mul(P[i, j], P[k, i])), same, seen)
+    assert turned == total([j, i], mul(P[i, j], P[k, i]))
+
+
+def test_the_one_of_a_unit_is_left_out_beside_what_the_unit_has():
+    """one[c, j] is 1 or 0: its square is itself, and what is 0 without it needs it no more."""
+    axes = Axis("c"), Axis("n_1")
+    c, j = Index(axes[0], "c"), Index(axes[1], "j")
+    one, w, g = Array("one", 1, axes, role=Role.UNIT), Array("w", 1, axes), Array("g", 1, axes[:1])
+    for node, wanted in [
+        (mul(one[c, j], w[c, j]), w[c, j]),
+        (power(one[c, j], 2), one[c, j]),
+        (mul(one[c, j], power(w[c, j], 2), g[c]), mul(power(w[c, j], 2), g[c])),
+        (mul(one[c, j], g[c]), mul(one[c, j], g[c])),
+        (mul(power(w[c, j], 3), g[c]), mul(power(w[c, j], 3), g[c])),
+        (total(j, mul(one[c, j], power(g[c], 2))), mul(total(j, one[c, j]), power(g[c], 2))),
+    ]:
+        ((monomial, coefficient),) = expand(node).items()
+        assert coefficient == 1 and equal(fewer(monomial), wanted), node

@@ -172,3 +172,33 @@ def test_the_rows_of_a_test_program_are_training_by_hand(name, order):
         checked += 1
     assert checked == len(rows) > 0
     assert len(re.findall(r"/\* row \d+: ", text)) == checked
+
+
+@pytest.mark.parametrize("target", ["numpy", "c"])
+@pytest.mark.parametrize("name", ["backprop", "states", "weights"])
+@pytest.mark.parametrize("lead", [(), (2,), (2, 1)])
+def test_many_steps_in_one_call_are_those_steps(lead, name, target):
+    """However many networks there are, with inputs that all of them share."""
+    if target == "c":
+        need("cc")
+    s, rng = fcsym.scheme(Network.mlp([2, 2, 1]), name), np.random.default_rng(1)
+    kernel = s.compile(target)
+    weights = [rng.normal(size=(*lead, *s.network.shape(a))) for a in s.network.parameters]
+    x, targets = rng.normal(size=2), rng.normal(size=(3, 1))
+    start = kernel.init(weights, x) if s.single_input else kernel.init(weights)
+    state, found = start, kernel.run(start, np.stack([x] * 3), targets, 0.1)
+    for target_ in targets:
+        state = kernel.step(state, x, target_, 0.1)
+    for one, other in zip(found, state, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("lead", [(1,), (3,), (2, 3), (1, 1)])
+def test_a_batch_says_how_many_networks_it_has(lead):
+    kernel = fcsym.scheme(Network.mlp([2, 2, 1]), "backprop").compile()
+    batch = kernel.batch(kernel.init([np.ones((*lead, 2, 2)), np.ones((*lead, 1, 2))]))
+    count = int(np.prod(lead))
+    assert batch.networks == count
+    assert f"batch of {count} network{'s' * (count != 1)}: " in repr(batch)
+    assert f"W1 {(*lead, 2, 2)}" in repr(batch) and "float64" in repr(batch)

@@ -5,19 +5,30 @@ Each takes a fraction of a second, so that a fault in any part of a page is seen
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from html.parser import HTMLParser
 
+import mpmath
 import pytest
 
 import fcsym
 from fcsym import Network
-from fcsym.language.equation import Cases, Verdict
+from fcsym.errors import CompileError
+from fcsym.language.equation import Cases, Rule, Verdict
+from fcsym.language.expression import ZERO, Role, applied_in
+from fcsym.networks.rules import RULES
+from fcsym.render.appendix import closed_forms
+from fcsym.render.content import content
+from fcsym.render.flat_names import legend_of
 from fcsym.render.formula import expression, width
+from fcsym.render.parts import counted
+from fcsym.render.pdf import compiled
+from fcsym.schemes.record import said_of_memory
 
 VOID = frozenset({"meta", "br", "hr", "img", "mspace"})
 mlp = Network.mlp
@@ -285,6 +296,120 @@ def test_a_part_has_the_numbers_of_the_whole():
             waiting += document.by_name[name].uses
     assert list(numbered(page)) == [n for n, e in enumerate(document.equations, 1) if e.name in needed]
     assert not page["pre"] and "equations that lead to it" in page["header"][0].said
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_pictures_of_cases_are_on_the_whole_page_alone(name):
+    """As many as the derivation has, and none on a part or a summary."""
+    document, page = read(name)
+
+    def drawn(node):
+        """All but the network itself."""
+        return [one for one in node["figure"] if one.attributes.get("aria-label") != "network"]
+
+    assert len(drawn(page)) == len(document.case_maps()) >= (name == "one unit")
+    *_, last = (e.name for d in document.lists for e in d.equations)
+    for part in ({"only": last}, {"detail": "summary"}):
+        assert not drawn(Reader(document.html(**part)).open[0])
+
+
+@pytest.mark.parametrize("phi", ["relu", "identity"])
+def test_every_case_that_occurs_has_a_closed_form(phi, order):
+    """But for values that are 0, and for those that do not exist."""
+    d = fcsym.derive(mlp([1, 1, 1], phi), order)
+    _, found = closed_forms(d, {e.name: n for n, e in enumerate(d.equations)}, None)
+    never = {(f.equation, f.case) for f in d.proof.findings if not f.possible}
+    wanted = {
+        (e.name, b.name)
+        for e in d.equations
+        if isinstance(e.rhs, Cases) and e.rule in (Rule.CHOICE, Rule.INTEGRAL)
+        for b in e.rhs
+        if b.value not in (None, ZERO) and (e.name, b.name) not in never
+    }
+    assert {(d.equations[form.number].name, form.case) for form in found if form.case} == wanted
+    assert wanted
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_verdicts_are_counted_in_words(verdict):
+    """One of a kind is no plural, and only what is a noun has one."""
+    for count in (0, 1, 2, 21):
+        number, word = counted(verdict, count).split(maxsplit=1)
+        assert int(number) == count
+        assert word.removesuffix("s") == verdict.value.lower().removesuffix("s")
+        assert (word == verdict.value.lower() + "s") is (verdict is Verdict.DEFINITION and count != 1)
+
+
+def test_names_of_one_s_own_are_told_where_there_are_some():
+    plain = mlp([1, 1, 1])
+    assert legend_of(plain) == () == content(fcsym.derive(plain), "indexed", "full", None).legend
+    network = replace(plain, names=("A", "B"))
+    said = legend_of(network)
+    assert [part.partition(" = ")[0] for is_math, part in said if is_math] == ["A", "B"]
+    assert said[0][1].endswith(": ") and said[-1][1] == "."
+
+
+LOG = r"printf 'This is TeX\n! Undefined control sequence.\nl.3' > derivation.log"
+ENGINES = {
+    "nothing is said": ("exit 1", "no PDF (it left no message)"),
+    "a log is left": (f"{LOG}; exit 1", "no PDF (Undefined control sequence.)"),
+    "no document": ("exit 0", "no PDF (it left no message)"),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_an_engine_says_is_told(name, tmp_path, monkeypatch):
+    """One that stands in the place of LaTeX, and fails; and one that does not."""
+    program = tmp_path / "pdflatex"
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.environ["PATH"]]))
+    program.write_text("#!/bin/sh\n" + ENGINES[name][0] + "\n")
+    program.chmod(0o700)
+    with pytest.raises(CompileError, match=re.escape(ENGINES[name][1])):
+        compiled("text")
+    program.write_text("#!/bin/sh\ncp derivation.tex derivation.pdf\n")
+    assert compiled("text") == b"text"
+
+
+FUNCTIONS = {
+    "tanh": mpmath.tanh,
+    "sigmoid": lambda s: 1 / (1 + mpmath.exp(-s)),
+    "softplus": lambda s: mpmath.log(1 + mpmath.exp(s)),
+    "silu": lambda s: s / (1 + mpmath.exp(-s)),
+    "gelu": lambda s: s * mpmath.erfc(-s / mpmath.sqrt(2)) / 2,
+}
+
+
+TABLE = {word: getattr(mpmath, word) for word in ("exp", "log", "erf", "sqrt", "pi")}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_smooth_functions_are_told_with_every_derivative_that_is_applied(name):
+    """What stands there, read as Python, is what the function is and what its derivatives are."""
+    d = fcsym.gradient(mlp([1, 1, 1], name), "dE/dW1", "W1")
+    (function,) = content(d, "indexed", "full", None).functions
+    lines = dict(line.split(" = ") for line in function.text.split(", "))
+    applied = {node.derivative for e in d.equations for side in e.expressions for node in applied_in(side)}
+    assert applied == {0, 1, 2}
+    assert lines.keys() - {"v"} == {f"{name}{chr(39) * order}(s)" for order in applied}
+    assert len(function.latex) == len(lines)
+    for at in (-1.5, 0.25, 2.0):
+        s = mpmath.mpf(at)
+        known = {"s": s, "v": FUNCTIONS[name](s), **TABLE}
+        for order in applied:
+            found = eval(lines[f"{name}{chr(39) * order}(s)"], {"__builtins__": {}}, known)
+            assert float(found) == pytest.approx(float(mpmath.diff(FUNCTIONS[name], s, order)), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_what_a_rule_carries_is_told_by_what_it_is(name):
+    """Averages of gradients, of their squares, and what is left of the start: by the equation of a step."""
+    d = fcsym.derive(mlp([1, 1], bias=True), rule=name)
+    for array in d.network.memory:
+        made, said = d[array.primed.name], said_of_memory(array)
+        gradients = [a for a in made.operands if a.role in (Role.GRADIENT, Role.ADJOINT)]
+        assert ("running average" in said) is bool(gradients) and ("number of steps" in said) is not gradients
+        assert all(f"gradients of `{a.name.removeprefix('dE_d')}`" in said for a in gradients)
+        assert ("squares" in said) is ("**2" in str(made.rhs))
 
 
 def test_numbers_stand_below_their_equations():

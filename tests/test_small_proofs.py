@@ -5,14 +5,30 @@ Each takes less than a second, so that a fault in any part of the proof is seen 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 import fcsym
-from fcsym import GRU, Conv1d, Embedding, Flatten, LayerNorm, Linear, MaxPool1d, MultiheadAttention, Network
-from fcsym.language.equation import Cases
+from fcsym import (
+    GRU,
+    Concatenate,
+    Conv1d,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    Linear,
+    MaxPool1d,
+    MultiheadAttention,
+    Network,
+    Residual,
+)
+from fcsym.certificates.checking import Accepted
+from fcsym.certificates.file import Certificate
+from fcsym.language.equation import Cases, Verdict
 from fcsym.language.expression import Expr, add, mul
+from fcsym.layers import Node
 from fcsym.proof import prove
 from fcsym.proof.schemes import prove_scheme
 
@@ -91,10 +107,28 @@ SCHEMES = {
     "history": (mlp([1, 1, 1], bias=True), {}),
     "basis": (mlp([2, 1, 1], "tanh"), {"order": "sequential"}),
 }
+READERS = [
+    Node(Linear(1, 1), "a", ("x",)),
+    Node(Linear(1, 1, bias=False), "b", ("x",)),
+    Node(Concatenate(), "c", ("a", "b")),
+]
+LAYERS = {
+    "one that is read beside": (Network.sequential((1,), [Residual([Linear(1, 1)]), "tanh", Linear(1, 1)]), {}),
+    "two that read the same": (Network([*READERS, Node(Linear(2, 1), "y")], input=(1,)), {}),
+    "patches": (Network([Conv1d(1, 1, 2), "relu", Flatten(), Linear(2, 1)], input=(1, 3)), {"order": "sequential"}),
+    "patches, with momentum": (
+        Network([Conv1d(1, 1, 2, bias=False), Flatten(), Linear(2, 1)], input=(1, 3)),
+        {"rule": fcsym.rule("momentum", weight_decay="0.1")},
+    ),
+    "positions": (Network.sequential((2, 1), [Linear(1, 1), "relu", Flatten(), Linear(2, 1)]), {"batch": "mean"}),
+    "tokens": (Network.sequential((2, 2), [Embedding(2, 1), Flatten(), Linear(2, 1)]), {"rule": "nesterov"}),
+}
+"""Networks of layers, whose states are of every layer that reads the data."""
 CARRIED = {
     "states of a batch": ("states", mlp([1, 1, 1], bias=True), {"batch": "mean", "samples": 2}),
     "states with momentum": ("states", mlp([1, 1, 1]), {"batch": "sum", "samples": 1, "rule": "nesterov"}),
     "backprop with adam": ("backprop", mlp([1, 1, 1]), {"batch": "mean", "rule": "adam"}),
+    **{name: ("states", *given) for name, given in LAYERS.items()},
 }
 
 
@@ -106,11 +140,11 @@ def test_a_scheme_is_proved(name):
 
 
 @pytest.mark.parametrize("part", ["init", "step", "output", "expand"])
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("name", [*SCHEMES, *LAYERS])
 def test_a_changed_equation_of_a_scheme_is_not(name, part):
     """The first one of each function, and the last one, that are no equations of the step of backpropagation."""
-    network, setting = SCHEMES[name]
-    s = fcsym.scheme(network, name, **setting)
+    network, setting = (SCHEMES | LAYERS)[name]
+    s = fcsym.scheme(network, name if name in SCHEMES else "states", **setting)
     routine, base = s.routines[part], s.base.by_name
     own = [n for n, e in enumerate(routine.equations) if base.get(e.name) != e and e.name != "key"]
     for place in dict.fromkeys([*own[:1], *own[-1:]]):
@@ -118,3 +152,39 @@ def test_a_changed_equation_of_a_scheme_is_not(name, part):
         equations[place] = changed(equations[place])
         other = replace(s, routines={**s.routines, part: replace(routine, equations=tuple(equations))})
         assert not prove_scheme(other, part)[part].holds, f"{equations[place]} passes"
+
+
+@pytest.mark.parametrize("name", ["dv1", "p", "P"])
+def test_a_table_about_something_else_is_not_decided(name):
+    """Not one of its rows, whatever they say: the first condition is about the norm of the input."""
+    d = fcsym.derive(mlp([1, 1, 1]))
+    rows = [replace(b, when=(replace(b.when[0], subject=d["a0"].lhs), *b.when[1:])) for b in d[name].rhs]
+    wrong = replace(d[name], rhs=Cases(tuple(rows)))
+    proof = prove(replace(d, equations=tuple(wrong if e.name == name else e for e in d.equations)))
+    found = {f.case: f for f in proof.findings if f.equation == name}
+    assert found.keys() == {None, *(b.name for b in rows)}
+    assert {f.verdict for f in found.values()} == {Verdict.UNDECIDED} and not proof.holds
+    assert all("not about the unit" in f.note for f in found.values())
+
+
+MOVED = re.compile(r"-eta\*(sum\(m: )?delta1\[(m, )?i\](\*a0(\[n, m\]\))?)?")
+"""-eta delta times what is fixed, in one sample and in several, and by a bias alone."""
+
+
+@pytest.mark.parametrize("name", [name for name, (network, _) in STEPS.items() if network.built is None])
+def test_a_reason_names_the_step_of_the_weights_where_it_is_that(name):
+    network, setting = STEPS[name]
+    d = fcsym.derive(network, **setting)
+    if "ds1" in d.by_name:
+        by_errors = MOVED.fullmatch(str(d["ds1"].rhs)) is not None
+        assert ("moved by `-eta delta` times it" in d["ds1"].because) is by_errors, d["ds1"]
+        assert by_errors or not d.network.rule.is_plain or "shared" in name or "frozen" in name
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_what_coq_said_is_said_in_numbers(accepted):
+    made = Certificate("", 22, 19, (("a", "too long"), ("b", "")))
+    said = Accepted(made, accepted, 1.0, "" if accepted else "Error", (), accepted)
+    assert (said.statements, said.certified, said.admitted, bool(said)) == (22, 19, 2, accepted)
+    assert str(said).startswith("22 statements, 19 certified, 2 admitted: ")
+    assert ("NOT" in str(said)) is not accepted

@@ -103,7 +103,9 @@ def _matched(mine: list[_Factor], other: list[_Factor], bound: set[Index], to: s
 
 def _fits(names: dict[Index, Index], mine: Index, other: Index, bound: set[Index], to: set[Index]) -> bool:
     """Whether an index can be called so, and what is called so then."""
-    if mine not in bound or other not in to:
+    if (mine in bound) is not (other in to):
+        return False  # though they may have the same letter
+    if mine not in bound:
         return mine == other
     if mine in names or other in names.values():
         return names.get(mine) == other

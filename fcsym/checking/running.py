@@ -133,15 +133,16 @@ class _Bounds:
         return np.where(most < 1, rows * size.max(axis=-2, keepdims=True) / (1 - most), np.inf)
 
     def _may_hold(self, condition: Condition, axes: _Axes) -> Any:
+        """Whether it cannot be excluded: of what is no number anything may hold."""
         at, bound = self._at(condition.subject, axes), np.longdouble(float(condition.bound))
         error = np.where(np.isnan(at.error), np.inf, at.error)
         match condition.relation:
             case ">":
-                return at.value + error > bound
+                return ~(at.value + error <= bound)
             case "<=":
-                return at.value - error <= bound
+                return ~(at.value - error > bound)
             case "=":
-                return np.abs(at.value - bound) <= error
+                return ~(np.abs(at.value - bound) > error)
             case _:
                 return (error > 0) | (at.value != bound)
 
@@ -245,4 +246,5 @@ def _piecewise(phi: Activation, s: _Known, derivative: bool) -> _Known:
         highest = np.where(touched, np.maximum(highest, its_own), highest)
         lowest = np.where(touched, np.minimum(lowest, its_own), lowest)
     off = np.where(error > 0, highest - lowest, 0)
+    off = np.where(np.isnan(s.value), np.inf, off)  # what is no number is on no piece
     return _Known(value, np.abs(value), off, 1)

@@ -2,8 +2,8 @@
 
 What the state stands for (`meanings`) holds at the start, and again after a step. In index notation, at any width:
 every array of the state gets its meaning, every parameter after the step what backpropagation makes of it, and both
-sides are polynomials in what is left. Beside it the four functions are run over some steps at random points, next to
-the truth (`beside`). Equations of the step itself are proved there.
+sides are polynomials in what is left; such a scheme adds no equation with cases. Beside it the four functions are run
+over some steps at random points, next to the truth (`beside`). Equations of the step itself are proved there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.algebra import Definition, expand, indices_of, inline
-from fcsym.language.equation import Equation, Rule, Verdict
-from fcsym.language.expression import Apply, Array, Expr, Number, Role
+from fcsym.language.equation import Equation, Rule
+from fcsym.language.expression import Array, Expr, Number, Role
 from fcsym.language.findings import Finding, Proof
 from fcsym.networks.symbols import frozen_copy
 from fcsym.proof import proved
@@ -45,9 +45,6 @@ def prove_of_layers(scheme: SchemeRecord, only: str | None = None) -> dict[str, 
             elif _is_start(part, equation):
                 same = equation.rhs == Number(part.network.memory[equation.array])
                 found.append(finding_on(equation, None, same, wrong, ""))
-            elif not isinstance(equation.rhs, Expr):
-                note = "it is no equation of the step, and has cases"
-                found.append(Finding(equation.name, None, Verdict.UNDECIDED, note=note))
             else:
                 ran = beside.word if beside is not None and (part.name, equation.name) in beside.compared else ""
                 found.append(finding_on(equation, None, meanings.holds(part, equation), wrong, ran))
@@ -102,8 +99,6 @@ class Meanings:
             return None if array not in self.meant else [(equation.lhs, right_side(equation))]
         changed = array.unprimed
         mentioning = [m for m in self.scheme.meanings if changed in (m.array, *m.operands)]
-        if equation.rule is Rule.DEFINITION and array.role is not Role.FROZEN:
-            return None
         if not mentioning:
             return None
         shift = self._before_the_first(part) if part.name == "init" else self._after_the_step(part)
@@ -127,8 +122,6 @@ class Meanings:
 
     def _is_own(self, equation: Equation) -> bool:
         """Whether an equation is put in: one of the scheme's, or what a step makes of an array of the state."""
-        if not isinstance(equation.rhs, Expr) or isinstance(equation.rhs, Apply) or not equation.defines:
-            return False
         return equation.rule is Rule.AFTER or not same_statement(self.base.get(equation.name), equation)
 
     def _same(self, part: PartRecord, left: Expr, right: Expr) -> bool:

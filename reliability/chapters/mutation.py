@@ -2,11 +2,12 @@
 
 One place in the derivation, the language, the closed forms, the schemes, the finder of collapses, the proof, the
 certificates, the checks, the lowering or the printers is changed (a comparison, an operator, a number, a logical word,
-what is returned), and the tests that run this place are run, the cheapest of every file first, until one fails. Which
-tests run a place is measured beforehand, for some minutes in each run; those that take more than a second are left
-out, such as those that compare whole documents byte by byte, and so are those beyond forty, or eight seconds. So a
-place can be one that no quick test reaches, and a change that no quick test sees counts as a failure of the tests,
-though a slow one might see it. What changes nothing that can be seen is listed with the reason in
+what is returned), and tests that run this place are run until one fails: first quick ones, which take at most a
+second, the cheapest of every file first, up to forty or eight seconds of them; and where none of these sees it slower
+ones, which take up to twenty seconds, the cheapest first, up to a minute of them. Which tests run a place is measured
+beforehand, for some minutes in each run, the quick ones first. So a change counts as a failure of the tests where none
+that was run sees it, though one beyond these limits might; and a place counts as not reached where none runs it of
+those of which this is known. What changes nothing that can be seen is listed with the reason in
 `reliability/equivalent.toml`. What became of each fault is kept in `reliability/tried.txt` until the function around it
 changes: a run tries again what has survived, where there are other tests by now, and then other places, drawn from each
 folder in turn.
@@ -24,7 +25,7 @@ from fcsym.files import write_text
 from reliability import mutants as planting
 from reliability.frame import Table
 from reliability.mutants import Mutant, equivalent, everywhere, stretch
-from reliability.reach import Reach, Survivors, measure
+from reliability.reach import QUICK, Reach, Survivors, measure
 from reliability.warm import ELSEWHERE, LATE, SEEN, SURVIVED, Warm
 
 SHORT, LONG = 2, 400
@@ -33,9 +34,13 @@ COSTLY = True
 MEASURING = 120.0
 """Seconds for which a run measures tests of which it is not known yet what they run."""
 ENOUGH, MOST, FEW = 8.0, 40, 12
-"""How many seconds of tests, and how many tests, a fault is shown to; how many where all is imported anew."""
+"""How many seconds of quick tests, and how many tests, a fault is shown to; how many where all is imported anew."""
+LONGER = 60.0
+"""How many seconds of slower tests, where no quick one sees it."""
 LIMIT = 30.0
-"""After so many seconds of the processor, or two and three times those of the test, what has not ended will not."""
+"""After so many seconds of the processor, or three times those of all tests, what has not ended will not; nor one test
+after two seconds and three times its own.
+"""
 EQUIVALENT, UNREACHED = "the same for everybody", "not reached"
 ENDS = (SEEN, LATE, EQUIVALENT, SURVIVED, UNREACHED)
 
@@ -68,19 +73,21 @@ def _figures(order: list[Mutant], ends: dict[str, str], only: int | None, reach:
                 table.add(name, "tried")
                 table.add(name, end)
         if end == SURVIVED and only in (None, number):
-            table.fail(number, f"{one} is seen by no quick test.")
+            table.fail(number, f"{one} is seen by none of the tests that it was shown to.")
     table.rows = dict(sorted(table.rows.items()))
     all_of = table.rows["all"]
     table.tried = all_of.get("tried", 0) if only is None else 1
     seen, reached = (sum(all_of.get(end, 0) for end in ends) for ends in ((SEEN, LATE), (SEEN, LATE, SURVIVED)))
     apart = [n for one in order if (n := stretch(one)) and n not in reach.tests and n not in reach.at_import]
     slow = sum(name in reach.slow for name in apart)
+    quick = sum(cost <= QUICK for cost in reach.cost.values())
     table.notes += [
         "Counted are all faults that have been tried, in this run and before it, in functions that are still the same.",
-        f"Of the {reached:,} faults that a quick test runs and that can be seen, {seen:,} are seen.",
+        f"Of the {reached:,} faults that a test runs and that can be seen, {seen:,} are seen.",
         (
-            f"It was measured for {len(reach.cost):,} quick tests what they run: of all {len(order):,} places "
-            f"{len(apart):,} are in code that none of them runs, {slow:,} of which a slower one runs within a second."
+            f"It was measured for {quick:,} quick tests and {len(reach.cost) - quick:,} slower ones what they run: of "
+            f"all {len(order):,} places {len(apart):,} are in code that none of them runs, {slow:,} of which another "
+            "one runs before it is stopped."
         ),
     ]
     return table
@@ -136,16 +143,26 @@ class Trier(ExitStack):
         self.by = ""
         if mutant.name in equivalent():
             return EQUIVALENT
-        name, end = stretch(mutant), UNREACHED
-        if name is not None and self.reach.of(name):
-            end = self._shown("collected", mutant, self.reach.of(name))
-        if name is None or end == ELSEWHERE or (end != SEEN and name in self.reach.at_import):
-            tests = self.reach.of_module(mutant.path)
-            end = self._shown("bare", mutant, tests) if tests else UNREACHED
+        name, end, reach = stretch(mutant), UNREACHED, self.reach
+        if name is not None:
+            end = self._shown("collected", mutant, reach.of(name), reach.slower(name))
+        if name is None or end == ELSEWHERE or (end != SEEN and name in reach.at_import):
+            tests = reach.of_module(mutant.path), reach.of_module(mutant.path, slow=True)
+            end = self._shown("bare", mutant, *tests) if any(tests) else UNREACHED
         return end
 
-    def _shown(self, form: str, mutant: Mutant, tests: list[str]) -> str:
-        """Shown to so many tests; a test that fails without the fault has seen nothing."""
+    def _shown(self, form: str, mutant: Mutant, quick: list[str], slower: list[str]) -> str:
+        """Shown to quick tests, and to slower ones where no quick one has seen it."""
+        end = self._stage(form, mutant, quick, ENOUGH)
+        if end in (SURVIVED, UNREACHED):
+            later = self._stage(form, mutant, slower, LONGER)
+            end = end if later == UNREACHED else later
+        return end
+
+    def _stage(self, form: str, mutant: Mutant, tests: list[str], enough: float) -> str:
+        """Shown to so many seconds of tests; a test that fails without the fault has seen nothing."""
+        if not tests:
+            return UNREACHED
         if form not in self.processes:
             self.processes[form] = self.enter_context(Warm(form, self.reach.files))
         process = self.processes[form]
@@ -158,20 +175,20 @@ class Trier(ExitStack):
             chosen, seconds = [], 0.0
             for test in usable[: MOST if form == "collected" else FEW]:
                 seconds += self.reach.cost[test]
-                if seconds > ENOUGH and chosen:
+                if seconds > enough and chosen:
                     break
                 chosen.append(test)
             if self.survivors.has(mutant, form, chosen):
                 return SURVIVED
-            said = process.ask(
-                chosen, mutant, LIMIT, each=[min(LIMIT, 2 + 3 * self.reach.cost[test]) for test in chosen]
-            )
+            costs = [self.reach.cost[test] for test in chosen]
+            said = process.ask(chosen, mutant, max(LIMIT, 3 * sum(costs)), each=[2 + 3 * cost for cost in costs])
             self.by = said.get("by", "")
             if said["end"] == SURVIVED:
                 self.survivors.add(mutant, form, chosen)
             if said["end"] != SEEN or self.by not in chosen:
                 return str(said["end"])
             if (form, self.by) not in self.sound:
-                self.sound[form, self.by] = process.ask([self.by])["end"] == SURVIVED
+                limit = max(LIMIT, 3 * self.reach.cost[self.by])
+                self.sound[form, self.by] = process.ask([self.by], seconds=limit)["end"] == SURVIVED
             if self.sound[form, self.by]:
                 return SEEN

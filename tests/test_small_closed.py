@@ -1,0 +1,175 @@
+"""What is read off the equations of the smallest networks in numbers, and the names under which it is asked for.
+
+Each takes a fraction of a second, so that a fault in a closed form, a flip, a flow or a name is seen by a test that is
+quick.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+
+import exact
+import pytest
+import sympy
+
+import fcsym
+from fcsym import Network
+from fcsym.closed.closed_form import operations
+from fcsym.closed.flip import flips
+from fcsym.closed.series import flow
+from fcsym.deriving.record import UnknownQuantity
+from fcsym.errors import ArgumentError, SizeError
+from fcsym.networks.symbols import adjoint_of
+
+ONE = Network.mlp([1, 1, 1])
+X = Fraction(2)
+
+
+def stepped(w1, w2, target, eta, order, x=X):
+    """A step of 1-1-1 in rational numbers, by hand."""
+    return exact.step((1, 1, 1), [[[w1]], [[w2]]], [x], [target], eta, order)
+
+
+def put_in(expression, numbers):
+    """A closed form at numbers, by the names of its symbols."""
+    found = {s: sympy.Rational(str(numbers[s.name])) for s in expression.free_symbols}
+    return Fraction(str(expression.subs(found)))
+
+
+STEPS = {
+    "active -> active": (Fraction(1, 2), Fraction(-1, 3), Fraction(1), Fraction(1, 7)),
+    "active -> dead": (Fraction(1, 2), Fraction(3), Fraction(0), Fraction(1, 4)),
+    "dead -> dead": (Fraction(-1), Fraction(3), Fraction(5), Fraction(1, 4)),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_a_case_is_a_closed_form_without_cases_and_has_the_numbers_of_a_step(case, order):
+    d = fcsym.derive(ONE, order)
+    w1, w2, target, eta = STEPS[case]
+    true = stepped(w1, w2, target, eta, order)
+    known = {"W1_1_1": w1, "W2_1_1": w2, "x_1": X, "y_g": target, "eta": eta}
+    moved = true.v_new[1][0] - true.v[1][0]
+    # w' v' = (w' + p) v^c, where v^c is not 0
+    p = true.w[1][0][0] * moved / true.v[1][0] if true.v[1][0] else Fraction(0)
+    for name, wanted in (("dv1", moved), ("p", p)):
+        found = d.expr(name, 1, case=case)
+        assert not found.atoms(sympy.Piecewise) and not found.atoms(sympy.Function), name
+        assert put_in(found, known) == wanted, name
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu", "softplus"])
+def test_no_closed_form_has_more_operations_than_was_said(phi):
+    """Twice as many at most, whatever is kept as a symbol."""
+    d = fcsym.derive(Network.mlp([1, 1, 1], phi), "sequential")
+    for name, keep in product(("s1_new", "W1_new", "dv1", "y_new"), ((), ("v1", "delta2"))):
+        kept = frozenset(d[one].array for one in keep)
+        counted = sympy.count_ops(d.expr(name, keep=keep))
+        assert counted <= 2 * operations(d, d[name], kept), (name, keep)
+
+
+def test_a_size_that_was_said_is_allowed():
+    """What a refusal says that one may allow is enough, and one less is not."""
+    d = fcsym.derive(ONE)
+    with pytest.raises(SizeError, match="max_operations") as refused:
+        d.expr("p", 1, max_operations=1)
+    said = int(str(refused.value).rpartition("max_operations=")[2].rstrip("."))
+    assert d.expr("p", 1, max_operations=said) is not None
+    with pytest.raises(SizeError):
+        d.expr("p", 1, max_operations=said - 1)
+
+
+def test_a_unit_dies_where_its_flip_says(order):
+    """At step sizes within and outside of the interval, for errors of every size and either sign."""
+    flip, died = flips(fcsym.derive(ONE, order), 1), 0
+    etas = [Fraction(1, 50), Fraction(1, 7), Fraction(1), Fraction(5), Fraction(31)]
+    for w1, w2, error in product((Fraction(1, 8), Fraction(1)), (Fraction(-1, 4), Fraction(1, 5), Fraction(2)), etas):
+        known = {"s_1": w1 * X, "a0": X * X, "W2_1_1": w2, "dE_dY": error}
+        numbers = {sympy.Symbol(name, real=True): sympy.Rational(str(value)) for name, value in known.items()}
+        for eta in etas:
+            dead = stepped(w1, w2, w2 * w1 * X - error, eta, order).s_new[0][0] <= 0
+            said = all(bool(condition.subs(numbers)) for condition in flip.when)
+            assert (said and bool(flip.lower.subs(numbers) <= eta <= flip.upper.subs(numbers))) is dead
+            died += dead
+    assert flip.proved and died > 10
+
+
+@pytest.mark.parametrize(
+    ("network", "setting", "why"),
+    [
+        (ONE.frozen("W1"), {}, "trained"),
+        (Network.mlp([1, 1]), {}, "no such hidden layer"),
+        (ONE, {"rule": "adam"}, "gradient step"),
+        (Network.mlp([1, 1, 1], "leaky_relu"), {}, "ReLU"),
+        (Network.mlp([1, 1, 1, 1]), {}, "higher degree"),
+        (Network([fcsym.Linear(1, 1), "relu", fcsym.Flatten(), fcsym.Linear(1, 1)], input=(1, 1)), {}, "dense layers"),
+    ],
+    ids=lambda one: str(one) if isinstance(one, Network) else "",
+)
+def test_where_there_is_no_flip_it_says_why(network, setting, why):
+    flip = flips(fcsym.derive(network, **setting), 1)
+    assert flip.lower is None and flip.upper is None and not flip.proved
+    assert "no closed form" in str(flip) and why in str(flip)
+
+
+def test_a_flow_is_the_map_of_a_step(order):
+    """v'^2 - a w'^2, the determinant and the trace, by steps from three places; and the series of r beside r."""
+    found = flow(fcsym.derive(ONE, order), terms=4)
+    a = X * X
+
+    def after(w1, w2, h=Fraction(1, 3)):
+        """(w', v') with eta dE/dy = h: the target is one below the output."""
+        true = stepped(w1, w2, w2 * w1 * X - 1, h, order)
+        return true.w[1][0][0], true.s_new[0][0]
+
+    for w1, w2 in ((Fraction(2), Fraction(1, 2)), (Fraction(3, 2), Fraction(-2))):
+        w, v = after(w1, w2)
+        known = {"w": w2, "v": w1 * X, "a": a, "h": Fraction(1, 3)}
+        left = put_in(found.factor, known) * (known["v"] ** 2 - a * w2**2) + put_in(found.rest, known)
+        assert left == v**2 - a * w**2
+        more_w, more_v = after(w1, w2 + 1), after(w1 + 1 / X, w2)  # the map is linear in w and v
+        columns = [(more_w[0] - w, more_w[1] - v), (more_v[0] - w, more_v[1] - v)]
+        assert put_in(found.trace, known) == columns[0][0] + columns[1][1]
+        determinant = columns[0][0] * columns[1][1] - columns[0][1] * columns[1][0]
+        assert put_in(found.determinant, known) == determinant
+    numbers = {"a": 1.25, "C": 2.0, "vc": 0.7, "w": 0.125}
+    at = {s: numbers[s.name] for s in found.r.free_symbols}
+    terms = [float(c.subs(at)) * numbers["w"] ** (2 * n + 1) for n, c in enumerate(found.series)]
+    assert float(found.r.subs(at)) == pytest.approx(0.125 * (2 + 1.25 / 64) ** 0.5 / 0.7, rel=1e-12)
+    assert sum(terms) == pytest.approx(float(found.r.subs(at)), abs=abs(terms[-1]))
+
+
+def test_derivatives_have_the_names_that_people_write():
+    g = fcsym.gradient(ONE, "E", ["W1", "W2", "x"])
+    for name in ("W1", "W2", "x"):
+        for written in (f"dE/d{name}", f"dE_d{name}", f" dE/d{name} "):
+            assert g[written].name == f"dE_d{name}" and g[written].array.axes
+    deep = Network.mlp([1, 1, 1, 1])
+    g = fcsym.gradient(deep, "E", ["W1"])
+    for n in (1, 2):  # an error is a derivative, too
+        assert g[f"dE/ds{n}"].array == adjoint_of(deep.pre_activation(n))
+
+
+PARTS = ("init", "step", "output", "expand")
+LISTS = {
+    "a step": lambda: fcsym.derive(ONE),
+    "no hidden layer": lambda: fcsym.derive(Network.mlp([1, 1])),
+    "derivatives": lambda: fcsym.gradient(ONE, "E", ["W1"]),
+    **{part: lambda part=part: fcsym.scheme(ONE, "states").parts[PARTS.index(part)] for part in ("step", "output")},
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_is_not_there_is_refused_by_its_name(name):
+    d = LISTS[name]()
+    for wanted in ("nonsense", "p'", "", "W9", 7):
+        with pytest.raises(UnknownQuantity, match="has no") as refused:
+            d[wanted]
+        assert isinstance(refused.value, ArgumentError)
+    if "p" not in d.by_name:
+        with pytest.raises(UnknownQuantity, match="has no") as refused:
+            d["p"]
+        # a list that might have had it says why there is none; one of functions says what it has
+        assert ("choose one of" in str(refused.value)) is bool(d.function)
+    assert all(d[e.name] == e for e in d if e.defines)
