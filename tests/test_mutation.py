@@ -211,6 +211,9 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     count = len(every)
     figures = {"places": count, "tried": count, "survived": len(half), "seen": count - len(half)}
     assert table.rows == {"all": figures, "deriving": figures}
+    assert f"Of {count} faults that were tried for the first time" in table.notes[-2]
+    assert f" {count - len(half)} are seen at once" in table.notes[-2]
+    assert "the 0 places that have not been tried would take 0 hours" in table.notes[-1]
     tried.clear()
     project.write_text("AT = 3\n" + MODULE.replace("(a + b) // 2", "(a + b) // 3"))
     mutants.mutants.cache_clear()
@@ -219,6 +222,16 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     assert {one.function for one in tried} == {"", "half", "middle"}
     assert [one.before for one in tried if not one.function] == ["3"]
     assert table.tried == len(mutation.ordered(1)) == len(every) + 1
+    again = sum(one.function == "half" for one in tried)  # not for the first time
+    assert f"Of {len(tried) - again} faults that were tried for the first time" in table.notes[-2]
+
+
+@pytest.mark.parametrize(("hits", "of"), [(0, 5), (7, 9), (190, 200), (9, 9)])
+def test_the_bound_of_a_share_is_where_the_sample_is_just_likely_enough(hits, of):
+    """A share as low as that would give so many hits, or more, 1.645 standard deviations above its mean."""
+    low = mutation._at_least(hits, of)
+    assert (hits / of - low) == pytest.approx(1.6448536 * (low * (1 - low) / of) ** 0.5, abs=1e-7)
+    assert 0 <= low < max(hits / of, 1e-9)
 
 
 def test_what_has_survived_is_known_for_the_tests_as_they_are(project):

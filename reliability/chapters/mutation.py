@@ -15,11 +15,14 @@ folder in turn.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from hashlib import sha256
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 from fcsym.files import write_text
 from reliability import mutants as planting
@@ -43,6 +46,7 @@ after two seconds and three times its own.
 """
 EQUIVALENT, UNREACHED = "the same for everybody", "not reached"
 ENDS = (SEEN, LATE, EQUIVALENT, SURVIVED, UNREACHED)
+_ALWAYS = 3  # notes, before those on what was tried for the first time
 
 
 def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
@@ -53,13 +57,44 @@ def chapter(count: int, seed: int, only: int | None = None) -> Iterator[Table]:
     new = [n for n, one in enumerate(order) if one.digest not in ends]
     with Trier() as trier:
         yield (table := _figures(order, ends, only, trier.reach))
-        for number in [only] if only is not None else again + new[:count]:
-            one, end = order[number], trier.fate(order[number])
-            if ends.get(one.digest) != end:
+        first, start = Counter[str](), time.monotonic()
+        for done, number in enumerate([only] if only is not None else again + new[:count], 1):
+            one, known = order[number], ends.get(order[number].digest)
+            end = trier.fate(one)
+            first[end] += known is None
+            if known != end:
                 ends[one.digest] = end
                 keep(ends, order)
                 table = _figures(order, ends, only, trier.reach)
+            if only is None:
+                table.notes[_ALWAYS:] = _first(first, len(new), (time.monotonic() - start) / done)
             yield table
+
+
+def _first(ends: Counter[str], places: int, seconds: float) -> list[str]:
+    """What became of faults for which no test was written, and how long all others would take."""
+    tried, seen = sum(ends.values()) - ends[EQUIVALENT], ends[SEEN] + ends[LATE]
+    if not tried:
+        return []
+    return [
+        (
+            f"Of {tried:,} faults that were tried for the first time in this run, and are not on the list of what "
+            f"nobody can see, {seen:,} are seen at once: with 95 % confidence at least {_at_least(seen, tried):.0%} of "
+            "such faults are, drawn from each folder in turn. Some of the others may be the same for everybody."
+        ),
+        (
+            f"A fault takes {seconds:.2g} s here: the {places - sum(ends.values()):,} places that have not been tried "
+            f"would take {seconds * (places - sum(ends.values())) / 3600:.0f} hours."
+        ),
+    ]
+
+
+def _at_least(hits: int, of: int) -> float:
+    """A lower bound of a share from a sample, at 95 % confidence (Wilson, 1927)."""
+    z = NormalDist().inv_cdf(0.95)
+    share = hits / of
+    middle, half = share + z**2 / (2 * of), z * sqrt(share * (1 - share) / of + z**2 / (4 * of**2))
+    return max(0.0, (middle - half) / (1 + z**2 / of))
 
 
 def _figures(order: list[Mutant], ends: dict[str, str], only: int | None, reach: Reach) -> Table:
