@@ -26,7 +26,7 @@ from fcsym.checking.points import Points, on_one_sample
 from fcsym.checking.running import running_bounds
 from fcsym.checking.ulps import STEP, Accuracy, Errors, Measured, beside, in_full, in_ulp, note, ratio
 from fcsym.derivation import Derivation, derive
-from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
+from fcsym.errors import ArgumentError, FcsymError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.lower import resting_on_p
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
@@ -92,7 +92,7 @@ def accuracy(
     run.step(trials)
     for name, record in every_scheme(network, order).items() if steps else ():
         run.scheme(name, Scheme.of(record), steps)
-    rows = tuple(errors.row(*key) for key, errors in run.errors.items() if errors.ordinary or errors.hard)
+    rows = tuple(errors.row(*key) for key, errors in run.errors.items() if errors.any)
     return Accuracy(
         str(network), order, trials, steps, seed, rows, run.gates, run.wrong, run.left_out, tuple(run.notes),
         {key: (errors.ordinary, errors.hard, errors.once) for key, errors in run.errors.items()},
@@ -113,13 +113,16 @@ class _Measuring:
         self.plans: Plans = {}
         self.errors: dict[tuple[str, str], Errors] = {}
         self.gates = self.wrong = self.left_out = 0
+        self.late = False  # whether all of the time is over
         self.notes: list[str] = []
 
     def _late(self, share: float, what: str) -> bool:
         """Whether a share of the time is over."""
         if time.monotonic() < self.start + share * self.limit:
             return False
-        self.notes.append(f"{share * self.limit:g} s were over {what}: the rest is not measured; see `limit`.")
+        if not self.late:  # once: of what comes after it nothing is measured either
+            self.notes.append(f"{share * self.limit:g} s were over {what}: the rest is not measured; see `limit`.")
+            self.late = share == 1
         return True
 
     # ------------------------------------------------------------------------------------------------- one step
@@ -131,8 +134,8 @@ class _Measuring:
         if smooth:
             none = "" if available() else ", and no running bound without python-flint"
             self.notes.append(
-                f"With {' and '.join(smooth)} points far out are not tried{none}: the digits of a smooth function have "
-                "no end."
+                f"With {' and '.join(smooth)}, points far out are not tried{none}: the digits of a smooth function "
+                "have no end."
             )
         done = 0
         for start in range(0, trials, _AT_ONCE):  # every kind has its turn, whenever it ends
@@ -207,6 +210,8 @@ class _Measuring:
             for array in (unit.s, unit.s.primed):
                 for kink in unit.activation.kinks:
                     for number, true in zip(np.ravel(result[array.name][n]), _flat(exact[array.name]), strict=True):
+                        if true is None:  # counted above, where the number is one
+                            continue
                         self.gates += 1
                         self.wrong += (float(number) > kink) != (fraction_of(true) > kink)
 
@@ -239,6 +244,7 @@ class _Measuring:
         inputs = points.x[:, None].repeat(steps, axis=1)
         if not scheme.single_input:
             inputs = self.rng.normal(size=inputs.shape)
+        problem: FcsymError | None = None
         for n in range(_NETWORKS):
             if self._late(1.0, f"in {name}"):
                 return
@@ -249,10 +255,11 @@ class _Measuring:
                 self._trained(name, kernel, weights, inputs[n], points.target[n], eta)
             except OverflowError:  # what it grows to has no exponential in exact numbers
                 self.left_out += 1
-            except UnsupportedExpression as problem:
-                said = f"Training is not measured: {problem}"
-                self.notes += [said] if said not in self.notes else []
-                return
+            except UnsupportedExpression as found:  # no value, or none that the digits say, of this network
+                self.left_out += 1
+                problem = found
+        if problem is not None and not self.errors[name, "y"].any:
+            self.notes.append(f"Training by {name} is not measured: {problem}")
 
     def _stored_states(
         self, name: str, scheme: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float

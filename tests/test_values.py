@@ -465,3 +465,12 @@ def test_a_case_that_the_digits_do_not_say_is_not_a_case_without_a_value():
     with pytest.raises(UnsupportedExpression, match="digits do not say"):
         exact_field().choose(cases, (None, (0,)), lambda node: around)
     assert exact_field().choose(cases, (None, (0,)), lambda node: None) is None
+
+
+def test_an_inverse_of_numbers_beyond_all_floats_is_one():
+    """Two samples at 1e300 in a mini-batch: the inverse that p takes is found without a float."""
+    for size in (Fraction(10**400), Fraction(1, 10**400)):
+        assert exact_field().inverse([[Fraction(0), size], [size, Fraction(0)]]) == [[0, 1 / size], [1 / size, 0]]
+    kernel = derive(Network.mlp([2, 2, 1]), batch="sum", samples=2).compile()
+    arguments = [[["1e300", 1], [1, 2]], [[1, 1]]], [["1e300", 1], [1, 2]], [[1], [1]], "1/10"
+    assert all(value is not None for value in kernel.exact(*arguments).p.flat)

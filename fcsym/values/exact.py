@@ -221,7 +221,7 @@ def _inverse(matrix: list[list[Any]]) -> list[list[Any]] | None:
     if any(entry is None for row in matrix for entry in row):
         return None
     for n in range(size):
-        pivot = max(range(n, size), key=lambda m: abs(float(rows[m][n])))
+        pivot = max(range(n, size), key=lambda m: abs(ball_of(rows[m][n]).middle))  # which may be above all floats
         rows[n], rows[pivot] = rows[pivot], rows[n]
         head = rows[n][n]
         if head.holds_zero if isinstance(head, Ball) else head == 0:
