@@ -683,3 +683,26 @@ def test_without_coq_it_is_said_how_to_install_it(monkeypatch, capsys):
     assert "apt-get install coq" in capsys.readouterr().err
     with pytest.raises(MissingTool):
         certify(derive(PAPER))
+
+
+TRAINED = {
+    "one input": lambda: fcsym.scheme(Network.mlp([2, 3, 1], bias=True), "states"),
+    "weights": lambda: fcsym.scheme(Network.mlp([2, 2, 2], "leaky_relu"), "weights", "sequential"),
+    "compensation": lambda: fcsym.scheme(Network.parse("2-2-1"), "compensation"),
+    "samples, decay": lambda: fcsym.scheme(
+        Network.parse("2-2-1"), "states", rule=fcsym.rule("nesterov", weight_decay="0.1"), batch="sum"
+    ),
+    "history": lambda: fcsym.scheme(Network.parse("2-2-1"), "history"),
+    "groups, momentum": lambda: fcsym.scheme(TWO, "collapsed", rule="momentum", batch="mean"),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_theorem_says_that_something_is_itself(name):
+    """At the start W1 = Wc1_0 + u1_0 x, with Wc1_0 and u1_0 defined, and not W1 = W1; a velocity is not 0 = 0."""
+    text = TRAINED[name]().certificate().text
+    theorems = re.findall(r"^Theorem ([\w']+) : (.*?)\.\nProof", text, re.MULTILINE | re.DOTALL)
+    assert any(name.startswith("start_") for name, _ in theorems)
+    for said, statement in theorems:
+        left, is_equal, right = re.split(r", |-> ", statement)[-1].partition(" = ")
+        assert not is_equal or left.strip() != right.strip(), f"{said}: {statement}"
