@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -212,8 +212,8 @@ class _Measuring:
                     for number, true in zip(np.ravel(result[array.name][n]), _flat(exact[array.name]), strict=True):
                         if true is None:  # counted above, where the number is one
                             continue
-                        self.gates += 1
-                        self.wrong += (float(number) > kink) != (fraction_of(true) > kink)
+                        self.gates += 1  # what is compared with is the float next to a kink
+                        self.wrong += (float(number) > float(kink)) != (fraction_of(true) > kink)
 
     def _stored(self, values: Values, exact: Mapping[str, Any], names: Iterable[str]) -> None:
         """The errors that are left where each equation is computed exactly from the numbers before it, and rounded."""
@@ -262,15 +262,17 @@ class _Measuring:
             self.notes.append(f"Training by {name} is not measured: {problem}")
 
     def _stored_states(
-        self, name: str, scheme: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float
+        self, name: str, scheme: Any, truth: Sequence[Step], weights: list[_Array], xs: _Array, target: _Array,
+        eta: float,
     ) -> None:  # fmt: skip
         """The errors that are left where only the state is rounded, after each step, and then what is read off it."""
-        truth = list(self._truth(weights, xs, target, eta))
         exact = [("y", one.output) for one in truth]
         exact += [(f"{a.name} by expand", w) for a, w in zip(self.network.parameters, truth[-1].weights, strict=True)]
         with suppress(OverflowError, TypeError):  # what has no value, or none in range
             for (what, true), found in zip(exact, trained(scheme, weights, list(xs), target, eta), strict=True):
                 self.errors[name, what].once += beside(found, true)
+                if self._late(1.0, f"in {name}"):
+                    return
 
     def _truth(self, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> Iterator[Step]:
         """Training as it is: written out by hand where it is known so, and else by the equations in exact numbers."""
@@ -282,19 +284,22 @@ class _Measuring:
             yield Step([*map(_middle, _flat(output))], [[*map(_middle, _flat(w))] for w in now])
 
     def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
-        truth = self._truth(weights, xs, target, eta)
+        truth, known = self._truth(weights, xs, target, eta), list[Step]()
         state = kernel.init(weights, xs[0], undefined="nan")
         outputs = self.errors.setdefault((name, "y"), Errors())
         for x, before in zip(xs, truth, strict=False):
             note(outputs, kernel.output(state, x, undefined="nan"), before.output)
             state = kernel.step(state, x, target, eta, undefined="nan")
+            known.append(before)
+            if self._late(1.0, f"in {name}"):
+                return
         after = next(truth)
         note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output)
         for theta, found, true in zip(
             self.network.parameters, kernel.expand(state, weights, xs[0]), after.weights, strict=True
         ):
             note(self.errors.setdefault((name, f"{theta.name} by expand"), Errors()), found, true)
-        self._stored_states(name, kernel.scheme, weights, xs, target, eta)
+        self._stored_states(name, kernel.scheme, [*known, after], weights, xs, target, eta)
 
 
 def _smooth_in(derivation: Derivation) -> list[str]:

@@ -295,3 +295,13 @@ def test_the_end_of_the_time_is_said_once_and_where_nothing_was_measured():
     found = precision.accuracy(fcsym.Network.parse("2-2-1"), limit=1e-9)
     assert not found.passed and found.conclusion.startswith("Nothing was measured.")
     assert len([note for note in found.notes if "s were over in" in note]) == 1
+
+
+def test_the_end_of_the_time_ends_training_after_a_step(monkeypatch):
+    """Not after all steps of a network, which may take minutes in exact numbers."""
+    calls = iter(range(10**6))
+    monkeypatch.setattr(precision.time, "monotonic", lambda: 0.0 if next(calls) < 6 else 1e9)
+    found = precision.accuracy(fcsym.Network.parse("2-2-1"), trials=1, steps=20)
+    assert 1 <= found.row("y", "backprop").numbers < 8
+    assert {row.subject for row in found.rows} == {"step", "backprop"}
+    assert not any("expand" in row.quantity for row in found.rows)
