@@ -59,12 +59,23 @@ def file_name(path: object) -> Path:
     return Path(text)
 
 
+_OF_FILES = frozenset(
+    {".c", ".csv", ".html", ".json", ".md", ".npz", ".pdf", ".png", ".py", ".svg", ".tex", ".toml", ".txt", ".v"}
+)
+
+
 def made_folder(path: object, above: bool = True) -> Path:
     """A folder for results, made where it is not there; ArgumentError where it cannot be.
 
     `above`: whether those above it are made, too; it is refused where they are not there, otherwise.
+    What is called as a file is, and is not there, is refused: who writes `-o report.html` waits for a file.
     """
     where = file_name(path)
+    if where.suffix.lower() in _OF_FILES and not where.is_dir():
+        raise ArgumentError(
+            f"{shown(where, 60)} is named as a file is, and several are written into a folder: give a folder, such as "
+            f"{shown(where.with_suffix(''), 60)}."
+        )
     try:
         if not (above or where.parent.is_dir()):
             raise ArgumentError(f"The folder {shown(where.parent, 60)} is not there: make it first.")

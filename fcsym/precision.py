@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -26,7 +26,7 @@ from fcsym.checking.points import Points, on_one_sample
 from fcsym.checking.running import running_bounds
 from fcsym.checking.ulps import STEP, Accuracy, Errors, Measured, beside, in_full, in_ulp, note, ratio
 from fcsym.derivation import Derivation, derive
-from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
+from fcsym.errors import ArgumentError, FcsymError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.lower import resting_on_p
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
 from fcsym.language.equation import Order, Rule
@@ -101,7 +101,7 @@ def accuracy(
     run.step(trials)
     for name, record in every_scheme(network, order).items() if steps else ():
         run.scheme(name, Scheme.of(record), steps)
-    rows = tuple(errors.row(*key) for key, errors in run.errors.items() if errors.ordinary or errors.hard)
+    rows = tuple(errors.row(*key) for key, errors in run.errors.items() if errors.any)
     return Accuracy(
         str(network), order, trials, steps, seed, rows, run.gates, run.wrong, run.left_out, tuple(run.notes),
         {key: (errors.ordinary, errors.hard, errors.once) for key, errors in run.errors.items()},
@@ -122,13 +122,16 @@ class _Measuring:
         self.plans: Plans = {}
         self.errors: dict[tuple[str, str], Errors] = {}
         self.gates = self.wrong = self.left_out = 0
+        self.late = False  # whether all of the time is over
         self.notes: list[str] = []
 
     def _late(self, share: float, what: str) -> bool:
         """Whether a share of the time is over."""
         if time.monotonic() < self.start + share * self.limit:
             return False
-        self.notes.append(f"{share * self.limit:g} s were over {what}: the rest is not measured; see `limit`.")
+        if not self.late:  # once: of what comes after it nothing is measured either
+            self.notes.append(f"{share * self.limit:g} s were over {what}: the rest is not measured; see `limit`.")
+            self.late = share == 1
         return True
 
     # ------------------------------------------------------------------------------------------------- one step
@@ -140,8 +143,8 @@ class _Measuring:
         if smooth:
             none = "" if available() else ", and no running bound without python-flint"
             self.notes.append(
-                f"With {' and '.join(smooth)} points far out are not tried{none}: the digits of a smooth function have "
-                "no end."
+                f"With {' and '.join(smooth)}, points far out are not tried{none}: the digits of a smooth function "
+                "have no end."
             )
         done = 0
         for start in range(0, trials, _AT_ONCE):  # every kind has its turn, whenever it ends
@@ -216,8 +219,10 @@ class _Measuring:
             for array in (unit.s, unit.s.primed):
                 for kink in unit.activation.kinks:
                     for number, true in zip(np.ravel(result[array.name][n]), _flat(exact[array.name]), strict=True):
-                        self.gates += 1
-                        self.wrong += (float(number) > kink) != (fraction_of(true) > kink)
+                        if true is None:  # counted above, where the number is one
+                            continue
+                        self.gates += 1  # what is compared with is the float next to a kink
+                        self.wrong += (float(number) > float(kink)) != (fraction_of(true) > kink)
 
     def _stored(self, values: Values, exact: Mapping[str, Any], names: Iterable[str]) -> None:
         """The errors that are left where each equation is computed exactly from the numbers before it, and rounded."""
@@ -248,6 +253,7 @@ class _Measuring:
         inputs = points.x[:, None].repeat(steps, axis=1)
         if not scheme.single_input:
             inputs = self.rng.normal(size=inputs.shape)
+        problem: FcsymError | None = None
         for n in range(_NETWORKS):
             if self._late(1.0, f"in {name}"):
                 return
@@ -258,21 +264,24 @@ class _Measuring:
                 self._trained(name, kernel, weights, inputs[n], points.target[n], eta)
             except OverflowError:  # what it grows to has no exponential in exact numbers
                 self.left_out += 1
-            except UnsupportedExpression as problem:
-                said = f"Training is not measured: {problem}"
-                self.notes += [said] if said not in self.notes else []
-                return
+            except UnsupportedExpression as found:  # no value, or none that the digits say, of this network
+                self.left_out += 1
+                problem = found
+        if problem is not None and not self.errors[name, "y"].any:
+            self.notes.append(f"Training by {name} is not measured: {problem}")
 
     def _stored_states(
-        self, name: str, scheme: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float
+        self, name: str, scheme: Any, truth: Sequence[Step], weights: list[_Array], xs: _Array, target: _Array,
+        eta: float,
     ) -> None:  # fmt: skip
         """The errors that are left where only the state is rounded, after each step, and then what is read off it."""
-        truth = list(self._truth(weights, xs, target, eta))
         exact = [("y", one.output) for one in truth]
         exact += [(f"{a.name} by expand", w) for a, w in zip(self.network.parameters, truth[-1].weights, strict=True)]
         with suppress(OverflowError, TypeError):  # what has no value, or none in range
             for (what, true), found in zip(exact, trained(scheme, weights, list(xs), target, eta), strict=True):
                 self.errors[name, what].once += beside(found, true)
+                if self._late(1.0, f"in {name}"):
+                    return
 
     def _truth(self, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> Iterator[Step]:
         """Training as it is: written out by hand where it is known so, and else by the equations in exact numbers."""
@@ -284,19 +293,22 @@ class _Measuring:
             yield Step([*map(_middle, _flat(output))], [[*map(_middle, _flat(w))] for w in now])
 
     def _trained(self, name: str, kernel: Any, weights: list[_Array], xs: _Array, target: _Array, eta: float) -> None:
-        truth = self._truth(weights, xs, target, eta)
+        truth, known = self._truth(weights, xs, target, eta), list[Step]()
         state = kernel.init(weights, xs[0], undefined="nan")
         outputs = self.errors.setdefault((name, "y"), Errors())
         for x, before in zip(xs, truth, strict=False):
             note(outputs, kernel.output(state, x, undefined="nan"), before.output)
             state = kernel.step(state, x, target, eta, undefined="nan")
+            known.append(before)
+            if self._late(1.0, f"in {name}"):
+                return
         after = next(truth)
         note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output)
         for theta, found, true in zip(
             self.network.parameters, kernel.expand(state, weights, xs[0]), after.weights, strict=True
         ):
             note(self.errors.setdefault((name, f"{theta.name} by expand"), Errors()), found, true)
-        self._stored_states(name, kernel.scheme, weights, xs, target, eta)
+        self._stored_states(name, kernel.scheme, [*known, after], weights, xs, target, eta)
 
 
 def _smooth_in(derivation: Derivation) -> list[str]:

@@ -6,6 +6,7 @@ Each has the words that its sentence must contain: what is wrong, where, and wha
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,21 @@ def test_a_folder_that_was_there_stays(tmp_path, monkeypatch):
     Path("e.toml").write_text('claims = ["before, y is 2"]\n' + EXAMPLE)
     assert main(["audit", "e.toml", "-o", "here/deep/deeper"]) == 0
     assert Path("here/deep/deeper/report.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "command", ["audit", "audit derivations/examples/linear-2-2-1.toml", "export 2-1 --scheme states", "reproduce"]
+)
+def test_a_folder_that_is_named_as_a_file_is_refused_before_the_work(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    for name in ("a.html", "A.TEX", "a.json", "a.py"):
+        began = time.monotonic()
+        assert main([*command.split(), "-o", str(tmp_path / name)]) == 2
+        assert "named as a file is" in capsys.readouterr().err
+        assert time.monotonic() - began < 5
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worked_example_that_is_not_there_is_said_to_be_one(capsys):
+    assert main(["audit", "nowhere.toml"]) == 2
+    assert capsys.readouterr().err == "fcsym: nowhere.toml is not there: give a worked example, .toml.\n"

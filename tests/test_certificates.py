@@ -698,3 +698,43 @@ def test_without_coq_it_is_said_how_to_install_it(monkeypatch, capsys):
     assert "apt-get install coq" in capsys.readouterr().err
     with pytest.raises(MissingTool):
         certify(derive(PAPER))
+
+
+TRAINED = {
+    "one input": lambda: fcsym.scheme(Network.mlp([2, 3, 1], bias=True), "states"),
+    "weights": lambda: fcsym.scheme(Network.mlp([2, 2, 2], "leaky_relu"), "weights", "sequential"),
+    "compensation": lambda: fcsym.scheme(Network.parse("2-2-1"), "compensation"),
+    "samples, decay": lambda: fcsym.scheme(
+        Network.parse("2-2-1"), "states", rule=fcsym.rule("nesterov", weight_decay="0.1"), batch="sum"
+    ),
+    "history": lambda: fcsym.scheme(Network.parse("2-2-1"), "history"),
+    "groups, momentum": lambda: fcsym.scheme(TWO, "collapsed", rule="momentum", batch="mean"),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_theorem_says_that_something_is_itself(name):
+    """At the start W1 = Wc1_0 + u1_0 x, with Wc1_0 and u1_0 defined, and not W1 = W1; a velocity is not 0 = 0."""
+    text = TRAINED[name]().certificate().text
+    theorems = re.findall(r"^Theorem ([\w']+) : (.*?)\.\nProof", text, re.MULTILINE | re.DOTALL)
+    assert any(name.startswith("start_") for name, _ in theorems)
+    for said, statement in theorems:
+        left, is_equal, right = re.split(r", |-> ", statement)[-1].partition(" = ")
+        assert not is_equal or left.strip() != right.strip(), f"{said}: {statement}"
+
+
+def test_a_dead_unit_of_a_network_of_layers_stays_dead_at_every_width():
+    """ds1 = -eta delta1 |x|^2, and delta1 has the gate: what else the network has is no matter."""
+    net = Network([fcsym.Dense(3), "relu", fcsym.Dropout(0.5), fcsym.Dense(1)], input=(2,))
+    made = certificate_of(derive(net))
+    assert not made.admitted and made.statements == made.certified
+    assert "Theorem dv1_case_4_never : forall (i : nat), s1 i <= 0 -> 0 < s1' i -> False." in made.text
+    window = Network([fcsym.Conv1d(1, 1, 3), "relu", fcsym.Flatten(), fcsym.Dense(1)], input=(1, 3))
+    (name, reason), *_ = certificate_of(derive(window)).admitted  # with one window, and with more it may
+    assert name == "dv1_case_4_never" and "at every width it may" in reason
+
+
+def test_coq_accepts_that_a_dead_unit_stays_dead_in_a_network_of_layers():
+    need("coqc")
+    net = Network([fcsym.Dense(3), "relu", fcsym.Dropout(0.5), fcsym.Dense(1)], input=(2,))
+    assert certify(derive(net))

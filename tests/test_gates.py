@@ -8,10 +8,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from fcsym import Network, derive, scheme
+from fcsym import Network, derive, relu, scheme
 from fcsym.errors import CompileError
 from fcsym.kernel.gated import Gates, gates_of
-from fcsym.kernel.running import Running
+from fcsym.kernel.running import Near, Running
 from fcsym.language.activation import Piece, piecewise_linear
 from fcsym.layers import AvgPool2d, Conv2d, Flatten, Linear
 
@@ -227,3 +227,72 @@ def test_exact_gates_after_a_step_with_momentum_are_those_of_its_own_numbers():
     step = d.compile(gates="exact").step([one, none], [1.0], [0.0], 1.0, memory=[one, none])
     np.testing.assert_allclose(step.W1_new, [[0.1]])
     np.testing.assert_allclose(step.v1_new, [0.1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_product_below_all_floats_is_not_nothing(dtype):
+    """Of 0.25 and the least number nothing is left in floating point, and s1 = 0.125 least numbers is above 0."""
+    least = np.finfo(dtype).smallest_subnormal
+    x, target, eta = np.array([0.25, 0.125], dtype), np.ones(1, dtype), dtype(0.1)
+    for first, sides in (([least, -least], 1), ([-least, least], -1), ([least, -2 * least], 0)):
+        weights = [np.array([first], dtype), np.ones((1, 1), dtype)]
+        for name in (None, "backprop", "states", "history"):
+            if name is None:
+                made = derive(Network.parse("2-1-1")).compile(gates="exact").step(weights, x, target, eta)
+                assert sign(made.s1[0]) == sides and made.g1[0] == (sides > 0)
+                continue
+            kernel = scheme(Network.parse("2-1-1"), name).compile(gates="exact")
+            state = kernel.init(weights, x)
+            moved = kernel.expand(kernel.step(state, x, target, eta), weights, x)
+            np.testing.assert_allclose(moved[0][0], (sides > 0) * x / 10, atol=1e-7 if sides > 0 else 1e-30)
+
+
+def test_a_sum_of_anything_else_below_all_floats_is_not_nothing():
+    """A hidden unit at 1e-200 is read with the weight 1e-200, and with a kink at 0 that is above it."""
+    tiny, one = np.full((1, 1), 1e-200), np.ones((1, 1))
+    made = derive(Network.mlp([1, 1, 1, 1])).compile(gates="exact").step([one, tiny, one], [1e-200], [1.0], 0.1)
+    assert made.s2[0] > 0 and made.g2[0] == 1
+
+
+def test_in_single_precision_the_kink_is_where_it_is_too():
+    """The float32 next to 1/10 is above it."""
+    phi = piecewise_linear("late", [Piece("1/10", 0), Piece(None, 1, "-1/10")])
+    kernel = derive(Network.mlp([1, 1, 1], activation=phi, bias=[True, False])).compile(gates="exact")
+    one = np.ones((1, 1), np.float32)
+    for value, on in ((np.float32(0.1), 1), (np.nextafter(np.float32(0.1), np.float32(0)), 0)):
+        given = ([0 * one, value * one[0], one], one[0], one[0], np.float32(0))  # nothing is rounded but the kink
+        assert kernel.step(*given, undefined="nan").g1[0] == on
+    assert Fraction(float(np.float32(0.1))) > Fraction(1, 10)
+
+
+def test_nothing_of_what_is_beyond_the_range_is_nothing():
+    """v1 = 1e400 is infinite in floating point, and 0 times that not a number."""
+    huge, none = np.full((1, 1), 1e200), np.zeros((1, 1))
+    net = Network.mlp([1, 1, 1, 1], activation=["relu", relu("1/2")])
+    made = derive(net).compile(gates="exact").step([huge, none, none], [1e200], [0.0], 0.1, undefined="nan")
+    assert made.s2[0] == 0 and made.g2[0] == 0.5
+
+
+def test_what_a_state_carries_keeps_its_side():
+    """1 + 1e-17 - 1 in any order, kept as a pre-activation by `states`: init and step do not round it away."""
+    net, x, target = Network.parse("3-1-1"), np.ones(3), [1.0]
+    for row in ([1.0, 1e-17, -1.0], [1e-17, 1.0, -1.0], [1.0, -1.0, 1e-17]):
+        kernel = scheme(net, "states").compile(gates="exact")
+        state = kernel.init([np.array([row]), np.ones((1, 1))], x)
+        assert state.s1[0] == 1e-17
+        assert scheme(net, "states").compile(gates="exact").step(state, x, target, 0.5).s1[0] > 1
+    wide = scheme(Network.parse("6-4-1"), "states").compile(gates="exact")
+    rng = np.random.default_rng(8)
+    weights = [cancelling(rng, 4 * MANY).reshape(MANY, 4, 6), rng.normal(size=(MANY, 1, 4))]
+    truth = [[sign(s) for s in exact_sums(w, np.ones(6))] for w in weights[0]]
+    np.testing.assert_array_equal(np.sign(wide.init(weights, np.ones(6)).s1), truth)
+
+
+def test_an_error_below_the_last_place_moves_a_steep_function():
+    """exp(700 + e) is off by e exp(700), also where 700 + e is 700 in floating point."""
+    kernel = derive(Network.mlp([1, 1, 1], activation="tanh")).compile(gates="exact")
+    running = Running(kernel.gated.function, {}, {}, lambda name, near: near)
+    running.dtype = np.dtype(float)
+    for error in (0.0, 1e-16, 5e-14, 1e-10):
+        made = running._call("exp", Near(np.array(700.0), np.array(error)))
+        assert error * np.exp(700.0) <= made.error < (error + 1e-12) * 2 * np.exp(700.0)

@@ -21,7 +21,7 @@ from fcsym.checking.enclosures import enclosures
 from fcsym.checking.hard import HARD, TAME
 from fcsym.checking.running import running_bounds
 from fcsym.cli import main
-from fcsym.errors import ArgumentError, SizeError
+from fcsym.errors import ArgumentError, LossWarning, SizeError
 from fcsym.language import smooth_functions
 from fcsym.language.activation import SMOOTH as SMOOTH_NAMES
 from fcsym.language.activation import Piece, piecewise_linear, smooth
@@ -268,3 +268,43 @@ def test_the_command_fails_where_a_bound_is_exceeded(capsys, monkeypatch):
     )
     assert main(["accuracy", "2-2-1", "--trials", "14", "--steps", "0"]) == 1
     assert "exceeded" in capsys.readouterr().out
+
+
+def test_numbers_where_there_is_none_are_a_failure_also_where_nothing_else_was_compared(monkeypatch):
+    """p has no value at any point: no error is measured of it, and every number that the kernel gives is wrong."""
+    true = precision.evaluated
+
+    def without(*given, **more):
+        found = true(*given, **more)
+        return found | {"p": ((None, None),)}
+
+    monkeypatch.setattr(precision, "evaluated", without)
+    found = precision.accuracy(fcsym.Network.parse("2-2-1"), trials=7, steps=0)
+    assert not found.passed and found.row("p").numbers == 0 and found.row("p").exceeded > 0
+    assert "a running bound was exceeded" in found.conclusion
+
+
+def test_a_network_that_has_no_values_is_left_out_of_training_and_the_others_are_measured():
+    """The logarithm of a linear output has a value in some networks, and not in others."""
+    with pytest.warns(LossWarning):
+        net = fcsym.Network.mlp([2, 2, 1], loss="bce")
+    found = precision.accuracy(net, trials=1, steps=3)
+    assert found.left_out > 0 and found.row("W1 by expand", "weights").numbers >= 4
+    assert not any("not measured" in note for note in found.notes)
+    assert "has no value" in found.conclusion
+
+
+def test_the_end_of_the_time_is_said_once_and_where_nothing_was_measured():
+    found = precision.accuracy(fcsym.Network.parse("2-2-1"), limit=1e-9)
+    assert not found.passed and found.conclusion.startswith("Nothing was measured.")
+    assert len([note for note in found.notes if "s were over in" in note]) == 1
+
+
+def test_the_end_of_the_time_ends_training_after_a_step(monkeypatch):
+    """Not after all steps of a network, which may take minutes in exact numbers."""
+    calls = iter(range(10**6))
+    monkeypatch.setattr(precision.time, "monotonic", lambda: 0.0 if next(calls) < 6 else 1e9)
+    found = precision.accuracy(fcsym.Network.parse("2-2-1"), trials=1, steps=20)
+    assert 1 <= found.row("y", "backprop").numbers < 8
+    assert {row.subject for row in found.rows} == {"step", "backprop"}
+    assert not any("expand" in row.quantity for row in found.rows)

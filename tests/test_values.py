@@ -16,12 +16,14 @@ from conftest import need_package
 
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, MissingTool, UnsupportedExpression
+from fcsym.language.activation import relu
 from fcsym.networks.network import Network
 from fcsym.schemes import SCHEMES
 from fcsym.training import scheme
 from fcsym.values import exact_step, read_values, trained, values_of
 from fcsym.values.ball import Ball, ball_of, smooth_at
 from fcsym.values.called import place_of
+from fcsym.values.exact import exact_field
 from fcsym.values.nested import fraction, shaped
 from fcsym.values.shown import _written, certain, decimal, fractional
 
@@ -444,3 +446,31 @@ def test_decimals_are_rounded_as_a_division_of_all_digits_rounds():
     assert decimal(Fraction(5 * 10**200_000 + 1, 10**200_001), 1) == "0.5"  # and not 0.5 exactly
     assert decimal(Fraction(25 * 10**200_000 + 1, 10**200_002), 1) == "0.3"  # above the tie, by its last digit
     assert decimal(Fraction(25, 100), 1) == "0.2"
+
+
+def test_a_ball_that_is_exactly_on_a_kink_has_the_slope_that_is_declared_there():
+    """tanh 0 is 0, and a ReLU after it is on its kink, of which a number and a ball without width are the same."""
+    one = [["1"]]
+    for slope in ("1/2", 0, 1):
+        net = Network.mlp([1, 1, 1, 1], activation=["tanh", relu(slope)])
+        kernel = derive(net).compile()
+        assert float(kernel.exact([one, one, one], [0], [1], "1/10").g2[0]) == float(Fraction(slope))
+        np.testing.assert_equal(kernel.step([np.ones((1, 1))] * 3, [0.0], [1.0], 0.1).g2, [float(Fraction(slope))])
+
+
+def test_a_case_that_the_digits_do_not_say_is_not_a_case_without_a_value():
+    d = derive(Network.parse("2-2-1"))
+    cases = next(e for e in d if e.name == "dv1").rhs
+    around = ball_of(Fraction(1, 3)) - ball_of(Fraction(1, 3))
+    with pytest.raises(UnsupportedExpression, match="digits do not say"):
+        exact_field().choose(cases, (None, (0,)), lambda node: around)
+    assert exact_field().choose(cases, (None, (0,)), lambda node: None) is None
+
+
+def test_an_inverse_of_numbers_beyond_all_floats_is_one():
+    """Two samples at 1e300 in a mini-batch: the inverse that p takes is found without a float."""
+    for size in (Fraction(10**400), Fraction(1, 10**400)):
+        assert exact_field().inverse([[Fraction(0), size], [size, Fraction(0)]]) == [[0, 1 / size], [1 / size, 0]]
+    kernel = derive(Network.mlp([2, 2, 1]), batch="sum", samples=2).compile()
+    arguments = [[["1e300", 1], [1, 2]], [[1, 1]]], [["1e300", 1], [1, 2]], [[1], [1]], "1/10"
+    assert all(value is not None for value in kernel.exact(*arguments).p.flat)

@@ -17,7 +17,7 @@ from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
 from fcsym.language.decision import Decision, Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
-from fcsym.language.expression import Array, Axis, Ref, add
+from fcsym.language.expression import Array, Axis, Mul, Ref, add
 from fcsym.networks.network import Hidden
 from fcsym.networks.symbols import (
     adjoint_of,
@@ -153,11 +153,23 @@ class Tables:
             own = unit.s == network.pre_activation(layer) and all(unit.s.axes[-1] in theta.axes for theta in fed)
             if below or own:
                 return Theorem(name, statement, script, None, said)
+        elif plain and self._moves_by_its_gate(unit):
+            return Theorem(name, statement, script, None, said)
         widths = "".join(
             f"{self.printer.width(axis)} = {size}%nat -> " for axis, size in network.sizes.items() if axis in self.axes
         )
         reason = f"{said} at these widths, of which fcsym has decided it with z3; at every width it may"
         return Theorem(name, f"{widths}{statement}", "", of, said, reason)
+
+    def _moves_by_its_gate(self, unit: Hidden) -> bool:
+        """Whether ds is a product with the unit's own adjoint, and that one with its gate, in whatever network."""
+        factors = []
+        for array, factor in ((increment_of(unit.s), adjoint_of(unit.s)), (adjoint_of(unit.s), gate_of(unit.s))):
+            e = self.given.get(array.name)
+            if e is None or not isinstance(e.lhs, Ref) or not isinstance(e.rhs, Mul):
+                return False
+            factors.append(factor[e.lhs.indices] in e.rhs.factors)
+        return all(factors)
 
     @cached_property
     def _lowest_that_moves(self) -> int:

@@ -7,8 +7,7 @@ what phi and phi' are worth is a theorem.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from importlib.resources import files
 
 from fcsym.certificates.printer import ATOM, Printer, number
@@ -73,20 +72,6 @@ class Pieces:
             return e
         (value,) = (row.value for row in e.rhs if row.value is not None)
         return Equation(e.lhs, value, e.rule, e.because)
-
-    @staticmethod
-    def with_(e: Equation, change: Callable[[Expr], Expr]) -> Equation:
-        """The equation with every expression on the right changed."""
-        if isinstance(e.rhs, Expr):
-            return replace(e, rhs=change(e.rhs))
-        rows = (
-            replace(
-                row, value=None if row.value is None else change(row.value),
-                when=tuple(replace(c, subject=change(c.subject)) for c in row.when),
-            )
-            for row in e.rhs
-        )  # fmt: skip
-        return replace(e, rhs=Cases(tuple(rows)))
 
     def _at_j(self, e: Equation) -> Expr:
         """The right-hand side at unit j."""

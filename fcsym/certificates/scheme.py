@@ -7,20 +7,22 @@ what the state stands for is proved again of the state after the step. At the st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fcsym.certificates.carried import Carried
 from fcsym.certificates.choice import Choice
 from fcsym.certificates.file import Certificate, assembled
+from fcsym.certificates.pieces import Pieces
+from fcsym.certificates.printer import LETTERS
 from fcsym.certificates.single_input import expansion, measured
 from fcsym.certificates.statement import free, ordered
 from fcsym.certificates.terms import after, cases_of, divisors, parts, without
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import ArgumentError
-from fcsym.language.algebra import rename, replaced
+from fcsym.language.algebra import rename
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import ONE, ZERO, Array, Expr, Number, Ref, Total
+from fcsym.language.expression import ONE, ZERO, Array, Expr, Number, Ref, Total, arrays_in
 from fcsym.networks.symbols import (
     SIZE,
     STORED,
@@ -38,11 +40,11 @@ __all__ = ["certifiable", "scheme_certificate"]
 
 def certifiable(scheme: SchemeRecord) -> None:
     """ArgumentError where a scheme has no certificate."""
-    why = ""
     if scheme.is_statement:
-        why = "it is a statement on all steps, and no way to carry training"
-    if why:
-        raise ArgumentError(f"{scheme.title} has no certificate ({why}): certify another scheme, or the derivation.")
+        raise ArgumentError(
+            f"{scheme.title} has no certificate (it is a statement on all steps, and no way to carry training): certify "
+            "a scheme, or the derivation."
+        )
 
 
 def scheme_certificate(scheme: SchemeRecord, admitted: str = "") -> Certificate:
@@ -343,6 +345,7 @@ class _Scheme(Carried):
             else:
                 own.append(e)
         printer.ends = {e.array: "_0" for e in own}
+        yield from self._at_rest(own)
         operands = dict.fromkeys(a for e in own for a in e.operands)
         named = self.groups.named if self.groups else set()
         anything = [a for a in operands if a not in {*printer.ends, *named} and not self._is_stated(a)]
@@ -353,30 +356,8 @@ class _Scheme(Carried):
                 rest = Equation(e.lhs, Number(self.network.memory[e.array]), e.rule, "")
                 name = printer.array(e.array)
                 yield Theorem(f"start_{name}", self._meaning(rest), "reflexivity.", None, "nothing is remembered yet")
-        copies = {frozen_copy(theta): theta for theta in self.network.parameters}
-        at_rest = {array.unprimed for array in self.scheme.moving}
-
-        resting = {a: Number(value) for a, value in self.network.memory.items()} | dict.fromkeys(at_rest, ZERO)
-        resting |= {kept_share(): ONE} if kept_share() not in self.scheme.state else {}
-
-        def started(node: Expr) -> Expr:
-            def first(ref: Ref) -> Expr:
-                if ref.array in resting and ref.array not in printer.ends:
-                    return resting[ref.array]
-                if ref.array in copies and ref.array not in printer.ends:
-                    return copies[ref.array][ref.indices]
-                if self.pieces and ref.array == self.pieces.start:
-                    return self.pieces.s[ref.indices]
-                return ref
-
-            return without(STORED, replaced(node, first))
-
-        for e in self.scheme.invariants:
+        for e in self._of_start():
             assert isinstance(e.lhs, Ref) and isinstance(e.rhs, Expr)
-            if e.array == self.network.input:
-                continue  # which input is at hand is no matter of the start
-            if e.array not in self.meant and e not in self._assumed:
-                continue  # it is so of any weights
             if self.groups and self.groups.is_layout(e):
                 if e in self._assumed:
                     yield self.groups.laid_out(e)
@@ -386,18 +367,59 @@ class _Scheme(Carried):
                 yield Theorem(f"start_{name}", self._meaning(e), "reflexivity.", None, "at the start")
                 continue
             name = printer.array(e.array).removesuffix("_0")
-            at_start = Equation(e.lhs, started(e.rhs), e.rule, "")
+            at_start = Equation(e.lhs, without(STORED, e.rhs), e.rule, "")
             opened = [printer.array(a) for a in (e.array, *e.operands) if a in printer.ends]
             looked = f"unfold {', '.join(opened)}; " if opened else ""
             script = f"intros; first [reflexivity | {looked}first [ring | field; assumption | sums]]."
             if SIZE in e.operands and e.array == norm(self.network.input):
                 script = measured(self.scheme, printer)
-            yield Theorem(f"start_{name}", self._meaning(at_start, started(e.lhs)), script, None, "at the start")
+            elif self.pieces and self.pieces.within(e):
+                s, start = printer.array(self.pieces.s), printer.array(self.pieces.start)
+                script = f"intros; change {start} with {s}; unfold {', '.join(n for n in opened if n != start)}; ring."
+            yield Theorem(f"start_{name}", self._meaning(at_start), script, None, "at the start")
         if self.pieces:
-            for e in self._frozen_data:  # what the state keeps of the start
-                if e.array in printer.ends:
-                    name = printer.array(e.array).removesuffix("_0")
-                    same = self._meaning(self.pieces.with_(e, started))
-                    yield Theorem(f"start_{name}", same, "intros; reflexivity.", None, "at the start")
-            yield from self.pieces.started()
+            yield from self._frozen_at_start(self.pieces)
         printer.ends = {}
+
+    def _of_start(self) -> list[Equation]:
+        """What the state stands for, where that is a matter of the start: not which input is at hand, nor what holds of
+        any weights.
+        """
+        of = [e for e in self.scheme.invariants if e.array in self.meant or e in self._assumed]
+        return [e for e in of if e.array != self.network.input]
+
+    def _at_rest(self, own: Iterable[Equation]) -> Iterator[Theorem]:
+        """What no equation of `init` makes: the weights as it is given them, and what has not moved yet."""
+        printer, network = self.printer, self.network
+        copies = {frozen_copy(theta): theta for theta in network.parameters}
+        resting = {array: Number(value) for array, value in network.memory.items()}
+        resting |= {array.unprimed: ZERO for array in self.scheme.moving}
+        resting |= {kept_share(): ONE} if kept_share() not in self.scheme.state else {}
+        used = dict.fromkeys(a for e in own for a in e.operands)
+        for e in self._of_start():
+            assert isinstance(e.rhs, Expr)
+            if self.groups and self.groups.is_layout(e):
+                continue
+            used |= dict.fromkeys((e.array, *arrays_in(without(STORED, e.rhs))))
+        if self.pieces:
+            used |= dict.fromkeys(a for e in self._frozen_data for a in e.operands)
+        for array in used:
+            if array in printer.ends or array not in {*resting, *copies}:
+                continue
+            at, said = printer.letters(array, LETTERS), "nothing has moved" if array in resting else "as it is given"
+            value = resting[array] if array in resting else copies[array][at]
+            printer.ends[array] = "_0"
+            made = f"{printer.array(array)} {free(array[at], printer)}: R := {printer.term(value)}"
+            yield Theorem("", f"Definition {made}.", "", None, said)
+        if self.pieces:
+            (e,) = (e for e in self._frozen_data if e.array == self.pieces.start)
+            printer.ends[e.array] = "_0"
+            yield from self._defined("", e)
+
+    def _frozen_at_start(self, pieces: Pieces) -> Iterator[Theorem]:
+        """What the state keeps of the start is what `init` makes."""
+        for e in self._frozen_data:
+            if e.array in self.printer.ends and e.array != pieces.start:
+                name = self.printer.array(e.array).removesuffix("_0")
+                yield Theorem(f"start_{name}", self._meaning(e), "intros; reflexivity.", None, "at the start")
+        yield from pieces.started()

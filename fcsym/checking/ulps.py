@@ -48,7 +48,7 @@ class Accuracy:
     rows: tuple[Measured, ...]
     gates: int  # how many gates were decided, before and after the step
     wrong_gates: int  # and how many of them by rounding, and wrongly
-    left_out: int  # points of which some number overflowed, or no digits say what it is
+    left_out: int  # points of which some number overflowed or has no value, or no digits say what it is
     notes: tuple[str, ...] = ()
     errors: Mapping[tuple[str, str], tuple[list[float], list[float], list[float]]] = field(
         default_factory=dict, repr=False
@@ -81,8 +81,10 @@ class Accuracy:
         gates = f"{self.wrong_gates} of {self.gates} gates decided wrongly by rounding"
         exceeded = sum(row.exceeded for row in self.rows)
         bound = f"a running bound was exceeded {exceeded} times" if exceeded else "no running bound was exceeded"
-        left = f"{self.left_out} points left out, where something overflows or no digits say what it is"
-        return " ".join((f"{gates}; {bound}; {left}.", *self.notes))
+        why = "where something overflows or has no value, or no digits say what it is"
+        left = f"{self.left_out} points left out, {why}"
+        nothing = () if self.rows else ("Nothing was measured.",)
+        return " ".join((*nothing, f"{gates}; {bound}; {left}.", *self.notes))
 
     @staticmethod
     def figures(row: Measured) -> tuple[str, ...]:
@@ -107,6 +109,11 @@ class Errors:
     once: list[float] = field(default_factory=list)
     of_bound: float | None = None
     exceeded: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether something was compared: a number beside none, too, which has no error and is wrong."""
+        return bool(self.ordinary or self.hard or self.exceeded)
 
     def row(self, subject: str, quantity: str) -> Measured:
         """Their figures."""

@@ -28,7 +28,10 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--max-seconds", type=number, metavar="S", help=f"stop Coq after so many seconds (default {_SECONDS:g})"
     )
-    parser.add_argument("--independent", action="store_true", help="have coqchk check what coqc has compiled, too")
+    parser.add_argument(
+        "--independent", action="store_true",
+        help="have coqchk check what coqc has compiled, too, and Coq's own library (half a minute more)",
+    )  # fmt: skip
     # Coq that does not finish has not accepted the file: that is a failed check; the work before it is bounded too
     parser.set_defaults(pace=0.3, pace_of_scheme=0.1, run=run, stopped_after=lambda seconds: 2 * seconds + 30)
 

@@ -23,14 +23,15 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
+    from fcsym.commands.folders import folder_for
     from fcsym.paper import experiment
     from fcsym.render import terminal
 
     if not options.no_figure:
         experiment.require_matplotlib()  # before the work, not after
-    with progress() as step:
+    with folder_for(options.save) as folder, progress() as step:
         done = experiment.run(options.steps, options.eta, options.seed, step)
-        written = experiment.write(done, options.save, figure=not options.no_figure)
+        written = experiment.write(done, folder, figure=not options.no_figure)
     figure = None if options.no_figure else str(written[-1])
     if options.json:
         put(json.dumps(done.document(figure)))

@@ -9,7 +9,7 @@ that. An input is exactly the float that it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -29,7 +29,7 @@ from fcsym.values.exact import exact_field
 if TYPE_CHECKING:
     from fcsym.kernel import Kernel
 
-__all__ = ["Gated", "Gates", "exact_gates", "gates_of"]
+__all__ = ["Gated", "Gates", "compared", "exact_gates", "gates_of"]
 
 _Array: TypeAlias = "npt.NDArray[Any]"
 _Test: TypeAlias = "tuple[str, Fraction]"  # relation and bound
@@ -60,21 +60,21 @@ def exact_gates(gates: object) -> bool:
 class Gated:
     """A function of the neutral form on arrays, with exact gates; `gates` tells of its last call.
 
-    `equations`: what each array stands for, by its name in the function.
+    `equations`: what each array stands for, by its name in the function. `carried`: what is compared with something
+    by a function that is called later, by its name here: the side on which it is must not be lost where it is rounded.
     """
 
     def __init__(
         self, function: n.Function, equations: Mapping[str, tuple[Array, Equation]], sizes: Mapping[Axis, int],
-        constants: Mapping[str, n.Values],
+        constants: Mapping[str, n.Values], carried: Mapping[str, Iterable[_Test]] | None = None,
     ) -> None:  # fmt: skip
         self.function, self.sizes, self.constants = function, sizes, constants
         self.equations = dict(equations.values())
         self._array = {name: array for name, (array, _) in equations.items()}
         self.tests: dict[str, dict[_Test, None]] = {}  # array => what its elements are compared with
-        for statement in function.statements:
-            for test in _tests(statement):
-                if isinstance(test.left, n.Load) and test.left.name in equations:
-                    self.tests.setdefault(test.left.name, {})[test.relation, test.bound] = None
+        for name, tests in (*compared(function).items(), *(carried or {}).items()):
+            if name in equations:
+                self.tests.setdefault(name, {}).update(dict.fromkeys(tests))
         self.gates = Gates()
         self.settled: dict[str, _Array] = {}  # the values of the arrays that are compared with something
         self.left_open: dict[str, _Array] = {}  # where nothing decided
@@ -91,10 +91,11 @@ class Gated:
         if name not in self.tests:
             return near
         bounds = {bound for _, bound in self.tests[name]}
-        unsure = np.zeros(near.value.shape, bool)
+        unsure = np.isnan(near.value)  # 0 times what is beyond the range, which is 0 and has no error
         for bound in bounds:
             distance = np.abs(near.value.astype(float) - float(bound))
-            slack = 0.0 if Fraction(float(bound)) == bound else 2.0**-50 * abs(float(bound))
+            edge = Fraction(float(near.value.dtype.type(float(bound))))  # which the function compares with
+            slack = 2.0 * float(abs(edge - bound))
             unsure |= ~((distance > near.error * (1.0 + 2.0**-20) + slack) | ((near.error == 0) & (slack == 0)))
         self.gates += Gates(compared=unsure.size)
         value, error, left = near.value, near.error, np.zeros(unsure.shape, bool)
@@ -172,6 +173,16 @@ class _Exactly:
         return ball_of(number) if balls and number else number
 
 
+def compared(function: n.Function) -> dict[str, dict[_Test, None]]:
+    """The arrays whose elements a function compares with something, and with what."""
+    found: dict[str, dict[_Test, None]] = {}
+    for statement in function.statements:
+        for test in _tests(statement):
+            if isinstance(test.left, n.Load):
+                found.setdefault(test.left.name, {})[test.relation, test.bound] = None
+    return found
+
+
 def _tests(node: n.Node | n.Statement) -> list[n.Test]:
     """Every comparison in a statement."""
     match node:
@@ -207,7 +218,10 @@ def _apart(found: _Found, value: Any) -> float:
     if not np.isfinite(value):
         return float("nan")
     distance = abs(found.number - Fraction(float(value)))
-    return float(distance) * (1.0 + 2.0**-20) + (float(distance.radius) if isinstance(distance, Ball) else 0.0)
+    if not isinstance(distance, Ball) and not distance:
+        return 0.0
+    radius = float(distance.radius) if isinstance(distance, Ball) else 0.0
+    return (float(distance) + radius) * (1.0 + 2.0**-20) + 2.0**-1074  # less than that is none in double precision
 
 
 def gates_of(kernel: Kernel, plain: Kernel, *arguments: Any, **more: Any) -> Gates:

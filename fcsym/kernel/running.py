@@ -214,8 +214,8 @@ class Running:
         if not flat:
             inner = self._whole(self._near(body, (*axes, *over)), (*axes, *over))
             last = tuple(range(-len(over), 0))
-            size = np.abs(inner.value.astype(float)).sum(axis=last)
-            return self._added(inner.value.sum(axis=last), inner.error.sum(axis=last), size, count)
+            size, error = np.abs(inner.value.astype(float)).sum(axis=last), inner.error.sum(axis=last)
+            return self._added(inner.value.sum(axis=last), error, size, count, (size == 0) & (error == 0))
         parts = [self.arrays[f.name] if isinstance(f, n.Load) else self._positions(f) for f in flat]
         indices = [f.indices for f in flat]
         present = {i for own in indices for i in own}
@@ -234,16 +234,20 @@ class Running:
         exact = all(not part.error.any() for part in parts)
         error = np.zeros(size.shape) if exact else size - contracted(sizes)
         scale = prod(max(1.0, float(one.max(initial=0.0))) for one in most) if len(most) > 2 else 1.0
-        made = self._added(contracted([part.value for part in parts]), error, size, count + 3 * len(parts), scale)
+        nothing = contracted([(one != 0).astype(float) for one in most]) == 0  # where a product of others underflows
+        value = contracted([part.value for part in parts])
+        made = self._added(value, error, size, count + 3 * len(parts), nothing, scale)
         return self._lined_up(Near(made.value.astype(self.dtype), made.error), kept, axes)
 
-    def _added(self, value: _Array, error: _Array, size: _Array, count: int, scale: float = 1.0) -> Near:
-        """A sum of so many terms, in any order, whose sizes and errors add up to these."""
+    def _added(
+        self, value: _Array, error: _Array, size: _Array, count: int, nothing: _Array, scale: float = 1.0
+    ) -> Near:  # fmt: skip
+        """A sum of so many terms, in any order, whose sizes and errors add up to these; where all are 0, exactly 0."""
         share = 4 * count * self._unit
         if share > 0.25:
             return Near(value, np.full(value.shape, np.nan))
         error = (np.maximum(error, 0.0) + share * size + 8 * count * self._tiny * scale) * _MORE
-        return Near(value, np.where(size == 0, 0.0, error))
+        return Near(value, np.where(nothing, 0.0, error))
 
     def _call(self, name: str, s: Near) -> Near:
         function = _functions()[name]
@@ -252,7 +256,9 @@ class Running:
             error = _STEEPEST[name] * s.error
         else:
             middle = s.value.astype(float)
-            ends = [np.abs(function(middle + side * s.error * _MORE) - value) for side in (-1.0, 1.0)]
+            places = ((middle + side * s.error * _MORE, side * np.inf) for side in (-1.0, 1.0))
+            beyond = (np.where(s.error == 0, middle, np.nextafter(at, away)) for at, away in places)
+            ends = [np.abs(function(at) - value) for at in beyond]
             error = np.maximum(*ends)
         return Near(value, (error + 16 * self._unit * (np.abs(value.astype(float)) + 1.0)) * _MORE)
 

@@ -16,6 +16,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Sequence, Set
 from dataclasses import replace
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 from fcsym.kernel import of_objects, refuse_undefined
 from fcsym.kernel.arguments import Argument, all_finite, checked, goal, mode, parameters, point, rate, rows_of_steps
-from fcsym.kernel.gated import Gated, exact_gates
+from fcsym.kernel.gated import Gated, compared, exact_gates
 from fcsym.kernel.lower import in_numbers, lower_scheme, named
 from fcsym.kernel.rows import Exact
 from fcsym.kernel.said import say_shapes, shapes
@@ -79,8 +80,16 @@ class SchemeKernel:
     def _gated(self) -> dict[str, Gated]:
         """The four functions with exact gates, by name."""
         made, sizes = {}, self.network.sizes
+        later: dict[str, dict[tuple[str, Fraction], None]] = {}  # what is carried from a step to the next one
+        for function in self.module.functions:
+            for array in self.scheme.state:
+                tests = compared(function).get(array.name, {})
+                for name in (array.name, array.primed.name):
+                    later.setdefault(name, {}).update(tests)
         for part, function in zip(self.scheme.parts, self.module.functions, strict=True):
-            made[function.name] = Gated(function, named(in_numbers(part)), sizes, self.module.constants)
+            results = {array.name for array in function.results}
+            carried = {name: tests for name, tests in later.items() if tests and name in results}
+            made[function.name] = Gated(function, named(in_numbers(part)), sizes, self.module.constants, carried)
         return made
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from fcsym.deriving.forward import forward
 from fcsym.deriving.numbers import Numbers
-from fcsym.errors import SizeError
+from fcsym.errors import SizeError, UnsupportedExpression
 from fcsym.language.equation import Cases, Equation
 from fcsym.language.expression import Apply, Array, Expr, Role
 from fcsym.language.formulas import NoRealValue
@@ -162,12 +162,17 @@ def exact_field() -> Field:
         if isinstance(value, Ball):  # which piece it is on is certain, or is said not to be
             at = sum(value > kink for kink in phi.kinks)
             piece = phi.pieces[at]
-            return ball_of(piece.slope) if node.derivative else value * piece.slope + piece.intercept
+            if not node.derivative:
+                return value * piece.slope + piece.intercept
+            on_kink = piece.upper is not None and value == piece.upper  # a ball of no width
+            return ball_of(phi.kink_slopes[at] if on_kink else piece.slope)
         return phi.slope_at(value) if node.derivative else phi.value_at(value)
 
     def choose(cases: Cases, where: Element, value: Callable[[Expr], Any]) -> Any:
         try:
             return first_that_holds(cases, where, value)
+        except UnsupportedExpression:  # the digits do not say which case holds: it is a TypeError, too
+            raise
         except TypeError:  # a condition about something without a value
             return None
 
@@ -216,7 +221,7 @@ def _inverse(matrix: list[list[Any]]) -> list[list[Any]] | None:
     if any(entry is None for row in matrix for entry in row):
         return None
     for n in range(size):
-        pivot = max(range(n, size), key=lambda m: abs(float(rows[m][n])))
+        pivot = max(range(n, size), key=lambda m: abs(ball_of(rows[m][n]).middle))  # which may be above all floats
         rows[n], rows[pivot] = rows[pivot], rows[n]
         head = rows[n][n]
         if head.holds_zero if isinstance(head, Ball) else head == 0:

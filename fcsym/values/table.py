@@ -19,12 +19,12 @@ _MAX_FILE = 50_000_000  # bytes
 _ENDING = ".npy"
 
 
-def read_table(where: Path) -> dict[str, Any]:
-    """The names and numbers in a file, with decimals as they are written."""
+def read_table(where: Path, wanted: str = "a file with values, .toml, .json, .npz or .safetensors") -> dict[str, Any]:
+    """The names and numbers in a file, with decimals as they are written. `wanted`: said where there is no file."""
     try:
         if not (where.is_file() or where.is_fifo()):
             what = "no file" if where.exists() else "not there"
-            raise ArgumentError(f"{where} is {what}: give a file with values, .toml, .json, .npz or .safetensors.")
+            raise ArgumentError(f"{where} is {what}: give {wanted}.")
         if where.stat().st_size > _MAX_FILE:
             raise _too_large(where)
         match where.suffix.lower():

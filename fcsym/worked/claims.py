@@ -124,7 +124,7 @@ def read_example(path: str | Path | Mapping[str, Any]) -> Example:
     if isinstance(path, Mapping):
         return _example(path, Path())
     where = file_name(path)
-    table = read_table(where)
+    table = read_table(where, "a worked example, .toml")
     try:
         return _example(table, where.parent)
     except (ArgumentError, NetworkError) as problem:
