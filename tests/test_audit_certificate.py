@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -124,3 +125,12 @@ def test_the_command_writes_and_checks_it(tmp_path, capsys, monkeypatch):
 def test_a_worked_example_has_no_certificate(tmp_path, capsys):
     assert main(["audit", str(tmp_path / "example.toml"), "--certify"]) == 2
     assert "for the paper's equations" in capsys.readouterr().err
+
+
+def test_no_row_says_that_something_is_itself():
+    """v_1^c and r_5 have definitions of their own, so that a row that introduces them says what they are."""
+    made = audit_certificate(audit(rows=["v_1^c", "r_5", "r_6"]))
+    rows = re.findall(r"^Theorem (row_\d+) : .*-> (.*) = (.*)\.$", made.text, re.MULTILINE)
+    assert len(rows) == made.certified >= 3
+    for name, left, right in rows:
+        assert re.sub(r"[() ]", "", left) != re.sub(r"[() ]", "", right), name

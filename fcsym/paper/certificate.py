@@ -97,7 +97,7 @@ class _Net:
         if name[0] == "S":
             return f"s_{name[1]} {self.weights(primes)} (other_way {here})"
         if name in ("v1c", "v2c"):
-            return f"v_{name[1]} {self.weights(0)} {here}"
+            return f"vc_{name[1]} {self.weights(0)} {here}"
         if name == "y":
             return f"out {self.weights(primes)} {here}"
         if name == "e":
@@ -117,7 +117,7 @@ class _Net:
             return f"{own} {self.input(mark)}" + (f" - {own} {self.input('')}" if mark else "")
         if name in ("r5", "r6"):
             unit = {"5": "1", "6": "2"}[name[1]]
-            return f"c{name[1]} {self.weights(1)} + p_{unit} {self.weights(0)} {self.weights(1)} {self.input('')}"
+            return f"r_{unit} {self.weights(0)} {self.weights(1)} {self.input('')}"
         raise _NotWritten(f"{name} has no definition in the file")
 
     def _nth(self, name: str) -> str:

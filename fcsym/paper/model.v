@@ -10,6 +10,7 @@ Definition s_1 w x := c1 w * i1 x + c2 w * i2 x.
 Definition s_2 w x := c3 w * i1 x + c4 w * i2 x.
 Definition v_1 w x := relu (s_1 w x).
 Definition v_2 w x := relu (s_2 w x).
+Definition vc_1 w x := v_1 w x. Definition vc_2 w x := v_2 w x. (* v^c, that of the weights before all steps *)
 Definition out w x := c5 w * v_1 w x + c6 w * v_2 w x.
 Definition err w x := out w x - goal x.
 Definition last_1 eta w x := c5 w - eta * err w x * v_1 w x.
@@ -28,6 +29,7 @@ Definition other_way x := X (i1 x) (- i2 x) (goal x).
 Definition ratio (w v c : R) : R := if Req_EM_T c 0 then 0 else w * (v - c) / c.
 Definition p_1 w n x := ratio (c5 n) (v_1 n x) (v_1 w x).
 Definition p_2 w n x := ratio (c6 n) (v_2 n x) (v_2 w x).
+Definition r_1 w n x := c5 n + p_1 w n x. Definition r_2 w n x := c6 n + p_2 w n x.
 (* p as a function of w_5', with v^c, dE/dY and the gates held *)
 Definition p_held eta w x u := if Rlt_dec 0 (s_1 w x) then
   (if Rlt_dec 0 (s_1 w x - eta * err w x * u * (i1 x ^ 2 + i2 x ^ 2)) then - eta * err w x * u ^ 2 * (i1 x ^ 2 + i2 x ^ 2) / v_1 w x else - u) else 0.
@@ -82,14 +84,14 @@ Ltac active := unfold sequential, simultaneous in *;
   first [rewrite active_1 by seen | rewrite active_2 by seen];
   cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal moved]; unfold v_1, v_2; rewrite ?relu_on by seen;
   unfold s_1, s_2 in *; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal moved] in *; field; nonzero.
-Ltac row := intros; first [reflexivity | solve [linear] | solve [solved] | solve [active] | opened; first [solve [identity] | decided; identity]].
+Ltac row := intros; unfold vc_1, vc_2, r_1, r_2 in *; first [reflexivity | solve [linear] | solve [solved] | solve [active] | opened; first [solve [identity] | decided; identity]].
 Ltac unequal := first [lra | let H := fresh in intro H; first [lra | field_simplify in H; lra]].
 Ltac fields := cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal].
 Ltac evaluated := fields; repeat (match goal with
   | |- context [relu ?s] => first [rewrite (relu_on s) by lra | rewrite (relu_off s) by lra]
   | |- context [gate ?s] => first [rewrite (gate_on s) by lra | rewrite (gate_off s) by lra] end; fields).
 Ltac stepped := unfold held, sequential, simultaneous, moved, last_1, last_2, err, out, v_1, v_2, s_1, s_2; evaluated; f_equal; lra.
-Ltac numbers := unfold p_held, p_1, p_2, ratio, slope_1, slope_2, other_way, err, out, v_1, v_2, s_1, s_2; evaluated; decided; repeat split; unequal.
+Ltac numbers := unfold vc_1, vc_2, r_1, r_2, p_held, p_1, p_2, ratio, slope_1, slope_2, other_way, err, out, v_1, v_2, s_1, s_2; evaluated; decided; repeat split; unequal.
 (* powers of w_5' *)
 Lemma same_limit f x l l' : derivable_pt_lim f x l -> l = l' -> derivable_pt_lim f x l'. Proof. intros H <-; exact H. Qed.
 Lemma near F f x l e : 0 < e -> (forall u, x - e < u < x + e -> F u = f u) -> derivable_pt_lim f x l -> derivable_pt_lim F x l.
@@ -104,7 +106,7 @@ Lemma difference k n c x : derivable_pt_lim (fun u => k * (u ^ n - c ^ n)) x (k 
 Proof. apply (same_limit _ _ (k * (INR n * x ^ pred n) - 0)); [| ring].
   apply (near _ (fun u => k * u ^ n - k * c ^ n) x _ 1); [lra | intros; ring |].
   apply (derivable_pt_lim_minus (fun u => k * u ^ n) (fun _ => k * c ^ n)); [apply power | apply derivable_pt_lim_const]. Qed.
-Ltac monomial_of n := eapply (monomial _ _ n); intros u; unfold held, moved; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal];
+Ltac monomial_of n := eapply (monomial _ _ n); intros u; unfold vc_1, vc_2, r_1, r_2, held, moved; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal];
   match goal with |- ?f = ?k * _ => lazymatch eval pattern u in f with ?F _ => unify k (F 1) end end; cbv beta; unfold Rdiv; ring.
 Ltac monomials := first [monomial_of 3%nat | monomial_of 2%nat].
 Lemma p_open eta w x u : v_1 w x <> 0 -> 0 <= s_1 w x -> 0 <= s_1 w x - eta * err w x * u * (i1 x ^ 2 + i2 x ^ 2) ->
@@ -114,7 +116,7 @@ Proof. unfold p_case, v_1; intros V S K. assert (H : 0 < s_1 w x) by (destruct (
   assert (E : s_1 w x = eta * err w x * u * (i1 x ^ 2 + i2 x ^ 2)) by lra. apply (Rmult_eq_reg_r (s_1 w x)); [| exact V].
   unfold Rdiv; rewrite Rmult_assoc, Rinv_l, Rmult_1_r by exact V. rewrite E at 1; ring. Qed.
 (* a row on P: the slope of P is what eq. 28 says, for there is one slope alone *)
-Ltac sloped := intros; match goal with HP : is_P ?eta ?w ?x ?u ?P, D : derivable_pt_lim ?P ?u ?l |- _ =>
+Ltac sloped := intros; unfold vc_1, vc_2, r_1, r_2 in *; match goal with HP : is_P ?eta ?w ?x ?u ?P, D : derivable_pt_lim ?P ?u ?l |- _ =>
   destruct HP as (E_ & V_ & _ & HP); destruct (HP u) as (l' & D' & F_); rewrite (uniqueness_limite P u l' l D' D) in F_; clear HP D' D;
   try (eexists; split; [monomials |]);
   first [solve [transitivity (- eta * err w x * v_1 w x * l); [ring | exact F_]] | apply (Rmult_eq_reg_l (- eta * err w x * v_1 w x));
@@ -123,4 +125,4 @@ Ltac sloped := intros; match goal with HP : is_P ?eta ?w ?x ?u ?P, D : derivable
     first [solve [field; repeat split; first [assumption | lra]]
     | change (p_held eta w x u) with (p_case eta w x u u); rewrite p_open by (first [assumption | unfold s_1, held, moved in *; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal] in *; lra]);
       unfold held, moved; cbn [c1 c2 c3 c4 c5 c6 i1 i2 goal INR pred]; field; repeat split; first [assumption | lra]]] end.
-Ltac at_numbers := unfold p_case, p_held, err, out, v_1, v_2, s_1, s_2; evaluated; decided; cbn [INR pred]; first [lra | field | ring].
+Ltac at_numbers := unfold vc_1, vc_2, r_1, r_2, p_case, p_held, err, out, v_1, v_2, s_1, s_2; evaluated; decided; cbn [INR pred]; first [lra | field | ring].
