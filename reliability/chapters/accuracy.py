@@ -21,7 +21,7 @@ import numpy as np
 
 from reliability.frame import Table, Wrong, trials
 
-SHORT, LONG = 20, 1_500
+SHORT, LONG = 20, 1_600
 POINTS, STEPS, TRAINED = 70, 20, 10
 ORDERS = ("simultaneous", "sequential")
 MEDIAN, ONCE, LARGEST = "median", "median, rounded once", "largest"
