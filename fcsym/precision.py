@@ -29,12 +29,13 @@ from fcsym.derivation import Derivation, derive
 from fcsym.errors import ArgumentError, FcsymError, SizeError, UnsupportedExpression, shown
 from fcsym.kernel.lower import resting_on_p
 from fcsym.kernel.stored import fraction_of, once_rounded, trained
-from fcsym.language.equation import Order, Rule
+from fcsym.language.equation import Cases, Order, Rule
 from fcsym.language.expression import applied_in
 from fcsym.language.instance import Plans
 from fcsym.language.work import work
 from fcsym.networks.network import Network
 from fcsym.schemes import every_scheme
+from fcsym.schemes.record import SchemeRecord
 from fcsym.training import Scheme
 from fcsym.values.ball import Ball
 from fcsym.values.exact import evaluated
@@ -296,19 +297,26 @@ class _Measuring:
         truth, known = self._truth(weights, xs, target, eta), list[Step]()
         state = kernel.init(weights, xs[0], undefined="nan")
         outputs = self.errors.setdefault((name, "y"), Errors())
+        always = not _has_undefined(kernel.scheme)
         for x, before in zip(xs, truth, strict=False):
-            note(outputs, kernel.output(state, x, undefined="nan"), before.output)
+            note(outputs, kernel.output(state, x, undefined="nan"), before.output, always)
             state = kernel.step(state, x, target, eta, undefined="nan")
             known.append(before)
             if self._late(1.0, f"in {name}"):
                 return
         after = next(truth)
-        note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output)
+        note(outputs, kernel.output(state, xs[-1], undefined="nan"), after.output, always)
         for theta, found, true in zip(
             self.network.parameters, kernel.expand(state, weights, xs[0]), after.weights, strict=True
         ):
-            note(self.errors.setdefault((name, f"{theta.name} by expand"), Errors()), found, true)
+            note(self.errors.setdefault((name, f"{theta.name} by expand"), Errors()), found, true, always)
         self._stored_states(name, kernel.scheme, [*known, after], weights, xs, target, eta)
+
+
+def _has_undefined(scheme: SchemeRecord) -> bool:
+    """Whether a function of a scheme is undefined anywhere: no p exists there, or a unit has left its piece."""
+    tables = (e.rhs for part in scheme.parts for e in part.equations if isinstance(e.rhs, Cases))
+    return any(row.value is None for table in tables for row in table)
 
 
 def _smooth_in(derivation: Derivation) -> list[str]:

@@ -22,6 +22,7 @@ from fcsym.checking.hard import HARD, TAME
 from fcsym.checking.running import running_bounds
 from fcsym.cli import main
 from fcsym.errors import ArgumentError, LossWarning, SizeError
+from fcsym.kernel.scheme import SchemeKernel
 from fcsym.language import smooth_functions
 from fcsym.language.activation import SMOOTH as SMOOTH_NAMES
 from fcsym.language.activation import Piece, piecewise_linear, smooth
@@ -308,3 +309,17 @@ def test_the_end_of_the_time_ends_training_after_a_step(monkeypatch):
     assert 1 <= found.row("y", "backprop").numbers < 8
     assert {row.subject for row in found.rows} == {"step", "backprop"}
     assert not any("expand" in row.quantity for row in found.rows)
+
+
+@pytest.mark.parametrize(("scheme", "passed"), [("states", False), ("compensation", True)])
+def test_a_scheme_that_gives_no_number_is_wrong_where_it_is_undefined_nowhere(scheme, passed, monkeypatch):
+    given = SchemeKernel.output
+
+    def without(self, *arguments, **more):
+        found = given(self, *arguments, **more)
+        return found * np.nan if self.scheme.name == scheme else found
+
+    monkeypatch.setattr(SchemeKernel, "output", without)
+    found = precision.accuracy(fcsym.Network.parse("1-2-1"), trials=1, steps=2)
+    assert found.passed is passed
+    assert any(row.exceeded for row in found.rows if (row.subject, row.quantity) == (scheme, "y")) is not passed

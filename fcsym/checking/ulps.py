@@ -127,18 +127,31 @@ class Errors:
         )
 
 
-def note(errors: Errors, found: Any, exact: Any) -> None:
-    """The errors of numbers beside balls; one that is undefined, or overflows, says nothing."""
+_FAR = 1e150  # beyond it products overflow
+
+
+def note(errors: Errors, found: Any, exact: Any, always: bool = False) -> None:
+    """The errors of numbers beside balls; one that is undefined, or overflows, says nothing.
+
+    `always`: there is no place where they are undefined, and what is none is as wrong as one beyond its bound.
+    """
     errors.ordinary += beside(found, exact)
+    if always:
+        near = [abs(_middle(true)) for true in _leaves(exact)]
+        errors.exceeded += int(np.sum(np.isnan(np.ravel(found).astype(float)) & (np.array(near) < _FAR)))
 
 
 def beside(found: Any, exact: Any) -> Iterator[float]:
     """The errors of numbers beside exact ones or balls, but of those that are undefined or overflow."""
     for number, true in zip(np.ravel(found), _leaves(exact), strict=True):
-        near = float(true.mid()) if hasattr(true, "mid") else float(true)
+        near = _middle(true)
         if np.isfinite(number) and math.isfinite(near):
             off = distance(number, true)
             yield off / math.ulp(near) if near else math.inf if off else 0.0
+
+
+def _middle(true: Any) -> float:
+    return float(true.mid()) if hasattr(true, "mid") else float(true)
 
 
 def _leaves(value: Any) -> Iterator[Any]:
