@@ -113,6 +113,11 @@ def test_where_there_is_no_flip_it_says_why(network, setting, why):
     assert "no closed form" in str(flip) and why in str(flip)
 
 
+@pytest.mark.parametrize("layer", [0, 2, 7])
+def test_a_layer_that_is_not_hidden_has_no_flip(layer):
+    assert "no such hidden layer" in str(flips(fcsym.derive(ONE), 1, layer))
+
+
 def test_a_flow_is_the_map_of_a_step(order):
     """v'^2 - a w'^2, the determinant and the trace, by steps from three places; and the series of r beside r."""
     found = flow(fcsym.derive(ONE, order), terms=4)

@@ -15,9 +15,11 @@ from fcsym import Network
 from fcsym.collapsing.agreeing import _beside_autodiff
 from fcsym.collapsing.alone import Trainer
 from fcsym.collapsing.gates_held import without_gates
+from fcsym.collapsing.given import checked_places
 from fcsym.collapsing.moving import _watched_again
 from fcsym.collapsing.tabled import most_columns, numbers_of
 from fcsym.collapsing.watch import _GROWTH, Pace
+from fcsym.errors import ArgumentError
 from fcsym.language.expression import Role
 
 
@@ -204,3 +206,10 @@ def test_a_file_is_held_against_backpropagation(setting):
     assert _beside_autodiff(plain(network), network, "simultaneous") == ""
     assert "off by" in _beside_autodiff(plain(network, eta_share=1.001), network, "simultaneous")
     assert "could not be trained" in _beside_autodiff(plain(network, lost=True), network, "simultaneous")
+
+
+def test_the_position_behind_the_last_input_is_refused():
+    assert list(checked_places([2, 0], 3)) == [2, 0]
+    for which in (3, -1, [0, 3]):
+        with pytest.raises(ArgumentError, match="the positions 0 to 2"):
+            checked_places(which, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 import mpmath
 import pytest
@@ -10,7 +11,7 @@ import sympy
 
 import fcsym
 from fcsym.errors import NetworkError
-from fcsym.language.accurate import held
+from fcsym.language.accurate import _common, held, measured
 from fcsym.language.differences import _RULES, AFTER, CHANGE, difference
 from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
 from fcsym.language.smooth_functions import value
@@ -143,3 +144,15 @@ def test_what_is_smooth_at_a_corner_s_place_is_taken(expression):
     for n in (-2, 0, 3):
         found, true = value(phi, 0, mpmath.mpf(n) / 2), expression.subs(s, sympy.Rational(n, 2))
         assert float(found) == pytest.approx(float(true), abs=1e-15)
+
+
+def test_the_largest_number_of_which_two_are_multiples():
+    """Both are whole multiples of it, and these have no divisor in common."""
+    assert _common(Fraction(1, 2), Fraction(1, 3)) == Fraction(1, 6)
+    assert _common(Fraction(3, 4), Fraction(9, 2)) == Fraction(3, 4)
+    assert _common(Fraction(0), Fraction(5, 7)) == Fraction(5, 7)
+
+
+def test_a_form_that_is_not_0_where_the_function_is_has_a_large_error():
+    assert measured((NUMBER, 0, 1), lambda order, at: mpmath.mpf(0)) == 0
+    assert measured((NUMBER, 1, 1), lambda order, at: mpmath.mpf(0)) > 1e100

@@ -69,7 +69,7 @@ def flips(d: Readable, unit: int, layer: int | None = None) -> Flip:
 
     if d.network.built is not None:
         return none("intervals of eta are for stacks of dense layers.")
-    if depth < 2 or not 1 <= layer < depth:
+    if not 1 <= layer < depth:
         return none("there is no such hidden layer.")
     if not d.network.rule.is_plain:
         return none("intervals of eta are for the gradient step.")
