@@ -19,6 +19,7 @@ from test_small_proofs import HAT
 import fcsym
 from fcsym import Network
 from fcsym.checking.aimed import aimed, placed
+from fcsym.checking.enclosures import _table as enclosures_table
 from fcsym.checking.enclosures import enclosures
 from fcsym.checking.functions import bend_of, phi_of, slope_of
 from fcsym.checking.layer_oracles import ORACLES, Passing, Weight
@@ -298,3 +299,14 @@ def test_attention_of_the_oracle_is_this(bias, causal):
             scores = [np.exp(q[n][head] @ k[m][head] / 2**0.5) for m in range(n + 1 if causal else steps)]
             read[head] = sum(score * v[m][head] for m, score in enumerate(scores)) / sum(scores)
         np.testing.assert_allclose(found[n], pairs[3][0] @ read + pairs[3][1], rtol=1e-12)
+
+
+def test_the_sign_of_a_ball_is_known_away_from_0():
+    need_package("flint")
+    import flint
+
+    sign = enclosures_table()["sign"]
+    for middle, radius, (low, high) in [(2, 1, (1, 1)), (-2, 1, (-1, -1)), (0.5, 1, (-1, 1)), (0, 0, (-1, 1))]:
+        found = sign(flint.arb(middle, radius))
+        ends = float(found.mid()) - float(found.rad()), float(found.mid()) + float(found.rad())
+        assert ends == pytest.approx((low, high), abs=1e-6), (middle, radius)

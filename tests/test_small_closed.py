@@ -178,3 +178,10 @@ def test_what_is_not_there_is_refused_by_its_name(name):
         # a list that might have had it says why there is none; one of functions says what it has
         assert ("choose one of" in str(refused.value)) is bool(d.function)
     assert all(d[e.name] == e for e in d if e.defines)
+
+
+def test_arguments_of_a_lambdified_step_are_counted_from_1():
+    """As in the formulas: W1_1_2 is the weight of the first unit from the second input."""
+    source = fcsym.derive(Network.mlp([2, 1])).compile("lambdify").source
+    said = source.partition("(")[2].partition(")")[0].split(", ")
+    assert said == ["W1_1_1", "W1_1_2", "x_1", "x_2", "yg_1", "eta"]

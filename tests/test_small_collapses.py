@@ -213,3 +213,18 @@ def test_the_position_behind_the_last_input_is_refused():
     for which in (3, -1, [0, 3]):
         with pytest.raises(ArgumentError, match="the positions 0 to 2"):
             checked_places(which, 3)
+
+
+@pytest.mark.parametrize("batch", ["mean", "sum"])
+@pytest.mark.parametrize("which", [[0], [2], [0, 1], [2, 0], [0, 1, 2]])
+def test_a_step_on_some_of_the_held_inputs_is_that_of_a_batch_of_these(batch, which):
+    """Their mean is over as many as are taken, and not over all that are held."""
+    network = Network.mlp([2, 3, 1])
+    network = network.training(network.rule, batch=batch, samples=3)
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    rng = np.random.default_rng(5)
+    weights, x, target = [rng.normal(size=(3, 2)), rng.normal(size=(1, 3))], rng.normal(size=(3, 2)), rng.normal(size=3)
+    after = kernel.step(kernel.init(weights, x), x[which], target[which, None], 0.05)
+    (wanted, _) = plain(network)["step"]((weights, x[which]), None, target[which, None], 0.05)
+    for found, true in zip(kernel.expand(after, weights, x), wanted, strict=True):
+        np.testing.assert_allclose(found, true, rtol=1e-11, atol=1e-13)

@@ -219,3 +219,14 @@ def test_the_one_of_a_unit_is_left_out_beside_what_the_unit_has():
     ]:
         ((monomial, coefficient),) = expand(node).items()
         assert coefficient == 1 and equal(fewer(monomial), wanted), node
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3])
+def test_a_sum_that_is_broken_keeps_its_power(exponent):
+    """A product with a sum too wide for a line: the power is written once, and a first power is not."""
+    a, b, c, d, e = (array[()] for array in LETTERS.values())
+    wide = add(mul(a, b, c, d), mul(b, c, d, e), mul(c, d, e, a), mul(d, e, a, b))
+    node = mul(a, power(wide, exponent))
+    text = value(node, 9)
+    assert r"\bigl(" in text and text.count("^") == (exponent > 1)
+    assert Reader(text).result == true(node) == true(a) * true(wide) ** exponent

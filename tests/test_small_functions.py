@@ -10,12 +10,15 @@ import pytest
 import sympy
 
 import fcsym
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, UnsupportedExpression
 from fcsym.language.accurate import _common, held, measured
 from fcsym.language.differences import _RULES, AFTER, CHANGE, difference
+from fcsym.language.expression import Array, Ref
 from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
 from fcsym.language.smooth_functions import value
+from fcsym.language.sympy_bridge import from_sympy
 
+S_OF = sympy.Symbol("s", real=True)
 TWO = (NUMBER, 2, 1)
 INNER = ("add", ("mul", TWO, S), (NUMBER, 1, 3))
 SQUARE = ("add", ("pow", S, TWO), (NUMBER, 1, 2))
@@ -156,3 +159,18 @@ def test_the_largest_number_of_which_two_are_multiples():
 def test_a_form_that_is_not_0_where_the_function_is_has_a_large_error():
     assert measured((NUMBER, 0, 1), lambda order, at: mpmath.mpf(0)) == 0
     assert measured((NUMBER, 1, 1), lambda order, at: mpmath.mpf(0)) > 1e100
+
+
+@pytest.mark.parametrize("ends", [(2, 0), (1, 1), (0, 3, 1)])
+def test_ends_of_pieces_that_do_not_increase_are_refused(ends):
+    pieces = [fcsym.Piece(end, 1) for end in (*ends, None)]
+    with pytest.raises(NetworkError, match="must increase"):
+        fcsym.piecewise_linear("folded", pieces)
+    assert fcsym.piecewise_linear("straight", [fcsym.Piece(end, 1) for end in (0, 1, None)])
+
+
+@pytest.mark.parametrize("found", [sympy.gamma(S_OF), sympy.Function("tanh")(S_OF, 2), sympy.Function("f")(S_OF, 2)])
+def test_a_function_that_the_language_has_not_is_refused(found):
+    """One of another name, and one of a known name that is given too much; the list of those that there are is said."""
+    with pytest.raises(UnsupportedExpression, match=r"the functions of the language are .*tanh"):
+        from_sympy(found, {S_OF: Ref(Array("q", None, ()), ())})

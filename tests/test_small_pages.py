@@ -448,3 +448,10 @@ def test_a_formula_is_about_as_wide_as_its_letters(network, setting):
                 plain = re.sub(r"\\(left|right|frac|mathrm|operatorname|[,;])(?![a-z])", "", expression(node))
                 letters = len(re.sub(r"[\s{}^_]", "", re.sub(r"\\[a-zA-Z]+", "m", plain)))
                 assert 0.25 * letters < width(node) < 2 * letters, plain
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_summary_of_a_paper_counts_every_equation_once(name):
+    document = DOCUMENTS[name]()
+    said = re.search(r"(\d+) equations\. Verdicts", document.latex())
+    assert said is not None and int(said[1]) == sum(len(one.equations) for one in document.lists)
