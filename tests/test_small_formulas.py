@@ -219,3 +219,9 @@ def test_the_one_of_a_unit_is_left_out_beside_what_the_unit_has():
     ]:
         ((monomial, coefficient),) = expand(node).items()
         assert coefficient == 1 and equal(fewer(monomial), wanted), node
+
+
+@pytest.mark.parametrize("exponent", [2, 3, Fraction(1, 2)])
+def test_a_power_is_wider_than_its_base(exponent):
+    for base in (LETTERS["A"][()], add(LETTERS["A"][()], LETTERS["B"][()])):
+        assert width(base) < width(power(base, exponent)) < width(base) + 3
