@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
+from types import SimpleNamespace
 
 import exact
 import pytest
@@ -16,6 +17,7 @@ import sympy
 import fcsym
 from fcsym import Network
 from fcsym.closed.closed_form import operations
+from fcsym.closed.costs import _where_it_saves
 from fcsym.closed.flip import flips
 from fcsym.closed.series import flow
 from fcsym.deriving.record import UnknownQuantity
@@ -185,3 +187,35 @@ def test_arguments_of_a_lambdified_step_are_counted_from_1():
     source = fcsym.derive(Network.mlp([2, 1])).compile("lambdify").source
     said = source.partition("(")[2].partition(")")[0].split(", ")
     assert said == ["W1_1_1", "W1_1_2", "x_1", "x_2", "yg_1", "eta"]
+
+
+def test_a_name_without_its_layer_is_found_in_the_last_layer_that_has_it():
+    """Also where that is the layer below the last hidden one."""
+    d = fcsym.derive(Network.mlp([1, 1, 1, 1], bias=[True, False, False]))
+    assert d["b'"] == d["b1'"] == d.by_name["b1_new"]
+    assert d["s'"] == d.by_name["s2_new"] and d["W'"] == d.by_name["W2_new"] and d["delta3"] == d["dE_dy"]
+
+
+@pytest.mark.parametrize("setting", [{}, {"rule": "momentum"}, {"batch": "mean"}], ids=str)
+@pytest.mark.parametrize("widths", [[1, 1], [1, 1, 1], [1, 1, 1, 1]], ids=str)
+def test_that_there_is_no_closed_form_of_p_is_said_where_there_is_a_p_without_one(widths, setting):
+    d = fcsym.derive(Network.mlp(widths), **setting)
+    said = any("no closed form of `P`" in sentence for sentence in d.assumptions)
+    assert said is ("p" in d.by_name and "P" not in d.by_name) is (len(widths) > 2 and bool(setting))
+
+
+@pytest.mark.parametrize(
+    "saved",  # what one cost has beyond the other: by hand, where it is below 0
+    [
+        "n - 1", "2*n - 1", "n - 4", "2*n - 7", "n", "n + 2", "0", "1 - n", "1 - 2*n", "4 - n", "7 - 2*n", "-n",
+        "-2 - n",
+    ],
+)  # fmt: skip
+def test_a_cost_saves_exactly_where_it_is_said_to(saved):
+    n = sympy.Symbol("n", positive=True, integer=True)
+    more = sympy.sympify(saved, {"n": n})
+    one, other = (SimpleNamespace(widths={n: 3}, state=state) for state in (more + 5 * n, 5 * n))
+    up_to, at = _where_it_saves(one, other, "state", n).removesuffix(" on").split(" n = ")
+    for size in range(1, 12):
+        said = size <= int(at) if up_to == "up to" else size >= int(at)
+        assert said is bool(more.subs(n, size) < 0), size

@@ -230,3 +230,9 @@ def test_a_sum_that_is_broken_keeps_its_power(exponent):
     text = value(node, 9)
     assert r"\bigl(" in text and text.count("^") == (exponent > 1)
     assert Reader(text).result == true(node) == true(a) * true(wide) ** exponent
+
+
+@pytest.mark.parametrize("exponent", [2, 3, Fraction(1, 2)])
+def test_a_power_is_wider_than_its_base(exponent):
+    for base in (LETTERS["A"][()], add(LETTERS["A"][()], LETTERS["B"][()])):
+        assert width(base) < width(power(base, exponent)) < width(base) + 3

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import mpmath
 import pytest
@@ -28,6 +29,7 @@ from fcsym.render.flat_names import legend_of
 from fcsym.render.formula import expression, width
 from fcsym.render.parts import counted
 from fcsym.render.pdf import compiled
+from fcsym.render.terminal import joint
 from fcsym.schemes.record import said_of_memory
 
 VOID = frozenset({"meta", "br", "hr", "img", "mspace"})
@@ -455,3 +457,19 @@ def test_the_summary_of_a_paper_counts_every_equation_once(name):
     document = DOCUMENTS[name]()
     said = re.search(r"(\d+) equations\. Verdicts", document.latex())
     assert said is not None and int(said[1]) == sum(len(one.equations) for one in document.lists)
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_a_table_of_patterns_says_whether_it_is_about_one_input(inputs):
+    found = SimpleNamespace(
+        network=mlp([1, 1, 1]), order="sequential", inputs=inputs, unknown=(), reachable={}, impossible=(), groups={}
+    )
+    assert ("one input:" in joint(found).title) is (inputs == 1)
+    assert ("does not see" in joint(found).title) is (inputs > 1)
+
+
+@pytest.mark.parametrize("digits, said", [(1, "1 significant digit."), (2, "2 significant digits.")])
+def test_it_is_said_how_many_digits_are_shown(digits, said):
+    document, _ = read("one unit")
+    page = document.with_values(STEPS["active → dead"], digits=digits).html(detail="summary")
+    assert f"shown to {said}" in Reader(page).open[0].said
