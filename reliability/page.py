@@ -51,7 +51,10 @@ class Result:
     def extent(self) -> str:
         """How much was tried."""
         whole = f"{self.form} form, {self.table.tried:,} trials"
-        return f"{whole} of {self.wanted:,}, interrupted" if self.interrupted else whole
+        if not self.interrupted:
+            return whole
+        # a chapter that goes on where the last run ended has more than one run was to try
+        return f"{whole} of {self.wanted:,}, interrupted" if self.table.tried < self.wanted else f"{whole}, interrupted"
 
     def as_json(self) -> dict[str, Any]:
         """Everything."""

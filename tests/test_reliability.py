@@ -69,6 +69,17 @@ def test_failures_are_counted_and_each_comes_with_what_repeats_it(capsys):
     assert main(["even", "--only", "2"], {"even": made()}) == 0
 
 
+@pytest.mark.parametrize(
+    ("tried", "said"), [(3, "long form, 3 trials of 4, interrupted"), (8, "long form, 8 trials, interrupted")]
+)
+def test_what_earlier_runs_have_tried_is_no_part_of_what_this_one_was_to_try(tried, said):
+    table = Table(())
+    table.tried = tried
+    result = page.Result("even", made(), table, "long", 4, 0, 0.0)
+    result.interrupted = True
+    assert result.extent == said
+
+
 def test_an_interruption_leaves_what_there_is(tmp_path, capsys):
     file = tmp_path / "page.md"
     known = {"even": made(stop=3), "other": made()}
