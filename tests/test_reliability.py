@@ -139,7 +139,7 @@ def test_the_page_in_the_documentation_is_one_that_was_written():
     assert text.startswith(page.HEAD) and {"accuracy", "differential"} <= set(names) <= set(chapters())
     for name, heading in blocks:
         first, _ = page.Result(name, chapters()[name], Table(()), "", 0, 0, 0.0).said
-        extent = r"(short|long) form, [\d,]+ trials( of [\d,]+, interrupted)?"
+        extent = r"(short|long) form, [\d,]+ trials(( of [\d,]+)?, interrupted)?"
         failures = r"(no|[\d,]+) failures?" if name == "mutation" else "no failures"
         assert re.fullmatch(rf"{re.escape(first)}: {extent}, {failures}", heading)
 
