@@ -105,8 +105,8 @@ class Pieces:
             yield Theorem("", f"Hypothesis nonzero_at_start : {every}.", "", None, "and none was on the kink")
 
     def _unmoved(self, piece: HeldPiece, prime: str = "") -> str:
-        rest = (f"{self.printer.array(a)}{prime} = {value}" for a, value in piece.rest.items())
-        return f"{self.printer.array(piece.count)} = 0 -> {' AND '.join(rest)}".replace("AND", "/\\")
+        rest = " /\\ ".join(f"{self.printer.array(a)}{prime} = {value}" for a, value in piece.rest.items())
+        return f"{self.printer.array(piece.count)} = 0 -> {rest}"
 
     def unmoved(self) -> Iterator[Theorem]:
         """A step leaves the map of a piece without units as it is."""
