@@ -119,29 +119,30 @@ class Reach:
         """The quick tests that run a stretch: the cheapest of every file, then the second ones, since those of one file
         see much the same.
         """
-        turns: Counter[str] = Counter()
-        turn: dict[str, int] = {}
-        for test in self._cheapest(self.tests.get(name, set()), slow=False):
-            file = test.partition("::")[0]
-            turn[test] = turns[file]
-            turns[file] += 1
+        turn = self._turns(test for test in self.tests.get(name, ()) if self.cost[test] <= QUICK)
         return sorted(turn, key=lambda test: (turn[test], self.cost[test], test))
 
-    def slower(self, name: str) -> list[str]:
-        """The other tests that run a stretch, the cheapest first."""
-        return self._cheapest(self.tests.get(name, set()), slow=True)
+    def all_of(self, name: str) -> list[str]:
+        """All tests that run a stretch: one that costs twice as much comes with the second ones that cost half."""
+        turn = self._turns(self.tests.get(name, ()))
+        return sorted(turn, key=lambda test: ((turn[test] + 1) * self.cost[test], test))
 
     def of_module(self, path: Path, slow: bool = False) -> list[str]:
-        """The tests that run something of a module, those that run most of it first: the quick ones, or the others."""
+        """The tests that run something of a module, those that run most of it first: the quick ones, or all."""
         file, counts = f"{path.relative_to(mutants.ROOT)}:", Counter[str]()
         for name, tests in self.tests.items():
             if name.startswith(file):
-                counts.update(self._cheapest(tests, slow))
+                counts.update(test for test in tests if slow or self.cost[test] <= QUICK)
         return sorted(counts, key=lambda test: (-counts[test] / (0.3 + self.cost[test]), test))
 
-    def _cheapest(self, tests: Iterable[str], slow: bool) -> list[str]:
-        chosen = (test for test in tests if (self.cost[test] > QUICK) is slow)
-        return sorted(chosen, key=lambda test: (self.cost[test], test))
+    def _turns(self, tests: Iterable[str]) -> dict[str, int]:
+        """How many of the same file are cheaper."""
+        turns, turn = Counter[str](), {}
+        for test in sorted(tests, key=lambda test: (self.cost[test], test)):
+            file = test.partition("::")[0]
+            turn[test] = turns[file]
+            turns[file] += 1
+        return turn
 
 
 class Survivors:

@@ -172,14 +172,17 @@ def test_what_no_quick_test_sees_is_shown_to_slower_ones(project, monkeypatch):
     assert measure() == 1
     with mutation.Trier() as trier:
         assert trier.reach.cost[slow] > 0.2
-        assert trier.reach.of(name) == [] and trier.reach.slower(name) == [slow]
+        assert trier.reach.of(name) == [] and trier.reach.all_of(name) == [slow]
         assert slow in trier.reach.of_module(project, slow=True) and slow not in trier.reach.of_module(project)
         for before, function, by in [
             ("a * 2", "unused", slow),
             ("a > 0", "sign", slow),
             ("a + b", "middle", "tests/test_interval.py::test_interval"),
         ]:
-            assert (trier.fate(planted_where(project, before, function)), trier.by) == ("seen", by)
+            fault = planted_where(project, before, function)
+            quickly = trier.fate(fault, patient=False)
+            assert quickly == ("seen" if by != slow else "not reached" if function == "unused" else mutation.QUICKLY)
+            assert (trier.fate(fault), trier.by) == ("seen", by)
 
 
 def test_what_is_listed_is_passed_over(project):
@@ -199,31 +202,40 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     """What survived comes again, what was seen does not, until its function has changed."""
     ends = {"half": "survived"}
     tried: list[Mutant] = []
-    monkeypatch.setattr(mutation.Trier, "fate", lambda self, one: tried.append(one) or ends.get(one.function, "seen"))
+    patient: list[Mutant] = []
+
+    def fate(self, one, slower):
+        (patient if slower else tried).append(one)
+        return ends.get(one.function, "seen") if slower else quickly.get(one.function, "seen")
+
+    quickly = {"half": mutation.QUICKLY, "middle": mutation.QUICKLY}
+    monkeypatch.setattr(mutation.Trier, "fate", fate)
     monkeypatch.setattr(mutation, "measure", lambda seconds: 0)
     every = mutation.ordered(0)
     half = [one for one in every if one.function == "half"]
-    *_, table = mutation.chapter(len(every), 0)
-    assert tried == every
+    count = len(every)
+    *_, table = mutation.chapter(3, 0)
+    assert len(tried) == 3 and f": the {count - 3} places that have not been tried would take" in table.notes[-1]
+    *_, table = mutation.chapter(count, 0)
+    assert sorted(tried, key=every.index) == every
+    assert {one.function for one in patient} == set(quickly)  # after all others, and they alone
     assert [failure.said for failure in table.failures] == [
         f"{one} is seen by none of the tests that it was shown to." for one in half
     ]
-    count = len(every)
     figures = {"places": count, "tried": count, "survived": len(half), "seen": count - len(half)}
     assert table.rows == {"all": figures, "deriving": figures}
-    assert f"Of {count} faults that were tried for the first time" in table.notes[-2]
-    assert f" {count - len(half)} are seen at once" in table.notes[-2]
-    assert "the 0 places that have not been tried would take 0 hours" in table.notes[-1]
+    assert f"Of {count - 3} faults that were tried for the first time" in table.notes[-1]  # none is left
+    assert f" {sum(one.function != 'half' for one in tried[3:])} are seen:" in table.notes[-1]
     tried.clear()
+    patient.clear()
     project.write_text("AT = 3\n" + MODULE.replace("(a + b) // 2", "(a + b) // 3"))
     mutants.mutants.cache_clear()
     mutants._texts.cache_clear()
     *_, table = mutation.chapter(len(every), 1)
-    assert {one.function for one in tried} == {"", "half", "middle"}
+    assert {one.function for one in tried} == {"", "middle"} and {one.function for one in patient} == set(quickly)
     assert [one.before for one in tried if not one.function] == ["3"]
     assert table.tried == len(mutation.ordered(1)) == len(every) + 1
-    again = sum(one.function == "half" for one in tried)  # not for the first time
-    assert f"Of {len(tried) - again} faults that were tried for the first time" in table.notes[-2]
+    assert f"Of {len(tried)} faults that were tried for the first time" in table.notes[-1]
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 5), (7, 9), (190, 200), (9, 9)])
