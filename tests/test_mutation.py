@@ -185,6 +185,24 @@ def test_what_no_quick_test_sees_is_shown_to_slower_ones(project, monkeypatch):
             assert (trier.fate(fault), trier.by) == ("seen", by)
 
 
+OUTSIDE = """
+import subprocess
+import sys
+
+BUSY = "import time\\nwhile time.process_time() < 0.4: pass"
+
+def test_outside():
+    subprocess.run([sys.executable, "-c", BUSY], check=True)
+"""
+
+
+def test_what_a_test_costs_counts_the_programs_that_it_runs(project):
+    (project.parents[2] / "tests" / "test_outside.py").write_text(OUTSIDE)
+    measure()
+    cost = reach.Reach().cost
+    assert cost["tests/test_outside.py::test_outside"] > 0.4 > cost["tests/test_interval.py::test_half"]
+
+
 def test_what_is_listed_is_passed_over(project):
     """The place that is meant, of all those with the same text."""
     first = planted_where(project, "1", "counted")
