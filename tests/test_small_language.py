@@ -12,15 +12,17 @@ import sympy
 
 import fcsym
 from fcsym.language.accurate import _sides, with_calls
-from fcsym.language.activation import activation
+from fcsym.language.activation import activation, smooth
 from fcsym.language.differences import _hermite, _logarithm_near
-from fcsym.language.equation import Case, Condition
-from fcsym.language.expression import Array, Axis, Index, Ref, Role
+from fcsym.language.equation import Case, Condition, Equation, Rule
+from fcsym.language.expression import Apply, Array, Axis, Index, Ref, Role, indicator, mul, total
 from fcsym.language.findings import Verdict, presupposed
 from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
 from fcsym.language.names import latex_array
 from fcsym.language.names_of_cases import of_unit
+from fcsym.language.shifts import written
 from fcsym.language.smooth_functions import _digits, _in_value
+from fcsym.language.sympy_bridge import Symbolic, to_sympy
 from fcsym.language.tables import toml_table
 
 s = sympy.Symbol("s", real=True)
@@ -203,3 +205,61 @@ def test_a_key_may_have_as_many_parts_as_is_said():
         assert toml_table(b".".join(parts) + b" = 1")
         with pytest.raises(ValueError, match="more than"):
             toml_table(b".".join([*parts, b"c"]) + b" = 1")
+
+
+# ------------------------------------------------------------------------------------------------- to SymPy and back
+
+S_OF, T_OF = sympy.symbols("s t", real=True)
+KNOWN = {S_OF: scalar("q"), T_OF: scalar("u")}
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sqrt"])
+def test_a_function_of_anything_is_read_by_its_name(name):
+    inner = S_OF * T_OF + 2
+    found = fcsym.from_sympy(getattr(sympy, name)(inner), KNOWN)
+    assert found == Apply(smooth(name), fcsym.from_sympy(inner, KNOWN))
+
+
+@pytest.mark.parametrize("kind, relation", [(sympy.Gt, ">"), (sympy.Le, "<="), (sympy.Eq, "="), (sympy.Ne, "!=")])
+def test_a_relation_between_two_sides_is_one_of_their_difference(kind, relation):
+    q, u = KNOWN.values()
+    table = fcsym.from_sympy(sympy.Piecewise((S_OF, kind(S_OF, T_OF, evaluate=False))), KNOWN)
+    assert table.branches[0].when == (Condition(q - u, relation),)
+    alone = fcsym.from_sympy(sympy.Piecewise((S_OF, kind(S_OF, sympy.Rational(3, 2)))), KNOWN)
+    assert alone.branches[0].when == (Condition(q, relation, Fraction(3, 2)),)
+
+
+@pytest.mark.parametrize("kind, relation", [(sympy.Lt, ">"), (sympy.Ge, "<=")])
+def test_a_relation_that_the_language_has_not_is_one_of_the_other_side(kind, relation):
+    """s < t is t - s > 0, and s >= t is t - s <= 0."""
+    q, u = KNOWN.values()
+    table = fcsym.from_sympy(sympy.Piecewise((S_OF, kind(S_OF, T_OF, evaluate=False))), KNOWN)
+    assert table.branches[0].when == (Condition(u - q, relation),)
+
+
+def test_a_sum_of_cases_is_a_number():
+    """It commutes with other numbers, as every sum does, and stays a sum."""
+    axis = Axis("I")
+    i = Index(axis, "i")
+    inner = Apply(activation("relu"), Array("x", None, (axis,))[i])
+    written = to_sympy(Equation(scalar("p"), total(i, inner), Rule.DEFINITION, "")).rhs
+    assert isinstance(written, sympy.Sum) and written.function.has(sympy.Piecewise)
+    assert written.is_commutative is True and written * S_OF == S_OF * written
+
+
+def test_a_slope_at_a_shifted_sum_keeps_what_stands_for_the_value():
+    """sigmoid'(sum_k w_k x_{t+k}), with the same argument, or a symbol, or nothing in the place of sigmoid."""
+    t, u, k = (Index(Axis(name), name.lower()) for name in "TUK")
+    inner = total((u, k), mul(indicator(u, t + k), Array("w", 1, (k.axis,))[k], Array("x", None, (u.axis,))[u]))
+    shown, sigmoid = written(inner), smooth("sigmoid")
+    assert repr(shown) != repr(inner)
+    symbol = Array("v", 1, (t.axis,))[t]
+    for value, wanted in ((None, None), (symbol, symbol), (Apply(sigmoid, inner), Apply(sigmoid, shown))):
+        made = written(Apply(sigmoid, inner, 1, value))
+        assert made.argument == shown and made.value == wanted and made.derivative == 1
+
+
+def test_a_pair_of_sides_is_as_it_was_written_unless_it_is_asked_for():
+    made = to_sympy(fcsym.derive(fcsym.Network.parse("1-1-1"))["s1"])
+    pair = Symbolic(made.lhs, 2 * made.rhs, made.of)
+    assert made.evaluate is False and pair.evaluate is False
