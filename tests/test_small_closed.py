@@ -17,6 +17,7 @@ import z3
 
 import fcsym
 from fcsym import Network
+from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations
 from fcsym.closed.costs import STORED, Cost, _activation, _count, _where_it_saves, length
 from fcsym.closed.flip import _proved, flips
@@ -26,7 +27,7 @@ from fcsym.deriving.record import UnknownQuantity
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.language import smt
-from fcsym.language.expression import Axis, Index, Indicator, Total
+from fcsym.language.expression import Array, Axis, Index, Indicator, Ref, Total
 from fcsym.networks.symbols import adjoint_of
 
 ONE = Network.mlp([1, 1, 1])
@@ -257,9 +258,10 @@ def test_a_unit_of_a_matrix_is_asked_for_by_both_numbers_where_it_has_rows_and_c
 
 
 def test_of_a_unit_with_positions_the_first_element_is_meant_where_none_is_said():
-    d = fcsym.derive(Network([fcsym.Conv1d(1, 2, 2), fcsym.Flatten(), fcsym.Linear(4, 1)], input=(1, 3)))
-    assert d.expr("s1") == d.expr("s1", unit=(1, 1)) == d.expr("s1", at=(1, 1))
-    assert d.expr("s1") != d.expr("s1", unit=(2, 1))
+    layers = [fcsym.Conv2d(1, 2, (1, 2)), fcsym.Flatten(), fcsym.Linear(4, 1)]
+    d = fcsym.derive(Network(layers, input=(1, 1, 3)))
+    assert d.expr("s1") == d.expr("s1", unit=(1, 1, 1)) == d.expr("s1", at=(1, 1, 1))
+    assert d.expr("s1") != d.expr("s1", unit=(2, 1, 1)) and d.expr("s1") != d.expr("s1", unit=(1, 1, 2))
 
 
 def test_a_function_that_is_none_is_left_out():
@@ -285,6 +287,13 @@ def test_what_is_within_a_piece_is_counted_as_often_as_it_is_written(phi):
     written = sympy.count_ops(d.expr("v1"))
     assert written >= 2 * sympy.count_ops(d.expr("s1"))
     assert written / 2 <= operations(d, d["v1"]) <= 2 * written
+
+
+def test_a_number_is_no_operation():
+    d = fcsym.derive(ONE)
+    eta = Ref(Array("eta", None, ()), ())
+    for node, wanted in ((3 * eta, 1), (eta + 3, 1), (eta**2 + 3 * eta + 5, 4), (eta, 0)):
+        assert written_operations(d, node, {}) == wanted
 
 
 @pytest.mark.parametrize(
