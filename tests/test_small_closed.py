@@ -13,15 +13,21 @@ from types import SimpleNamespace
 import exact
 import pytest
 import sympy
+import z3
 
 import fcsym
 from fcsym import Network
+from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations
-from fcsym.closed.costs import _where_it_saves
-from fcsym.closed.flip import flips
+from fcsym.closed.costs import STORED, Cost, _activation, _count, _where_it_saves, length
+from fcsym.closed.flip import _proved, flips
 from fcsym.closed.series import flow
+from fcsym.closed.sharing import cse
 from fcsym.deriving.record import UnknownQuantity
+from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, SizeError
+from fcsym.language import smt
+from fcsym.language.expression import Array, Axis, Index, Indicator, Ref, Total
 from fcsym.networks.symbols import adjoint_of
 
 ONE = Network.mlp([1, 1, 1])
@@ -219,3 +225,134 @@ def test_a_cost_saves_exactly_where_it_is_said_to(saved):
     for size in range(1, 12):
         said = size <= int(at) if up_to == "up to" else size >= int(at)
         assert said is bool(more.subs(n, size) < 0), size
+
+
+# ------------------------------------------------------------------------------------ one element, and one case of it
+
+
+def test_what_has_no_cases_has_one_row_with_the_closed_form_of_that_element():
+    d = fcsym.derive(Network.mlp([1, 2, 1], "identity"))
+    for unit in (1, 2):
+        (row,) = d.cases("dv1", unit)
+        assert row.value == d.expr("dv1", unit) and row.name == "always" and not row.when
+    assert d.cases("dv1", 1)[0].value != d.cases("dv1", 2)[0].value
+
+
+def test_the_weight_that_is_compensated_has_the_cases_of_its_compensation():
+    """r = w' + p, case by case, and no number where p is none."""
+    d = fcsym.derive(ONE)
+    for row in d.by_name["p"].rhs:
+        p, r = (d.expr(name, 1, case=row.name) for name in ("p", "r"))
+        if row.value is None:
+            assert p is sympy.nan and r is sympy.nan
+        else:
+            assert not r.has(sympy.nan) and sympy.expand(r - p - d.expr("W2_new", 1, case=row.name)) == 0
+
+
+def test_a_unit_of_a_matrix_is_asked_for_by_both_numbers_where_it_has_rows_and_columns():
+    d = fcsym.derive(Network.mlp([2, 2, 1]))
+    assert d.expr("W1_new", 1) == d.expr("W1_new") == d.expr("W1_new", row=1, column=1)
+    with pytest.raises(ArgumentError, match="may be its row or its column"):
+        d.expr("W1_new", 2)
+    assert d.expr("W2_new", 2) == d.expr("W2_new", output=1, unit=2) == d.expr("W2_new", row=1, column=2)
+
+
+def test_of_a_unit_with_positions_the_first_element_is_meant_where_none_is_said():
+    layers = [fcsym.Conv2d(1, 2, (1, 2)), fcsym.Flatten(), fcsym.Linear(4, 1)]
+    d = fcsym.derive(Network(layers, input=(1, 1, 3)))
+    assert d.expr("s1") == d.expr("s1", unit=(1, 1, 1)) == d.expr("s1", at=(1, 1, 1))
+    assert d.expr("s1") != d.expr("s1", unit=(2, 1, 1)) and d.expr("s1") != d.expr("s1", unit=(1, 1, 2))
+
+
+def test_a_function_that_is_none_is_left_out():
+    """The identity, in equations of one's own and in a recurrence: v is s there, and its change is that of s."""
+    i, j, k = indices("i j k")
+    x, U, W = input_("x", j), parameter("U", i, j), parameter("W", k, i)
+    s, v, y = hidden("s", i), hidden("v", i), hidden("y", k)
+    own = [(s[i], total(j, U[i, j] * x[j])), (v[i], apply("identity", s[i])), (y[k], total(i, W[k, i] * v[i]))]
+    recurrent = Network([fcsym.RNN(1, 1, nonlinearity="identity"), fcsym.Linear(1, 1)], (2, 1))
+    for network in (Network.from_equations(own, {"i": 1, "j": 1, "k": 1}), recurrent):
+        assert fcsym.derive(network).proof.holds
+
+
+# -------------------------------------------------------------------------------------------------------------- costs
+
+THREE = fcsym.piecewise_linear("three", [fcsym.Piece(0, 2), fcsym.Piece(1, 3), fcsym.Piece(None, 1, 2)])
+
+
+@pytest.mark.parametrize("phi", ["relu", THREE], ids=["two", "three"])
+def test_what_is_within_a_piece_is_counted_as_often_as_it_is_written(phi):
+    """The sum that a unit sees stands in each of its pieces and at each kink between them."""
+    d = fcsym.derive(Network.mlp([9, 1, 1], phi))
+    written = sympy.count_ops(d.expr("v1"))
+    assert written >= 2 * sympy.count_ops(d.expr("s1"))
+    assert written / 2 <= operations(d, d["v1"]) <= 2 * written
+
+
+def test_a_number_is_no_operation():
+    d = fcsym.derive(ONE)
+    eta = Ref(Array("eta", None, ()), ())
+    for node, wanted in ((3 * eta, 1), (eta + 3, 1), (eta**2 + 3 * eta + 5, 4), (eta, 0)):
+        assert written_operations(d, node, {}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("pieces", "operations"),
+    [
+        ([(None, 1, 0)], 0),
+        ([(None, 2, 0)], 1),
+        ([(None, 1, 3)], 1),
+        ([(None, 2, 3)], 2),
+        ([(0, 0, 3), (None, 0, 3)], 0),
+        ([(0, 0, 0), (1, Fraction(1, 2), 1), (None, 1, Fraction(1, 2))], 3),
+    ],
+)
+def test_a_piece_costs_a_product_and_a_sum_where_it_needs_them(pieces, operations):
+    assert (
+        _activation(SimpleNamespace(is_smooth=False, pieces=[fcsym.Piece(*piece) for piece in pieces]), 0) == operations
+    )
+
+
+def test_a_sum_that_picks_every_other_position_is_one_of_numbers():
+    """sum_u [t = 2u], one number for every t: one addition less than there are u, whatever an indicator is."""
+    t, u = Index(Axis("T"), "t"), Index(Axis("U"), "u")
+    at = Indicator(t, 2 * u)
+    assert _count(at) == (0, (t, u))
+    count, left = _count(Total((u,), at))
+    assert left == (t,) and sympy.expand(count - length(t.axis) * (length(u.axis) - 1)) == 0
+
+
+def test_a_cost_that_grows_with_the_inputs_stores_them():
+    n = sympy.Symbol("n")
+    for state, step, stored in ((n, n, False), (STORED, n, True), (n, n * STORED, True), (STORED, STORED, True)):
+        assert Cost("one", {n: 1}, state, {"step": step}).stores_inputs is stored
+
+
+def test_what_is_shared_is_taken_out_of_a_piece_where_it_is_a_number_everywhere():
+    """What may divide by 0 is computed in its own piece alone."""
+    x, y, z = sympy.symbols("x y z", real=True)
+    for inner, taken in (((x + y) ** 2, True), (1 / (x + y), False), (1 / (1 + sympy.exp(x)), True)):
+        replaced, _ = cse(sympy.Piecewise((inner + sympy.sin(inner), z > 0), (0, True)))
+        assert any(value == inner for _, value in replaced) is taken, inner
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_a_flip_is_proved_for_every_error_and_step_above_0(quadratic, monkeypatch):
+    """What is given to z3 leaves out no place with a pre-activation, a step and a norm above 0."""
+    asked = []
+    real = smt.check
+    monkeypatch.setattr(smt, "check", lambda solver: asked.append(solver.assertions()) or real(solver))
+    assert _proved(quadratic) and len(asked) == 2
+    symbols = [z3.Real(name) for name in ("s", "b", "c", "eta")]
+    for at in product(("1/8", "3"), ("-1", "0", "2"), ("1/100", "1/2"), ("1/16", "5")):
+        places = [(symbol, z3.RealVal(value)) for symbol, value in zip(symbols, at, strict=True)]
+        solver = z3.Solver()
+        solver.add([z3.substitute(one, *places) for one in list(asked[0])[:-1]])
+        assert solver.check() == z3.sat, at
+
+
+def test_a_flip_that_is_none_is_not_proved():
+    told = flips(fcsym.derive(Network.mlp([1, 1])), 1).as_dict()
+    assert told["proved"] is False and told["lower"] is None and told["reason"]
+    told = flips(fcsym.derive(ONE), 1).as_dict()
+    assert told["proved"] is True and told["lower"] is not None

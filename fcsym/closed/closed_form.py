@@ -16,7 +16,7 @@ import sympy
 from fcsym.errors import ArgumentError, SizeError, UnsupportedExpression, shown
 from fcsym.language.activation import Activation
 from fcsym.language.decision import Tree, decide
-from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
+from fcsym.language.equation import Branch, Case, Cases, Condition, Equation
 from fcsym.language.expression import (
     Add,
     Apply,
@@ -146,12 +146,8 @@ def cases(
     if source is None:
         place = tuple(n + 1 for n in position)
         value = expr(d, name, layer=layer, keep=keep, max_operations=max_operations, at=place)
-        label = "always"
-        linear = d.network.unit_of(equation.array)
-        if equation.rule is Rule.CASES and linear is not None:  # the change of a linear unit
-            label = branch_name(linear.activation, 0, 0)
         finding = d.proof.verdict(equation.name)
-        return [Case(label, (), value, finding.verdict, finding.note)]
+        return [Case("always", (), value, finding.verdict, finding.note)]
     result = []
     plain = instance(d, kept, None)
     assert isinstance(source.rhs, Cases) and isinstance(source.lhs, Ref)

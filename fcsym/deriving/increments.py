@@ -369,7 +369,7 @@ def _activation_increment(equation: Equation, phi: Activation, first: set[Array]
     )
     return Equation(
         increment_of(array)[indices],
-        Cases(branches) if not phi.is_identity else branches[0].value or ZERO,
+        Cases(branches),
         Rule.CASES,
         f"The value of {phi.name} after the step minus the value before, piece before -> piece after.",
         (s.array.name, s.array.primed.name, increment_of(s.array).name),

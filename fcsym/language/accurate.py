@@ -324,9 +324,7 @@ def _factors(node: Any, small: Any, fall: Any) -> Any:
     constant, found = sympy.factor_list(node)
     result = constant
     for factor, count in found:
-        if factor == small or not factor.has(small):
-            result *= factor**count
-        elif sympy.expand(factor - small + 1) == 0:
+        if sympy.expand(factor - small + 1) == 0:
             result *= fall**count
         else:
             poly = sympy.Poly(factor, small)

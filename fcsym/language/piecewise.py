@@ -69,8 +69,8 @@ class Piecewise(sympy.Piecewise):  # type: ignore[misc]
         for value, condition in self.args:
             condition = rule[condition] if condition in rule else with_parts(condition, change)
             rows.append((value if condition in (False, sympy.false) else change(value), condition))
-        same = all(a is c and b is d for (a, b), (c, d) in zip(rows, self.args, strict=False))
-        return self if same and len(rows) == len(self.args) else self.func(*rows)
+        same = all(a is c and b is d for (a, b), (c, d) in zip(rows, self.args, strict=True))
+        return self if same else self.func(*rows)
 
     def _eval_power(self, _: Any) -> None:
         return None

@@ -15,7 +15,7 @@ __all__ = ["json_table", "toml_table"]
 
 _MOST_KEYS = 50
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
-_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:{_PART}){{{_MOST_KEYS}}}")
+_DOTTED = re.compile(rf"(?<![\w-]){_PART}(?:{_PART}){{{_MOST_KEYS - 1}}}")
 """What tomllib needs the square of its length for."""
 
 

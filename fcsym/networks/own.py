@@ -89,7 +89,8 @@ def apply(function: object, argument: Expr) -> Expr:
     """A function of an element, such as tanh(s[i]): one of the language by its name, or an activation as it is."""
     if not isinstance(argument, Ref):
         raise NetworkError(f"A function is applied to {shown(argument)}: give its argument a name of its own first.")
-    return Apply(activation(function), argument)
+    phi = activation(function)
+    return argument if phi.is_identity else Apply(phi, argument)
 
 
 def built_of(written: Iterable[tuple[Expr, object]], sizes: Mapping[object, int], taken: tuple[str, ...] = ()) -> Built:

@@ -60,7 +60,8 @@ class _Cell:
     def applied(self, phi: Activation, s: Ref, symbol: str) -> Ref:
         """phi of it."""
         v = self.at.activation((self.own,), symbol, self.time)
-        return self.at.define(v, (self.i,), Apply(phi, s), f"The activation is {phi.name}.")[self.i]
+        value: Expr = s if phi.is_identity else Apply(phi, s)
+        return self.at.define(v, (self.i,), value, f"The activation is {phi.name}.")[self.i]
 
     def made(self, symbol: str, value: Expr, because: str) -> Array:
         """What the step keeps."""
