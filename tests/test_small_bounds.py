@@ -151,7 +151,7 @@ CALLS = {"tanh": mpmath.tanh, "exp": mpmath.exp, "log": mpmath.log, "sqrt": mpma
 @pytest.mark.parametrize("share", [0, 1e-16, 1e-12, 1e-2])
 @pytest.mark.parametrize("name", CALLS)
 def test_a_function_is_within_its_bound(name, share):
-    """At both ends of where its argument may be; and the bound is no more than its slope and a few roundings make it."""
+    """At both ends of where its argument may be; no wider than its slope and a few roundings make it."""
     arrays = numbers(np.float64, share, (1, 2, 1))
     if name in ("log", "sqrt"):
         arrays["b"] = Near(np.abs(arrays["b"].value) + 0.25, arrays["b"].error)
