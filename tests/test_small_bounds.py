@@ -13,7 +13,7 @@ import pytest
 
 from fcsym.kernel import neutral as n
 from fcsym.kernel.running import Near, Running
-from fcsym.language.expression import Axis, Index
+from fcsym.language.expression import Array, Axis, Index
 
 I, J, K = (Index(Axis(letter), letter) for letter in "ijk")  # noqa: E741
 A, B, C = n.Load("a", (I, J)), n.Load("b", (J,)), n.Load("c", (J,))
@@ -21,6 +21,11 @@ A, B, C = n.Load("a", (I, J)), n.Load("b", (J,)), n.Load("c", (J,))
 
 def added(*terms):
     return n.Sum(tuple((1, term) for term in terms))
+
+
+def _taken(a, b, c):
+    """b_j where j = 2 i - 1, for both i: there is none for the first."""
+    return np.stack([0 * b[:, 0], b[:, 1]], axis=-1)
 
 
 FORMS = {
@@ -33,6 +38,12 @@ FORMS = {
     "of three": ((I,), n.Reduce((J,), n.Product((A, B, C))), lambda a, b, c: (a * (b * c)[:, None]).sum(-1)),
     "a square": ((I,), n.Reduce((J,), n.Product((A, n.Power(B, 2)))), lambda a, b, c: (a * (b * b)[:, None]).sum(-1)),
     "many alike": ((J,), n.Reduce((K,), B), lambda a, b, c: 4 * b),
+    "where an indicator is": ((I,), n.Reduce((J,), n.Product((n.Indicator(J, 2 * I + (-1)), B))), _taken),
+    "an indicator beside a sum": (
+        (I,),
+        n.Reduce((J,), n.Product((n.Indicator(J, 2 * I + (-1)), added(B, C)))),
+        lambda a, b, c: _taken(a, b + c, c),
+    ),
     "of sums": ((I,), n.Reduce((J,), n.Product((A, added(B, C)))), lambda a, b, c: (a * (b + c)[:, None]).sum(-1)),
 }
 SUMMED = 1 + 12  # at most so many roundings are there in a form, with what the bound has beyond
@@ -168,3 +179,37 @@ def test_a_function_is_within_its_bound(name, share):
 
 def _of(near):
     return near.value, near.error
+
+
+def test_a_function_is_run_with_its_constants():
+    """Arrays of one network or of many; fixed vectors and matrices are rounded; what is undefined is marked."""
+    matrix = ((Fraction(1, 3), Fraction(1), Fraction(0)), (Fraction(-1, 7), Fraction(2), Fraction(1, 10)))
+    given = Array("b", None, (J.axis,))
+    rows = n.Define("r", (I,), n.Reduce((J,), n.Product((n.Load("fixed", (I, J)), B, n.Load("row", (J,))))))
+    nothing = n.Define("u", (J,), n.Select(n.Test(B, ">", Fraction(0)), n.Undefined(), B))
+    mark = n.Mark((J,), ((n.Test(B, ">", Fraction(0)), n.Test(B, "<=", Fraction(1))),))
+    results = tuple(Array(name, None, axes) for name, axes in {"r": (I.axis,), "u": (J.axis,)}.items())
+    function = n.Function("f", "", (), (given,), (rows, nothing, mark), results, True)
+    constants, kept = {"fixed": matrix, "row": (Fraction(1), Fraction(1, 9), Fraction(2))}, {}
+
+    def settle(name, near):
+        kept[name] = near
+        return near
+
+    for b in (np.array([0.5, -1.0, 3.0]), np.array([[0.5, -1.0, 3.0], [0.0, 1.0, 2.0]])):
+        r, u, marked = Running(function, constants, {I.axis: 2, J.axis: 3}, settle).run([b])
+        assert (marked == ((b > 0) & (b <= 1))).all() and marked.shape == b.shape
+        assert (np.isnan(u) == (b > 0)).all() and (u[b <= 0] == b[b <= 0]).all()
+        true = (np.array(matrix, dtype=object) * np.array(constants["row"]) * exactly(b)[..., None, :]).sum(-1)
+        off = abs(exactly(r) - true)
+        assert r.shape == true.shape and (off <= exactly(kept["r"].error)).all() and (kept["r"].error < 1e-14).all()
+
+
+def test_of_very_many_terms_nothing_is_known():
+    """Where the roundings of a sum may be as large as its terms: of half precision, and so many terms."""
+    for count, known in ((3, True), (5000, False)):
+        running = Running(None, {}, {}, lambda name, near: near, {}, {J.axis: count}, np.dtype(np.float16))
+        running.arrays["b"] = Near(np.ones(count, np.float16), np.zeros(count))
+        for body in (B, added(B, B)):
+            made = running._near(n.Reduce((J,), body), ())
+            assert np.isfinite(made.error).all() == known
