@@ -10,10 +10,14 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from test_small_proofs import HAT
 
+import fcsym
+from fcsym import Network
+from fcsym.checking.running import _Bounds, _Known, _piecewise, _product
 from fcsym.kernel import neutral as n
 from fcsym.kernel.running import Near, Running
-from fcsym.language.expression import Array, Axis, Index
+from fcsym.language.expression import Apply, Array, Axis, Index
 
 I, J, K = (Index(Axis(letter), letter) for letter in "ijk")  # noqa: E741
 A, B, C = n.Load("a", (I, J)), n.Load("b", (J,)), n.Load("c", (J,))
@@ -213,3 +217,77 @@ def test_of_very_many_terms_nothing_is_known():
         for body in (B, added(B, B)):
             made = running._near(n.Reduce((J,), body), ())
             assert np.isfinite(made.error).all() == known
+
+
+def known(value, off, roundings):
+    value = np.asarray(value, np.longdouble)
+    return _Known(value, np.abs(value), np.broadcast_to(np.asarray(off, np.longdouble), value.shape), roundings)
+
+
+def test_a_product_is_off_by_what_its_factors_let_it_move_by():
+    """Between rational numbers: wherever all of them are; and what underflows is multiplied by all others."""
+    rng, least = np.random.default_rng(0), Fraction(2) ** -1074
+    for count in (1, 2, 3, 4):
+        middle, off = rng.normal(size=(count, 50)) * 4, np.abs(rng.normal(size=(count, 50)))
+        made = _product([known(v, e, n) for n, (v, e) in enumerate(zip(middle, off, strict=True))])
+        assert made.roundings == sum(range(count)) + count - 1
+        v, e = (np.vectorize(Fraction, otypes=[object])(array) for array in (abs(middle), off))
+        size, most, room = 1, 1, 1
+        for a, t in zip(v, e, strict=True):
+            size, most, room = size * a, most * (a + t), room * np.maximum(a + t, 1)
+        wanted = most - size + (count - 1) * least * room
+        for name, true in {"value": np.prod(np.sign(middle), axis=0) * size, "terms": size, "off": wanted}.items():
+            np.testing.assert_allclose(getattr(made, name), true.astype(float), rtol=1e-15, err_msg=name)
+        exact = _product([known(v, 0, 0) for v in middle])
+        room = np.prod([np.maximum(size, 1) for size in v], axis=0)
+        found = [Fraction(str(off)) / least for off in np.broadcast_to(exact.off, room.shape)]
+        assert all(abs(own - (count - 1) * true) <= own / 10**9 for own, true in zip(found, room, strict=True))
+
+
+def _bounds():
+    """Of a step of the smallest network, with all that it read."""
+    d = fcsym.derive(Network.mlp([1, 1, 1]))
+    given = {"W1": np.ones((1, 1, 1)), "W2": np.ones((1, 1, 1)), "x": np.ones((1, 1)), "yg": np.zeros((1, 1))}
+    given["eta"] = np.array([0.125])
+    made = d.compile().step([given["W1"], given["W2"]], given["x"], given["yg"], given["eta"])
+    return d, _Bounds(
+        d, given, {e.name: np.asarray(getattr(made, e.name)) for e in d.equations if hasattr(made, e.name)}
+    )
+
+
+def test_of_what_has_no_bound_nothing_is_known():
+    """A number without one; and the second derivative of pieces, which nothing that is derived has."""
+    d, bounds = _bounds()
+    s, axes = d.by_name["s1"].lhs, d.by_name["s1"].lhs.indices
+    phi = d.network.layers[0].activation
+    assert np.isfinite(bounds._at(s, axes).error).all()
+    for order, some in enumerate((True, True, False)):
+        assert np.isfinite(bounds._at(Apply(phi, s, order), axes).error).all() == some
+    del bounds.known["s1"]
+    assert not np.isfinite(bounds._at(s, axes).error).any()
+
+
+LEAKY = Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation
+
+
+@pytest.mark.parametrize("phi", [HAT, LEAKY], ids=["hat", "leaky"])
+@pytest.mark.parametrize("derivative", [False, True])
+def test_pieces_are_off_by_what_their_argument_lets_them_move_by(phi, derivative):
+    """By hand: the steepest piece that it may be on; of slopes, how far those apart are that it may have."""
+    kinks, slopes = list(phi.kinks), [piece.slope for piece in phi.pieces]
+    for s in (Fraction(k, 4) for k in range(-8, 17)):
+        for error in (Fraction(0), Fraction(1, 8), Fraction(1, 4), Fraction(2), Fraction(5)):
+            made = _piecewise(phi, known(float(s), float(error), 0), derivative)
+            ends = [-100, *kinks, 100]  # a piece holds its upper end, and not its lower one
+            on = [
+                k for k, low, high in zip(slopes, ends, ends[1:], strict=False) if s + error > low and s - error <= high
+            ]
+            if derivative:
+                own = [k for kink, k in zip(kinks, phi.kink_slopes, strict=True) if abs(s - kink) <= error]
+                true, off = phi.slope_at(s), max(on + own) - min(on + own) if error else 0
+            else:
+                true, off = phi.value_at(s), max(map(abs, on)) * error
+            assert float(made.value) == pytest.approx(float(true), abs=1e-17), (s, error)
+            assert float(off) <= float(made.off) <= float(off) * (1 + 1e-15) + 1e-322, (s, error)
+            assert float(made.terms) >= abs(float(true)) and (made.error > 0) == bool(float(made.terms) or made.off)
+    assert np.isinf(_piecewise(phi, known(np.nan, 1.0, 0), derivative).error) or not derivative
