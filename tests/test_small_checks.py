@@ -301,6 +301,41 @@ def test_attention_of_the_oracle_is_this(bias, causal):
         np.testing.assert_allclose(found[n], pairs[3][0] @ read + pairs[3][1], rtol=1e-12)
 
 
+def _gate(s):
+    return 1 / (1 + np.exp(-s))
+
+
+def _steps(kind, gates, h, cell):
+    """h and the cell after a step, by the manual of `torch.nn`; `gates`: what each reads of the input, and of h."""
+    if kind == "rnn":
+        return np.tanh(sum(gates[0])), cell
+    if kind == "lstm":
+        i, f, g, o = map(sum, gates)
+        cell = _gate(f) * cell + _gate(i) * np.tanh(g)
+        return _gate(o) * np.tanh(cell), cell
+    r, z = (_gate(sum(gate)) for gate in gates[:2])
+    new = np.tanh(gates[2][0] + r * gates[2][1])
+    return (1 - z) * new + z * h, cell
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_recurrences_of_the_oracle_are_those_of_the_manual(kind, bias):
+    """Gate by gate, over three steps: all of their matrices at the input, all at h, then all biases."""
+    count, rng = {"rnn": 1, "lstm": 4, "gru": 3}[kind], np.random.default_rng(0)
+    layer = {"rnn": fcsym.RNN, "lstm": fcsym.LSTM, "gru": fcsym.GRU}[kind](2, 3, bias=bias, last=False)
+    shapes = [(3, 2)] * count + [(3, 3)] * count + [(3,)] * (2 * count if bias else 0)
+    given = [rng.normal(size=(1, *shape)) for shape in shapes]
+    x, h, cell = rng.normal(size=(1, 1, 4, 2)), np.zeros(3), np.zeros(3)
+    found = ORACLES[layer.kind](layer, Passing([Weight(a, a) for a in given]), [x])
+    alone = [a[0] for a in given] + [np.zeros(3)] * (0 if bias else 2 * count)
+    for t, own in enumerate(x[0, 0]):
+        a, b = ([w @ at for w in alone[k * count : (k + 1) * count]] for k, at in ((0, own), (1, h)))
+        shifts = alone[2 * count : 3 * count], alone[3 * count :]
+        h, cell = _steps(kind, [(p + c, q + d) for p, q, c, d in zip(a, b, *shifts, strict=True)], h, cell)
+        np.testing.assert_allclose(found[0, 0, t], h, rtol=1e-12)
+
+
 def test_the_sign_of_a_ball_is_known_away_from_0():
     need_package("flint")
     import flint

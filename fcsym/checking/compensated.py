@@ -60,7 +60,8 @@ def _inverse(gram: _Array) -> _Array:
                 for half in (left, right):
                     half[..., m, :] -= share * half[..., n, :]
     whole = gram.astype(np.float64)
-    values = np.linalg.eigvalsh(np.where(np.isfinite(whole), whole, 0))
+    finite = np.isfinite(whole).all(axis=(-1, -2), keepdims=True)
+    values = np.linalg.eigvalsh(np.where(finite, whole, 0))
     least = 16 * count * np.finfo(np.float64).eps * values[..., -1:]
     lost: _Array = np.less_equal(values[..., :1], least)
     return np.where(lost[..., None], np.nan, right)

@@ -141,7 +141,7 @@ def _walk(written: tuple[Any, ...], s: Any, library: Any = None) -> Any:
     if head == "pow":
         return values[0] ** values[1]
     if head == "Abs":
-        return abs(values[0]) if library is not None else anp.abs(values[0])
+        return abs(values[0])
     if library is None and head in ("erf", "erfc"):
         return (erf if head == "erf" else erfc)(values[0])
     return getattr(anp if library is None else library, _NAMES.get(head, head) if library is None else head)(values[0])

@@ -79,9 +79,11 @@ def _at_rest(network: Network, array: Array, value: Fraction) -> Any:
 
 def rate(network: Network, eta: Any) -> Any:
     """The learning rate: what is given, or the number of the update rule; ArgumentError where there is neither."""
-    if eta is None and network.rule.eta is None:
-        raise ArgumentError("eta is missing: give a learning rate, or a rule that has one, fcsym.rule(name, eta=...).")
-    if eta is None and network.rule.eta is not None:
+    if eta is None:
+        if network.rule.eta is None:
+            raise ArgumentError(
+                "eta is missing: give a learning rate, or a rule that has one, fcsym.rule(name, eta=...)."
+            )
         return float(network.rule.eta)
     return float(exact(eta, "eta", ArgumentError)) if isinstance(eta, str) else eta
 

@@ -90,9 +90,10 @@ class NativeKernel(SchemeKernel):
             ones = (1,) * max(0, most - (inputs.ndim - 1 - len(self.network.input.axes)))
             self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
         if self._stored:
-            distinct = np.unique(inputs, axis=0) if inputs.ndim == 2 else inputs
-            for x in distinct:
-                held = self._remember(held, x)
+            # one network: each input once, in the order in which steps one by one would meet them
+            met = np.sort(np.unique(inputs, axis=0, return_index=True)[1]) if inputs.ndim == 2 else range(len(inputs))
+            for at in met:
+                held = self._remember(held, inputs[at])
         result, status = self._steps(held, inputs, wanted, first[-1])
         after = self._state(result, first)
         good = not status and all(all_finite(array) for array in after)
