@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import fcsym
-from fcsym import Network
+from fcsym import Concatenate, Linear, Network
 from fcsym.language.instance import Instance, exact_field
+from fcsym.layers import Node
+from fcsym.schemes import build
 
 NUMBERS = {
     "W1": [[1, 2], [Fraction(1, 2), Fraction(-1, 4)]],
@@ -67,3 +69,34 @@ def test_the_next_input_is_what_it_says_in_numbers(order):
             for position in product(*map(range, value.shape)) if e is not None else ():
                 assert instance.right_side(e, position) == value[position], f"{e} at {position}"
     assert meant.keys() <= wanted.keys() <= told.keys()
+
+
+@pytest.mark.parametrize(("widths", "said", "instead"), [
+    ([2, 1], "has none", "choose backprop or states."),
+    ([1, 1, 1, 1], "has 2", "choose states, which takes any depth."),
+    ([1, 2, 1, 1, 1], "has 3", "choose states, which takes any depth."),
+    ([2, 2, 2], "one output, and 2-2-2 has 2", "choose states, which takes any number."),
+])  # fmt: skip
+def test_equations_of_one_input_say_which_network_they_are_not_for(widths, said, instead):
+    """How many hidden layers it has, or how many outputs, and what to choose."""
+    with pytest.raises(fcsym.ArgumentError) as refused:
+        build(Network.mlp(widths), "collapsed")
+    assert said in str(refused.value) and str(refused.value).endswith(instead)
+
+
+@pytest.mark.parametrize("biases", [(False, False), (True, False), (True, True)])
+def test_inner_products_of_what_is_read_have_1_where_there_is_a_bias(biases):
+    """And their reason says so."""
+    first, second = (Node(Linear(2, 1, bias=bias), name, ("x",)) for bias, name in zip(biases, "ab", strict=True))
+    network = Network([first, second, Node(Concatenate(), "c", ("a", "b")), Node(Linear(2, 1), "y")], input=(2,))
+    x = [Fraction(2), Fraction(-1, 2)]
+    instance = Instance({}, network.sizes, lambda array, at: x[at[-1]], exact_field())
+    found = {}
+    for e in fcsym.scheme(network, "states").routines["init"].equations:
+        if e.because.startswith("These are the inner products of the data"):
+            found[e.because.removeprefix("These are the inner products of the data that is read")] = e
+    said = {True: " plus 1 for the bias.", False: "."}
+    assert found.keys() == {said[bias] for bias in biases}
+    for bias in biases:
+        e = found[said[bias]]
+        assert instance.right_side(e, (0,) * len(e.lhs.indices)) == Fraction(17, 4) + bias
