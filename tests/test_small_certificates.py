@@ -1,0 +1,67 @@
+"""What a certificate rests on and what is said of it, without Coq.
+
+Each takes a fraction of a second, so that a fault in any part of a certificate is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from fcsym.certificates import checking
+from fcsym.certificates.file import Certificate
+from fcsym.machine.programs import Ended
+
+TEXT = "Theorem first : 0 = 0.\nProof.\nring. Qed.\nLemma second : 1 = 2.\nProof. ring. Qed.\n"
+RESTS = "Axioms:\nClassicalDedekindReals.sig_forall_dec : forall P\nClassical_Prop.classic\n"
+FALSE = 'File "./certificate.v", line 5, characters 7-11:\nError: Tactic failure: not a ring equation.\n'
+ENDS = {
+    "accepted by both": ((0, RESTS, ""), (0, "", ""), ""),
+    "accepted, resting on nothing": ((0, "Closed under the global context\n", ""), (0, "", ""), ""),
+    "too slow": ((None, "", ""), None, "it did not finish within 100 s"),
+    "an error": ((1, "", FALSE), None, "second: Tactic failure: not a ring equation."),
+    "an error above": ((1, "", FALSE.replace("5,", "3,")), None, "first: Tactic failure: not a ring equation."),
+    "an error nowhere": ((1, "", " out of memory \n"), None, "out of memory"),
+    "an axiom of its own": ((0, f"{RESTS}mine : False\n", ""), None, "it rests on mine"),
+    "silent": ((0, "", ""), None, "it did not say what the theorems rest on"),
+    "slow on its own": (
+        (0, RESTS, ""), (None, "", ""),
+        "coqchk did not finish within the 70 s that were left: it checks Coq's own library of the reals as well, which "
+        "takes it some 30 s whatever the certificate is",
+    ),
+    "refused on its own": ((0, RESTS, ""), (1, "", " Fatal \n"), "coqchk: Fatal"),
+}  # fmt: skip
+"""What coqc ends with, what coqchk ends with where it is asked, and why the certificate is not accepted."""
+
+
+@pytest.mark.parametrize("independent", [True, False])
+@pytest.mark.parametrize("end", ENDS)
+def test_what_coq_ends_with_is_what_is_said(end, independent, monkeypatch):
+    """Coqc takes 30 s of 100: what is left is for coqchk, which is asked where it is wanted and nothing was wrong."""
+    first, second, why = ENDS[end]
+    clock, asked = [1000.0], []
+
+    def run(command, seconds, folder):
+        assert (folder / "certificate.v").read_text(encoding="utf-8") == TEXT
+        asked.append((command[0], seconds))
+        clock[0] += 30
+        return Ended(*(first if command[0] == "coqc" else second))
+
+    monkeypatch.setattr(checking, "run", run)
+    monkeypatch.setattr(checking, "coq", lambda program="coqc": program)
+    monkeypatch.setattr(checking, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    made = Certificate(TEXT, 2, 2, ())
+    said = checking.checked(made, max_seconds=100, independent=independent)
+    both = independent and second is not None
+    assert asked == [("coqc", 100), ("coqchk", 70)][: 1 + both]
+    assert said.said == (why if both or second is None else "")
+    assert (said.accepted, said.independent, said.seconds) == (not said.said, both and not why, 60 if both else 30)
+    resting = first[1].startswith("Axioms")
+    assert set(said.axioms) - {"mine"} == (checking.AXIOMS & set(RESTS.split()) if resting else set())
+
+
+@pytest.mark.parametrize("given", [0, -1, 1e6, True, "1", None, float("nan")])
+def test_seconds_are_a_number_above_0(given):
+    with pytest.raises(checking.ArgumentError, match="max_seconds is .*: give a number of seconds above 0"):
+        checking.checked(Certificate(TEXT, 2, 2, ()), max_seconds=given)
