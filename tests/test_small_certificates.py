@@ -5,12 +5,16 @@ Each takes a fraction of a second, so that a fault in any part of a certificate 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from fcsym.certificates import checking
+import fcsym
+from fcsym import Network
+from fcsym.certificates import certificate_of, checking
 from fcsym.certificates.file import Certificate
+from fcsym.language.equation import Cases
 from fcsym.machine.programs import Ended
 
 TEXT = "Theorem first : 0 = 0.\nProof.\nring. Qed.\nLemma second : 1 = 2.\nProof. ring. Qed.\n"
@@ -65,3 +69,24 @@ def test_what_coq_ends_with_is_what_is_said(end, independent, monkeypatch):
 def test_seconds_are_a_number_above_0(given):
     with pytest.raises(checking.ArgumentError, match="max_seconds is .*: give a number of seconds above 0"):
         checking.checked(Certificate(TEXT, 2, 2, ()), max_seconds=given)
+
+
+def test_a_row_without_a_value_is_certified_where_a_unit_has_left_its_piece_and_nowhere_else():
+    """Where the row's last condition is about anything but the extremes of a piece, no theorem says it."""
+    s = fcsym.scheme(Network.mlp([1, 1, 1]), "collapsed")
+    routine = s.routines["step"]
+    y = routine.equations[[e.name for e in routine.equations].index("y")]
+    (size,) = [e.lhs for e in s.routines["init"].equations if e.name == "c0"]
+    rows = [row for row in y.rhs if row.value is None]
+    assert len(rows) == 2 and s.certificate().certified == s.certificate().statements
+    for row in rows:
+        other = replace(row, when=(*row.when[:-1], replace(row.when[-1], subject=size)))
+        wrong = replace(y, rhs=Cases(tuple(other if r is row else r for r in y.rhs)))
+        parts = {
+            part: replace(of, equations=tuple(wrong if e == y else e for e in of.equations))
+            for part, of in s.routines.items()
+        }
+        made = certificate_of(replace(s, routines=parts))
+        assert made.statements - made.certified == 2
+        for part in ("step", "output"):
+            assert f"not certified: {part}: y, {row.name}" in made.text
