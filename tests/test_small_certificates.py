@@ -90,3 +90,12 @@ def test_a_row_without_a_value_is_certified_where_a_unit_has_left_its_piece_and_
         assert made.statements - made.certified == 2
         for part in ("step", "output"):
             assert f"not certified: {part}: y, {row.name}" in made.text
+
+
+@pytest.mark.parametrize("slope", ["0", "1/2", "1"])
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_that_no_unit_starts_on_the_kink_is_assumed_where_it_would_not_stay_there(phi, slope):
+    """It stays where the slope there is 0: then no gradient reaches it, and nothing is assumed of it."""
+    text = fcsym.scheme(Network.mlp([1, 1, 1], phi), "collapsed", slope_at_kink=slope).certificate().text
+    for said in ("Hypothesis nonzero_at_start : forall j, ", "pose proof (nonzero_at_start j J_); "):
+        assert text.count(said) == (slope != "0")
