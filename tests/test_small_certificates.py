@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 import fcsym
-from fcsym import Network
+from fcsym import Conv1d, Dense, Dropout, Flatten, Linear, Network
 from fcsym.certificates import certificate_of, checking
 from fcsym.certificates.file import Certificate
 from fcsym.language.equation import Cases
@@ -99,3 +99,38 @@ def test_that_no_unit_starts_on_the_kink_is_assumed_where_it_would_not_stay_ther
     text = fcsym.scheme(Network.mlp([1, 1, 1], phi), "collapsed", slope_at_kink=slope).certificate().text
     for said in ("Hypothesis nonzero_at_start : forall j, ", "pose proof (nonzero_at_start j J_); "):
         assert text.count(said) == (slope != "0")
+
+
+BIASED, ONE = Network.mlp([1, 1, 1], bias=True), {"batch": "mean", "samples": 1}
+WINDOW = Network([Conv1d(1, 1, 2), "relu", Flatten(), Linear(1, 1)], input=(1, 2))
+DEAD = {
+    "alone": (BIASED, {}, None),
+    "frozen bias": (BIASED.frozen("b1"), {}, None),
+    "shared bias": (BIASED.shared("b1"), {}, 1),
+    "shared bias, frozen": (BIASED.shared("b1").frozen("b1"), {}, None),
+    "shared bias, frozen weights": (BIASED.shared("b1").frozen("W1"), {}, 1),
+    "two layers": (Network.mlp([1, 1, 1, 1]), {}, 2),
+    "above": (Network.mlp([1, 1, 1, 1]).frozen("W1"), {}, None),
+    "above, with a shared bias": (Network.mlp([1, 1, 1, 1], bias=True).shared("b2").frozen("W1", "b1"), {}, 2),
+    "one sample of a batch": (Network.mlp([1, 1, 1]), ONE, 1),
+    "one window": (WINDOW, {}, 1),
+    "one window, in sequence": (WINDOW, {"order": "sequential"}, 1),
+    "one position": (Network.sequential((1, 1), [Linear(1, 1), "relu", Flatten(), Linear(1, 1)]), {}, 1),
+    "one of layers": (Network([Dense(1), "relu", Dropout(0.5), Dense(1)], input=(1,)), {}, None),
+    "one of layers, and one sample": (Network([Dense(1), "relu", Dropout(0.5), Dense(1)], input=(1,)), ONE, 1),
+}
+"""And the layer whose dead units stay dead at these widths, but not at every one: they have a way round their gate."""
+
+
+@pytest.mark.parametrize("name", DEAD)
+def test_a_dead_unit_stays_dead_at_every_width_where_its_gate_alone_moves_it(name):
+    """And p exists for every unit where it does; else these theorems are open for that reason."""
+    network, setting, layer = DEAD[name]
+    made = certificate_of(fcsym.derive(network, **setting))
+    open_ = {theorem for theorem, reason in made.admitted if reason.endswith(" decided it with z3; at every width it may")}
+    of_sample = setting.get("batch")  # whose p is another one
+    assert open_ == {theorem for theorem, _ in made.admitted}
+    assert open_ == ({f"dv{layer}_case_4_never"} | (set() if of_sample else {"p_is_defined"}) if layer else set())
+    for theorem in ("dv1_case_4_never", *open_):
+        said = made.text.partition(f"Theorem {theorem} : ")[2]
+        assert said.startswith("n_" if theorem in open_ else "forall (i : nat), s1 i <= 0 -> 0 < s1' i -> False.")
