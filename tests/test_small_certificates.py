@@ -14,7 +14,9 @@ import fcsym
 from fcsym import Conv1d, Dense, Dropout, Flatten, Linear, Network
 from fcsym.certificates import certificate_of, checking
 from fcsym.certificates.file import Certificate
+from fcsym.certificates.grouped import Grouped
 from fcsym.language.equation import Cases
+from fcsym.language.expression import Add, Expr, Mul, Total, add, mul
 from fcsym.machine.programs import Ended
 
 TEXT = "Theorem first : 0 = 0.\nProof.\nring. Qed.\nLemma second : 1 = 2.\nProof. ring. Qed.\n"
@@ -134,3 +136,33 @@ def test_a_dead_unit_stays_dead_at_every_width_where_its_gate_alone_moves_it(nam
     for theorem in ("dv1_case_4_never", *open_):
         said = made.text.partition(f"Theorem {theorem} : ")[2]
         assert said.startswith("n_" if theorem in open_ else "forall (i : nat), s1 i <= 0 -> 0 < s1' i -> False.")
+
+
+def reversed_by_axis(node):
+    """The same sums, with those over one axis in the other order."""
+    match node:
+        case Total(over, body):
+            left = list(over[::-1])
+            return Total(tuple(left.pop([i.axis for i in left].index(index.axis)) for index in over), body)
+        case Mul(factors):
+            return mul(*map(reversed_by_axis, factors))
+        case Add(terms):
+            return add(*map(reversed_by_axis, terms))
+    return node
+
+
+def test_sums_stand_in_the_order_of_the_network_whatever_their_own_is(monkeypatch):
+    """Over the axes that a sum has more than once: a proof takes one sum of both sides after the other."""
+    found, aligned = [], Grouped.aligned
+
+    def seen(self, e, meaning):
+        made = aligned(self, e, meaning)
+        if isinstance(e.rhs, Expr) and (other := replace(e, rhs=reversed_by_axis(e.rhs))) != e:
+            found.append((made, aligned(self, other, meaning), other))
+        return made
+
+    monkeypatch.setattr(Grouped, "aligned", seen)
+    fcsym.scheme(Network.mlp([2, 3, 2]), "collapsed", order="sequential").certificate()
+    assert {made.name for made, _, _ in found} >= {"S1_new", "S2_new", "S3_new"}
+    for made, other, given in found:
+        assert made == other != given
