@@ -5,16 +5,23 @@ Each takes a fraction of a second, so that a fault in any part of a certificate 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from sympy import Symbol
+from sympy.parsing.sympy_parser import parse_expr
 
 import fcsym
 from fcsym import Conv1d, Dense, Dropout, Flatten, Linear, Network
 from fcsym.certificates import certificate_of, checking
-from fcsym.certificates.file import Certificate
+from fcsym.certificates.file import Certificate, _short
+from fcsym.certificates.functions import slope_function
 from fcsym.certificates.grouped import Grouped
+from fcsym.checking.functions import phi_of, slope_of
+from fcsym.language.activation import smooth
 from fcsym.language.equation import Cases
 from fcsym.language.expression import Add, Expr, Mul, Total, add, mul
 from fcsym.machine.programs import Ended
@@ -22,6 +29,7 @@ from fcsym.machine.programs import Ended
 TEXT = "Theorem first : 0 = 0.\nProof.\nring. Qed.\nLemma second : 1 = 2.\nProof. ring. Qed.\n"
 RESTS = "Axioms:\nClassicalDedekindReals.sig_forall_dec : forall P\nClassical_Prop.classic\n"
 FALSE = 'File "./certificate.v", line 5, characters 7-11:\nError: Tactic failure: not a ring equation.\n'
+WHY = "it checks Coq's own library of the reals as well, which takes it some 30 s whatever the certificate is"
 ENDS = {
     "accepted by both": ((0, RESTS, ""), (0, "", ""), ""),
     "accepted, resting on nothing": ((0, "Closed under the global context\n", ""), (0, "", ""), ""),
@@ -33,8 +41,7 @@ ENDS = {
     "silent": ((0, "", ""), None, "it did not say what the theorems rest on"),
     "slow on its own": (
         (0, RESTS, ""), (None, "", ""),
-        "coqchk did not finish within the 70 s that were left: it checks Coq's own library of the reals as well, which "
-        "takes it some 30 s whatever the certificate is",
+        f"coqchk did not finish within the 70 s that were left: {WHY}",
     ),
     "refused on its own": ((0, RESTS, ""), (1, "", " Fatal \n"), "coqchk: Fatal"),
 }  # fmt: skip
@@ -69,7 +76,7 @@ def test_what_coq_ends_with_is_what_is_said(end, independent, monkeypatch):
 
 @pytest.mark.parametrize("given", [0, -1, 1e6, True, "1", None, float("nan")])
 def test_seconds_are_a_number_above_0(given):
-    with pytest.raises(checking.ArgumentError, match="max_seconds is .*: give a number of seconds above 0"):
+    with pytest.raises(checking.ArgumentError, match=r"max_seconds is .*: give a number of seconds above 0"):
         checking.checked(Certificate(TEXT, 2, 2, ()), max_seconds=given)
 
 
@@ -129,7 +136,9 @@ def test_a_dead_unit_stays_dead_at_every_width_where_its_gate_alone_moves_it(nam
     """And p exists for every unit where it does; else these theorems are open for that reason."""
     network, setting, layer = DEAD[name]
     made = certificate_of(fcsym.derive(network, **setting))
-    open_ = {theorem for theorem, reason in made.admitted if reason.endswith(" decided it with z3; at every width it may")}
+    open_ = {
+        theorem for theorem, reason in made.admitted if reason.endswith(" decided it with z3; at every width it may")
+    }
     of_sample = setting.get("batch")  # whose p is another one
     assert open_ == {theorem for theorem, _ in made.admitted}
     assert open_ == ({f"dv{layer}_case_4_never"} | (set() if of_sample else {"p_is_defined"}) if layer else set())
@@ -166,3 +175,51 @@ def test_sums_stand_in_the_order_of_the_network_whatever_their_own_is(monkeypatc
     assert {made.name for made, _, _ in found} >= {"S1_new", "S2_new", "S3_new"}
     for made, other, given in found:
         assert made == other != given
+
+
+@pytest.mark.parametrize("lines", [1, 59, 60, 61, 100, 240])
+def test_what_must_be_believed_has_at_most_60_lines_and_is_all_there(lines):
+    """As they are where they are so few; else neighbours share one, but for a comment, which begins a line."""
+    given = ["(* said *)" if n % 9 == 0 else f"Variable a{n} : R." for n in range(lines)]
+    made = _short(given)
+    assert len(made) <= 60
+    assert list(made) == given if lines <= 60 else len(made) < lines
+    assert " ".join(made) == " ".join(given)
+    assert all(line.startswith("(*") for line in made if "(*" in line)
+
+
+SLOPES = {
+    "softplus": "sigmoid", "exp": "exp", "sigmoid": None, "tanh": None, "log": None, "sqrt": None, "gelu": None,
+    "2*s + exp(s)": None, "log(1 + exp(s))": "sigmoid",
+}  # fmt: skip
+"""Of functions of the language, and of some of one's own: what the slope is, where it is one of the language."""
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_the_function_that_a_slope_is_is_its_slope(name):
+    """Where there is one, at some numbers, beside automatic differentiation; a power of s is none."""
+    phi = smooth(name) if name.isalpha() else smooth("own", parse_expr(name, {"s": Symbol("s", real=True)}))
+    found = slope_function(phi)
+    assert (found and found.name) == SLOPES[name]
+    if found:
+        at = np.array([-1.5, 0.25, 2.0])
+        assert np.allclose(phi_of(found, at), slope_of(phi, at), rtol=1e-13)
+
+
+OF_LAYERS = {
+    "all": (Network.mlp([1, 1, 1, 1], bias=True), {"W2", "b2"}),
+    "frozen bias": (Network.mlp([1, 1, 1, 1], bias=True).frozen("b2"), {"W2"}),
+    "frozen weights": (Network.mlp([1, 1, 1, 1], bias=True).frozen("W2"), {"b2"}),
+    "shared bias": (Network.mlp([1, 1, 1], bias=True).shared("b1"), {"W1", "b1"}),
+}
+"""What of the last hidden layer is trained, where its units are moved by what is below or by what they share."""
+
+
+@pytest.mark.parametrize("name", OF_LAYERS)
+def test_what_a_unit_moves_by_in_p_is_proved_from_what_its_own_layer_trains(name):
+    """And from the parameters of no layer below, in sequential order, where the last weights are as they are."""
+    network, trained = OF_LAYERS[name]
+    text = certificate_of(fcsym.derive(network, "sequential")).text
+    script = text.partition("Theorem ds_at_the_step : ")[2].partition("Proof. ")[2].partition("Qed.")[0]
+    assert "rewrite eq_kappa, eq_alpha" in script
+    assert set(re.findall(r"\b([Wb]\d)'", script)) == trained

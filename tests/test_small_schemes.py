@@ -31,6 +31,9 @@ NUMBERS = {
 """Both hidden units stay active in the step, and see both inputs."""
 
 
+fractions = np.vectorize(Fraction, otypes=[object])
+
+
 def entry(name, position):
     """A number of the table as a fraction."""
     return Fraction(np.array(NUMBERS[name], dtype=object)[position])
@@ -42,7 +45,9 @@ def test_the_next_input_is_what_it_says_in_numbers(order):
     equations = {e.array: e for e in statement.routines["next"].equations if e.defines}
     sizes = statement.network.sizes
     instance = Instance(equations, sizes, lambda array, position: entry(array.name, position), exact_field())
-    n = {name: np.vectorize(Fraction, otypes=[object])(np.array(value, dtype=object)) for name, value in NUMBERS.items()}
+    n = {
+        name: np.vectorize(Fraction, otypes=[object])(np.array(value, dtype=object)) for name, value in NUMBERS.items()
+    }
     made = exact.step(
         (2, 2, 2), [n["W1"].tolist(), n["W2"].tolist()], n["x"], n["yg"], n["eta"][()], order,
         biases=[n["b1"].tolist(), n["b2"].tolist()],

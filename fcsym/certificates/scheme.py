@@ -126,7 +126,7 @@ class _Scheme(Started):
             if e in self._assumed:
                 yield Theorem("", f"Hypothesis M_{self._name(e)} : {self._meaning(e)}.", "")
             elif e.array not in self.meant:
-                script = f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; sums]."
+                script = f"intros; first [reflexivity | unfold {self._looked_into(e)}; sums]."
                 yield Theorem(f"M_{self._name(e)}", self._meaning(e), script, None, "what is carried is that, too")
         if self.groups:
             yield from self._moving()
