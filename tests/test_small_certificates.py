@@ -209,7 +209,6 @@ def test_the_function_that_a_slope_is_is_its_slope(name):
 OF_LAYERS = {
     "all": (Network.mlp([1, 1, 1, 1], bias=True), {"W2", "b2"}),
     "frozen bias": (Network.mlp([1, 1, 1, 1], bias=True).frozen("b2"), {"W2"}),
-    "frozen weights": (Network.mlp([1, 1, 1, 1], bias=True).frozen("W2"), {"b2"}),
     "shared bias": (Network.mlp([1, 1, 1], bias=True).shared("b1"), {"W1", "b1"}),
 }
 """What of the last hidden layer is trained, where its units are moved by what is below or by what they share."""
