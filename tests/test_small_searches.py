@@ -5,6 +5,7 @@ Each takes a fraction of a second, so that a fault in any part of a search is se
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -17,8 +18,11 @@ from test_small_proofs import HAT
 import fcsym
 from fcsym import Network
 from fcsym.errors import SizeError
+from fcsym.language.expression import ZERO, add, mul
 from fcsym.proof import joint as joints
+from fcsym.proof import search
 from fcsym.proof.pieces import _phi
+from fcsym.proof.search import misnamed, on_integral, on_unit
 
 HALF = Fraction(1, 2)
 LEAKY = fcsym.leaky_relu(slope_at_kink="1/3")
@@ -169,3 +173,94 @@ def test_numbers_that_z3_finds_have_the_pattern_that_it_was_asked_for(inputs, or
         assert (tuple(on),) == pattern and at.eta > 0
         assert at.inputs == inputs and (inputs == 2 or at.other == at.x)
         assert ("x@ = " in str(at)) == (inputs == 2)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Fewer numbers than are tried elsewhere: enough for the rows of one unit."""
+    monkeypatch.setattr(search, "_TRIES", 60)
+
+
+def rows_of(name, array, order="sequential"):
+    """The derivation of 1-1-1, and the equation with its rows."""
+    d = fcsym.derive(Network.mlp([1, 1, 1], KINKS.get(name, name)), order)
+    return d, d[array], list(d[array].rhs)
+
+
+@pytest.mark.parametrize("array", ["dv1", "p"])
+@pytest.mark.parametrize("name", [*KINKS, "tanh"])
+def test_numbers_of_a_unit_are_found_where_a_row_is_wrong_and_nowhere_else(name, array, few):
+    """One more than a value, a value where there is none, and none where there is one: each at numbers that say so."""
+    if (name, array) == ("tanh", "dv1"):
+        return  # of which there is no table
+    d, e, rows = rows_of(name, array)
+    for row in rows:
+        assert on_unit(d.network, e, row) is None
+        for value in (ZERO, None) if row.value is None else (add(row.value, 1), None):
+            found = on_unit(d.network, e, replace(row, value=value))
+            if value is row.value:
+                assert found is None
+                continue
+            point = found.point
+            assert found.quantity == f"{e.name} [{row.name}]"
+            assert set(point) == {*(("vc", "dv") if name == "tanh" else ("s", "ds")), *(["W'"] if array == "p" else [])}
+            vc, dv = point.get("vc"), point.get("dv")
+            if name != "tanh":
+                phi = BY_HAND[name][0]
+                vc = phi(point["s"])
+                dv = phi(point["s"] + point["ds"]) - vc
+            true = dv
+            if array == "p":
+                true = point["W'"] * dv / vc if vc else None if dv else Fraction(0)
+            wrong = None if value is None else Fraction(0) if row.value is None else true + 1
+            assert (found.derived, found.true) == (wrong, true)
+
+
+@pytest.mark.parametrize("array", ["dv1", "p"])
+@pytest.mark.parametrize("name", KINKS)
+def test_numbers_of_a_unit_are_found_where_a_row_has_the_name_of_another_one(name, array, few):
+    """On which the row holds, with the pieces that it says and those that the unit is on, counted from 1."""
+    d, e, rows = rows_of(name, array)
+    words = [piece.name for piece in KINKS[name].pieces]
+    for row in rows:
+        assert misnamed(d.network, e, row) is None
+        for other in product(words, repeat=2):
+            said = " -> ".join(other)
+            if " at " in row.name or said == row.name:
+                continue
+            found = misnamed(d.network, e, replace(row, name=said))
+            s, moved = found.point["s"], found.point["s"] + found.point["ds"]
+            on = [words[piece_of(name, at)] for at in (s, moved)]
+            assert " -> ".join(on) == row.name
+            n = next(n for n in (0, 1) if on[n] != other[n])
+            assert found.quantity == f"the piece {('before', 'after')[n]} in {said!r}"
+            assert (found.derived, found.true) == (words.index(other[n]) + 1, words.index(on[n]) + 1)
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_numbers_of_a_unit_are_found_where_p_is_no_integral(name, order):
+    """Where its slope in the weight is twice what it should be, or where it is 1 at the weight of the start."""
+    d, e, rows = rows_of(name, "P", order)
+    words = [piece.name for piece in KINKS[name].pieces]
+    phi, slope, _ = BY_HAND[name]
+    for row in rows:
+        if " at " in row.name or row.value in (None, ZERO):
+            continue
+        before, after = pieces = tuple(map(words.index, row.name.split(" -> ")))
+        assert on_integral(d.network, order, e, row, pieces) is None
+        found = on_integral(d.network, order, e, replace(row, value=mul(2, row.value)), pieces)
+        if not any(slope(Fraction(n, 2)) for n in range(-8, 9) if piece_of(name, Fraction(n, 2)) == before):
+            assert found is None and before != after  # from there no unit moves
+            continue
+        at = found.point
+        vc = phi(at["s"])
+        through = at["W'"] if order == "sequential" else at["W"]
+        assert at["W"] == at["W'"] + at["eta"] * at["delta"] * vc and at["vc"] == vc and at["g"] == slope(at["s"])
+        assert at["ds"] == -at["eta"] * at["g"] * through * at["delta"] * at["a"]
+        assert (piece_of(name, at["s"]), piece_of(name, at["s"] + at["ds"])) == (before, after)
+        dv = phi(at["s"] + at["ds"]) - vc
+        true = -at["W'"] * dv / vc / (at["eta"] * at["delta"] * vc)
+        assert found.quantity == f"dP/dw' [{row.name}]" and (found.derived, found.true) == (2 * true, true)
+        found = on_integral(d.network, order, e, replace(row, value=add(row.value, 1)), pieces)
+        assert found.quantity == f"P [{row.name}] at w' = w" and (found.derived, found.true) == (1, 0)
+        assert found.point["W'"] == found.point["W"]
