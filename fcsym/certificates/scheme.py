@@ -126,7 +126,7 @@ class _Scheme(Started):
             if e in self._assumed:
                 yield Theorem("", f"Hypothesis M_{self._name(e)} : {self._meaning(e)}.", "")
             elif e.array not in self.meant:
-                script = f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; sums]."
+                script = f"intros; first [reflexivity | unfold {self._looked_into(e)}; sums]."
                 yield Theorem(f"M_{self._name(e)}", self._meaning(e), script, None, "what is carried is that, too")
         if self.groups:
             yield from self._moving()
@@ -193,8 +193,7 @@ class _Scheme(Started):
 
     def _certified(self, e: Equation) -> tuple[str | None, ...]:
         """The cases of an equation that its theorem says: not where units have left their piece."""
-        every = cases_of(e)
-        return tuple(c for c in every if c is None or self.pieces is None or self.pieces.certifies(e, c))
+        return tuple(c for c in cases_of(e) if self.pieces is None or self.pieces.certifies(e, c))
 
     def _put_in(self, e: Equation) -> str:
         """The tactics that put what weights are, made of the state, in their place, and look into the rest."""

@@ -90,8 +90,6 @@ class Signs:
                 return self._above(base, names)
             case Total(_, body):
                 return self._least(body, names)
-            case Indicator():
-                return True
         return False
 
     def _least(self, node: Expr, names: list[str]) -> bool:

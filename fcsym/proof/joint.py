@@ -30,6 +30,7 @@ Pattern: TypeAlias = "tuple[tuple[int, int], ...]"
 """(piece before, piece after) of every hidden unit, layer by layer; pieces count from 0."""
 
 MAX_PATTERNS = 1024
+_COUNTED = 10**18  # patterns, beyond which they are not counted
 _BATCH, _BATCHES = 20_000, 40
 _STEPS = 4_000_000  # of z3's own count, for one question
 
@@ -135,9 +136,9 @@ def joint(
         )
     count = 1
     for phi in units:
-        count = min(count * len(phi.pieces) ** 2, 10**18)
+        count = min(count * len(phi.pieces) ** 2, _COUNTED)
     if count > MAX_PATTERNS or sum(network.widths) > 40:
-        number = f"{count}" if count < 10**18 else "more than 10^18"
+        number = f"{count}" if count < _COUNTED else "more than 10^18"
         raise SizeError(
             f"{network} has {number} joint patterns of {len(units)} hidden units and widths that add up to "
             f"{sum(network.widths)}: up to {MAX_PATTERNS} patterns and a sum of 40 are decided, so try fewer units."

@@ -128,7 +128,7 @@ def misnamed(network: Network, equation: Equation, branch: Branch) -> Counterexa
         s, ds = _small(source), _small(source)
         value = phi.value_at(s)
         numbers = {"s": s, "ds": ds, "s'": s + ds, "v": value, "vc": value, "dv": phi.value_at(s + ds) - value}
-        read = _reader(_Unit(phi, numbers, known), {index: 0 for index in _indices(equation)})
+        read = _reader(_Unit(phi, numbers, known), equation)
         if not all(condition.holds(read(condition.subject)) for condition in branch.when):
             continue
         for what, word, at in zip(("before", "after"), words, (s, s + ds), strict=False):
@@ -151,8 +151,7 @@ def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexam
             "dv": after - before, "W": _small(source), "W'": _small(source),
         }  # fmt: skip
         unit = _Unit(phi, numbers, known)
-        binding = {index: 0 for index in _indices(equation)}
-        value = _reader(unit, binding)
+        value = _reader(unit, equation)
         if not all(condition.holds(value(condition.subject)) for condition in branch.when):
             continue
         true: Fraction | None
@@ -175,13 +174,14 @@ def on_unit(network: Network, equation: Equation, branch: Branch) -> Counterexam
     return None
 
 
-def _indices(equation: Equation) -> tuple[Any, ...]:
+def _anywhere(equation: Equation) -> dict[Any, int]:
+    """A place for each index: that of the one unit there is."""
     assert isinstance(equation.lhs, Ref)
-    return equation.lhs.indices
+    return dict.fromkeys(equation.lhs.indices, 0)
 
 
-def _reader(unit: _Unit, binding: Mapping[Any, int]) -> Callable[[Expr], Any]:
-    instance = Instance({}, {}, unit.look_up, exact_field())
+def _reader(unit: _Unit, equation: Equation) -> Callable[[Expr], Any]:
+    instance, binding = Instance({}, {}, unit.look_up, exact_field()), _anywhere(equation)
     return lambda node: instance.value(node, binding)
 
 
@@ -219,7 +219,7 @@ def on_integral(
             return Dual(value, Fraction(0))
 
         field = replace(exact_field(), number=number, add=plus)
-        binding = {index: 0 for index in _indices(equation)}
+        binding = _anywhere(equation)
         try:
             slope = Instance({}, {}, look_up, field, {}).value(branch.value, binding).slope
         except (KeyError, UnsupportedExpression):

@@ -136,7 +136,7 @@ def reading(record: Record, forward: Sequence[Equation]) -> Reading:
     maps = []
     for weight in network.trained:
         uses = found.get(weight, [])
-        alone = len(uses) == seen.get(weight, 0)
+        alone = len(uses) == seen.get(weight)
         known = all(adjoint_of(use.equation.array).name in record.by_name for use in uses)
         if uses and alone and known and uses[0].features and len({use.canonical() for use in uses}) == 1:
             maps.append(_map(uses, seen, network.trained))

@@ -455,8 +455,8 @@ class SingleInput:
     def measures(self) -> tuple[Equation, ...]:
         """How the input is measured, and what is in its units: definitions, to be found word for word."""
         network = self.base.network
-        moved = tuple(e for e in expansion(network) if not e.array.of and e.rule is Rule.DEFINITION)
-        return finish(network, tuple(e for e in (*measured(network), *moved) if e.rule is Rule.DEFINITION))
+        every = (*measured(network), *expansion(network))
+        return finish(network, tuple(e for e in every if e.rule is Rule.DEFINITION))
 
     @staticmethod
     def constants(inputs: int) -> dict[Array, Matrix]:

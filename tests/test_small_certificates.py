@@ -1,0 +1,224 @@
+"""What a certificate rests on and what is said of it, without Coq.
+
+Each takes a fraction of a second, so that a fault in any part of a certificate is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sympy import Symbol
+from sympy.parsing.sympy_parser import parse_expr
+
+import fcsym
+from fcsym import Conv1d, Dense, Dropout, Flatten, Linear, Network
+from fcsym.certificates import certificate_of, checking
+from fcsym.certificates.file import Certificate, _short
+from fcsym.certificates.functions import slope_function
+from fcsym.certificates.grouped import Grouped
+from fcsym.checking.functions import phi_of, slope_of
+from fcsym.language.activation import smooth
+from fcsym.language.equation import Cases
+from fcsym.language.expression import Add, Expr, Mul, Total, add, mul
+from fcsym.machine.programs import Ended
+
+TEXT = "Theorem first : 0 = 0.\nProof.\nring. Qed.\nLemma second : 1 = 2.\nProof. ring. Qed.\n"
+RESTS = "Axioms:\nClassicalDedekindReals.sig_forall_dec : forall P\nClassical_Prop.classic\n"
+FALSE = 'File "./certificate.v", line 5, characters 7-11:\nError: Tactic failure: not a ring equation.\n'
+WHY = "it checks Coq's own library of the reals as well, which takes it some 30 s whatever the certificate is"
+ENDS = {
+    "accepted by both": ((0, RESTS, ""), (0, "", ""), ""),
+    "accepted, resting on nothing": ((0, "Closed under the global context\n", ""), (0, "", ""), ""),
+    "too slow": ((None, "", ""), None, "it did not finish within 100 s"),
+    "an error": ((1, "", FALSE), None, "second: Tactic failure: not a ring equation."),
+    "an error above": ((1, "", FALSE.replace("5,", "3,")), None, "first: Tactic failure: not a ring equation."),
+    "an error nowhere": ((1, "", " out of memory \n"), None, "out of memory"),
+    "an axiom of its own": ((0, f"{RESTS}mine : False\n", ""), None, "it rests on mine"),
+    "silent": ((0, "", ""), None, "it did not say what the theorems rest on"),
+    "slow on its own": (
+        (0, RESTS, ""), (None, "", ""),
+        f"coqchk did not finish within the 70 s that were left: {WHY}",
+    ),
+    "refused on its own": ((0, RESTS, ""), (1, "", " Fatal \n"), "coqchk: Fatal"),
+}  # fmt: skip
+"""What coqc ends with, what coqchk ends with where it is asked, and why the certificate is not accepted."""
+
+
+@pytest.mark.parametrize("independent", [True, False])
+@pytest.mark.parametrize("end", ENDS)
+def test_what_coq_ends_with_is_what_is_said(end, independent, monkeypatch):
+    """Coqc takes 30 s of 100: what is left is for coqchk, which is asked where it is wanted and nothing was wrong."""
+    first, second, why = ENDS[end]
+    clock, asked = [1000.0], []
+
+    def run(command, seconds, folder):
+        assert (folder / "certificate.v").read_text(encoding="utf-8") == TEXT
+        asked.append((command[0], seconds))
+        clock[0] += 30
+        return Ended(*(first if command[0] == "coqc" else second))
+
+    monkeypatch.setattr(checking, "run", run)
+    monkeypatch.setattr(checking, "coq", lambda program="coqc": program)
+    monkeypatch.setattr(checking, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    made = Certificate(TEXT, 2, 2, ())
+    said = checking.checked(made, max_seconds=100, independent=independent)
+    both = independent and second is not None
+    assert asked == [("coqc", 100), ("coqchk", 70)][: 1 + both]
+    assert said.said == (why if both or second is None else "")
+    assert (said.accepted, said.independent, said.seconds) == (not said.said, both and not why, 60 if both else 30)
+    resting = first[1].startswith("Axioms")
+    assert set(said.axioms) - {"mine"} == (checking.AXIOMS & set(RESTS.split()) if resting else set())
+
+
+@pytest.mark.parametrize("given", [0, -1, 1e6, True, "1", None, float("nan")])
+def test_seconds_are_a_number_above_0(given):
+    with pytest.raises(checking.ArgumentError, match=r"max_seconds is .*: give a number of seconds above 0"):
+        checking.checked(Certificate(TEXT, 2, 2, ()), max_seconds=given)
+
+
+def test_a_row_without_a_value_is_certified_where_a_unit_has_left_its_piece_and_nowhere_else():
+    """Where the row's last condition is about anything but the extremes of a piece, no theorem says it."""
+    s = fcsym.scheme(Network.mlp([1, 1, 1]), "collapsed")
+    routine = s.routines["step"]
+    y = routine.equations[[e.name for e in routine.equations].index("y")]
+    (size,) = [e.lhs for e in s.routines["init"].equations if e.name == "c0"]
+    rows = [row for row in y.rhs if row.value is None]
+    assert len(rows) == 2 and s.certificate().certified == s.certificate().statements
+    for row in rows:
+        other = replace(row, when=(*row.when[:-1], replace(row.when[-1], subject=size)))
+        wrong = replace(y, rhs=Cases(tuple(other if r is row else r for r in y.rhs)))
+        parts = {
+            part: replace(of, equations=tuple(wrong if e == y else e for e in of.equations))
+            for part, of in s.routines.items()
+        }
+        made = certificate_of(replace(s, routines=parts))
+        assert made.statements - made.certified == 2
+        for part in ("step", "output"):
+            assert f"not certified: {part}: y, {row.name}" in made.text
+
+
+@pytest.mark.parametrize("slope", ["0", "1/2", "1"])
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_that_no_unit_starts_on_the_kink_is_assumed_where_it_would_not_stay_there(phi, slope):
+    """It stays where the slope there is 0: then no gradient reaches it, and nothing is assumed of it."""
+    text = fcsym.scheme(Network.mlp([1, 1, 1], phi), "collapsed", slope_at_kink=slope).certificate().text
+    for said in ("Hypothesis nonzero_at_start : forall j, ", "pose proof (nonzero_at_start j J_); "):
+        assert text.count(said) == (slope != "0")
+
+
+BIASED, ONE = Network.mlp([1, 1, 1], bias=True), {"batch": "mean", "samples": 1}
+WINDOW = Network([Conv1d(1, 1, 2), "relu", Flatten(), Linear(1, 1)], input=(1, 2))
+DEAD = {
+    "alone": (BIASED, {}, None),
+    "frozen bias": (BIASED.frozen("b1"), {}, None),
+    "shared bias": (BIASED.shared("b1"), {}, 1),
+    "shared bias, frozen": (BIASED.shared("b1").frozen("b1"), {}, None),
+    "shared bias, frozen weights": (BIASED.shared("b1").frozen("W1"), {}, 1),
+    "two layers": (Network.mlp([1, 1, 1, 1]), {}, 2),
+    "above": (Network.mlp([1, 1, 1, 1]).frozen("W1"), {}, None),
+    "above, with a shared bias": (Network.mlp([1, 1, 1, 1], bias=True).shared("b2").frozen("W1", "b1"), {}, 2),
+    "one sample of a batch": (Network.mlp([1, 1, 1]), ONE, 1),
+    "one window": (WINDOW, {}, 1),
+    "one window, in sequence": (WINDOW, {"order": "sequential"}, 1),
+    "one position": (Network.sequential((1, 1), [Linear(1, 1), "relu", Flatten(), Linear(1, 1)]), {}, 1),
+    "one of layers": (Network([Dense(1), "relu", Dropout(0.5), Dense(1)], input=(1,)), {}, None),
+    "one of layers, and one sample": (Network([Dense(1), "relu", Dropout(0.5), Dense(1)], input=(1,)), ONE, 1),
+}
+"""And the layer whose dead units stay dead at these widths, but not at every one: they have a way round their gate."""
+
+
+@pytest.mark.parametrize("name", DEAD)
+def test_a_dead_unit_stays_dead_at_every_width_where_its_gate_alone_moves_it(name):
+    """And p exists for every unit where it does; else these theorems are open for that reason."""
+    network, setting, layer = DEAD[name]
+    made = certificate_of(fcsym.derive(network, **setting))
+    open_ = {
+        theorem for theorem, reason in made.admitted if reason.endswith(" decided it with z3; at every width it may")
+    }
+    of_sample = setting.get("batch")  # whose p is another one
+    assert open_ == {theorem for theorem, _ in made.admitted}
+    assert open_ == ({f"dv{layer}_case_4_never"} | (set() if of_sample else {"p_is_defined"}) if layer else set())
+    for theorem in ("dv1_case_4_never", *open_):
+        said = made.text.partition(f"Theorem {theorem} : ")[2]
+        assert said.startswith("n_" if theorem in open_ else "forall (i : nat), s1 i <= 0 -> 0 < s1' i -> False.")
+
+
+def reversed_by_axis(node):
+    """The same sums, with those over one axis in the other order."""
+    match node:
+        case Total(over, body):
+            left = list(over[::-1])
+            return Total(tuple(left.pop([i.axis for i in left].index(index.axis)) for index in over), body)
+        case Mul(factors):
+            return mul(*map(reversed_by_axis, factors))
+        case Add(terms):
+            return add(*map(reversed_by_axis, terms))
+    return node
+
+
+def test_sums_stand_in_the_order_of_the_network_whatever_their_own_is(monkeypatch):
+    """Over the axes that a sum has more than once: a proof takes one sum of both sides after the other."""
+    found, aligned = [], Grouped.aligned
+
+    def seen(self, e, meaning):
+        made = aligned(self, e, meaning)
+        if isinstance(e.rhs, Expr) and (other := replace(e, rhs=reversed_by_axis(e.rhs))) != e:
+            found.append((made, aligned(self, other, meaning), other))
+        return made
+
+    monkeypatch.setattr(Grouped, "aligned", seen)
+    fcsym.scheme(Network.mlp([2, 3, 2]), "collapsed", order="sequential").certificate()
+    assert {made.name for made, _, _ in found} >= {"S1_new", "S2_new", "S3_new"}
+    for made, other, given in found:
+        assert made == other != given
+
+
+@pytest.mark.parametrize("lines", [1, 59, 60, 61, 100, 240])
+def test_what_must_be_believed_has_at_most_60_lines_and_is_all_there(lines):
+    """As they are where they are so few; else neighbours share one, but for a comment, which begins a line."""
+    given = ["(* said *)" if n % 9 == 0 else f"Variable a{n} : R." for n in range(lines)]
+    made = _short(given)
+    assert len(made) <= 60
+    assert list(made) == given if lines <= 60 else len(made) < lines
+    assert " ".join(made) == " ".join(given)
+    assert all(line.startswith("(*") for line in made if "(*" in line)
+
+
+SLOPES = {
+    "softplus": "sigmoid", "exp": "exp", "sigmoid": None, "tanh": None, "log": None, "sqrt": None, "gelu": None,
+    "2*s + exp(s)": None, "log(1 + exp(s))": "sigmoid",
+}  # fmt: skip
+"""Of functions of the language, and of some of one's own: what the slope is, where it is one of the language."""
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_the_function_that_a_slope_is_is_its_slope(name):
+    """Where there is one, at some numbers, beside automatic differentiation; a power of s is none."""
+    phi = smooth(name) if name.isalpha() else smooth("own", parse_expr(name, {"s": Symbol("s", real=True)}))
+    found = slope_function(phi)
+    assert (found and found.name) == SLOPES[name]
+    if found:
+        at = np.array([-1.5, 0.25, 2.0])
+        assert np.allclose(phi_of(found, at), slope_of(phi, at), rtol=1e-13)
+
+
+OF_LAYERS = {
+    "all": (Network.mlp([1, 1, 1, 1], bias=True), {"W2", "b2"}),
+    "frozen bias": (Network.mlp([1, 1, 1, 1], bias=True).frozen("b2"), {"W2"}),
+    "shared bias": (Network.mlp([1, 1, 1], bias=True).shared("b1"), {"W1", "b1"}),
+}
+"""What of the last hidden layer is trained, where its units are moved by what is below or by what they share."""
+
+
+@pytest.mark.parametrize("name", OF_LAYERS)
+def test_what_a_unit_moves_by_in_p_is_proved_from_what_its_own_layer_trains(name):
+    """And from the parameters of no layer below, in sequential order, where the last weights are as they are."""
+    network, trained = OF_LAYERS[name]
+    text = certificate_of(fcsym.derive(network, "sequential")).text
+    script = text.partition("Theorem ds_at_the_step : ")[2].partition("Proof. ")[2].partition("Qed.")[0]
+    assert "rewrite eq_kappa, eq_alpha" in script
+    assert set(re.findall(r"\b([Wb]\d)'", script)) == trained
