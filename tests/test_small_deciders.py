@@ -1,4 +1,4 @@
-"""The parts of the deciders, each against a definition: pieces for z3, patterns, numbers for one unit, signs.
+"""The parts of the deciders, each against a definition: integrals in index notation, free units, signs, tables.
 
 Each takes a fraction of a second, so that a fault in what a proof is made of is seen by a test that is quick.
 """
@@ -9,117 +9,25 @@ from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import z3
 
 import fcsym
 from fcsym import Network
-from fcsym.errors import SizeError
 from fcsym.language.activation import activation
-from fcsym.language.equation import Cases, Rule
+from fcsym.language.equation import Cases
 from fcsym.language.expression import Array, Number, Pow, add, mul
-from fcsym.proof import joint, quotients, search
+from fcsym.proof import quotients
 from fcsym.proof.expanded import _divides
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.once import free_unit
-from fcsym.proof.pieces import _phi
 from fcsym.proof.tables import Table
 from fcsym.proof.twice import _bend
 
 HAT = fcsym.piecewise_linear("hat", [fcsym.Piece(0, -1), fcsym.Piece(2, 1), fcsym.Piece(None, 0, 2)], [0, "1/2"])
-PHIS = [activation("relu"), activation("leaky_relu"), activation("identity"), HAT]
-POINTS = [Fraction(n, 2) for n in range(-6, 7)]
-
-
-def fraction(term):
-    value = z3.simplify(term)
-    return Fraction(value.numerator_as_long(), value.denominator_as_long())
-
-
-@pytest.mark.parametrize("phi", PHIS, ids=lambda phi: phi.name)
-def test_a_function_of_pieces_is_the_same_for_z3(phi):
-    for s in POINTS:
-        at = z3.RatVal(s.numerator, s.denominator)
-        assert fraction(_phi(phi, at, derivative=False)) == phi.value_at(s)
-        assert fraction(_phi(phi, at, derivative=True)) == phi.slope_at(s)
-
-
-@pytest.mark.parametrize("phi", PHIS, ids=lambda phi: phi.name)
-def test_the_slope_of_a_piece_is_the_one_declared_at_its_kink(phi):
-    terms, s = joint._Terms(Network.parse("1-1-1"), (0,)), z3.Real("s")
-    for at in POINTS:
-        known = terms._slope(phi, phi.piece_at(at), s)
-        if z3.is_expr(known):
-            known = fraction(z3.substitute(known, (s, z3.RatVal(at.numerator, at.denominator))))
-        assert known == terms._slope(phi, phi.piece_at(at), at) == phi.slope_at(at)
-
-
-def test_every_pattern_has_a_number_of_its_own_in_their_order():
-    network = Network.mlp([1, 2, 1, 1], activation=[HAT, "relu"])
-    patterns = list(joint._patterns(network))
-    before, after = (np.array([[pair[n] for pair in pattern] for pattern in patterns]) for n in (0, 1))
-    count = 3 * 3 * 2
-    assert list(joint._coded(network, before, after)) == [
-        int(np.ravel_multi_index((*a, *b), (3, 3, 2) * 2)) for a, b in zip(before, after, strict=True)
-    ]
-    assert len(patterns) == count**2 == joint._coded(network, before, after).max() + 1
-
-
-@pytest.mark.parametrize(("text", "number"), [("2-9-1", 4**9), ("2-12-12-1", 4**24)])
-def test_how_many_patterns_are_too_many(text, number):
-    with pytest.raises(SizeError, match=f"has {number} joint patterns"):
-        joint.joint(Network.parse(text))
-    with pytest.raises(SizeError, match="has more than 10\\^18 joint patterns"):
-        joint.joint(Network.parse("2-15-15-1"))
-
-
-def tables(d):
-    return [(e, branch) for e in d if isinstance(e.rhs, Cases) and e.name != "P" for branch in e.rhs]
-
-
 DERIVATIONS = {
     "relu": fcsym.derive(Network.parse("1-1-1"), order="sequential"),
     "hat": fcsym.derive(Network.mlp([1, 1, 1], activation=HAT)),
-    "tanh": fcsym.derive(Network.mlp([1, 1, 1], activation="tanh")),
 }
-
-
-@pytest.mark.parametrize("name", DERIVATIONS)
-def test_no_numbers_for_one_unit_speak_against_a_right_row_and_some_do_against_a_wrong_one(name):
-    d = DERIVATIONS[name]
-    seen = 0
-    for equation, branch in tables(d):
-        assert search.on_unit(d.network, equation, branch) is None, branch
-        if branch.value is None:
-            continue
-        found = search.on_unit(d.network, equation, replace(branch, value=add(branch.value, 1)))
-        if found is None:
-            continue  # a value over numbers of several units is not tried on one
-        seen += 1
-        assert found.derived == found.true + 1
-        names = {"vc", "dv"} if name == "tanh" else {"s", "ds"}
-        assert set(found.point) == names | ({"W'"} if equation.rule is Rule.CHOICE else set())
-        none = search.on_unit(d.network, equation, replace(branch, value=None))
-        assert none is not None and none.derived is None and none.true is not None
-    assert seen >= 2
-
-
-@pytest.mark.parametrize("order", ["sequential", "simultaneous"])
-@pytest.mark.parametrize("name", ["relu", "hat"])
-def test_no_numbers_speak_against_an_integral_that_is_right(name, order):
-    d = fcsym.derive(DERIVATIONS[name].network, order=order)
-    phi, seen = d.network.hidden[-1].activation, 0
-    names = [piece.name for piece in phi.pieces]
-    for branch in d["P"].rhs:
-        words = branch.name.split(" at ")[0].split(" -> ")
-        if branch.value is None or not set(words) <= set(names) or len(words) != 2:
-            continue
-        at = (names.index(words[0]), names.index(words[1]))
-        assert search.on_integral(d.network, order, d["P"], branch, at) is None
-        wrong = replace(branch, value=add(branch.value, 1))
-        seen += search.on_integral(d.network, order, d["P"], wrong, at) is not None
-    assert seen
 
 
 @pytest.mark.parametrize("name", ["relu", "hat"])
