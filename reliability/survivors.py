@@ -7,18 +7,19 @@ to these files of tests, or tests, alone, and what sees it is named.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from reliability.chapters.mutation import LIMIT, OPEN, ordered, recorded
 from reliability.mutants import equivalent
 from reliability.warm import SURVIVED, Warm
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print them."""
     parser = argparse.ArgumentParser(prog="python -m reliability.survivors", description=__doc__)
     parser.add_argument("places", nargs="*", metavar="PATH", help="a folder or a file, such as fcsym/kernel")
     parser.add_argument("--to", nargs="+", default=[], metavar="TEST", help="show each to these tests")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     ends, wanted = recorded(), tuple(options.places) or ""
     found = [
         (number, one, ends[one.digest])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability import mutants, reach
+from reliability import mutants, reach, survivors
 from reliability.chapters import mutation
 from reliability.mutants import Mutant, equivalent
 from reliability.reach import measure
@@ -254,6 +254,32 @@ def test_a_run_goes_on_where_the_last_one_ended(project, monkeypatch):
     assert [one.before for one in tried if not one.function] == ["3"]
     assert table.tried == len(mutation.ordered(1)) == len(every) + 1
     assert f"Of {len(tried)} faults that were tried for the first time" in table.notes[-1]
+
+
+def test_what_no_test_has_seen_is_named_and_shown_to_others(project, capsys):
+    """One that is listed as the same for everybody is not, nor one that was seen."""
+    half, sign, unused, middle = (
+        planted_where(project, before, function)
+        for before, function in [("a > 0", "half"), ("a > 0", "sign"), ("a * 2", "unused"), ("a + b", "middle")]
+    )
+    ends = {half: "survived", sign: mutation.QUICKLY, unused: "not reached", middle: "seen"}
+    mutation.keep({one.digest: end for one, end in ends.items()}, mutation.ordered(0))
+    survivors.main([])
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(
+        f"{mutation.ordered(0).index(one)}: {one}: {end}" for one, end in ends.items() if end != "seen"
+    )
+    survivors.main(["fcsym/kernel"])
+    assert not capsys.readouterr().out
+    (project.parents[2] / "tests" / "test_more.py").write_text(
+        "from fcsym.deriving.interval import unused\n\ndef test_more():\n    assert unused(3) == 6\n"
+    )
+    survivors.main(["fcsym/deriving", "--to", "tests/test_more.py"])
+    said = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    by = "seen tests/test_more.py::test_more"
+    assert sorted(said) == sorted([f"{half}: survived", f"{sign}: survived", f"{unused}: {by}"])
+    (project.parents[2] / "tests" / "test_more.py").write_text("def test_more():\n    assert False\n")
+    with pytest.raises(SystemExit, match="test_more fails without a fault"):
+        survivors.main(["--to", "tests/test_more.py"])
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 5), (7, 9), (190, 200), (9, 9)])
