@@ -12,6 +12,7 @@ from conftest import LONG, need
 from fcsym.derivation import derive
 from fcsym.errors import ArgumentError, CompileError, MissingTool, NetworkError, SizeError
 from fcsym.language.equation import Cases, Rule, Verdict
+from fcsym.networks.layers import Conv1d, Flatten, Linear
 from fcsym.networks.names import flat_latex
 from fcsym.networks.network import Network
 from fcsym.render import formula
@@ -304,6 +305,26 @@ def test_closed_forms_are_those_of_the_derivation(order):
 
 def test_large_networks_have_no_closed_forms():
     assert content(derive(Network.parse("3-4-4-2"))).closed == ()
+
+
+def test_names_are_about_as_wide_as_they_are_taken_to_be(tmp_path):
+    """Those of gradients, moments, norms, positions, matrices over samples: measured by pdflatex."""
+    networks = [
+        Network.parse("2-2-1"),
+        Network.mlp([2, 3, 2], "tanh", bias=True, output="softmax", loss="cross_entropy"),
+        Network.parse("2-2-2-1").training("adam", batch="mean"),
+        Network.sequential((1, 6), [Conv1d(1, 2, 3), "relu", Flatten(), Linear(8, 1)]),
+    ]
+    names = {formula.expression(e.lhs): formula.width(e.lhs) for network in networks for e in derive(network)}
+    told = "".join(rf"\settowidth{{\w}}{{$\displaystyle {text}$}}\typeout{{W \the\w}}" + "\n" for text in names)
+    head = r"\documentclass[11pt]{article}\usepackage{amsmath}\begin{document}\newlength{\w}" + "\n"
+    (tmp_path / "d.tex").write_text(head + told + r"\end{document}", encoding="utf-8")
+    command = [need("pdflatex"), "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "d.tex"]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    points = [float(wide) for wide in re.findall(r"^W ([\d.]+)pt", said, re.MULTILINE)]
+    letter = 460.9 / formula.LINE  # what a page of this package has
+    for (text, taken), true in zip(names.items(), points, strict=True):
+        assert 0.5 * taken < true / letter < 1.25 * taken, text
 
 
 def test_a_formula_that_is_too_wide_is_broken_everywhere_it_can_be():

@@ -173,6 +173,10 @@ _DIGITS = re.compile(r"\d|\\left\(-[\d.]+(?: \\cdot 10\^\{-?\d+\})?\\right\)")
 # -------------------------------------------------------------------------------------------------- equations
 
 
+_LEFT = {Role.GRADIENT: 6.0, Role.INCREMENT: 2.0}
+"""How wide (dE/dW) and dW are in front of what stands above and below them."""
+
+
 def width(node: Expr) -> float:
     """How wide an expression is on paper, in ordinary letters."""
     match node:
@@ -182,7 +186,7 @@ def width(node: Expr) -> float:
             return wide
         case Ref(array, indices):
             upper = (2.5 if array.layer is not None else 0) + (0.5 if array.after else 0)
-            base = 2.0 if array.role is Role.INCREMENT else 1.2
+            base = _LEFT.get(array.role, 1.2)
             return base + max(upper, 0.7 * len(indices))
         case Indicator(_, form):
             return 3.5 + 0.7 * len(form.spelt())
