@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import re
+from itertools import product
+from types import SimpleNamespace
 
 import pytest
+import sympy
+from rich.console import Console
 
 import fcsym
 from fcsym.language.activation import activation, smooth
-from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
+from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Apply, Array, Axis, Index, Number, Ref, Role, Written, add, mul, power, total
+from fcsym.language.findings import Verdict
 from fcsym.render.formula import LINE, _chunks, _lines, equation, expression, in_numbers, stacked, value, width
+from fcsym.render.terminal import Grid, cases, checks, document
 
 a, b, c, d, e, f, g, h = (Written(name, 1.0, name) for name in "abcdefgh")
 LONG = add(a, b, c, d)
@@ -152,3 +159,78 @@ def test_an_array_is_as_wide_as_its_letter_and_the_wider_of_what_is_above_and_be
     assert width(layer.primed[i, j]) == pytest.approx(1.2 + 3.0)
     assert width(Array("dW", 1, axes, role=Role.INCREMENT)[i, j]) == pytest.approx(2 + 2.5)
     assert width(Number(12)) == 2
+
+
+# -------------------------------------------------------------------------------------------------------- in a window
+
+HEAD = ("name", "what it is", "empty", "n")
+ROWS = (("one", "a few words more", "", "12"), ("twelve", "word", "", "3"), ("c", "", "", "1234567"))
+
+
+def printed(shown, columns):
+    console = Console(width=columns, file=io.StringIO(), color_system=None, legacy_windows=False)
+    console.print(shown)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_a_table_is_one_where_its_words_fit_and_a_list_elsewhere():
+    """Beside each word stand a line and two spaces; a column that wants no more than there is stays on one line."""
+    words = len("twelve") + len("words") + len("1234567")
+    lines = len("twelve") + len("a few words more") + len("1234567")
+    least, enough = words + 3 * 3 + 1, lines + 3 * 3 + 1
+    for columns in range(least - 8, enough + 20):
+        text = printed(Grid("", HEAD, ROWS, lines=False), columns)
+        table = "┃" in "".join(text)
+        assert all(len(line) <= columns for line in text)
+        assert table is (columns >= least), columns
+        if table:
+            assert all(any(word in line for line in text) for word in ("twelve", "1234567", "words", "more", "name"))
+            assert len(text) == (6 + 1 if columns >= enough else len(text)) and "empty" not in "".join(text)
+            assert (len(text) == 7) is (columns >= enough), columns
+
+
+def test_below_each_other_what_is_long_has_more_room_than_its_name():
+    """In a narrow window each row is a list; a cell with nothing in it is left out, and its name with it."""
+    text = printed(Grid("", HEAD, ROWS), 27)
+    said = [[part.strip() for part in line.strip("│").split("│")] for line in text if line.startswith("│")]
+    assert [pair[0] for pair in said if pair[0]] == ["name", "what it is", "n", "name", "what it is", "n", "name", "n"]
+    long = printed(Grid("", ("n" * 30, "what"), [("1", "word " * 10)]), 40)
+    rows = [line for line in long if line.startswith("│")]
+    names, cells = (max(len(line.strip("│").split("│")[k]) for line in rows) for k in (0, 1))
+    assert names == 20 + 2 and cells == 40 - 3 - names
+
+
+def test_a_reason_stands_beside_its_equation_in_a_wide_window_alone_and_nowhere_in_a_summary():
+    derived = fcsym.derive(fcsym.Network.mlp([1, 1]))
+    because = "".join(re.findall("[a-z]", derived.equations[0].because))
+    for detail, columns in product(("full", "summary"), (60, 109, 110, 160)):
+        text = printed(document(derived, detail=detail), columns)
+        letters = "".join(re.findall("[a-z]", "".join(text)))
+        assert ("why" in "".join(line for line in text if "┃" in line)) is (detail == "full" and columns >= 110)
+        if columns < 110:
+            assert (because in letters) is (detail == "full")
+
+
+def test_a_case_that_cannot_occur_is_said_to_where_there_is_no_point_in_it():
+    def row(points, passed, impossible):
+        return SimpleNamespace(
+            quantity="p", case="c", points=points, worst=0.0, bound=1.0, ratio=0.0, passed=passed, impossible=impossible
+        )
+
+    def last(*what):
+        report = SimpleNamespace(network="1-1", order="", against="", dtype="float64", rows=[row(*what)])
+        (line,) = (line for line in printed(checks(report), 200) if line.startswith("│"))
+        return line.strip("│ ").split("│")[-1].strip()
+
+    assert last(3, True, False) == "ok" and last(3, False, False) == "FAILED"
+    assert last(0, True, True) == "cannot occur"
+    assert last(3, True, True) == "ok" and last(3, False, True) == "FAILED"
+
+
+def test_a_row_of_cases_says_its_value_or_that_it_has_none():
+    rows = [Case("one", (), sympy.Integer(7), Verdict.PROVED), Case("two", (), None, Verdict.CHOSEN)]
+    text = printed(cases("", rows), 100)
+    assert [("7" in line, "undefined" in line) for line in text if "one" in line or "two" in line] == [
+        (True, False),
+        (False, True),
+    ]
