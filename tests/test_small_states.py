@@ -1,0 +1,116 @@
+"""What closed states rest on: sums over the inputs, pieces of products, lines of patterns, and what is told of them.
+
+Each takes a fraction of a second, so that a fault in any part of it is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from itertools import permutations, product
+
+import pytest
+
+from fcsym import Network
+from fcsym.collapsing.held import Held
+from fcsym.collapsing.quantities import Places, _canonical, _pieces, terms_of
+from fcsym.collapsing.rewriting import one_of
+from fcsym.language.algebra import expand
+from fcsym.language.expression import Array, Axis, Index, mul, total
+from fcsym.language.instance import Instance, exact_field
+
+HELD = {
+    "one input": (Network.mlp([2, 2, 1]), 1),
+    "two inputs": (Network.mlp([2, 2, 1]), 2),
+    "one input, biases": (Network.mlp([2, 2, 1], bias=True), 1),
+    "two inputs, biases": (Network.mlp([2, 2, 1], bias=True), 2),
+    "two inputs, frozen biases": (Network.mlp([2, 2, 1], bias=True).frozen("b1"), 2),
+    "two inputs, shared bias": (Network.mlp([2, 2, 1], bias=True).shared("b1"), 2),
+}
+
+
+def any_number(array, position):
+    return Fraction(random.Random(f"{array.name}{position}").randint(-20, 20), 7)
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_sum_over_the_inputs_is_replaced_by_what_it_is_and_by_nothing_else(name):
+    """W x is s less the bias, and x x is a less the 1 of the bias: whatever stands beside them, at any numbers."""
+    network, inputs = HELD[name]
+    held = Held.of(network, "simultaneous", inputs, frozenset({0, 1}))
+    w, x, s, a = network.parameters[0], held.network.input, held.network.hidden[0].s, held.inner
+    k, i, j = Index(w.axes[0], "k"), Index(w.axes[1], "i"), Index(w.axes[1], "j")
+    n, m = ([Index(axis, letter) for axis in x.axes[:-1]] for letter in "nm")
+    q, biases = Array("q", None, w.axes[1:]), [theta for theta in network.parameters if theta.layer == 1][1:]
+
+    def leaf(array, position):
+        if array == s:
+            shifts = [any_number(b, position[-1:] if b.axes else ()) for b in biases]
+            rows = (any_number(w, (position[-1], c)) * any_number(x, (*position[:-1], c)) for c in range(2))
+            return sum(shifts) + sum(rows)
+        if array == a:
+            half = len(position) // 2
+            rows = (any_number(x, (*position[:half], c)) * any_number(x, (*position[half:], c)) for c in range(2))
+            return bool(biases) + sum(rows)
+        return Fraction(1) if array == one_of(s) else any_number(array, position)
+
+    wx, xx = w[k, i] * x[(*n, i)], x[(*n, i)] * x[(*m, i)]
+    shorter = [total([i], wx), total([i], xx), q[j] * total([i], wx), total([i, j], wx * x[(*n, j)] * q[j])]
+    same = [
+        wx, xx, x[(*n, i)], total([i], x[(*n, i)]), total([i], wx * q[i]), total([i], xx * q[i]), total([i], xx * w[k, i]),
+        total([i], q[i] * x[(*n, i)]),
+    ]  # fmt: skip
+    at = Instance({}, dict.fromkeys((*x.axes, *w.axes), 2), leaf, exact_field())
+    for node in [*shorter, *same]:
+        ((monomial, _),) = expand(node).items()
+        made = held._shorter(monomial)
+        assert (made == monomial.expr()) == (node in same), node
+        letters = [k, i, j, *n, *m]
+        for place in product(range(2), repeat=len(letters)):
+            binding = dict(zip(letters, place, strict=True))
+            assert at.value(made, binding) == at.value(node, binding), node
+
+
+SUMMED, KEPT = [Axis(f"s_{n}") for n in range(3)], [Axis("k_0"), Axis("k_1")]
+J, K, L = (Index(axis, letter) for axis, letter in zip(SUMMED, "jkl", strict=True))
+A, B = (Index(axis, letter) for axis, letter in zip(KEPT, "ab", strict=True))
+PLACES = Places(frozenset(SUMMED), {})
+TWO = [Index(SUMMED[0], letter) for letter in "jm"]
+M, N = (Index(KEPT[0], letter) for letter in "mn")
+P = Array("P", None, (KEPT[0], SUMMED[0]))
+PIECES = {
+    "chain": ([[(A, J), (J, K), (K, L), (L, B)]], {J, K, L}),
+    "star": ([[(A, J), (B, J), (J, K), (K, L)]], {J, K, L}),
+    "two": ([[(A, J), (J, K)], [(B, L), (L, A)]], {J, K, L}),
+    "alone": ([[(A, B)], [(A, J), (J, B)], [(B, A)]], {J}),
+}
+"""Products of four or fewer factors, in pieces that share what is summed over, by their indices."""
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_factors_that_share_a_sum_stand_together_whatever_their_order_is(name):
+    """And those that do not stand apart."""
+    pieces, inside = PIECES[name]
+    every = [[Array(f"{n}{m}", None, tuple(i.axis for i in own))[own] for m, own in enumerate(piece)]
+             for n, piece in enumerate(pieces)]  # fmt: skip
+    wanted = {frozenset(piece) for piece in every}
+    for order in permutations([ref for piece in every for ref in piece]):
+        found = _pieces(order, inside)
+        assert len(found) == len(wanted) and set(map(frozenset, found)) == wanted
+
+
+def test_a_quantity_is_the_same_whatever_the_order_of_its_factors_is():
+    """And stands at the same indices, where an exchange of two of them is the same quantity."""
+    j, m = TWO
+    for refs in ([P[M, j], P[N, j]], [P[M, j], P[N, j], P[M, m], P[N, m]], [P[N, j], P[N, j]]):
+        found = {
+            (use.quantity, use.indices) for order in permutations(refs) for use in [_canonical(order, {j, m}, PLACES)]
+        }
+        assert len(found) == 1
+        other = [ref.array[(N if ref.indices[0] == M else M), ref.indices[1]] for ref in refs]
+        assert {_canonical(other, {j, m}, PLACES).quantity} == {quantity for quantity, _ in found}
+    product_ = total([j], mul(P[M, j], P[N, j]))
+    terms = [
+        terms_of(expand(node), PLACES, lambda array: True) for node in (product_, total([j], mul(P[N, j], P[M, j])))
+    ]
+    assert terms[0] == terms[1] and len(terms[0]) == 1
