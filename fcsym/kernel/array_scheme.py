@@ -29,10 +29,9 @@ class ArrayKernel(SchemeKernel):
         self._refuse_gated("bound")
         arrays = self._checked(state, False, x=x, target=target, eta=eta)
         self._same_input(arrays[: len(self.scheme.state)], arrays[-3])
-        if not self.module.samples:
-            bound_arrays(self, arrays)
         if self.module.samples:
             raise CompileError(f"{self.scheme.name} in mini-batches has no bound form: use step or run.")
+        bound_arrays(self, arrays)
         if self._stored:
             raise CompileError(
                 f"{self.scheme.name} grows with its inputs and has no form in single numbers: "

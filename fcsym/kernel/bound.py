@@ -27,7 +27,8 @@ _Array = npt.NDArray[Any]
 
 def bound_arrays(kernel: SchemeKernel, arrays: Sequence[_Array]) -> None:
     """ArgumentError unless the arrays, state and x, target, eta, are those of one network."""
-    tails = [len(array.axes) for array in kernel.scheme.state] + [1, 1, 0]
+    own = *kernel.scheme.state, kernel.network.input, kernel.network.target
+    tails = [*(len(array.axes) for array in own), 0]
     if any(array.ndim > tail for array, tail in zip(arrays, tails, strict=True)):
         raise ArgumentError("bind takes one network, and these arrays have leading axes: use batch or step for many.")
 
@@ -109,7 +110,7 @@ class Bound(_Pinned):
             self._inputs[name][...] = array
 
     def run(self, xs: npt.ArrayLike, targets: npt.ArrayLike) -> None:
-        """One step for each row of `xs` (steps, n_0) and `targets` (steps, n_L), in place and in one call.
+        """One step for each row of `xs` and `targets`, which have an axis of steps in front, in place and in one call.
 
         What the scheme raises where one of the steps is undefined; ArgumentError for wrong shapes, for numbers that are
         not finite, and for schemes that hold one input or store them.
@@ -120,14 +121,13 @@ class Bound(_Pinned):
         if not self._many:
             raise ArgumentError(f"{self._kernel.scheme.name} looks at every input: use kernel.run.")
         status = NOT_FINITE
-        if rows.shape == (len(rows), x.size) and wanted.shape == (len(rows), target.size):
+        if rows.shape == (len(rows), *x.shape) and wanted.shape == (len(rows), *target.shape):
             self._call.between(len(rows), rows.ctypes.data, wanted.ctypes.data)
             status = self._run(self._call.address)  # which looks at all of them first
             self._call.between(1, *self._own)
         if status & NOT_FINITE:
-            raise ArgumentError(
-                f"xs and targets must be finite, of shapes (steps, {x.size}) and (steps, {target.size})."
-            )
+            shapes_of = (f"(steps, {', '.join(map(str, array.shape))})" for array in (x, target))
+            raise ArgumentError(f"xs and targets must be finite, of shapes {' and '.join(shapes_of)}.")
         if status:
             refusal = self._kernel.scheme.refusal
             raise refusal.error(refusal.said())
