@@ -65,7 +65,8 @@ def test_a_name_without_a_number_is_of_the_last_hidden_layer_the_read_out_or_the
     for kept in ("ds1", "delta3", "W3_new", "dv1"):
         short = Record(whole.network, whole.order, (whole[kept],))
         name = kept.removesuffix("_new")[:-1]
-        assert short.resolve(name + ("'" if kept.endswith("_new") else "")) == kept
+        asked = name + ("'" if kept.endswith("_new") else "")
+        assert short.resolve(asked) == kept and short[asked] is short.equations[0]
     assert whole.resolve("s", layer=1) == "s1"
     with pytest.raises(UnknownQuantity, match="no quantity 's' in layer 7: "):
         whole.resolve("s", layer=7)
@@ -188,3 +189,15 @@ def test_what_two_layers_read_has_an_adjoint_of_its_own_and_what_one_reads_has_n
 def test_a_second_derivative_is_one_of_the_error_and_has_no_direction_besides(of, along):
     with pytest.raises(ArgumentError, match="differentiated once only"):
         fcsym.gradient(PLAIN, of, "W2", along=along)
+
+
+@pytest.mark.parametrize(("by", "said"), [("", "''"), ("W1,zz", "'zz'"), ([], "''")])
+def test_what_cannot_be_differentiated_by_is_named(by, said):
+    with pytest.raises(UnknownQuantity, match=f"^{said} is nothing that 2-2-1 can be differentiated by"):
+        fcsym.gradient(PLAIN, "E", by)
+
+
+@pytest.mark.parametrize(("of", "by"), [("y", "W1"), ("E", "W1")])
+def test_only_the_derivative_of_an_output_is_by_its_own_input(of, by):
+    said = fcsym.gradient(NETWORKS["batch"], of, by).assumptions
+    assert any("by its own input" in sentence for sentence in said) is (of == "y")
