@@ -11,16 +11,17 @@ import sympy
 
 import fcsym
 from fcsym.errors import ArgumentError
+from fcsym.language.activation import activation
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
-from fcsym.language.expression import Array, Axis, Extreme, Index, Number, Ref, Written, add, mul, power
-from fcsym.language.findings import Verdict
+from fcsym.language.expression import Apply, Array, Axis, Extreme, Index, Number, Ref, Written, add, mul, power
+from fcsym.language.findings import Finding, Verdict
 from fcsym.render.appendix import _from_sympy, _is_negative, _scalar_names, closed_forms
-from fcsym.render.content import _rows, content
+from fcsym.render.content import _is_decided, _rows, content
 from fcsym.render.flat import _element
 from fcsym.render.flat_names import letters
-from fcsym.render.formula import width
+from fcsym.render.formula import equation, width
 from fcsym.render.html import _quoted
-from fcsym.render.latex import _height
+from fcsym.render.latex import _height, _is_table
 from fcsym.render.save import writable
 from fcsym.render.sections import sections_of
 
@@ -41,6 +42,8 @@ def test_a_sum_of_a_closed_form_begins_with_what_is_not_negative():
         (Y / 2, mul(Fraction(1, 2), y)),
     ):
         assert _from_sympy(value, NAMES) == written, value
+    turned = {name: NAMES[name] for name in "yx"}
+    assert _from_sympy(2 * X * Y, turned) == mul(2, y, x) and _from_sympy(2 * X * Y, NAMES) == mul(2, x, y)
     signs = ((mul(-1, x), True), (mul(2, x), False), (mul(-2, x, y), True), (x, False), (Number(Fraction(-1, 2)), True))
     assert all(_is_negative(node) is negative for node, negative in signs)
 
@@ -131,3 +134,49 @@ def test_a_row_that_nothing_was_found_about_is_undecided_and_possible():
     rows = Cases((Branch("a -> b", (Condition(NAMES["x"], ">"),), Number(Fraction(1)), note="why"),))
     (row,) = _rows("p", Equation(NAMES["y"], rows, Rule.CASES, ""), {})
     assert row.verdict is Verdict.UNDECIDED and row.possible is True
+
+
+def test_what_had_to_be_decided_is_listed():
+    """A definition has not; of a case, only what was looked at."""
+    for verdict, case, index, expanded, listed in (
+        (Verdict.PROVED, None, "", "", True),
+        (Verdict.PROVED, "a -> b", "", "", False),
+        (Verdict.PROVED, "a -> b", "yes", "", True),
+        (Verdict.PROVED, "a -> b", "", "yes", True),
+        (Verdict.DEFINITION, None, "yes", "", False),
+    ):
+        assert _is_decided(Finding("p", case, verdict, index, expanded)) is listed
+
+
+def test_numbers_of_the_paper_lead_to_the_equations_that_have_them():
+    page = content(fcsym.derive(ONE))
+    cited = {step.number: step.equation.cite for step in page.steps if step.equation.cite}
+    assert cited and {n: cite for cite, places in page.citations.items() for n in places} == cited
+
+
+def test_a_scheme_has_its_summary_and_titles_in_front_and_a_derivation_has_none():
+    states, alone = fcsym.scheme(ONE, "states"), fcsym.derive(ONE)
+    assert content(states).about[0] == states.summary and content(alone).about == ()
+    assert [chapter.title for chapter in content(states).chapters] == [d.function for d in states.lists if d.equations]
+    assert [chapter.title for chapter in content(alone).chapters] == [""]
+
+
+def test_what_is_assumed_for_one_symbol_is_said_where_it_is_shown():
+    d = fcsym.derive(ONE)
+    (special,) = (sentence for sentence in d.assumptions if sentence.startswith("For `P` only"))
+    for only, said in ((None, True), ("P", True), ("s1", False)):
+        assumed = content(d, only=only).assumptions
+        assert (special in assumed) is said and set(d.assumptions) - {special} <= set(assumed)
+
+
+def test_a_function_of_several_pieces_or_of_none_is_a_table():
+    s, half = NAMES["x"], fcsym.piecewise_linear("half", [fcsym.Piece(None, Fraction(1, 2))])
+    for node, table in (
+        (Apply(half, s), False),
+        (Apply(activation("relu"), s), True),
+        (Apply(activation("tanh"), s), True),
+        (s, False),
+    ):
+        item = Equation(NAMES["y"], node, Rule.DEFINITION, "")
+        assert _is_table(item) is table
+        assert (r"\begin{cases}" in equation(item)) is (isinstance(node, Apply) and len(node.activation.pieces) > 1)
