@@ -6,11 +6,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+import sympy
 
 import fcsym
 from fcsym import Network
 from fcsym.deriving.citation import _without, is_of_the_papers_kind, is_trained_as_in_the_paper
-from fcsym.deriving.contribution import _vanishes
+from fcsym.deriving.contribution import _read, _vanishes
+from fcsym.deriving.gradient import spelt
 from fcsym.deriving.increments import _has_a_rule
 from fcsym.deriving.kinds import is_dense
 from fcsym.deriving.pipeline import _by_name
@@ -169,3 +171,79 @@ def test_what_is_read_more_than_once_has_an_error_of_its_own():
     assert once(S) and once(s2) and once(end) and not once(v) and not once(X) and not once(W)
     assert named_in(forward((s2, 2 * v[K]), (end, s2[K] + v[K])))(v)
     assert not named_in(forward((s2, v[K]), (end, s2[K])))(v)
+
+
+# ------------------------------------------------------------------------------------------------- the compensation
+
+
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_integrated_compensation_is_the_integral_over_its_weight(order, outputs):
+    """By hand, for a unit that stays active: p = w' ds/v^c with ds = -eta a0 (dE/dy w + rho), and P is 0 at the start.
+
+    The error passes through w = w' + eta dE/dy v^c in simultaneous order, through w' in sequential order.
+    """
+    d = fcsym.derive(mlp([1, 1, outputs]), order)
+    keep = ("vc", "delta2", "W2_new", "a0", *(["rho"] if outputs > 1 else []))
+    found = d.expr("P", 1, output=1, case="active -> active", keep=keep)
+    named = {symbol.name: symbol for symbol in found.free_symbols}
+    (vc,) = (s for name, s in named.items() if name.startswith("vc") or name.startswith("v_c"))
+    error = next((s for name, s in named.items() if name.startswith("dE_d")), sympy.Symbol("error"))  # it may cancel
+    (after,) = (s for name, s in named.items() if name.endswith("new"))
+    (before,) = (s for name, s in named.items() if name in ("W2_1_1", "w_2"))
+    rho = next((s for name, s in named.items() if name.startswith("rho")), 0)
+    (norm,) = (s for name, s in named.items() if name.startswith(("a0", "a_0")))
+    eta = sympy.Symbol("eta", real=True)
+    through = after + (eta * error * vc if order == "simultaneous" else 0)
+    p = -after * eta * norm * (error * through + rho) / vc
+    assert sympy.simplify(found.diff(after) + p / (eta * error * vc)) == 0
+    assert sympy.simplify(found.subs(after, before)) == 0 and (rho != 0) is (outputs > 1)
+
+
+def test_where_what_moves_the_unit_is_not_trained_there_is_no_integral():
+    assert "P" in fcsym.derive(mlp([1, 1, 1])).by_name
+    assert "P" not in fcsym.derive(mlp([1, 1, 1]).frozen("W1")).by_name
+
+
+def test_a_compensation_makes_up_for_the_change_on_every_piece():
+    """p v^c = w' dv, with slopes that are not 1 on either side."""
+    half = fcsym.piecewise_linear("half", [fcsym.Piece(0, Fraction(1, 2)), fcsym.Piece(None, 3)])
+    d = fcsym.derive(mlp([1, 1, 1], half))
+    seen = 0
+    for row in d.by_name["p"].rhs:
+        if row.value is None or "0" in row.name:
+            continue
+        p, dv, vc, w = (d.expr(name, 1, case=row.name) for name in ("p", "dv1", "vc", "W2_new"))
+        assert sympy.simplify(p * vc - w * dv) == 0, row.name
+        seen += 1
+    assert seen == 4
+
+
+def test_the_statement_has_the_shift_that_the_output_has():
+    """r v^c + b', which is y'."""
+    text = str(fcsym.derive(mlp([1, 1, 1], bias=True))["compensation"])
+    assert "+ b2_new[" in text and "- b2_new" not in text
+
+
+def test_what_the_read_out_reads_has_an_index_for_each_axis():
+    one, two = _read((K.axis,)), _read((K.axis, J.axis))
+    assert one == (Index(K.axis, "j"),)
+    assert [index.axis for index in two] == [K.axis, J.axis] and len({index.letter for index in two}) == 2
+    assert all(index.letter.startswith("j") and index.letter != "j" for index in two)
+
+
+def test_a_derivative_by_what_is_not_there_is_refused_with_its_name():
+    for wrong, shown in ((["W1", "nonsense"], "'nonsense' is nothing"), ([], "'' is nothing")):
+        with pytest.raises(fcsym.ArgumentError, match=shown):
+            fcsym.gradient(mlp([1, 1]), "E", wrong)
+
+
+def test_a_derivative_is_called_as_people_write_it():
+    for written, name in (
+        ("dE/dW1", "dE_dW1"),
+        ("d2E/dT dW1", "d2E_dT_dW1"),
+        ("d2E/dW1 dW2", "d2E_dW1_dW2"),
+        ("d2E/dW1^2", "d2E_dW1_dW1"),
+        (" W1 ", "W1"),
+    ):
+        assert spelt(written) == name
