@@ -12,8 +12,9 @@ import fcsym
 from fcsym import Network
 from fcsym.deriving.citation import _without, is_of_the_papers_kind, is_trained_as_in_the_paper
 from fcsym.deriving.contribution import _read, _vanishes
-from fcsym.deriving.gradient import spelt
-from fcsym.deriving.increments import _has_a_rule
+from fcsym.deriving.differentiate import _over_one
+from fcsym.deriving.gradient import _is_constant, spelt
+from fcsym.deriving.increments import _has_a_rule, _moving, _read_without_bias
 from fcsym.deriving.kinds import is_dense
 from fcsym.deriving.pipeline import _by_name
 from fcsym.deriving.record import _decimal
@@ -247,3 +248,81 @@ def test_a_derivative_is_called_as_people_write_it():
         (" W1 ", "W1"),
     ):
         assert spelt(written) == name
+
+
+# ------------------------------------------------------------------------------------------ steps, by layer and by rule
+
+
+def test_the_paper_s_numbers_stand_at_the_layers_that_it_means():
+    """The last layer's step is eq. 13 and every other's eq. 14; what the input moves is eq. 17, what follows eq. 15."""
+    d = fcsym.derive(mlp([1, 1, 1, 1]))
+    assert [d[f"W{n}_new"].cite for n in (1, 2, 3)] == ["eq. 14", "eq. 14", "eq. 13"]
+    assert [d[f"s{n}_new"].cite for n in (1, 2)] == ["eq. 17", "eq. 15"]
+    assert [d[f"dv{n}"].cite for n in (1, 2)] == ["eq. 23, 25", ""]
+    smooth_ = fcsym.derive(mlp([1, 1, 1], "tanh"))
+    numbers = {n for e in smooth_ for n in e.cite.removeprefix("eq. ").split(", ")}
+    assert "17" in numbers and not numbers & {*map(str, range(9, 17)), "23", "25", "26", "27"}
+
+
+def test_what_is_moved_is_what_is_made_of_something_that_moves():
+    v, t = Array("v", 1, (K.axis,), role=Role.ACTIVATION), Array("t", 1, (K.axis,))
+    passed = [
+        Equation(S[K], product_of(), Rule.DEFINITION, ""),
+        Equation(v[K], Apply(activation("relu"), S[K]), Rule.DEFINITION, ""),
+        Equation(t[K], 2 * v[K], Rule.DEFINITION, ""),
+    ]
+    step = Equation(W.primed[K, J], W[K, J], Rule.UPDATE, "")
+    assert _moving(passed, {W: step}, False) == _moving(passed, {W: step}, True) == {S, v, t}
+    assert _moving(passed, {}, False) == set() and _moving(passed, {}, True) >= {S, v}
+    assert _moving(passed[2:], {}, True) == set()
+
+
+def test_what_is_read_without_a_bias_that_moves_has_a_norm_without_the_1():
+    step = {a: Equation(a.primed[i], a[i], Rule.UPDATE, "") for a, i in ((W, (K, J)), (B, (K,)))}
+    layer = [Equation(S[K], product_of() + B[K], Rule.DEFINITION, "")]
+    assert _read_without_bias(layer, {W: step[W]}) == {X}
+    assert _read_without_bias(layer, {B: step[B]}) == set() and _read_without_bias(layer, step) == set()
+
+
+def test_terms_over_one_number_are_put_over_it_together():
+    a, b, z = (Ref(Array(name, None, ()), ()) for name in "abz")
+    assert _over_one(a / z + b / z) == (a + b) / z
+    assert _over_one(2 * a / z + b / z) == mul(2 * a + b, power(z, -1))
+    for node in (a / z + b, a / z + b / a, a + b, a / z):
+        assert _over_one(node) == node
+
+
+def test_a_second_derivative_is_by_what_is_given_and_by_no_unit():
+    one = mlp([1, 1, 1])
+    assert fcsym.gradient(one, "E", ["s1"]) and fcsym.gradient(one, "dE/dW1", ["W2"])
+    for known in ({"of": "dE/dW1"}, {"along": ["W1"]}):
+        with pytest.raises(fcsym.ArgumentError, match="'s1' is nothing"):
+            fcsym.gradient(one, known.get("of", "E"), ["s1"], along=known.get("along"))
+
+
+def test_an_equation_of_the_network_alone_is_a_constant():
+    width = Array("n", None, ())
+    assert _is_constant(Equation(width[()], power(Ref(ALL, ()), 2), Rule.DEFINITION, ""))
+    assert not _is_constant(Equation(width[()], product_of(), Rule.DEFINITION, ""))
+    assert not _is_constant(Equation(S[K], B[K], Rule.DEFINITION, ""))
+
+
+def test_what_is_assumed_for_an_integral_is_its_reason():
+    d = fcsym.derive(mlp([1, 1, 1]))
+    (said,) = (text.removeprefix("For `P` only: ") for text in d.assumptions if text.startswith("For `P`"))
+    assert said[0].islower() and said[1:] == d["P"].because[1:] and said[0] == d["P"].because[0].lower()
+
+
+def test_that_no_integral_is_derived_is_said_of_layers_that_have_a_compensation():
+    def layers(*inside):
+        return Network([*inside, fcsym.Linear(1, 1)], input=(1,))
+
+    for network, said in (
+        (layers(fcsym.Linear(1, 1), "relu", fcsym.Linear(1, 1), "relu"), None),
+        (layers(), False),
+        (mlp([1, 1, 1]), False),
+    ):
+        d = fcsym.derive(network)
+        found = any(text.startswith("No `P` is derived") for text in d.assumptions)
+        assert found is (d.network.built is not None and "p" in d.by_name)
+        assert said is None or found is said
