@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from itertools import product
 
 import mpmath
 import numpy as np
@@ -15,13 +16,13 @@ from fcsym.language.accurate import _sides, with_calls
 from fcsym.language.activation import activation, smooth
 from fcsym.language.differences import _hermite, _logarithm_near
 from fcsym.language.equation import Case, Condition, Equation, Rule
-from fcsym.language.expression import Apply, Array, Axis, Index, Ref, Role, indicator, mul, total
-from fcsym.language.findings import Verdict, presupposed
+from fcsym.language.expression import Apply, Array, Axis, Index, Ref, Role, indicator, mul, power, total
+from fcsym.language.findings import Counterexample, Verdict, presupposed
 from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
 from fcsym.language.names import latex_array
 from fcsym.language.names_of_cases import of_unit
 from fcsym.language.shifts import written
-from fcsym.language.smooth_functions import _digits, _in_value
+from fcsym.language.smooth_functions import _digits, _in_value, form, value
 from fcsym.language.sympy_bridge import Symbolic, to_sympy
 from fcsym.language.tables import toml_table
 
@@ -112,6 +113,8 @@ SIDED = {
     "tanh of 3s": sympy.tanh(3 * s),
     "a square of it": 1 - sympy.tanh(s) ** 2,
     "s times it": s**2 / (1 + sympy.exp(-2 * s)),
+    "logarithm of what grows": sympy.log(sympy.exp(2 * s) + 3 * sympy.exp(3 * s)),
+    "logarithm of what falls": sympy.log(2 * sympy.exp(-s) + sympy.exp(-3 * s)),
     "logarithm of a quotient": sympy.log((1 + sympy.exp(2 * s)) / (3 + sympy.exp(s))),
 }
 
@@ -254,8 +257,8 @@ def test_a_slope_at_a_shifted_sum_keeps_what_stands_for_the_value():
     shown, sigmoid = written(inner), smooth("sigmoid")
     assert repr(shown) != repr(inner)
     symbol = Array("v", 1, (t.axis,))[t]
-    for value, wanted in ((None, None), (symbol, symbol), (Apply(sigmoid, inner), Apply(sigmoid, shown))):
-        made = written(Apply(sigmoid, inner, 1, value))
+    for known, wanted in ((None, None), (symbol, symbol), (Apply(sigmoid, inner), Apply(sigmoid, shown))):
+        made = written(Apply(sigmoid, inner, 1, known))
         assert made.argument == shown and made.value == wanted and made.derivative == 1
 
 
@@ -263,3 +266,82 @@ def test_a_pair_of_sides_is_as_it_was_written_unless_it_is_asked_for():
     made = to_sympy(fcsym.derive(fcsym.Network.parse("1-1-1"))["s1"])
     pair = Symbolic(made.lhs, 2 * made.rhs, made.of)
     assert made.evaluate is False and pair.evaluate is False
+
+
+# --------------------------------------------------------------------------------------------------- without cancelling
+
+U = 3 * s + sympy.Rational(1, 2)
+CALLED = {
+    "sigmoid": lambda u: 1 / (1 + mpmath.exp(-u)),
+    "softplus": lambda u: mpmath.log(1 + mpmath.exp(u)),
+    "log1p": lambda u: mpmath.log(1 + u),
+    "expm1": lambda u: mpmath.exp(u) - 1,
+    "normal_cdf": mpmath.ncdf,
+}
+CANCELLING = {
+    "1 - sigmoid": 5 - 5 / (1 + sympy.exp(-U)),
+    "exp - 1": 2 * sympy.exp(U) - 2,
+    "1 - exp": sympy.Rational(1, 3) - sympy.exp(U) / 3,
+    "1 + erf": 1 + sympy.erf(U),
+    "1 - erf": 4 - 4 * sympy.erf(U),
+    "1 + tanh": 2 + 2 * sympy.tanh(U),
+    "1 - tanh": 1 - sympy.tanh(U),
+    "1 - tanh^2": 7 - 7 * sympy.tanh(U) ** 2,
+    "tanh^2 - 1": sympy.tanh(U) ** 2 - 1,
+    "root": 3 * sympy.sqrt(1 + s**2) - 3,
+    "something beside it": 1 - sympy.tanh(U) ** 2 + s * sympy.cos(s),
+    "logarithm near 1": sympy.log(1 + s**2),
+    "logarithm of a sigmoid": sympy.log(1 / (1 + sympy.exp(-U))),
+    "logarithm elsewhere": sympy.log(2 + s**2),
+    "erfc": sympy.erfc(U),
+    "sinh": sympy.sinh(U) - sympy.cosh(s),
+}
+
+
+@pytest.mark.parametrize("name", CANCELLING)
+def test_what_would_cancel_is_written_with_functions_that_do_not(name):
+    """The same number, by functions by whose names targets have them."""
+    expression = CANCELLING[name]
+    made = with_calls(expression)
+    for at in ("-2", "-0.3", "0.01", "0.7", "3"):
+        with mpmath.workdps(40):
+            found, true = (sympy.lambdify(s, e, [CALLED, "mpmath"])(mpmath.mpf(at)) for e in (made, expression))
+            assert mpmath.almosteq(found, true, 1e-25), at
+    called = {str(node.func) for node in made.atoms(sympy.core.function.AppliedUndef)}
+    assert bool(called) is (name not in ("root", "logarithm elsewhere", "sinh")), made
+
+
+@pytest.mark.parametrize(
+    "name, true",
+    [
+        ("tanh", mpmath.tanh),
+        ("sigmoid", lambda u: 1 / (1 + mpmath.exp(-u))),
+        ("softplus", lambda u: mpmath.log(1 + mpmath.exp(u))),
+        ("silu", lambda u: u / (1 + mpmath.exp(-u))),
+        ("gelu", lambda u: u * mpmath.ncdf(u)),
+        ("exp", mpmath.exp),
+        ("log", mpmath.log),
+        ("sqrt", mpmath.sqrt),
+    ],
+)
+def test_a_function_and_its_slopes_are_those_of_its_name(name, true):
+    """Against differences of the function itself, with many digits."""
+    for order, at in product(
+        (0, 1, 2), ("0.3", "1.7", "4") if name in ("log", "sqrt") else ("-2.5", "-0.4", "0.3", "3")
+    ):
+        with mpmath.workdps(40):
+            found, wanted = value(smooth(name), order, mpmath.mpf(at)), mpmath.diff(true, mpmath.mpf(at), order)
+            computed = evaluate(form(smooth(name), order), mpmath.mpf(at), mpmath_table())
+            assert mpmath.almosteq(found, wanted, 1e-12) and mpmath.almosteq(computed, wanted, 1e-12), (order, at)
+
+
+def test_a_power_of_a_power_is_one():
+    q = scalar("q")
+    assert power(power(q, 2), 3) == power(q, 6) and power(power(q, 3), -1) == power(q, -3)
+    assert power(power(q, 2), 1) == power(q, 2) and power(power(q, -1), -1) == q
+
+
+def test_a_counterexample_says_what_is_derived_and_what_should_be():
+    said = str(Counterexample({"w": Fraction(1, 2), "x": Fraction(3)}, "p", None, Fraction(2, 3)))
+    assert said == "p is undefined and should be 2/3 at w = 1/2, x = 3"
+    assert str(Counterexample({"w": Fraction(1)}, "p", Fraction(0), None)) == "p is 0 and should be undefined at w = 1"

@@ -89,6 +89,11 @@ def test_a_sum_in_a_product_is_held_together_while_it_fits_with_its_brackets():
     assert _chunks(mul(add(a, b), LONG), 7 + 1.9)[0].text == r"\bigl(a"
 
 
+def test_a_product_that_fits_exactly_is_one_part():
+    product_ = mul(LONG, OTHER)
+    assert len(_chunks(product_, width(product_))) == 1 and len(_chunks(product_, width(product_) - 0.1)) > 1
+
+
 def test_a_sum_of_a_sum_is_broken_behind_its_sign():
     i = Index(Axis("I"), "i")
     x, y = (Array(name, None, (i.axis,))[i] for name in "xy")
@@ -191,6 +196,7 @@ def test_a_table_is_one_where_its_words_fit_and_a_list_elsewhere():
 
 def test_below_each_other_what_is_long_has_more_room_than_its_name():
     """In a narrow window each row is a list; a cell with nothing in it is left out, and its name with it."""
+    assert len(printed(Grid("", HEAD, ROWS), 80)) == len(printed(Grid("", HEAD, ROWS, lines=False), 80)) + 2
     text = printed(Grid("", HEAD, ROWS), 27)
     said = [[part.strip() for part in line.strip("│").split("│")] for line in text if line.startswith("│")]
     assert [pair[0] for pair in said if pair[0]] == ["name", "what it is", "n", "name", "what it is", "n", "name", "n"]

@@ -174,7 +174,7 @@ _TWICE = "d2"
 def _made(array: Array) -> tuple[str, str]:
     r"""dE_dW => (\mathrm{d}E/\mathrm{d}W); d2E_dW1_dW of layer 2 => (\mathrm{d}^2E/\mathrm{d}W^{(1)}\mathrm{d}W^{(2)}).
 
-    The direction of a parameter, TW, is T^{W}; what is none of these stays what it is, a Greek letter as LaTeX has it.
+    What is none of these stays what it is, a Greek letter as LaTeX has it.
     """
     symbol = array.symbol
     of, _, by = symbol.partition("_d")
@@ -185,8 +185,6 @@ def _made(array: Array) -> tuple[str, str]:
         return rf"(\mathrm{{d}}^2{of.removeprefix(_TWICE)}/\mathrm{{d}}{below})", ""
     if by and of.startswith("d"):
         return rf"(\mathrm{{d}}{of[1:]}/\mathrm{{d}}{by})", ""
-    if array.role is Role.DIRECTION:
-        return symbol[0], symbol[1:]
     return rf"\{symbol}" if symbol in GREEK else symbol, ""
 
 
