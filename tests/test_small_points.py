@@ -18,15 +18,18 @@ from fcsym import Network
 from fcsym.checking.aimed import _at_rest, _candidates
 from fcsym.checking.checker import _OneSample
 from fcsym.checking.compensated import _inverse
+from fcsym.checking.layer_oracles import Passing
 from fcsym.checking.losses import loss_of_logits
 from fcsym.checking.magnitude import Magnitude
+from fcsym.checking.own_oracle import _Reading
 from fcsym.checking.points import Points, lattice, pre_activations, random_points, small
 from fcsym.checking.report import ULPS
 from fcsym.checking.tally import Tally
 from fcsym.checking.trajectory import _Comparison
 from fcsym.checking.truth import Truth
+from fcsym.errors import ArgumentError
 from fcsym.language.equation import Cases
-from fcsym.language.expression import Mul, Number, Pow, Total
+from fcsym.language.expression import Apply, Array, Axis, Index, Mul, Number, Pow, Total
 
 DEEP = Network.mlp([2, 2, 2, 1], bias=True)
 DOUBLE = np.dtype(float)
@@ -359,3 +362,19 @@ def test_derivatives_of_mini_batches_are_checked_in_several_samples(kind, monkey
     derivatives = fcsym.gradient(network.training(network.rule, "sum"), by="W1")
     assert fcsym.check(derivatives, trials=20, seed=0, progress=label.append).passed
     assert seen[kind] == {{"random points": 3, "exact points": 2, "points near kinks": 1}[kind]}
+
+
+def test_a_function_within_an_equation_of_one_s_own_is_read():
+    """Of each number; a derivative is nothing that such an equation has."""
+    axis = Axis("i")
+    index, array = Index(axis, "i"), Array("s", None, (axis,))
+    value = np.array([[[-1.5, 0.0, 2.0]]], np.longdouble)
+    reading = object.__new__(_Reading)
+    reading.at, reading.known, reading.sizes = Passing([]), {array: (value, value)}, {axis: 3}
+    phi = Network.mlp([1, 1, 1], "tanh").layers[0].activation
+    for node in (Apply(phi, array[index], 0), Mul((Number(Fraction(2)), Apply(phi, array[index], 0)))):
+        found, seen = reading.value(node, (index,))
+        np.testing.assert_allclose(found, (2 if isinstance(node, Mul) else 1) * np.tanh(value), rtol=1e-15)
+        assert (np.asarray(seen) == np.asarray(found)).all()
+    with pytest.raises(ArgumentError, match="nothing that a check"):
+        reading.value(Apply(phi, array[index], 1), (index,))

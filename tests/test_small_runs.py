@@ -73,6 +73,8 @@ def test_inputs_are_stored_in_the_order_in_which_they_come(lead, target):
     for x, goal in zip(xs, targets, strict=True):
         state = kernel.step(state, x, goal, 0.1)
     assert state.X.reshape(-1, 3, 2)[0].tolist() == [[2, 1], [1, 0], [-1, 3]]
+    first = kernel.run(start, xs[:1], targets[:1], 0.1)
+    assert first.X.reshape(-1, 1, 2)[0].tolist() == [[2, 1]]
     for one, other in zip(state, kernel.run(start, xs, targets, 0.1), strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
