@@ -10,6 +10,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from sympy import Matrix
 from test_small_proofs import HAT
 
 import fcsym
@@ -291,3 +292,31 @@ def test_pieces_are_off_by_what_their_argument_lets_them_move_by(phi, derivative
             assert float(off) <= float(made.off) <= float(off) * (1 + 1e-15) + 1e-322, (s, error)
             assert float(made.terms) >= abs(float(true)) and (made.error > 0) == bool(float(made.terms) or made.off)
     assert np.isinf(_piecewise(phi, known(np.nan, 1.0, 0), derivative).error) or not derivative
+
+
+@pytest.mark.parametrize("digits", [float, np.longdouble])
+def test_an_inverse_is_within_its_bound(digits):
+    """Of rational numbers, also where it was computed in all digits and the residual is rounding alone."""
+    _, bounds = _bounds()
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 3):
+        half = rng.integers(-4, 5, size=(60, count, count)).astype(float)
+        matrices = half @ np.swapaxes(half, -1, -2) + 3 * np.eye(count)
+        exact = [Matrix(m.astype(int).tolist()).inv() for m in matrices]
+        true = np.array([[[Fraction(int(v.p), int(v.q)) for v in m.row(k)] for k in range(count)] for m in exact])
+        found = np.vectorize(lambda v: digits(v.numerator) / digits(v.denominator), otypes=[digits])(true)
+        bounds.values["K"] = matrices.astype(np.longdouble)
+        for off in (0.0, 1e-3):
+            bounds.known["K"] = np.full(matrices.shape, off, np.longdouble)
+            bound = bounds._inverse("K", found.astype(np.longdouble))
+            for place in np.ndindex(found.shape):
+                error = abs(_fraction(found[place]) - true[place])
+                assert error <= _fraction(bound[place]) and (off or bound[place] < 1e-12), place
+    bounds.known["K"] = np.full((60, 3, 3), 10.0, np.longdouble)
+    assert np.isinf(bounds._inverse("K", np.broadcast_to(np.eye(3, dtype=np.longdouble), (60, 3, 3)))).all()
+
+
+def _fraction(value):
+    """A number of extended precision, digit by digit."""
+    high = float(value)
+    return Fraction(high) + Fraction(float(value - np.longdouble(high)))

@@ -18,14 +18,18 @@ from fcsym import Network
 from fcsym.checking.aimed import _at_rest, _candidates
 from fcsym.checking.checker import _OneSample
 from fcsym.checking.compensated import _inverse
+from fcsym.checking.layer_oracles import Passing
 from fcsym.checking.losses import loss_of_logits
 from fcsym.checking.magnitude import Magnitude
-from fcsym.checking.points import lattice, pre_activations
+from fcsym.checking.own_oracle import _Reading
+from fcsym.checking.points import Points, lattice, pre_activations, random_points, small
 from fcsym.checking.report import ULPS
 from fcsym.checking.tally import Tally
 from fcsym.checking.trajectory import _Comparison
+from fcsym.checking.truth import Truth
+from fcsym.errors import ArgumentError
 from fcsym.language.equation import Cases
-from fcsym.language.expression import Mul, Pow
+from fcsym.language.expression import Apply, Array, Axis, Index, Mul, Number, Pow, Total
 
 DEEP = Network.mlp([2, 2, 2, 1], bias=True)
 DOUBLE = np.dtype(float)
@@ -53,7 +57,7 @@ def test_a_point_counts_where_rounding_decides_no_gate(kink, side):
     d = fcsym.derive(Network.mlp([1, 1, 1], HAT))
     tally = Tally(d, DOUBLE)
     one = np.ones((1, 1, 1))
-    points = fcsym.checking.points.Points([0.7 * one, one], one[0], one[0], np.array([0.01]))
+    points = Points([0.7 * one, one], one[0], one[0], np.array([0.01]))
     result, truth, *_ = tally.both(d.compile(), "simultaneous", points)[1:]
     truth = {name: np.asarray(value) for name, value in truth.items()}
     wide = 2.0**-10
@@ -79,7 +83,7 @@ def test_a_point_counts_where_a_first_order_bound_says_something():
     """Of phi(s') where rounding moves s' by 1 at most."""
     d = fcsym.derive(Network.mlp([1, 1, 1], "tanh"))
     tally, one = Tally(d, DOUBLE), np.ones((1, 1, 1))
-    points = fcsym.checking.points.Points([0.7 * one, one], one[0], one[0], np.array([0.01]))
+    points = Points([0.7 * one, one], one[0], one[0], np.array([0.01]))
     result, truth, *_ = tally.both(d.compile(), "simultaneous", points)[1:]
     for size, counts in ((0.5, True), (1.0, True), (1.01, False)):
         assert tally._clear(result, truth, Scale(s1_new=size / tally._bar)).all() == counts
@@ -271,3 +275,106 @@ def test_what_a_trajectory_may_be_off_by_is_no_less_than_rounding(name, monkeypa
     for row in report.rows:
         if "one step" in row.case:
             assert row.where["step"] == 1 and seen[row.quantity, row.case][4] == 1
+
+
+def test_as_many_numbers_as_a_batch_has_samples():
+    """What a mean divides by is exact."""
+    network = Network.mlp([1, 1, 1])
+    d = fcsym.derive(network.training(network.rule, "mean"))
+    points = lattice(network, np.random.default_rng(0), 5).in_batches(3)
+    given = {"W1": points.weights[0], "W2": points.weights[1], "x": points.x, "yg": points.target, "eta": points.eta}
+    made = Magnitude(d, given, points.step(d.compile()), 2.0**-48)
+    samples = d.by_name["s1"].lhs.indices[:1]
+    size, moved = made._size(Total(samples, Number(Fraction(1))), ())
+    assert (size == 3).all() and (moved == 0).all()
+
+
+def test_units_of_exact_points_read_about_three_numbers():
+    """Half as many where a network is deep: what they sum up stays small, however wide it is."""
+    for widths, least, most in (([60, 60, 1], 2.0, 4.0), ([60, 60, 60, 60, 1], 1.0, 2.0)):
+        points = lattice(Network.mlp(widths), np.random.default_rng(0), 20)
+        for weight in points.weights:
+            assert least < (weight != 0).sum(axis=-1).mean() < most
+
+
+def test_small_weights_are_those_of_ordinary_networks_made_smaller():
+    """By one number for each array, down to a thousandth."""
+    network = Network.mlp([3, 3, 1], bias=True)
+    for seed in range(10):
+        found, ordinary = (make(network, np.random.default_rng(seed), 4) for make in (small, random_points))
+        for one, other in zip(found.weights, ordinary.weights, strict=True):
+            share = one / other
+            assert np.ptp(share) < 1e-12 and 1e-3 <= share.flat[0] <= 1
+
+
+@pytest.mark.parametrize("loss", ["half_mse", "mse", "huber", "hinge", "bce"])
+def test_a_loss_of_the_oracle_is_that_of_its_definition(loss):
+    """Output by output in plain Python, far from kinks and on both sides of them."""
+    network = Network.mlp([1, 2], loss=loss, **({"output": "sigmoid"} if loss == "bce" else {}))
+    rng = np.random.default_rng(0)
+    s, t = 2 * rng.normal(size=(20, 2)), rng.random((20, 2))
+    found = loss_of_logits(network, s, t)
+    for value, logits, goals in zip(found, s.tolist(), t.tolist(), strict=True):
+        each = []
+        for a, b in zip(logits, goals, strict=True):
+            y, off = 1 / (1 + np.exp(-a)), abs(a - b)
+            each.append(
+                {
+                    "half_mse": off**2 / 4,
+                    "mse": off**2 / 2,
+                    "huber": off**2 / 2 if off <= 1 else off - 0.5,
+                    "hinge": max(0.0, 1 - a * b),
+                    "bce": -b * np.log(y) - (1 - b) * np.log(1 - y),
+                }[loss]
+            )
+        assert float(value) == pytest.approx(sum(each), rel=1e-12)
+
+
+def test_weights_are_rounded_as_far_as_the_largest_of_their_unit():
+    """Also those that are 0 beside it; one that has terms that are larger as far as these; the exact ones never."""
+    network, eps = Network.mlp([3, 2, 1], bias=True), 2.0**-20
+    weights = [np.zeros((40, *network.shape(a))) for a in network.parameters]
+    weights[0][:, 0, 0], weights[0][:, 1, 2], weights[1][:, 1] = 4.0, 0.5, 2.0
+    made = Truth(network, "simultaneous", weights, np.random.default_rng(0), eps)
+    for stack, exact in zip(made.weights, weights, strict=True):
+        assert (stack[0] == exact).all()
+    moved = np.abs(made.weights[0][1:] - weights[0])
+    for unit, size in ((0, 4.0), (1, 0.5)):
+        for place in range(3):
+            assert size * eps / 2 < moved[:, :, unit, place].max() <= size * eps, (unit, place)
+    shift = np.abs(made.weights[1][1:] - weights[1])
+    assert (shift[..., 0] == 0).all() and eps < shift[..., 1].max() <= 2 * eps
+    made._round({"W2": np.full((40, 1, 2), 8.0)})
+    assert 4 * eps < np.abs(made.weights[2][1:]).max() <= 8 * eps and (made.weights[2][0] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["random points", "exact points", "points near kinks"])
+def test_derivatives_of_mini_batches_are_checked_in_several_samples(kind, monkeypatch):
+    """Three, of exact points two; near kinks one sample alone, whose networks are made for it."""
+    network, seen, label = Network.mlp([1, 1, 1]), {}, []
+    in_batches = Points.in_batches
+
+    def counted(self, count):
+        seen.setdefault(label[-1], set()).add(count)
+        return in_batches(self, count)
+
+    monkeypatch.setattr(Points, "in_batches", counted)
+    derivatives = fcsym.gradient(network.training(network.rule, "sum"), by="W1")
+    assert fcsym.check(derivatives, trials=20, seed=0, progress=label.append).passed
+    assert seen[kind] == {{"random points": 3, "exact points": 2, "points near kinks": 1}[kind]}
+
+
+def test_a_function_within_an_equation_of_one_s_own_is_read():
+    """Of each number; a derivative is nothing that such an equation has."""
+    axis = Axis("i")
+    index, array = Index(axis, "i"), Array("s", None, (axis,))
+    value = np.array([[[-1.5, 0.0, 2.0]]], np.longdouble)
+    reading = object.__new__(_Reading)
+    reading.at, reading.known, reading.sizes = Passing([]), {array: (value, value)}, {axis: 3}
+    phi = Network.mlp([1, 1, 1], "tanh").layers[0].activation
+    for node in (Apply(phi, array[index], 0), Mul((Number(Fraction(2)), Apply(phi, array[index], 0)))):
+        found, seen = reading.value(node, (index,))
+        np.testing.assert_allclose(found, (2 if isinstance(node, Mul) else 1) * np.tanh(value), rtol=1e-15)
+        assert (np.asarray(seen) == np.asarray(found)).all()
+    with pytest.raises(ArgumentError, match="nothing that a check"):
+        reading.value(Apply(phi, array[index], 1), (index,))

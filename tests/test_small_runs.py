@@ -5,6 +5,8 @@ Each takes a fraction of a second, so that a fault in what stands around a step 
 
 from __future__ import annotations
 
+import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,13 +16,18 @@ from sympy import Abs, Symbol, tanh
 
 import fcsym
 from fcsym import Network
+from fcsym.checking.oracle import backpropagation
 from fcsym.errors import ArgumentError, CompileError
 from fcsym.kernel import neutral as n
+from fcsym.kernel.bound import _outside, _overflowing
+from fcsym.kernel.export import _group
 from fcsym.kernel.lower import _named_once, _smooth
-from fcsym.kernel.rows import frozen_rows
+from fcsym.kernel.rows import Row, frozen_rows
 from fcsym.kernel.running import Near, Running
 from fcsym.kernel.targets.c_products import Products
-from fcsym.language.expression import Axis, Index
+from fcsym.kernel.targets.c_test import _c_row
+from fcsym.kernel.targets.sums import Sums
+from fcsym.language.expression import Axis, Index, IndexForm
 from fcsym.schemes import SCHEMES
 
 TARGETS = ["numpy", "c"]
@@ -66,6 +73,8 @@ def test_inputs_are_stored_in_the_order_in_which_they_come(lead, target):
     for x, goal in zip(xs, targets, strict=True):
         state = kernel.step(state, x, goal, 0.1)
     assert state.X.reshape(-1, 3, 2)[0].tolist() == [[2, 1], [1, 0], [-1, 3]]
+    first = kernel.run(start, xs[:1], targets[:1], 0.1)
+    assert first.X.reshape(-1, 1, 2)[0].tolist() == [[2, 1]]
     for one, other in zip(state, kernel.run(start, xs, targets, 0.1), strict=True):
         assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
@@ -196,3 +205,89 @@ def test_blocks_of_c_are_indented(name):
             depth, before = depth + text.count("{") - text.count("}"), text
         comment = comment and "*/" not in text
     assert depth == 0
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_what_is_not_finite_is_refused(name):
+    """The input and the target, of a step and of the network alone."""
+    scheme = fcsym.scheme(Network.mlp([2, 2, 1]), name)
+    kernel = scheme.compile()
+    state, x = started(kernel, scheme)[0], [0.5, -1.0]
+    for bad in (np.nan, np.inf):
+        for call in (
+            lambda bad=bad: kernel.step(state, [0.5, bad], [1.0], 0.1),
+            lambda bad=bad: kernel.step(state, x, [bad], 0.1),
+            lambda bad=bad: kernel.output(state, [0.5, bad]),
+        ):
+            with pytest.raises(ArgumentError, match="finite"):
+                call()
+
+
+def test_one_network_is_bound_and_no_more():
+    """Nothing that it is given has leading axes, not even one of length 1."""
+    scheme = fcsym.scheme(Network.mlp([2, 2, 1]), "backprop")
+    kernel = scheme.compile()
+    state, weights, _ = started(kernel, scheme)
+    good = {"state": state, "x": np.ones(2), "target": np.ones(1), "eta": np.asarray(0.1)}
+    kernel.bind(*good.values()).step()
+    for name in ("x", "target", "eta"):
+        with pytest.raises(ArgumentError, match="leading axes"):
+            kernel.bind(*(good | {name: good[name][None]}).values())
+    with pytest.raises(ArgumentError, match="leading axes"):
+        kernel.bind(kernel.init([w[None] for w in weights]), *list(good.values())[1:])
+
+
+def test_numbers_of_a_test_program_are_rounded_where_they_say_so():
+    """A literal that single precision holds is written as it is; others are cast, and none is changed."""
+    row = Row(((0.5, -3.0), (0.1,)), ((1.0, float("inf")),), ((1 / 3,),), 0.25, ((2.0,),), ((),), False, ())
+    text = _c_row(row, "real", False)
+    found = re.findall(r"(\(real\))?(-?(?:\d[\d.e+-]*|inf))", text.split("\n")[0] + text)
+    said = {float(number): bool(cast) for cast, number in found}
+    for number in (0.5, -3.0, 1.0, 0.25, 2.0, 0.1, 1 / 3):
+        assert said[number] == (float(np.float32(number)) != number), number
+
+
+def test_functions_of_single_numbers_overflow_to_what_is_said():
+    for function, at, most in ((math.exp, 1.5, math.inf), (math.cosh, -2.0, math.inf)):
+        made = _overflowing(function, most)
+        assert made(at) == function(at) and made(1e4) == most
+    root = _outside(math.sqrt)
+    assert root(4.0) == 2.0 and math.isnan(root(-1.0))
+
+
+@pytest.mark.parametrize("wrong", ["", "output", "expand"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_kernel_is_compared_at_every_output_and_at_the_end(count, wrong):
+    """However few networks there are: what is off there is found."""
+    scheme = fcsym.scheme(Network.mlp([2, 2, 1], "tanh"), "backprop")
+    kernel = scheme.compile()
+
+    class Off:
+        def __getattr__(self, name):
+            return getattr(kernel, name)
+
+        def output(self, *given):
+            return kernel.output(*given) + (wrong == "output")
+
+        def expand(self, *given):
+            return [w + (wrong == "expand") for w in kernel.expand(*given)]
+
+    good, off, problem = _group(scheme, Off(), backpropagation, 0.01, np.random.default_rng(0), count)
+    assert (good, problem) == (count, "") and (off > 0.1 if wrong else off < 1e-12)
+
+
+def test_a_slice_is_what_a_form_says():
+    """Position by position where one index moves it; where it is no slice, there is none."""
+    module = SimpleNamespace(sizes={I.axis: 3, J.axis: 12, K.axis: 2})
+    sums = Sums(SimpleNamespace(sizes=module.sizes, module=module))
+    for step in (1, 2, 3):
+        for constant in (-1, 0, 1, 5, 9):
+            form = I * step + constant
+            at = [constant + step * i for i in range(3)]
+            text = sums._slice(J, form)
+            if at[0] >= 0 and at[-1] < 12:
+                assert eval(f"array[{text}]", {"array": np.arange(12)}).tolist() == at, form
+            else:
+                assert text is None, form
+    assert sums._slice(J, IndexForm((), 4)) == "4" and sums._slice(J, None) == ":"
+    assert sums._slice(J, I + K) is None and sums._slice(J, 5 - I) is None

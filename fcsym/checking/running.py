@@ -184,8 +184,7 @@ class _Bounds:
                 lengths = tuple(self.network.sizes[index.axis] for index in over)
                 last = tuple(range(-len(over), 0))
                 value, size, off = (
-                    np.broadcast_to(a, (*a.shape[: max(0, a.ndim - len(over))], *lengths)).sum(axis=last)
-                    for a in one[:3]
+                    np.broadcast_to(a, (*a.shape[: a.ndim - len(over)], *lengths)).sum(axis=last) for a in one[:3]
                 )
                 return _Known(value, size, off, one.roundings + prod(lengths) - 1)
             case Extreme(kind, over, body):
