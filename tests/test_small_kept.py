@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_small_proofs import HAT
 
 from fcsym import Network, find_collapse
 from fcsym.checking.oracle import backpropagation
+from fcsym.collapsed import CollapsedAnyInputs
 from fcsym.collapsing.agreeing import defined
+from fcsym.collapsing.alone import Trainer
 from fcsym.collapsing.export import text_of
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.scheme import collapsed_scheme
+from fcsym.deriving.pipeline import one_step
 from fcsym.kernel.targets.numpy import NumpyTarget
 
 RNG = np.random.default_rng(11)
@@ -29,7 +33,7 @@ def beside(network, weights, x, target, eta, samples):
     return [true[f"{theta.name}_new"] for theta in trained.parameters], true["y"]
 
 
-@pytest.mark.parametrize("lead", [(), (3,), (2, 2)], ids=str)
+@pytest.mark.parametrize("lead", [(), (1,), (3,), (2, 2)], ids=str)
 @pytest.mark.parametrize("samples", [0, 1, 3], ids=["one input", "a batch of one", "several"])
 @pytest.mark.parametrize("network", [SQUARED, LABELS], ids=["squared", "labels"])
 def test_networks_are_trained_one_by_one_on_their_own_inputs(network, samples, lead):
@@ -65,8 +69,10 @@ def test_networks_are_trained_one_by_one_on_their_own_inputs(network, samples, l
 
 @pytest.fixture(scope="module")
 def file():
-    """What a file of `collapsed` in NumPy defines, for any number of inputs."""
-    return defined(text_of(SQUARED, "simultaneous", (0, 1), NumpyTarget(), "update", []))
+    """The four functions of a file of `collapsed` in NumPy, for any number of inputs."""
+    names = defined(text_of(SQUARED, "simultaneous", (0, 1), NumpyTarget(), "update", []))
+    trainer = Trainer(names["_FUNCTIONS"], names["_TABLE"], lambda array: array)
+    return {name: getattr(trainer, name) for name in ("init", "step", "output", "expand")}
 
 
 @pytest.mark.parametrize("flat", [True, False], ids=["one input", "one row"])
@@ -161,10 +167,44 @@ def test_every_choice_of_layers_is_told_with_what_came_of_it():
         assert ("closed: " in line) == choice.closed and ("open: " in line) != choice.closed
 
 
-@pytest.mark.parametrize("inputs", [1, 2])
-def test_what_is_chosen_has_the_fewest_numbers_of_what_closes_over_a_hidden_layer(inputs):
+@pytest.mark.parametrize("widths", [[1, 3, 2], [3, 2, 8, 1], [1, 8, 2, 1]])
+def test_what_is_chosen_has_the_fewest_numbers_of_what_closes_over_a_hidden_layer(widths):
     """And under the names that other schemes have: what the state stands for."""
-    s = collapsed_scheme(Network.mlp([1, 3, 2]), "simultaneous")
+    s = collapsed_scheme(Network.mlp(widths), "simultaneous")
     assert s.invariants == s.definitions == s.found.definitions != ()
-    layers = s.chosen(inputs)
-    assert any(layers) and set(layers) in [set(c.found.contracted) for c in s.found.choices if c.closed]
+    layers = s.chosen(2)
+    closed = [c for c in s.found.choices if c.closed and any(c.found.contracted)]
+    least = min(closed, key=lambda c: c.numbers)
+    assert set(least.found.contracted) <= set(layers) and set(layers) in [
+        set(c.found.contracted) for c in s.found.choices if c.closed
+    ]
+
+
+LISTED = {
+    "momentum": (Network.mlp([2, 3, 1], bias=True), {"batch": "sum", "rule": "momentum"}),
+    "the second of two layers": (Network.mlp([3, 2, 8, 1]), {"batch": "sum"}),
+    "hat": (Network.mlp([2, 3, 1], HAT, bias=True), {"batch": "sum"}),
+    "frozen": (Network.mlp([2, 3, 1], bias=True).frozen("b1"), {"batch": "sum"}),
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_listed_function_has_all_that_it_needs_once(name):
+    """Given, or made by the equations above it; and what units are made of is read where it is given."""
+    network, setting = LISTED[name]
+    lists = [part.part for part in CollapsedAnyInputs.of(one_step(network, **setting)).lists]
+    assert [part.name for part in lists] == ["init", "step", "output", "expand"]
+    for part in lists:
+        assert len(set(part.given)) == len(part.given) and part.proof.holds
+        known = {"beta", "one1", *(a.name for a in part.given)}  # a number of the rule, and what is 1 for every unit
+        for e in part.equations:
+            assert known >= {a.name for a in e.operands}, f"{part.name}: {e}"
+            known.add(e.name)
+        assert {a.name for a in part.results} <= known
+    init, *_, expand = lists
+    read = {a.name for e in expand.equations for a in e.operands}
+    assert {a.name for a in expand.given} <= read | {a.name for a in expand.results}
+    for e in init.equations:
+        if e.name in ("s1", "ms1"):
+            of_memory = "of what is remembered" in e.because
+            assert of_memory == (e.name != "s1") and ("pre-activations of the first layer" in e.because) != of_memory
