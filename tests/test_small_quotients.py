@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 import z3
-from test_small_searches import AT, BY_HAND, KINKS
+from test_small_searches import AT, BY_HAND, KINKS, number
 
 import fcsym
 from fcsym import Network
@@ -22,9 +22,9 @@ from fcsym.proof.tables import Table
 
 HALF = Fraction(1, 2)
 OPEN, CLOSED = Axis("o", open=True), Axis("c")
-O, C = Index(OPEN, "i"), Index(CLOSED, "j")
+N, C = Index(OPEN, "i"), Index(CLOSED, "j")
 A, B, D, E, F = (Array(name, None, ())[()] for name in "abdef")
-X, Y = Array("x", None, (CLOSED,))[C], Array("y", None, (OPEN,))[O]
+X, Y = Array("x", None, (CLOSED,))[C], Array("y", None, (OPEN,))[N]
 V = Array("v", None, (CLOSED,))[C]
 EXP, TANH = smooth("exp"), smooth("tanh")
 MADE = {
@@ -43,7 +43,7 @@ SIGNS = {
     "d e": (mul(D, E), 0), "(a^2 + 1)^-1": (power(add(power(A, 2), ONE), -1), 2),
     "(a^2 + 1)^3 b^2": (mul(power(add(power(A, 2), ONE), 3), power(B, 2)), 1),
     "sum x^2": (total([C], power(X, 2)), 1), "sum exp": (total([C], Apply(EXP, X)), 2),
-    "sum exp, maybe of none": (total([O], Apply(EXP, Y)), 1), "sum x": (total([C], X), 0), "v": (V, 2),
+    "sum exp, maybe of none": (total([N], Apply(EXP, Y)), 1), "sum x": (total([C], X), 0), "v": (V, 2),
     "sum v": (total([C], V), 2), "(sum x^2)^3": (power(total([C], power(X, 2)), 3), 1),
 }  # fmt: skip
 """Expressions, with 2 for what is above 0, 1 for what is not below it, and 0 for what may be anything."""
@@ -79,6 +79,7 @@ def test_rows_of_a_table_hold_at_the_numbers_of_their_conditions(name, array):
     for s, ds in product(AT, AT):
         put = [(table.s, z3.RatVal(*s.as_integer_ratio())), (table.ds, z3.RatVal(*ds.as_integer_ratio()))]
         dv = phi(s + ds) - phi(s)
+        assert (number(table.v, *put), number(table.dv, *put)) == (phi(s), dv)
         values = {"s1": s, "s1_new": s + ds, "ds1": ds, "v1": phi(s), "vc": phi(s), "dv1": dv}
         held = []
         for row in d[array].rhs:
