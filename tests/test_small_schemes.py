@@ -146,3 +146,22 @@ def test_each_array_of_a_state_is_told_in_a_sentence(name):
     assert [array for array, _, _ in s.carried] == list(s.state)
     for array, words, _ in s.carried:
         assert words.endswith((".", ".)")) and words[0].isupper() | (words[0] == "`"), (array.name, words)
+
+
+MOMENTUM = {"batch": "sum", "samples": 2, "rule": fcsym.rule("momentum", weight_decay="0.1")}
+BATCHES = {
+    "momentum, biases": (Network.mlp([1, 1, 1], bias=True), MOMENTUM),
+    "momentum, two layers": (Network.mlp([1, 1, 1, 1], bias=True), MOMENTUM),
+    "frozen bias": (Network.mlp([1, 1, 1], bias=True).frozen("b1"), {"batch": "mean"}),
+    "shared bias": (Network.mlp([1, 2, 1], bias=True).shared("b1"), {"batch": "mean", "order": "sequential"}),
+    "frozen weights above": (Network.mlp([1, 1, 1, 1], bias=True).frozen("W2"), {"batch": "sum"}),
+    "no hidden layer": (Network.mlp([2, 1], bias=True), {"batch": "mean"}),
+    "no hidden layer, momentum": (Network.mlp([2, 1], bias=True), MOMENTUM),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_states_of_a_batch_are_proved(name):
+    network, setting = BATCHES[name]
+    proof = fcsym.scheme(network, "states", **setting).proof
+    assert proof.holds, proof
