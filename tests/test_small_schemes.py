@@ -165,3 +165,18 @@ def test_the_states_of_a_batch_are_proved(name):
     network, setting = BATCHES[name]
     proof = fcsym.scheme(network, "states", **setting).proof
     assert proof.holds, proof
+
+
+@pytest.mark.parametrize("name", [*SCHEMES, *CARRIED, "collapse", "next input"])
+def test_a_scheme_takes_one_input_where_it_says_that_the_input_stays(name):
+    """Or the same samples; and names of cases speak of the pieces of the first layer."""
+    network = Network.mlp([1, 1, 1])
+    if name in ("collapse", "next input"):
+        s = (fcsym.collapse if name == "collapse" else fcsym.next_input)(network)
+    else:
+        kind, network, setting = CARRIED[name] if name in CARRIED else (name, *SCHEMES[name])
+        s = fcsym.scheme(network, kind, **setting)
+    stays = [said for said in s.assumptions if "the same at every step" in said]
+    assert s.single_input == bool(stays)
+    if network.built is None:
+        assert s.split_by is s.network.layers[0].activation
