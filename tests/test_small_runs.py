@@ -51,3 +51,41 @@ def test_inputs_of_a_run_differ_where_its_scheme_takes_different_ones(name, exam
         elif seed == 2:
             assert [first, second] == [[n == m for n in range(small.inputs)] for m in (0, 1)]
     assert run.eta > 0
+
+
+mlp = Network.mlp
+GATE, STILL = "with a closed gate, nothing that moves `s` can reach it", "nothing that the unit is made of is trained"
+WAKE = {"dead -> active": GATE}
+REST = {"active -> dead": STILL, "dead -> active": STILL}
+IMPOSSIBLE = {
+    "one layer": (mlp([1, 2, 1]), [WAKE]),
+    "biases": (mlp([1, 2, 1], bias=True), [WAKE]),
+    "shared bias": (mlp([1, 2, 1], bias=True).shared("b1"), [{}]),
+    "frozen": (mlp([1, 2, 1], bias=True).frozen("W1", "b1"), [REST]),
+    "frozen weights": (mlp([1, 2, 1], bias=True).frozen("W1"), [WAKE]),
+    "two layers": (mlp([1, 2, 2, 1]), [WAKE, {}]),
+    "one unit above": (mlp([1, 2, 1, 1]), [WAKE, WAKE]),
+    "above what is frozen": (mlp([1, 2, 2, 1]).frozen("W1"), [REST, WAKE]),
+    "one unit below": (mlp([1, 1, 2, 1]), [WAKE, WAKE]),
+    "one unit below with a bias": (mlp([1, 1, 2, 1], bias=[True, False, False]), [WAKE, WAKE]),
+    "one unit below, and biases": (mlp([1, 1, 2, 1], bias=[False, True, False]), [WAKE, {}]),
+    "two units below": (mlp([1, 2, 2, 1]), [WAKE, {}]),
+    "samples": (mlp([1, 2, 1]).training("sgd", "mean", 2), [{}]),
+    "momentum": (mlp([1, 2, 1]).training("momentum"), [{}]),
+}
+"""What a unit of each hidden layer cannot do in a step on its own input, and why."""
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_what_a_unit_cannot_do_is_told_with_its_reason(name):
+    """It wakes up where something moves it that has not passed its gate: a bias that is shared, or what is below.
+
+    Of one unit below v1 is 0 and stays so, or the sign of s2 is that of a weight that the gate of s2 holds.
+    """
+    network, layers = IMPOSSIBLE[name]
+    found = fcsym.derive(network).proof.findings
+    for n, wanted in enumerate(layers, 1):
+        rows = [f for f in found if f.equation == f"dv{n}" and f.case is not None]
+        assert {f.case: f.note for f in rows if not f.possible} == {
+            case: f"impossible here: {why}" for case, why in wanted.items()
+        }
