@@ -24,10 +24,11 @@ from fcsym.certificates.file import Certificate, _short
 from fcsym.certificates.functions import slope_function
 from fcsym.certificates.grouped import Grouped
 from fcsym.certificates.named import _of_one
+from fcsym.certificates.orders import in_order_of
 from fcsym.checking.functions import phi_of, slope_of
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Cases
-from fcsym.language.expression import Add, Expr, Mul, Role, Total, add, mul
+from fcsym.language.expression import Add, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
 from fcsym.language.instance import Instance, exact_field
 from fcsym.machine.programs import Ended
 from fcsym.networks.symbols import increment_of
@@ -258,3 +259,27 @@ def test_what_p_holds_constant_is_what_the_derivation_has_proved(name, order):
     for known in wanted:
         for position in product(*(range(network.sizes[axis]) for axis in d[known].array.axes)):
             assert at.right_side(stated[known], position) == at.right_side(d[known], position), (known, position)
+
+
+S_AXIS = Axis("s")
+K, J, M, N = (Index(S_AXIS, letter) for letter in "kjmn")
+P, Q = (Array(name, None, (S_AXIS,)) for name in "PQ")
+ORDERS = {
+    "other factors first": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(Q[M], P[N])), (J, K)),
+    "as they are": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(P[M], Q[N])), (K, J)),
+    "one of them twice": (total([K, J], mul(P[K], P[J], Q[J])), total([M, N], mul(P[M], Q[M], P[N])), (J, K)),
+    "a square": (total([K, J], mul(power(P[K], 2), Q[J])), total([M, N], mul(Q[M], power(P[N], 2))), (J, K)),
+    "in a product": (mul(2, total([K, J], mul(P[K], Q[J]))), total([M, N], mul(Q[M], P[N])), (J, K)),
+    "of something else": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(Q[M], Q[N])), (K, J)),
+    "with less in it": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(Q[M], P[N], P[N])), (K, J)),
+}
+"""A sum, another one, and the order that the first has when it has that of the other."""
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_sum_has_the_order_of_another_one_that_is_the_same(name):
+    node, other, wanted = ORDERS[name]
+    made = in_order_of(node, other, lambda term: term, lambda ref: (ref.array, ref.indices))
+    (whole,) = [f for f in (made.factors if isinstance(made, Mul) else (made,)) if isinstance(f, Total)]
+    (given,) = [f for f in (node.factors if isinstance(node, Mul) else (node,)) if isinstance(f, Total)]
+    assert whole.over == wanted and whole.body == given.body
