@@ -5,8 +5,11 @@ Each takes a fraction of a second, so that a fault in any part of a certificate 
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import replace
+from fractions import Fraction
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,11 +23,15 @@ from fcsym.certificates import certificate_of, checking
 from fcsym.certificates.file import Certificate, _short
 from fcsym.certificates.functions import slope_function
 from fcsym.certificates.grouped import Grouped
+from fcsym.certificates.named import _of_one
+from fcsym.certificates.orders import in_order_of
 from fcsym.checking.functions import phi_of, slope_of
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Cases
-from fcsym.language.expression import Add, Expr, Mul, Total, add, mul
+from fcsym.language.expression import Add, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
+from fcsym.language.instance import Instance, exact_field
 from fcsym.machine.programs import Ended
+from fcsym.networks.symbols import increment_of
 
 TEXT = "Theorem first : 0 = 0.\nProof.\nring. Qed.\nLemma second : 1 = 2.\nProof. ring. Qed.\n"
 RESTS = "Axioms:\nClassicalDedekindReals.sig_forall_dec : forall P\nClassical_Prop.classic\n"
@@ -222,3 +229,57 @@ def test_what_a_unit_moves_by_in_p_is_proved_from_what_its_own_layer_trains(name
     script = text.partition("Theorem ds_at_the_step : ")[2].partition("Proof. ")[2].partition("Qed.")[0]
     assert "rewrite eq_kappa, eq_alpha" in script
     assert set(re.findall(r"\b([Wb]\d)'", script)) == trained
+
+
+NAMED = {
+    "two outputs": (Network.mlp([1, 2, 2]), {"rho"}),
+    "three layers": (Network.mlp([1, 2, 2, 1], bias=True), {"kappa", "alpha"}),
+    "three layers, two outputs": (Network.mlp([1, 2, 2, 2]), {"rho", "kappa", "alpha"}),
+    "shared bias": (Network.mlp([1, 3, 2], bias=True).shared("b1"), {"rho", "kappa", "alpha"}),
+    "shared bias above": (Network.mlp([1, 2, 3, 1], bias=True).shared("b2"), {"kappa", "alpha"}),
+}
+"""What P holds constant, by the names that a derivation has for it."""
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_p_holds_constant_is_what_the_derivation_has_proved(name, order):
+    """At numbers that are drawn for every array; what follows from others is that."""
+    network, wanted = NAMED[name]
+    d = fcsym.derive(network, order)
+    stated = {e.name: e for e in _of_one(network, order)}
+
+    def leaf(array, position):
+        if array.role is Role.NORM:  # of what a layer reads
+            return at.right_side(d[array.name], position)
+        if array.after and (now := array.unprimed).role is Role.ACTIVATION:
+            return leaf(now, position) + leaf(increment_of(now), position)
+        return Fraction(random.Random(f"{array.name}{position}").randint(-30, 30), 7)
+
+    at = Instance({}, network.sizes, leaf, exact_field())
+    for known in wanted:
+        for position in product(*(range(network.sizes[axis]) for axis in d[known].array.axes)):
+            assert at.right_side(stated[known], position) == at.right_side(d[known], position), (known, position)
+
+
+S_AXIS = Axis("s")
+K, J, M, N = (Index(S_AXIS, letter) for letter in "kjmn")
+P, Q = (Array(name, None, (S_AXIS,)) for name in "PQ")
+ORDERS = {
+    "other factors first": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(Q[M], P[N])), (J, K)),
+    "as they are": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(P[M], Q[N])), (K, J)),
+    "one of them twice": (total([K, J], mul(P[K], P[J], Q[J])), total([M, N], mul(P[M], Q[M], P[N])), (J, K)),
+    "a square": (total([K, J], mul(power(P[K], 2), Q[J])), total([M, N], mul(Q[M], power(P[N], 2))), (J, K)),
+    "in a product": (mul(2, total([K, J], mul(P[K], Q[J]))), total([M, N], mul(Q[M], P[N])), (J, K)),
+    "of something else": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(Q[M], Q[N])), (K, J)),
+    "with less in it": (total([K, J], mul(P[K], Q[J])), total([M, N], mul(Q[M], P[N], P[N])), (K, J)),
+}
+"""A sum, another one, and the order that the first has when it has that of the other."""
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_sum_has_the_order_of_another_one_that_is_the_same(name):
+    node, other, wanted = ORDERS[name]
+    made = in_order_of(node, other, lambda term: term, lambda ref: (ref.array, ref.indices))
+    (whole,) = [f for f in (made.factors if isinstance(made, Mul) else (made,)) if isinstance(f, Total)]
+    (given,) = [f for f in (node.factors if isinstance(node, Mul) else (node,)) if isinstance(f, Total)]
+    assert whole.over == wanted and whole.body == given.body

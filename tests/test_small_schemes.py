@@ -7,16 +7,22 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import product
+from types import SimpleNamespace
 
 import exact
 import numpy as np
 import pytest
+from test_small_proofs import CARRIED, SCHEMES
 
 import fcsym
 from fcsym import Concatenate, Linear, Network
+from fcsym.deriving.pipeline import one_step
+from fcsym.language.expression import Expr
 from fcsym.language.instance import Instance, exact_field
 from fcsym.layers import Node
 from fcsym.schemes import build
+from fcsym.schemes.read_data import _listed
+from fcsym.schemes.record import SingleInput
 
 NUMBERS = {
     "W1": [[1, 2], [Fraction(1, 2), Fraction(-1, 4)]],
@@ -105,3 +111,72 @@ def test_inner_products_of_what_is_read_have_1_where_there_is_a_bias(biases):
     for bias in biases:
         e = found[said[bias]]
         assert instance.right_side(e, (0,) * len(e.lhs.indices)) == Fraction(17, 4) + bias
+
+
+@pytest.mark.parametrize(("names", "said"), [
+    ("a", "`a`"), ("ab", "`a` and `b`"), ("abc", "`a`, `b` and `c`"), ("abcd", "`a`, `b`, `c` and `d`"),
+])  # fmt: skip
+def test_maps_are_listed_in_words(names, said):
+    assert _listed([SimpleNamespace(weight=SimpleNamespace(name=name)) for name in names]) == said
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_norm_of_one_input_is_held_and_not_defined_again(bias):
+    """All other equations of the step are there, with what is held in its place."""
+    base = one_step(Network.mlp([2, 2, 1], bias=bias))
+    made = SingleInput.of(base).equations
+    assert [e.name for e in made] == [e.name for e in base.equations if e.name != "a0"]
+    reads = {e.name for e in base.equations if isinstance(e.rhs, Expr) and "a0" in {a.name for a in e.operands}}
+    told = {e.name for e in made if e != base.by_name[e.name]}
+    assert told == reads != set()
+    assert not any(a.name == "a0" for e in made if e.name in reads for a in e.operands)
+
+
+@pytest.mark.parametrize(("phi", "pieces"), [("relu", [""]), ("leaky_relu", ["1", "2"]), ("identity", [""])])
+def test_numbers_of_pieces_are_told_apart_where_there_are_several(phi, pieces):
+    s = fcsym.scheme(Network.mlp([2, 2, 1], phi), "collapsed")
+    for name in ("A", "B"):
+        assert {a.name for a in s.state if a.symbol == name} == {f"{name}{piece}" for piece in pieces}
+
+
+@pytest.mark.parametrize("name", [*SCHEMES, *CARRIED])
+def test_each_array_of_a_state_is_told_in_a_sentence(name):
+    kind, network, setting = CARRIED[name] if name in CARRIED else (name, *SCHEMES[name])
+    s = fcsym.scheme(network, kind, **setting)
+    assert [array for array, _, _ in s.carried] == list(s.state)
+    for array, words, _ in s.carried:
+        assert words.endswith((".", ".)")) and words[0].isupper() | (words[0] == "`"), (array.name, words)
+
+
+MOMENTUM = {"batch": "sum", "samples": 2, "rule": fcsym.rule("momentum", weight_decay="0.1")}
+BATCHES = {
+    "momentum, biases": (Network.mlp([1, 1, 1], bias=True), MOMENTUM),
+    "momentum, two layers": (Network.mlp([1, 1, 1, 1], bias=True), MOMENTUM),
+    "frozen bias": (Network.mlp([1, 1, 1], bias=True).frozen("b1"), {"batch": "mean"}),
+    "shared bias": (Network.mlp([1, 2, 1], bias=True).shared("b1"), {"batch": "mean", "order": "sequential"}),
+    "frozen weights above": (Network.mlp([1, 1, 1, 1], bias=True).frozen("W2"), {"batch": "sum"}),
+    "no hidden layer": (Network.mlp([2, 1], bias=True), {"batch": "mean"}),
+    "no hidden layer, momentum": (Network.mlp([2, 1], bias=True), MOMENTUM),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_states_of_a_batch_are_proved(name):
+    network, setting = BATCHES[name]
+    proof = fcsym.scheme(network, "states", **setting).proof
+    assert proof.holds, proof
+
+
+@pytest.mark.parametrize("name", [*SCHEMES, *CARRIED, "collapse", "next input"])
+def test_a_scheme_takes_one_input_where_it_says_that_the_input_stays(name):
+    """Or the same samples; and names of cases speak of the pieces of the first layer."""
+    network = Network.mlp([1, 1, 1])
+    if name in ("collapse", "next input"):
+        s = (fcsym.collapse if name == "collapse" else fcsym.next_input)(network)
+    else:
+        kind, network, setting = CARRIED[name] if name in CARRIED else (name, *SCHEMES[name])
+        s = fcsym.scheme(network, kind, **setting)
+    stays = [said for said in s.assumptions if "the same at every step" in said]
+    assert s.single_input == bool(stays)
+    if network.built is None:
+        assert s.split_by is s.network.layers[0].activation

@@ -9,9 +9,11 @@ import random
 from fractions import Fraction
 from itertools import permutations, product
 
+import numpy as np
 import pytest
+from test_small_proofs import HAT
 
-from fcsym import Network
+from fcsym import Network, find_collapse
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.quantities import Places, _canonical, _pieces, terms_of
 from fcsym.collapsing.rewriting import one_of
@@ -57,9 +59,12 @@ def test_a_sum_over_the_inputs_is_replaced_by_what_it_is_and_by_nothing_else(nam
     wx, xx = w[k, i] * x[(*n, i)], x[(*n, i)] * x[(*m, i)]
     shorter = [total([i], wx), total([i], xx), q[j] * total([i], wx), total([i, j], wx * x[(*n, j)] * q[j])]
     same = [
-        wx, xx, x[(*n, i)], total([i], x[(*n, i)]), total([i], wx * q[i]), total([i], xx * q[i]), total([i], xx * w[k, i]),
+        wx, xx, x[(*n, i)], total([i], x[(*n, i)]), total([i], wx * q[i]), total([i], xx * q[i]),
+        total([i], xx * w[k, i]),
         total([i], q[i] * x[(*n, i)]),
     ]  # fmt: skip
+    if inputs > 1:  # the square of one input's length stays as it is
+        same.append(total([i], x[(*n, i)] * x[(*n, i)]))
     at = Instance({}, dict.fromkeys((*x.axes, *w.axes), 2), leaf, exact_field())
     for node in [*shorter, *same]:
         ((monomial, _),) = expand(node).items()
@@ -114,3 +119,78 @@ def test_a_quantity_is_the_same_whatever_the_order_of_its_factors_is():
         terms_of(expand(node), PLACES, lambda array: True) for node in (product_, total([j], mul(P[N, j], P[M, j])))
     ]
     assert terms[0] == terms[1] and len(terms[0]) == 1
+
+
+PLAIN, BIASED, ONE = (Network.mlp([2, 3, n], HAT, bias=bias) for n, bias in ((2, False), (2, True), (1, True)))
+CLOSED = {
+    "plain": (PLAIN, (0, 1), set()),
+    "weights of the first layer": (PLAIN, (1,), set()),
+    "biases": (BIASED, (0, 1), set()),
+    "biases, weights of the first layer": (BIASED, (1,), set()),
+    "shared bias": (ONE.shared("b1"), (0, 1), set()),
+    "shared bias, weights of the first layer": (ONE.shared("b1"), (1,), set()),
+    "frozen bias": (BIASED.frozen("b1"), (0, 1), {"b1"}),
+    "frozen weights": (BIASED.frozen("W1"), (1,), {"W1"}),
+    "relu": (Network.mlp([2, 3, 2], bias=True), (0, 1), set()),
+    "shared bias, frozen": (ONE.shared("b1").frozen("b1"), (0, 1), {"b1"}),
+}
+"""Networks, layers to sum over, and what of them no step moves."""
+
+
+def fractions(*shape):
+    """Numbers of that shape, the same every time."""
+    source = random.Random(f"{shape}")
+    return np.vectorize(lambda _: Fraction(source.randint(-9, 9), 4), otypes=[object])(np.zeros(shape))
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_a_closed_state_stays_what_it_stands_for_in_a_step_by_hand(name, order):
+    """Of three units in two groups, with any errors: in rational numbers, and so is what is read off it."""
+    network, contracted, still = CLOSED[name]
+    made = find_collapse(network, 2, order, contracted=contracted).choices[0].closure
+    outputs, group, eta = network.widths[-1], np.array([0, 1, 0]), Fraction(1, 3)
+    x, delta = fractions(2, 2), fractions(2, outputs) + 1
+    gate, shift = fractions(2, 2), fractions(2, 2) / 3
+    if "relu" in name:
+        shift = 0 * shift
+    w = {theta.name: fractions(*network.shape(theta)) for theta in network.parameters}
+    w |= {"b1": w.get("b1", 0 * fractions(3)), "b2": w.get("b2", 0 * fractions(outputs))}
+
+    def forward(w):
+        s = x @ w["W1"].T + w["b1"]
+        v = gate[:, group] * s + shift[:, group]
+        return s, v, v @ w["W2"].T + w["b2"]
+
+    _, v, y = forward(w)
+    after = {"W2": w["W2"] - eta * delta.T @ v, "b2": w["b2"] - eta * delta.sum(axis=0)}
+    through = gate[:, group] * (delta @ (after if order == "sequential" else w)["W2"])
+    after |= {"W1": w["W1"] - eta * through.T @ x}
+    after |= {"b1": w["b1"] - eta * (through.sum() if w["b1"].shape != (3,) else through.sum(axis=0))}
+    after |= {theta: w[theta] for theta in still}
+    if not network.layers[0].bias:
+        after |= {"b1": w["b1"], "b2": w["b2"]}
+
+    def instance(w, equations):
+        known = {**w, "x": x, "s1": forward(w)[0], "delta2": delta, "g1": gate, "o1": shift, "eta": np.array(eta)}
+
+        def leaf(array, at):
+            axes = [axis.name for axis in array.axes]
+            grouped = "p_1" in axes and "n_1" in axes
+            if grouped:  # unit j of group c, where it is in it
+                c, j = at[axes.index("p_1")], at[axes.index("n_1")]
+                if group[j] != c:
+                    return Fraction(0)
+                at = tuple(k for k, axis in zip(at, axes, strict=True) if axis != "p_1")
+            return Fraction(1) if array.name == "one1" else np.array(known[array.name], dtype=object)[at]
+
+        sizes = {**made.found.held.network.sizes, **dict.fromkeys(made.patterns, 2)}
+        return Instance(equations, sizes, leaf, exact_field())
+
+    stands = {e.array: e for e in (*made.definitions, *made.data) if e.lhs != e.rhs}
+    before, later = instance(w, stands), instance(after, stands)
+    sizes = before.sizes
+    for e in made.recursion:
+        for at in list(product(*(range(sizes[axis]) for axis in e.array.axes)))[-3:]:
+            assert before.right_side(e, at) == later.element(e.array.unprimed, at), f"{e} at {at}"
+    (read,) = [e for e in made.read if e.name == "y"]
+    assert {at: before.right_side(read, at) for at in np.ndindex(2, outputs)} == dict(np.ndenumerate(y))

@@ -95,7 +95,7 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
 
 def needed(phi: Activation) -> Activation | None:
     """The function that the slope of another one is, where it is one: tanh of log cosh."""
-    return None if phi.name in SMOOTH and not phi.formula else slope_function(phi)
+    return slope_function(phi) if phi.formula else None
 
 
 def slope_function(phi: Activation) -> Activation | None:

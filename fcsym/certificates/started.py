@@ -117,7 +117,5 @@ class Started(Carried):
     def _so_always(self, part: str, e: Equation) -> Theorem:
         """What is the network's own, or made of its data alone: it is that, whatever is carried."""
         self._reach(part, e, *cases_of(e))
-        script = (
-            f"intros; first [reflexivity | unfold {self._looked_into(e, steps=False)}; first [reflexivity | sums]]."
-        )
+        script = f"intros; first [reflexivity | unfold {self._looked_into(e)}; first [reflexivity | sums]]."
         return Theorem(f"{part}_{self.printer.array(e.array)}", self._meaning(e), script, None, e.rule.value)

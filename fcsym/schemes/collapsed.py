@@ -438,7 +438,7 @@ class _Layer:
             because = "The gradient step of all units of the piece is one linear map, applied to the one so far."
             equations += [
                 Equation(array.primed[()], value, Rule.STATE, because, (), "eq. 13")
-                for array, value in zip(piece.moving, values, strict=False)
+                for array, value in zip(piece.moving, values, strict=True)
             ]
         return tuple(equations)
 
