@@ -164,8 +164,8 @@ class _Loop:
                         return {"end": ELSEWHERE}
                     for function in live:
                         function.__code__ = new
-                for wrapper in held:
-                    wrapper.cache_clear()
+            for wrapper in held:  # what was kept when tests were collected would hide what a test runs
+                wrapper.cache_clear()
             _hits.clear()
             limits = dict(zip(asked["tests"], asked["each"], strict=False))
             return _tried([(items[name], limits.get(name, 0.0)) for name in asked["tests"] if name in items])

@@ -185,6 +185,25 @@ def test_what_no_quick_test_sees_is_shown_to_slower_ones(project, monkeypatch):
             assert (trier.fate(fault), trier.by) == ("seen", by)
 
 
+KEPT = """
+from functools import cache
+
+from fcsym.deriving.interval import unused
+
+known = cache(unused)
+AT = known(3)
+
+def test_kept():
+    assert known(3) == AT
+"""
+
+
+def test_what_was_kept_when_tests_were_collected_is_run_again(project):
+    (project.parents[2] / "tests" / "test_kept.py").write_text(KEPT)
+    measure()
+    assert reach.Reach().tests["fcsym/deriving/interval.py:unused:1"] == {"tests/test_kept.py::test_kept"}
+
+
 OUTSIDE = """
 import subprocess
 import sys
