@@ -11,6 +11,10 @@ reached where none runs it of those of which this is known. What changes nothing
 reason in `reliability/equivalent.toml`. What became of each fault is kept in `reliability/tried.txt` until the function
 around it changes: a run tries other places, drawn from each folder in turn, and then again what has survived, where it
 has not been shown all these tests. `python -m reliability.survivors` names every fault that no test has seen.
+
+That every fault is seen or listed is not reached: to try one takes a second of a processor, but what survives takes a
+person who looks whether anybody could see it and writes a test, a quarter of an hour for a few. Places are tried in an
+order in which those so far are a fair sample of all, so that the share of them says what the rest would give.
 """
 
 from __future__ import annotations
