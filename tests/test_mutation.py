@@ -56,13 +56,15 @@ def flat(a: Any) -> Any:
     return a.reshape(-1, 8)
 
 START = 0
+TABLE = {"less": lambda a: a - 1}
 '''
 TEST = """
 from importlib.resources import files
 
-from fcsym.deriving.interval import START, Interval, counted, half, middle, sign
+from fcsym.deriving.interval import START, TABLE, Interval, counted, half, middle, sign
 
 def test_interval():
+    assert TABLE["less"](3) == 2
     assert files("fcsym.deriving").joinpath("beside.txt").read_text() == "4"
     assert START == 0
     assert Interval().has(0) and Interval(3).has(3) and not Interval(3).has(2) and not Interval().has(7)
@@ -132,6 +134,7 @@ def test_what_becomes_of_faults(project, monkeypatch):
     measure()
     with mutation.Trier() as trier:
         for before, function, end in [
+            ("a - 1", "", "seen"),
             ("a + b", "middle", "seen"),
             ("self.low <= x", "Interval.has", "seen"),
             ("0", "Interval", "seen"),
@@ -141,6 +144,8 @@ def test_what_becomes_of_faults(project, monkeypatch):
             ("n - 1", "counted", "without end"),
         ]:
             assert trier.fate(planted_where(project, before, function)) == end, before
+            if before in ("a - 1", "a + b"):  # a function without a name is one, too
+                assert "bare" not in trier.processes
         monkeypatch.setattr(Warm, "ask", None)  # what has survived is not asked again
         assert trier.fate(planted_where(project, "a > 0", "half")) == "survived"
 

@@ -233,7 +233,7 @@ class Trier(ExitStack):
         if mutant.name in equivalent():
             return EQUIVALENT
         name, ends, shown = stretch(mutant), [], defaultdict[str, list[str]](list)
-        forms = [] if name is None else ["collected"]
+        forms = ["collected"]  # what is in no function may be in one without a name
         if name is None or name in self.reach.at_import:
             forms.append("bare")
         for slow in (False, True):
@@ -247,14 +247,14 @@ class Trier(ExitStack):
                     return end
                 if end == ELSEWHERE and "bare" not in forms:
                     forms.append("bare")
-                ends.append(end)
+                ends += [end] if end != ELSEWHERE else []
         return SURVIVED if SURVIVED in ends else UNREACHED
 
     def _tests(self, form: str, mutant: Mutant, slow: bool) -> list[str]:
         """Those that run its place; where that runs at import, those that run most of its module."""
-        if form == "bare":
+        name = stretch(mutant)
+        if form == "bare" or name is None:
             return self.reach.of_module(mutant.path, slow)
-        name = stretch(mutant) or ""
         return self.reach.all_of(name) if slow else self.reach.of(name)
 
     def _stage(
