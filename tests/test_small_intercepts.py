@@ -14,7 +14,6 @@ import sympy
 
 import fcsym
 from fcsym import Network
-from fcsym.language.expression import Array, Pow, power
 
 PHI = fcsym.piecewise_linear(
     "bent",
@@ -78,9 +77,3 @@ def test_closed_forms_of_every_case_are_the_step_by_hand(order):
 def test_what_is_derived_of_them_is_proved_with_its_integral(order):
     d = fcsym.derive(Network.mlp([1, 1, 1], activation=PHI), order=order)
     assert "P" in d.by_name and d.proof.holds
-
-
-@pytest.mark.parametrize(("first", "then"), [(2, 3), (-2, 3), (-1, 2), (2, -1), (-2, -1)])
-def test_a_power_of_a_power_is_one(first, then):
-    x = Array("x", None, ())[()]
-    assert power(power(x, first), then) == Pow(x, first * then)
