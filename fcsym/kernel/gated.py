@@ -21,7 +21,7 @@ from fcsym.errors import CompileError, UnsupportedExpression, shown
 from fcsym.kernel import neutral as n
 from fcsym.kernel.running import RELATIONS, Near, Running
 from fcsym.language.equation import Equation
-from fcsym.language.expression import Array, Axis, Role
+from fcsym.language.expression import Array, Axis
 from fcsym.language.instance import Instance
 from fcsym.values.ball import Ball, ball_of
 from fcsym.values.exact import exact_field
@@ -159,8 +159,6 @@ class _Exactly:
         return self._known[key]
 
     def _leaf(self, array: Array, at: tuple[int, ...], network: tuple[int, ...], balls: bool) -> Any:
-        if array.role is Role.UNIT:
-            return Fraction(int(at[0] == at[1]))
         if array.name in self._gated.constants:
             numbers: Any = self._gated.constants[array.name]
             for index in at:

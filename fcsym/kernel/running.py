@@ -68,10 +68,8 @@ class Running:
             self.arrays[array.name] = self._exactly(value)
             self.lengths |= zip(array.axes, value.shape[value.ndim - len(array.axes) :], strict=True)
         for name, numbers in self.constants.items():
-            exact = np.array([float(v) for v in n.flat(numbers)], self.dtype)
-            rounded = Near(exact, np.abs(exact.astype(float)) * self._unit)
-            shape = (len(numbers), -1) if isinstance(numbers[0], tuple) else (-1,)
-            self.arrays[name] = Near(rounded.value.reshape(shape), rounded.error.reshape(shape))
+            rounded = np.array(numbers, object).astype(float).astype(self.dtype)
+            self.arrays[name] = Near(rounded, np.abs(rounded.astype(float)) * self._unit)
         for statement in self.function.statements:
             if isinstance(statement, n.Mark):
                 self.undefined = self._guard(statement.guard, statement.indices)
