@@ -219,7 +219,9 @@ def test_every_network_is_decided_by_its_own_numbers(shapes, fixed):
     every = [np.broadcast_to(array, (*lead, 3)) for array in (w, x)]
     true = np.empty(lead, object)
     for at in np.ndindex(*lead):
-        true[at] = sum((Fraction(float(u)) * Fraction(float(v)) * k for u, v, k in zip(*(e[at] for e in every), c)), 0)
+        true[at] = sum(
+            (Fraction(float(u)) * Fraction(float(v)) * k for u, v, k in zip(*(e[at] for e in every), c, strict=True))
+        )
     bound = Fraction(true.flat[0])  # the first of them is the bound itself
     gated = summed(bound, fixed)
     s, g = gated(w, x)
