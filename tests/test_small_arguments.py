@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from conftest import need
 
 import fcsym
 from fcsym import Network
@@ -65,6 +66,7 @@ def test_labels_are_rows_with_a_1_where_they_say(lead, labels, dtype):
         (CLASSES, given_for(5), [0.0] * 5, r"dtype float64: give labels, whole numbers of shape \(5,\), or"),
         (CLASSES, given_for(2, 5), [[0, 1]], r"whole numbers of shape \(2, 5\), or"),
         (CLASSES, given_for(3), [0, 1, 0], "may be 3 labels or one distribution over 3 classes"),
+        (CLASSES, given_for(2, 3), [[0, 1, 0], [1, 0, 0]], "may be 3 labels or one distribution over 3 classes"),
         (CLASSES, given_for(3), [0, 0, 1], "may be 3 labels or one distribution over 3 classes"),
         (CLASSES, given_for(), [0.5, 0.25, 0.5], "target is no probability.* that add up to 1, or labels"),
         (CLASSES, given_for(), [1.5, -0.5, 0], "target is no probability.* that add up to 1, or labels"),
@@ -87,6 +89,7 @@ def test_what_is_no_target_is_refused_in_its_own_words(network, x, target, said)
         (CLASSES, given_for(), [0.5, 0.25, 0.25 + 1e-8]),
         (CLASSES, given_for(), np.array([1 / 3, 1 / 3, 1 / 3 + 1e-4], np.float32)),
         (CLASSES, given_for(5), [0, 1, 0]),
+        (CLASSES, given_for(2, 5), [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
         (CLASSES, given_for(3), [0.0, 1.0, 0.0]),
         (CLASSES, given_for(3), np.eye(3, dtype=int)),
         (CHANCES, given_for(), [0, 1, 1]),
@@ -137,7 +140,12 @@ def test_tokens_are_rows_with_a_1_where_they_say():
     for x in ([4, 0], [[1, 1], [2, 3], [0, 4]]):
         assert (point(MORE, x) == (np.asarray(x)[..., None] == np.arange(5))).all()
     single, double = np.zeros(1, np.float32), np.zeros(1)
-    for weights, dtype in ([single, single], np.float32), ([single, double], np.float64), ([], np.float64):
+    for weights, dtype in (
+        ([single, single], np.float32),
+        ([single, double], np.float64),
+        ([], np.float64),
+        ([single], np.float32),
+    ):
         assert point(MORE, [4, 0], weights).dtype == dtype
 
 
@@ -324,12 +332,12 @@ def test_a_batch_of_one_array_is_stepped():
 
 
 def test_the_first_network_that_is_lost_is_named():
-    kernel, state = started(lead=(2, 3))
+    kernel, state = started(shape="1-1-1", lead=(2, 3))
     state.W1[1, 1], state.W1[1, 2] = 1e200, 1e200
     state.W2[1, 1], state.W2[1, 2] = 1e200, 1e200
     batch = kernel.batch(state)
     for _ in range(2):
-        batch.step([1.0, 2.0], [0.5], 0.1)
+        batch.step([2.0], [0.5], 0.1)
     with pytest.raises(Diverged, match=re.escape("of network (1, 1) is not finite")):
         batch.read()
     with pytest.raises(Diverged, match=re.escape("of network (1, 1) is not finite")):
@@ -385,3 +393,21 @@ def test_what_is_pinned_says_what_it_is():
         assert said.startswith(f"<{kinds}") and kernel.module.title in said and "numpy" in said
         assert all(name in said for name in kernel.State._fields)
         assert repr(kernel).startswith(f"<kernel: {kernel.module.title}, target numpy; state W1")
+
+
+@pytest.mark.parametrize("name", ["backprop", "history", "states"])
+def test_a_bound_network_takes_one_step_at_a_time(name):
+    """In machine code as in Python."""
+    need("cc")
+    network = Network.parse("2-2-1")
+    for target in ("c", "numpy") if name != "history" else ("c",):
+        kernel = fcsym.scheme(network, name).compile(target)
+        rng = np.random.default_rng(4)
+        weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+        state = kernel.init(weights, [1.0, 1.0]) if kernel.scheme.single_input else kernel.init(weights)
+        bound = kernel.bind(state, [1.0, 1.0], [0.5], 0.1)
+        for _ in range(2):
+            bound.step()
+            state = kernel.step(state, [1.0, 1.0], [0.5], 0.1)
+            for one, other in zip(bound.state, state, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)

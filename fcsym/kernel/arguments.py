@@ -97,10 +97,10 @@ def goal(network: Network, target: Any, x: Any, checked_: bool = True) -> Any:
     needs = needs_of(network.loss)
     if not needs:
         return target
-    array, point = as_array("target", target), (*_places(network, x), network.widths[-1])
+    array, labels = as_array("target", target), _places(network, x)
     if needs == "distribution":
-        _refuse_no_labels(network, array, point)
-    if needs == "distribution" and array.dtype.kind in "iu" and array.shape == point[:-1]:
+        _refuse_no_labels(network, array, labels)
+    if needs == "distribution" and array.dtype.kind in "iu" and array.shape == labels:
         classes = network.widths[-1]
         wrong = (array < 0) | (array >= classes)
         if wrong.any():
@@ -154,9 +154,12 @@ def _places(network: Network, x: Any) -> tuple[int, ...]:
     )
 
 
-def _refuse_no_labels(network: Network, array: npt.NDArray[Any], point: tuple[int, ...]) -> None:
-    """ArgumentError for what can only be meant as labels and is none, and for what may be labels or a distribution."""
-    classes, labels = network.widths[-1], point[:-1]
+def _refuse_no_labels(network: Network, array: npt.NDArray[Any], labels: tuple[int, ...]) -> None:
+    """ArgumentError for what can only be meant as labels and is none, and for what may be labels or a distribution.
+
+    `labels`: the shape that labels have.
+    """
+    classes = network.widths[-1]
     if (
         array.ndim == len(labels)
         and array.shape[-1:] != (classes,)
