@@ -226,6 +226,8 @@ class SchemeKernel:
         network = self.network
         if network.batch:
             machine.samples = network.samples or (len(x) if hasattr(x, "__len__") else 0)
+            if not machine.samples:
+                raise ArgumentError("x has no samples: give at least one.")
             network = replace(network, samples=machine.samples)
 
         def given(array: Array, value: Any, name: str) -> dict[tuple[int, ...], Any]:
@@ -384,18 +386,15 @@ class SchemeKernel:
     def _same_samples(self, held: Sequence[_Array], x: _Array, real: npt.DTypeLike | None) -> None:
         """A scheme that divides by no norm carries a fixed combination of the entries along the last axis of x."""
         key = np.asarray(held[-1], np.float64)
-        eps = np.finfo(real or held[-1].dtype).eps
+        about = np.finfo(real or held[-1].dtype)
         own = len(self.network.one_input)
-        if self.network.batch and key.shape[-own] != x.shape[-own - 1]:
-            raise ArgumentError(
-                f"x has {x.shape[-own - 1]} samples and init was given {key.shape[-own]}: give the same ones."
-            )
         with np.errstate(all="ignore"):
             if np.array_equal(self._key(x), key):  # as it is where nothing has been cast: no copy of x is made
                 return
-            x = x.astype(real or held[-1].dtype).astype(np.float64)
+            x = x.astype(about.dtype).astype(np.float64)
             rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
-            other = np.abs(self._key(x) - key) > 2 * eps * np.abs(key) + rounding
+            rounding = rounding + about.smallest_subnormal  # of a combination near the least numbers
+            other = ~(np.abs(self._key(x) - key) <= 2 * about.eps * np.abs(key) + rounding)  # a key may be no number
         if np.any(other) and self.network.batch:
             raise ArgumentError(
                 f"sample {int(np.argwhere(other)[0][-own]) + 1} of x is not the one that init was given, and "
