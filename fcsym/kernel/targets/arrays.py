@@ -299,8 +299,10 @@ class _Writer:
             case n.Reduce(over, body):
                 return self.sums.of(over, body, axes), _ATOM
             case n.Extreme(kind, over, (body,)):
-                inner = self.expression(body, (*axes, *over))[0]
-                return f"{self.dialect.extreme.format(kind=kind, text=inner)}", _ATOM
+                text = self.expression(body, (*axes, *over))[0]
+                for _ in over:  # along the last axis, which is gone then
+                    text = self.dialect.extreme.format(kind=kind, text=text)
+                return text, _ATOM
             case n.Inverse(name, indices) if self.dialect.inverse and indices == axes:
                 return self.dialect.inverse.format(a=name), _ATOM
             case n.Select():

@@ -228,7 +228,7 @@ class Sums:
 
     def _order(self, indices: _Indices, summed: _Indices, short: frozenset[Index]) -> tuple[int, ...]:
         """The axes of windows as rows or columns of a matrix, those last that are copied in one piece."""
-        long = next(i for i in reversed(indices) if i not in short)
+        long = next((i for i in reversed(indices) if i not in short), None)
         last = long in summed
         return tuple(
             sorted(range(len(indices)), key=lambda k: ((indices[k] in summed) == last, indices[k] not in short))
@@ -258,14 +258,13 @@ class Sums:
             if len(rest) == 1 and not set(rest[0].indices) & set(over):
                 return rest[0].text, rest[0].indices
             return self._einsum(rest, over, result), result
-        for k, part in enumerate(rest):
-            others = {i for j, other in enumerate(rest) if j != k for i in other.indices}
-            rest[k] = self._alone(part, tuple(i for i in part.indices if i in over and i not in others))
+        self._each_alone(rest, over)
         while len(rest) > 2 and (found := _within(rest)):
             small, large = found
             text = f"({large.text} * {self.to.element(small.text, small.indices, large.indices)})"
             rest = [part for part in rest if part is not small and part is not large]
             rest.append(_Part(text, large.indices, large.short))
+            self._each_alone(rest, over)
         if len(rest) == 1:
             return rest[0].text, rest[0].indices
         left, right = rest[-2:]
@@ -274,10 +273,16 @@ class Sums:
         if len(rest) > 2 or many or {*left.indices, *right.indices} - set(over) <= both:
             return self._einsum(rest, over, result), result
         if not set(left.indices) & set(right.indices) & set(over):
-            return " * ".join(self.to.element(p.text, p.indices, result) for p in rest), result
+            return f"({' * '.join(self.to.element(p.text, p.indices, result) for p in rest)})", result
         if result and result[-1] in left.indices and result[-1] not in right.indices:
             left, right = right, left
         return self._as_matrices(left, right, over)
+
+    def _each_alone(self, parts: list[_Part], over: _Indices) -> None:
+        """Every array summed over what no other has."""
+        for k, part in enumerate(parts):
+            others = {i for j, other in enumerate(parts) if j != k for i in other.indices}
+            parts[k] = self._alone(part, tuple(i for i in part.indices if i in over and i not in others))
 
     def _alone(self, part: _Part, over: _Indices) -> _Part:
         """The sum over what no other array has."""
