@@ -19,8 +19,9 @@ import pytest
 from conftest import need
 
 from fcsym.kernel import neutral as n
+from fcsym.kernel.targets import c_products, c_windows
 from fcsym.kernel.targets.arrays import function_text
-from fcsym.kernel.targets.c import core_text, parameters_of, room_of
+from fcsym.kernel.targets.c import core_text, parameters_of, room_of, takes_rows
 from fcsym.kernel.targets.c_native import lanes_of_text
 from fcsym.kernel.targets.c_products import TILE
 from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH
@@ -30,23 +31,50 @@ from fcsym.language.expression import Array, Axis, Index, IndexForm
 
 SIZES = {Axis("I"): 3, Axis("J"): 2, Axis("K"): 1, Axis("L"): 9}
 I, J, K, L = SIZES  # noqa: E741
-LETTERS = {I: ("i", "m"), J: ("j", "n"), K: ("k",), L: ("l",)}
+N, ROWS = Axis("N", open=True), 4
+"""An axis whose length is known only when the program runs, and that length."""
+LENGTHS = SIZES | {N: ROWS}
+LETTERS = {I: ("i", "m"), J: ("j", "n"), K: ("k",), L: ("l",), N: ("r", "t")}
 GIVEN = {
     name: Array(name, None, axes)
     for name, axes in {
-        "A": (I, J), "B": (J, I), "D": (L, I), "F": (I, L), "T": (I, J, I), "U": (L, J, K), "p": (I,), "q": (J,),
-        "r": (K,), "o": (L,), "e": (),
+        "A": (I, J),
+        "B": (J, I),
+        "D": (L, I),
+        "F": (I, L),
+        "T": (I, J, I),
+        "U": (L, J, K),
+        "p": (I,),
+        "q": (J,),
+        "c": (K,),
+        "o": (L,),
+        "e": (),
     }.items()
+}
+OPEN = {
+    name: Array(name, None, axes)
+    for name, axes in {"G": (N, I), "H": (J, N), "V": (N, I, J), "W": (I, N), "g": (N,)}.items()
 }  # fmt: skip
 FIXED = {"Q": ((Fraction(1, 2), Fraction(-1), Fraction(2)), (Fraction(3), Fraction(0), Fraction(-1, 4)))}
 """A matrix that stands in the source, over J and I."""
 
 
 class Maker:
-    """Draws expressions of elements."""
+    """Draws expressions of elements; `of_rows`: with an axis of open length."""
 
-    def __init__(self, seed):
-        self.random = Random(seed)
+    def __init__(self, seed, of_rows):
+        self.random, self.of_rows = Random(seed), of_rows
+        self.given = GIVEN | (OPEN if of_rows else {})
+        self.places = {name: array.axes for name, array in self.given.items()}
+        self.made = {}
+
+    def axes(self, *ways):
+        """Some axes; now and then with that of open length among them."""
+        found = self.random.choice(ways)
+        if self.of_rows and self.random.random() < 0.5:
+            at = self.random.randint(0, len(found))
+            found = (*found[:at], N, *found[at:])[:3]
+        return found
 
     def indices(self, axes, beside=()):
         """An index for each axis, of another name than those beside."""
@@ -59,9 +87,9 @@ class Maker:
             taken.add(found[-1])
         return tuple(found)
 
-    def load(self, scope, having=(), fixed=()):
+    def load(self, scope, having=(), more=()):
         """An element of an array that these indices name, with those that it must have."""
-        places = {**{a.name: a.axes for a in GIVEN.values()}, **dict(fixed)}
+        places = {**self.places, **dict(more)}
         ways = [
             (name, at)
             for name, axes in places.items()
@@ -85,8 +113,8 @@ class Maker:
     def bound(self, scope):
         """What a sum or an extreme is over, and a first factor with all of it."""
         for _ in range(50):
-            over = self.indices(self.random.choice([(I,), (J,), (K,), (L,), (I, J), (J, K), (I, J, K), (I, I)]), scope)
-            factor = over and self.load((*scope, *over), over, {"Q": (J, I)})
+            over = self.indices(self.axes((I,), (J,), (K,), (L,), (I, J), (J, K), (I, J, K), (I, I)), scope)
+            factor = over and self.load((*scope, *over), over, self.made | {"Q": (J, I)})
             if factor:
                 return over, factor
         return (Index(I, "z"),), n.Load("p", (Index(I, "z"),))
@@ -101,9 +129,9 @@ class Maker:
         """A sum with one or two indicators, at least one of which an index of the sum is in."""
         over, factor = self.bound(scope)
         marks = []
-        for _ in range(self.random.choice([1, 1, 1, 2])):
-            left = self.random.choice(over)
-            others = [i for i in (*scope, *over) if i != left]
+        for _ in range(self.random.choice([1, 1, 1, 2]) if not {*over} <= {i for i in over if i.axis.open} else 0):
+            left = self.random.choice([i for i in over if not i.axis.open])
+            others = [i for i in (*scope, *over) if i != left and not i.axis.open]
             others = self.random.sample(others, min(len(others), self.random.choice([0, 1, 1, 2])))
             if others and self.random.random() < 0.3:
                 left, others = others[0], [left, *others[1:]]
@@ -115,7 +143,9 @@ class Maker:
         """An expression; what is a number by itself has been worked out before it is lowered."""
         made = self.any_node(depth, scope)
         return (
-            made if isinstance(made, n.Const) or any(load.name in GIVEN for load in n.loads(made)) else self.load(scope)
+            made
+            if isinstance(made, n.Const) or any(load.name in self.given for load in n.loads(made))
+            else self.load(scope)
         )
 
     def any_node(self, depth, scope):
@@ -130,8 +160,8 @@ class Maker:
             case "number":
                 return self.number()
             case "sum":
-                count = self.random.randint(2, 3)
-                return n.Sum(tuple((self.random.choice([1, -1]), again()) for _ in range(count)))
+                signs = self.random.choice([(1, 1), (1, -1), (-1, 1), (-1, -1), (1, -1, 1), (-1, 1, -1), (-1,)])
+                return n.Sum(tuple((sign, again()) for sign in signs))
             case "product":
                 return n.Product(tuple(again() for _ in range(self.random.randint(2, 3))))
             case "power":
@@ -146,7 +176,7 @@ class Maker:
                 return n.Reduce(over, n.Product((factor, self.node(depth - 1, (*scope, *over)))))
             case "products":
                 over, factor = self.bound(scope)
-                others = [self.load((*scope, *over)) for _ in range(self.random.randint(1, 2))]
+                others = [self.load((*scope, *over), (), self.made) for _ in range(self.random.randint(1, 2))]
                 return n.Reduce(over, n.Product(tuple(self.random.sample([factor, *others], len(others) + 1))))
             case "extreme":
                 over, factor = self.bound(scope)
@@ -157,30 +187,102 @@ class Maker:
             case "window":
                 return self.window(scope)
             case "position":
-                left, *others = self.random.sample(scope, min(len(scope), 2)) or [None]
+                closed = [i for i in scope if not i.axis.open]
+                left, *others = self.random.sample(closed, min(len(closed), 2)) or [None]
                 return n.Product((n.Indicator(left, self.form(others)), again())) if left else again()
             case "abs":
                 return n.Call("Abs", n.Product((self.load(scope), again())))
 
+    def matrices(self):
+        """A sum of products of two arrays with what they share, and other indices that they have."""
+        names = [name for name, axes in self.places.items() if len(axes) > 1]
+        while True:
+            first, second = self.random.sample(names, 2)
+            left = self.indices(self.places[first])
+            right = []
+            for axis in self.places[second]:
+                there = [i for i in left if i.axis == axis and i not in right]
+                ways = there if there and self.random.random() < 0.8 else self.indices((axis,), (*left, *right))
+                right.append(self.random.choice(ways) if ways else None)
+            shared = [i for i in left if i in right]
+            over = self.random.sample(shared, self.random.randint(1, len(shared))) if shared else ()
+            scope = [i for i in dict.fromkeys((*left, *right)) if i not in over]
+            if None in right or not over or not 0 < len(scope) < 4:
+                continue
+            self.random.shuffle(scope)
+            factors = [n.Load(first, left), n.Load(second, tuple(right))]
+            self.random.shuffle(factors)
+            more = self.random.choice(
+                [[], [], [self.number()], [self.load(over, over[:1])], [self.load((*scope, *over))]]
+            )
+            return self.through_a_window(tuple(scope), tuple(over), (*more, *factors))
+
+    def through_a_window(self, scope, over, factors):
+        """The sum; half of them over one index more, which an indicator says by others, or which says another."""
+        closed = [i for i in scope if not i.axis.open]
+        free = [i for i in (Index(I, "a"), Index(J, "b"), Index(L, "d")) if i not in scope]
+        if not closed or self.random.random() < 0.5:
+            return scope, n.Reduce(over, n.Product(factors))
+        u, t = self.random.choice(closed), self.random.choice(free)
+        taps = [i for i in over if not i.axis.open][: self.random.randint(0, 1)]
+        left, right = self.random.choice([(u, t), (t, u)])
+        mark = n.Indicator(left, self.form([right, *taps]))
+        return tuple(t if i == u else i for i in scope), n.Reduce((*over, u), n.Product((mark, *factors)))
+
+    def product(self):
+        """Such a sum, and what may stand around it."""
+        scope, value = self.matrices()
+        other = n.Reduce(value.over, n.Product(value.body.factors[::-1]))
+        around = [
+            value, n.Product((self.load(()), value)), n.Sum(((1, self.load(scope)), (-1, value))),
+            n.Sum(((1, value), (1, other), (-1, self.node(1, scope)))),
+            n.Select(self.test(scope), value, self.number()),
+        ]  # fmt: skip
+        return scope, self.random.choice(around)
+
+    def statement(self, k):
+        """One kind after another: a quotient that is guarded, a matrix less a product, and whatever there is."""
+        axes = self.axes((), (I,), (J,), (K,), (L,), (I, J), (J, I), (L, J), (I, I), (I, J, K))
+        scope = self.indices(axes)
+        match k % 8:
+            case 1 | 7:
+                scope, value = self.product()
+            case 3:
+                scope = self.indices((I, J))
+                i, j = scope
+                left = self.random.choice([[], [self.load(())], [self.number(), n.Load("p", (i,))]])
+                other = self.random.choice([n.Load("q", (j,)), n.Load("A", (i, j)), n.Load("p", (i,))])
+                value = n.Product((*left, n.Load("p", (i,)), other))
+                value = n.Sum(((1, n.Load("A", (i, j))), (self.random.choice([-1, -1, 1]), value)))
+            case 5:
+                guard = ((self.test(scope), self.test(scope)), (self.test(scope),))
+                above, below = self.node(1, scope), self.load(scope)
+                one = n.Test(below, "!=", Fraction(0))
+                value = n.Guarded(above, below, tuple((one, *row) for row in guard))
+            case _:
+                value = self.node(2, scope)
+        if not any(isinstance(part, n.Quotient | n.Guarded) for part in every_part(value)):
+            self.made[f"x{k}"] = tuple(i.axis for i in scope)
+        return n.Define(f"x{k}", scope, value)
+
+
+def every_part(node):
+    return [node, *(inner for part in n.parts(node) for inner in every_part(part))]
+
 
 @cache
-def function_of(seed, count=40):
-    """So many statements; some read what others have made, and the first kind of element may be undefined."""
-    maker, statements = Maker(seed), []
-    for k in range(count):
-        axes = maker.random.choice([(), (I,), (J,), (K,), (L,), (I, J), (J, I), (L, J), (I, I), (I, J, K)])
-        scope = maker.indices(axes)
-        if k % 8 == 5:
-            guard = ((maker.test(scope), maker.test(scope)), (maker.test(scope),))
-            above, below = maker.node(1, scope), maker.load(scope)
-            one = n.Test(below, "!=", Fraction(0))
-            value = n.Guarded(above, below, tuple((one, *row) for row in guard))
-        else:
-            value = maker.node(2, scope)
-        statements.append(n.Define(f"x{k}", scope, value))
-    results = tuple(Array(s.name, None, tuple(i.axis for i in s.indices)) for s in statements)
+def function_of(seed, of_rows=False, count=40):
+    """So many statements; some read what others have made, and what nobody reads is a result, and some more."""
+    maker = Maker(seed, of_rows)
+    statements = [maker.statement(k) for k in range(count)]
+    read = {load.name for s in statements for load in n.loads(s)}
+    results = tuple(
+        Array(s.name, None, tuple(i.axis for i in s.indices))
+        for s in statements
+        if s.name not in read or maker.random.random() < 0.3
+    )
     mark = n.Mark((Index(I, "i"),), ((n.Test(n.Load("p", (Index(I, "i"),)), ">", Fraction(0)),),))
-    return n.Function("output", "All of it.", (), tuple(GIVEN.values()), (*statements, mark), results, True)
+    return n.Function("output", "All of it.", (), tuple(maker.given.values()), (*statements, mark), results, True)
 
 
 def module_of(function):
@@ -195,8 +297,8 @@ def numbers(seed):
     """Quarters for every array that is given."""
     random = Random(seed)
     made = {}
-    for name, array in GIVEN.items():
-        shape = n.shape(array.axes, SIZES)
+    for name, array in (GIVEN | OPEN).items():
+        shape = n.shape(array.axes, LENGTHS)
         made[name] = np.reshape([random.randint(-5, 5) / 4 for _ in range(math.prod(shape))], shape)
     return made
 
@@ -213,7 +315,7 @@ def exact(node, where, values):
 
     def every(over, body):
         return [
-            again(body, zip(over, at, strict=True)) for at in product(*(range(SIZES[index.axis]) for index in over))
+            again(body, zip(over, at, strict=True)) for at in product(*(range(LENGTHS[index.axis]) for index in over))
         ]
 
     match node:
@@ -254,20 +356,20 @@ def wanted(statements, seed):
     found = {}
     for s in statements:
         if isinstance(s, n.Define):
-            shape = [SIZES[index.axis] for index in s.indices]
+            shape = [LENGTHS[index.axis] for index in s.indices]
             own = np.empty(shape, object)
             for at in product(*map(range, shape)):
                 own[at] = exact(s.value, dict(zip(s.indices, at, strict=True)), values)
+            values[s.name] = own
             found[s.name] = own.astype(float)
     return found
 
 
 def compare(found, function, seed):
-    for s in function.statements:
-        if isinstance(s, n.Define):
-            true = wanted(function.statements, seed)[s.name]
-            got = np.broadcast_to(np.asarray(found[s.name], float), true.shape)
-            np.testing.assert_allclose(got, true, rtol=1e-12, atol=1e-12, err_msg=f"{s}")
+    for array in function.results:
+        true = wanted(function.statements, seed)[array.name]
+        got = np.broadcast_to(np.asarray(found[array.name], float), true.shape)
+        np.testing.assert_allclose(got, true, rtol=1e-12, atol=1e-12, err_msg=array.name)
     np.testing.assert_array_equal(found["undefined"], numbers(seed)["p"] > 0)
 
 
@@ -279,8 +381,9 @@ def in_numpy(text, function):
     space = {"np": np, "math": math, "threading": threading}
     space |= {name: np.array(rows, float) for name, rows in FIXED.items()}
     exec("\n".join([*helpers(text), TILES, text]), space)
+    given = [array.name for array in function.given]
     with np.errstate(all="raise"):
-        made = space["output"](*(np.stack([numbers(0)[name], numbers(1)[name]]) for name in GIVEN))
+        made = space["output"](*(np.stack([numbers(0)[name], numbers(1)[name]]) for name in given))
     names = [*(a.name for a in function.results), "undefined"]
     ndims = [*(len(a.axes) for a in function.results), 1]
     for network in (0, 1):
@@ -290,9 +393,10 @@ def in_numpy(text, function):
         compare(found, function, network)
 
 
+@pytest.mark.parametrize("of_rows", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_arrays_are_what_a_function_says(seed):
-    function = function_of(seed)
+def test_arrays_are_what_a_function_says(seed, of_rows):
+    function = function_of(seed, of_rows)
     in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
 
 
@@ -314,7 +418,7 @@ def test_single_numbers_are_what_a_function_says(seed):
     space = {"s": [], "nan": math.nan, "Abs": abs}
     exec(text, space)
     for network in (0, 1):
-        place = [float(x) for array in numbers(network).values() for x in np.ravel(array)] + [0.0] * len(results)
+        place = [float(x) for a in flat.given for x in np.ravel(numbers(network)[a.name])] + [0.0] * len(results)
         undefined = space["output"](place)
         assert undefined is bool((numbers(network)["p"] > 0).any())
         found = dict(zip(results, place[len(given) :], strict=True))
@@ -341,6 +445,9 @@ def in_c(function, folder, lanes=False):
     kind, width = ("(vec *)", 2) if lanes else ("", 1)
     room = room_of(function, module, lanes)
     arguments = [f"{kind}a[{k}]" for k in range(count)] + [f"{kind}work"] * bool(room) + ["undefined"] * lanes
+    if takes_rows(function):
+        arguments.insert(count, str(ROWS))
+    blocks_are_indented(text)
     if lanes:
         head = lanes_of_text(module)
     else:
@@ -351,7 +458,7 @@ def in_c(function, folder, lanes=False):
     flags = ["-O0", "-w", "-DREAL=double", "-DINTEGER=int64_t", "-fPIC", "-shared", "-ffp-contract=off"]
     subprocess.run([need("gcc"), *flags, "f.c", "-o", "f.so"], cwd=folder, check=True)
     run = ctypes.CDLL(str(folder / "f.so")).run
-    shapes = {array.name: n.shape(array.axes, SIZES) for array in (*function.given, *function.results)}
+    shapes = {array.name: n.shape(array.axes, LENGTHS) for array in (*function.given, *function.results)}
 
     def aligned(size):
         memory = np.full(size * width + 8, 7.0)
@@ -360,13 +467,13 @@ def in_c(function, folder, lanes=False):
     for networks in [(0, 1)] if lanes else [(0,), (1,)]:
         arrays = {name: aligned(math.prod(shape)) for name, shape in shapes.items()}
         for lane, network in enumerate(networks):
-            for name, array in numbers(network).items():
-                arrays[name][:, lane] = array.ravel()
-        work, undefined = aligned(room.given.fixed + 4), aligned(1)
+            for array in function.given:
+                arrays[array.name][:, lane] = numbers(network)[array.name].ravel()
+        work, undefined = aligned(room.given.at(ROWS) + 4), aligned(1)
         undefined[:] = 0.0
         pointers = (ctypes.c_void_p * count)(*(array.ctypes.data for array in arrays.values()))
         status = run(pointers, ctypes.c_void_p(undefined.ctypes.data), ctypes.c_void_p(work.ctypes.data))
-        assert np.all(work[-4:] == 7.0)
+        assert np.all(work[-4:] == 7.0)  # nothing is written behind the memory that was asked for
         for lane, network in enumerate(networks):
             found = {a.name: arrays[a.name][:, lane].reshape(shapes[a.name]) for a in function.results}
             marked = (numbers(network)["p"] > 0).any()
@@ -374,7 +481,22 @@ def in_c(function, folder, lanes=False):
             compare(found | {"undefined": numbers(network)["p"] > 0}, function, network)
 
 
-@pytest.mark.parametrize("lanes", [False, True])
+def blocks_are_indented(text):
+    """By four places each, line by line where a statement begins."""
+    depth, before = 0, ";"
+    for line in text[text.index("{\n") :].splitlines():
+        said = line.strip()
+        if said and before[-1] in ";{}":
+            assert len(line) - len(line.lstrip()) == 4 * (depth - said.startswith("}")), line
+        depth, before = depth + said.count("{") - said.count("}"), said or before
+    assert depth == 0
+
+
+@pytest.mark.parametrize("how", ["", "lanes", "rows", "tiles", "tiles and rows"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_c_is_what_a_function_says(seed, lanes, tmp_path):
-    in_c(function_of(seed), tmp_path, lanes)
+def test_c_is_what_a_function_says(seed, how, tmp_path, monkeypatch):
+    """Of one network and of several in lanes; with sums by tiles, however small they are; with rows, so many."""
+    for name, least in {"_WORTH": 0, "_WASTE": 10**6}.items() if "tiles" in how else ():
+        monkeypatch.setattr(c_windows, name, least)
+        monkeypatch.setattr(c_products, name, least, raising=False)
+    in_c(function_of(seed, "rows" in how), tmp_path, how == "lanes")

@@ -52,12 +52,12 @@ class Writer(Protocol):
 
     dialect: Dialect
     function: n.Function
-    known: set[str]
     lines: list[str]
     sizes: Mapping[Axis, int]
 
     def expression(self, node: n.Node, axes: _Indices) -> tuple[str, int]: ...
     def element(self, name: str, indices: _Indices, axes: _Indices) -> str: ...
+    def has(self, name: str, axis: Axis) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Sums:
     def length(self, index: Index) -> str:
         """The length of an axis: the number that the module has for it, or read off an array at hand."""
         for name, axes in self.to.function.axes.items():
-            if name in self.to.known and index.axis in axes:
+            if self.to.has(name, index.axis):
                 return f"{name}.shape[{axes.index(index.axis) - len(axes)}]"
         if index.axis in self.to.sizes:
             return str(self.to.sizes[index.axis])
