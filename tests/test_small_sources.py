@@ -7,25 +7,37 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import subprocess
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import product
 from random import Random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import need
 
+import fcsym
+from fcsym import Network
 from fcsym.kernel import neutral as n
-from fcsym.kernel.targets import c_products, c_windows
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.rows import frozen_rows
+from fcsym.kernel.targets import c, c_parts, c_products, c_windows
 from fcsym.kernel.targets.arrays import function_text
-from fcsym.kernel.targets.c import core_text, parameters_of, room_of, takes_rows
+from fcsym.kernel.targets.c import parameters_of, room_of, takes_rows
+from fcsym.kernel.targets.c_memory import STACK, Amount, Room
 from fcsym.kernel.targets.c_native import lanes_of_text
-from fcsym.kernel.targets.c_products import TILE
-from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH
-from fcsym.kernel.targets.numpy import DIALECT, TILES, _straight, helpers
+from fcsym.kernel.targets.c_products import COLUMNS, TILE
+from fcsym.kernel.targets.c_sums import ends
+from fcsym.kernel.targets.c_test import makefile
+from fcsym.kernel.targets.c_test import test_program as program_of
+from fcsym.kernel.targets.c_windows import Windows
+from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, remember_text
+from fcsym.kernel.targets.numpy import DIALECT, TILES, NumpyTarget, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.language.expression import Array, Axis, Index, IndexForm
 
@@ -245,6 +257,18 @@ class Maker:
         axes = self.axes((), (I,), (J,), (K,), (L,), (I, J), (J, I), (L, J), (I, I), (I, J, K))
         scope = self.indices(axes)
         match k % 8:
+            case 0:  # a number, first of all
+                scope, value = (), n.Reduce((Index(I, "i"),), n.Product((n.Load("p", (Index(I, "i"),)), self.load(()))))
+            case 2:
+                value = n.Sum(((-1, self.load(scope[:1])), *[(-1, self.load(scope))] * self.random.randint(0, 1)))
+            case 6:  # along columns
+                (scope, (i,)) = self.indices((L,)), self.indices((I,))
+                rows, columns = n.Load("F", (i, *scope)), n.Load("D", (*scope, i))
+                sums = [
+                    n.Reduce((i,), n.Product((rows, n.Load("p", (i,))))),
+                    n.Reduce((i,), n.Product((columns, rows))),
+                ]
+                value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), sums[self.random.randint(0, 1)])))
             case 1 | 7:
                 scope, value = self.product()
             case 3:
@@ -438,10 +462,10 @@ int run(real **a, MASK *undefined, real *work)
 """
 
 
-def in_c(function, folder, lanes=False):
-    """The results of each network; of as many at once as there are lanes, where that is said."""
-    module, count = module_of(function), len(parameters_of(function, module_of(function)))
-    text = core_text(function, module, "f", lanes=lanes)
+def in_c(function, folder, how=""):
+    """The results of each network; of as many at once as there are lanes, or in parts, where that is said."""
+    lanes, module, count = how == "lanes", module_of(function), len(parameters_of(function, module_of(function)))
+    text = c.core_text(function, module, "f", lanes=lanes, parts=how == "parts")
     kind, width = ("(vec *)", 2) if lanes else ("", 1)
     room = room_of(function, module, lanes)
     arguments = [f"{kind}a[{k}]" for k in range(count)] + [f"{kind}work"] * bool(room) + ["undefined"] * lanes
@@ -451,7 +475,12 @@ def in_c(function, folder, lanes=False):
     if lanes:
         head = lanes_of_text(module)
     else:
-        head = "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n" + PRELUDE + TILE
+        head = (
+            "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n"
+            + PRELUDE
+            + TILE
+            + "#define ALONE\n"
+        )
         head += SMOOTH["Abs"]
     source = head + text + CALLER.replace("MASK", "mask" if lanes else "int").replace("ARGUMENTS", ", ".join(arguments))
     (folder / "f.c").write_text(source)
@@ -492,11 +521,202 @@ def blocks_are_indented(text):
     assert depth == 0
 
 
-@pytest.mark.parametrize("how", ["", "lanes", "rows", "tiles", "tiles and rows"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("how", ["", "parts", "lanes", "rows", "tiles", "tiles and rows"])
+@pytest.mark.parametrize("seed", range(2))
 def test_c_is_what_a_function_says(seed, how, tmp_path, monkeypatch):
     """Of one network and of several in lanes; with sums by tiles, however small they are; with rows, so many."""
-    for name, least in {"_WORTH": 0, "_WASTE": 10**6}.items() if "tiles" in how else ():
+    for name, least in {"_WORTH": 0, "_WASTE": 10**6}.items() if how in ("lanes", "tiles", "tiles and rows") else ():
         monkeypatch.setattr(c_windows, name, least)
         monkeypatch.setattr(c_products, name, least, raising=False)
-    in_c(function_of(seed, "rows" in how), tmp_path, how == "lanes")
+    if how == "parts":
+        monkeypatch.setattr(c, "PART", 1)
+        monkeypatch.setattr(c_parts, "_LINES", 12)
+    in_c(function_of(seed, "rows" in how), tmp_path, how)
+
+
+# ------------------------------------------------------------------------------------------- parts, by definition
+
+
+def test_a_form_leaves_an_axis_where_one_of_its_values_does():
+    sizes = {I: 3, J: 2, L: 9}
+    windows = Windows(SimpleNamespace(module=SimpleNamespace(sizes=sizes)))
+    i, j, position = Index(I, "i"), Index(J, "j"), Index(L, "l")
+    for steps in product((-2, -1, 0, 1, 3), repeat=2):
+        for constant in range(-2, 11):
+            form = steps[0] * i + steps[1] * j + constant
+            values = [form.at({i: a, j: b}) for a, b in product(range(3), range(2))]
+            assert windows._leaves(position, form) is any(not 0 <= at < 9 for at in values), form
+            assert ends(form, sizes) == (min(values), max(values))
+    assert windows._leaves(position, 1 * Index(N, "n")) and ends(1 * Index(N, "n"), sizes) is None
+
+
+def test_arrays_that_are_too_many_for_a_stack_are_the_caller_s():
+    """So many numbers, or any for each pair of rows, or strips; what each row has, stands in given memory anyway."""
+    for fixed, per_row, per_pair, strips in product((0, 1, STACK, STACK + 1), (0, 5), (0, 2), (0, 3)):
+        room = Room(Amount(fixed, per_row, per_pair), Amount(strips))
+        outside = fixed > STACK or per_pair > 0 or strips > 0
+        assert room.outside is outside
+        assert room.stack == (0 if outside else fixed)
+        assert room.given.at(7) == (fixed * outside + per_row * 7 + per_pair * 49)
+        assert bool(room) is (room.given.at(7) > 0)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 9, 16, 17])
+@pytest.mark.parametrize("columns_", [1, 5, 16, 17])
+def test_tiles_have_memory_for_whole_tiles_and_for_no_more(rows, columns_):
+    """The panel has a whole number of columns, and the product of rows as well."""
+    r, k, t, s = (Index(Axis(letter), letter) for letter in "rkts")
+    sizes = dict(zip((r.axis, k.axis, t.axis, s.axis), (rows, columns_, 7, 2), strict=True))
+    value = n.Reduce((t, s), n.Product((n.Load("A", (r, t, s)), n.Load("B", (t, s, k)))))
+    function = n.Function("f", "", (), (), (n.Define("R", (r, k), value),), (), False)
+    to = SimpleNamespace(module=SimpleNamespace(sizes=sizes), lanes=False)
+    to.amount = lambda axes: Amount(math.prod(sizes[axis] for axis in axes))
+    windows = Windows(to)
+    ((_, made),) = [windows.of(s) or (None, None) for s in function.statements]
+    if made is None:
+        made = next(windows._ways(value, (r, k)))
+    single, panel = (rows, columns_) if made.rows == (r,) else (columns_, rows)
+    whole = [-(-single // c_products.ROWS) * c_products.ROWS, -(-panel // COLUMNS) * COLUMNS]
+    needs = dict(windows._memory(function.statements[0], made).values())
+    assert needs == {"product": Amount(whole[0] * whole[1]), "windows": Amount(7 * 2 * whole[1])}
+
+
+def test_axes_in_groups_are_rows_and_columns_where_there_are_more_than_two():
+    """A product of matrices is none of these."""
+    r, k, t, s = (Index(Axis(letter), letter) for letter in "rkts")
+    windows = Windows(
+        SimpleNamespace(module=SimpleNamespace(sizes=dict.fromkeys((i.axis for i in (r, k, t, s)), 20)), lanes=False)
+    )
+    for left, right, over, found in (
+        ((r, t), (t, k), (t,), False),
+        ((r, t), (t, s, k), (t,), True),
+        ((r, t, s), (t, s, k), (t, s), True),
+    ):
+        value = n.Reduce(over, n.Product((n.Load("A", left), n.Load("B", right))))
+        indices = tuple(i for i in (r, s, k) if i in (*left, *right) and i not in over)
+        grouped = windows.of(n.Define("R", indices, value))
+        assert (grouped is not None) is found
+        if grouped:
+            made = grouped[1]
+            assert made.over == over and {*made.rows, *made.columns} == {*indices}
+            assert windows.of(n.Define("R", indices, value)) == grouped
+    in_lanes = Windows(SimpleNamespace(module=windows.to.module, lanes=True))
+    assert (
+        in_lanes.of(
+            n.Define("R", (r, k), n.Reduce((t, s), n.Product((n.Load("A", (r, t, s)), n.Load("B", (t, s, k))))))
+        )
+        is None
+    )
+
+
+def as_defined(text, names):
+    """The lines that a preprocessor leaves where these names are defined; what else it is asked, it keeps."""
+    kept, stack = [], []
+    for line in text.splitlines():
+        if line.startswith("#if"):
+            asked = re.fullmatch(r"#if (!?)defined\((FCSYM_CBLAS)\)", line)
+            stack.append(None if asked is None else (asked[2] in names) is (not asked[1]))
+        elif line.startswith("#else"):
+            stack[-1] = None if stack[-1] is None else not stack[-1]
+        elif line.startswith("#endif"):
+            stack.pop()
+        elif False not in stack:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_tiles_are_defined_where_they_are_called(beside):
+    """By a platform's CBLAS all products of matrices are computed, but for those with more in front."""
+    r, k, t = (Index(Axis(letter), letter) for letter in "rkt")
+    sizes = dict.fromkeys((r.axis, k.axis, t.axis), 64)
+    a, b, weight = n.Load("A", (r, t)), n.Load("B", (t, k)), n.Load("w", (t,))
+    defines = [n.Define("R", (r, k), n.Reduce((t,), n.Product((a, b))))]
+    if beside:
+        defines.append(n.Define("S", (r, k), n.Reduce((t,), n.Product((weight, a, b)))))
+    given = (Array("A", None, (r.axis, t.axis)), Array("B", None, (t.axis, k.axis)), Array("w", None, (t.axis,)))
+    results = tuple(Array(s.name, None, (r.axis, k.axis)) for s in defines)
+    function = n.Function("output", "", (), given, tuple(defines), results, False)
+    module = n.Module("", "", "", "", (function,), (), (), {}, sizes, False, False, (), "0")
+    for cblas, names in product((False, True), ((), ("FCSYM_CBLAS",))):
+        text = as_defined(c.scalar_text(module, cblas=cblas), names)
+        assert ("static void tile(" in text) is (text.count(" tile(") > 1) is (beside or not (cblas and names))
+        assert (" GEMM(" in text) is bool(cblas and names)
+
+
+def test_a_stored_input_has_a_row_of_its_own(tmp_path):
+    """In C: its row is found, or a free one is taken and its coefficients are 0, or there is none."""
+    module = lower_scheme(fcsym.scheme(Network.mlp([3, 2, 1]), "history"))
+    text = remember_text(module)
+    head = "typedef double real;\n#define FULL 2\n" + PRELUDE
+    run = "int run(real *X, real *C, const real *x, int rows) { return remember(X, C, x, rows); }\n"
+    (tmp_path / "f.c").write_text(head + text + run)
+    subprocess.run([need("gcc"), "-O0", "-w", "-fPIC", "-shared", "f.c", "-o", "f.so"], cwd=tmp_path, check=True)
+    call = ctypes.CDLL(str(tmp_path / "f.so")).run
+    for x, status, rows in (
+        ([1.0, 2.0, 3.0], 0, [[1, 2, 3], [4, 5, 6], [0, 0, 0]]),
+        ([4.0, 5.0, 6.0], 0, [[1, 2, 3], [4, 5, 6], [0, 0, 0]]),
+        ([1.0, 2.0, 4.0], 0, [[1, 2, 3], [4, 5, 6], [1, 2, 4]]),
+        ([0.0, 0.0, 0.0], 0, [[1, 2, 3], [4, 5, 6], [0, 0, 0]]),
+    ):
+        inputs = np.array([[1, 2, 3], [4, 5, 6], [0, 0, 0], [7, 7, 7]], float)
+        coefficients = np.full((4, 2), 7.0)
+        given = (a.ctypes.data_as(ctypes.c_void_p) for a in (inputs, coefficients, np.array(x)))
+        assert call(*given, 3) == status
+        assert inputs[:3].tolist() == rows and (inputs[3] == 7).all()
+        assert coefficients.tolist() == [[7, 7], [7, 7], [0, 0] if rows[2] == [1, 2, 4] else [7, 7], [7, 7]]
+        given = (a.ctypes.data_as(ctypes.c_void_p) for a in (inputs[:2].copy(), coefficients, np.array(x)))
+        assert call(*given, 2) == (2 if x == [1.0, 2.0, 4.0] else 0)
+
+
+@pytest.mark.parametrize("phi", ["relu", "tanh"])
+@pytest.mark.parametrize("more", [False, True])
+def test_a_makefile_links_mathematics_where_it_is_called(phi, more):
+    module = lower_scheme(fcsym.scheme(Network.mlp([1, 1, 1], phi), "backprop"))
+    text = makefile(module, "update", more)
+    linked = [line for line in text.splitlines() if line.startswith("\t$(C") and " -c " not in line]
+    assert len(linked) == 5
+    assert {line.endswith(" -lm") for line in linked} == {more or phi == "tanh"}
+
+
+def test_a_test_program_has_room_for_the_samples_of_its_rows():
+    """Of as many samples as the row with the most; where all have the same number, it stands in the program."""
+    scheme = fcsym.scheme(Network.mlp([3, 1, 2]), "backprop", batch="mean")
+    module, (row, *_) = lower_scheme(scheme), frozen_rows(scheme, draws=3)
+    samples = len(row.x[0])
+    assert samples > 1
+    shorter = replace(row, x=tuple(x[:1] for x in row.x), target=tuple(t[:1] for t in row.target))
+    alike, mixed, none = (program_of(module, "update", rows) for rows in ([row, row], [shorter, row], []))
+    for text in (alike, mixed):
+        assert f"x[2][{3 * samples}], target[2][{2 * samples}], y[3][{2 * samples}];" in text
+    assert "row->samples" not in alike and f"row->target[n], {samples}, " in alike
+    assert "row->target[n], row->samples, " in mixed and "int samples, steps" in mixed
+    numbers_of = re.findall(r"\n        (\d+, )?(\d+), 0,\n", mixed)
+    assert [(int(found.strip(", ")), int(steps)) for found, steps in numbers_of] == [
+        (1, len(row.x)),
+        (samples, len(row.x)),
+    ]
+    assert re.findall(r"\n        (\d+, )?(\d+), 0,\n", alike) == [("", str(len(row.x)))] * 2
+    assert "rows[]" not in none and "networks of at most" in none
+
+
+def test_a_file_says_why_it_cannot_begin():
+    """Where init itself can be undefined: with a unit on a kink."""
+    module = lower_scheme(fcsym.scheme(Network.mlp([2, 2, 1], "leaky_relu"), "collapsed"))
+    space = {"__name__": "update"}
+    exec(NumpyTarget().files(module, "update", [])["update.py"], space)
+    good, bad = ([np.array([[1.0, 2.0], row]), np.ones((1, 2))] for row in ([-3.0, 1.0], [1.0, -1.0]))
+    assert [a.name for a in module.state] == list(space["init"](good, [1.0, 1.0])._fields)
+    with pytest.raises(ArithmeticError) as said:
+        space["init"](bad, [1.0, 1.0])
+    assert module.refused.startswith(str(said.value)) and module.refused[len(str(said.value))] == ":"
+
+
+def test_a_number_needs_no_brackets():
+    """But for one below 0, where it is multiplied."""
+    u, half = n.Load("u", ()), n.Const(Fraction(1, 2))
+    for number, text in ((half, "0.5"), (n.Const(Fraction(0)), "0.0"), (n.Const(Fraction(-1, 2)), "(-0.5)")):
+        function = n.Function("f", "", (), (), (n.Define("v", (), n.Product((u, number))),), (), False)
+        assert f"v = u * {text}\n" in python_function(function, "f", ["u"], ["u"], [])
+        written = function_text(replace(function, given=(Array("u", None, ()),)), DIALECT)
+        assert f"v = u * {text}\n" in written

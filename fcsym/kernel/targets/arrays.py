@@ -150,7 +150,7 @@ class _Writer:
 
     def statement(self, statement: n.Statement) -> None:
         if isinstance(statement, n.Mark):
-            none = self.dialect.false.format(like=self._any_array(statement))
+            none = self.dialect.false.format(like="vc")  # where nothing is guarded, units are
             self.lines.append(f"undefined = {self._guard(statement.guard, statement.indices) or none}")
             return
         name, axes, value = statement.name, statement.indices, statement.value
@@ -275,10 +275,6 @@ class _Writer:
         """Whether an array is at hand that has the axis, and as long as it is."""
         own = self.function.axes[name]
         return name in self.known and axis in own and own.index(axis) not in self.short.get(name, ())
-
-    @staticmethod
-    def _any_array(statement: n.Mark) -> str:
-        return next((load.name for load in n.loads(statement)), "vc")
 
     # ------------------------------------------------------------------------------------------- expressions
 
