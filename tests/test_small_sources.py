@@ -23,6 +23,7 @@ from conftest import need
 
 import fcsym
 from fcsym import Network
+from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.rows import frozen_rows
@@ -224,9 +225,8 @@ class Maker:
             self.random.shuffle(scope)
             factors = [n.Load(first, left), n.Load(second, tuple(right))]
             self.random.shuffle(factors)
-            more = self.random.choice(
-                [[], [], [self.number()], [self.load(over, over[:1])], [self.load((*scope, *over))]]
-            )
+            around = [self.load(over, over[:1]), self.load(scope[:1]), self.load((*scope, *over)), self.number()]
+            more = self.random.sample(around, self.random.choice([0, 0, 1, 1, 2]))
             return self.through_a_window(tuple(scope), tuple(over), (*more, *factors))
 
     def through_a_window(self, scope, over, factors):
@@ -521,8 +521,10 @@ def blocks_are_indented(text):
     assert depth == 0
 
 
-@pytest.mark.parametrize("how", ["", "parts", "lanes", "rows", "tiles", "tiles and rows"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    "seed, how",
+    [*product(range(2), ["", "parts", "lanes", "rows"]), *product(range(4), ["tiles", "tiles and rows"])],
+)
 def test_c_is_what_a_function_says(seed, how, tmp_path, monkeypatch):
     """Of one network and of several in lanes; with sums by tiles, however small they are; with rows, so many."""
     for name, least in {"_WORTH": 0, "_WASTE": 10**6}.items() if how in ("lanes", "tiles", "tiles and rows") else ():
@@ -697,6 +699,9 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
         (samples, len(row.x)),
     ]
     assert re.findall(r"\n        (\d+, )?(\d+), 0,\n", alike) == [("", str(len(row.x)))] * 2
+    one_by_one = fcsym.scheme(Network.mlp([3, 1, 2]), "backprop")
+    text = program_of(lower_scheme(one_by_one), "update", frozen_rows(one_by_one, draws=3))
+    assert "x[2][3], target[2][2], y[3][2];" in text and "samples" not in text
     assert "rows[]" not in none and "networks of at most" in none
 
 
@@ -720,3 +725,15 @@ def test_a_number_needs_no_brackets():
         assert f"v = u * {text}\n" in python_function(function, "f", ["u"], ["u"], [])
         written = function_text(replace(function, given=(Array("u", None, ()),)), DIALECT)
         assert f"v = u * {text}\n" in written
+
+
+def test_c_counts_the_numbers_of_an_array_as_far_as_an_int_reaches():
+    for lengths in ((2**31 - 1,), (2**31,), (2**16, 2**15), (2**16, 2**14), (2**32,)):
+        axes = tuple(Axis(f"n{k}") for k in range(len(lengths)))
+        function = n.Function("f", "", (), (Array("A", None, axes),), (), (), False)
+        module = SimpleNamespace(functions=[function], sizes=dict(zip(axes, lengths, strict=True)), network="1-1")
+        if math.prod(lengths) < 2**31:
+            c.refuse_large(module)
+        else:
+            with pytest.raises(CompileError, match=f"A of 1-1 has {math.prod(lengths)} numbers.*at most {2**31 - 1}:"):
+                c.refuse_large(module)
