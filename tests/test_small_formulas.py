@@ -124,9 +124,11 @@ def known(node):
 
 @given(expressions, st.sampled_from([2, 5, 9, 14, 20, 30, 62]))
 def test_a_formula_is_read_back(node, room):
-    """In one line, and broken into lines as narrow as they get."""
+    """In one line, and broken into lines as narrow as they get; with no bracket or exponent that says nothing."""
     wanted = known(node)
     assert Reader(expression(node)).result == wanted
+    assert "^{1}" not in expression(node)
+    assert not re.search(r"\{\\left\([^()]*\\right\)\}", expression(node)), expression(node)
     text = value(node, room)
     assert Reader(text).result == wanted, text
     assert ("aligned" in text) <= (width(node) > room)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
 
@@ -13,11 +14,39 @@ from rich.console import Console
 
 import fcsym
 from fcsym.language.activation import activation, smooth
-from fcsym.language.equation import Branch, Case, Cases, Condition, Equation, Rule
-from fcsym.language.expression import Apply, Array, Axis, Index, Number, Ref, Role, Written, add, mul, power, total
+from fcsym.language.equation import OPEN, Branch, Case, Cases, Condition, Equation, Rule
+from fcsym.language.expression import (
+    Apply,
+    Array,
+    Axis,
+    Extreme,
+    Index,
+    Indicator,
+    Inverse,
+    Number,
+    Ref,
+    Role,
+    Written,
+    add,
+    mul,
+    power,
+    total,
+)
 from fcsym.language.findings import Verdict
 from fcsym.render.formula import LINE, _chunks, _lines, equation, expression, in_numbers, stacked, value, width
-from fcsym.render.terminal import Grid, cases, checks, document
+from fcsym.render.parts import Step
+from fcsym.render.terminal import (
+    _WIDE,
+    Grid,
+    _Equations,
+    cases,
+    checks,
+    document,
+    joint,
+    plain,
+    refutations,
+)
+from fcsym.render.terminal import table as grid
 
 a, b, c, d, e, f, g, h = (Written(name, 1.0, name) for name in "abcdefgh")
 LONG = add(a, b, c, d)
@@ -166,6 +195,48 @@ def test_an_array_is_as_wide_as_its_letter_and_the_wider_of_what_is_above_and_be
     assert width(Number(12)) == 2
 
 
+def test_every_kind_of_formula_has_its_width():
+    """A letter for each that is printed in a line; half of one for what is small below, and room around signs."""
+    i, j = Index(Axis("I"), "i"), Index(Axis("J"), "j")
+    x, y, m = Written("x", 5.0, "x"), Written("y", 7.0, "y"), Array("M", None, (i.axis, j.axis))
+    phi, both = activation("relu"), add(x, y)
+    for node, wide in (
+        (Number(Fraction(3)), 1),
+        (Number(Fraction(-120)), 4),
+        (Number(Fraction(1, 3)), 2 + 0.5),
+        (Number(Fraction(7, 1000)), 2 + 4 * 0.5),
+        (Indicator(i, 2 * j + 1), 3.5 + 0.7 * len("2j + 1")),
+        (both, 5 + 7 + 2 * 2.5),
+        (mul(x, y), 5 + 7 + 2 * 0.3),
+        (mul(x, both), 5 + 0.3 + 17 + 2),
+        (mul(x, power(y, -1)), 7 + 0.8 + 0.3),
+        (mul(y, y, power(x, -1)), 7 + 0.8 + 0.3),
+        (power(x, 2), 5 + 0.8),
+        (total(i, m[i, j]), 2.5 + 1.2 + 1.4),
+        (Extreme("max", (i,), m[i, j]), 3.5 + 1.2 + 1.4),
+        (Inverse(m[i, j]), 5),
+        (Apply(phi, x), len("relu") + 2 + 5),
+        (Apply(phi, x, 1), len("relu") + 2 + 5),
+    ):
+        assert width(node) == pytest.approx(wide), node
+
+
+def test_an_undefined_case_is_as_wide_as_its_word():
+    """The values of a table have the room of the widest of them, which that word may be: 6."""
+    s = Written("s", 2.0, "s")
+    rows = (Written("v", 4.0, "v"), (Condition(s, ">"),)), (None, (Condition(s, "<="),))
+    line = (2 + 4) + 6 + 3 + 4
+    assert r"\quad" not in equation(table(*rows), line) and r"\quad" in equation(table(*rows), line - 0.5)
+
+
+def test_a_value_beside_its_condition_is_broken_where_it_is_wider_than_40():
+    s = Written("s", 2.0, "s")
+    for wide, broken in ((17.5, False), (17.8, True)):
+        value_ = add(Written("u", 17.5, "u"), Written("v", wide, "v"))
+        said = equation(table((value_, (Condition(s, ">"),))))
+        assert r"\quad" not in said and (r"\begin{aligned}" in said) is broken
+
+
 # -------------------------------------------------------------------------------------------------------- in a window
 
 HEAD = ("name", "what it is", "empty", "n")
@@ -239,3 +310,89 @@ def test_a_row_of_cases_says_its_value_or_that_it_has_none():
         (True, False),
         (False, True),
     ]
+
+
+def test_columns_of_numbers_end_below_each_other_and_words_begin_so():
+    shown = Grid("", ("word", "number"), [("a", "1"), ("bcd", "12345"), ("ef", "123")], right=frozenset({"number"}))
+    rows = [line.strip("│").split("│") for line in printed(shown, 80) if line.startswith("│")]
+    assert [[cell.index(cell.strip()) for cell in row] for row in rows] == [[1, 6], [1, 2], [1, 4]]
+
+
+def test_lines_stand_between_rows_of_words_alone():
+    """Between rows of numbers, of patterns and of checks stand none."""
+    head, rows = ("name", "n"), [("a", "1"), ("b", "2"), ("c", "3")]
+
+    def between(shown):
+        return sum(line.startswith("├") for line in printed(shown, 200))
+
+    assert between(grid("", head, rows)) == 2 and between(grid("", head, rows, texts=1)) == 0
+    row = SimpleNamespace(
+        quantity="p", case="c", points=1, worst=0.0, bound=1.0, ratio=0.0, passed=True, impossible=False
+    )
+    report = SimpleNamespace(network="1-1", order="", against="", dtype="float64", rows=[row, row])
+    assert between(checks(report)) == 0
+    found = SimpleNamespace(
+        network="1-1", order="sequential", inputs=1, unknown=(), impossible=(), reachable={"p": "x", "q": "y"},
+        groups={"p": 1, "q": 2}, named=str,
+    )  # fmt: skip
+    assert between(joint(found)) == 0
+
+
+def test_what_is_left_of_a_window_is_shared_by_those_who_want_it():
+    """Who wants little gets all of it; what is wanted beyond that is shared, and no more given than there is."""
+    rows = [["a " * 3, "b " * 30, "c " * 50]]
+    for window in range(10, 200):
+        cells = [[SimpleNamespace(plain=text.strip()) for text in row] for row in rows]
+        widths = Grid("", "xyz", rows)._widths("xyz", cells, window)
+        room = window - 3 * 3 - 1
+        assert (widths is None) is (room < 3)
+        if widths is not None:
+            wanted = [len(text.strip()) for text in rows[0]]
+            assert sum(widths) == min(room, sum(wanted)) or max(widths) - sorted(widths)[1] <= 1
+            assert all(1 <= own <= most for own, most in zip(widths, wanted, strict=True))
+            assert all(own == most or max(widths) - own <= 1 for own, most in zip(widths, wanted, strict=True))
+            assert sum(widths) <= room
+
+
+def test_a_sentence_has_no_marks_and_steers_nothing():
+    assert plain("`a` and b\nc") == "a and b\nc" and "\x1b" not in plain("\x1b[31mred")
+
+
+def test_what_is_wrong_is_told_with_its_counterexample_and_then_what_is_open():
+    every = list(Verdict)
+    findings = [SimpleNamespace(verdict=verdict, name=f"q{n}", note=f"why `{n}`") for n, verdict in enumerate(every)]
+    said = refutations(SimpleNamespace(findings=findings)).plain.splitlines()
+    wanted = [v for v in (Verdict.REFUTED, *(v for v in every if v in OPEN))]
+    assert sorted(said) == sorted(f"{v.value} q{every.index(v)}: why {every.index(v)}" for v in wanted)
+    assert said[0].startswith("REFUTED")
+
+
+def step_of(note="", cite="", by_cases=False, number=1, uses=(2, 3)):
+    s = Written("s", 2.0, "s")
+    rhs = Cases((Branch("", (Condition(s, ">"),), s),)) if by_cases else s
+    own = Equation(s, rhs, Rule.CASES, "because of `it`", cite=cite)
+    return Step(number, own, (own,), uses, Verdict.PROVED, note, ())
+
+
+def test_a_reason_says_its_rule_what_it_uses_and_what_was_found():
+    """What was found about a case stands in its own table."""
+    why = _Equations("", [], True)._why
+    said = f"{Rule.CASES.value}: because of it"
+    assert why(step_of()) == f"{said} Uses (2), (3)." and why(step_of(uses=())) == said
+    assert why(step_of("it is `so`", uses=())) == f"{said} It is so."
+    assert why(step_of("it is so", by_cases=True, uses=())) == said
+
+
+@pytest.mark.parametrize("columns", [_WIDE - 1, _WIDE, 160])
+@pytest.mark.parametrize("reasons", [True, False])
+@pytest.mark.parametrize("cites", [("", ""), ("", "Eq. 7")])
+def test_numbers_of_the_paper_have_a_column_where_there_are_some_and_room(cites, reasons, columns):
+    """Beside the reasons; below them elsewhere."""
+    steps = [step_of(cite=cite, number=n) for n, cite in enumerate(cites, 1)]
+    text = printed(_Equations("", steps, reasons), columns)
+    head = next(line for line in text if line.startswith("┃"))
+    beside = reasons and columns >= _WIDE
+    wanted = ["#", "equation", *["why"] * beside, *["paper"] * (beside and any(cites)), "verdict"]
+    assert [name.strip() for name in head.strip("┃").split("┃")] == wanted
+    assert ("Eq. 7" in "".join(text)) is (reasons and any(cites))
+    assert ("Paper: Eq. 7." in "".join(text)) is (reasons and any(cites) and not beside)

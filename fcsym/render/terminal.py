@@ -90,7 +90,7 @@ class Grid:
     def _below(self, head: Sequence[str], rows: Sequence[Sequence[Text]]) -> RenderableType:
         result = Table(title=Text(visible(self.title)), title_justify="left", show_header=False)
         result.add_column(style="dim", overflow="fold", max_width=20)
-        result.add_column(overflow="fold", ratio=1)
+        result.add_column(overflow="fold")
         for row in rows:
             for name, cell in zip(head, row, strict=True):
                 if cell.plain:
@@ -115,9 +115,9 @@ class _Equations:
         judged = any(step.verdict is not None for step in self.steps)
         result = Table(title=Text(visible(self.title)), title_justify="left", show_lines=True)
         result.add_column("#", justify="right")
-        result.add_column("equation", ratio=3, overflow="fold")
+        result.add_column("equation", overflow="fold")
         if beside:
-            result.add_column("why", ratio=2, overflow="fold")
+            result.add_column("why", overflow="fold")
         if cites:
             result.add_column("paper")
         if judged:

@@ -137,6 +137,7 @@ class _Writer:
     known: set[str]
     lines: list[str] = field(default_factory=list)
     sizes: Mapping[Axis, int] = field(default_factory=dict)  # those that are known before the program runs
+    short: dict[str, set[int]] = field(default_factory=dict)  # which axes of an array are one long and broadcast
     sums: Sums = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,12 +150,12 @@ class _Writer:
 
     def statement(self, statement: n.Statement) -> None:
         if isinstance(statement, n.Mark):
-            like = self._any_array(statement)
-            mask = self._guard(statement.guard, statement.indices)
-            self.lines.append(f"undefined = {mask or self.dialect.false.format(like=like)}")
+            none = self.dialect.false.format(like="vc")  # where nothing is guarded, units are
+            self.lines.append(f"undefined = {self._guard(statement.guard, statement.indices) or none}")
             return
         name, axes, value = statement.name, statement.indices, statement.value
-        like = self._like(statement) if isinstance(value, n.Const) and self._has_like(statement) else ""
+        lacks = set() if isinstance(value, n.Const) else set(axes) - self._long_in(value)
+        like = self._like(statement)
         if isinstance(value, n.Const) and like:
             self.lines.append(f"{name} = {self.dialect.module}.full_like({like}, {literal(value.value)})")
         elif isinstance(value, n.Const) and not axes:
@@ -182,19 +183,20 @@ class _Writer:
             assert isinstance(value, n.Product)
             a, b = (self.expression(factor, axes)[0] for factor in value.factors)
             self.lines.append(f"{name} = {self.dialect.times.format(a=a, b=b)}")
-        elif self._is_same_along_an_axis(statement):
-            m, like = self.dialect.module, f"{self.dialect.module}.zeros_like({self._like(statement)})"
-            if isinstance(value, n.Const):  # in the precision of what it is like
-                self.lines.append(f"{name} = {like} + {self._at(value, axes, _SUM)}")
-            else:  # which costs no addition
-                self.lines.append(f"{name} = {m}.where({like} == 0.0, {self.expression(value, axes)[0]}, 0.0)")
+        elif like and self._lacks_an_axis(statement):  # which costs no addition
+            m = self.dialect.module
+            text = self.expression(value, axes)[0]
+            self.lines.append(f"{name} = {m}.where({m}.zeros_like({like}) == 0.0, {text}, 0.0)")
+            lacks = set()
         elif summed := self._lacking_and_summed(statement):
             m = self.dialect.module
             likes = [f"({m}.zeros_like({self._only(index, axes)}) == 0.0)" for index in summed]
+            lacks -= set(summed)
             self.lines.append(f"{name} = {m}.where({' & '.join(likes)}, {self.expression(value, axes)[0]}, 0.0)")
         else:
             self.lines.append(f"{name} = {self.expression(value, axes)[0]}")
         self.known.add(name)
+        self.short[name] = {axes.index(index) for index in lacks}
 
     def _is_last_to_read(self, statement: n.Define) -> bool:
         """Whether it takes off an array that no line after it reads."""
@@ -211,19 +213,29 @@ class _Writer:
             f"{array.name} = {self.dialect.zeros.format(shape=f'(*{first.name}.shape[:-2], {rows}, {width})')}"
         )
 
-    def _is_same_along_an_axis(self, statement: n.Define) -> bool:
-        """Whether no element in the text has some axis of the result, and an array at hand has them all.
+    @staticmethod
+    def _lacks_an_axis(statement: n.Define) -> bool:
+        """Whether no element in the text has some axis of the result, which an array at hand that has them all lends.
 
         Without such an array the axis stays one long, as where it is one unit long, and broadcasts, unless a sum runs
         over it (`_lacking_and_summed`).
         """
-        lacks = set(statement.indices) - set(free_in(statement.value))
-        return bool(lacks) and self._has_like(statement)
+        return not set(statement.indices) <= set(free_in(statement.value))
 
-    def _has_like(self, statement: n.Define) -> bool:
-        """Whether an array at hand has the axes of what is defined."""
+    def _like(self, statement: n.Define) -> str | None:
+        """An array at hand with the axes of what is defined, each as long as it is; None where there is none."""
         wanted = tuple(index.axis for index in statement.indices)
-        return any(axes == wanted and name in self.known for name, axes in self.function.axes.items())
+        known = (name for name, axes in self.function.axes.items() if axes == wanted and name in self.known)
+        return next((name for name in known if not self.short.get(name)), None)
+
+    def _long_in(self, node: n.Node) -> set[Index]:
+        """The free indices along which something in a node is as long as the axis."""
+        if isinstance(node, n.Load):
+            return {index for k, index in enumerate(node.indices) if k not in self.short.get(node.name, ())}
+        if isinstance(node, n.Inverse | n.Indicator):
+            return set(free_in(node))
+        bound = set(node.over) if isinstance(node, n.Reduce | n.Extreme) else set()
+        return set[Index]().union(*map(self._long_in, n.parts(node))) - bound
 
     def _lacking_and_summed(self, statement: n.Define) -> list[Index]:
         """The axes of the result that no element in the text has, and that a sum runs over in what is made of it."""
@@ -251,7 +263,7 @@ class _Writer:
     def _only(self, index: Index, axes: tuple[Index, ...]) -> str:
         """An array at hand that has the axis, with that axis alone, lined up with those of the left-hand side."""
         for name, own in self.function.axes.items():
-            if name in self.known and index.axis in own:
+            if self.has(name, index.axis):
                 place = own.index(index.axis)
                 first = [":" if k == place else "0" for k in range(len(own))]
                 text = name if len(own) == 1 else f"{name}[..., {', '.join(first)}]"
@@ -259,17 +271,10 @@ class _Writer:
                 return text if len(axes) == 1 else f"{text}[..., {after}]"
         raise CompileError(f"No array at hand has the axis {index.axis.name}.")
 
-    def _like(self, statement: n.Define) -> str:
-        """An array at hand with the axes of what is defined."""
-        wanted = tuple(index.axis for index in statement.indices)
-        for name, axes in self.function.axes.items():
-            if axes == wanted and name in self.known:
-                return name
-        raise AssertionError(f"{statement.name} has no array like it")
-
-    @staticmethod
-    def _any_array(statement: n.Mark) -> str:
-        return next((load.name for load in n.loads(statement)), "vc")
+    def has(self, name: str, axis: Axis) -> bool:
+        """Whether an array is at hand that has the axis, and as long as it is."""
+        own = self.function.axes[name]
+        return name in self.known and axis in own and own.index(axis) not in self.short.get(name, ())
 
     # ------------------------------------------------------------------------------------------- expressions
 
@@ -299,8 +304,10 @@ class _Writer:
             case n.Reduce(over, body):
                 return self.sums.of(over, body, axes), _ATOM
             case n.Extreme(kind, over, (body,)):
-                inner = self.expression(body, (*axes, *over))[0]
-                return f"{self.dialect.extreme.format(kind=kind, text=inner)}", _ATOM
+                text = self.expression(body, (*axes, *over))[0]
+                for _ in over:  # along the last axis, which is gone then
+                    text = self.dialect.extreme.format(kind=kind, text=text)
+                return text, _ATOM
             case n.Inverse(name, indices) if self.dialect.inverse and indices == axes:
                 return self.dialect.inverse.format(a=name), _ATOM
             case n.Select():

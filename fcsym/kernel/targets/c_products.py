@@ -92,8 +92,7 @@ def is_plain(node: n.Node) -> bool:
 
 def _stride(load: n.Load, index: Index, size: Callable[[tuple[Axis, ...]], str]) -> str:
     """How far it is in memory from one element to the next along an index, as C text."""
-    after = tuple(i.axis for i in load.indices[load.indices.index(index) + 1 :])
-    return size(after) if after else "1"
+    return size(tuple(i.axis for i in load.indices[load.indices.index(index) + 1 :]))
 
 
 def reduces(node: n.Node) -> list[n.Reduce | n.Extreme]:

@@ -72,7 +72,7 @@ def nested_extreme(to: Printer, node: n.Extreme, own: str, where: Mapping[Index,
     to.line(f"int {own}_none = 1; /* nothing is compared with yet */")
     loops(to, node.over, {}, inner)
     known = _sums_in(to, body, inner)
-    to.line(f"const {kind} next = {to.at(body, inner, known, 0)};")
+    to.line(f"const {kind} next = {to.text(body, inner, known)[0]};")
     test = f"next {'<' if node.kind == 'min' else '>'} {own}"
     to.line(f"{own} = {own}_none ? next : {to.choice(f'(mask)({test})' if to.lanes else test, 'next', own)};")
     to.line(f"{own}_none = 0;")

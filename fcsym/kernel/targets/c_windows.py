@@ -209,9 +209,7 @@ class Windows:
         return self.to.size(tuple(index.axis for index in indices))
 
     def _stride(self, load: n.Load, index: Index) -> str:
-        after = tuple(i.axis for i in load.indices[load.indices.index(index) + 1 :])
-        text = self.to.size(after) if after else "1"
-        return f"({text})" if " " in text else text
+        return self.to.size(tuple(i.axis for i in load.indices[load.indices.index(index) + 1 :]))
 
     def _flat(self, indices: Sequence[Index], names: Mapping[Index, str], times: int) -> str:
         """The position in a group of axes, as C text."""

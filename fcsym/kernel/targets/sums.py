@@ -52,12 +52,12 @@ class Writer(Protocol):
 
     dialect: Dialect
     function: n.Function
-    known: set[str]
     lines: list[str]
     sizes: Mapping[Axis, int]
 
     def expression(self, node: n.Node, axes: _Indices) -> tuple[str, int]: ...
     def element(self, name: str, indices: _Indices, axes: _Indices) -> str: ...
+    def has(self, name: str, axis: Axis) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Sums:
     def length(self, index: Index) -> str:
         """The length of an axis: the number that the module has for it, or read off an array at hand."""
         for name, axes in self.to.function.axes.items():
-            if name in self.to.known and index.axis in axes:
+            if self.to.has(name, index.axis):
                 return f"{name}.shape[{axes.index(index.axis) - len(axes)}]"
         if index.axis in self.to.sizes:
             return str(self.to.sizes[index.axis])
@@ -228,7 +228,7 @@ class Sums:
 
     def _order(self, indices: _Indices, summed: _Indices, short: frozenset[Index]) -> tuple[int, ...]:
         """The axes of windows as rows or columns of a matrix, those last that are copied in one piece."""
-        long = next(i for i in reversed(indices) if i not in short)
+        long = next((i for i in reversed(indices) if i not in short), None)
         last = long in summed
         return tuple(
             sorted(range(len(indices)), key=lambda k: ((indices[k] in summed) == last, indices[k] not in short))
@@ -258,14 +258,13 @@ class Sums:
             if len(rest) == 1 and not set(rest[0].indices) & set(over):
                 return rest[0].text, rest[0].indices
             return self._einsum(rest, over, result), result
-        for k, part in enumerate(rest):
-            others = {i for j, other in enumerate(rest) if j != k for i in other.indices}
-            rest[k] = self._alone(part, tuple(i for i in part.indices if i in over and i not in others))
+        self._each_alone(rest, over)
         while len(rest) > 2 and (found := _within(rest)):
             small, large = found
             text = f"({large.text} * {self.to.element(small.text, small.indices, large.indices)})"
             rest = [part for part in rest if part is not small and part is not large]
             rest.append(_Part(text, large.indices, large.short))
+            self._each_alone(rest, over)
         if len(rest) == 1:
             return rest[0].text, rest[0].indices
         left, right = rest[-2:]
@@ -274,10 +273,16 @@ class Sums:
         if len(rest) > 2 or many or {*left.indices, *right.indices} - set(over) <= both:
             return self._einsum(rest, over, result), result
         if not set(left.indices) & set(right.indices) & set(over):
-            return " * ".join(self.to.element(p.text, p.indices, result) for p in rest), result
+            return f"({' * '.join(self.to.element(p.text, p.indices, result) for p in rest)})", result
         if result and result[-1] in left.indices and result[-1] not in right.indices:
             left, right = right, left
         return self._as_matrices(left, right, over)
+
+    def _each_alone(self, parts: list[_Part], over: _Indices) -> None:
+        """Every array summed over what no other has."""
+        for k, part in enumerate(parts):
+            others = {i for j, other in enumerate(parts) if j != k for i in other.indices}
+            parts[k] = self._alone(part, tuple(i for i in part.indices if i in over and i not in others))
 
     def _alone(self, part: _Part, over: _Indices) -> _Part:
         """The sum over what no other array has."""

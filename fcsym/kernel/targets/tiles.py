@@ -177,7 +177,7 @@ class _Writer:
             self._give(value)
             value = own
         self.places[name] = value.text
-        self.lines[-1] += f"  # {name}" if self.lines and value.text in self.lines[-1] else ""
+        self.lines[-1] += f"  # {name}"
 
     def forget(self, name: str) -> None:
         """Nothing reads this array from here on."""

@@ -1,0 +1,739 @@
+"""Functions of the neutral form, drawn at random: every target computes what the form means, in exact numbers.
+
+The numbers are quarters, small enough for sums and products of them to be floating-point numbers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import re
+import subprocess
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from itertools import product
+from random import Random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import need
+
+import fcsym
+from fcsym import Network
+from fcsym.errors import CompileError
+from fcsym.kernel import neutral as n
+from fcsym.kernel.lower import lower_scheme
+from fcsym.kernel.rows import frozen_rows
+from fcsym.kernel.targets import c, c_parts, c_products, c_windows
+from fcsym.kernel.targets.arrays import function_text
+from fcsym.kernel.targets.c import parameters_of, room_of, takes_rows
+from fcsym.kernel.targets.c_memory import STACK, Amount, Room
+from fcsym.kernel.targets.c_native import lanes_of_text
+from fcsym.kernel.targets.c_products import COLUMNS, TILE
+from fcsym.kernel.targets.c_sums import ends
+from fcsym.kernel.targets.c_test import makefile
+from fcsym.kernel.targets.c_test import test_program as program_of
+from fcsym.kernel.targets.c_windows import Windows
+from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, remember_text
+from fcsym.kernel.targets.numpy import DIALECT, TILES, NumpyTarget, _straight, helpers
+from fcsym.kernel.targets.straight import columns, python_function, unroll
+from fcsym.language.expression import Array, Axis, Index, IndexForm
+
+SIZES = {Axis("I"): 3, Axis("J"): 2, Axis("K"): 1, Axis("L"): 9}
+I, J, K, L = SIZES  # noqa: E741
+N, ROWS = Axis("N", open=True), 4
+"""An axis whose length is known only when the program runs, and that length."""
+LENGTHS = SIZES | {N: ROWS}
+LETTERS = {I: ("i", "m"), J: ("j", "n"), K: ("k",), L: ("l",), N: ("r", "t")}
+GIVEN = {
+    name: Array(name, None, axes)
+    for name, axes in {
+        "A": (I, J),
+        "B": (J, I),
+        "D": (L, I),
+        "F": (I, L),
+        "T": (I, J, I),
+        "U": (L, J, K),
+        "p": (I,),
+        "q": (J,),
+        "c": (K,),
+        "o": (L,),
+        "e": (),
+    }.items()
+}
+OPEN = {
+    name: Array(name, None, axes)
+    for name, axes in {"G": (N, I), "H": (J, N), "V": (N, I, J), "W": (I, N), "g": (N,)}.items()
+}  # fmt: skip
+FIXED = {"Q": ((Fraction(1, 2), Fraction(-1), Fraction(2)), (Fraction(3), Fraction(0), Fraction(-1, 4)))}
+"""A matrix that stands in the source, over J and I."""
+
+
+class Maker:
+    """Draws expressions of elements; `of_rows`: with an axis of open length."""
+
+    def __init__(self, seed, of_rows):
+        self.random, self.of_rows = Random(seed), of_rows
+        self.given = GIVEN | (OPEN if of_rows else {})
+        self.places = {name: array.axes for name, array in self.given.items()}
+        self.made = {}
+
+    def axes(self, *ways):
+        """Some axes; now and then with that of open length among them."""
+        found = self.random.choice(ways)
+        if self.of_rows and self.random.random() < 0.5:
+            at = self.random.randint(0, len(found))
+            found = (*found[:at], N, *found[at:])[:3]
+        return found
+
+    def indices(self, axes, beside=()):
+        """An index for each axis, of another name than those beside."""
+        taken, found = set(beside), []
+        for axis in axes:
+            free = [Index(axis, letter) for letter in LETTERS[axis] if Index(axis, letter) not in taken]
+            if not free:
+                return None
+            found.append(self.random.choice(free))
+            taken.add(found[-1])
+        return tuple(found)
+
+    def load(self, scope, having=(), more=()):
+        """An element of an array that these indices name, with those that it must have."""
+        places = {**self.places, **dict(more)}
+        ways = [
+            (name, at)
+            for name, axes in places.items()
+            for at in product(*([i for i in scope if i.axis == axis] for axis in axes))
+            if len(set(at)) == len(at) and set(having) <= set(at)
+        ]
+        return n.Load(*self.random.choice(ways)) if ways else None
+
+    def number(self):
+        return n.Const(Fraction(self.random.choice([-6, -4, -2, -1, 1, 2, 3, 4, 6]), 4))
+
+    def simple(self, scope):
+        """What a test compares."""
+        one, other = self.load(scope), self.load(scope)
+        return self.random.choice([one, n.Sum(((-1, one), (1, other))), n.Product((one, other))])
+
+    def test(self, scope):
+        bound = Fraction(self.random.randint(-4, 4), 4)
+        return n.Test(self.simple(scope), self.random.choice([">", "<=", "==", "!="]), bound)
+
+    def bound(self, scope):
+        """What a sum or an extreme is over, and a first factor with all of it."""
+        for _ in range(50):
+            over = self.indices(self.axes((I,), (J,), (K,), (L,), (I, J), (J, K), (I, J, K), (I, I)), scope)
+            factor = over and self.load((*scope, *over), over, self.made | {"Q": (J, I)})
+            if factor:
+                return over, factor
+        return (Index(I, "z"),), n.Load("p", (Index(I, "z"),))
+
+    def form(self, indices):
+        """Whole multiples of these, and a whole number."""
+        return sum((self.random.choice([1, 1, 2, -1, -2, 3]) * i for i in indices), IndexForm((), 0)) + (
+            self.random.randint(-2, 4)
+        )
+
+    def window(self, scope):
+        """A sum with one or two indicators, at least one of which an index of the sum is in."""
+        over, factor = self.bound(scope)
+        marks = []
+        for _ in range(self.random.choice([1, 1, 1, 2]) if not {*over} <= {i for i in over if i.axis.open} else 0):
+            left = self.random.choice([i for i in over if not i.axis.open])
+            others = [i for i in (*scope, *over) if i != left and not i.axis.open]
+            others = self.random.sample(others, min(len(others), self.random.choice([0, 1, 1, 2])))
+            if others and self.random.random() < 0.3:
+                left, others = others[0], [left, *others[1:]]
+            marks.append(n.Indicator(left, self.form(others)))
+        more = self.random.choice([[], [self.load(scope)], [self.load((*scope, *over))], [self.number()]])
+        return n.Reduce(over, n.Product((*marks, factor, *more)))
+
+    def node(self, depth, scope):
+        """An expression; what is a number by itself has been worked out before it is lowered."""
+        made = self.any_node(depth, scope)
+        return (
+            made
+            if isinstance(made, n.Const) or any(load.name in self.given for load in n.loads(made))
+            else self.load(scope)
+        )
+
+    def any_node(self, depth, scope):
+        kinds = ["load", "load", "number"] if depth == 0 else [
+            "load", "sum", "sum", "product", "product", "power", "quotient", "reduce", "reduce", "products", "extreme",
+            "select", "abs", "window", "window", "position",
+        ]  # fmt: skip
+        again = lambda: self.node(depth - 1, scope)  # noqa: E731
+        match self.random.choice(kinds):
+            case "load":
+                return self.load(scope)
+            case "number":
+                return self.number()
+            case "sum":
+                signs = self.random.choice([(1, 1), (1, -1), (-1, 1), (-1, -1), (1, -1, 1), (-1, 1, -1), (-1,)])
+                return n.Sum(tuple((sign, again()) for sign in signs))
+            case "product":
+                return n.Product(tuple(again() for _ in range(self.random.randint(2, 3))))
+            case "power":
+                return n.Power(self.random.choice([self.load(scope), again()]), self.random.randint(2, 3))
+            case "quotient":
+                one = self.load(scope)
+                return n.Quotient(again(), n.Sum(((1, n.Product((one, one))), (1, n.Const(Fraction(1))))))
+            case "reduce":
+                over, factor = self.bound(scope)
+                if self.random.random() < 0.3:
+                    return n.Reduce(over, factor)
+                return n.Reduce(over, n.Product((factor, self.node(depth - 1, (*scope, *over)))))
+            case "products":
+                over, factor = self.bound(scope)
+                others = [self.load((*scope, *over), (), self.made) for _ in range(self.random.randint(1, 2))]
+                return n.Reduce(over, n.Product(tuple(self.random.sample([factor, *others], len(others) + 1))))
+            case "extreme":
+                over, factor = self.bound(scope)
+                body = self.random.choice([factor, n.Product((factor, self.node(depth - 1, (*scope, *over))))])
+                return n.Extreme(self.random.choice(["min", "max"]), over, (body,))
+            case "select":
+                return n.Select(self.test(scope), again(), self.random.choice([again(), n.Const(Fraction(0))]))
+            case "window":
+                return self.window(scope)
+            case "position":
+                closed = [i for i in scope if not i.axis.open]
+                left, *others = self.random.sample(closed, min(len(closed), 2)) or [None]
+                return n.Product((n.Indicator(left, self.form(others)), again())) if left else again()
+            case "abs":
+                return n.Call("Abs", n.Product((self.load(scope), again())))
+
+    def matrices(self):
+        """A sum of products of two arrays with what they share, and other indices that they have."""
+        names = [name for name, axes in self.places.items() if len(axes) > 1]
+        while True:
+            first, second = self.random.sample(names, 2)
+            left = self.indices(self.places[first])
+            right = []
+            for axis in self.places[second]:
+                there = [i for i in left if i.axis == axis and i not in right]
+                ways = there if there and self.random.random() < 0.8 else self.indices((axis,), (*left, *right))
+                right.append(self.random.choice(ways) if ways else None)
+            shared = [i for i in left if i in right]
+            over = self.random.sample(shared, self.random.randint(1, len(shared))) if shared else ()
+            scope = [i for i in dict.fromkeys((*left, *right)) if i not in over]
+            if None in right or not over or not 0 < len(scope) < 4:
+                continue
+            self.random.shuffle(scope)
+            factors = [n.Load(first, left), n.Load(second, tuple(right))]
+            self.random.shuffle(factors)
+            around = [self.load(over, over[:1]), self.load(scope[:1]), self.load((*scope, *over)), self.number()]
+            more = self.random.sample(around, self.random.choice([0, 0, 1, 1, 2]))
+            return self.through_a_window(tuple(scope), tuple(over), (*more, *factors))
+
+    def through_a_window(self, scope, over, factors):
+        """The sum; half of them over one index more, which an indicator says by others, or which says another."""
+        closed = [i for i in scope if not i.axis.open]
+        free = [i for i in (Index(I, "a"), Index(J, "b"), Index(L, "d")) if i not in scope]
+        if not closed or self.random.random() < 0.5:
+            return scope, n.Reduce(over, n.Product(factors))
+        u, t = self.random.choice(closed), self.random.choice(free)
+        taps = [i for i in over if not i.axis.open][: self.random.randint(0, 1)]
+        left, right = self.random.choice([(u, t), (t, u)])
+        mark = n.Indicator(left, self.form([right, *taps]))
+        return tuple(t if i == u else i for i in scope), n.Reduce((*over, u), n.Product((mark, *factors)))
+
+    def product(self):
+        """Such a sum, and what may stand around it."""
+        scope, value = self.matrices()
+        other = n.Reduce(value.over, n.Product(value.body.factors[::-1]))
+        around = [
+            value, n.Product((self.load(()), value)), n.Sum(((1, self.load(scope)), (-1, value))),
+            n.Sum(((1, value), (1, other), (-1, self.node(1, scope)))),
+            n.Select(self.test(scope), value, self.number()),
+        ]  # fmt: skip
+        return scope, self.random.choice(around)
+
+    def statement(self, k):
+        """One kind after another: a quotient that is guarded, a matrix less a product, and whatever there is."""
+        axes = self.axes((), (I,), (J,), (K,), (L,), (I, J), (J, I), (L, J), (I, I), (I, J, K))
+        scope = self.indices(axes)
+        match k % 8:
+            case 0:  # a number, first of all
+                scope, value = (), n.Reduce((Index(I, "i"),), n.Product((n.Load("p", (Index(I, "i"),)), self.load(()))))
+            case 2:
+                value = n.Sum(((-1, self.load(scope[:1])), *[(-1, self.load(scope))] * self.random.randint(0, 1)))
+            case 6:  # along columns
+                (scope, (i,)) = self.indices((L,)), self.indices((I,))
+                rows, columns = n.Load("F", (i, *scope)), n.Load("D", (*scope, i))
+                sums = [
+                    n.Reduce((i,), n.Product((rows, n.Load("p", (i,))))),
+                    n.Reduce((i,), n.Product((columns, rows))),
+                ]
+                value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), sums[self.random.randint(0, 1)])))
+            case 1 | 7:
+                scope, value = self.product()
+            case 3:
+                scope = self.indices((I, J))
+                i, j = scope
+                left = self.random.choice([[], [self.load(())], [self.number(), n.Load("p", (i,))]])
+                other = self.random.choice([n.Load("q", (j,)), n.Load("A", (i, j)), n.Load("p", (i,))])
+                value = n.Product((*left, n.Load("p", (i,)), other))
+                value = n.Sum(((1, n.Load("A", (i, j))), (self.random.choice([-1, -1, 1]), value)))
+            case 5:
+                guard = ((self.test(scope), self.test(scope)), (self.test(scope),))
+                above, below = self.node(1, scope), self.load(scope)
+                one = n.Test(below, "!=", Fraction(0))
+                value = n.Guarded(above, below, tuple((one, *row) for row in guard))
+            case _:
+                value = self.node(2, scope)
+        if not any(isinstance(part, n.Quotient | n.Guarded) for part in every_part(value)):
+            self.made[f"x{k}"] = tuple(i.axis for i in scope)
+        return n.Define(f"x{k}", scope, value)
+
+
+def every_part(node):
+    return [node, *(inner for part in n.parts(node) for inner in every_part(part))]
+
+
+@cache
+def function_of(seed, of_rows=False, count=40):
+    """So many statements; some read what others have made, and what nobody reads is a result, and some more."""
+    maker = Maker(seed, of_rows)
+    statements = [maker.statement(k) for k in range(count)]
+    read = {load.name for s in statements for load in n.loads(s)}
+    results = tuple(
+        Array(s.name, None, tuple(i.axis for i in s.indices))
+        for s in statements
+        if s.name not in read or maker.random.random() < 0.3
+    )
+    mark = n.Mark((Index(I, "i"),), ((n.Test(n.Load("p", (Index(I, "i"),)), ">", Fraction(0)),),))
+    return n.Function("output", "All of it.", (), tuple(maker.given.values()), (*statements, mark), results, True)
+
+
+def module_of(function):
+    others = [n.Function(f, "", (), function.given, (), function.given, False) for f in ("init", "step", "expand")]
+    functions = (*others[:2], function, others[2])
+    state = function.given
+    return n.Module("", "none", "none", "none", functions, state, state, FIXED, SIZES, False, False, (), "0")
+
+
+@cache
+def numbers(seed):
+    """Quarters for every array that is given."""
+    random = Random(seed)
+    made = {}
+    for name, array in (GIVEN | OPEN).items():
+        shape = n.shape(array.axes, LENGTHS)
+        made[name] = np.reshape([random.randint(-5, 5) / 4 for _ in range(math.prod(shape))], shape)
+    return made
+
+
+def exact(node, where, values):
+    """The neutral form as its documentation says."""
+
+    def again(part, more=()):
+        return exact(part, {**where, **dict(more)}, values)
+
+    def holds(test):
+        left, bound = again(test.left), test.bound
+        return {">": left > bound, "<=": left <= bound, "==": left == bound, "!=": left != bound}[test.relation]
+
+    def every(over, body):
+        return [
+            again(body, zip(over, at, strict=True)) for at in product(*(range(LENGTHS[index.axis]) for index in over))
+        ]
+
+    match node:
+        case n.Const(value):
+            return value
+        case n.Load(name, indices):
+            return values[name][tuple(where[index] for index in indices)]
+        case n.Indicator():
+            return int(where[node.index] == node.form.constant + sum(c * where[i] for i, c in node.form.terms))
+        case n.Sum(terms):
+            return sum(sign * again(term) for sign, term in terms)
+        case n.Product(factors):
+            return math.prod(map(again, factors), start=Fraction(1))
+        case n.Power(base, exponent):
+            return again(base) ** exponent
+        case n.Quotient(above, below):
+            return again(above) / again(below)
+        case n.Reduce(over, body):
+            return sum(every(over, body))
+        case n.Extreme(kind, over, (body,)):
+            return {"min": min, "max": max}[kind](every(over, body))
+        case n.Select(test, then, otherwise):
+            return again(then if holds(test) else otherwise)
+        case n.Guarded(above, below, guard):
+            return again(above) / again(below) if any(all(map(holds, row)) for row in guard) else Fraction(0)
+        case n.Call("Abs", argument):
+            return abs(again(argument))
+    raise AssertionError(node)
+
+
+@cache
+def wanted(statements, seed):
+    """Every result by its name."""
+    values = {name: np.array(array, object) for name, array in numbers(seed).items()} | {
+        name: np.array(rows, object) for name, rows in FIXED.items()
+    }
+    values = {name: np.vectorize(Fraction, [object])(array) for name, array in values.items()}
+    found = {}
+    for s in statements:
+        if isinstance(s, n.Define):
+            shape = [LENGTHS[index.axis] for index in s.indices]
+            own = np.empty(shape, object)
+            for at in product(*map(range, shape)):
+                own[at] = exact(s.value, dict(zip(s.indices, at, strict=True)), values)
+            values[s.name] = own
+            found[s.name] = own.astype(float)
+    return found
+
+
+def compare(found, function, seed):
+    for array in function.results:
+        true = wanted(function.statements, seed)[array.name]
+        got = np.broadcast_to(np.asarray(found[array.name], float), true.shape)
+        np.testing.assert_allclose(got, true, rtol=1e-12, atol=1e-12, err_msg=array.name)
+    np.testing.assert_array_equal(found["undefined"], numbers(seed)["p"] > 0)
+
+
+SEEDS = range(4)
+
+
+def in_numpy(text, function):
+    """The results of two networks at once."""
+    space = {"np": np, "math": math, "threading": threading}
+    space |= {name: np.array(rows, float) for name, rows in FIXED.items()}
+    exec("\n".join([*helpers(text), TILES, text]), space)
+    given = [array.name for array in function.given]
+    with np.errstate(all="raise"):
+        made = space["output"](*(np.stack([numbers(0)[name], numbers(1)[name]]) for name in given))
+    names = [*(a.name for a in function.results), "undefined"]
+    ndims = [*(len(a.axes) for a in function.results), 1]
+    for network in (0, 1):
+        found = {}
+        for name, array, ndim in zip(names, made, ndims, strict=True):
+            found[name] = array[network] if array.ndim > ndim else array
+        compare(found, function, network)
+
+
+@pytest.mark.parametrize("of_rows", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_arrays_are_what_a_function_says(seed, of_rows):
+    function = function_of(seed, of_rows)
+    in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tiles_are_what_a_function_says(seed):
+    function = function_of(seed)
+    in_numpy(_straight(function, module_of(function), "output"), function)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_single_numbers_are_what_a_function_says(seed):
+    """As Python computes them, element by element."""
+    function = function_of(seed)
+    flat = unroll(function, SIZES, FIXED)
+    given = [column for array in flat.given for column in columns(array.name, n.shape(array.axes, SIZES))]
+    made = {array.name: columns(array.name, n.shape(array.axes, SIZES)) for array in flat.results}
+    results = [column for name in made for column in made[name]]
+    text = python_function(flat, "output", given, [*given, *results], [(column, column) for column in results])
+    space = {"s": [], "nan": math.nan, "Abs": abs}
+    exec(text, space)
+    for network in (0, 1):
+        place = [float(x) for a in flat.given for x in np.ravel(numbers(network)[a.name])] + [0.0] * len(results)
+        undefined = space["output"](place)
+        assert undefined is bool((numbers(network)["p"] > 0).any())
+        found = dict(zip(results, place[len(given) :], strict=True))
+        shaped = {
+            a.name: np.reshape([found[column] for column in made[a.name]], n.shape(a.axes, SIZES)) for a in flat.results
+        }
+        compare(shaped | {"undefined": numbers(network)["p"] > 0}, function, network)
+
+
+CALLER = """
+int run(real **a, MASK *undefined, real *work)
+{
+    (void)undefined;
+    (void)work;
+    return f(ARGUMENTS);
+}
+"""
+
+
+def in_c(function, folder, how=""):
+    """The results of each network; of as many at once as there are lanes, or in parts, where that is said."""
+    lanes, module, count = how == "lanes", module_of(function), len(parameters_of(function, module_of(function)))
+    text = c.core_text(function, module, "f", lanes=lanes, parts=how == "parts")
+    kind, width = ("(vec *)", 2) if lanes else ("", 1)
+    room = room_of(function, module, lanes)
+    arguments = [f"{kind}a[{k}]" for k in range(count)] + [f"{kind}work"] * bool(room) + ["undefined"] * lanes
+    if takes_rows(function):
+        arguments.insert(count, str(ROWS))
+    blocks_are_indented(text)
+    if lanes:
+        head = lanes_of_text(module)
+    else:
+        head = (
+            "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n"
+            + PRELUDE
+            + TILE
+            + "#define ALONE\n"
+        )
+        head += SMOOTH["Abs"]
+    source = head + text + CALLER.replace("MASK", "mask" if lanes else "int").replace("ARGUMENTS", ", ".join(arguments))
+    (folder / "f.c").write_text(source)
+    flags = ["-O0", "-w", "-DREAL=double", "-DINTEGER=int64_t", "-fPIC", "-shared", "-ffp-contract=off"]
+    subprocess.run([need("gcc"), *flags, "f.c", "-o", "f.so"], cwd=folder, check=True)
+    run = ctypes.CDLL(str(folder / "f.so")).run
+    shapes = {array.name: n.shape(array.axes, LENGTHS) for array in (*function.given, *function.results)}
+
+    def aligned(size):
+        memory = np.full(size * width + 8, 7.0)
+        return memory[-memory.ctypes.data % 64 // 8 :][: size * width].reshape(size, width)
+
+    for networks in [(0, 1)] if lanes else [(0,), (1,)]:
+        arrays = {name: aligned(math.prod(shape)) for name, shape in shapes.items()}
+        for lane, network in enumerate(networks):
+            for array in function.given:
+                arrays[array.name][:, lane] = numbers(network)[array.name].ravel()
+        work, undefined = aligned(room.given.at(ROWS) + 4), aligned(1)
+        undefined[:] = 0.0
+        pointers = (ctypes.c_void_p * count)(*(array.ctypes.data for array in arrays.values()))
+        status = run(pointers, ctypes.c_void_p(undefined.ctypes.data), ctypes.c_void_p(work.ctypes.data))
+        assert np.all(work[-4:] == 7.0)  # nothing is written behind the memory that was asked for
+        for lane, network in enumerate(networks):
+            found = {a.name: arrays[a.name][:, lane].reshape(shapes[a.name]) for a in function.results}
+            marked = (numbers(network)["p"] > 0).any()
+            assert bool(undefined[0, lane] != 0 if lanes else status) == marked
+            compare(found | {"undefined": numbers(network)["p"] > 0}, function, network)
+
+
+def blocks_are_indented(text):
+    """By four places each, line by line where a statement begins."""
+    depth, before = 0, ";"
+    for line in text[text.index("{\n") :].splitlines():
+        said = line.strip()
+        if said and before[-1] in ";{}":
+            assert len(line) - len(line.lstrip()) == 4 * (depth - said.startswith("}")), line
+        depth, before = depth + said.count("{") - said.count("}"), said or before
+    assert depth == 0
+
+
+@pytest.mark.parametrize(
+    "seed, how",
+    [*product(range(2), ["", "parts", "lanes", "rows"]), *product(range(4), ["tiles", "tiles and rows"])],
+)
+def test_c_is_what_a_function_says(seed, how, tmp_path, monkeypatch):
+    """Of one network and of several in lanes; with sums by tiles, however small they are; with rows, so many."""
+    for name, least in {"_WORTH": 0, "_WASTE": 10**6}.items() if how in ("lanes", "tiles", "tiles and rows") else ():
+        monkeypatch.setattr(c_windows, name, least)
+        monkeypatch.setattr(c_products, name, least, raising=False)
+    if how == "parts":
+        monkeypatch.setattr(c, "PART", 1)
+        monkeypatch.setattr(c_parts, "_LINES", 12)
+    in_c(function_of(seed, "rows" in how), tmp_path, how)
+
+
+# ------------------------------------------------------------------------------------------- parts, by definition
+
+
+def test_a_form_leaves_an_axis_where_one_of_its_values_does():
+    sizes = {I: 3, J: 2, L: 9}
+    windows = Windows(SimpleNamespace(module=SimpleNamespace(sizes=sizes)))
+    i, j, position = Index(I, "i"), Index(J, "j"), Index(L, "l")
+    for steps in product((-2, -1, 0, 1, 3), repeat=2):
+        for constant in range(-2, 11):
+            form = steps[0] * i + steps[1] * j + constant
+            values = [form.at({i: a, j: b}) for a, b in product(range(3), range(2))]
+            assert windows._leaves(position, form) is any(not 0 <= at < 9 for at in values), form
+            assert ends(form, sizes) == (min(values), max(values))
+    assert windows._leaves(position, 1 * Index(N, "n")) and ends(1 * Index(N, "n"), sizes) is None
+
+
+def test_arrays_that_are_too_many_for_a_stack_are_the_caller_s():
+    """So many numbers, or any for each pair of rows, or strips; what each row has, stands in given memory anyway."""
+    for fixed, per_row, per_pair, strips in product((0, 1, STACK, STACK + 1), (0, 5), (0, 2), (0, 3)):
+        room = Room(Amount(fixed, per_row, per_pair), Amount(strips))
+        outside = fixed > STACK or per_pair > 0 or strips > 0
+        assert room.outside is outside
+        assert room.stack == (0 if outside else fixed)
+        assert room.given.at(7) == (fixed * outside + per_row * 7 + per_pair * 49)
+        assert bool(room) is (room.given.at(7) > 0)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8, 9, 16, 17])
+@pytest.mark.parametrize("columns_", [1, 5, 16, 17])
+def test_tiles_have_memory_for_whole_tiles_and_for_no_more(rows, columns_):
+    """The panel has a whole number of columns, and the product of rows as well."""
+    r, k, t, s = (Index(Axis(letter), letter) for letter in "rkts")
+    sizes = dict(zip((r.axis, k.axis, t.axis, s.axis), (rows, columns_, 7, 2), strict=True))
+    value = n.Reduce((t, s), n.Product((n.Load("A", (r, t, s)), n.Load("B", (t, s, k)))))
+    function = n.Function("f", "", (), (), (n.Define("R", (r, k), value),), (), False)
+    to = SimpleNamespace(module=SimpleNamespace(sizes=sizes), lanes=False)
+    to.amount = lambda axes: Amount(math.prod(sizes[axis] for axis in axes))
+    windows = Windows(to)
+    ((_, made),) = [windows.of(s) or (None, None) for s in function.statements]
+    if made is None:
+        made = next(windows._ways(value, (r, k)))
+    single, panel = (rows, columns_) if made.rows == (r,) else (columns_, rows)
+    whole = [-(-single // c_products.ROWS) * c_products.ROWS, -(-panel // COLUMNS) * COLUMNS]
+    needs = dict(windows._memory(function.statements[0], made).values())
+    assert needs == {"product": Amount(whole[0] * whole[1]), "windows": Amount(7 * 2 * whole[1])}
+
+
+def test_axes_in_groups_are_rows_and_columns_where_there_are_more_than_two():
+    """A product of matrices is none of these."""
+    r, k, t, s = (Index(Axis(letter), letter) for letter in "rkts")
+    windows = Windows(
+        SimpleNamespace(module=SimpleNamespace(sizes=dict.fromkeys((i.axis for i in (r, k, t, s)), 20)), lanes=False)
+    )
+    for left, right, over, found in (
+        ((r, t), (t, k), (t,), False),
+        ((r, t), (t, s, k), (t,), True),
+        ((r, t, s), (t, s, k), (t, s), True),
+    ):
+        value = n.Reduce(over, n.Product((n.Load("A", left), n.Load("B", right))))
+        indices = tuple(i for i in (r, s, k) if i in (*left, *right) and i not in over)
+        grouped = windows.of(n.Define("R", indices, value))
+        assert (grouped is not None) is found
+        if grouped:
+            made = grouped[1]
+            assert made.over == over and {*made.rows, *made.columns} == {*indices}
+            assert windows.of(n.Define("R", indices, value)) == grouped
+    in_lanes = Windows(SimpleNamespace(module=windows.to.module, lanes=True))
+    assert (
+        in_lanes.of(
+            n.Define("R", (r, k), n.Reduce((t, s), n.Product((n.Load("A", (r, t, s)), n.Load("B", (t, s, k))))))
+        )
+        is None
+    )
+
+
+def as_defined(text, names):
+    """The lines that a preprocessor leaves where these names are defined; what else it is asked, it keeps."""
+    kept, stack = [], []
+    for line in text.splitlines():
+        if line.startswith("#if"):
+            asked = re.fullmatch(r"#if (!?)defined\((FCSYM_CBLAS)\)", line)
+            stack.append(None if asked is None else (asked[2] in names) is (not asked[1]))
+        elif line.startswith("#else"):
+            stack[-1] = None if stack[-1] is None else not stack[-1]
+        elif line.startswith("#endif"):
+            stack.pop()
+        elif False not in stack:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_tiles_are_defined_where_they_are_called(beside):
+    """By a platform's CBLAS all products of matrices are computed, but for those with more in front."""
+    r, k, t = (Index(Axis(letter), letter) for letter in "rkt")
+    sizes = dict.fromkeys((r.axis, k.axis, t.axis), 64)
+    a, b, weight = n.Load("A", (r, t)), n.Load("B", (t, k)), n.Load("w", (t,))
+    defines = [n.Define("R", (r, k), n.Reduce((t,), n.Product((a, b))))]
+    if beside:
+        defines.append(n.Define("S", (r, k), n.Reduce((t,), n.Product((weight, a, b)))))
+    given = (Array("A", None, (r.axis, t.axis)), Array("B", None, (t.axis, k.axis)), Array("w", None, (t.axis,)))
+    results = tuple(Array(s.name, None, (r.axis, k.axis)) for s in defines)
+    function = n.Function("output", "", (), given, tuple(defines), results, False)
+    module = n.Module("", "", "", "", (function,), (), (), {}, sizes, False, False, (), "0")
+    for cblas, names in product((False, True), ((), ("FCSYM_CBLAS",))):
+        text = as_defined(c.scalar_text(module, cblas=cblas), names)
+        assert ("static void tile(" in text) is (text.count(" tile(") > 1) is (beside or not (cblas and names))
+        assert (" GEMM(" in text) is bool(cblas and names)
+
+
+def test_a_stored_input_has_a_row_of_its_own(tmp_path):
+    """In C: its row is found, or a free one is taken and its coefficients are 0, or there is none."""
+    module = lower_scheme(fcsym.scheme(Network.mlp([3, 2, 1]), "history"))
+    text = remember_text(module)
+    head = "typedef double real;\n#define FULL 2\n" + PRELUDE
+    run = "int run(real *X, real *C, const real *x, int rows) { return remember(X, C, x, rows); }\n"
+    (tmp_path / "f.c").write_text(head + text + run)
+    subprocess.run([need("gcc"), "-O0", "-w", "-fPIC", "-shared", "f.c", "-o", "f.so"], cwd=tmp_path, check=True)
+    call = ctypes.CDLL(str(tmp_path / "f.so")).run
+    for x, status, rows in (
+        ([1.0, 2.0, 3.0], 0, [[1, 2, 3], [4, 5, 6], [0, 0, 0]]),
+        ([4.0, 5.0, 6.0], 0, [[1, 2, 3], [4, 5, 6], [0, 0, 0]]),
+        ([1.0, 2.0, 4.0], 0, [[1, 2, 3], [4, 5, 6], [1, 2, 4]]),
+        ([0.0, 0.0, 0.0], 0, [[1, 2, 3], [4, 5, 6], [0, 0, 0]]),
+    ):
+        inputs = np.array([[1, 2, 3], [4, 5, 6], [0, 0, 0], [7, 7, 7]], float)
+        coefficients = np.full((4, 2), 7.0)
+        given = (a.ctypes.data_as(ctypes.c_void_p) for a in (inputs, coefficients, np.array(x)))
+        assert call(*given, 3) == status
+        assert inputs[:3].tolist() == rows and (inputs[3] == 7).all()
+        assert coefficients.tolist() == [[7, 7], [7, 7], [0, 0] if rows[2] == [1, 2, 4] else [7, 7], [7, 7]]
+        given = (a.ctypes.data_as(ctypes.c_void_p) for a in (inputs[:2].copy(), coefficients, np.array(x)))
+        assert call(*given, 2) == (2 if x == [1.0, 2.0, 4.0] else 0)
+
+
+@pytest.mark.parametrize("phi", ["relu", "tanh"])
+@pytest.mark.parametrize("more", [False, True])
+def test_a_makefile_links_mathematics_where_it_is_called(phi, more):
+    module = lower_scheme(fcsym.scheme(Network.mlp([1, 1, 1], phi), "backprop"))
+    text = makefile(module, "update", more)
+    linked = [line for line in text.splitlines() if line.startswith("\t$(C") and " -c " not in line]
+    assert len(linked) == 5
+    assert {line.endswith(" -lm") for line in linked} == {more or phi == "tanh"}
+
+
+def test_a_test_program_has_room_for_the_samples_of_its_rows():
+    """Of as many samples as the row with the most; where all have the same number, it stands in the program."""
+    scheme = fcsym.scheme(Network.mlp([3, 1, 2]), "backprop", batch="mean")
+    module, (row, *_) = lower_scheme(scheme), frozen_rows(scheme, draws=3)
+    samples = len(row.x[0])
+    assert samples > 1
+    shorter = replace(row, x=tuple(x[:1] for x in row.x), target=tuple(t[:1] for t in row.target))
+    alike, mixed, none = (program_of(module, "update", rows) for rows in ([row, row], [shorter, row], []))
+    for text in (alike, mixed):
+        assert f"x[2][{3 * samples}], target[2][{2 * samples}], y[3][{2 * samples}];" in text
+    assert "row->samples" not in alike and f"row->target[n], {samples}, " in alike
+    assert "row->target[n], row->samples, " in mixed and "int samples, steps" in mixed
+    numbers_of = re.findall(r"\n        (\d+, )?(\d+), 0,\n", mixed)
+    assert [(int(found.strip(", ")), int(steps)) for found, steps in numbers_of] == [
+        (1, len(row.x)),
+        (samples, len(row.x)),
+    ]
+    assert re.findall(r"\n        (\d+, )?(\d+), 0,\n", alike) == [("", str(len(row.x)))] * 2
+    one_by_one = fcsym.scheme(Network.mlp([3, 1, 2]), "backprop")
+    text = program_of(lower_scheme(one_by_one), "update", frozen_rows(one_by_one, draws=3))
+    assert "x[2][3], target[2][2], y[3][2];" in text and "samples" not in text
+    assert "rows[]" not in none and "networks of at most" in none
+
+
+def test_a_file_says_why_it_cannot_begin():
+    """Where init itself can be undefined: with a unit on a kink."""
+    module = lower_scheme(fcsym.scheme(Network.mlp([2, 2, 1], "leaky_relu"), "collapsed"))
+    space = {"__name__": "update"}
+    exec(NumpyTarget().files(module, "update", [])["update.py"], space)
+    good, bad = ([np.array([[1.0, 2.0], row]), np.ones((1, 2))] for row in ([-3.0, 1.0], [1.0, -1.0]))
+    assert [a.name for a in module.state] == list(space["init"](good, [1.0, 1.0])._fields)
+    with pytest.raises(ArithmeticError) as said:
+        space["init"](bad, [1.0, 1.0])
+    assert module.refused.startswith(str(said.value)) and module.refused[len(str(said.value))] == ":"
+
+
+def test_a_number_needs_no_brackets():
+    """But for one below 0, where it is multiplied."""
+    u, half = n.Load("u", ()), n.Const(Fraction(1, 2))
+    for number, text in ((half, "0.5"), (n.Const(Fraction(0)), "0.0"), (n.Const(Fraction(-1, 2)), "(-0.5)")):
+        function = n.Function("f", "", (), (), (n.Define("v", (), n.Product((u, number))),), (), False)
+        assert f"v = u * {text}\n" in python_function(function, "f", ["u"], ["u"], [])
+        written = function_text(replace(function, given=(Array("u", None, ()),)), DIALECT)
+        assert f"v = u * {text}\n" in written
+
+
+def test_c_counts_the_numbers_of_an_array_as_far_as_an_int_reaches():
+    for lengths in ((2**31 - 1,), (2**31,), (2**16, 2**15), (2**16, 2**14), (2**32,)):
+        axes = tuple(Axis(f"n{k}") for k in range(len(lengths)))
+        function = n.Function("f", "", (), (Array("A", None, axes),), (), (), False)
+        module = SimpleNamespace(functions=[function], sizes=dict(zip(axes, lengths, strict=True)), network="1-1")
+        if math.prod(lengths) < 2**31:
+            c.refuse_large(module)
+        else:
+            with pytest.raises(CompileError, match=f"A of 1-1 has {math.prod(lengths)} numbers.*at most {2**31 - 1}:"):
+                c.refuse_large(module)
