@@ -6,6 +6,7 @@ Whole networks are decided in `test_joint`; here each part is held against a ste
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations, product
 from math import comb, factorial, prod
@@ -77,6 +78,23 @@ def test_networks_that_are_drawn_have_the_pieces_that_their_numbers_have(few, na
 
 
 @pytest.mark.parametrize("inputs", [1, 2])
+def test_numbers_that_are_drawn_lie_about_0(inputs):
+    draw = joints._Draw.of(mlp([2, 2, 1], bias=True), inputs, np.random.default_rng(0))
+    for drawn in (*draw.parameters, draw.x, draw.other, draw.error):
+        assert drawn.min() == -drawn.max() < 0 == (drawn % 1).max()
+    assert draw.eta.min() < 1 < draw.eta.max()
+
+
+def test_numbers_at_which_a_pattern_occurs_are_shown_by_their_names():
+    half, one, two = Fraction(1, 2), Fraction(1), Fraction(2)
+    weights = ((one, -half), (two, one)), (half, two), ((-one, two),)
+    at = joints.Witness(weights, (one, two), (half, -one), (-two,), Fraction(1, 8), 2)
+    first = "W1 = ((1, -1/2), (2, 1)), b1 = (1/2, 2), W2 = ((-1, 2)), x = (1, 2), "
+    assert str(at) == first + "x@ = (1/2, -1), y_g = (-2), eta = 1/8"
+    assert str(replace(at, inputs=1)) == first + "y_g = (-2), eta = 1/8"
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
 @pytest.mark.parametrize("name", KINKS)
 def test_each_pattern_that_is_found_by_trying_is_found_once_and_occurs(few, name, inputs, order):
     """And every pattern that the drawn networks have is found."""
@@ -133,6 +151,7 @@ def test_patterns_that_differ_by_the_order_of_units_are_one_group(phi, widths):
     pairs = len(network.layers[0].activation.pieces) ** 2
     made = joints.Joint(network, "simultaneous", 1, dict.fromkeys(joints._patterns(network)), (), ())
     assert len(made.groups) == prod(comb(pairs + width - 1, width) for width in widths[1:-1])
+    assert list(made.groups) == sorted(made.groups, reverse=True)  # the most active one first
     names = [piece.name for piece in network.layers[0].activation.pieces]
     for pattern, count in made.groups.items():
         layers = [pattern[: widths[1]], pattern[widths[1] :]][: len(widths) - 2]
