@@ -153,7 +153,7 @@ CARRIED = {
 
 @pytest.mark.parametrize("name", [*SCHEMES, *CARRIED])
 def test_a_scheme_is_proved_by_both(name):
-    """But for the scheme's own abbreviations, and what z3 alone knows: which rows there are, and which have no value."""
+    """But for abbreviations of its own, and what z3 alone knows: which rows there are, and which have no value."""
     kind, network, setting = CARRIED[name] if name in CARRIED else (name, *SCHEMES[name])
     proof = fcsym.scheme(network, kind, **setting).proof
     assert proof.holds, proof
