@@ -59,7 +59,6 @@ STEPS = {
     "sigmoid, bce": (mlp([1, 1, 1], "softplus", output="sigmoid", loss="bce"), {}),
     "bce on logits": (mlp([1, 1, 2], "silu", loss="bce_logits"), {}),
     "gelu": (mlp([1, 1, 1], "gelu", loss="mse"), {"order": "sequential"}),
-    "identity": (mlp([1, 1, 1], "identity"), {}),
     "no hidden layer": (mlp([2, 1], bias=True), {}),
     "convolution": (
         Network([Conv1d(1, 1, 2), "relu", MaxPool1d(2), Flatten(), Linear(1, 1)], input=(1, 3)),
@@ -70,6 +69,24 @@ STEPS = {
     "norm": (Network.sequential((2,), [LayerNorm(2), Linear(2, 1)]), {"batch": "mean"}),
     "tokens": (Network.sequential((2, 2), [Embedding(2, 1), Flatten(), Linear(2, 1)]), {}),
 }
+MORE = {
+    "identity": (mlp([1, 1, 1, 1], ["relu", "identity"], bias=True), {"order": "sequential"}),
+    "softmax and squares": (mlp([1, 1, 2], output="softmax"), {}),
+    "frozen among layers": (
+        Network.sequential((2,), [Linear(2, 1), "relu", Residual([Linear(1, 1)]), Linear(1, 1)]).frozen("W1"), {}
+    ),
+    "read by two": (
+        Network(
+            [
+                Node(Linear(1, 1), "a", ("x",)), Node(Linear(1, 1), "b", ("a",)), Node("relu", "r", ("a",)),
+                Node(Concatenate(), "c", ("b", "r")), Node(Linear(2, 1), "y"),
+            ],
+            input=(1,),
+        ),
+        {},
+    ),
+}  # fmt: skip
+"""Of these no texts are kept."""
 
 
 def changed(equation):
@@ -82,10 +99,10 @@ def changed(equation):
     return replace(equation, rhs=Cases(tuple(rows)))
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", [*STEPS, *MORE])
 def test_what_is_derived_is_proved_by_whoever_can_speak(name):
     """Both deciders say something of every equation, but for what only one of them knows, and z3 of the others."""
-    network, setting = STEPS[name]
+    network, setting = (STEPS | MORE)[name]
     d = fcsym.derive(network, **setting)
     assert d.proof.holds, d.proof
     built, full = d.network.built is not None, d.proof.method == "expanded in full"
