@@ -93,7 +93,7 @@ def test_the_slope_of_a_slope_is_its_derivative(name, own):
     def sigmoid(s):
         return 1 / (1 + mpmath.exp(-s))
 
-    known = {"c_s1": sigmoid(s), "g_s1": mpmath.diff(sigmoid, s)}
+    known = {"c_s1": sigmoid(s), "g_s1": mpmath.diff(sigmoid, s), "b_s1": mpmath.mpf(0)}
     world = SimpleNamespace(
         number=lambda v: mpmath.mpf(v.numerator) / v.denominator, units={(at[0], "sigmoid")} if own else (),
         variable=known.__getitem__ if own else None, function=lambda phi, _, s: (sigmoid(s), mpmath.diff(sigmoid, s)),
