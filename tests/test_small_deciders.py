@@ -7,19 +7,43 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
+import sympy
+from test_small_proofs import LAYERS
 
 import fcsym
 from fcsym import Network
 from fcsym.language.activation import activation
-from fcsym.language.equation import Cases
-from fcsym.language.expression import Array, Number, Pow, add, mul
-from fcsym.proof import quotients
+from fcsym.language.algebra import indices_of, inline, rename, rewritten
+from fcsym.language.equation import Cases, Status, Verdict
+from fcsym.language.expression import (
+    ZERO,
+    Array,
+    Axis,
+    Extreme,
+    Index,
+    Indicator,
+    Number,
+    Pow,
+    Total,
+    add,
+    applied_in,
+    children,
+    mul,
+)
+from fcsym.language.instance import Instance, exact_field
+from fcsym.proof import _Examiner, quotients
+from fcsym.proof.beside import Beside
 from fcsym.proof.expanded import _divides
+from fcsym.proof.general import General
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.once import free_unit
+from fcsym.proof.points import rationals
+from fcsym.proof.reach import _positions, _ties
+from fcsym.proof.schemes import _refused_at_init
 from fcsym.proof.tables import Table
 from fcsym.proof.twice import _bend
 
@@ -99,3 +123,176 @@ def test_a_table_covers_every_point_once():
         for branch in rows:
             before, after = branch.name.split(" -> ")
             assert table.possible(branch) is (before == after or not still)
+
+
+def sums_in(node):
+    """Every sum in an expression."""
+    inner = [part for child in children(node) for part in sums_in(child)]
+    return [node, *inner] if isinstance(node, Total) else inner
+
+
+BELOW = {
+    "one unit": (Network.mlp([2, 1, 2, 1]), [None, "relu"]),
+    "two units": (Network.mlp([1, 2, 2, 1]), [None, None]),
+    "three units, then one": (Network.mlp([1, 3, 1, 2, 1]), [None, None, "relu"]),
+    "a bias above": (Network.mlp([1, 1, 2, 1], bias=[False, True, False]), [None, None]),
+    "biases elsewhere": (Network.mlp([1, 1, 2, 1], bias=[True, False, True]), [None, "relu"]),
+    "a shared bias": (Network.mlp([1, 1, 2, 1], bias=True).shared("b2"), [None, None]),
+    "a smooth one": (Network.mlp([1, 1, 2, 1], ["tanh", "relu"]), [None, None]),
+    "a leaky one": (Network.mlp([1, 1, 2, 1], ["leaky_relu", "relu"]), [None, "leaky_relu"]),
+    "one input": (Network.mlp([1, 2, 1]), [None]),
+    "momentum": (Network.mlp([1, 1, 2, 1]).training("momentum"), [None, None]),
+    "two samples": (Network.mlp([1, 1, 2, 1]).training(batch="sum", samples=2), [None, None]),
+    "one sample": (Network.mlp([1, 1, 2, 1]).training(batch="sum", samples=1), [None, "relu"]),
+}
+"""What each hidden layer reads where that is one unit alone, in one sample and a step of the gradient."""
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_one_unit_below_is_known_where_nothing_else_feeds_a_unit(name):
+    network, wanted = BELOW[name]
+    examiner = _Examiner(fcsym.derive(network))
+    found = [examiner._only_unit_below(unit) for unit in network.hidden]
+    assert [None if phi is None else phi.name for phi in found] == wanted
+
+
+def test_a_value_that_is_as_good_as_any_has_to_be_said_to_be_chosen():
+    """The row that says 0 where every p does is no value that follows."""
+    d = DERIVATIONS["relu"]
+    rows = [replace(b, status=Status.VALUE, note="") if b.status is Status.CHOSEN else b for b in d["p"].rhs]
+    ((_, row),) = [(n, b) for n, b in enumerate(rows) if b != d["p"].rhs.branches[n]]
+    wrong = replace(d["p"], rhs=Cases(tuple(rows)))
+    found = {f.case: f for f in _Examiner(d).table(wrong)}
+    assert found[row.name].verdict is found[None].verdict is Verdict.UNDECIDED
+    assert found[row.name].note == "every value solves this case, and it is not said"
+    assert {f.verdict for case, f in found.items() if case not in (None, row.name)} == {Verdict.PROVED}
+
+
+@pytest.mark.parametrize("network", [Network.parse("1-1-1"), LAYERS["positions"][0]], ids=str)
+def test_of_what_nobody_knows_nothing_is_said(network):
+    """Not in a list, where it is missing or too much, but by the deciders themselves."""
+    d = fcsym.derive(network)
+    unknown = replace(d["E"], lhs=Array("q", None, ())[()])
+    finding = _Examiner(d).equation(unknown)
+    assert (finding.verdict, finding.index, finding.expanded) == (Verdict.UNDECIDED, "", "")
+    assert finding.note == "neither decider understands it"
+
+
+@pytest.mark.parametrize("name", ["relu", "softmax"])
+def test_a_sum_may_be_written_over_another_index(name):
+    """Where there is a function in the equation it has to be as it is given."""
+    d = DERIVATIONS.get(name) or fcsym.derive(Network.mlp([1, 1, 2], output="softmax", loss="cross_entropy"))
+    meanings = Meanings.of(d.network, d.order, d.by_name)
+    sums = [(e, node) for e in d.equations if e.array in meanings.passed for node in sums_in(e.rhs)]
+    assert len(sums) > 2
+    for equation, node in sums:
+        names = {index: Index(index.axis, "other") for index in node.over}
+        other = Total(tuple(names.values()), rename(node.body, names))
+        written, twice = (
+            rewritten(equation.rhs, lambda part, new=new, node=node: new if part == node else None)
+            for new in (other, mul(2, other))
+        )
+        assert written != equation.rhs
+        assert meanings.holds(replace(equation, rhs=written)) is not any(applied_in(equation.rhs))
+        assert meanings.holds(replace(equation, rhs=twice)) is False
+
+
+RATIONAL = {
+    "x": lambda x, y: x,
+    "x^2 y": lambda x, y: x**2 * y,
+    "1/x": lambda x, y: x**-1,
+    "y/x": lambda x, y: y / x,
+    "y^2/x^2 + x": lambda x, y: y**2 / x**2 + x,
+    "x^3 - 2/x^3": lambda x, y: x**3 - 2 * x**-3,
+    "(x + y)/x + 5": lambda x, y: (x + y) / x + 5,
+    "y": lambda x, y: y,
+}
+
+
+@pytest.mark.parametrize("name", RATIONAL)
+def test_what_moves_to_first_order_is_the_derivative(name):
+    """At numbers, by SymPy; of what stands below a line, too."""
+    made, t = RATIONAL[name], Array("t", None, ())
+    meanings = Meanings.of(DERIVATIONS["relu"].network, "simultaneous", {})
+    moved = meanings._first_order(made(X, Y), X.array, t)
+    put = {X.array: Fraction(3, 2), Y.array: Fraction(-2, 5), t: Fraction(7)}
+    found = Instance({}, {}, lambda array, _: put[array], exact_field()).value(moved, {})
+    x, y = sympy.symbols("x y")
+    slope = sympy.diff(made(x, y), x).subs({x: sympy.Rational(3, 2), y: sympy.Rational(-2, 5)})
+    assert found == 7 * Fraction(str(slope))
+
+
+def test_small_rational_numbers_are_about_0_and_eta_is_above_it():
+    drawn = [rationals(seed).variable for seed in range(40)]
+    eta, others = [variable("eta") for variable in drawn], [variable("x[1]") for variable in drawn]
+    assert min(eta) > 0 and min(others) < 0 < max(others) and 0 in others
+    assert [variable("eta") for variable in drawn] == eta and len(set(others)) > 5
+
+
+AXIS = Axis("n")
+H, J, K, L = (Index(AXIS, letter) for letter in "hjkl")
+FORMS = {
+    "itself": (H, (H, K), (), [(0, 1, 0)]),
+    "a window": (H, (J, K), (Indicator(H, 2 * K + J + 1), Indicator(H, 3 * K + 5)), [(1, 3, 5)]),
+    "backwards": (H, (K,), (Indicator(K, 4 - H),), [(0, -1, 4)]),
+    "not whole": (H, (K,), (Indicator(K, 2 * H),), []),
+    "of another one": (H, (K,), (Indicator(L, 2 * K),), []),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_unit_for_which_an_element_is_read_follows_from_its_indices(name):
+    """The unit is at 2i + 3 along an axis: at what that is wherever the indicators are 1."""
+    own, given, indicators, wanted = FORMS[name]
+    a, b = Array("a", None, (AXIS,) * len(given)), Array("b", None, (AXIS,))
+    equation = replace(DERIVATIONS["relu"]["s1"], lhs=b[own])
+    assert list(_positions(own, given, indicators)) == wanted
+    ties = _ties(equation, ((0, 2, 3),), a[given], indicators)
+    assert (ties is None) == (not wanted)
+    for place in product(range(6), repeat=4) if wanted else ():
+        at = dict(zip((H, J, K, L), place, strict=True))
+        if all(indicator.at(at) for indicator in indicators):
+            ((n, factor, constant),) = ties
+            assert factor * at[given[n]] + constant == 2 * at[own] + 3
+
+
+def test_an_extreme_is_another_one_of_the_same_kind_over_the_same():
+    d = fcsym.derive(LAYERS["positions"][0])
+    says = General.of(d.network, d.order, d.by_name)._says
+    v = Array("v", None, (AXIS, AXIS))
+    most = Extreme("max", (H,), v[H, K])
+    assert says(most, most) and says(most, Extreme("max", (J,), v[J, K])) and says(v[H, J], v[H, J])
+    others = [
+        Extreme("min", (H,), v[H, K]), Extreme("max", (H,), v[K, H]), Extreme("max", (J,), 2 * v[J, K]),
+        Extreme("max", (Index(Axis("m"), "m"),), v[H, K]), Extreme("max", (H, J), v[H, J]), v[H, K], ZERO,
+    ]  # fmt: skip
+    for other in others:
+        assert not says(most, other) and not says(other, most), other
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_rows_that_init_has_refused_are_about_the_kink(phi):
+    """A unit that is on it has no slope of a piece: only those of a function with a slope on both sides are refused."""
+    s = fcsym.scheme(Network.mlp([1, 1, 1], phi), "collapsed")
+    rows = [(part, row) for part in s.parts for e in part if isinstance(e.rhs, Cases) for row in e.rhs]
+    refused = [row.name for part, row in rows if _refused_at_init(part, row)]
+    assert refused == ([] if phi == "relu" else ["on the kink", "on the kink"])
+    for part, row in rows:  # the same of something else
+        when = tuple(replace(c, subject=Y) for c in row.when)
+        assert not _refused_at_init(part, replace(row, when=when))
+
+
+@pytest.mark.parametrize("name", ["mC1_new", "ms1_new", "mkept_new"])
+def test_what_is_wrong_from_the_second_step_on_is_seen_by_runs(name):
+    """A velocity starts from 0: twice of it is right in the first step."""
+    network, setting = LAYERS["patches, with momentum"]
+    s = fcsym.scheme(network, "states", **setting)
+    routine = s.routines["step"]
+    place = next(n for n, e in enumerate(routine.equations) if e.name == name)
+    velocity = next(a for a in routine.equations[place].operands if a.primed.name == name)
+    twice = {velocity: (indices_of(velocity), mul(2, velocity[indices_of(velocity)]))}
+    equations = list(routine.equations)
+    equations[place] = replace(equations[place], rhs=inline(equations[place].rhs, twice))
+    assert not Beside(s).refuted
+    made = replace(s, routines={**s.routines, "step": replace(routine, equations=tuple(equations))})
+    assert Beside(made).refuted

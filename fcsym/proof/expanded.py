@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from fcsym.deriving.forward import forward
 from fcsym.errors import UnsupportedExpression
 from fcsym.language import smooth_functions
-from fcsym.language.activation import Activation
+from fcsym.language.activation import Activation, smooth
 from fcsym.language.equation import Branch, Cases, Equation, Order, Rule, functions_in
 from fcsym.language.expression import Array, Role
 from fcsym.language.findings import Counterexample
@@ -80,8 +80,11 @@ class Arithmetic:
         factor, name, exponent = known
         slope = self.number(factor)
         if name is not None:
-            read = f"c_{array.name}_{_at(position)}" if (array, name) in self.units else f"value_{name}_{at}"
-            slope = slope * self.variable(read)
+            unit = (array, name) in self.units
+            read = (
+                self.variable(f"c_{array.name}_{_at(position)}") if unit else self.function(smooth(name), source, s)[0]
+            )
+            slope = slope * read
         return value, slope if not exponent else slope / s
 
 

@@ -54,6 +54,8 @@ def prove_gradient(record: GradientRecord, progress: Callable[[str], None] = lam
         found.append(under(finding, needed(right(single), (), examiner.definitions)))
     numbers = "dual numbers of dual numbers" if twice else "dual numbers"
     method = f"evaluated exactly at 3 random points modulo 2^127 - 1, with {numbers}"
+    if isinstance(examiner, LayersExaminer):  # of an output there are no points
+        method = examiner.points.method if root == ERROR else "in index notation"
     if isinstance(examiner, TwiceOfLayers):
         method = "in index notation; first derivatives evaluated exactly at random points modulo 2^127 - 1 as well"
     return Proof(tuple(found), str(examiner.small), method)

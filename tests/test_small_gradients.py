@@ -1,0 +1,115 @@
+"""Proofs of derivatives by name on the smallest networks: who says what, and that nothing false is said.
+
+Each takes a fraction of a second, so that a fault in any part of such a proof is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
+
+import mpmath
+import pytest
+from test_small_proofs import HAT, changed
+
+import fcsym
+from fcsym import Conv1d, Flatten, LayerNorm, Linear, Network, Residual
+from fcsym.language.activation import smooth
+from fcsym.language.equation import Rule, Verdict
+from fcsym.language.expression import Array, mul
+from fcsym.proof.twice import _bend
+
+mlp = Network.mlp
+BESIDE = Network.sequential((1,), [Residual([Linear(1, 1)]), "tanh", Linear(1, 1)])
+CONV = Network([Conv1d(1, 1, 2), "relu", Flatten(), Linear(2, 1)], input=(1, 3))
+ONCE = {
+    "of the error": (mlp([1, 1, 1], "tanh", bias=True), "E", "W1,b2,x"),
+    "of two outputs": (mlp([1, 1, 2]), "y", "W1,x,W2"),
+    "of pieces": (mlp([1, 1, 1, 1], HAT, output="sigmoid", loss="bce"), "E", "x,W1"),
+    "of relus": (mlp([1, 1, 1, 1], bias=True, output=HAT, loss="l1"), "E", "W1,b1"),
+    "of a softmax": (mlp([1, 1, 2], output="softmax", loss="cross_entropy"), "E", "W2,W1"),
+    "of hinges": (mlp([1, 1, 2], loss="hinge"), "E", "W2,W1"),
+    "of layers": (BESIDE, "E", "W1,x"),
+    "of an output of layers": (BESIDE, "y", "W1,x"),
+    "of a norm": (Network.sequential((2,), [LayerNorm(2), Linear(2, 1)]), "E", "x"),
+    "of windows": (CONV, "E", "W1,b1,x"),
+}
+TWICE = {
+    "by W1 and more": (mlp([1, 1, 1], "tanh"), "dE_dW1", "W1,W2,x", None),
+    "of pieces": (mlp([1, 1, 1], HAT), "dE_dW1", "W1,W2,x", None),
+    "with a bias": (mlp([1, 1, 1], "softplus", bias=True), "dE_db1", "b1,x", None),
+    "with a loss of functions": (mlp([1, 1, 1], output="sigmoid", loss="bce"), "dE_dW2", "W2,W1", None),
+    "along everything": (mlp([1, 1, 1], "tanh"), "E", "W1,x", "W1,W2,x"),
+    "along weights of a softmax": (mlp([1, 1, 2], output="softmax", loss="cross_entropy"), "E", "W2", "W1"),
+    "along weights of relus": (mlp([1, 1, 1, 1], loss="huber"), "E", "W2", "W1,x"),
+    "of layers": (BESIDE, "dE_dW1", "W1,W4", None),
+    "of layers, along everything": (BESIDE, "E", "W1,W4", "W1,x,W4"),
+    "of windows, along weights": (CONV, "E", "W1", "W1"),
+}
+LISTS = {name: (*given, None) for name, given in ONCE.items()} | {f"twice: {n}": given for n, given in TWICE.items()}
+BY_FRACTIONS = (
+    "of two outputs", "of relus", "of hinges", "of windows", "twice: of pieces", "twice: along weights of relus",
+    "twice: of windows, along weights",
+)  # fmt: skip
+"""Where no function is smooth."""
+POINT = "identical at random points"
+
+
+@cache
+def listed(name):
+    network, of, by, along = LISTS[name]
+    return fcsym.gradient(network, of, by, along=along)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_derivatives_by_name_are_proved_by_both(name):
+    """Of layers, second derivatives and those of an output are decided in index notation alone, and that is said."""
+    g = listed(name)
+    assert g.proof.holds, g.proof
+    layers = g.network.built is not None
+    for f in g.proof.findings:
+        rule = g.by_name[f.equation].rule
+        assert f.verdict is (Verdict.DEFINITION if rule is Rule.DEFINITION else Verdict.PROVED)
+        second = f.equation.startswith("d2") or f.equation in ("dE_dT", "dgv2")
+        assert (f.index, f.expanded) == ("identical", "" if layers and (second or "y" in g.of) else POINT), f
+    assert ("random point" in g.proof.method) is any(f.expanded for f in g.proof.findings)
+    assert ("in index notation" in g.proof.method) is any(not f.expanded for f in g.proof.findings)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_derivatives_that_are_changed_are_not_proved(name):
+    """Every fourth equation, others in every list; where second derivatives rest on it, they are not proved, either."""
+    g = listed(name)
+    for place, equation in list(enumerate(g.equations))[list(LISTS).index(name) % 4 :: 4]:
+        wrong = changed(equation)
+        proof = replace(g, equations=(*g.equations[:place], wrong, *g.equations[place + 1 :])).proof
+        found = {f.equation: f for f in proof.findings}
+        one, layers = found[equation.name], g.network.built is not None
+        shown = name in BY_FRACTIONS and (not layers or one.expanded != "")
+        assert one.verdict is (Verdict.REFUTED if shown else Verdict.UNDECIDED), one
+        if shown:
+            numbers = one.counterexample
+            more = numbers.true if wrong.rhs == mul(2, equation.rhs) else 1
+            assert numbers.derived - numbers.true == more != 0 and numbers.quantity.split("[")[0] == equation.name
+        if equation.rule in (Rule.ADJOINT, Rule.GRADIENT) and not equation.name.startswith("d2"):
+            rest = [f for f in proof.findings if f.equation.startswith("d2")]
+            assert all(f.index == "" for f in rest) or equation.name == "dE_dT"
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("name", ["log", "softplus"])
+def test_the_slope_of_a_slope_is_its_derivative(name, own):
+    """Of log it is -1/s^2 and of softplus the slope of sigmoid, be that a function of the loss or a unit's."""
+    at, s = (Array("s", 1, ()), ()), mpmath.mpf("1.7")
+
+    def sigmoid(s):
+        return 1 / (1 + mpmath.exp(-s))
+
+    known = {"c_s1": sigmoid(s), "g_s1": mpmath.diff(sigmoid, s), "b_s1": mpmath.mpf(0)}
+    world = SimpleNamespace(
+        number=lambda v: mpmath.mpf(v.numerator) / v.denominator, units={(at[0], "sigmoid")} if own else (),
+        variable=known.__getitem__ if own else None, function=lambda phi, _, s: (sigmoid(s), mpmath.diff(sigmoid, s)),
+    )  # fmt: skip
+    slope = {"log": lambda s: 1 / s, "softplus": sigmoid}[name]
+    assert mpmath.almosteq(_bend(world, smooth(name), at, s), mpmath.diff(slope, s), 1e-9)
