@@ -19,7 +19,10 @@ from fcsym.checking import aimed as aims
 from fcsym.checking.aimed import _candidates, _inside, _move, _passing, _range, _stretched, aimed, placed
 from fcsym.checking.points import (
     Points,
+    activate,
+    at_rest,
     draws,
+    in_the_loss,
     lattice,
     near_kink,
     on_one_sample,
@@ -300,3 +303,103 @@ def test_points_are_chosen_and_converted_with_all_that_they_have():
 
 def _all(points: Points):
     return [*points.weights, points.x, points.target, points.eta, *points.memory]
+
+
+LOSSES = {
+    "l1": (lambda y, t: y - t, lambda y, t: y == t),
+    "hinge": (lambda y, t: 1 - y * t, lambda y, t: y * t == 1),
+    "huber": (lambda y, t: abs(y - t), lambda y, t: abs(y - t) == 1),
+    "squared": (None, None),
+    "cross_entropy": (None, None),
+}
+
+
+@pytest.mark.parametrize("batch", ["", "mean"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_a_kink_of_a_loss_is_of_is_read(loss, batch):
+    """Of each output and its target: on a kink where they are so far apart, and as far from it as they are."""
+    network = Network.mlp([1, 2], loss=loss)
+    found = in_the_loss(network.training(network.rule, batch) if batch else network)
+    of, on = LOSSES[loss]
+    assert len(found) == (of is not None)
+    rng = np.random.default_rng(0)
+    y, t = (rng.choice([-2.0, -1, -0.5, 0, 0.5, 1, 2], size=(300, 2)) for _ in "yt")
+    for phi, _, read in found:
+        value, kinks = read(y, t), np.array(phi.kinks, float)
+        assert (np.isin(value, kinks) == on(y, t)).all() and on(y, t).any()
+        for one, wanted in zip(value.ravel(), of(y, t).ravel(), strict=True):
+            assert one == wanted or (loss == "huber" and abs(one) == wanted) or (loss == "l1" and one == -wanted)
+
+
+ABOVE = fcsym.piecewise_linear("above", [fcsym.Piece(-1, -1, 1), fcsym.Piece(2, 0, 2), fcsym.Piece(None, 1)])
+
+
+@pytest.mark.parametrize("phi", [HAT, BENT, ABOVE], ids=["hat", "bent", "above"])
+def test_units_have_the_values_of_their_pieces(phi):
+    network = Network.mlp([1, 1, 1], phi)
+    s = [Fraction(n, 4) for n in range(-12, 13)]
+    found = activate(network, 0, np.array([float(value) for value in s]))
+    assert found.tolist() == [float(phi.value_at(value)) for value in s]
+    assert activate(network, 1, found).tolist() == found.tolist()
+
+
+def test_random_networks_are_ordinary_ones():
+    """Weights of a variance of one over what a unit reads, biases half as large as a number of its own, every eighth
+    input 0, and step sizes down to a thousandth.
+    """
+    network = Network.mlp([4, 25, 16], bias=True)
+    points = random_points(network, np.random.default_rng(0), 4000)
+    for array, weight in zip(network.parameters, points.weights, strict=True):
+        shape = network.shape(array)
+        assert np.std(weight) == pytest.approx(shape[1] ** -0.5 if len(shape) == 2 else 0.5, rel=0.03)
+        assert abs(np.mean(weight)) < 0.02
+    assert np.mean(points.x == 0) == pytest.approx(1 / 8, abs=0.02)
+    assert np.std(points.x[points.x != 0]) == pytest.approx(1, rel=0.03) == np.std(points.target)
+    logs = np.log10(points.eta)
+    assert -3 <= logs.min() < -2.99 and -0.01 < logs.max() <= 0 and np.mean(logs) == pytest.approx(-1.5, abs=0.05)
+
+
+def test_at_rest_half_of_the_arrays_are_nothing_and_the_others_as_they_were():
+    """All of each, network by network; and half of the targets."""
+    network = Network.mlp([2, 3, 2], bias=True)
+    found, whole = (make(network, np.random.default_rng(0), 400) for make in (at_rest, lattice))
+    for one, other in zip([*found.weights, found.target], [*whole.weights, whole.target], strict=True):
+        rows, same = one.reshape(400, -1), (one == other).reshape(400, -1).all(axis=1)
+        nothing = (rows == 0).all(axis=1)
+        assert (nothing | same).all() and 0.4 < nothing.mean() < 0.85
+    assert (found.x == whole.x).all() and (found.eta == whole.eta).all()
+
+
+def test_a_mini_batch_has_the_samples_of_the_networks_before():
+    network = Network.mlp([2, 3])
+    points, count = drawn(network, 5), 3
+    made = points.in_batches(count)
+    assert made.x.shape == (5, count, 2) and made.target.shape == (5, count, 3)
+    for n, sample in product(range(5), range(count)):
+        assert (made.x[n, sample] == points.x[(n - sample) % 5]).all()
+        assert (made.target[n, sample] == points.target[(n - sample) % 5]).all()
+    assert (made.eta == points.eta).all() and (made.weights[0] == points.weights[0]).all()
+
+
+def test_one_point_is_several_of_which_there_is_one():
+    network = Network.mlp([2, 2, 1]).training("adam")
+    points = drawn(network, 3)
+    alone = Points.of([w[1] for w in points.weights], points.x[1], points.target[1], points.eta[1],
+                      [m[1] for m in points.memory])  # fmt: skip
+    for one, other in zip(_all(alone), _all(points.chosen([1])), strict=True):
+        assert one.shape == other.shape and (one == other).all()
+
+
+def test_the_layer_of_a_unit_is_the_one_that_is_stretched(monkeypatch):
+    network, seen, whole = Network.mlp([2, 2, 2, 1]), [], aims._stretched
+
+    def stretched(network, points, layer, rng):
+        seen.append(layer)
+        return whole(network, points, layer, rng)
+
+    monkeypatch.setattr(aims, "_stretched", stretched)
+    d = fcsym.derive(network)
+    for name in ("dv1", "dv2"):
+        (case, *_) = [branch.name for branch in d.by_name[name].rhs]
+        next(aimed(d, [(name, case)], d.compile(), np.random.default_rng(0), 100))
+    assert seen == [1, 2]
