@@ -116,7 +116,7 @@ def test_what_a_layer_reads_is_made_larger_and_its_weights_smaller():
             flat = share.reshape(50, -1)
             assert np.max(abs(flat / mean[:, None] - 1)) < 1e-12
         ratio, scale = each[layer - 1], each[layer - 1] * each[layer]
-        assert (ratio >= 1).all() and 10 < ratio.max() <= 10**1.5
+        assert 1 <= ratio.min() < 2 and 10 < ratio.max() <= 10**1.5
         assert (scale >= 0.5).all() and 3 < np.max(scale) <= 4 and np.min(scale) < 1
         assert all(np.max(abs(mean - 1)) < 1e-12 for n, mean in enumerate(each) if n not in (layer - 1, layer))
         assert (made.eta == points.eta).all() and (made.target == points.target).all()
@@ -220,7 +220,7 @@ PHI = {"hat": (HAT, (0.0, 2.0)), "relu": ("relu", (0.0,)), "tanh": ("tanh", (0.0
 def test_a_unit_is_near_a_kink_and_on_neither_side_by_rounding(name, layer):
     """On both sides of each kink; a smooth one near 0. Every other network has positive weights in all other layers."""
     phi, kinks = PHI[name]
-    network, eps = Network.mlp([3, 3, 3, 1], phi, bias=True), 2.0**-52
+    network, eps = Network.mlp([2, 4, 3, 1], phi, bias=True), 2.0**-52
     points = near_kink(network, np.random.default_rng(2), 400, layer, eps)
     s = pre_activations(network, points)[layer]
     away = np.stack([(s - kink) / max(abs(kink), 1) for kink in kinks], axis=-1)
@@ -229,7 +229,8 @@ def test_a_unit_is_near_a_kink_and_on_neither_side_by_rounding(name, layer):
     for n in range(len(kinks)):
         hits = away[..., n][near[..., n]]
         assert len(hits) > 100 / len(kinks) and 0.3 < (hits > 0).mean() < 0.7
-        assert (abs(hits) < 1e-9).any() and (abs(hits) > 1e-4).any()
+        assert (abs(hits) < 1e-9).any() and (abs(hits) > 5e-3).any()
+        assert near[..., n].any(axis=0).all()
     for array, weight in zip(network.parameters, points.weights, strict=True):
         own = array in network.feeding(layer + 1)
         assert (weight[::2] < 0).any() == own and (weight[1::2] < 0).any()
@@ -308,7 +309,7 @@ def _all(points: Points):
 LOSSES = {
     "l1": (lambda y, t: y - t, lambda y, t: y == t),
     "hinge": (lambda y, t: 1 - y * t, lambda y, t: y * t == 1),
-    "huber": (lambda y, t: abs(y - t), lambda y, t: abs(y - t) == 1),
+    "huber": (lambda y, t: y - t, lambda y, t: abs(y - t) == 1),
     "squared": (None, None),
     "cross_entropy": (None, None),
 }
@@ -328,7 +329,7 @@ def test_what_a_kink_of_a_loss_is_of_is_read(loss, batch):
         value, kinks = read(y, t), np.array(phi.kinks, float)
         assert (np.isin(value, kinks) == on(y, t)).all() and on(y, t).any()
         for one, wanted in zip(value.ravel(), of(y, t).ravel(), strict=True):
-            assert one == wanted or (loss == "huber" and abs(one) == wanted) or (loss == "l1" and one == -wanted)
+            assert one == wanted
 
 
 ABOVE = fcsym.piecewise_linear("above", [fcsym.Piece(-1, -1, 1), fcsym.Piece(2, 0, 2), fcsym.Piece(None, 1)])
@@ -364,6 +365,7 @@ def test_at_rest_half_of_the_arrays_are_nothing_and_the_others_as_they_were():
     network = Network.mlp([2, 3, 2], bias=True)
     found, whole = (make(network, np.random.default_rng(0), 400) for make in (at_rest, lattice))
     for one, other in zip([*found.weights, found.target], [*whole.weights, whole.target], strict=True):
+        assert one.shape == other.shape
         rows, same = one.reshape(400, -1), (one == other).reshape(400, -1).all(axis=1)
         nothing = (rows == 0).all(axis=1)
         assert (nothing | same).all() and 0.4 < nothing.mean() < 0.85
