@@ -290,7 +290,13 @@ def test_pieces_are_off_by_what_their_argument_lets_them_move_by(phi, derivative
                 true, off = phi.value_at(s), max(map(abs, on)) * error
             assert float(made.value) == pytest.approx(float(true), abs=1e-17), (s, error)
             assert float(off) <= float(made.off) <= float(off) * (1 + 1e-15) + 1e-322, (s, error)
-            assert float(made.terms) >= abs(float(true)) and (made.error > 0) == bool(float(made.terms) or made.off)
+            underflow = float(made.off) - float(off) if not (error or derivative) else 0.0
+            assert underflow == (0.0 if error or derivative else 2 * 2.0**-1074)  # of the slope, and of the product
+            assert made.roundings == (1 if derivative else 3)  # it is rounded, multiplied by s, and added to
+            n = sum(s > kink for kink in kinks)
+            terms = abs(true) if derivative else abs(slopes[n] * s) + abs(phi.pieces[n].intercept)
+            assert float(made.terms) == pytest.approx(float(terms), abs=1e-17)
+            assert (made.error > 0) == bool(float(made.terms) or made.off)
     assert np.isinf(_piecewise(phi, known(np.nan, 1.0, 0), derivative).error) or not derivative
 
 

@@ -175,7 +175,7 @@ def aimed(
             (lower + upper) / 2 if np.isfinite(lower + upper) else upper - 0.1 if np.isfinite(upper) else lower + 0.1
         )
         with np.errstate(divide="ignore", invalid="ignore"):
-            factor = np.where((s > below) & (s <= above) & (ds != 0), (wanted - s) / ds, np.inf)
+            factor = np.where((s > below) & (s <= above), (wanted - s) / ds, np.inf)
         factor = np.where(factor > 0, factor, np.inf).min(axis=-1)
         reached = factor * points.eta < 1e3
         if reached.any():

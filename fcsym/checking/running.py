@@ -233,7 +233,7 @@ def _piecewise(phi: Activation, s: _Known, derivative: bool) -> _Known:
         pieces = np.array([float(piece.intercept) for piece in phi.pieces], np.longdouble)
         slope, shift = slopes[here], pieces[here]
         steepest = np.max([np.where(o, abs(k), 0) for o, k in zip(on, slopes, strict=True)], axis=0)
-        off = np.where(error > 0, steepest * error, 0) + 2 * _SMALLEST
+        off = steepest * error + 2 * _SMALLEST
         return _Known(slope * s.value + shift, np.abs(slope * s.value) + np.abs(shift), off, 3)
     value = slopes[here]
     highest = np.max([np.where(o, k, -np.inf) for o, k in zip(on, slopes, strict=True)], axis=0)
