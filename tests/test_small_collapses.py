@@ -22,6 +22,7 @@ from fcsym import Network, find_collapse
 from fcsym.collapsing import agreeing, drawn
 from fcsym.collapsing.agreeing import _beside_autodiff
 from fcsym.collapsing.alone import Trainer
+from fcsym.collapsing.blocks import Crossed
 from fcsym.collapsing.equations import named
 from fcsym.collapsing.events import Event
 from fcsym.collapsing.finder import Bounds
@@ -309,6 +310,34 @@ def test_what_is_watched_has_gone_no_further_than_is_said_and_is_looked_at_where
         assert columns.fine / 3 * longest < crossed.blur < 0.9 * columns._slack(rows.dtype) * longest
 
 
+def test_units_that_are_laid_out_anew_keep_how_near_to_a_kink_they_are_on_it():
+    """Each its own, the first one, too; those that leave a block as near as is said then."""
+    network = Network.mlp([2, 30, 2])
+    kernel = fcsym.scheme(network, "collapsed", batch="sum", samples=1).compile()
+    rng = np.random.default_rng(1)
+    first = rng.normal(size=(30, 2))
+    first[3:] = np.abs(first[3:])  # of one pattern, in a block
+    first[:3] = -np.abs(first[:3])
+    state = kernel.init([first, rng.normal(size=(2, 30))], np.array([[1.0, 0.2]]))
+    columns = state.columns[1]
+    assert len(columns.blocks) == 1 and sorted(columns.unit_of[columns.loose]) == [0, 1, 2]
+    blur = np.where(columns.unit_of >= 0, (columns.unit_of + 1) / 1024, 0)
+    left, on_kink = np.array([5]), np.ones((1, 1), np.int8)  # a member of the block comes to the kink
+    crossed = Crossed(np.zeros(0, int), np.zeros((0, 1), np.int8), {0: (left, on_kink)}, 0.5)
+    again, _ = replace(columns, blur=blur)._again(crossed, [np.asarray(a) for a in state.arrays])
+    found = {int(u): float(b) for u, b in zip(again.unit_of, again.blur, strict=True) if u >= 0}
+    assert found == {0: 1 / 1024, 1: 2 / 1024, 2: 3 / 1024, int(columns.blocks[0].members[5]): 0.5}
+
+
+def test_a_watch_over_no_blocks_has_no_rows():
+    network = Network.mlp([2, 4, 2])
+    kernel = fcsym.scheme(network, "collapsed", batch="sum", samples=3).compile()
+    state = kernel.init([np.ones((4, 2)), np.ones((2, 4))], np.array([[1.0, 0.2], [0.5, 1.0], [1.0, 3.0]]))
+    watch = state.watches[1]
+    assert not state.columns[1].blocks and watch.pace is None
+    assert {watch.travelled.shape, watch.size.shape, watch.least.shape} == {(0, 3)}
+
+
 def test_what_errors_of_0_move_is_nothing_and_errors_too_small_to_be_squared_count():
     """However many steps there are: a bound on them goes on, and is no less than what they add up to."""
     rows = np.array([1.0, 2.0])
@@ -487,9 +516,11 @@ def test_a_kernel_that_is_being_copied_has_nothing_yet():
 
 
 def test_the_limit_where_the_constant_is_0_is_a_power_with_a_sign():
-    """sqrt(a) w |w| / vc, as real numbers have it."""
+    """sqrt(a) w |w| / vc, as real numbers have it; and where it is above 0 the coefficients are real."""
+    positive, zero, _ = solution(2).signs
+    assert all((value * s).is_real for value in positive.series.values() for s in value.free_symbols if s.name == "vc")
     w, a, vc = sympy.Symbol("w", real=True), sympy.Symbol("a", positive=True), sympy.Symbol("vc", real=True)
-    assert str(solution(2).signs[1].r) == str(sympy.sqrt(a) * w * sympy.Abs(w) / vc)
+    assert str(zero.r) == str(sympy.sqrt(a) * w * sympy.Abs(w) / vc)
 
 
 def test_what_is_measured_is_how_far_both_formulas_are_from_training():
