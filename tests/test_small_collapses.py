@@ -23,12 +23,12 @@ from fcsym.collapsing import agreeing, drawn
 from fcsym.collapsing.agreeing import _beside_autodiff
 from fcsym.collapsing.alone import Trainer
 from fcsym.collapsing.blocks import Crossed
-from fcsym.collapsing.equations import named
+from fcsym.collapsing.equations import Closure, named
 from fcsym.collapsing.events import Event
 from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.gates_held import without_gates
 from fcsym.collapsing.given import checked_places
-from fcsym.collapsing.lumped import _clean
+from fcsym.collapsing.lumped import _clean, lumped
 from fcsym.collapsing.moving import _watched_again
 from fcsym.collapsing.one_input import OneInputKernel
 from fcsym.collapsing.solution import measured, solution
@@ -473,6 +473,18 @@ def test_a_row_without_its_common_factor_is_the_same_for_all_its_multiples(row):
     assert not made[first].could_extract_minus_sign() and sympy.gcd_list([e for e in made if e != 0]) == 1
     assert all(sympy.denom(entry) == 1 for entry in made)
     assert all(sympy.cancel(entry * row[first] - own * made[first]) == 0 for entry, own in zip(made, row, strict=True))
+
+
+def test_two_numbers_of_which_the_sum_alone_is_read_are_one():
+    """Where both stay what they are; where one of them moves the other, they are two."""
+    found = find_collapse(Network.mlp([1, 3, 1]).frozen("W1"), contracted=(0, 1)).choices[0].found
+    ((read, (term,)),) = found.observed.items()
+    _, second = found.quantities
+    both = (term, replace(term, uses=found.steps[second][0].uses))
+    still = {quantity: terms[:1] for quantity, terms in found.steps.items()}
+    made = lumped(Closure.of(replace(found, observed={read: both}, steps=still)))
+    assert made is not None and made.size == made.size.free_symbols.pop()
+    assert lumped(Closure.of(replace(found, observed={read: both}))) is None
 
 
 def one_input(target, output, finite=True):
