@@ -5,16 +5,20 @@ Each takes a fraction of a second, so that a fault in any part of it is seen by 
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from test_small_proofs import HAT
 
 from fcsym import Network, find_collapse
 from fcsym.checking.oracle import backpropagation
+from fcsym.closed.costs import cost
 from fcsym.collapsed import CollapsedAnyInputs
 from fcsym.collapsing.agreeing import defined
 from fcsym.collapsing.alone import Trainer
-from fcsym.collapsing.export import text_of
+from fcsym.collapsing.beside import beside_text
+from fcsym.collapsing.export import _known, text_of
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.scheme import collapsed_scheme
 from fcsym.deriving.pipeline import one_step
@@ -208,3 +212,29 @@ def test_a_listed_function_has_all_that_it_needs_once(name):
         if e.name in ("s1", "ms1"):
             of_memory = "of what is remembered" in e.because
             assert of_memory == (e.name != "s1") and ("pre-activations of the first layer" in e.because) != of_memory
+
+
+@pytest.mark.parametrize("widths", [[2, 5, 3], [12, 4, 1]], ids=str)
+def test_the_test_program_of_a_file_in_c_draws_every_weight_and_compares_it(widths):
+    """All of each; so that what a unit feels is of the size of what it reads: weights of variance 1 / fan-in."""
+    network = Network.mlp(widths, bias=True)
+    _, module, table = _known(network, "simultaneous", (0, 1))
+    text = beside_text(module, table, "update")
+    drawn = re.findall(r"draw\(weights\.(\w+), (\d+), \(real\)([\d.e-]+), &seed\);", text)
+    compared = re.findall(r"worst \|= apart\(trained\.(\w+), now_(\w+), (\w+)\);", text)
+    sizes = {a.name: int(np.prod(network.shape(a))) for a in network.parameters}
+    assert {name: int(count) for name, count, _ in drawn} == sizes
+    assert [(a, b, count) for a, b, count in compared] == [(name, name, str(n)) for name, n in sizes.items()]
+    for (name, _, size), theta in zip(drawn, network.parameters, strict=True):
+        if name.startswith("W"):  # a number between -size and size has the variance size^2 / 3
+            assert float(size) ** 2 / 3 * network.shape(theta)[1] == pytest.approx(1, rel=1e-2)
+
+
+def test_a_scheme_for_any_number_of_inputs_is_counted_for_one():
+    """With as many columns as there are patterns of one input."""
+    network = Network.mlp([2, 300, 2])
+    costs = [cost(collapsed_scheme(n, "simultaneous")) for n in (network, network.training("sgd", "sum", 1))]
+    assert costs[0].widths == costs[1].widths and costs[0].state == costs[1].state
+    assert costs[0].parts == costs[1].parts and costs[0].at(costs[0].state) < 100
+    s = collapsed_scheme(network, "simultaneous")
+    assert (s.found.inputs, s._of_one.inputs) == (2, 1)

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from test_small_proofs import HAT
 
+import fcsym
 from fcsym import Network, find_collapse
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.quantities import Places, _canonical, _pieces, terms_of
 from fcsym.collapsing.rewriting import one_of
 from fcsym.language.algebra import expand
-from fcsym.language.expression import Array, Axis, Index, mul, total
+from fcsym.language.expression import Array, Axis, Index, Role, mul, refs_in, total
 from fcsym.language.instance import Instance, exact_field
 
 HELD = {
@@ -194,3 +195,51 @@ def test_a_closed_state_stays_what_it_stands_for_in_a_step_by_hand(name, order):
             assert before.right_side(e, at) == later.element(e.array.unprimed, at), f"{e} at {at}"
     (read,) = [e for e in made.read if e.name == "y"]
     assert {at: before.right_side(read, at) for at in np.ndindex(2, outputs)} == dict(np.ndenumerate(y))
+
+
+def test_a_quantity_has_no_1_of_a_unit_beside_something_else_of_it():
+    """Nor twice: a bias that all units share leads to no numbers that are others under another name."""
+    for network in (ONE.shared("b1"), ONE, PLAIN, Network.mlp([2, 3, 1], bias=True).shared("b1")):
+        held = Held.of(network, "simultaneous", 1, frozenset({0, 1}))
+        one, w = one_of(held.network.pre_activation(1)), held.network.parameters[-2 if network.layers[-1].bias else -1]
+        j, k = Index(one.axes[0], "j"), Index(w.axes[0], "k")
+        for node in (one[j] * one[j], one[j] * w[k, j], one[j] ** 3 * w[k, j] ** 2):
+            (monomial,) = held.expanded(held.in_groups(total([j], node)))
+            ones = [exponent for ref, exponent in monomial.factors if ref.array.role is Role.UNIT]
+            assert ones == ([] if w in {ref.array for ref in _refs(node)} else [1])
+    found = find_collapse(Network.mlp([2, 3, 1], bias=True).shared("b1"), 1, contracted=(0, 1)).choices[0].found
+    for quantity in found.quantities:
+        every = [(array.role is Role.UNIT, places[-1]) for array, places in quantity.factors]
+        assert not [place for unit, place in every if unit and [p for _, p in every].count(place) > 1]
+
+
+def _refs(node):
+    return [factor for m in expand(node) for factor, _ in m.factors]
+
+
+@pytest.mark.parametrize("name", ["hat", "relu"])
+def test_a_unit_is_the_columns_of_its_group_and_so_is_its_1(name):
+    """Where lines have intercepts: with xi and the ones of the columns as a decomposition gives them."""
+    network = Network.mlp([2, 4, 2], HAT if name == "hat" else "relu")
+    grouping = fcsym.scheme(network, "collapsed", batch="sum", samples=2).induction.grouping
+    (own,) = grouping.layers
+    assert (own.one is None) == (own.offset is None) == (name == "relu")
+    if own.one is None:
+        return
+    (j,), value = own.one
+    group, ones = [0, 1, 1, 0], [[Fraction(2), Fraction(-1)], [Fraction(1, 3), Fraction(4)]]
+
+    def leaf(array, at):
+        if array == own.within:
+            return Fraction(group[at[1]] == at[0])
+        if array.symbol == "xi":  # such that the columns of its group make 1 of it
+            unit, column = at
+            return ones[group[unit]][column] / sum(n * n for n in ones[group[unit]])
+        assert array.name == "onez1"
+        return ones[at[0]][at[1]]
+
+    sizes = {axis: 2 for ref in refs_in(value) for axis in ref.array.axes} | {own.units: 4}
+    at = Instance({}, sizes, leaf, exact_field())
+    assert [at.value(value, {j: n}) for n in range(4)] == [1] * 4
+    for array in {ref.array for ref in refs_in(value)} - {own.within}:  # how many columns there are is not known
+        assert network.lengths(array)[-1] == "d_1"

@@ -341,10 +341,10 @@ class _Specialisation:
 def _specialisation(
     d: Readable, equation: Equation, position: tuple[int, ...], branch: Branch | None
 ) -> _Specialisation | None:
-    source = None if branch is None or not position else _case_source(d, equation)
+    source = None if branch is None else _case_source(d, equation)
     if source is None or branch is None:
         return None
-    found = _decided(d, source, branch, position[-len(source.array.axes) :])
+    found = _decided(d, source, branch, position[len(position) - len(source.array.axes) :])
     if found is None:
         return None
     phi = next(unit.activation for unit in d.network.activated if unit.s == found[0])

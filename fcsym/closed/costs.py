@@ -138,7 +138,7 @@ def _where_it_saves(one: Cost, reference: Cost, what: str, size: sympy.Symbol) -
     # put in all at once: one after another, each of them goes through every term
     others = {symbol: sympy.Integer(width) for symbol, width in one.widths.items() if symbol != size}
     difference = sympy.Poly((getattr(one, what) - getattr(reference, what)).xreplace(others), size)
-    last = max((root for root in difference.real_roots() if root > 0), default=sympy.Integer(0))
+    last = max((sympy.Integer(0), *difference.real_roots()))
     if difference.LC() >= 0:  # nothing is saved beyond the last root
         most = max(0, int(sympy.ceiling(last)) - 1)
         return f"up to {size} = {most if difference.eval(most) < 0 else 0}"

@@ -61,16 +61,16 @@ def _written(
     forms = instance(d, name=_name, phi_at=_accurate)
     places = {array: list(positions(array, d.network.sizes)) for array in given}
     arguments = [symbol(_name(d, array, place)) for array, every in places.items() for place in every]
-    values, shapes, marks = [], [], False
+    values, shapes = [], []
     for equation in quantities.values():
         array = _defined(equation)
         values += [forms.right_side(equation, place) for place in positions(array, d.network.sizes)]
         shapes.append(d.network.shape(array))
-    for equation in [e for e in quantities.values() if _undefined(e)][:1]:
-        units = [place for place in positions(_defined(equation), d.network.sizes) if not any(place[:-1])]
-        values += [_mark(forms, equation, place) for place in units]
+    marked = next((e for e in quantities.values() if _undefined(e)), None)
+    if marked is not None:
+        units = [place for place in positions(_defined(marked), d.network.sizes) if not any(place[:-1])]
+        values += [_mark(forms, marked, place) for place in units]
         shapes.append((len(units),))
-        marks = True
     own = {"erf": np.vectorize(math.erf, otypes=[float]), "erfc": np.vectorize(math.erfc, otypes=[float])}
     shared = cse([sympy.sympify(v, strict=True) for v in values])  # SymPy walks what it is given as if written out
     function = sympy.lambdify(arguments, shared[1], [own, "numpy"], cse=lambda _: shared)
@@ -83,7 +83,7 @@ def _written(
             elements = np.broadcast_arrays(*(next(found) for _ in range(prod(shape))))
             together = np.stack(elements, axis=-1)
             result.append(together.reshape(together.shape[:-1] + shape).astype(arrays[0].dtype))
-        if marks:
+        if marked is not None:
             result[-1] = result[-1] != 0
         return tuple(result)
 

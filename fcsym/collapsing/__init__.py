@@ -203,7 +203,7 @@ class Collapse:
     @property
     def saves(self) -> bool:
         """Whether the smallest state has fewer numbers than training carries."""
-        return self.choice is not None and (self.choice.numbers or 0) < self.carried
+        return self.closed and self.closure.at_widths(self.size) < self.carried
 
     @cached_property
     def forms(self) -> tuple[Form, ...]:

@@ -206,9 +206,7 @@ class Held:
         """The updates of s1, and of its velocity, without W1: or None where a weight of the first layer is left."""
         s = frozenset((self.network.pre_activation(1),))
         moving = {*self.network.trained, *self.network.memory}  # a frozen bias may stay: it is a number like others
-        gone = {
-            theta for family in self.families.values() for theta in family if theta in moving or len(theta.axes) == 2
-        }
+        gone = {theta for family in self.families.values() for theta in family if theta in moving}
         found = {}
         for array in self.families:
             indices, value = self.meaning(array)

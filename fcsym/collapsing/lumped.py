@@ -162,7 +162,7 @@ def _span(rows: Sequence[tuple[Any, ...]], steps: Mapping[Any, sympy.Matrix]) ->
 def _within(row: Sequence[Any], basis: Sequence[Sequence[Any]]) -> bool:
     if not basis:
         return False
-    return bool(sympy.Matrix([*basis, row]).rank(simplify=True) <= len(basis))
+    return bool(sympy.Matrix([*basis, row]).rank() <= len(basis))
 
 
 def _rewritten(

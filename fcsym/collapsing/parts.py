@@ -22,7 +22,7 @@ from fcsym.deriving.pipeline import one_step
 from fcsym.deriving.record import Record
 from fcsym.language.algebra import Definition, fresh, indices_of, inline, replaced
 from fcsym.language.equation import Equation, Rule, Verdict
-from fcsym.language.expression import Array, Axis, Expr, Index, Ref, Role, add, applied_in, arrays_in, mul, total
+from fcsym.language.expression import Array, Axis, Expr, Index, Ref, Role, add, arrays_in, mul, total
 from fcsym.language.findings import Finding, Proof
 from fcsym.networks.symbols import ETA, adjoint_of, column_of, frozen_copy, units
 from fcsym.schemes.record import SchemeRecord, cut
@@ -223,11 +223,7 @@ class ClosedParts:
                 break
             one = by_array[inside[0]]
             assert isinstance(one.lhs, Ref)
-            if (
-                not isinstance(one.rhs, Expr)
-                or any(True for _ in applied_in(one.rhs))
-                or units(layer) not in one.array.axes
-            ):
+            if not isinstance(one.rhs, Expr) or units(layer) not in one.array.axes:
                 known.add(one.array)  # of a layer that is read
                 continue
             value = inline(value, {one.array: (one.lhs.indices, one.rhs)})
