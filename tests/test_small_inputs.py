@@ -10,10 +10,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from conftest import need
 
 import fcsym
 from fcsym import Network
-from fcsym.errors import ArgumentError, Diverged
+from fcsym.errors import ArgumentError, Diverged, GateEvent, UndefinedContribution
 
 DENSE = Network.mlp([3, 2, 1])
 BIASED = Network.mlp([3, 2, 1], bias=True)
@@ -210,7 +211,7 @@ def test_what_is_no_probability_is_refused_or_let_through_where_marks_are_wanted
     """By a step and by many in one call; of a scheme with one input as well."""
     network = Network.mlp([1, 1, 1], output="sigmoid", loss="bce")
     for name in ("backprop", "states"):
-        kernel = fcsym.scheme(network, name).compile()
+        kernel = fcsym.scheme(network, name).compile("numpy")
         weights = [np.ones((1, 1)), np.ones((1, 1))]
         state = kernel.init(weights, [1.0]) if name == "states" else kernel.init(weights)
         after = kernel.step(state, [1.0], [2.0], 0.1, undefined="nan")
@@ -245,3 +246,82 @@ def test_a_step_in_exact_numbers_takes_as_many_samples_as_it_is_given(samples):
             kernel.exact([[["1/3"]]], none, [[v] for v in y], "1/10")
     with pytest.raises(ArgumentError, match="eta is missing"):
         kernel.exact([[["1/3"]]], [[v] for v in x], [[v] for v in y])
+
+
+def test_what_is_not_finite_is_refused_by_a_scheme_for_one_input():
+    kernel, state, x, target = started("dense", [1.0, 2.0, 0.5])
+    for bad in (np.nan, np.inf):
+        for call in (lambda bad=bad: kernel.step(state, x * bad, target, 0.1),
+                     lambda bad=bad: kernel.output(state, x + bad)):  # fmt: skip
+            with pytest.raises(ArgumentError, match="x contains numbers that are not finite"):
+                call()
+
+
+def test_an_input_with_the_same_key_is_told_by_its_norm_and_its_size():
+    """Two others whose fixed combination is that of x: in units of the largest entry one has another norm, and one has
+    the same norm and another size.
+    """
+    kernel, state, x, target = started("dense", [1.0, -0.9, 0.8])
+    h = np.asarray(kernel._namespace["h"], float)
+    kernel.step(state, x, target, 0.1)
+    across = np.cross(h, [1.0, 0.0, 0.0])  # which leaves the first entry, the largest one, as it is
+    with pytest.raises(ArgumentError, match="is not the input"):
+        kernel.step(state, x + 0.1 * across / np.abs(across).max(), target, 0.1)
+    shape, key = x @ x / np.abs(x).max() ** 2, h @ x
+    found = 0
+    for largest in (1.05, 1.1, 1.2, 0.9):
+        for first in (largest, -largest):
+            rest, length = key - h[0] * first, (shape - 1) * largest**2
+            flat = h[1:] @ h[1:]
+            out = length - rest**2 / flat
+            if out < 0:
+                continue
+            for side in (1, -1):
+                tail = h[1:] * rest / flat + side * np.sqrt(out / flat) * np.array([-h[2], h[1]])
+                if np.abs(tail).max() >= largest:
+                    continue
+                other = np.array([first, *tail])
+                assert abs(h @ other - key) < 1e-14 and abs(other @ other / largest**2 - shape) < 1e-14
+                with pytest.raises(ArgumentError, match="is not the input"):
+                    kernel.step(state, other, target, 0.1)
+                found += 1
+    assert found
+
+
+def test_a_frozen_unit_that_wakes_up_is_said_to():
+    """A unit at 0 moves where its gate is not 0, and no p makes up for that."""
+    network = Network.mlp([1, 1, 1], "leaky_relu")
+    for name in ("weights", "compensation"):
+        kernel = fcsym.scheme(network, name).compile("numpy")
+        state = kernel.init([np.zeros((1, 1)), np.ones((1, 1))], [1.0])
+        with pytest.raises(UndefinedContribution):
+            kernel.step(state, [1.0], [1.0], 0.1)
+        with pytest.raises(UndefinedContribution, match=r"^At step 1, "):
+            kernel.run(state, [[1.0]], [[1.0]], 0.1)
+        after = kernel.step(state, [1.0], [1.0], 0.1, undefined="nan")
+        assert not all(np.isfinite(array).all() for array in after)
+
+
+def test_a_unit_that_has_left_its_piece_is_said_to_have():
+    """By the step and by the output, which is no number where marks are wanted."""
+    kernel = fcsym.scheme(Network.mlp([1, 2, 1]), "collapsed").compile("numpy")
+    state = kernel.init([np.array([[1.0], [0.5]]), np.array([[1.0, -1.0]])], [1.0])
+    after = kernel.step(state, [1.0], [-50.0], 1.0, undefined="nan")
+    for call in (lambda: kernel.step(after, [1.0], [1.0], 0.1), lambda: kernel.output(after, [1.0])):
+        with pytest.raises(GateEvent, match="has left the piece"):
+            call()
+    assert np.isnan(kernel.output(after, [1.0], undefined="nan")).all()
+    assert np.isfinite(kernel.output(state, [1.0])).all()
+
+
+@pytest.mark.parametrize("target", ["numpy", "c"])
+def test_no_step_takes_a_state_as_one_step_does(target):
+    """With numbers that are not finite only where marks are wanted."""
+    if target == "c":
+        need("cc")
+    kernel = fcsym.scheme(Network.mlp([1, 1]), "backprop").compile(target)
+    lost, none = [np.full((1, 1), np.nan)], (np.zeros((0, 1)), np.zeros((0, 1)), 0.1)
+    with pytest.raises(ArgumentError, match=r"state\.W1 contains numbers that are not finite"):
+        kernel.run(lost, *none)
+    assert np.isnan(kernel.run(lost, *none, undefined="nan").W1).all()
+    assert np.isnan(kernel.step(lost, [1.0], [1.0], 0.1, undefined="nan").W1).all()

@@ -270,11 +270,11 @@ class SchemeKernel:
 
         Errors as for `step`, with the number of the step, from 1.
         """
-        mode(undefined)
+        marks = mode(undefined)
         xs = point(self.network, xs, state)
         inputs, wanted = rows_of_steps(xs, goal(self.network, targets, xs, False), state)
         if not len(inputs):
-            return self.State(*checked(self._held(state, False)))
+            return self.State(*checked(self._held(state, marks)))
         for n, (x, target) in enumerate(zip(inputs, wanted, strict=True), 1):
             try:
                 state = self.step(state, x, target, eta, undefined)
