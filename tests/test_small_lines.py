@@ -210,7 +210,7 @@ def test_every_kind_of_formula_has_its_width():
         (mul(x, y), 5 + 7 + 2 * 0.3),
         (mul(x, both), 5 + 0.3 + 17 + 2),
         (mul(x, power(y, -1)), 7 + 0.8 + 0.3),
-        (mul(y, y, power(x, -1)), 7 + 0.8 + 0.3),
+        (mul(y, y, power(x, -1)), 2 * (7 + 0.3)),
         (power(x, 2), 5 + 0.8),
         (total(i, m[i, j]), 2.5 + 1.2 + 1.4),
         (Extreme("max", (i,), m[i, j]), 3.5 + 1.2 + 1.4),

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 import sympy
 
 import fcsym
-from fcsym.errors import ArgumentError
+from fcsym.errors import ArgumentError, CompileError, SizeError
 from fcsym.language.activation import activation
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Apply, Array, Axis, Extreme, Index, Number, Ref, Written, add, mul, power
 from fcsym.language.findings import Finding, Verdict
+from fcsym.render import appendix, flat_names, html, latex
+from fcsym.render import content as content_module
 from fcsym.render.appendix import _from_sympy, _is_negative, _scalar_names, closed_forms
 from fcsym.render.content import _is_decided, _rows, content
 from fcsym.render.flat import _element
-from fcsym.render.flat_names import letters
-from fcsym.render.formula import equation, width
+from fcsym.render.flat_names import flat_name, letters
+from fcsym.render.formula import equation, expression, width
 from fcsym.render.html import _quoted
 from fcsym.render.latex import _height, _is_table
+from fcsym.render.pdf import compiled
 from fcsym.render.save import writable
 from fcsym.render.sections import sections_of
+from fcsym.render.worked import _digits
+from fcsym.schemes import SCHEMES
 
 ONE = fcsym.Network.mlp([1, 1, 1])
 X, Y = sympy.symbols("x y", real=True)
@@ -180,3 +188,253 @@ def test_a_function_of_several_pieces_or_of_none_is_a_table():
         item = Equation(NAMES["y"], node, Rule.DEFINITION, "")
         assert _is_table(item) is table
         assert (r"\begin{cases}" in equation(item)) is (isinstance(node, Apply) and len(node.activation.pieces) > 1)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_function_that_computes_nothing_is_named_where_it_is_shown(name):
+    """With all others, or by itself; it has no chapter."""
+    scheme = fcsym.scheme(ONE, name)
+    idle = {d.function for d in scheme.lists if not d.equations}
+    for only in (None, *(d.function for d in scheme.lists)):
+        page = content(scheme, only=only)
+        said = {s.split()[6].rstrip(":") for s in page.about if s.startswith("There is nothing to compute in ")}
+        assert said == {f for f in idle if only in (None, f)}
+        assert not said & {chapter.title for chapter in page.chapters}
+
+
+def test_a_name_that_nothing_has_is_refused_as_by_the_list_or_by_the_scheme():
+    d, states = fcsym.derive(ONE), fcsym.scheme(ONE, "states")
+    with pytest.raises(ArgumentError) as by_list:
+        d.resolve("nonsense")
+    with pytest.raises(ArgumentError, match=re.escape(str(by_list.value))):
+        content(d, only="nonsense")
+    with pytest.raises(ArgumentError, match="no function and no quantity 'nonsense': choose one of init, step"):
+        content(states, only="nonsense")
+
+
+@pytest.mark.parametrize("made", [lambda: fcsym.derive(ONE), lambda: fcsym.scheme(ONE, "states")])
+def test_a_fragment_counts_its_equations_and_names_what_they_belong_to(made):
+    """In HTML with numbers, in LaTeX without; what has no equations has no name there."""
+    document = made()
+    every = [*document.invariants, *(e for d in document.lists for e in d.equations)]
+    page, paper = html.fragment(document), latex.fragment(document)
+    assert re.findall(r"<td>\((\d+)\)</td>", page) == [str(n) for n in range(1, len(every) + 1)]
+    functions = [d.function for d in document.lists if d is not document and d.equations]
+    assert re.findall(r"textbf\{(\w+)\}", paper) == functions
+    assert (
+        re.findall(r'scope="rowgroup">([^<]*)<', page)
+        == ["What the state stands for"] * bool(document.invariants) + functions
+    )
+    assert paper.count("& ") >= len(every) and all(equation(e) in paper for e in every)
+
+
+def test_titles_of_functions_stand_above_those_of_sections():
+    """One level lower than in a list by itself, and each equation one lower than its section."""
+    for document, level in ((fcsym.derive(ONE), 2), (fcsym.scheme(ONE, "states"), 3)):
+        page = html.document(document)
+        for chapter in content(document).chapters:
+            for section in chapter.sections:
+                assert re.search(rf'<h{level} id="[a-z-]*">{section.title}</h{level}>', page)
+                for step in section.steps:
+                    assert f'<h{level + 1} class="number"><a href="#eq-{step.number}">' in page
+
+
+def test_the_title_of_a_pdf_is_plain():
+    text = "fcsym_2-2.1, (x) \\ {é} 字 % 1"
+    assert latex._plain(text) == re.sub(r"[^A-Za-z0-9 ,._-]", "", text)
+
+
+@pytest.mark.parametrize("lines", [1, 2, 7, 8, 11, 21, 22, 23, 30])
+def test_a_display_has_as_much_as_fits_on_a_page(lines):
+    """Each part so many lines high: no fewer than fit, and where one alone does not, it stands alone."""
+    parts = list(range(9))
+    shown = list(latex._fitting(parts, lambda own: Display(own, lines)))
+    assert [n for own in shown for n in own.parts] == parts
+    fit = max(1, latex._PAGE // lines)
+    assert [len(own.parts) for own in shown] == [min(fit, 9 - n) for n in range(0, 9, fit)]
+
+
+class Display(str):
+    """So many lines."""
+
+    def __new__(cls, parts, lines):
+        made = super().__new__(cls, r"\\" * (lines * len(parts)))
+        made.parts = list(parts)
+        return made
+
+
+def test_a_derivative_as_a_name_stands_in_brackets_under_a_power():
+    d = fcsym.derive(ONE)
+    name = flat_name(d)
+    every = [name(e.array, (0,) * len(e.array.axes)) for e in d.equations if e.defines]
+    fractions = [own for own in every if own.latex.startswith(r"\tfrac")]
+    assert fractions and len(fractions) < len(every)
+    for own in every:
+        assert (r"\left(" in expression(power(own, 2))) is (own in fractions)
+
+
+@pytest.mark.parametrize("made", [lambda: fcsym.derive(ONE), lambda: fcsym.scheme(ONE, "states")])
+def test_a_part_says_of_what_it_is_a_part(made):
+    document = made()
+    whole = "scheme" if document.invariants else "derivation"
+    (said,) = [s for s in content(document, only="s1").about if s.startswith("Shown are")]
+    assert said.endswith(f"in the whole {whole}.") and said.startswith("Shown are s1 and the equations")
+    assert not any(s.startswith("Shown are") for s in content(document).about)
+    for only in ("s1", *(d.function for d in document.lists if d is not document)):
+        page = content(document, only=only)
+        assert page.state == page.invariants == ()
+        assert all(step.number > len(document.invariants) for step in page.steps)
+    assert len(content(document).state) == len(document.carried)
+
+
+def test_numbers_of_a_scheme_are_told_to_be_of_the_state_after_the_step():
+    values = {"x": [2], "target": [1], "eta": "1/2", "W1": [[3]], "W2": [[-1]]}
+    for document, told in ((fcsym.derive(ONE), False), (fcsym.scheme(ONE, "backprop"), True)):
+        about = content(document.with_values(values)).about
+        assert any("stand the numbers of one step" in sentence for sentence in about)
+        assert any("for the state after it" in sentence for sentence in about) is told
+
+
+def test_functions_are_told_where_they_are_applied():
+    """A part that applies none says none."""
+    d = fcsym.derive(fcsym.Network.mlp([1, 1, 1], "tanh"))
+    for only, told in ((None, True), ("v1", True), ("s1", False), ("y", True)):
+        assert bool(content(d, only=only).functions) is told
+
+
+@pytest.mark.parametrize("most", range(1, 7))
+def test_networks_are_small_up_to_a_number_of_weights(most, monkeypatch):
+    """Half as many for closed forms. This one has two."""
+    d = fcsym.derive(ONE)
+    for module in (appendix, content_module, flat_names):
+        monkeypatch.setattr(module, "MAX_FLAT", most)
+    page = content(d)
+    assert page.small is (most >= 2) and bool(page.closed) is bool(page.kept) is (most // 2 >= 2)
+    if most >= 2:
+        flat_names.refuse_many(d)
+    else:
+        with pytest.raises(SizeError, match=f"at most {most} weights, and .* has 2:"):
+            flat_names.refuse_many(d)
+    named = replace(ONE, names=("A", "B"))
+    said = "".join(part for _, part in flat_names.legend_of(named))
+    assert said.count(" = ") == min(most, 2) and said.endswith(", and so on in row order.") is (most < 2)
+
+
+def test_flat_names_are_for_arrays_over_the_layers():
+    for network, own in ((ONE, True), (fcsym.Network.mlp([1, 1]), True), (fcsym.Network.mlp([2, 1]), True)):
+        assert flat_names.own_axes(fcsym.derive(network)) is own
+    network = fcsym.Network([fcsym.Conv1d(1, 1, 2), fcsym.Flatten(), fcsym.Linear(2, 1)], input=(1, 3))
+    d = fcsym.derive(network)
+    inner = {axis for e in d.equations for array in e.operands for axis in array.axes} - set(network.sizes)
+    assert flat_names.own_axes(d) is not bool(inner)
+
+
+def test_what_there_is_one_of_per_weight_carries_its_number():
+    for d in (fcsym.derive(ONE), fcsym.derive(fcsym.Network.mlp([2, 3, 1])), fcsym.derive(fcsym.Network.mlp([1, 1]))):
+        matrices = {w.axes for w in d.network.parameters if len(w.axes) > 1}
+        per_weight = {e.name for e in d.equations if e.defines and e.array.layer is None and e.array.axes in matrices}
+        assert set(re.findall("`(\\w+)`", flat_names.remark_on_names(d))) == per_weight
+        assert ("weight's number" in flat_names.remark_on_names(d)) is bool(per_weight)
+
+
+def test_an_element_has_the_number_of_the_step():
+    """Written out in the names of documents; None where no closed form is short enough."""
+    d = fcsym.derive(fcsym.Network.mlp([2, 1, 1]), "sequential")
+    numbers = {"x": [2, 3], "target": [1], "eta": "1/8", "W1": [[1, "-1/2"]], "W2": [[4]]}
+    done = d.with_values(numbers).numbers
+    (case,) = {name for (own, _), name in done.holds.items() if own == "p"}
+    known = {"x_1": 2, "x_2": 3, "y_g": 1, "eta": 0.125, "W1_1_1": 1, "W1_1_2": -0.5, "W2_1_1": 4, "v_1": 0.5, "g_1": 1}
+    for name, unit, position, written in (
+        ("W1_new", 2, (0, 1), "W1_1_2_new"), ("W1_new", 1, (0, 0), "W1_1_1_new"), ("W2_new", 1, (0, 0), "W2_1_1_new"),
+        ("s1", 1, (0,), "s_1"), ("E", 1, (), "E"), ("delta1", 1, (0,), "delta_1"), ("p", 1, (0, 0), "p_1_1"),
+    ):  # fmt: skip
+        for keep in ((), ("v1",), ("v1", "g1")):
+            shown = appendix.element(d, name, unit, case=case if name == "p" else None, keep=keep)
+            value = eval(str(shown.rhs), {"__builtins__": {}}, known)
+            assert value == pytest.approx(float(done.text[name, position]), rel=1e-5), (name, keep)
+            assert (shown.rule, shown.because) == (d.by_name[name].rule, d.by_name[name].because)
+            assert repr(shown.lhs) == written
+    assert appendix.element(d, "r", 1) is None
+
+
+@pytest.mark.parametrize("phi", ["relu", "tanh"])
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_sections_are_runs_of_the_list(phi, order):
+    """A definition stands with what it is made for, which comes next; the first ones are the network."""
+    for d in (
+        fcsym.derive(ONE if phi == "relu" else fcsym.Network.mlp([1, 1, 1], phi), order),
+        *fcsym.scheme(fcsym.Network.mlp([1, 1, 1], phi), "weights", order=order).parts,
+        fcsym.derive(fcsym.Network.mlp([1, 1], bias=True), order),
+    ):
+        chapters = list(sections_of(d))
+        assert [e for _, part in chapters for e in part] == list(d.equations)
+        assert all(part for _, part in chapters)
+        assert all(one[0] != other[0] for one, other in pairwise(chapters))
+        defining = (Rule.DEFINITION, Rule.SPLIT)
+        for title, part in chapters[:-1]:
+            assert title == "The network" or part[-1].rule not in defining
+        if d.equations[0].rule in defining:
+            assert chapters[0][0] == "The network"
+        told = {e.rule: title for title, part in chapters for e in part if e.rule in (Rule.INCREMENT, Rule.UPDATE)}
+        assert told.items() <= {Rule.INCREMENT: "Front contribution", Rule.UPDATE: "Backpropagation"}.items()
+
+
+def test_invariants_are_said_to_hold_where_all_that_makes_them_is_proved():
+    without, proved = fcsym.scheme(ONE, "backprop"), fcsym.scheme(ONE, "states")
+    assert content(without).induction == "" and content(proved).induction.startswith("They hold when training starts")
+    open_ = SimpleNamespace(invariants=proved.invariants, lists=[SimpleNamespace(proof=SimpleNamespace(holds=False))])
+    assert content_module._induction(open_).startswith("They are not proved")
+
+
+LATEX = {"relu": lambda: fcsym.derive(ONE), "states": lambda: fcsym.scheme(ONE, "states")}
+
+
+@pytest.mark.parametrize("name", LATEX)
+def test_a_paper_says_of_every_equation_what_its_page_says(name):
+    """Its number, its rule, what it uses, its verdict and what was found; a row for each case, with a remark if any."""
+    document = LATEX[name]()
+    text, page = latex.document(document), content(document)
+    parts = re.split(r"\\target\{(\d+)\}", text.partition(r"\section{Verdicts}")[0])
+    found = dict(zip(map(int, parts[1::2]), parts[2::2], strict=True))
+    assert list(found) == [step.number for step in (*page.invariants, *page.steps)]
+    for step in page.steps:
+        own = found[step.number]
+        assert f"\\tag{{{step.number}}}" in own
+        reason = re.search(r"\\reason\{(.*)\}\n", own)[1]
+        assert (
+            reason.startswith(rf"\emph{{{step.equation.rule.value.capitalize()}")
+            or step.equation.rule.value[0].isupper()
+        )
+        assert ("Uses" in reason) is bool(step.uses) and ("Paper:" in reason) is bool(step.equation.cite)
+        assert [int(n) for n in re.findall(r"\\eqn\{(\d+)\}", reason.partition("Uses ")[2])] == list(step.uses)
+        assert rf"\verdict{{{step.verdict.value.lower()}}}." in reason
+        after = reason.partition(rf"\verdict{{{step.verdict.value.lower()}}}.")[2]
+        assert bool(after) is bool(step.note and not step.has_cases)
+        assert own.count(r"\begin{tabular}") == step.has_cases
+        if step.has_cases:
+            (rows,) = step.rows
+            body = own.partition(r"\hline")[2]
+            remarks = any(row.note for row in rows)
+            lines = re.findall(r".*\\tabularnewline", body)
+            assert len(lines) == len(rows) and {line.count(r"\raggedright") for line in lines} == {2 + remarks}
+            assert (r"\emph{remark}" in own) is remarks
+            for row, line in zip(rows, lines, strict=True):
+                assert rf"\verdict{{{row.verdict.value.lower()}}}" in line
+
+
+def test_what_latex_says_is_told_up_to_a_hundred_letters(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.environ["PATH"]]))
+    program = tmp_path / "pdflatex"
+    for letters_ in (99, 100, 101, 150):
+        program.write_text(f"#!/bin/sh\nprintf '! {'e' * letters_}\\n' > derivation.log\nexit 1\n")
+        program.chmod(0o700)
+        with pytest.raises(CompileError) as said:
+            compiled("text")
+        assert f"({'e' * min(100, letters_)})" in str(said.value)
+
+
+def test_a_number_with_a_power_of_ten_is_wider_by_its_dot():
+    for text, wide in (("1.25", 0.8 * 4), ("1.5e-07", 0.8 * 7 + 1), ("-3", 0.8 * 2)):
+        made = _digits(text)
+        assert made.width == pytest.approx(wide)
+        assert float(made.latex.replace(r" \cdot 10^{", "e").replace("}", "")) == float(text)

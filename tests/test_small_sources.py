@@ -41,10 +41,11 @@ from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, remember_text
 from fcsym.kernel.targets.numpy import DIALECT, TILES, NumpyTarget, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
 from fcsym.language.expression import Array, Axis, Index, IndexForm
+from fcsym.networks.symbols import SAMPLES
 
 SIZES = {Axis("I"): 3, Axis("J"): 2, Axis("K"): 1, Axis("L"): 9}
 I, J, K, L = SIZES  # noqa: E741
-N, ROWS = Axis("N", open=True), 4
+N, ROWS = SAMPLES, 4
 """An axis whose length is known only when the program runs, and that length."""
 LENGTHS = SIZES | {N: ROWS}
 LETTERS = {I: ("i", "m"), J: ("j", "n"), K: ("k",), L: ("l",), N: ("r", "t")}
@@ -141,6 +142,7 @@ class Maker:
     def window(self, scope):
         """A sum with one or two indicators, at least one of which an index of the sum is in."""
         over, factor = self.bound(scope)
+        factor = self.random.choice([factor, factor, self.load((*scope, *over), over[:1])])
         marks = []
         for _ in range(self.random.choice([1, 1, 1, 2]) if not {*over} <= {i for i in over if i.axis.open} else 0):
             left = self.random.choice([i for i in over if not i.axis.open])
@@ -150,7 +152,9 @@ class Maker:
                 left, others = others[0], [left, *others[1:]]
             marks.append(n.Indicator(left, self.form(others)))
         more = self.random.choice([[], [self.load(scope)], [self.load((*scope, *over))], [self.number()]])
-        return n.Reduce(over, n.Product((*marks, factor, *more)))
+        body = n.Product((*marks, factor, *more))
+        there = {i for mark in marks for i in mark.indices} | {i for load in n.loads(body) for i in load.indices}
+        return n.Reduce(tuple(i for i in over if i in there), body)
 
     def node(self, depth, scope):
         """An expression; what is a number by itself has been worked out before it is lowered."""
@@ -252,6 +256,31 @@ class Maker:
         ]  # fmt: skip
         return scope, self.random.choice(around)
 
+    def along(self, scope):
+        """A value of each kind with these axes."""
+        one, other = self.load(scope), self.load(scope)
+        test = n.Test(one, ">", Fraction(0))
+        return self.random.choice([
+            n.Sum(((-1, one),)), n.Sum(((-1, one), (-1, other))), n.Call("Abs", one), n.Power(one, 2), n.Power(one, 3),
+            n.Select(test, other, n.Const(Fraction(0))), n.Select(test, n.Const(Fraction(0)), one),
+            n.Select(test, other, n.Const(Fraction(3, 4))), n.Select(test, n.Const(Fraction(1)), n.Const(Fraction(2))),
+            n.Guarded(other, one, ((test,),)),
+        ])  # fmt: skip
+
+    def difference(self):
+        """A matrix, or what has other axes, less a product of vectors and more."""
+        i, j, m = Index(I, "i"), Index(J, "j"), Index(I, "m")
+        p, q, e = n.Load("p", (i,)), n.Load("q", (j,)), n.Load("e", ())
+        left = self.random.choice([[], [e], [self.number(), p], [e, p], [q], [self.number()]])
+        right = self.random.choice([q, q, q, n.Load("A", (i, j)), p, e])
+        sign = self.random.choice([-1, -1, 1])
+        scope, whole, factors = self.random.choice([
+            ((i, j), n.Load("A", (i, j)), (*left, p, right)), ((i, j), n.Load("A", (i, j)), (*left, p, q)),
+            ((j, i), n.Load("B", (j, i)), (*left, p, right)), ((i,), p, (p, e)), ((i,), p, (e, p)),
+            ((i, j, m), n.Load("T", (i, j, m)), (p, n.Load("B", (j, m)))),
+        ])  # fmt: skip
+        return scope, n.Sum(((1, whole), (sign, n.Product(factors))))
+
     def statement(self, k):
         """One kind after another: a quotient that is guarded, a matrix less a product, and whatever there is."""
         axes = self.axes((), (I,), (J,), (K,), (L,), (I, J), (J, I), (L, J), (I, I), (I, J, K))
@@ -259,8 +288,8 @@ class Maker:
         match k % 8:
             case 0:  # a number, first of all
                 scope, value = (), n.Reduce((Index(I, "i"),), n.Product((n.Load("p", (Index(I, "i"),)), self.load(()))))
-            case 2:
-                value = n.Sum(((-1, self.load(scope[:1])), *[(-1, self.load(scope))] * self.random.randint(0, 1)))
+            case 2:  # of which some axes are not in the value
+                value = self.along(scope[: self.random.randint(0, len(scope))])
             case 6:  # along columns
                 (scope, (i,)) = self.indices((L,)), self.indices((I,))
                 rows, columns = n.Load("F", (i, *scope)), n.Load("D", (*scope, i))
@@ -271,13 +300,19 @@ class Maker:
                 value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), sums[self.random.randint(0, 1)])))
             case 1 | 7:
                 scope, value = self.product()
-            case 3:
+            case 3:  # less a product
+                scope, value = self.difference()
+            case 4 if k % 16 == 4:
                 scope = self.indices((I, J))
-                i, j = scope
-                left = self.random.choice([[], [self.load(())], [self.number(), n.Load("p", (i,))]])
-                other = self.random.choice([n.Load("q", (j,)), n.Load("A", (i, j)), n.Load("p", (i,))])
-                value = n.Product((*left, n.Load("p", (i,)), other))
-                value = n.Sum(((1, n.Load("A", (i, j))), (self.random.choice([-1, -1, 1]), value)))
+                value, self.fresh = n.Product(tuple(self.load((i,), (i,)) for i in scope)), f"x{k}"
+            case 4 if k % 16 == 12:
+                scope, fresh = self.indices((I, J)), n.Load(self.fresh, ())
+                fresh = replace(fresh, indices=scope)
+                value = n.Sum(((1, n.Load("A", scope)), (-1, fresh)))
+                self.fresh = f"x{k}" if self.random.random() < 0.5 else self.fresh
+            case 6 if k % 16 == 14 and self.random.random() < 0.7:
+                scope = self.indices((I, J))
+                value = n.Product((n.Load(self.fresh, scope), self.load(scope)))
             case 5:
                 guard = ((self.test(scope), self.test(scope)), (self.test(scope),))
                 above, below = self.node(1, scope), self.load(scope)

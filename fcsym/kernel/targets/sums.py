@@ -132,7 +132,8 @@ class Sums:
         else:
             form = node.form.spelt(" * ", _positions(indices, lengths, arange))
             test = f"(({form}) >= 0) & (({form}) < {self.length(Index(node.axis, ''))})"
-        return self._name(node, "shift", self.to.dialect.as_numbers.format(test=test, like=self._like))[0]
+        as_numbers = self.to.dialect.as_numbers.format(test=test, like=self._like)
+        return self._name(node, "shift", as_numbers if indices else self.scalar(f"float({test})"))[0]
 
     def length(self, index: Index) -> str:
         """The length of an axis: the number that the module has for it, or read off an array at hand."""
