@@ -140,8 +140,8 @@ class InSymbols:
         if not mentioning:
             raise UnsupportedExpression(f"Nothing is known of what {equation.name} stands for.")
         shift: dict[Array, Definition] = {}
-        if part.name == "init":
-            shift = self._before_the_first()
+        if part.name == "init":  # but for what is examined
+            shift = {a: first for a, first in self._before_the_first().items() if a != equation.array}
         elif part.name == "step":
             shift = self._after_the_step(part)
         claims = []
