@@ -10,15 +10,18 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+import sympy
 from test_small_proofs import HAT
 from test_small_running_bounds import NODES, A, B, D, I, J, drawn, exactly, inputs_of, stepped
 
 import fcsym
 from fcsym import Network
 from fcsym.checking.magnitude import Magnitude, aligned, made_of
+from fcsym.checking.points import lattice
 from fcsym.checking.report import ULPS
 from fcsym.language.equation import Condition
 from fcsym.language.expression import Apply, Inverse, add, greatest, least, mul, number, power
+from fcsym.networks.symbols import lacking
 
 BAR = 2.0**-48
 
@@ -143,6 +146,8 @@ def test_a_root_moves_at_0_as_far_as_it_is_off_there():
     assert size.ravel().tolist() == [0, 0, 2]
     assert float(moved[0, 0]) == pytest.approx((BAR * 0.5) ** 0.5 / BAR, rel=1e-9)
     assert float(moved[1, 0]) == 0 and float(moved[2, 0]) == pytest.approx(0.5 / 4, rel=1e-6)
+    _, moved = made._size(Apply(fcsym.smooth("raised", 1 + sympy.sqrt(S)), lhs), lhs.indices)
+    assert float(moved[1, 0]) == 0 and float(moved[2, 0]) == pytest.approx(0.5 / 4, rel=1e-6)
 
 
 @pytest.mark.parametrize("derivative", [False, True])
@@ -179,6 +184,10 @@ def test_the_bound_of_a_case_is_that_of_the_case_alone():
     for relation, holds in {">": grid > 0.5, "<=": grid <= 0.5, "=": grid == 2, "!=": grid != 2}.items():
         bound = Fraction(1, 2) if relation in (">", "<=") else Fraction(2)
         assert (made._holds((Condition(s, relation, bound),), s.indices)[:, 0] == holds[:, 0]).all()
+    weight, v, off = d.by_name["y"].operands[0].name, made.values["v1"], 0.25
+    made.known["v1"] = np.full(v.shape, off)
+    own = np.abs(made.values[weight]).ravel() * (np.abs(v).ravel() + off)
+    np.testing.assert_allclose(made._right_side(d.by_name["y"]).ravel().astype(float), own, rtol=1e-15)
     both = made._holds((Condition(s, ">", Fraction(0)), Condition(ds, ">", Fraction(0))), s.indices)
     assert both[:, 0].tolist() == [a > 0 and b > a for a, b in grid]
 
@@ -246,3 +255,16 @@ def test_an_array_is_laid_along_the_indices_of_the_left_hand_side():
         ((K, I, J), value[:, None]),
     ):  # fmt: skip
         assert (aligned(value, A, axes) == wanted).all() and aligned(value, A, axes).shape == wanted.shape
+
+
+def test_of_a_mini_batch_what_w_dv_lacks_has_what_can_be_resolved_beside_it():
+    """Beside the terms of its equation."""
+    network = Network.mlp([1, 1, 1])
+    d = fcsym.derive(network.training(network.rule, "sum"))
+    points = lattice(network, np.random.default_rng(0), 6).in_batches(2)
+    given = {"W1": points.weights[0], "W2": points.weights[1], "x": points.x, "yg": points.target, "eta": points.eta}
+    made = Magnitude(d, given, points.step(d.compile()), BAR)
+    name = lacking(d.network.logits).name
+    whole, terms, own = made.of(name), made._right_side(d.by_name[name]), made._resolved(d.network)
+    assert (own > 0).any()
+    np.testing.assert_allclose(whole.astype(float), (terms + own).astype(float), rtol=1e-12)
