@@ -16,9 +16,11 @@ from test_small_running_bounds import NODES, A, B, D, I, J, drawn, exactly, inpu
 import fcsym
 from fcsym import Network
 from fcsym.checking.magnitude import Magnitude, aligned, made_of
+from fcsym.checking.points import lattice
 from fcsym.checking.report import ULPS
 from fcsym.language.equation import Condition
 from fcsym.language.expression import Apply, Inverse, add, greatest, least, mul, number, power
+from fcsym.networks.symbols import lacking
 
 BAR = 2.0**-48
 
@@ -179,6 +181,10 @@ def test_the_bound_of_a_case_is_that_of_the_case_alone():
     for relation, holds in {">": grid > 0.5, "<=": grid <= 0.5, "=": grid == 2, "!=": grid != 2}.items():
         bound = Fraction(1, 2) if relation in (">", "<=") else Fraction(2)
         assert (made._holds((Condition(s, relation, bound),), s.indices)[:, 0] == holds[:, 0]).all()
+    weight, v, off = d.by_name["y"].operands[0].name, made.values["v1"], 0.25
+    made.known["v1"] = np.full(v.shape, off)
+    own = np.abs(made.values[weight]).ravel() * (np.abs(v).ravel() + off)
+    np.testing.assert_allclose(made._right_side(d.by_name["y"]).ravel().astype(float), own, rtol=1e-15)
     both = made._holds((Condition(s, ">", Fraction(0)), Condition(ds, ">", Fraction(0))), s.indices)
     assert both[:, 0].tolist() == [a > 0 and b > a for a, b in grid]
 
@@ -246,3 +252,16 @@ def test_an_array_is_laid_along_the_indices_of_the_left_hand_side():
         ((K, I, J), value[:, None]),
     ):  # fmt: skip
         assert (aligned(value, A, axes) == wanted).all() and aligned(value, A, axes).shape == wanted.shape
+
+
+def test_of_a_mini_batch_what_w_dv_lacks_has_what_can_be_resolved_beside_it():
+    """Beside the terms of its equation."""
+    network = Network.mlp([1, 1, 1])
+    d = fcsym.derive(network.training(network.rule, "sum"))
+    points = lattice(network, np.random.default_rng(0), 6).in_batches(2)
+    given = {"W1": points.weights[0], "W2": points.weights[1], "x": points.x, "yg": points.target, "eta": points.eta}
+    made = Magnitude(d, given, points.step(d.compile()), BAR)
+    name = lacking(d.network.logits).name
+    whole, terms, own = made.of(name), made._right_side(d.by_name[name]), made._resolved(d.network)
+    assert (own > 0).any()
+    np.testing.assert_allclose(whole.astype(float), (terms + own).astype(float), rtol=1e-12)

@@ -1,0 +1,340 @@
+"""What a check records, draws and leaves out, each beside its definition.
+
+Each takes a fraction of a second, so that a fault in a check, which would let others pass, is seen by a test that is
+quick.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_small_proofs import HAT
+
+import fcsym
+from fcsym import Network
+from fcsym.checking import gradients
+from fcsym.checking.hard import HARD
+from fcsym.checking.points import pre_activations, random_points
+from fcsym.checking.report import ULPS, Report, Row
+from fcsym.checking.tally import Tally, alike
+from fcsym.checking.trajectory import _Comparison, _marked, _within_range
+
+DOUBLE = np.dtype(float)
+NAN, INF = float("nan"), float("inf")
+
+
+def bare(kind, **own):
+    """A tally that has seen nothing."""
+    made = object.__new__(kind)
+    vars(made).update(seen={}, eps=2.0**-52, dtype=DOUBLE, **own)
+    return made
+
+
+def _by_tally(tally, error, bound, mask, inputs):
+    tally._record("q", "all", error, bound, mask, inputs)
+
+
+def _by_comparison(tally, error, bound, mask, inputs):
+    true = np.zeros(error.shape, np.longdouble)
+    tally._record("q", "all", true - error, true, bound, mask.reshape(len(mask), -1)[:, 0], 7, inputs)
+
+
+def _by_gradient(tally, error, bound, mask, inputs):
+    tally._record("q", "all", mask.reshape(len(mask), -1)[:, 0], error, bound, inputs)
+
+
+RECORDERS = {
+    "a step": (Tally, _by_tally),
+    "training": (_Comparison, _by_comparison),
+    "derivatives": (gradients._Tally, _by_gradient),
+}
+
+
+@pytest.mark.parametrize("numbers", [200, 201])
+@pytest.mark.parametrize("kind", RECORDERS)
+def test_of_all_that_is_compared_the_worst_is_kept(kind, numbers):
+    """In units of its bound, of those that count alone, with the element from 1, and the point where that is small."""
+    cls, record = RECORDERS[kind]
+    tally, rng = bare(cls), np.random.default_rng(0)
+    worst, count = None, 0
+    for batch in range(5):
+        error, bound = rng.integers(0, 60, size=(6, 3, 2)) / 4, rng.integers(1, 7, size=(6, 3, 2)) / 4
+        mask = np.broadcast_to((rng.random(6) < 0.5)[:, None, None], error.shape)
+        assert mask.any() and not mask.all()
+        inputs = {"W": rng.normal(size=(6, numbers - 2)), "x": rng.normal(size=(6, 2))}
+        record(tally, error, bound, mask, inputs)
+        count += int(mask.sum())
+        for place in np.ndindex(error.shape):
+            if mask[place] and (worst is None or error[place] / bound[place] > worst[0]):
+                worst = error[place] / bound[place], error[place], bound[place], place, inputs, batch
+        row = tally.seen["q", "all"]
+        ties = row.ratio == worst[0] and (row.worst, row.bound) != worst[1:3]
+        assert row.points == count and row.ratio == worst[0]
+        if ties:
+            continue
+        n, *element = worst[3]
+        assert row.where["element"] == [k + 1 for k in element]
+        assert row.where.get("step", 7) == 7
+        shown = {name: value[n].tolist() for name, value in worst[4].items()} if numbers <= 200 else {}
+        assert {name: row.where[name] for name in row.where if name in ("W", "x")} == shown
+    record(tally, error, bound, mask & False, inputs)
+    assert tally.seen["q", "all"] == row
+
+
+@pytest.mark.parametrize("kind", RECORDERS)
+def test_what_is_right_is_within_any_bound_and_what_is_off_not_within_none(kind):
+    cls, record = RECORDERS[kind]
+    tally, whole = bare(cls), np.ones((1, 2), bool)
+    inputs = {"x": np.zeros((1, 2))}
+    record(tally, np.zeros((1, 2)), np.zeros((1, 2)), whole, inputs)
+    assert tally.seen["q", "all"].passed and tally.seen["q", "all"].ratio == 0
+    record(tally, np.array([[0.0, 1e-30]]), np.zeros((1, 2)), whole, inputs)
+    assert not tally.seen["q", "all"].passed and tally.seen["q", "all"].where["element"] == [2]
+
+
+def test_a_row_passes_within_its_bound_or_where_nothing_can_be_compared():
+    for worst, bound, ratio in ((0.0, 0.0, 0), (1.0, 2.0, 0.5), (2.0, 2.0, 1), (3.0, 2.0, 1.5), (1.0, 0.0, INF)):
+        for points, impossible in product((0, 3), (False, True)):
+            row = Row("q", "all", points, worst, bound, {}, impossible)
+            assert row.ratio == ratio and row.passed == (ratio <= 1 if points else impossible)
+    good, bad, none = (
+        Row(name, "all", n, off, 2.0, {}) for name, n, off in (("a", 2, 1.0), ("b", 3, 4.0), ("c", 0, 0))
+    )
+    far = Row("d", "all", 0, 0.0, 0.0, {}, True)
+
+    def report(*rows):
+        return Report("1-1", "simultaneous", "sequential", 1, 0, "float64", rows)
+
+    for rows, passed, points in (
+        ((good,), True, 2), ((good, bad), False, 5), ((good, none), False, 2), ((good, far), True, 2),
+        ((far,), False, 0),
+    ):  # fmt: skip
+        made = report(*rows)
+        assert made.passed is passed is bool(made) and made.points == points
+        assert [line.split()[0] for line in str(made).splitlines()[1:]] == ["ok" if r.passed else "FAIL" for r in rows]
+    assert report(good, bad).worst == bad and report(good, none).worst == none and report(far, good).worst == good
+    said = str(report(good, bad, none, far))
+    assert said.splitlines()[0] == "1-1, simultaneous order, against sequential autodiff, float64"
+    assert said.count("cannot occur") == 1 and "0.5 of the bound" in said and "2 of the bound" in said
+
+
+@pytest.mark.parametrize("batch", ["sum", "mean"])
+def test_a_sample_as_a_mini_batch_of_itself_trains_alike(batch):
+    """As many gradients as there are samples, of a step as much smaller; or their mean."""
+    network = Network.mlp([2, 2, 1])
+    points = random_points(network, np.random.default_rng(0), 5)
+    alone = points.step(fcsym.derive(network).compile())
+    for samples in (0, 1, 3):
+        d = fcsym.derive(network.training(network.rule, batch, samples or None))
+        made = alike(d.network, points)
+        assert made.x.shape == (5, samples or 1, 2) and made.target.shape == (5, samples or 1, 1)
+        found = made.step(d.compile())
+        for name in ("W1_new", "W2_new"):
+            np.testing.assert_allclose(found[name], alone[name], rtol=1e-13)
+
+
+def comparison(network, name="weights", steps=3):
+    return _Comparison(fcsym.scheme(network, name), "simultaneous", DOUBLE, steps, None)
+
+
+@pytest.mark.parametrize("name", ["backprop", "weights"])
+def test_networks_that_are_trained_have_ordinary_weights_and_some_inputs(name):
+    """One where the scheme is of one; an eighth of them is 0, a quarter of entries, and the last is near the first."""
+    network = Network.mlp([4, 25, 2], bias=True)
+    weights, inputs, targets, eta = comparison(network, name)._draw(np.random.default_rng(0), 4000)
+    for array, weight in zip(network.parameters, weights, strict=True):
+        shape = network.shape(array)
+        assert weight.shape == (4000, *shape)
+        assert np.std(weight) == pytest.approx(shape[1] ** -0.5 if len(shape) == 2 else 0.5, rel=0.03)
+    many = 4 if name == "backprop" else 1
+    assert inputs.shape == (4000, many, 4) and targets.shape == (4000, many, 2)
+    first = inputs[:, 0]
+    nothing = (first == 0).all(axis=-1)
+    assert nothing.mean() == pytest.approx(1 / 8 + 7 / 8 / 4**4, abs=0.02)
+    assert (first == 0).mean() == pytest.approx(1 / 8 + 7 / 8 / 4, abs=0.02)
+    assert np.std(first[first != 0]) == pytest.approx(1, rel=0.05) == np.std(targets)
+    if many > 1:
+        apart = inputs[:, -1] - first
+        assert np.std(apart) == pytest.approx(1e-3, rel=0.05) and (apart != 0).all()
+        assert np.std(inputs[:, 1] - first) > 0.5
+    size = eta * (1 + (inputs**2).sum(axis=-1).max(axis=-1))
+    logs = np.log10(size)
+    assert -2.5 - 1e-9 <= logs.min() < -2.49 and -1.01 < logs.max() <= -1 + 1e-9
+
+
+@pytest.mark.parametrize("samples", [0, 2])
+def test_mini_batches_that_are_trained_on_have_their_samples(samples):
+    """Three where nothing is said; a step is as much smaller as there are of them."""
+    network = Network.mlp([2, 2, 1])
+    run = comparison(network.training(network.rule, "mean", samples or None), "backprop")
+    _, inputs, targets, eta = run._draw(np.random.default_rng(0), 300)
+    count = samples or 3
+    assert inputs.shape == (300, 4, count, 2) and targets.shape == (300, 4, count, 1)
+    alone = (inputs == 0).all(axis=-1)
+    assert 0.1 < alone.mean() < 0.3 and alone.any(axis=-1).mean() > alone.all(axis=-1).mean()
+    size = 1 + (inputs**2).sum(axis=-1).max(axis=(-1, -2)) * count
+    logs = np.log10(eta * size)
+    assert (logs >= -2.5 - 1e-9).all() and (logs <= -1 + 1e-9).all() and np.ptp(logs) > 1.4
+
+
+def test_training_that_leaves_what_is_compared_is_left_out():
+    """A weight beyond a hundred million of the exact one; or one that is no number in any."""
+    first, second = np.zeros((3, 7, 2, 2)), np.zeros((3, 7, 1))
+    first[0, 1, 0, 1] = 1.5e8
+    first[0, 2, 1, 0] = -1e8
+    first[0, 3, 1, 1] = 0.99e8
+    first[2, 4, 0, 0] = NAN
+    second[1, 5, 0] = INF
+    second[2, 6, 0] = 1e9
+    assert _within_range([first, second]).tolist() == [True, False, False, True, False, False, True]
+    state = [np.zeros((3, 2)), np.array([[0.0], [NAN], [0.0]]), np.array([0.0, 1.0, NAN])]
+    assert _marked(state, 3).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize("widths", [[2, 3, 2], [2, 2]])
+def test_terms_of_an_output_are_those_of_its_sum_and_itself(widths):
+    """The absolute values; without a hidden layer nothing is summed that is not read, and 1 is added."""
+    network, rng = Network.mlp(widths, bias=True), np.random.default_rng(0)
+    run, weights = (
+        comparison(network, "backprop"),
+        [rng.normal(size=(5, *network.shape(a))) for a in network.parameters],
+    )
+    y, v = rng.normal(size=(5, 2)), rng.normal(size=(5, widths[-2]))
+    found = run._terms({run.y: y, "v1": v} if len(widths) > 2 else {run.y: y}, weights)
+    if len(widths) > 2:
+        wanted = [abs(w) @ abs(one) + abs(out) for w, one, out in zip(weights[2], v, y, strict=True)]
+    else:
+        wanted = abs(y) + 1
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
+def test_a_network_is_left_out_where_rounding_decides_a_gate_or_a_number_overflows():
+    """Of a unit at either kink of a hat, where it was rounded at all; and of a number beyond those of a float."""
+    network = Network.mlp([1, 2, 1], HAT)
+    run, far = comparison(network, "backprop"), ULPS * 2.0**-52
+    names = {"s1": (1, 2), "v1": (1, 2), run.y: (1, 1)}
+    target = np.zeros((1, 1))
+
+    def kept(own, *others):
+        exact = {name: np.full(shape, 0.75, np.longdouble) for name, shape in names.items()} | own
+        return bool(run._clear(exact, [exact | other for other in others], target)[0])
+
+    assert kept({}, {}, {})
+    for kink, side in product((0, 2), (-1, 1)):
+        at = np.array([[0.75, kink + side * 2.0**-20]], np.longdouble)
+        for moved, counts in ((0.0, True), (2.0**-25, True), (0.99 * 2.0**-24, True), (1.01 * 2.0**-24, False)):
+            off = {"s1": at + np.array([[0.0, moved]])}
+            assert kept({"s1": at}, {"s1": at}, off) == counts, (kink, side, moved)
+    at = np.array([[0.75, 0.0]], np.longdouble)
+    assert kept({"s1": at}, {"s1": at}) and not kept({"s1": at}, {"s1": at + far}, {"s1": at})
+    large = np.full((1, 2), 1e308, np.longdouble) * 10
+    assert not kept({"v1": large}, {}) and kept({"v1": large / 100}, {}) and kept({"p": np.full((1, 2), NAN)}, {})
+    assert not kept({run.y: np.full((1, 1), NAN)}, {}) and not kept({run.y: np.full((1, 1), INF)}, {})
+
+
+def of_a_scheme(network, name):
+    """What has been compared with one, which is nothing."""
+    return bare(_Comparison, network=network, scheme=SimpleNamespace(name=name, gates=name == "collapsed"))
+
+
+def test_what_a_scheme_cannot_say_is_lost():
+    """Where the last layer leaves 0, of those that train p; where a unit changes its sign, of one with pieces."""
+    hidden = Network.mlp([1, 2, 2, 1])
+    y = {hidden.output.name: np.zeros((3, 1))}
+    start = {"s1": np.array([[1.0, -1], [1, -1], [0, 1]]), "v2": np.array([[0.0, 1], [0, 1], [2, 1]])} | y
+    now = {"s1": np.array([[2.0, -1], [-1, -1], [1, 1]]), "v2": np.array([[0.0, 2], [3, 1], [0, 0]])} | y
+    for name in ("weights", "compensation"):
+        assert of_a_scheme(hidden, name)._lost(start, now).tolist() == [False, True, False]
+    for name in ("backprop", "states"):
+        assert of_a_scheme(hidden, name)._lost(start, now).tolist() == [False] * 3
+    for phi, wanted in (("relu", [False, True, True]), ("identity", [False] * 3)):
+        run = of_a_scheme(Network.mlp([1, 2, 1], phi), "collapsed")
+        assert run._lost(start | {"v1": now["v2"]}, now).tolist() == wanted
+        assert run._event == "a unit left its piece" and len(run._all_kinks) == (phi == "relu")
+    for phi, words in (("relu", ("wakes up", "woke up")), ("leaky_relu", ("leaves 0", "left 0"))):
+        run = of_a_scheme(Network.mlp([1, 2, 1], phi), "weights")
+        assert run._leaving == words and run._event == f"a unit {words[1]}"
+    assert of_a_scheme(Network.mlp([1, 1, 1, 1], ["leaky_relu", "relu"]), "weights")._leaving[0] == "wakes up"
+    assert of_a_scheme(Network.mlp([1, 1], output="leaky_relu"), "backprop")._leaving[0] == "leaves 0"
+    assert of_a_scheme(Network.mlp([1, 1, 1, 1], [HAT, "relu"]), "backprop")._all_kinks == [0, 2, 0]
+    for slope, refused in ((0, False), (1, True)):
+        for name, gated in (("collapsed", True), ("backprop", False)):
+            phi = fcsym.leaky_relu(slope_at_kink=slope)
+            assert of_a_scheme(Network.mlp([1, 2, 1], phi), name)._refuses_kinks == (gated and refused)
+
+
+def test_where_a_unit_leaves_its_piece_the_point_is_shown():
+    """Its input and weights, by their names; and a scheme with pieces refuses to say what it gives there."""
+    run = comparison(Network.mlp([2, 2, 1]), "collapsed", 1)
+    run.on_kinks(np.random.default_rng(0), 60)
+    row = run.seen["y", "a unit leaves its piece: raised"]
+    assert row.passed and row.points == 1 and set(row.where) == {"element", "step", "x", "W1", "W2"}
+    assert np.shape(row.where["x"]) == (2,) and np.shape(row.where["W1"]) == (2, 2)
+    assert np.shape(row.where["W2"]) == (1, 2) and row.where["step"] == 1
+    on = run.seen["y", "init on a kink"]
+    assert on.passed and on.points == 1
+
+
+def points_of(kind, network, count=60):
+    d = fcsym.derive(network)
+    kernel = d.compile()
+    points = HARD[kind](network, kernel, np.random.default_rng(0), count)
+    return points, points.step(kernel)
+
+
+def test_hard_points_are_near_a_kink_before_the_step_or_after_it():
+    network = Network.mlp([3, 4, 3, 1])
+    points, _ = points_of("v^c near 0", network, 300)
+    near = [(abs(s) < 1e-2) & (s != 0) for s in pre_activations(network, points)]
+    assert near[1].any(axis=1).mean() > 0.8 > 0.2 > near[0].any(axis=1).mean()
+    points, made = points_of("s' near 0", Network.mlp([3, 4, 1]), 300)
+    after, size = made["s1_new"], abs(made["s1"]) + abs(made["ds1"])
+    close = abs(after) <= 2.0**-50 * size
+    assert close.any(axis=1).mean() > 0.5 and (points.eta > 0).all()
+    assert {-1.0, 1.0} <= set(np.unique(np.sign(after[close]))) and (after[close] == 0).mean() > 0.1
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("tiny eta", -30, -8), ("huge eta", 3, 12)])
+def test_hard_steps_are_as_small_or_as_large_as_they_are_called(kind, low, high):
+    points, _ = points_of(kind, Network.mlp([1, 1]), 400)
+    logs = np.log10(points.eta)
+    assert low <= logs.min() < low + 0.5 and high - 0.5 < logs.max() <= high
+
+
+def test_hard_numbers_are_subnormal_or_any_that_there_are():
+    network = Network.mlp([2, 2, 1], "identity")
+    with np.errstate(all="ignore"):
+        points, made = points_of("subnormal numbers", network, 200)
+        bits, _ = points_of("random bits", network, 2000)
+    least = np.finfo(float).smallest_normal
+    assert ((made["s1"] != 0) & (abs(made["s1"]) < least)).mean() > 0.5 and (
+        made["v1"] @ points.weights[1][0].T == 0
+    ).all()
+    assert (abs(points.target) < least).all() and (points.target != 0).all()
+    for values in (*bits.weights, bits.x, bits.target, bits.eta):
+        flat = values.ravel()
+        size = np.log2(abs(flat))
+        middling = (size >= -90) & (size < 91)
+        assert 0.5 < middling.mean() < 0.65 and np.isfinite(flat).all() and size.min() < -900 < 900 < size.max()
+        inner = size[middling]
+        assert inner.min() < -80 and inner.max() > 80 and abs(inner.mean()) < 8
+        assert ((flat > 0).mean() == 1) if values is bits.eta else 0.4 < (flat > 0).mean() < 0.6
+        parts = np.ldexp(flat[middling], -np.floor(inner).astype(int))
+        assert 0.3 < (abs(parts) < 1.5).mean() < 0.7
+
+
+def test_a_number_that_an_inverse_needs_is_left_out_where_its_matrix_is_nearly_none():
+    """Of a mini-batch: where the least eigenvalue is next to nothing beside the largest; for all numbers of a point."""
+    network = Network.mlp([1, 2, 1])
+    tally = object.__new__(Tally)
+    tally.network, tally.dtype = SimpleNamespace(places=(0,)), DOUBLE
+    bar = 4 * (2.0**-52) ** 0.6
+    K = np.stack([np.diag([1.0, 1.0]), np.diag([3.0, 3.0 * bar * 0.9]), np.diag([3.0, 3 * bar * 1.1]), np.zeros((2, 2)),
+                  np.diag([1.0, -0.5])])  # fmt: skip
+    keep = np.array([True, True, True, False, True])
+    found = tally._unclear_change({}, {"K": K}, None, (4, 1, 2), keep)
+    assert found.shape == (4, 1, 2) and network.hidden
+    assert found[:, 0].tolist() == [[one] * 2 for one in (False, True, False, True)]
