@@ -247,13 +247,16 @@ def test_arguments_of_a_lambdified_step_are_counted_from_1():
 
 
 def test_a_lambdified_step_says_of_each_unit_whether_it_has_a_value():
-    """Once for each, however many outputs there are, as the kernel does."""
-    d = fcsym.derive(Network.mlp([1, 2, 2]))
-    weights = [np.array([[1.0], [-0.5]]), np.array([[1.0, 2.0], [3.0, 0.5]])]
-    kernels = (d.compile(target) for target in ("lambdify", "numpy"))
-    steps = [kernel.step(weights, [1.0], [9.0, -9.0], 0.9, undefined="nan") for kernel in kernels]
-    one, other = (tuple.__getitem__(step, step._fields.index("undefined")) for step in steps)
-    assert one.dtype == bool and one.shape == other.shape == (2,) and (one == other).all()
+    """Once for each, however many outputs and networks there are, as the kernel does."""
+    d = fcsym.derive(Network.mlp([1, 2, 3], bias=[True, False]).shared("b1"))  # by which a dead unit can become active
+    rng, kernels, found = np.random.default_rng(1), [d.compile(target) for target in ("lambdify", "numpy")], set()
+    weights = [rng.normal(size=(2, 3, *d.network.shape(theta))) for theta in d.network.parameters]
+    for eta in (0.001, 1.5):
+        steps = [kernel.step(weights, [1.0], [9.0, -9.0, 2.0], eta, undefined="nan") for kernel in kernels]
+        one, other = (tuple.__getitem__(step, step._fields.index("undefined")) for step in steps)
+        assert one.dtype == bool and one.shape == other.shape == (2, 3, 2) and (one == other).all()
+        found |= set(one.ravel().tolist())
+    assert found == {True, False}
 
 
 def test_a_step_of_as_many_operations_as_allowed_is_lambdified(monkeypatch):

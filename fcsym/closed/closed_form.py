@@ -341,9 +341,10 @@ class _Specialisation:
 def _specialisation(
     d: Readable, equation: Equation, position: tuple[int, ...], branch: Branch | None
 ) -> _Specialisation | None:
-    source = None if branch is None else _case_source(d, equation)
-    if source is None or branch is None:
+    if branch is None:
         return None
+    source = _case_source(d, equation)
+    assert source is not None  # where the case was found
     found = _decided(d, source, branch, position[len(position) - len(source.array.axes) :])
     if found is None:
         return None
