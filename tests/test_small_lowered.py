@@ -21,7 +21,7 @@ from fcsym.kernel import neutral as n
 from fcsym.kernel.changes import change_of
 from fcsym.kernel.common import shared
 from fcsym.kernel.gates import select_by_gates
-from fcsym.kernel.lower import _by_cases, _node, _smooth, _together, in_numbers
+from fcsym.kernel.lower import _by_cases, _node, _smooth, _split, _together, in_numbers
 from fcsym.kernel.running import Running
 from fcsym.language import smooth_functions
 from fcsym.language.activation import activation
@@ -419,6 +419,20 @@ def test_a_quotient_by_cases_is_divided_only_where_its_case_holds(rows, ratios):
             row = rows[0] if len(rows) == 1 or u > 0 else rows[1]
             assert marked is (v == 0 and u != 0)
             assert at["p"] == (as_written(row, at) if v else None if u else 0)
+
+
+def test_a_quotient_has_the_element_above_that_goes_with_the_one_below():
+    """One of its shape; over a number any, since the inverse of that may be none; 1 where there is none."""
+    for factors, quotient, rest in (
+        ((X[I, J], U[J], power(V[J], -1)), (U[J], power(V[J], -1)), [X[I, J]]),
+        ((U[J], V[J], power(V[J], -1)), (U[J], power(V[J], -1)), [V[J]]),
+        ((X[I, J], power(V[J], -1)), (power(V[J], -1),), [X[I, J]]),
+        ((X[I, J], power(SCALE[()], -1)), (X[I, J], power(SCALE[()], -1)), []),
+        ((SCALE[()], X[I, J], power(SCALE[()], -1)), (SCALE[()], power(SCALE[()], -1)), [X[I, J]]),
+    ):
+        found = _split(Mul(factors))
+        assert found == (Mul(quotient) if len(quotient) > 1 else quotient[0], rest)
+    assert _split(Mul((X[I, J], U[J]))) is None and _split(U[J]) is None
 
 
 @pytest.mark.parametrize("wrong", [U[J] / V[J] / SCALE[()], U[J] * power(V[J], -2)], ids=str)

@@ -234,9 +234,8 @@ def _group(
             good &= finite.reshape(count, -1).all(axis=-1) if held.ndim else finite
         for array in truth:  # what diverges says nothing
             good &= (np.abs(array).reshape(count, -1) < 1e6).all(axis=-1)
-    if good.sum() >= (count + 1) // 2:
-        for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
-            worst = max(worst, _distance(got, wanted, good))
+    for got, wanted in zip(kernel.expand(state, weights, x), truth, strict=True):
+        worst = max(worst, _distance(got, wanted, good))
     return int(good.sum()), worst, ""
 
 
