@@ -113,7 +113,7 @@ class Maker:
         return n.Load(*self.random.choice(ways)) if ways else None
 
     def number(self):
-        return n.Const(Fraction(self.random.choice([-6, -4, -2, -1, 1, 2, 3, 4, 6]), 4))
+        return n.Const(Fraction(self.random.choice([-6, -4, -2, -1, 1, 2, 3, 4, 8]), 4))
 
     def simple(self, scope):
         """What a test compares."""
