@@ -38,8 +38,10 @@ from fcsym.kernel.targets.c_test import makefile
 from fcsym.kernel.targets.c_test import test_program as program_of
 from fcsym.kernel.targets.c_windows import Windows
 from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, remember_text
+from fcsym.kernel.targets.jax import JAX
 from fcsym.kernel.targets.numpy import DIALECT, TILES, NumpyTarget, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
+from fcsym.kernel.targets.torch import TORCH
 from fcsym.language.expression import Array, Axis, Index, IndexForm
 from fcsym.networks.symbols import SAMPLES
 
@@ -606,57 +608,55 @@ int run(real **a, MASK *undefined, real *work)
 """
 
 
-def in_c(function, folder, how=""):
-    """The results of each network; of as many at once as there are lanes, or in parts, where that is said."""
-    lanes, module, count = how == "lanes", module_of(function), len(parameters_of(function, module_of(function)))
-    text = c.core_text(function, module, "f", lanes=lanes, parts=how == "parts")
+def compiled(function, module, folder, how, lengths):
+    """The function in C: (arrays by name, of as many networks as there are lanes) => the same after it, its marks."""
+    lanes, parameters = how == "lanes", parameters_of(function, module)
+    text, count = c.core_text(function, module, "f", lanes=lanes, parts=how == "parts"), len(parameters)
     kind, width = ("(vec *)", 2) if lanes else ("", 1)
     room = room_of(function, module, lanes)
-    arguments = (
-        [f"{kind}a[{k}]" for k in range(count)]
-        + [f"{kind}work"] * bool(room)
-        + ["undefined"] * (lanes and function.marks)
-    )
-    if takes_rows(function):
-        arguments.insert(count, str(ROWS))
+    arguments = [f"{kind}a[{k}]" for k in range(count)] + [str(ROWS)] * takes_rows(function)
+    arguments += [f"{kind}work"] * bool(room) + ["undefined"] * (lanes and function.marks)
     blocks_are_indented(text)
-    if lanes:
-        head = lanes_of_text(module)
-    else:
-        head = (
-            "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n"
-            + PRELUDE
-            + TILE
-            + "#define ALONE\n"
-        )
-        head += SMOOTH["Abs"]
-    source = head + text + CALLER.replace("MASK", "mask" if lanes else "int").replace("ARGUMENTS", ", ".join(arguments))
-    (folder / "f.c").write_text(source)
+    head = "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n#define ALONE\n"
+    head = lanes_of_text(module) if lanes else head + PRELUDE + TILE + SMOOTH["Abs"]
+    caller = CALLER.replace("MASK", "mask" if lanes else "int").replace("ARGUMENTS", ", ".join(arguments))
+    (folder / "f.c").write_text(head + text + caller)
     flags = ["-O0", "-w", "-DREAL=double", "-DINTEGER=int64_t", "-fPIC", "-shared", "-ffp-contract=off"]
     subprocess.run([need("gcc"), *flags, "f.c", "-o", "f.so"], cwd=folder, check=True)
-    run = ctypes.CDLL(str(folder / "f.so")).run
-    shapes = {array.name: n.shape(array.axes, LENGTHS) for array in (*function.given, *function.results)}
+    library = ctypes.CDLL(str(folder / "f.so"))
+    shapes = {array.name: n.shape(array.axes, lengths) for array in (*function.given, *function.results)}
 
     def aligned(size):
         memory = np.full(size * width + 8, 7.0)
         return memory[-memory.ctypes.data % 64 // 8 :][: size * width].reshape(size, width)
 
-    for networks in [(0, 1)] if lanes else [(0,), (1,)]:
+    def call(*networks):
         arrays = {name: aligned(math.prod(shape)) for name, shape in shapes.items()}
-        for lane, network in enumerate(networks):
+        for lane, given in enumerate(networks):
             for array in function.given:
-                arrays[array.name][:, lane] = numbers(network)[array.name].ravel()
+                arrays[array.name][:, lane] = given[array.name].ravel()
         work, undefined = aligned(room.given.at(ROWS) + 4), aligned(1)
         undefined[:] = 0.0
         pointers = (ctypes.c_void_p * count)(*[array.ctypes.data for array in arrays.values()][:count])
-        status = run(pointers, ctypes.c_void_p(undefined.ctypes.data), ctypes.c_void_p(work.ctypes.data))
+        status = library.run(pointers, ctypes.c_void_p(undefined.ctypes.data), ctypes.c_void_p(work.ctypes.data))
         assert np.all(work[-4:] == 7.0)  # nothing is written behind the memory that was asked for
-        for lane, network in enumerate(networks):
-            place = {a.name: a.name.removesuffix("_new") for a in function.results}  # a step is in place
-            found = {name: arrays[own][:, lane].reshape(shapes[own]) for name, own in place.items()}
-            marked = function.marks and (numbers(network)["p"] > 0).any()
-            assert bool(undefined[0, lane] != 0 if lanes else status) == marked
-            compare(found | {"undefined": numbers(network)["p"] > 0}, function, network)
+        return [
+            ({name: made[:, lane].reshape(shapes[name]) for name, made in arrays.items()},
+             bool(undefined[0, lane] != 0 if lanes else status))
+            for lane in range(len(networks))
+        ]  # fmt: skip
+
+    return call
+
+
+def in_c(function, folder, how=""):
+    """The results of each network; of as many at once as there are lanes, or in parts, where that is said."""
+    call, every = compiled(function, module_of(function), folder, how, LENGTHS), [numbers(0), numbers(1)]
+    made = call(*every) if how == "lanes" else [call(one)[0] for one in every]
+    for network, (arrays, marked) in enumerate(made):
+        found = {a.name: arrays[a.name.removesuffix("_new")] for a in function.results}  # a step is in place
+        assert marked == (function.marks and (numbers(network)["p"] > 0).any())
+        compare(found | {"undefined": numbers(network)["p"] > 0}, function, network)
 
 
 def blocks_are_indented(text):
@@ -693,6 +693,74 @@ def test_a_step_in_place_is_what_it_says(seed, how, tmp_path, monkeypatch):
     function = step_of(seed)
     assert {*c._plan(function).alias.values(), *(old for old, _ in c._plan(function).copies)} == {*STATE}
     in_c(function, tmp_path, how)
+
+
+OPERATIONS = {
+    "+": lambda x, y: n.Sum(((1, x), (1, y))),
+    "-": lambda x, y: n.Sum(((1, x), (-1, y))),
+    "- +": lambda x, y: n.Sum(((-1, x), (1, y))),
+    "- -": lambda x, y: n.Sum(((-1, x), (-1, y))),
+    "*": lambda x, y: n.Product((x, y)),
+    "/": n.Quotient,
+}
+PLACES = Axis("places")
+LEAVES = [np.ldexp(np.random.default_rng(k).uniform(-1, 1, 12), np.arange(-6, 6) * (k - 1) * 5) for k in range(3)]
+
+
+def rounded(node):
+    """In floating-point numbers, one operation after the other."""
+    match node:
+        case n.Load(name, _):
+            return LEAVES["abc".index(name)]
+        case n.Sum(((sign, first), (other, second))):
+            left, right = rounded(first), rounded(second)
+            return (left if sign > 0 else -left) + right * other
+        case n.Product((first, second)):
+            return rounded(first) * rounded(second)
+        case n.Quotient(above, below):
+            return rounded(above) / rounded(below)
+        case n.Power(base, exponent):
+            return math.prod([rounded(base)] * exponent, start=1.0)
+    raise AssertionError(node)
+
+
+@pytest.mark.parametrize("target", ["arrays", "tiles", "numbers", "c", "lanes"])
+def test_operations_are_done_as_they_stand(target, tmp_path):
+    """In every bit: what is written in brackets is computed first."""
+    place = Index(PLACES, "i")
+    a, b, c_ = (n.Load(name, (place,)) for name in "abc")
+    trees = [
+        tree
+        for one, other in product(OPERATIONS.values(), repeat=2)
+        for tree in (one(other(a, b), c_), one(a, other(b, c_)), n.Product((one(a, b), other(b, c_))))
+    ]
+    trees += [tree for one in OPERATIONS.values() for tree in (n.Power(one(a, b), 2), one(n.Power(a, 2), b))]
+    defines = tuple(n.Define(f"x{k}", (place,), tree) for k, tree in enumerate(trees))
+    given = tuple(Array(name, None, (PLACES,)) for name in "abc")
+    results = tuple(Array(s.name, None, (PLACES,)) for s in defines)
+    function, sizes = n.Function("output", "", (), given, defines, results, False), {PLACES: 12}
+    module = replace(module_of(function), sizes=sizes)
+    leaves = dict(zip("abc", LEAVES, strict=True))
+    if target in ("c", "lanes"):
+        call = compiled(function, module, tmp_path, target, sizes)
+        ((arrays, _), *_) = call(*[leaves] * (1 + (target == "lanes")))
+        found = [arrays[s.name] for s in defines]
+    elif target == "numbers":
+        flat = unroll(function, sizes, {})
+        names, made = ([own for array in arrays for own in columns(array.name, (12,))] for arrays in (given, results))
+        space = {"s": []}
+        exec(python_function(flat, "f", names, [*names, *made], [(own, own) for own in made]), space)
+        place = [float(x) for array in LEAVES for x in array] + [0.0] * len(made)
+        space["f"](place)
+        found = np.reshape(place[len(names) :], (len(trees), 12))
+    else:
+        arrays_text = target == "arrays"
+        text = function_text(function, DIALECT, sizes=sizes) if arrays_text else _straight(function, module, "output")
+        space = {"np": np, "math": math, "threading": threading}
+        exec("\n".join([*helpers(text), TILES, text]), space)
+        found = space["output"](*LEAVES)
+    for own, tree in zip(found, trees, strict=True):
+        np.testing.assert_array_equal(own, rounded(tree), err_msg=str(tree))
 
 
 # ------------------------------------------------------------------------------------------- parts, by definition
@@ -846,7 +914,7 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
     module, (row, *_) = lower_scheme(scheme), frozen_rows(scheme, draws=3)
     samples = len(row.x[0])
     assert samples > 1
-    shorter = replace(row, x=tuple(x[:1] for x in row.x), target=tuple(t[:1] for t in row.target))
+    shorter = replace(row, x=(row.x[0][:1],), target=(row.target[0][:1],), y=row.y[:2])
     alike, mixed, none = (program_of(module, "update", rows) for rows in ([row, row], [shorter, row], []))
     for text in (alike, mixed):
         assert f"x[2][{3 * samples}], target[2][{2 * samples}], y[3][{2 * samples}];" in text
@@ -854,7 +922,7 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
     assert "row->target[n], row->samples, " in mixed and "int samples, steps" in mixed
     numbers_of = re.findall(r"\n        (\d+, )?(\d+), 0,\n", mixed)
     assert [(int(found.strip(", ")), int(steps)) for found, steps in numbers_of] == [
-        (1, len(row.x)),
+        (1, 1),
         (samples, len(row.x)),
     ]
     assert re.findall(r"\n        (\d+, )?(\d+), 0,\n", alike) == [("", str(len(row.x)))] * 2
@@ -864,8 +932,8 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
     assert "rows[]" not in none and "networks of at most" in none
 
 
-def test_a_file_says_why_it_cannot_begin():
-    """Where init itself can be undefined: with a unit on a kink."""
+def test_a_file_says_why_it_cannot_begin_or_go_on():
+    """Where init itself can be undefined, with a unit on a kink; and a step, and the output after one."""
     module = lower_scheme(fcsym.scheme(Network.mlp([2, 2, 1], "leaky_relu"), "collapsed"))
     space = {"__name__": "update"}
     exec(NumpyTarget().files(module, "update", [])["update.py"], space)
@@ -874,16 +942,29 @@ def test_a_file_says_why_it_cannot_begin():
     with pytest.raises(ArithmeticError) as said:
         space["init"](bad, [1.0, 1.0])
     assert module.refused.startswith(str(said.value)) and module.refused[len(str(said.value))] == ":"
+    state = space["init"](good, [1.0, 1.0])
+    near = space["step"](state, [1.0, 1.0], [0.5], 0.001)
+    assert np.isfinite(space["output"](near, [1.0, 1.0])).all()
+    far = space["step"](state, [1.0, 1.0], [1000.0], 0.5)
+    for call in (lambda **more: space["output"](far, [1.0, 1.0], **more),
+                 lambda **more: space["step"](far, [1.0, 1.0], [1.0], 0.5, **more)[0]):  # fmt: skip
+        with pytest.raises(ArithmeticError, match=re.escape(module.refusal)):
+            call()
+        assert np.isnan(call(undefined="nan")).all()
 
 
 def test_a_number_needs_no_brackets():
-    """But for one below 0, where it is multiplied."""
+    """But for one below 0, where it is multiplied; and one that is given alone is taken out of the list."""
     u, half = n.Load("u", ()), n.Const(Fraction(1, 2))
     for number, text in ((half, "0.5"), (n.Const(Fraction(0)), "0.0"), (n.Const(Fraction(-1, 2)), "(-0.5)")):
         function = n.Function("f", "", (), (), (n.Define("v", (), n.Product((u, number))),), (), False)
         assert f"v = u * {text}\n" in python_function(function, "f", ["u"], ["u"], [])
         written = function_text(replace(function, given=(Array("u", None, ()),)), DIALECT)
         assert f"v = u * {text}\n" in written
+        space = {"s": [3.0]}
+        exec(python_function(function, "f", ["u"], ["u"], [("v", "u")]), space)
+        space["f"]()
+        assert space["s"] == [3.0 * float(number.value)]
 
 
 def test_c_counts_the_numbers_of_an_array_as_far_as_an_int_reaches():
@@ -896,3 +977,45 @@ def test_c_counts_the_numbers_of_an_array_as_far_as_an_int_reaches():
         else:
             with pytest.raises(CompileError, match=f"A of 1-1 has {math.prod(lengths)} numbers.*at most {2**31 - 1}:"):
                 c.refuse_large(module)
+
+
+@pytest.mark.parametrize(
+    "name, setting, phi, known_by",
+    [
+        ("backprop", {}, "relu", None),
+        ("backprop", {"batch": "mean"}, "relu", None),
+        ("states", {}, "relu", "size, norm, key = held"),
+        ("states", {"batch": "mean"}, "relu", "key = held[-1]"),
+        ("history", {}, "relu", None),
+    ],
+)
+def test_a_file_knows_the_input_that_it_began_with_where_there_is_one(name, setting, phi, known_by):
+    module = lower_scheme(fcsym.scheme(Network.mlp([2, 1, 1], phi), name, **setting))
+    text = NumpyTarget().files(module, "update", [])["update.py"]
+    assert text.count("def _same_input(") == (known_by is not None) == module.single_input
+    assert known_by is None or known_by in text
+
+
+@pytest.mark.parametrize(
+    "lengths, kept", [((128, 128), True), ((127, 129), False), ((2**14,), True), ((2**14 - 1,), False), ((), False),
+                      ((None, 256), True), ((None, 255), False), ((4, 4, 4), False)],
+)  # fmt: skip
+def test_memory_is_kept_where_an_array_has_pages_of_its_own(lengths, kept):
+    """From 128 KiB on, which are 2 ** 14 numbers; a mini-batch counts as 64 samples."""
+    axes = tuple(SAMPLES if length is None else Axis(f"n{k}") for k, length in enumerate(lengths))
+    sizes = {axis: length for axis, length in zip(axes, lengths, strict=True) if length is not None}
+    function = n.Function("f", "", (), (Array("A", None, axes), Array("e", None, ())), (), (), False)
+    assert any("np.empty(" in part for part in helpers("", [function], sizes)) is kept
+
+
+@pytest.mark.parametrize("target", [TORCH, JAX])
+def test_a_pure_file_is_python_and_has_the_shapes_of_one_input(target):
+    """Also of a convolution, whose windows are read by a function beside it."""
+    network = Network([fcsym.Conv1d(1, 1, 2, padding=1), fcsym.Flatten(), fcsym.Linear(4, 1)], input=(1, 3))
+    for given, shape in ((Network.mlp([2, 1, 1]), "-1"), (network, "(1, 3)")):
+        module = lower_scheme(fcsym.scheme(given, "backprop"))
+        for text in (target.source(module), *target.files(module, "update", []).values()):
+            compile(text, "<source>", "exec")
+            helped = "def _windows(" in text or "def _added_up(" in text
+            assert ("from itertools import product" in text.splitlines()) is helped is (given is network)
+        assert re.search(rf"points = \[.*{re.escape(shape)}\)? for values in xs\]|points = .*{re.escape(shape)}", text)
