@@ -122,6 +122,7 @@ def test_a_long_table_is_quoted_by_its_left_side():
         written = Equation(left, table, Rule.CASES, "")
         said = _quoted(SimpleNamespace(rows=(table.branches,), written=(written,)))
         assert ("by cases" in said) is (table is many)
+        assert (re.search('alttext="([^"]*)"', said)[1] == "p by cases") is (table is many)
 
 
 def test_a_display_is_higher_with_more_lines_and_more_fractions():

@@ -695,6 +695,43 @@ def test_a_step_in_place_is_what_it_says(seed, how, tmp_path, monkeypatch):
     in_c(function, tmp_path, how)
 
 
+def small_step(random):
+    """New values of three vectors and two others, in any order, each of one or two that are there."""
+    i, m = Index(I, "i"), Index(I, "m")
+    old, new = ("a", "b", "c"), ("a_new", "b_new", "c_new")
+    order, known, statements = random.sample([*new, "x", "y"], 5), list(old), []
+    for name in order:
+        terms = [random.choice([n.Load(one, (i,)), n.Load(one, (i,)), n.Reduce((m,), n.Load(one, (m,)))])
+                 for one in random.sample(known, random.randint(1, 2))]  # fmt: skip
+        statements.append(n.Define(name, (i,), n.Sum(tuple((1, term) for term in (*terms, n.Const(Fraction(1)))))))
+        known.append(name)
+    arrays = [tuple(Array(name, None, (I,)) for name in names) for names in (old, new)]
+    return n.Function("step", "", (), arrays[0], tuple(statements), arrays[1], False)
+
+
+def test_a_new_value_takes_the_place_of_an_old_one_that_nobody_reads_any_more():
+    """Element by element, as C does it; with the copies at the end every new value is in its place."""
+    random, aliased = Random(0), 0
+    values = {name: np.array([Fraction(k**2 + 10 * at) for k in range(3)], object) for at, name in enumerate("abc")}
+    for _ in range(600):
+        function = small_step(random)
+        plan, true, held = c._plan(function), dict(values), {name: array.copy() for name, array in values.items()}
+        for s in function.statements:
+            true[s.name] = np.array([exact(s.value, {s.indices[0]: k}, true) for k in range(3)], object)
+        for s in plan.statements:
+            held.setdefault(plan.alias.get(s.name, s.name), np.empty(3, object))
+            there = {**held, **{name: held[place] for name, place in plan.alias.items()}}
+            for k in range(3):
+                there[plan.alias.get(s.name, s.name)][k] = exact(s.value, {s.indices[0]: k}, there)
+        for old, name in plan.copies:
+            held[old] = held[name]
+        assert {*plan.alias.values(), *(old for old, _ in plan.copies)} == {*"abc"}
+        assert all((held[old] == true[f"{old}_new"]).all() for old in "abc"), plan
+        assert sorted(s.name for s in plan.statements) == sorted(s.name for s in function.statements)
+        aliased += len(plan.alias)
+    assert aliased > 600
+
+
 OPERATIONS = {
     "+": lambda x, y: n.Sum(((1, x), (1, y))),
     "-": lambda x, y: n.Sum(((1, x), (-1, y))),
@@ -836,6 +873,22 @@ def test_axes_in_groups_are_rows_and_columns_where_there_are_more_than_two():
         )
         is None
     )
+
+
+def test_factors_in_front_of_a_product_have_its_sum_or_its_columns():
+    """Or both, or none; what has its rows and its columns is no factor of one."""
+    r, k, t = (Index(Axis(letter), letter) for letter in "rkt")
+    sizes = dict.fromkeys((r.axis, k.axis, t.axis), 64)
+    matrices = n.Load("B", (t, k)), n.Load("A", (r, t))
+    products = c_products.Products(SimpleNamespace(module=SimpleNamespace(sizes=sizes), lanes=False))
+    for front, found in (((), 1), ((t,), 1), ((k,), 1), ((k, t), 1), ((r,), 0), ((r, k), 0), (None, 1)):
+        more = [] if front is None else [n.Load("w", front)]
+        value = n.Reduce((t,), n.Product((*more, *matrices)))
+        for indices in ((r, k), (k, r)):
+            made = products.of(n.Define("R", indices, value))
+            assert len(made) == found
+            for one in made.values():
+                assert (one.rows, one.columns, one.over) in (((r, k, t),) if more else ((r, k, t), (k, r, t)))
 
 
 def as_defined(text, names):
