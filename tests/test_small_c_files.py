@@ -118,3 +118,12 @@ def test_a_header_says_what_its_functions_take(name):
     work = re.search(r"#define UPDATE_WORK (\S+|\(.*\))( /\*.*)?\n", text)[1].replace("UPDATE_CAPACITY", "64")
     outside = [room.given.at(64) for room in rooms if room.outside]
     assert eval(work) == max(outside, default=0)
+
+
+def test_wide_products_of_a_file_are_for_cblas_where_it_is_compiled_so():
+    """A kernel in a process has none of it."""
+    module = lower_scheme(fcsym.scheme(Network.mlp([64, 64, 64]), "backprop", batch="mean"))
+    text, own = CTarget().files(module, "update", [])["update.c"], CTarget().source(module)
+    assert " GEMM(" in text and "#include <cblas.h>" in text and "GEMM" not in own
+    assert "int kernel_run(" in own and "int update_step(" in text
+    assert "CBLAS" not in CTarget().files(made("backprop")[0], "update", [])["update.c"]

@@ -13,7 +13,7 @@ import threading
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from random import Random
 from types import SimpleNamespace
 
@@ -38,8 +38,10 @@ from fcsym.kernel.targets.c_test import makefile
 from fcsym.kernel.targets.c_test import test_program as program_of
 from fcsym.kernel.targets.c_windows import Windows
 from fcsym.kernel.targets.c_words import PRELUDE, SMOOTH, remember_text
+from fcsym.kernel.targets.jax import JAX
 from fcsym.kernel.targets.numpy import DIALECT, TILES, NumpyTarget, _straight, helpers
 from fcsym.kernel.targets.straight import columns, python_function, unroll
+from fcsym.kernel.targets.torch import TORCH
 from fcsym.language.expression import Array, Axis, Index, IndexForm
 from fcsym.networks.symbols import SAMPLES
 
@@ -85,6 +87,8 @@ class Maker:
     def axes(self, *ways):
         """Some axes; now and then with that of open length among them."""
         found = self.random.choice(ways)
+        if self.of_rows and self.random.random() < 0.1:
+            return N, N
         if self.of_rows and self.random.random() < 0.5:
             at = self.random.randint(0, len(found))
             found = (*found[:at], N, *found[at:])[:3]
@@ -113,7 +117,7 @@ class Maker:
         return n.Load(*self.random.choice(ways)) if ways else None
 
     def number(self):
-        return n.Const(Fraction(self.random.choice([-6, -4, -2, -1, 1, 2, 3, 4, 6]), 4))
+        return n.Const(Fraction(self.random.choice([-6, -4, -2, -1, 1, 2, 3, 4, 8]), 4))
 
     def simple(self, scope):
         """What a test compares."""
@@ -257,15 +261,8 @@ class Maker:
         return scope, self.random.choice(around)
 
     def along(self, scope):
-        """A value of each kind with these axes."""
-        one, other = self.load(scope), self.load(scope)
-        test = n.Test(one, ">", Fraction(0))
-        return self.random.choice([
-            n.Sum(((-1, one),)), n.Sum(((-1, one), (-1, other))), n.Call("Abs", one), n.Power(one, 2), n.Power(one, 3),
-            n.Select(test, other, n.Const(Fraction(0))), n.Select(test, n.Const(Fraction(0)), one),
-            n.Select(test, other, n.Const(Fraction(3, 4))), n.Select(test, n.Const(Fraction(1)), n.Const(Fraction(2))),
-            n.Guarded(other, one, ((test,),)),
-        ])  # fmt: skip
+        """A value of some kind with these axes."""
+        return self.random.choice(each_kind(self.load(scope), self.load(scope)))
 
     def difference(self):
         """A matrix, or what has other axes, less a product of vectors and more."""
@@ -285,7 +282,7 @@ class Maker:
         """One kind after another: a quotient that is guarded, a matrix less a product, and whatever there is."""
         axes = self.axes((), (I,), (J,), (K,), (L,), (I, J), (J, I), (L, J), (I, I), (I, J, K))
         scope = self.indices(axes)
-        match k % 8:
+        match k % 16:
             case 0:  # a number, first of all
                 scope, value = (), n.Reduce((Index(I, "i"),), n.Product((n.Load("p", (Index(I, "i"),)), self.load(()))))
             case 2:  # of which some axes are not in the value
@@ -298,19 +295,19 @@ class Maker:
                     n.Reduce((i,), n.Product((columns, rows))),
                 ]
                 value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), sums[self.random.randint(0, 1)])))
-            case 1 | 7:
+            case 1 | 9:
                 scope, value = self.product()
             case 3:  # less a product
                 scope, value = self.difference()
-            case 4 if k % 16 == 4:
+            case 4:
                 scope = self.indices((I, J))
                 value, self.fresh = n.Product(tuple(self.load((i,), (i,)) for i in scope)), f"x{k}"
-            case 4 if k % 16 == 12:
+            case 12:
                 scope, fresh = self.indices((I, J)), n.Load(self.fresh, ())
                 fresh = replace(fresh, indices=scope)
                 value = n.Sum(((1, n.Load("A", scope)), (-1, fresh)))
                 self.fresh = f"x{k}" if self.random.random() < 0.5 else self.fresh
-            case 6 if k % 16 == 14 and self.random.random() < 0.7:
+            case 14:
                 scope = self.indices((I, J))
                 value = n.Product((n.Load(self.fresh, scope), self.load(scope)))
             case 5:
@@ -325,12 +322,24 @@ class Maker:
         return n.Define(f"x{k}", scope, value)
 
 
+def each_kind(one, other):
+    """A value of each kind, of these."""
+    test, zero = n.Test(one, ">", Fraction(0)), n.Const(Fraction(0))
+    return [
+        n.Sum(((-1, one),)), n.Sum(((-1, one), (-1, other))), n.Sum(((1, one), (-1, other))), n.Product((one, other)),
+        n.Call("Abs", one), n.Power(one, 2), n.Power(one, 3), n.Select(test, other, zero), n.Select(test, zero, one),
+        n.Select(test, other, n.Const(Fraction(3, 4))), n.Select(test, n.Const(Fraction(1)), n.Const(Fraction(2))),
+        n.Select(test, other, one), n.Select(test, n.Product((one, other)), n.Sum(((1, one), (-1, other)))),
+        n.Guarded(other, one, ((test,),)), n.Quotient(other, n.Sum(((1, n.Const(Fraction(1))), (1, n.Power(one, 2))))),
+    ]  # fmt: skip
+
+
 def every_part(node):
     return [node, *(inner for part in n.parts(node) for inner in every_part(part))]
 
 
 @cache
-def function_of(seed, of_rows=False, count=40):
+def function_of(seed, of_rows=False, count=48):
     """So many statements; some read what others have made, and what nobody reads is a result, and some more."""
     maker = Maker(seed, of_rows)
     statements = [maker.statement(k) for k in range(count)]
@@ -342,6 +351,40 @@ def function_of(seed, of_rows=False, count=40):
     )
     mark = n.Mark((Index(I, "i"),), ((n.Test(n.Load("p", (Index(I, "i"),)), ">", Fraction(0)),),))
     return n.Function("output", "All of it.", (), tuple(maker.given.values()), (*statements, mark), results, True)
+
+
+STATE = ("A", "p", "q", "e")
+
+
+@cache
+def step_of(seed, count=24):
+    """So many statements that make new values of what is given first; what is read there may be old or new."""
+    maker = Maker(seed, False)
+    statements = [maker.statement(k) for k in range(count)]
+    made = maker.made
+    for name in STATE:
+        at = maker.random.randint(0, len(statements))
+        maker.made = {s.name: made[s.name] for s in statements[:at] if s.name in made}
+        made[f"{name}_new"] = GIVEN[name].axes
+        scope = maker.indices(GIVEN[name].axes)
+        old = maker.random.choice([n.Load(name, scope), maker.load(scope)])
+        term = maker.random.choice([maker.load(scope, (), maker.made), maker.node(1, scope)])
+        new = n.Define(f"{name}_new", scope, n.Sum(((1, old), (maker.random.choice([1, -1]), term))))
+        after = [
+            n.Define(s.name, s.indices, reading(s.value, name, f"{name}_new")) if maker.random.random() < 0.2 else s
+            for s in statements[at:]
+        ]
+        statements = [*statements[:at], new, *after]
+    given = tuple(sorted(GIVEN.values(), key=lambda array: array.name not in STATE))
+    results = tuple(Array(f"{array.name}_new", None, array.axes) for array in given if array.name in STATE)
+    return n.Function("step", "In place.", (), given, tuple(statements), results, False)
+
+
+def reading(node, old, new):
+    """The same with another array in the place of one."""
+    if isinstance(node, n.Load):
+        return replace(node, name=new) if node.name == old else node
+    return n.rebuilt(node, lambda part: reading(part, old, new))
 
 
 def module_of(function):
@@ -429,7 +472,8 @@ def compare(found, function, seed):
         true = wanted(function.statements, seed)[array.name]
         got = np.broadcast_to(np.asarray(found[array.name], float), true.shape)
         np.testing.assert_allclose(got, true, rtol=1e-12, atol=1e-12, err_msg=array.name)
-    np.testing.assert_array_equal(found["undefined"], numbers(seed)["p"] > 0)
+    if function.marks:
+        np.testing.assert_array_equal(found["undefined"], numbers(seed)["p"] > 0)
 
 
 SEEDS = range(4)
@@ -442,9 +486,14 @@ def in_numpy(text, function):
     exec("\n".join([*helpers(text), TILES, text]), space)
     given = [array.name for array in function.given]
     with np.errstate(all="raise"):
-        made = space["output"](*(np.stack([numbers(0)[name], numbers(1)[name]]) for name in given))
-    names = [*(a.name for a in function.results), "undefined"]
-    ndims = [*(len(a.axes) for a in function.results), 1]
+        both = [np.stack([numbers(0)[name], numbers(1)[name]]) for name in given]
+        made = space["output"](*both)
+    space |= {name: np.array(rows, np.float32) for name, rows in FIXED.items()}
+    with np.errstate(all="ignore"):
+        single = space["output"](*(array.astype(np.float32) for array in both))
+    assert {array.dtype for array in single} <= {np.dtype(np.float32), np.dtype(bool)}
+    names = [*(a.name for a in function.results), *["undefined"] * function.marks]
+    ndims = [*(len(a.axes) for a in function.results), *[1] * function.marks]
     for network in (0, 1):
         found = {}
         for name, array, ndim in zip(names, made, ndims, strict=True):
@@ -459,10 +508,72 @@ def test_arrays_are_what_a_function_says(seed, of_rows):
     in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
 
 
+def of(*defines, results=None):
+    """A function of these statements."""
+    made = tuple(Array(s.name, None, tuple(i.axis for i in s.indices)) for s in defines)
+    given = (*GIVEN.values(), *OPEN.values())
+    wanted_ = tuple(a for a in made if results is None or a.name in results)
+    return n.Function("output", "Some.", (), given, defines, wanted_, False)
+
+
+def test_every_difference_of_a_matrix_and_a_product_is_one():
+    """Of vectors, of the matrix itself and of numbers, in every order."""
+    i, j = Index(I, "i"), Index(J, "j")
+    factors = [n.Load("p", (i,)), n.Load("q", (j,)), n.Load("e", ()), n.Load("A", (i, j)), n.Const(Fraction(3, 4))]
+    every = [own for count in (2, 3) for own in product(factors, repeat=count)]
+    products = [n.Product(own) for own in every if own.count(factors[-1]) < 2]
+    whole = n.Load("A", (i, j))
+    defines = [n.Define(f"x{k}", (i, j), n.Sum(((1, whole), (-1, one)))) for k, one in enumerate(products)]
+    function = of(*defines)
+    in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
+
+
+@pytest.mark.parametrize("order", list(product(("d", "y", "d y"), repeat=3)))
+def test_what_is_taken_off_is_there_as_long_as_it_is_read(order):
+    """y = A - d takes the place of d, after all else that reads d and before all that reads y."""
+    i, j = scope = Index(I, "i"), Index(J, "j")
+    whole, d, y = (n.Load(name, scope) for name in "Ady")
+    defines = [n.Define("d", scope, n.Product((n.Load("p", (i,)), n.Load("q", (j,)))))]
+    for k, names in enumerate(order):
+        if k == 1 or (k == 0 and "y" in names):
+            defines += [n.Define("y", scope, n.Sum(((1, whole), (-1, d))))] * all(s.name != "y" for s in defines)
+        read = [{"d": d, "y": y}[name] for name in names.split()]
+        defines.append(n.Define(f"z{k}", scope, n.Product((whole, *read))))
+    function = of(*defines, results={"y", "z0", "z1", "z2"})
+    in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
+
+
+def test_terms_are_put_where_every_form_says():
+    """At a place that one or two indices move, of which the term has one, the other or both."""
+    i, m, place = Index(I, "i"), Index(I, "m"), Index(L, "l")
+    terms = [n.Load("p", (i,)), n.Load("p", (m,)), n.Product((n.Load("p", (i,)), n.Load("p", (m,))))]
+    steps = [(1, 1), (2, 1), (1, 2), (-1, 1), (3, -1), (0, 2)]
+    values = [
+        n.Reduce((i, m) if a else (m,), n.Product((n.Indicator(place, a * i + b * m + constant), term)))
+        for (a, b), constant, term in product(steps, (-1, 0, 3), terms)
+        if a or term == terms[1]
+    ]
+    function = of(*(n.Define(f"x{k}", (place,), value) for k, value in enumerate(values)))
+    in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tiles_are_what_a_function_says(seed):
     function = function_of(seed)
     in_numpy(_straight(function, module_of(function), "output"), function)
+
+
+def test_tiles_have_every_axis_of_a_result():
+    """Also those that nothing in the text has, of a result as of what is read after it."""
+    i, j = Index(I, "i"), Index(J, "j")
+    loads = [n.Load("e", ()), n.Load("p", (i,)), n.Load("q", (j,)), n.Load("A", (i, j)), n.Load("B", (j, i))]
+    pairs = [*((one, one) for one in loads), *pairwise([*loads, loads[1], loads[0], loads[4], loads[2]])]
+    values = [value for pair in pairs for value in each_kind(*pair)]
+    defines = [n.Define(f"x{k}", (i, j), value) for k, value in enumerate(values)]
+    read = [n.Define(f"y{k}", (i, j), n.Sum(((1, n.Load(f"x{k}", (i, j))), (1, loads[3])))) for k in range(len(values))]
+    for function in (of(*defines), of(*defines, *read, results={s.name for s in read})):
+        function = replace(function, given=tuple(GIVEN.values()))
+        in_numpy(_straight(function, module_of(function), "output"), function)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -497,52 +608,55 @@ int run(real **a, MASK *undefined, real *work)
 """
 
 
-def in_c(function, folder, how=""):
-    """The results of each network; of as many at once as there are lanes, or in parts, where that is said."""
-    lanes, module, count = how == "lanes", module_of(function), len(parameters_of(function, module_of(function)))
-    text = c.core_text(function, module, "f", lanes=lanes, parts=how == "parts")
+def compiled(function, module, folder, how, lengths):
+    """The function in C: (arrays by name, of as many networks as there are lanes) => the same after it, its marks."""
+    lanes, parameters = how == "lanes", parameters_of(function, module)
+    text, count = c.core_text(function, module, "f", lanes=lanes, parts=how == "parts"), len(parameters)
     kind, width = ("(vec *)", 2) if lanes else ("", 1)
     room = room_of(function, module, lanes)
-    arguments = [f"{kind}a[{k}]" for k in range(count)] + [f"{kind}work"] * bool(room) + ["undefined"] * lanes
-    if takes_rows(function):
-        arguments.insert(count, str(ROWS))
+    arguments = [f"{kind}a[{k}]" for k in range(count)] + [str(ROWS)] * takes_rows(function)
+    arguments += [f"{kind}work"] * bool(room) + ["undefined"] * (lanes and function.marks)
     blocks_are_indented(text)
-    if lanes:
-        head = lanes_of_text(module)
-    else:
-        head = (
-            "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n"
-            + PRELUDE
-            + TILE
-            + "#define ALONE\n"
-        )
-        head += SMOOTH["Abs"]
-    source = head + text + CALLER.replace("MASK", "mask" if lanes else "int").replace("ARGUMENTS", ", ".join(arguments))
-    (folder / "f.c").write_text(source)
+    head = "#include <math.h>\ntypedef double real;\n#define FABS fabs\n#define UNDEFINED 1\n#define ALONE\n"
+    head = lanes_of_text(module) if lanes else head + PRELUDE + TILE + SMOOTH["Abs"]
+    caller = CALLER.replace("MASK", "mask" if lanes else "int").replace("ARGUMENTS", ", ".join(arguments))
+    (folder / "f.c").write_text(head + text + caller)
     flags = ["-O0", "-w", "-DREAL=double", "-DINTEGER=int64_t", "-fPIC", "-shared", "-ffp-contract=off"]
     subprocess.run([need("gcc"), *flags, "f.c", "-o", "f.so"], cwd=folder, check=True)
-    run = ctypes.CDLL(str(folder / "f.so")).run
-    shapes = {array.name: n.shape(array.axes, LENGTHS) for array in (*function.given, *function.results)}
+    library = ctypes.CDLL(str(folder / "f.so"))
+    shapes = {array.name: n.shape(array.axes, lengths) for array in (*function.given, *function.results)}
 
     def aligned(size):
         memory = np.full(size * width + 8, 7.0)
         return memory[-memory.ctypes.data % 64 // 8 :][: size * width].reshape(size, width)
 
-    for networks in [(0, 1)] if lanes else [(0,), (1,)]:
+    def call(*networks):
         arrays = {name: aligned(math.prod(shape)) for name, shape in shapes.items()}
-        for lane, network in enumerate(networks):
+        for lane, given in enumerate(networks):
             for array in function.given:
-                arrays[array.name][:, lane] = numbers(network)[array.name].ravel()
+                arrays[array.name][:, lane] = given[array.name].ravel()
         work, undefined = aligned(room.given.at(ROWS) + 4), aligned(1)
         undefined[:] = 0.0
-        pointers = (ctypes.c_void_p * count)(*(array.ctypes.data for array in arrays.values()))
-        status = run(pointers, ctypes.c_void_p(undefined.ctypes.data), ctypes.c_void_p(work.ctypes.data))
+        pointers = (ctypes.c_void_p * count)(*[array.ctypes.data for array in arrays.values()][:count])
+        status = library.run(pointers, ctypes.c_void_p(undefined.ctypes.data), ctypes.c_void_p(work.ctypes.data))
         assert np.all(work[-4:] == 7.0)  # nothing is written behind the memory that was asked for
-        for lane, network in enumerate(networks):
-            found = {a.name: arrays[a.name][:, lane].reshape(shapes[a.name]) for a in function.results}
-            marked = (numbers(network)["p"] > 0).any()
-            assert bool(undefined[0, lane] != 0 if lanes else status) == marked
-            compare(found | {"undefined": numbers(network)["p"] > 0}, function, network)
+        return [
+            ({name: made[:, lane].reshape(shapes[name]) for name, made in arrays.items()},
+             bool(undefined[0, lane] != 0 if lanes else status))
+            for lane in range(len(networks))
+        ]  # fmt: skip
+
+    return call
+
+
+def in_c(function, folder, how=""):
+    """The results of each network; of as many at once as there are lanes, or in parts, where that is said."""
+    call, every = compiled(function, module_of(function), folder, how, LENGTHS), [numbers(0), numbers(1)]
+    made = call(*every) if how == "lanes" else [call(one)[0] for one in every]
+    for network, (arrays, marked) in enumerate(made):
+        found = {a.name: arrays[a.name.removesuffix("_new")] for a in function.results}  # a step is in place
+        assert marked == (function.marks and (numbers(network)["p"] > 0).any())
+        compare(found | {"undefined": numbers(network)["p"] > 0}, function, network)
 
 
 def blocks_are_indented(text):
@@ -569,6 +683,121 @@ def test_c_is_what_a_function_says(seed, how, tmp_path, monkeypatch):
         monkeypatch.setattr(c, "PART", 1)
         monkeypatch.setattr(c_parts, "_LINES", 12)
     in_c(function_of(seed, "rows" in how), tmp_path, how)
+
+
+@pytest.mark.parametrize("seed, how", [*((seed, "") for seed in range(4)), (4, "lanes"), (5, "parts")])
+def test_a_step_in_place_is_what_it_says(seed, how, tmp_path, monkeypatch):
+    """New values take the place of old ones where nothing reads these any more."""
+    monkeypatch.setattr(c, "PART", 1)
+    monkeypatch.setattr(c_parts, "_LINES", 12)
+    function = step_of(seed)
+    assert {*c._plan(function).alias.values(), *(old for old, _ in c._plan(function).copies)} == {*STATE}
+    in_c(function, tmp_path, how)
+
+
+def small_step(random):
+    """New values of three vectors and two others, in any order, each of one or two that are there."""
+    i, m = Index(I, "i"), Index(I, "m")
+    old, new = ("a", "b", "c"), ("a_new", "b_new", "c_new")
+    order, known, statements = random.sample([*new, "x", "y"], 5), list(old), []
+    for name in order:
+        terms = [random.choice([n.Load(one, (i,)), n.Load(one, (i,)), n.Reduce((m,), n.Load(one, (m,)))])
+                 for one in random.sample(known, random.randint(1, 2))]  # fmt: skip
+        statements.append(n.Define(name, (i,), n.Sum(tuple((1, term) for term in (*terms, n.Const(Fraction(1)))))))
+        known.append(name)
+    arrays = [tuple(Array(name, None, (I,)) for name in names) for names in (old, new)]
+    return n.Function("step", "", (), arrays[0], tuple(statements), arrays[1], False)
+
+
+def test_a_new_value_takes_the_place_of_an_old_one_that_nobody_reads_any_more():
+    """Element by element, as C does it; with the copies at the end every new value is in its place."""
+    random, aliased = Random(0), 0
+    values = {name: np.array([Fraction(k**2 + 10 * at) for k in range(3)], object) for at, name in enumerate("abc")}
+    for _ in range(600):
+        function = small_step(random)
+        plan, true, held = c._plan(function), dict(values), {name: array.copy() for name, array in values.items()}
+        for s in function.statements:
+            true[s.name] = np.array([exact(s.value, {s.indices[0]: k}, true) for k in range(3)], object)
+        for s in plan.statements:
+            held.setdefault(plan.alias.get(s.name, s.name), np.empty(3, object))
+            there = {**held, **{name: held[place] for name, place in plan.alias.items()}}
+            for k in range(3):
+                there[plan.alias.get(s.name, s.name)][k] = exact(s.value, {s.indices[0]: k}, there)
+        for old, name in plan.copies:
+            held[old] = held[name]
+        assert {*plan.alias.values(), *(old for old, _ in plan.copies)} == {*"abc"}
+        assert all((held[old] == true[f"{old}_new"]).all() for old in "abc"), plan
+        assert sorted(s.name for s in plan.statements) == sorted(s.name for s in function.statements)
+        aliased += len(plan.alias)
+    assert aliased > 600
+
+
+OPERATIONS = {
+    "+": lambda x, y: n.Sum(((1, x), (1, y))),
+    "-": lambda x, y: n.Sum(((1, x), (-1, y))),
+    "- +": lambda x, y: n.Sum(((-1, x), (1, y))),
+    "- -": lambda x, y: n.Sum(((-1, x), (-1, y))),
+    "*": lambda x, y: n.Product((x, y)),
+    "/": n.Quotient,
+}
+PLACES = Axis("places")
+LEAVES = [np.ldexp(np.random.default_rng(k).uniform(-1, 1, 12), np.arange(-6, 6) * (k - 1) * 5) for k in range(3)]
+
+
+def rounded(node):
+    """In floating-point numbers, one operation after the other."""
+    match node:
+        case n.Load(name, _):
+            return LEAVES["abc".index(name)]
+        case n.Sum(((sign, first), (other, second))):
+            left, right = rounded(first), rounded(second)
+            return (left if sign > 0 else -left) + right * other
+        case n.Product((first, second)):
+            return rounded(first) * rounded(second)
+        case n.Quotient(above, below):
+            return rounded(above) / rounded(below)
+        case n.Power(base, exponent):
+            return math.prod([rounded(base)] * exponent, start=1.0)
+    raise AssertionError(node)
+
+
+@pytest.mark.parametrize("target", ["arrays", "tiles", "numbers", "c", "lanes"])
+def test_operations_are_done_as_they_stand(target, tmp_path):
+    """In every bit: what is written in brackets is computed first."""
+    place = Index(PLACES, "i")
+    a, b, c_ = (n.Load(name, (place,)) for name in "abc")
+    trees = [
+        tree
+        for one, other in product(OPERATIONS.values(), repeat=2)
+        for tree in (one(other(a, b), c_), one(a, other(b, c_)), n.Product((one(a, b), other(b, c_))))
+    ]
+    trees += [tree for one in OPERATIONS.values() for tree in (n.Power(one(a, b), 2), one(n.Power(a, 2), b))]
+    defines = tuple(n.Define(f"x{k}", (place,), tree) for k, tree in enumerate(trees))
+    given = tuple(Array(name, None, (PLACES,)) for name in "abc")
+    results = tuple(Array(s.name, None, (PLACES,)) for s in defines)
+    function, sizes = n.Function("output", "", (), given, defines, results, False), {PLACES: 12}
+    module = replace(module_of(function), sizes=sizes)
+    leaves = dict(zip("abc", LEAVES, strict=True))
+    if target in ("c", "lanes"):
+        call = compiled(function, module, tmp_path, target, sizes)
+        ((arrays, _), *_) = call(*[leaves] * (1 + (target == "lanes")))
+        found = [arrays[s.name] for s in defines]
+    elif target == "numbers":
+        flat = unroll(function, sizes, {})
+        names, made = ([own for array in arrays for own in columns(array.name, (12,))] for arrays in (given, results))
+        space = {"s": []}
+        exec(python_function(flat, "f", names, [*names, *made], [(own, own) for own in made]), space)
+        place = [float(x) for array in LEAVES for x in array] + [0.0] * len(made)
+        space["f"](place)
+        found = np.reshape(place[len(names) :], (len(trees), 12))
+    else:
+        arrays_text = target == "arrays"
+        text = function_text(function, DIALECT, sizes=sizes) if arrays_text else _straight(function, module, "output")
+        space = {"np": np, "math": math, "threading": threading}
+        exec("\n".join([*helpers(text), TILES, text]), space)
+        found = space["output"](*LEAVES)
+    for own, tree in zip(found, trees, strict=True):
+        np.testing.assert_array_equal(own, rounded(tree), err_msg=str(tree))
 
 
 # ------------------------------------------------------------------------------------------- parts, by definition
@@ -646,6 +875,22 @@ def test_axes_in_groups_are_rows_and_columns_where_there_are_more_than_two():
     )
 
 
+def test_factors_in_front_of_a_product_have_its_sum_or_its_columns():
+    """Or both, or none; what has its rows and its columns is no factor of one."""
+    r, k, t = (Index(Axis(letter), letter) for letter in "rkt")
+    sizes = dict.fromkeys((r.axis, k.axis, t.axis), 64)
+    matrices = n.Load("B", (t, k)), n.Load("A", (r, t))
+    products = c_products.Products(SimpleNamespace(module=SimpleNamespace(sizes=sizes), lanes=False))
+    for front, found in (((), 1), ((t,), 1), ((k,), 1), ((k, t), 1), ((r,), 0), ((r, k), 0), (None, 1)):
+        more = [] if front is None else [n.Load("w", front)]
+        value = n.Reduce((t,), n.Product((*more, *matrices)))
+        for indices in ((r, k), (k, r)):
+            made = products.of(n.Define("R", indices, value))
+            assert len(made) == found
+            for one in made.values():
+                assert (one.rows, one.columns, one.over) in (((r, k, t),) if more else ((r, k, t), (k, r, t)))
+
+
 def as_defined(text, names):
     """The lines that a preprocessor leaves where these names are defined; what else it is asked, it keeps."""
     kept, stack = [], []
@@ -706,14 +951,14 @@ def test_a_stored_input_has_a_row_of_its_own(tmp_path):
         assert call(*given, 2) == (2 if x == [1.0, 2.0, 4.0] else 0)
 
 
-@pytest.mark.parametrize("phi", ["relu", "tanh"])
+@pytest.mark.parametrize("called", [False, True])
 @pytest.mark.parametrize("more", [False, True])
-def test_a_makefile_links_mathematics_where_it_is_called(phi, more):
-    module = lower_scheme(fcsym.scheme(Network.mlp([1, 1, 1], phi), "backprop"))
-    text = makefile(module, "update", more)
+def test_a_makefile_links_mathematics_where_it_is_called(called, more):
+    e = n.Load("e", ())
+    text = makefile(module_of(of(n.Define("x", (), n.Call("tanh", e) if called else e))), "update", more)
     linked = [line for line in text.splitlines() if line.startswith("\t$(C") and " -c " not in line]
     assert len(linked) == 5
-    assert {line.endswith(" -lm") for line in linked} == {more or phi == "tanh"}
+    assert {line.endswith(" -lm") for line in linked} == {more or called}
 
 
 def test_a_test_program_has_room_for_the_samples_of_its_rows():
@@ -722,7 +967,7 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
     module, (row, *_) = lower_scheme(scheme), frozen_rows(scheme, draws=3)
     samples = len(row.x[0])
     assert samples > 1
-    shorter = replace(row, x=tuple(x[:1] for x in row.x), target=tuple(t[:1] for t in row.target))
+    shorter = replace(row, x=(row.x[0][:1],), target=(row.target[0][:1],), y=row.y[:2])
     alike, mixed, none = (program_of(module, "update", rows) for rows in ([row, row], [shorter, row], []))
     for text in (alike, mixed):
         assert f"x[2][{3 * samples}], target[2][{2 * samples}], y[3][{2 * samples}];" in text
@@ -730,7 +975,7 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
     assert "row->target[n], row->samples, " in mixed and "int samples, steps" in mixed
     numbers_of = re.findall(r"\n        (\d+, )?(\d+), 0,\n", mixed)
     assert [(int(found.strip(", ")), int(steps)) for found, steps in numbers_of] == [
-        (1, len(row.x)),
+        (1, 1),
         (samples, len(row.x)),
     ]
     assert re.findall(r"\n        (\d+, )?(\d+), 0,\n", alike) == [("", str(len(row.x)))] * 2
@@ -740,8 +985,8 @@ def test_a_test_program_has_room_for_the_samples_of_its_rows():
     assert "rows[]" not in none and "networks of at most" in none
 
 
-def test_a_file_says_why_it_cannot_begin():
-    """Where init itself can be undefined: with a unit on a kink."""
+def test_a_file_says_why_it_cannot_begin_or_go_on():
+    """Where init itself can be undefined, with a unit on a kink; and a step, and the output after one."""
     module = lower_scheme(fcsym.scheme(Network.mlp([2, 2, 1], "leaky_relu"), "collapsed"))
     space = {"__name__": "update"}
     exec(NumpyTarget().files(module, "update", [])["update.py"], space)
@@ -750,16 +995,29 @@ def test_a_file_says_why_it_cannot_begin():
     with pytest.raises(ArithmeticError) as said:
         space["init"](bad, [1.0, 1.0])
     assert module.refused.startswith(str(said.value)) and module.refused[len(str(said.value))] == ":"
+    state = space["init"](good, [1.0, 1.0])
+    near = space["step"](state, [1.0, 1.0], [0.5], 0.001)
+    assert np.isfinite(space["output"](near, [1.0, 1.0])).all()
+    far = space["step"](state, [1.0, 1.0], [1000.0], 0.5)
+    for call in (lambda **more: space["output"](far, [1.0, 1.0], **more),
+                 lambda **more: space["step"](far, [1.0, 1.0], [1.0], 0.5, **more)[0]):  # fmt: skip
+        with pytest.raises(ArithmeticError, match=re.escape(module.refusal)):
+            call()
+        assert np.isnan(call(undefined="nan")).all()
 
 
 def test_a_number_needs_no_brackets():
-    """But for one below 0, where it is multiplied."""
+    """But for one below 0, where it is multiplied; and one that is given alone is taken out of the list."""
     u, half = n.Load("u", ()), n.Const(Fraction(1, 2))
     for number, text in ((half, "0.5"), (n.Const(Fraction(0)), "0.0"), (n.Const(Fraction(-1, 2)), "(-0.5)")):
         function = n.Function("f", "", (), (), (n.Define("v", (), n.Product((u, number))),), (), False)
         assert f"v = u * {text}\n" in python_function(function, "f", ["u"], ["u"], [])
         written = function_text(replace(function, given=(Array("u", None, ()),)), DIALECT)
         assert f"v = u * {text}\n" in written
+        space = {"s": [3.0]}
+        exec(python_function(function, "f", ["u"], ["u"], [("v", "u")]), space)
+        space["f"]()
+        assert space["s"] == [3.0 * float(number.value)]
 
 
 def test_c_counts_the_numbers_of_an_array_as_far_as_an_int_reaches():
@@ -772,3 +1030,45 @@ def test_c_counts_the_numbers_of_an_array_as_far_as_an_int_reaches():
         else:
             with pytest.raises(CompileError, match=f"A of 1-1 has {math.prod(lengths)} numbers.*at most {2**31 - 1}:"):
                 c.refuse_large(module)
+
+
+@pytest.mark.parametrize(
+    "name, setting, phi, known_by",
+    [
+        ("backprop", {}, "relu", None),
+        ("backprop", {"batch": "mean"}, "relu", None),
+        ("states", {}, "relu", "size, norm, key = held"),
+        ("states", {"batch": "mean"}, "relu", "key = held[-1]"),
+        ("history", {}, "relu", None),
+    ],
+)
+def test_a_file_knows_the_input_that_it_began_with_where_there_is_one(name, setting, phi, known_by):
+    module = lower_scheme(fcsym.scheme(Network.mlp([2, 1, 1], phi), name, **setting))
+    text = NumpyTarget().files(module, "update", [])["update.py"]
+    assert text.count("def _same_input(") == (known_by is not None) == module.single_input
+    assert known_by is None or known_by in text
+
+
+@pytest.mark.parametrize(
+    "lengths, kept", [((128, 128), True), ((127, 129), False), ((2**14,), True), ((2**14 - 1,), False), ((), False),
+                      ((None, 256), True), ((None, 255), False), ((4, 4, 4), False)],
+)  # fmt: skip
+def test_memory_is_kept_where_an_array_has_pages_of_its_own(lengths, kept):
+    """From 128 KiB on, which are 2 ** 14 numbers; a mini-batch counts as 64 samples."""
+    axes = tuple(SAMPLES if length is None else Axis(f"n{k}") for k, length in enumerate(lengths))
+    sizes = {axis: length for axis, length in zip(axes, lengths, strict=True) if length is not None}
+    function = n.Function("f", "", (), (Array("A", None, axes), Array("e", None, ())), (), (), False)
+    assert any("np.empty(" in part for part in helpers("", [function], sizes)) is kept
+
+
+@pytest.mark.parametrize("target", [TORCH, JAX])
+def test_a_pure_file_is_python_and_has_the_shapes_of_one_input(target):
+    """Also of a convolution, whose windows are read by a function beside it."""
+    network = Network([fcsym.Conv1d(1, 1, 2, padding=1), fcsym.Flatten(), fcsym.Linear(4, 1)], input=(1, 3))
+    for given, shape in ((Network.mlp([2, 1, 1]), "-1"), (network, "(1, 3)")):
+        module = lower_scheme(fcsym.scheme(given, "backprop"))
+        for text in (target.source(module), *target.files(module, "update", []).values()):
+            compile(text, "<source>", "exec")
+            helped = "def _windows(" in text or "def _added_up(" in text
+            assert ("from itertools import product" in text.splitlines()) is helped is (given is network)
+        assert re.search(rf"points = \[.*{re.escape(shape)}\)? for values in xs\]|points = .*{re.escape(shape)}", text)

@@ -270,7 +270,7 @@ def _leading_to(d: Readable, name: str) -> set[str]:
     waiting = [name]
     while waiting:
         current = waiting.pop()
-        if current not in found and current in d.by_name:
+        if current not in found:
             found.add(current)
             waiting += d.by_name[current].uses
     return found
