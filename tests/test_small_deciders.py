@@ -250,8 +250,8 @@ def test_the_unit_for_which_an_element_is_read_follows_from_its_indices(name):
     assert list(_positions(own, given, indicators)) == wanted
     ties = _ties(equation, ((0, 2, 3),), a[given], indicators)
     assert (ties is None) == (not wanted)
-    for place in product(range(6), repeat=4) if wanted else ():
-        at = dict(zip((H, J, K, L), place, strict=True))
+    for place in product(range(12), repeat=3) if wanted else ():
+        at = dict(zip((H, J, K), place, strict=True))
         if all(indicator.at(at) for indicator in indicators):
             ((n, factor, constant),) = ties
             assert factor * at[given[n]] + constant == 2 * at[own] + 3
