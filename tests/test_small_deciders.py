@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 import sympy
-from test_small_proofs import LAYERS
+from test_small_proofs import LAYERS, MORE
 
 import fcsym
-from fcsym import Network
+from fcsym import Add, AvgPool1d, Concatenate, Conv1d, Embedding, Flatten, Linear, Network, Residual
 from fcsym.language.activation import activation
 from fcsym.language.algebra import indices_of, inline, rename, rewritten
 from fcsym.language.equation import Cases, Status, Verdict
@@ -34,15 +34,16 @@ from fcsym.language.expression import (
     children,
     mul,
 )
-from fcsym.language.instance import Instance, exact_field
+from fcsym.language.instance import Instance, exact_field, positions
+from fcsym.layers import Node
 from fcsym.proof import _Examiner, quotients
 from fcsym.proof.beside import Beside
 from fcsym.proof.expanded import _divides
 from fcsym.proof.general import General
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.once import free_unit
-from fcsym.proof.points import rationals
-from fcsym.proof.reach import _positions, _ties
+from fcsym.proof.points import Points, World, rationals
+from fcsym.proof.reach import _positions, _ties, moves_by_its_gate, stays
 from fcsym.proof.schemes import _refused_at_init
 from fcsym.proof.tables import Table
 from fcsym.proof.twice import _bend
@@ -249,8 +250,8 @@ def test_the_unit_for_which_an_element_is_read_follows_from_its_indices(name):
     assert list(_positions(own, given, indicators)) == wanted
     ties = _ties(equation, ((0, 2, 3),), a[given], indicators)
     assert (ties is None) == (not wanted)
-    for place in product(range(6), repeat=4) if wanted else ():
-        at = dict(zip((H, J, K, L), place, strict=True))
+    for place in product(range(12), repeat=3) if wanted else ():
+        at = dict(zip((H, J, K), place, strict=True))
         if all(indicator.at(at) for indicator in indicators):
             ((n, factor, constant),) = ties
             assert factor * at[given[n]] + constant == 2 * at[own] + 3
@@ -296,3 +297,56 @@ def test_what_is_wrong_from_the_second_step_on_is_seen_by_runs(name):
     assert not Beside(s).refuted
     made = replace(s, routines={**s.routines, "step": replace(routine, equations=tuple(equations))})
     assert Beside(made).refuted
+
+
+TWO = [Residual([Linear(2, 2)]), "relu"]
+GATED = {
+    "one window": Network([Conv1d(1, 1, 2), "relu", Flatten(), Linear(1, 1)], input=(1, 2)),
+    "two windows": Network([Conv1d(1, 1, 2), "relu", Flatten(), Linear(2, 1)], input=(1, 3)),
+    "two channels": Network([Conv1d(1, 2, 2), "relu", Flatten(), Linear(2, 1)], input=(1, 2)),
+    "a mean of windows": Network([Conv1d(1, 2, 1), AvgPool1d(2), "relu", Flatten(), Linear(2, 1)], input=(1, 2)),
+    "positions": Network.sequential((2, 1), [Linear(1, 1), "relu", Flatten(), Linear(2, 1)]),
+    "tokens": Network.sequential((2, 3), [Embedding(3, 1), "relu", Flatten(), Linear(2, 1)]),
+    "beside its input": Network.sequential((2,), [*TWO, Linear(2, 1)]),
+    "two layers": Network.sequential((2,), [*TWO, Linear(2, 2), "relu", Linear(2, 1)]),
+    "above what is frozen": Network.sequential((2,), [*TWO, Linear(2, 2), "relu", Linear(2, 1)]).frozen("W1", "b1"),
+    "frozen weights": Network.sequential((2,), [*TWO, Linear(2, 2), "relu", Linear(2, 1)]).frozen("W1", "W4"),
+    "one unit above": Network.sequential((2,), [*TWO, Linear(2, 1), "relu", Linear(1, 1)]),
+    "linear below": Network.sequential((1,), [Residual([Linear(1, 1)]), Linear(1, 2), "relu", Linear(2, 1)]),
+    "read by two": MORE["read by two"][0],
+    "two maps of one input": Network(
+        [
+            Node(Linear(1, 2), "a", ("x",)), Node(Linear(1, 2), "b", ("x",)), Node(Add(), "s", ("a", "b")),
+            Node("relu", "r", ("s",)), Node(Linear(2, 1), "y", ("r",)),
+        ],
+        input=(1,),
+    ),
+    "beside each other": Network(
+        [
+            Node(Linear(1, 2), "a", ("x",)), Node(Linear(1, 1), "b", ("x",)), Node(Concatenate(), "c", ("a", "b")),
+            Node("relu", "r", ("c",)), Node(Linear(3, 1), "y", ("r",)),
+        ],
+        input=(1,),
+    ),
+    "one sample": Network.sequential((2,), [*TWO, Linear(2, 1)]).training(batch="sum", samples=1),
+    "two samples": Network.sequential((2,), [*TWO, Linear(2, 1)]).training(batch="sum", samples=2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_a_unit_of_layers_moves_by_its_gate_where_no_step_moves_it_else(name):
+    """Of small networks in rational numbers: no unit that gives nothing moves in any of them, or one does in some."""
+    network = GATED[name]
+    step = Points(network, "simultaneous", fcsym.derive(network).by_name)
+    units = [unit for unit in network.hidden if unit.activation.name == "relu"]
+    woken, moved = set(), set()
+    for seed in range(25):
+        world = World(step, rationals(seed))
+        for unit in units:
+            for at in positions(unit.s, step.network.sizes):
+                before, after = world.value(unit.s, at), world.value(unit.s.primed, at)
+                moved |= {unit.s} if before != after else set()
+                woken |= {unit.s} if before != after and before <= 0 else set()
+    assert step.network.widths == network.widths and units
+    assert [moves_by_its_gate(network, unit) for unit in units] == [unit.s not in woken for unit in units]
+    assert [stays(network, unit) for unit in units] == [unit.s not in moved for unit in units]

@@ -9,18 +9,21 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
+import z3
 from test_small_proofs import CARRIED, LAYERS, SCHEMES, changed
+from test_small_searches import AT, BY_HAND, KINKS
 
 import fcsym
 from fcsym import Network
 from fcsym.language.algebra import as_expr, expand
-from fcsym.language.equation import Cases, Rule
-from fcsym.language.expression import ONE, Apply, Array, Index, Role, add, mul, power
+from fcsym.language.equation import Cases, Condition, Rule, Verdict
+from fcsym.language.expression import ONE, Apply, Array, Index, Number, Role, add, mul, power
 from fcsym.language.instance import Instance, exact_field, positions
 from fcsym.proof import proved
-from fcsym.proof.pieces import Pieces
+from fcsym.proof.pieces import Pieces, _Unit
 from fcsym.proof.scheme_in_symbols import InSymbols
 from fcsym.proof.scheme_runs import STEPS, ExactRuns
 from fcsym.proof.schemes import prove_scheme
@@ -30,7 +33,7 @@ mlp = Network.mlp
 
 @cache
 def collapsed(phi):
-    return fcsym.scheme(mlp([1, 3, 1], phi), "collapsed")
+    return fcsym.scheme(mlp([1, 2, 1], phi), "collapsed")
 
 
 def named(part, name):
@@ -205,3 +208,112 @@ def test_of_layers_a_scheme_with_equations_of_its_own_is_run(name):
         assert proof.holds and proof.instance == whole.instance
         assert (proof.method == whole.method) is (kind == "backprop")
         assert proof.method.startswith("run exactly over 2 steps") is (kind != "backprop")
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_units_that_are_summed_over_are_proved_by_both(phi):
+    """But for abbreviations, for what `expand` has of no input, and for what z3 alone knows."""
+    s = collapsed(phi)
+    assert s.proof.holds, s.proof
+    alone = {"z3"} if phi == "relu" else {"z3", "no such unit"}
+    for f in s.proof.findings:
+        part, name = f.equation.split(": ")
+        table = isinstance(named(s.routines[part], name).rhs, Cases)
+        if f.verdict is Verdict.DEFINITION or f.verdict is Verdict.CHOSEN:
+            assert part != "init" or f.index == "identical" or f.case is not None
+        elif table and f.case is None:
+            assert f.index == "" and f.expanded in ("z3", "identical in exact runs")
+        elif f.index != "identical":
+            assert table and {f.index, f.expanded} - {""} <= alone and f.note
+        else:
+            assert (
+                f.expanded == "identical in exact runs" or (part, name) == ("expand", "s1") or f.expanded == "identical"
+            )
+    refused = [f for f in s.proof.findings if f.index == "no such unit"]
+    assert len(refused) == (2 if phi == "leaky_relu" else 0)
+    assert all(f.note == "cannot occur: init has refused it" and not f.possible for f in refused)
+
+
+def changed_in(s, part, name, change):
+    """The scheme where one equation of a function says something else."""
+    routine = s.routines[part]
+    equations = tuple(change(e) if e.name == name else e for e in routine.equations)
+    return replace(s, routines={**s.routines, part: replace(routine, equations=equations)})
+
+
+REST = {
+    "as it is": ("init", "A", lambda e: e, True),
+    "twice, it is as far from 0": ("init", "A", lambda e: replace(e, rhs=Number(2)), True),
+    "0, and no unit says that it is above": ("init", "A", lambda e: replace(e, rhs=Number(0)), False),
+    "below 0": ("init", "A", lambda e: replace(e, rhs=Number(-1)), False),
+    "moved though there is no unit": ("step", "A_new", lambda e: replace(e, rhs=add(e.rhs, ONE)), False),
+    "moved by half, which is 0 where there is none": (
+        "step", "A_new", lambda e: replace(e, rhs=add(mul(Fraction(1, 2), e.rhs), Number(Fraction(1, 2)))), True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REST)
+def test_where_a_piece_has_no_unit_nothing_moves_and_no_output_is_refused(name):
+    part, array, change, wanted = REST[name]
+    s = changed_in(collapsed("relu"), part, array, change)
+    pieces = Pieces(s)
+    assert [pieces.refused_rightly(s.step, row) for row in named(s.step, "y").rhs.branches[1:]] == [wanted, wanted]
+
+
+@pytest.mark.parametrize("off", [False, True])
+@pytest.mark.parametrize("name", ["e", "q"])
+def test_units_are_counted_where_they_are_on_the_piece_alone(name, off):
+    """One that is off it and counted, or on it and not, would move the mean."""
+    s = collapsed("relu")
+    pieces = Pieces(s)
+    array, filled = (next(e.array for e in s.frozen if e.name == n) for n in (name, "qe"))
+    units = [unit for unit in pieces._units if (unit.ratio(filled) is None) is off]
+    assert units
+    for unit in units:
+        unit.values[array] = z3.RealVal(1 if off else 2)
+    assert not any(pieces.refused_rightly(s.step, row) for row in named(s.step, "y").rhs.branches[1:])
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_gates_are_those_at_the_start_where_an_output_has_a_value(phi):
+    """And in what rests on it; without the conditions they need not be."""
+    s = collapsed(phi)
+    pieces = Pieces(s)
+    for part in s.parts:
+        after = False
+        for e in part.equations:
+            after = after or (e.name == "y" and part.name != "expand")
+            rests = after and (e.name == "y" or e.name[0] in "dHAB")
+            assert pieces.gates_hold(part, e) is (rests and part.name in ("step", "output")), (part.name, e)
+        assert (pieces.guard(part) is None) == (part.name not in ("step", "output")) or phi == "leaky_relu"
+    for lost in range(2):
+        made = changed_in(s, "step", "y", lambda e, lost=lost: replace(e, rhs=Cases(tuple(
+            replace(row, when=row.when[:lost] + row.when[lost + 1 :]) if row.value is not None else row for row in e.rhs
+        ))))  # fmt: skip
+        assert not Pieces(made).gates_hold(made.step, named(made.step, "y"))
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_regions_of_a_unit_are_below_on_and_between_the_kinks(name):
+    kinks, s = BY_HAND[name][2], z3.Real("s")
+    for region in range(2 * len(kinks) + 1):
+        facts = _Unit._within(SimpleNamespace(phi=KINKS[name]), s, region)
+        for at in AT:
+            here = next((2 * n + (at == kink) for n, kink in enumerate(kinks) if at <= kink), 2 * len(kinks))
+            put = [z3.simplify(z3.substitute(fact, (s, z3.RatVal(*at.as_integer_ratio())))) for fact in facts]
+            assert all(map(z3.is_true, put)) == (here == region)
+
+
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+def test_indicators_are_known_where_conditions_leave_them_one_number(phi):
+    """By what they are for units above, on and below the kink."""
+    s = collapsed(phi)
+    pieces = Pieces(s)
+    start = s.frozen[0].array
+    at = start[Index(start.axes[0], "i")]
+    given = {"above": [Condition(at, ">")], "below": [Condition(at, "<="), Condition(at, "!=")], "any": []}
+    wanted = {"above": {"e": 1, "e1": 0, "e2": 1}, "below": {"e": 0, "e1": 1, "e2": 0}, "any": {}}
+    for name, when in given.items():
+        found = {array.name: number for array, number in pieces.indicators_where(tuple(when)).items()}
+        assert found == {e.name: wanted[name][e.name] for e in s.frozen if e.name in wanted[name]}
