@@ -410,3 +410,71 @@ def test_whether_there_is_a_p_is_rounding_where_a_unit_at_0_moves_by_next_to_not
     rows = tally._unclear_change(*given, (3, 2, 3), keep)
     assert (rows == wanted[:, None]).all() and rows.shape == (3, 2, 3)
     assert (tally._unclear_change(*given, (3, 2), keep) == wanted.any(axis=1)[:, None]).all()
+
+
+@pytest.mark.parametrize("samples", [None, 4])
+def test_mini_batches_are_checked_in_several_samples(samples, monkeypatch):
+    """As many as they have, or three; of exact points two, and near kinks one, whose networks are made for it."""
+    network, seen = Network.mlp([1, 1, 1]), []
+    d = fcsym.derive(network.training(network.rule, "sum", samples))
+
+    def compare(self, kernel, order, points):
+        seen.append((labels[-1], points.x.shape[1] if points.x.ndim == 3 else None))
+
+    labels = []
+    monkeypatch.setattr(Tally, "compare", compare)
+    monkeypatch.setattr(Tally, "missing", [])
+    fcsym.check(d, trials=20, seed=0, progress=labels.append)
+    wanted = {"random points": {None, samples or 3}, "exact points": {None, samples or 2}, "points near kinks": {None}}
+    assert {label: {n for name, n in seen if name == label} for label, _ in seen} == wanted
+
+
+@pytest.mark.parametrize("samples", [None, 3])
+def test_steps_from_a_kink_of_mini_batches_are_of_several_samples(samples, monkeypatch):
+    network, seen = Network.mlp([1, 1, 1]), []
+    run = comparison(network.training(network.rule, "sum", samples), "backprop")
+
+    def both(step, order, points):
+        seen.append(points.x.shape)
+        raise InterruptedError
+
+    run.tally.both = both
+    with pytest.raises(InterruptedError):
+        run.on_kinks(np.random.default_rng(0), 8)
+    assert seen == [(8, samples or 2, 1)]
+
+
+def test_all_points_of_derivatives_are_compared_as_many_at_once_as_there_is_room_for(monkeypatch):
+    network = Network.mlp([1, 1])
+    derivatives, seen = fcsym.gradient(network, by="W1"), []
+    monkeypatch.setattr(gradients, "MAX_NUMBERS", 6)  # twice as many digits, so that there is room for three numbers
+
+    def compare(self, points):
+        seen.append(points.x.ravel().tolist())
+
+    monkeypatch.setattr(gradients._Tally, "compare", compare)
+    points = random_points(network, np.random.default_rng(0), 7)
+    gradients.check_gradient(derivatives, 7, 0, DOUBLE, points, lambda label: None)
+    assert [len(part) for part in seen] == [3, 3, 1]
+    assert [value for part in seen for value in part] == points.x.ravel().tolist()
+
+
+def test_a_network_of_which_nothing_is_said_any_more_says_so(monkeypatch):
+    """In each of them alone, and for both of its outputs; one that gives a number all the same is seen."""
+    run = comparison(Network.mlp([1, 1, 2]), "weights")
+    monkeypatch.setattr(run, "_lost", lambda start, now: np.arange(len(now["y"])) % 2 == 0)
+    output = run.kernel.output
+
+    def marked(state, x, **more):
+        made = output(state, x, **more)
+        return np.where((np.arange(len(made)) % 2 == 0)[:, None], NAN, made)
+
+    run.kernel = SimpleNamespace(output=marked, init=run.kernel.init, step=run.kernel.step, expand=run.kernel.expand)
+    said = []
+    run.batch(np.random.default_rng(0), 7, said.append)
+    row = run.seen["y", "after a unit woke up: nan"]
+    assert row.passed and row.points == 3 * 4 and said == ["step 1 of 3"]
+    run.seen.clear()
+    run.kernel.output = output
+    run.batch(np.random.default_rng(0), 7, said.append)
+    assert not run.seen["y", "after a unit woke up: nan"].passed
