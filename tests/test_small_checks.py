@@ -6,6 +6,7 @@ Each takes a fraction of a second, so that a fault in any part of a check is see
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -20,16 +21,20 @@ import fcsym
 from fcsym import Network
 from fcsym.checking.aimed import aimed, placed
 from fcsym.checking.enclosures import _table as enclosures_table
+from fcsym.checking.enclosures import _value as enclosure_of
 from fcsym.checking.enclosures import enclosures
 from fcsym.checking.functions import bend_of, phi_of, slope_of
 from fcsym.checking.layer_oracles import ORACLES, Passing, Weight
 from fcsym.checking.losses import in_all_digits
 from fcsym.checking.magnitude import Magnitude
 from fcsym.checking.optimiser import Optimiser
+from fcsym.checking.own_oracle import _Reading
 from fcsym.checking.report import ULPS
 from fcsym.checking.running import running_bounds
 from fcsym.checking.tally import Tally
 from fcsym.kernel.array_scheme import ArrayKernel
+from fcsym.language.equation import Equation, Rule
+from fcsym.language.expression import Apply, Array, Axis, Index
 from fcsym.networks.rules import RULES
 from fcsym.schemes import SCHEMES
 
@@ -345,3 +350,52 @@ def test_the_sign_of_a_ball_is_known_away_from_0():
         found = sign(flint.arb(middle, radius))
         ends = float(found.mid()) - float(found.rad()), float(found.mid()) + float(found.rad())
         assert ends == pytest.approx((low, high), abs=1e-6), (middle, radius)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("shape", [4, (4,), (3, 4)])
+@pytest.mark.parametrize("kind", ["layernorm", "rmsnorm"])
+def test_norms_of_the_oracle_are_those_of_the_manual(kind, shape, affine):
+    """Over the last axes, as many numbers as are said, of a variance of 1 or of a mean square of 1."""
+    make = {"layernorm": fcsym.LayerNorm, "rmsnorm": fcsym.RMSNorm}[kind]
+    layer, rng = make(shape, eps=0.125, elementwise_affine=affine), np.random.default_rng(0)
+    lengths = shape if isinstance(shape, tuple) else (shape,)
+    given = [rng.normal(size=(1, *lengths)) for _ in range(2 if kind == "layernorm" else 1)] if affine else []
+    flat = [a.reshape(1, -1) for a in given]
+    x = rng.normal(size=(1, 2, 3, 4))
+    found = ORACLES[layer.kind](layer, Passing([Weight(a, a) for a in flat]), [x])
+    axes = tuple(range(-len(lengths), 0))
+    centred = x - x.mean(axis=axes, keepdims=True) if kind == "layernorm" else x
+    wanted = centred / np.sqrt((centred**2).mean(axis=axes, keepdims=True) + 0.125)
+    wanted = wanted * given[0][0] if affine else wanted
+    wanted = wanted + given[1][0] if len(given) > 1 else wanted
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+
+
+def test_a_function_of_a_parameter_is_taken_of_its_value():
+    """And not of what the backward pass sees in its place."""
+    axis = Axis("i")
+    index, array, made = Index(axis, "i"), Array("w", None, (axis,)), Array("u", None, (axis,))
+    value, seen = (np.full((1, 1, 3), number, np.longdouble) for number in (0.5, 2.0))
+    x = np.zeros((1, 2, 3), np.longdouble)
+    given = Array("x", None, (axis,))
+    phi = Network.mlp([1, 1, 1], "tanh").layers[0].activation
+    reading = object.__new__(_Reading)
+    equation = Equation(made[index], Apply(phi, array[index]), Rule.DEFINITION, "")
+    reading.at, reading.sizes, reading.known = Passing([]), {axis: 3}, {given: (x, x), array: (value, seen)}
+    reading.built = SimpleNamespace(equations=[equation], input=given, features=array, logits=made)
+    _, found = reading.passed()
+    assert found.shape == (1, 2, 3)
+    np.testing.assert_allclose(found.astype(float), np.tanh(0.5), rtol=1e-15)
+
+
+def test_of_a_choice_that_a_ball_leaves_open_both_sides_are_taken():
+    """s^2 above 1, and s + 3 up to there."""
+    need_package("flint")
+    import flint
+
+    form = ("above", 1, 1, ("pow", ("s",), ("number", 2, 1)), ("add", ("s",), ("number", 3, 1)))
+    for middle, radius, ends in ((2, 0.25, (1.75**2, 2.25**2)), (0, 0.5, (2.5, 3.5)), (1, 0.5, (0.25, 4.5))):
+        ball = enclosure_of(form, flint.arb(middle, radius), enclosures_table())
+        low, high = float(ball.mid()) - float(ball.rad()), float(ball.mid()) + float(ball.rad())
+        assert low <= ends[0] and high >= ends[1] and high - low < 1.5 * (ends[1] - ends[0]), (middle, radius)

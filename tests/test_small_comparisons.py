@@ -21,6 +21,7 @@ from fcsym.checking.points import pre_activations, random_points
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.tally import Tally, alike
 from fcsym.checking.trajectory import _Comparison, _marked, _within_range
+from fcsym.errors import GateEvent
 
 DOUBLE = np.dtype(float)
 NAN, INF = float("nan"), float("inf")
@@ -38,7 +39,7 @@ def _by_tally(tally, error, bound, mask, inputs):
 
 
 def _by_comparison(tally, error, bound, mask, inputs):
-    true = np.zeros(error.shape, np.longdouble)
+    true = np.where(error >= 0.25, np.longdouble(0.5), 0)
     tally._record("q", "all", true - error, true, bound, mask.reshape(len(mask), -1)[:, 0], 7, inputs)
 
 
@@ -87,8 +88,10 @@ def test_of_all_that_is_compared_the_worst_is_kept(kind, numbers):
 @pytest.mark.parametrize("kind", RECORDERS)
 def test_what_is_right_is_within_any_bound_and_what_is_off_not_within_none(kind):
     cls, record = RECORDERS[kind]
-    tally, whole = bare(cls), np.ones((1, 2), bool)
+    tally, whole, step = bare(cls), np.ones((1, 2), bool), {"step": 7} if kind == "training" else {}
     inputs = {"x": np.zeros((1, 2))}
+    record(tally, np.array([[0.0, 0.25]]), np.ones((1, 2)), whole, inputs)
+    assert tally.seen.pop(("q", "all")) == Row("q", "all", 2, 0.25, 1.0, {"element": [2], "x": [0, 0]} | step)
     record(tally, np.zeros((1, 2)), np.zeros((1, 2)), whole, inputs)
     assert tally.seen["q", "all"].passed and tally.seen["q", "all"].ratio == 0
     record(tally, np.array([[0.0, 1e-30]]), np.zeros((1, 2)), whole, inputs)
@@ -108,6 +111,7 @@ def test_a_row_passes_within_its_bound_or_where_nothing_can_be_compared():
     def report(*rows):
         return Report("1-1", "simultaneous", "sequential", 1, 0, "float64", rows)
 
+    assert report(Row("a", "all", 1, 0.0, 1.0, {})).passed
     for rows, passed, points in (
         ((good,), True, 2), ((good, bad), False, 5), ((good, none), False, 2), ((good, far), True, 2),
         ((far,), False, 0),
@@ -228,10 +232,14 @@ def test_a_network_is_left_out_where_rounding_decides_a_gate_or_a_number_overflo
         for moved, counts in ((0.0, True), (2.0**-25, True), (0.99 * 2.0**-24, True), (1.01 * 2.0**-24, False)):
             off = {"s1": at + np.array([[0.0, moved]])}
             assert kept({"s1": at}, {"s1": at}, off) == counts, (kink, side, moved)
+    at = np.array([[0.75, 2 + 1.5 * far]], np.longdouble)  # within the rounding of s itself
+    assert kept({"s1": at}, {"s1": at}) and not kept({"s1": at}, {"s1": at + np.longdouble(2.0**-60)})
     at = np.array([[0.75, 0.0]], np.longdouble)
     assert kept({"s1": at}, {"s1": at}) and not kept({"s1": at}, {"s1": at + far}, {"s1": at})
     large = np.full((1, 2), 1e308, np.longdouble) * 10
     assert not kept({"v1": large}, {}) and kept({"v1": large / 100}, {}) and kept({"p": np.full((1, 2), NAN)}, {})
+    both = {name: np.full((2, 2), 0.75, np.longdouble) for name in ("s1", "v1")} | {run.y: np.array([[1, 1], [NAN, 1]])}
+    assert run._clear(both, [both, both], np.zeros((2, 2))).tolist() == [True, False]
     assert not kept({run.y: np.full((1, 1), NAN)}, {}) and not kept({run.y: np.full((1, 1), INF)}, {})
 
 
@@ -275,7 +283,46 @@ def test_where_a_unit_leaves_its_piece_the_point_is_shown():
     assert np.shape(row.where["x"]) == (2,) and np.shape(row.where["W1"]) == (2, 2)
     assert np.shape(row.where["W2"]) == (1, 2) and row.where["step"] == 1
     on = run.seen["y", "init on a kink"]
-    assert on.passed and on.points == 1
+    assert on.passed and on.points == 1 and on.where["step"] == 1
+
+
+@pytest.mark.parametrize("slope", [0, 1])
+@pytest.mark.parametrize("name", ["refuses too little", "refuses too much", "as it should"])
+def test_a_scheme_with_pieces_that_refuses_too_little_or_too_much_fails(name, slope):
+    """At init from exactly on a kink whose slope is that of no piece, and nowhere else."""
+    run = of_a_scheme(Network.mlp([1, 2, 1], fcsym.leaky_relu(slope_at_kink=slope)), "collapsed")
+    old, new = np.array([[0.5, 0], [0, 1], [2, 1]]), np.array([[1.0, -1], [-1, 1], [2, 1]])
+    on = np.array([True, True, False])
+    refused = on & bool(slope)
+    refused = refused & False if name == "refuses too little" else refused | (name == "refuses too much")
+    state = [np.where(refused[:, None], NAN, 1.0)]
+    run._on_pieces(state, state, {"s1": old, "s1_new": new}, on, ~refused, ([np.ones((3, 2, 1))], np.ones((3, 1))))
+    (row,) = run.seen.values()  # from 0 to below none leaves its piece
+    assert row.passed == (name == "as it should" or (name == "refuses too little" and not slope))
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_scheme_with_pieces_that_gives_an_output_from_another_one_fails(silent):
+    """Of networks in which a unit is clearly on the other side, and the first of them."""
+
+    def output(state, x):
+        assert (state[0] == 1).all() and (x == [1]).all()
+        if not silent:
+            raise GateEvent("s1 is on another side")
+
+    run = of_a_scheme(Network.mlp([1, 2, 1]), "collapsed")
+    run.kernel = SimpleNamespace(output=output)
+    old, new = np.array([[0.5, 1], [1, 1], [2, -1]]), np.array([[1.0, 1], [1, -1], [-2, -1]])
+    state, x = [np.arange(3.0)[:, None] * np.ones((3, 2))], np.arange(3.0)[:, None]
+    on = np.zeros(3, bool)
+    run._on_pieces(state, state, {"s1": old, "s1_new": new}, on, ~on, ([x[:, None], 2 * x[:, None]], x))
+    row = run.seen["y", "a unit leaves its piece: raised"]
+    assert row.passed is not silent
+    assert row.where == {"element": [], "step": 1, "x": [1.0], "W1": [[1.0]], "W2": [[2.0]]}
+    run.seen.clear()
+    close = np.array([[1.0, 1], [1, -1e-4], [1, 1]])  # too near to a kink, and not counted
+    run._on_pieces(state, state, {"s1": old, "s1_new": close}, on, on, ([x[:, None]], x))
+    assert list(run.seen) == [("y", "init on a kink")]
 
 
 def points_of(kind, network, count=60):
@@ -290,10 +337,19 @@ def test_hard_points_are_near_a_kink_before_the_step_or_after_it():
     points, _ = points_of("v^c near 0", network, 300)
     near = [(abs(s) < 1e-2) & (s != 0) for s in pre_activations(network, points)]
     assert near[1].any(axis=1).mean() > 0.8 > 0.2 > near[0].any(axis=1).mean()
+    points, _ = points_of("v^c near 0", Network.mlp([3, 4, 1]), 300)
+    assert (abs(pre_activations(Network.mlp([3, 4, 1]), points)[0]) < 1e-2).any(axis=1).mean() > 0.8
+    for kind in ("v^c near 0", "s' near 0"):  # of networks without a unit, ordinary ones
+        alone, ordinary = Network.mlp([2, 1]), random_points(Network.mlp([2, 1]), np.random.default_rng(0), 60)
+        found, _ = points_of(kind, alone)
+        for one, other in zip([*found.weights, *found[1:4]], [*ordinary.weights, *ordinary[1:4]], strict=True):
+            assert (one == other).all()
     points, made = points_of("s' near 0", Network.mlp([3, 4, 1]), 300)
     after, size = made["s1_new"], abs(made["s1"]) + abs(made["ds1"])
     close = abs(after) <= 2.0**-50 * size
     assert close.any(axis=1).mean() > 0.5 and (points.eta > 0).all()
+    before = random_points(Network.mlp([3, 4, 1]), np.random.default_rng(0), 300).eta
+    assert ((points.eta > before) & close.any(axis=1)).any() and ((points.eta < before) & close.any(axis=1)).any()
     assert {-1.0, 1.0} <= set(np.unique(np.sign(after[close]))) and (after[close] == 0).mean() > 0.1
 
 
@@ -338,3 +394,87 @@ def test_a_number_that_an_inverse_needs_is_left_out_where_its_matrix_is_nearly_n
     found = tally._unclear_change({}, {"K": K}, None, (4, 1, 2), keep)
     assert found.shape == (4, 1, 2) and network.hidden
     assert found[:, 0].tolist() == [[one] * 2 for one in (False, True, False, True)]
+
+
+def test_whether_there_is_a_p_is_rounding_where_a_unit_at_0_moves_by_next_to_nothing():
+    """On one side and not at all on the other; for each of its weights, and for the outputs of a network with one."""
+    d = fcsym.derive(Network.mlp([1, 3, 2]))
+    tally, bound = Tally(d, DOUBLE), 2.0**-40
+    tally._bound = lambda name, result, scale: np.full((4, 3), bound if name == "dv1" else INF)
+    vc = np.array([[0.0, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
+    found = np.array([[0.0, 1, bound], [bound, 0, 0], [0, 0, 0], [0, 0, bound / 2]])
+    true = np.array([[0.0, 1, 0], [0, 2 * bound, bound], [0, 0, bound], [0, bound, bound]])
+    wanted = np.array([[False, False, True], [True, False, False], [False, True, False]])
+    keep = np.array([True, True, False, True])
+    given = {"vc": vc, "dv1": found}, {"dv1": true}, None
+    rows = tally._unclear_change(*given, (3, 2, 3), keep)
+    assert (rows == wanted[:, None]).all() and rows.shape == (3, 2, 3)
+    assert (tally._unclear_change(*given, (3, 2), keep) == wanted.any(axis=1)[:, None]).all()
+
+
+@pytest.mark.parametrize("samples", [None, 4])
+def test_mini_batches_are_checked_in_several_samples(samples, monkeypatch):
+    """As many as they have, or three; of exact points two, and near kinks one, whose networks are made for it."""
+    network, seen = Network.mlp([1, 1, 1]), []
+    d = fcsym.derive(network.training(network.rule, "sum", samples))
+
+    def compare(self, kernel, order, points):
+        seen.append((labels[-1], points.x.shape[1] if points.x.ndim == 3 else None))
+
+    labels = []
+    monkeypatch.setattr(Tally, "compare", compare)
+    monkeypatch.setattr(Tally, "missing", [])
+    fcsym.check(d, trials=20, seed=0, progress=labels.append)
+    wanted = {"random points": {None, samples or 3}, "exact points": {None, samples or 2}, "points near kinks": {None}}
+    assert {label: {n for name, n in seen if name == label} for label, _ in seen} == wanted
+
+
+@pytest.mark.parametrize("samples", [None, 3])
+def test_steps_from_a_kink_of_mini_batches_are_of_several_samples(samples, monkeypatch):
+    network, seen = Network.mlp([1, 1, 1]), []
+    run = comparison(network.training(network.rule, "sum", samples), "backprop")
+
+    def both(step, order, points):
+        seen.append(points.x.shape)
+        raise InterruptedError
+
+    run.tally.both = both
+    with pytest.raises(InterruptedError):
+        run.on_kinks(np.random.default_rng(0), 8)
+    assert seen == [(8, samples or 2, 1)]
+
+
+def test_all_points_of_derivatives_are_compared_as_many_at_once_as_there_is_room_for(monkeypatch):
+    network = Network.mlp([1, 1])
+    derivatives, seen = fcsym.gradient(network, by="W1"), []
+    monkeypatch.setattr(gradients, "MAX_NUMBERS", 6)  # twice as many digits, so that there is room for three numbers
+
+    def compare(self, points):
+        seen.append(points.x.ravel().tolist())
+
+    monkeypatch.setattr(gradients._Tally, "compare", compare)
+    points = random_points(network, np.random.default_rng(0), 7)
+    gradients.check_gradient(derivatives, 7, 0, DOUBLE, points, lambda label: None)
+    assert [len(part) for part in seen] == [3, 3, 1]
+    assert [value for part in seen for value in part] == points.x.ravel().tolist()
+
+
+def test_a_network_of_which_nothing_is_said_any_more_says_so(monkeypatch):
+    """In each of them alone, and for both of its outputs; one that gives a number all the same is seen."""
+    run = comparison(Network.mlp([1, 1, 2]), "weights")
+    monkeypatch.setattr(run, "_lost", lambda start, now: np.arange(len(now["y"])) % 2 == 0)
+    output = run.kernel.output
+
+    def marked(state, x, **more):
+        made = output(state, x, **more)
+        return np.where((np.arange(len(made)) % 2 == 0)[:, None], NAN, made)
+
+    run.kernel = SimpleNamespace(output=marked, init=run.kernel.init, step=run.kernel.step, expand=run.kernel.expand)
+    said = []
+    run.batch(np.random.default_rng(0), 7, said.append)
+    row = run.seen["y", "after a unit woke up: nan"]
+    assert row.passed and row.points == 3 * 4 and said == ["step 1 of 3"]
+    run.seen.clear()
+    run.kernel.output = output
+    run.batch(np.random.default_rng(0), 7, said.append)
+    assert not run.seen["y", "after a unit woke up: nan"].passed

@@ -77,6 +77,11 @@ def test_a_point_counts_where_rounding_decides_no_gate(kink, side):
     near, far = at(kink + side * wide / 2), at(kink + side * wide / 4)
     assert clear({"s1": near}, {"s1": near}) and not clear({"s1": near}, {"s1": far})
     assert clear({"s1_new": near}, {"s1_new": far})  # which is on the same side
+    scale = Scale(vc=wide / tally._bar)  # whether v^c is 0 decides which case of p holds
+    for size, counts in ((wide / 2, False), (wide, False), (beyond(wide), True)):
+        for own, true in ((0.0, side * size), (side * size, 0.0)):
+            assert clear({"vc": at(own)}, {"vc": at(true)}) == counts
+        assert clear({"vc": at(side * size)}, {"vc": at(2 * side * size)}) and clear({"vc": at(0)}, {"vc": at(0)})
 
 
 def test_a_point_counts_where_a_first_order_bound_says_something():
