@@ -9,6 +9,7 @@ import random
 import re
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from types import SimpleNamespace
 
@@ -18,17 +19,21 @@ from sympy import Symbol
 from sympy.parsing.sympy_parser import parse_expr
 
 import fcsym
-from fcsym import Conv1d, Dense, Dropout, Flatten, Linear, Network
+from fcsym import Conv1d, Dense, Dropout, Flatten, LayerNorm, Linear, Network
 from fcsym.certificates import certificate_of, checking
+from fcsym.certificates import file as certificate_file
+from fcsym.certificates.adjoints import _stands_for_more
 from fcsym.certificates.file import Certificate, _short
 from fcsym.certificates.functions import slope_function
 from fcsym.certificates.grouped import Grouped
 from fcsym.certificates.named import _of_one
+from fcsym.certificates.opened import Opened
 from fcsym.certificates.orders import in_order_of
+from fcsym.certificates.statement import Statement
 from fcsym.checking.functions import phi_of, slope_of
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Cases
-from fcsym.language.expression import Add, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
+from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
 from fcsym.language.instance import Instance, exact_field
 from fcsym.machine.programs import Ended
 from fcsym.networks.symbols import increment_of
@@ -283,3 +288,139 @@ def test_a_sum_has_the_order_of_another_one_that_is_the_same(name):
     (whole,) = [f for f in (made.factors if isinstance(made, Mul) else (made,)) if isinstance(f, Total)]
     (given,) = [f for f in (node.factors if isinstance(node, Mul) else (node,)) if isinstance(f, Total)]
     assert whole.over == wanted and whole.body == given.body
+
+
+# ------------------------------------------------------------------------------------ what is assumed, and looked into
+
+SOFTMAX = Network.mlp([1, 1, 2], output="softmax", loss="cross_entropy")
+STEPS = {
+    "softmax": (SOFTMAX, {}),
+    "a mean": (Network.mlp([1, 1, 1]), {"batch": "mean"}),
+    "adam": (Network.mlp([1, 1, 1]), {"rule": "adam"}),
+    "normalised": (Network([Linear(2, 2), LayerNorm(2), "relu", Linear(2, 1)], input=(2,)), {}),
+}
+HELD = {"tau", "N"}
+"""What no parameter moves: a greatest value, which is held where it is taken out, and a number of samples."""
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_what_is_divided_by_is_assumed_not_to_be_0_where_a_change_is_divided_and_nowhere_else(name):
+    """A value that is a quotient is that quotient whatever is divided by; and what is held has no derivative."""
+    network, setting = STEPS[name]
+    text = certificate_of(fcsym.derive(network, **setting)).text
+    said = dict(re.findall(r"^Theorem eq_([\w']+) : (.*)$", text, re.MULTILINE))
+    assert {array for array, statement in said.items() if "->" in statement and "_when" not in array} == (
+        {"dxi2"} if name == "normalised" else set()
+    )
+    assert any(" / " in statement and "->" not in statement for statement in said.values())
+    moving = set(re.findall(r"\b(\w+)_more_dot\b", text))
+    assert {"s1", "y"} <= moving and not moving & HELD
+    assert not {f"adj_{array}" for array in HELD} & set(re.findall(r"\badj_\w+", text))
+
+
+def test_what_a_greatest_value_is_taken_out_of_is_open_until_it_is_put_back(monkeypatch):
+    """By numbers: what is another one where another number is taken out, and what is not, though it is made of it."""
+    made, own = [], certificate_file.Curves
+    monkeypatch.setattr(certificate_file, "Curves", lambda *given: made.append(own(*given)) or made[0])
+    certificate_of(fcsym.derive(SOFTMAX))
+
+    def values(tau):
+        s2, target = np.array([0.5, -1.25]), np.array([0.25, 0.75])
+        zeta = s2 - tau
+        z = np.exp(zeta).sum()
+        error = tau - target @ s2 + np.log(z)
+        return {"zeta": zeta, "psi": np.exp(zeta), "Z": z, "y": np.exp(zeta) / z, "E": error}
+
+    one, other = values(0.5), values(2.0)
+    same = {name for name in one if np.allclose(one[name], other[name], rtol=1e-13)}
+    assert {e.name for e in made[0]._open} == set(one) - same == {"zeta", "psi", "Z"}
+    assert {e.name for e in made[0]._closing} == same
+
+
+def test_a_value_stands_for_more_where_it_is_a_function_or_a_quotient():
+    """There reverse mode writes the value: y for psi/Z, and psi for exp(zeta)."""
+    p, q = (Array(name, None, (S_AXIS,))[J] for name in "pq")
+    for node, wanted in (
+        (Apply(smooth("exp"), p), True), (mul(p, power(q, -1)), True), (power(add(p, q), -2), True),
+        (total([J], mul(p, power(q, -1))), True), (mul(p, q), False), (power(p, 2), False), (add(p, q), False),
+    ):  # fmt: skip
+        assert _stands_for_more(node) is wanted, node
+
+
+SCHEMES = {
+    "states": (Network.mlp([2, 2, 1]), "states", {}),
+    "states with biases": (Network.mlp([2, 2, 2], bias=True), "states", {}),
+    "states of a batch": (Network.mlp([2, 2, 1]), "states", {"batch": "mean", "samples": 2}),
+    "compensation": (Network.mlp([2, 2, 1], bias=True), "compensation", {}),
+    "weights": (Network.mlp([2, 2, 1]), "weights", {}),
+    "collapsed": (Network.mlp([2, 2, 1]), "collapsed", {"batch": "mean", "samples": 2}),
+}
+
+
+@pytest.fixture(scope="module")
+def texts():
+    """The certificates by name, each made once."""
+
+    @cache
+    def made(name):
+        network, scheme, own = SCHEMES[name]
+        return fcsym.scheme(network, scheme, **own).certificate().text
+
+    return made
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_what_is_assumed_of_a_state_is_about_what_is_carried(name, texts):
+    """What the network's own data are made of is proved; and is put in without saying more where nothing is divided."""
+    carried = texts(name).partition("Section carried.")[2].partition("End carried.")[0]
+    variables = {
+        one for line in re.findall(r"^Variables (.*)$", carried, re.MULTILINE)
+        for names in re.findall(r"\(([\w' ]+) :", line) for one in names.split()
+    }  # fmt: skip
+    meanings = dict(re.findall(r"^(?:Hypothesis|Theorem) M_([\w']+) : (.*)$", carried, re.MULTILINE))
+    for said in re.findall(r"^Hypothesis M_[\w']+ : (.*)$", carried, re.MULTILINE):
+        assert variables & set(re.findall(r"[\w']+", said)), said
+    kept = re.findall(r"^Theorem kept_.*\nProof\. (.*)$", carried, re.MULTILINE)
+    put_in = {array for script in kept for array in re.findall(r"rewrite \?M_([\w']+);", script)}
+    assert meanings and kept and not {array for array in put_in if "<> 0" in meanings.get(array, "<> 0")}
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_the_start_says_what_has_not_moved_and_what_is_given(name, texts):
+    """A number, of what a step adds up; the weights themselves, of those that are kept."""
+    found = re.findall(
+        r"^\(\* (nothing has moved|as it is given) \*\)\nDefinition .*:= (.*)\.$", texts(name), re.MULTILINE
+    )
+    assert found
+    for said, value in found:
+        assert (said == "nothing has moved") is value.isdigit(), value
+
+
+@pytest.mark.parametrize("name", ["states", "states with biases"])
+def test_an_input_of_length_0_is_thought_of_where_inputs_are_divided_by_their_size(name, texts):
+    """With a bias it is no shorter than 1; what has no size is proved without."""
+    script = texts(name).partition("Theorem start_a0 : ")[2].partition("\nProof. ")[2].partition(" Qed.")[0]
+    assert ("destruct (Req_EM_T c0_0 0)" in script) is (name == "states")
+    assert ("assert (C_ : c0_0 <> 0)" in script) is (name != "states")
+    other = texts(name).partition("Theorem start_W1 : ")[2].partition(" Qed.")[0]
+    assert "c0_0" not in other and "sums" in other
+
+
+def test_a_value_is_looked_into_where_it_is_asked_about_or_made_of_what_is_not_carried():
+    """And what it is made of is not, as long as that is carried."""
+    network = Network.mlp([1, 1, 1, 1])
+    statement = Statement(network, "simultaneous")
+    s1, v1, y = network.hidden[0].s, network.hidden[0].v, network.output
+    every = Opened(statement, {}, ())
+    for array in (s1, v1, y):
+        assert every.arrays((array,)) == [(array, True)]
+        assert every.arrays((), (array,)) == []
+    without = Opened(statement, {}, (network.parameters[0],))
+    assert without.arrays((), (s1,)) == [(s1, True)] and without.arrays((), (v1, y)) == []
+    assert without.arrays((y,)) == [(y, True)]
+    change = increment_of(s1)  # is what is after the step less what is before it, and neither is made here
+    found = every.arrays((change,))
+    assert found[0] == (change, False) and {(s1, True), (s1.primed, True)} <= set(found)
+    made = [array for array, _ in found]
+    after = network.parameters[0].primed
+    assert (after, False) in found and made.index(s1.primed) < made.index(after)

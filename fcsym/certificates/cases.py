@@ -177,8 +177,8 @@ class Tables:
         network = self.statement.network
         if network.built is not None:
             return 1  # of layers nothing is proved by it
-        layers = range(1, len(network.layers) + 1)
-        return next(n for n in layers if set(network.feeding(n)) & set(network.trained))
+        layers = enumerate(network.layers, 1)
+        return next(n for n, _ in layers if set(network.feeding(n)) & set(network.trained))
 
     @cached_property
     def axes(self) -> set[Axis]:
