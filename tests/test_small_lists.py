@@ -526,3 +526,11 @@ def test_every_equation_stands_after_what_it_uses_and_every_gate_is_read(name):
         known.add(e.array)
     read = {a for e in d.equations for a in e.operands}
     assert all(e.array in read for e in d.equations if e.array.role is Role.GATE)
+
+
+def test_places_are_called_by_the_letters_of_their_axis():
+    for network in (SMALL["a batch"], Network.sequential((3, 2), [fcsym.Linear(2, 4), "relu", fcsym.Linear(4, 1)])):
+        d = fcsym.derive(network)
+        (axis,) = network.places
+        (inverse,) = (e for e in d if e.rhs.__class__.__name__ == "Inverse")
+        assert "".join(index.letter for index in inverse.lhs.indices) == axis.letters[:2] != ""
