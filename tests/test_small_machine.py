@@ -108,6 +108,24 @@ def test_tensors_and_arrays_may_be_mixed():
         )
 
 
+def test_whole_numbers_are_tokens_where_they_are_the_input_alone():
+    """Of many inputs at once; and what is no probability is let through by pure functions, which raise nothing."""
+    torch = need_package("torch")
+    network = Network.sequential((2, 4), [fcsym.Embedding(4, 2), fcsym.Flatten(), fcsym.Linear(4, 2)])
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    kernels = [fcsym.scheme(network, "backprop").compile(one) for one in ("numpy", "torch")]
+    states = [kernel.init(weights) for kernel in kernels]
+    many = np.array([[3, 1], [0, 0], [2, 1]])
+    for x, goal in (([3, 1], [1, 0]), (many, [1, 0]), (torch.tensor(many), np.array([[1, 0], [2, 3], [0, 1]]))):
+        for one, other in zip(
+            kernels[0].step(states[0], np.asarray(x), goal, 0.1), kernels[1].step(states[1], x, goal, 0.1), strict=True
+        ):
+            np.testing.assert_allclose(*np.broadcast_arrays(one, np.asarray(other)), rtol=1e-12, atol=1e-13)
+    chances = fcsym.scheme(Network.mlp([1, 1], output="sigmoid", loss="bce"), "backprop").compile("torch")
+    assert np.isfinite(np.asarray(chances.step(chances.init([np.ones((1, 1))]), [1.0], [2.0], 0.1).W1)).all()
+
+
 @pytest.mark.parametrize("target", ["numpy", "c", "torch"])
 def test_derivatives_have_the_axes_of_all_networks(target):
     """Also where they are the same for all, as a unit matrix is."""
@@ -204,6 +222,9 @@ def test_a_number_of_any_kind_is_a_fraction_and_one_beyond_all_floats_is_said_to
         assert fraction_of(value) == exact
     assert fraction_of(mpmath.mpf(2) ** 3000) == Fraction(2) ** 3000
     assert fraction_of(-(mpmath.mpf(2) ** -3000)) == -Fraction(1, 2**3000)
+    for sign in (0, 1):  # of many digits: where it ends counts
+        long = fraction_of(mpmath.mp.make_mpf((sign, (1 << 200) + 1, -16500, 201)))
+        assert bool(long == (-1) ** sign * Fraction((1 << 200) + 1, 1 << 16500))
     with pytest.raises(OverflowError):
         fraction_of(mpmath.mpf(2) ** 20000)
     for sign in (1, -1):
@@ -220,3 +241,20 @@ def test_training_that_rounds_only_what_is_stored_is_that_by_hand():
         wanted.append([float(Fraction(w) * Fraction(x))])
         w = float(Fraction(w) - Fraction(eta) * (Fraction(w) * Fraction(x) - Fraction(t)) * Fraction(x))
     assert found == [*wanted, [float(Fraction(w) * Fraction(xs[-1][0]))], [w]]
+
+
+def test_indicators_are_taken_out_of_a_product():
+    one, two = n.Indicator(J, K + 1), n.Indicator(K, J + 0)
+    assert n.without_indicators(n.Product((one, A, two, B))) == ((one, two), n.Product((A, B)))
+    assert n.without_indicators(n.Product((A, one))) == ((one,), A)
+    assert n.without_indicators(one) == ((one,), n.Const(Fraction(1)))
+    for plain in (A, n.Product((A, B)), n.Sum(((1, one), (1, A)))):
+        assert n.without_indicators(plain) == ((), plain)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_state_says_its_shapes_and_its_precision(dtype):
+    kernel = fcsym.scheme(PLAIN, "backprop").compile()
+    state = kernel.init([np.ones(PLAIN.shape(a), dtype) for a in PLAIN.parameters])
+    said = f"; W1 (2, 2), W2 (1, 2), {np.dtype(dtype).name}>"
+    assert repr(state) == f"<state: {kernel.module.title}, target {kernel.target}{said}"
