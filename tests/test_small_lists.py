@@ -16,16 +16,33 @@ import fcsym
 from fcsym import Network
 from fcsym.deriving.citation import cited, is_of_the_papers_kind, is_trained_as_in_the_paper
 from fcsym.deriving.contribution import _and, _integral, _Last, _p_rows, _vanishes, _what
+from fcsym.deriving.differentiate import _Called, _gate_equation, _has_units, _known_quotient
 from fcsym.deriving.forward import forward
 from fcsym.deriving.gradient import of_one_sample
-from fcsym.deriving.increments import change_of, pairs
+from fcsym.deriving.increments import _along, change_of, pairs
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import activation
-from fcsym.language.algebra import expand
+from fcsym.language.algebra import equal, expand, inline
 from fcsym.language.equation import Equation, Rule, Status
-from fcsym.language.expression import Add, Array, Axis, Index, Mul, Number, Pow, Ref, Role, add, mul, power, total
+from fcsym.language.expression import (
+    Add,
+    Apply,
+    Array,
+    Axis,
+    Index,
+    Mul,
+    Number,
+    Pow,
+    Ref,
+    Role,
+    add,
+    mul,
+    power,
+    refs_in,
+    total,
+)
 from fcsym.language.instance import Instance
-from fcsym.networks.symbols import ETA, SAMPLES
+from fcsym.networks.symbols import ETA, SAMPLES, adjoint_of, bend_of, gate_of
 from fcsym.values.exact import exact_field
 
 H = Fraction(1, 10**9)
@@ -141,7 +158,8 @@ def test_what_the_read_out_needs_makes_up_for_what_it_reads(name, order):
     d, _, found = listed(name, order)
     network = d.network
     if "p" not in d.by_name:
-        pytest.skip("no p is derived")
+        assert not (network.has_common_p and network.features_move)
+        return
     (statement,) = (e for e in d.equations if e.label == "compensation")
     run = {e.array: e for e in d.equations if e.defines}
     leaves = {**drawn(network), (ETA, ()): ETA_}
@@ -203,15 +221,22 @@ def test_the_integral_of_a_polynomial_is_one_and_begins_at_0():
 
 
 @pytest.mark.parametrize("order", ["simultaneous", "sequential"])
-@pytest.mark.parametrize(("outputs", "shared"), [(1, False), (1, True), (2, False), (2, True)])
-def test_the_integral_of_p_is_that_over_its_own_weight(order, outputs, shared):
+@pytest.mark.parametrize("kind", ["none", "own", "shared", "a shared one that stays", "deep"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_integral_of_p_is_that_over_its_own_weight(order, outputs, kind):
     """By hand: the unit changes by kappa - eta alpha phi' (error through + rho), which has the weight in it."""
-    network = Network.mlp([1, 1, outputs], "leaky_relu", bias=shared)
-    d = fcsym.derive(network.shared("b1") if shared else network, order)
+    deep, shared = kind == "deep", "shared" in kind
+    network = Network.mlp([1, 1, *([1] * deep), outputs], "leaky_relu", bias=kind not in ("none", "deep"))
+    network = network.shared("b1") if shared else network
+    d = fcsym.derive(network.frozen("b1") if "stays" in kind else network, order)
+    assert ("rho" in " ".join(d.by_name)) is (outputs > 1)
+    assert ("kappa" in " ".join(d.by_name)) is (kind in ("shared", "deep"))
+    assert "integral of `-p/(eta dE/dy v^c)`" in d.by_name["P"].because
     last, eta, err, vc = _Last.of(d.network), ETA_, Fraction(-2, 5), Fraction(3, 2)
-    numbers = {"eta": eta, last.error.array.name: err, "vc": vc, "W2": Fraction(5, 3)}
-    alpha, kappa, rho = Fraction(7, 4), Fraction(shared * 11, 9), Fraction((outputs > 1) * 13, 8)
-    numbers |= {"a0": alpha, "alpha": alpha, "kappa": kappa, "rho": rho}
+    numbers = {"eta": eta, last.error.array.name: err, "vc": vc, "W2": Fraction(5, 3), "W3": Fraction(5, 3)}
+    alpha, rho = Fraction(7, 4), Fraction((outputs > 1) * 13, 8)
+    kappa = Fraction((kind in ("shared", "deep")) * 11, 9)
+    numbers |= {"a0": alpha, "a1": alpha, "alpha": alpha, "kappa": kappa, "rho": rho}
     pieces = d.network.hidden[-1].activation.pieces
     rows = zip(d.by_name["P"].rhs, _p_rows(last), strict=True)
     seen = []
@@ -405,3 +430,108 @@ def test_what_is_assumed_of_derivatives_is_what_they_need():
     assert units[:2] == [False, True]
     said = " ".join(fcsym.gradient(Network.mlp([2, 2, 1], "identity"), "dE_dW1", "W2").assumptions)
     assert "Second derivatives" not in said
+
+
+# ------------------------------------------------------------------------------------------------- parts of the list
+
+
+@pytest.mark.parametrize("samples", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_a_layer_learned_is_along_what_it_reads(samples, bias, apart):
+    """With the norm, or the inner products, put in again it is what it was; the 1 of a bias in it or beside it."""
+    if samples:
+        delta = adjoint_of(S)
+        inside = total(J, X[M, J] * X[N, J]) + (1 if bias else 0)
+        learned, indices, array, source = total(M, -1 * ETA[()] * delta[M, K] * inside), (N, K), S, X
+    else:
+        delta = adjoint_of(S1)
+        inside = total(J, X1[J] * X1[J]) + (1 if bias else 0)
+        learned, indices, array, source = -1 * ETA[()] * delta[K] * inside, (K,), S1, X1
+    moved, made = _along(learned, array, source, indices, apart)
+    norm_of = made.lhs
+    back = inline(moved, {norm_of.array: (norm_of.indices, made.rhs)})
+    assert equal(back, learned) and ("plus 1" in made.because) is (bias and not apart)
+    assert equal(made.rhs, inside - (1 if bias and apart else 0) if not samples else made.rhs)
+    alone = (total(M, -1 * ETA[()] * delta[M, K]) if samples else -1 * ETA[()] * delta[K]) * 1
+    moved, made = _along(alone, array, source, indices, apart)
+    assert made is None and equal(moved, alone)
+
+
+PSI, Z, Y, Q, R = Array("psi", None, (K.axis,)), Array("Z", None, ()), Array("y", None, (K.axis,)), *(
+    Array(name, None, (K.axis,)) for name in "qr"
+)  # fmt: skip
+I2 = Index(K.axis, "i")
+
+
+def test_a_quotient_that_has_a_name_is_called_by_it():
+    """In every product, once or more; with the name put in again it is what it was."""
+    named = {PSI: [(3, PSI[K], Z[()], Y[K])], R: [(1, R[K], Z[()], Q[K])]}
+    values_ = _Called({}, named)
+    below = power(Z[()], -1)
+    a = Array("a", None, (K.axis,))
+    for node, times in (
+        (mul(PSI[I2], below), {Y: 1}),
+        (mul(a[K], PSI[I2], below), {Y: 1}),
+        (mul(PSI[I2], power(Z[()], -2)), {Y: 1}),
+        (mul(PSI[I2], PSI[K], power(Z[()], -2), a[K]), {Y: 2}),
+        (mul(PSI[I2], R[K], power(Z[()], -2)), {Y: 1, Q: 1}),
+        (mul(PSI[I2], R[K], below), {Q: 1}),
+        (mul(a[K], below), {}),
+        (mul(a[K], PSI[K]), {}),
+        (mul(PSI[K], power(a[K], -1)), {}),
+    ):
+        made = _known_quotient(node, values_)
+        back = inline(made, {Y: ((K,), mul(PSI[K], below)), Q: ((K,), mul(R[K], below))})
+        assert equal(back, node), node
+        found = [ref.array for factor in getattr(made, "factors", (made,)) for ref in refs_in(factor)]
+        assert {array: found.count(array) for array in (Y, Q) if array in found} == times, node
+    assert _known_quotient(PSI[K], values_) == PSI[K]
+
+
+def test_a_gate_is_the_slope_of_what_it_opens_and_a_bend_that_of_the_gate():
+    v, phi = Array("v", 1, (K.axis,), role=Role.ACTIVATION), activation("relu")
+    applied = {S1: equation(v[K], Apply(phi, S1[K]))}
+    for array, order, cite in ((gate_of(S1), 1, "eq. 14"), (bend_of(S1), 2, "")):
+        made = _gate_equation(array, applied)
+        assert made.lhs == array[K] and made.cite == cite and made.uses == ("s1",)
+        assert made.rhs.derivative == order and made.rhs.argument == S1[K] and made.rhs.activation == phi
+    assert _has_units(mul(UNIT[N, M], S[M, K])) is True and _has_units(mul(FIXED[K], S[M, K])) is False
+
+
+def test_a_name_that_is_none_is_refused_and_a_change_has_two():
+    d = fcsym.derive(SMALL["plain"])
+    assert d["dv'"] is d["dv1"] is d["dv"]
+    for wrong in ("q'", "q", "s7'", "dq"):
+        with pytest.raises(ArgumentError, match="no quantity"):
+            d[wrong]
+    for of, by, along in (("dE/dW1", "s1", None), ("E", "s1", "W1"), ("dE/dW1", "y", None)):
+        with pytest.raises(ArgumentError, match="nothing that"):
+            fcsym.gradient(SMALL["plain"], of, by, along=along)
+
+
+def test_what_an_output_function_makes_changes_too():
+    """And has no adjoint of its own, however often the loss reads it."""
+    d = fcsym.derive(Network.mlp([1, 1, 1], output="sigmoid", loss="bce"))
+    assert {"dy", "y_new", "ds2", "s2_new"} <= set(d.by_name)
+    assert [e.name for e in d if e.rule is Rule.ADJOINT] == ["delta2", "delta1"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_equation_stands_after_what_it_uses_and_every_gate_is_read(name):
+    d = listed(name)[0]
+    known = set()
+    for e in d.equations:
+        own = {a for a in e.operands if a in {one.array for one in d.equations}}
+        assert own <= known, e.name
+        known.add(e.array)
+    read = {a for e in d.equations for a in e.operands}
+    assert all(e.array in read for e in d.equations if e.array.role is Role.GATE)
+
+
+def test_places_are_called_by_the_letters_of_their_axis():
+    for network in (SMALL["a batch"], Network.sequential((3, 2), [fcsym.Linear(2, 4), "relu", fcsym.Linear(4, 1)])):
+        d = fcsym.derive(network)
+        (axis,) = network.places
+        (inverse,) = (e for e in d if e.rhs.__class__.__name__ == "Inverse")
+        assert "".join(index.letter for index in inverse.lhs.indices) == axis.letters[:2] != ""

@@ -351,7 +351,7 @@ def of_one_sample(equation: Equation) -> Equation | None:
         return one_sample(ref.array)[tuple(index for index in ref.indices if index.axis != SAMPLES)]
 
     one = replace(equation, lhs=replaced(equation.lhs, taken), rhs=replaced(equation.rhs, taken))
-    return None if mixed or len(samples) > 1 or not (samples or _is_constant(equation)) else one
+    return None if mixed or not (samples or _is_constant(equation)) else one
 
 
 _OF_SAMPLES = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -137,21 +138,20 @@ def _read(source: str, namespace: dict[str, Any]) -> Callable[..., Any]:
     return made
 
 
-def _pure(target: str, language: PureLanguage) -> Way:
-    def way(made: n.Function, network: Network) -> tuple[str, Callable[..., Any]]:
-        installed(target)
-        source = f"{language.imports}\n\n{function_text(made, language.dialect, sizes=network.sizes)}"
-        function, own = _read(source, {}), library(target)[1]
+def _pure(
+    target: str, language: PureLanguage, made: n.Function, network: Network
+) -> tuple[str, Callable[..., Any]]:  # fmt: skip
+    installed(target)
+    source = f"{language.imports}\n\n{function_text(made, language.dialect, sizes=network.sizes)}"
+    function, own = _read(source, {}), library(target)[1]
 
-        def run(*arrays: Any) -> list[Any]:
-            given: list[Any] = []
-            for array in arrays:
-                given.append(own(array, given[0] if given else None))
-            return [np.asarray(value, arrays[0].dtype) for value in function(*given)]
+    def run(*arrays: Any) -> list[Any]:
+        given: list[Any] = []
+        for array in arrays:
+            given.append(own(array, given[0] if given else None))
+        return [np.asarray(value, arrays[0].dtype) for value in function(*given)]
 
-        return source, run
-
-    return way
+    return source, run
 
 
 def _native(made: n.Function, network: Network) -> tuple[str, Callable[..., Any]]:
@@ -174,6 +174,9 @@ def _native(made: n.Function, network: Network) -> tuple[str, Callable[..., Any]
 
 
 TARGETS: Mapping[str, Way] = {
-    "numpy": _numpy, "c": _native, "jax": _pure("jax", jax.LANGUAGE), "torch": _pure("torch", torch.LANGUAGE),
-}  # fmt: skip
+    "numpy": _numpy,
+    "c": _native,
+    "jax": partial(_pure, "jax", jax.LANGUAGE),
+    "torch": partial(_pure, "torch", torch.LANGUAGE),
+}
 """What derivatives can be compiled for."""
