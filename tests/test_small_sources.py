@@ -240,6 +240,8 @@ class Maker:
     def through_a_window(self, scope, over, factors):
         """The sum; half of them over one index more, which an indicator says by others, or which says another."""
         closed = [i for i in scope if not i.axis.open]
+        if len(closed) > 1 and self.random.random() < 0.2:
+            return scope, n.Reduce(over, n.Product((n.Indicator(closed[0], self.form(closed[1:2])), *factors)))
         free = [i for i in (Index(I, "a"), Index(J, "b"), Index(L, "d")) if i not in scope]
         if not closed or self.random.random() < 0.5:
             return scope, n.Reduce(over, n.Product(factors))
@@ -293,8 +295,11 @@ class Maker:
                 sums = [
                     n.Reduce((i,), n.Product((rows, n.Load("p", (i,))))),
                     n.Reduce((i,), n.Product((columns, rows))),
+                    n.Reduce((i,), n.Product((rows, n.Reduce((Index(J, "j"),), n.Load("A", (i, Index(J, "j"))))))),
+                    n.Reduce((i,), n.Product((n.Indicator(*scope, 2 * i + 1), rows, n.Load("p", (i,))))),
+                    n.Reduce((i, Index(J, "j")), n.Product((rows, n.Load("q", (Index(J, "j"),))))),
                 ]
-                value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), sums[self.random.randint(0, 1)])))
+                value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), self.random.choice(sums))))
             case 1 | 9:
                 scope, value = self.product()
             case 3:  # less a product
