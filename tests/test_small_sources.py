@@ -334,6 +334,7 @@ def each_kind(one, other):
         n.Sum(((-1, one),)), n.Sum(((-1, one), (-1, other))), n.Sum(((1, one), (-1, other))), n.Product((one, other)),
         n.Call("Abs", one), n.Power(one, 2), n.Power(one, 3), n.Select(test, other, zero), n.Select(test, zero, one),
         n.Select(test, other, n.Const(Fraction(3, 4))), n.Select(test, n.Const(Fraction(1)), n.Const(Fraction(2))),
+        n.Select(test, n.Const(Fraction(3, 4)), zero), n.Select(test, zero, n.Const(Fraction(1, 4))),
         n.Select(test, other, one), n.Select(test, n.Product((one, other)), n.Sum(((1, one), (-1, other)))),
         n.Guarded(other, one, ((test,),)), n.Quotient(other, n.Sum(((1, n.Const(Fraction(1))), (1, n.Power(one, 2))))),
     ]  # fmt: skip
