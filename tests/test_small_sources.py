@@ -701,6 +701,28 @@ def test_a_step_in_place_is_what_it_says(seed, how, tmp_path, monkeypatch):
     in_c(function, tmp_path, how)
 
 
+@pytest.mark.parametrize("how", ["", "lanes", "tiles"])
+def test_c_reads_where_every_form_says_and_nowhere_else(how, tmp_path, monkeypatch):
+    """Forms that end on the last place, before it and behind it, and begin likewise; what lies outside counts as 0."""
+    for module in (c_windows, c_products) if how == "tiles" else ():
+        monkeypatch.setattr(module, "_WORTH", 0)
+    monkeypatch.setattr(c_windows, "_WASTE", 10**6)
+    i, m, j, t, u = Index(I, "i"), Index(I, "m"), Index(J, "j"), Index(L, "t"), Index(L, "u")
+    around = n.Load("T", (i, j, m)), n.Load("F", (m, u))
+    defines = []
+    for (a, b), constant in product([(1, 1), (1, -1), (-1, 1), (2, 1), (1, 3)], range(-3, 4)):
+        value = n.Reduce((i, m, u), n.Product((n.Indicator(u, a * t + b * i + constant), *around)))
+        defines.append(n.Define(f"x{len(defines)}", (j, t), value))
+    for a, constant in product((1, -1, 2, -2, 3), range(-2, 12)):
+        value = n.Reduce((u,), n.Product((n.Indicator(u, a * t + constant), n.Load("o", (u,)))))
+        defines.append(n.Define(f"x{len(defines)}", (t,), value))
+    for a, constant in product((1, -1, 3, -4), range(-3, 13)):
+        factors = n.Indicator(u, a * i + constant), n.Load("p", (i,)), n.Load("o", (u,))
+        defines.append(n.Define(f"x{len(defines)}", (), n.Reduce((i, u), n.Product(factors))))
+    function = replace(of(*defines), given=tuple(GIVEN.values()))
+    in_c(function, tmp_path, how)
+
+
 def small_step(random):
     """New values of three vectors and two others, in any order, each of one or two that are there."""
     i, m = Index(I, "i"), Index(I, "m")
