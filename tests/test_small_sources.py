@@ -60,6 +60,7 @@ GIVEN = {
         "F": (I, L),
         "T": (I, J, I),
         "U": (L, J, K),
+        "Z": (L, I, J),
         "p": (I,),
         "q": (J,),
         "c": (K,),
@@ -240,6 +241,8 @@ class Maker:
     def through_a_window(self, scope, over, factors):
         """The sum; half of them over one index more, which an indicator says by others, or which says another."""
         closed = [i for i in scope if not i.axis.open]
+        if len(closed) > 1 and self.random.random() < 0.2:
+            return scope, n.Reduce(over, n.Product((n.Indicator(closed[0], self.form(closed[1:2])), *factors)))
         free = [i for i in (Index(I, "a"), Index(J, "b"), Index(L, "d")) if i not in scope]
         if not closed or self.random.random() < 0.5:
             return scope, n.Reduce(over, n.Product(factors))
@@ -293,8 +296,11 @@ class Maker:
                 sums = [
                     n.Reduce((i,), n.Product((rows, n.Load("p", (i,))))),
                     n.Reduce((i,), n.Product((columns, rows))),
+                    n.Reduce((i,), n.Product((rows, n.Reduce((Index(J, "j"),), n.Load("A", (i, Index(J, "j"))))))),
+                    n.Reduce((i,), n.Product((n.Indicator(*scope, 2 * i + 1), rows, n.Load("p", (i,))))),
+                    n.Reduce((i, Index(J, "j")), n.Product((rows, n.Load("q", (Index(J, "j"),))))),
                 ]
-                value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), sums[self.random.randint(0, 1)])))
+                value = n.Sum(((1, sums[0]), (self.random.choice([1, -1]), self.random.choice(sums))))
             case 1 | 9:
                 scope, value = self.product()
             case 3:  # less a product
@@ -329,6 +335,7 @@ def each_kind(one, other):
         n.Sum(((-1, one),)), n.Sum(((-1, one), (-1, other))), n.Sum(((1, one), (-1, other))), n.Product((one, other)),
         n.Call("Abs", one), n.Power(one, 2), n.Power(one, 3), n.Select(test, other, zero), n.Select(test, zero, one),
         n.Select(test, other, n.Const(Fraction(3, 4))), n.Select(test, n.Const(Fraction(1)), n.Const(Fraction(2))),
+        n.Select(test, n.Const(Fraction(3, 4)), zero), n.Select(test, zero, n.Const(Fraction(1, 4))),
         n.Select(test, other, one), n.Select(test, n.Product((one, other)), n.Sum(((1, one), (-1, other)))),
         n.Guarded(other, one, ((test,),)), n.Quotient(other, n.Sum(((1, n.Const(Fraction(1))), (1, n.Power(one, 2))))),
     ]  # fmt: skip
@@ -693,6 +700,52 @@ def test_a_step_in_place_is_what_it_says(seed, how, tmp_path, monkeypatch):
     function = step_of(seed)
     assert {*c._plan(function).alias.values(), *(old for old, _ in c._plan(function).copies)} == {*STATE}
     in_c(function, tmp_path, how)
+
+
+@pytest.mark.parametrize("how", ["", "lanes", "tiles"])
+def test_c_reads_where_every_form_says_and_nowhere_else(how, tmp_path, monkeypatch):
+    """Forms that end on the last place, before it and behind it, and begin likewise; what lies outside counts as 0."""
+    for module in (c_windows, c_products) if how == "tiles" else ():
+        monkeypatch.setattr(module, "_WORTH", 0)
+    monkeypatch.setattr(c_windows, "_WASTE", 10**6)
+    i, m, j, t, u = Index(I, "i"), Index(I, "m"), Index(J, "j"), Index(L, "t"), Index(L, "u")
+    around = n.Load("T", (i, j, m)), n.Load("F", (m, u))
+    defines = []
+    for (a, b), constant in product([(1, 1), (1, -1), (2, 1)], range(-2, 2)):
+        value = n.Reduce((i, m, u), n.Product((n.Indicator(u, a * t + b * i + constant), *around)))
+        defines.append(n.Define(f"x{len(defines)}", (j, t), value))
+    for a, constant in product((1, -1, 2, -2, 3), range(-2, 12)):
+        value = n.Reduce((u,), n.Product((n.Indicator(u, a * t + constant), n.Load("o", (u,)))))
+        defines.append(n.Define(f"x{len(defines)}", (t,), value))
+    for a, constant in product((1, -1, 3, -4), range(-3, 13)):
+        factors = n.Indicator(u, a * i + constant), n.Load("p", (i,)), n.Load("o", (u,))
+        defines.append(n.Define(f"x{len(defines)}", (), n.Reduce((i, u), n.Product(factors))))
+    function = replace(of(*defines), given=tuple(GIVEN.values()))
+    in_c(function, tmp_path, how)
+
+
+def test_groups_of_axes_are_rows_and_columns_in_c(tmp_path, monkeypatch):
+    """Of two axes each, of open length, beside other sums, and for pairs of rows."""
+    for module in (c_windows, c_products):
+        monkeypatch.setattr(module, "_WORTH", 0)
+    monkeypatch.setattr(c_windows, "_WASTE", 10**6)
+    i, m, j, l, r, t = (Index(axis, letter) for axis, letter in zip((I, I, J, L, N, N), "imjlrt", strict=True))  # noqa: E741
+    f, z, v, w = n.Load("F", (m, l)), n.Load("Z", (l, i, j)), n.Load("V", (r, i, j)), n.Load("T", (i, j, m))
+    columns_, rows = n.Reduce((l,), n.Product((f, z))), n.Reduce((i, j), n.Product((v, w)))
+    beside = n.Reduce((l,), n.Product((n.Load("o", (l,)), n.Load("F", (m, l)))))
+    defines = [
+        n.Define("x0", (m, i, j), columns_), n.Define("x1", (i, m, j), columns_), n.Define("x2", (r, m), rows),
+        n.Define("x3", (m, i, j), n.Sum(((1, beside), (-1, columns_), (1, n.Reduce((l,), z))))),
+        n.Define("x4", (m, r), n.Sum(((-1, rows), (1, n.Load("G", (r, m)))))),
+        n.Define("y", (r, t), n.Reduce((i,), n.Product((n.Load("G", (r, i)), n.Load("W", (i, t)))))),
+        n.Define("x5", (r,), n.Reduce((t,), n.Product((n.Load("y", (r, t)), n.Load("g", (t,)))))),
+        n.Define("x6", (t, i), n.Reduce((r,), n.Product((n.Load("y", (t, r)), n.Load("G", (r, i)))))),
+    ]  # fmt: skip
+    function = of(*defines, results={f"x{k}" for k in range(7)})
+    in_c(function, tmp_path)
+    text = c.core_text(function, module_of(function), "f")
+    assert text.count(" tile(") >= 5 and "row_product" in text
+    in_numpy(function_text(function, DIALECT, sizes=SIZES), function)
 
 
 def small_step(random):

@@ -360,11 +360,7 @@ class _Writer:
         for index in indices:
             at, size = where[index], self.size((index.axis,))
             text = f"({text})" if " " in text else text
-            text = (
-                at
-                if text == "0" or (size == "1" and not text)
-                else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
-            )
+            text = at if text == "0" else f"{text} * {size}" + (f" + {at}" if at != "0" else "")
         return f"{place}[{text}]"
 
     def text(self, node: n.Node, where: Mapping[Index, str], known: Mapping[n.Node, str]) -> tuple[str, int]:
