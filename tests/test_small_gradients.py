@@ -18,7 +18,9 @@ from fcsym import Conv1d, Flatten, LayerNorm, Linear, Network, Residual
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Rule, Verdict
 from fcsym.language.expression import Array, mul
-from fcsym.proof.twice import _bend
+from fcsym.proof.derivatives_of_layers import LayersExaminer
+from fcsym.proof.once import Examiner
+from fcsym.proof.twice import TwiceExaminer, _bend
 
 mlp = Network.mlp
 BESIDE = Network.sequential((1,), [Residual([Linear(1, 1)]), "tanh", Linear(1, 1)])
@@ -92,6 +94,13 @@ def test_derivatives_that_are_changed_are_not_proved(name):
             numbers = one.counterexample
             more = numbers.true if wrong.rhs == mul(2, equation.rhs) else 1
             assert numbers.derived - numbers.true == more != 0 and numbers.quantity.split("[")[0] == equation.name
+            for element in (numbers.quantity, *numbers.point):
+                array, _, at = element.removesuffix("]").partition("[")
+                known = (*(a for e in g.equations for a in (e.array, *e.operands)), g.network.target)
+                axes = next(a.axes for a in known if a.name == array)
+                shape = [g.network.sizes[axis] for axis in axes]  # of so small a network it is its own instance
+                at = [int(n) for n in at.split(", ")] if at else []
+                assert all(1 <= n <= size for n, size in zip(at, shape, strict=True)), element
         if equation.rule in (Rule.ADJOINT, Rule.GRADIENT) and not equation.name.startswith("d2"):
             rest = [f for f in proof.findings if f.equation.startswith("d2")]
             assert all(f.index == "" for f in rest) or equation.name == "dE_dT"
@@ -113,3 +122,21 @@ def test_the_slope_of_a_slope_is_its_derivative(name, own):
     )  # fmt: skip
     slope = {"log": lambda s: 1 / s, "softplus": sigmoid}[name]
     assert mpmath.almosteq(_bend(world, smooth(name), at, s), mpmath.diff(slope, s), 1e-9)
+
+
+@pytest.mark.parametrize("name", ["of the error", "of two outputs", "twice: by W1 and more", "of layers"])
+def test_of_what_is_not_there_the_numbers_say_nothing(name):
+    """And no more is said than that: a list with such an equation is incomplete."""
+    g = listed(name)
+    network, asked = g.network, g.asked
+    if asked.root != asked.of:
+        examiner = TwiceExaminer(network, asked, g.equations)
+    elif network.built is not None:
+        examiner = LayersExaminer(network, asked.of, g.by, g.equations)
+    else:
+        examiner = Examiner(network, asked.of, g.by)
+    for e in g.equations:
+        assert examiner.equation(e).verdict is (Verdict.DEFINITION if e.rule is Rule.DEFINITION else Verdict.PROVED)
+        finding = examiner.equation(replace(e, rhs=Array("q", None, e.array.axes)[e.lhs.indices]))
+        said = "differs" if name.startswith("twice") else ""  # there it is a number as any other
+        assert (finding.verdict, finding.expanded, finding.counterexample) == (Verdict.UNDECIDED, said, None)
