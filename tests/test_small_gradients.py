@@ -15,10 +15,15 @@ from test_small_proofs import HAT, changed
 
 import fcsym
 from fcsym import Conv1d, Flatten, LayerNorm, Linear, Network, Residual
+from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Rule, Verdict
-from fcsym.language.expression import Array, mul
+from fcsym.language.expression import ONE, ZERO, Array, mul
+from fcsym.language.findings import Counterexample
+from fcsym.networks.symbols import ERROR
+from fcsym.proof import _Examiner
 from fcsym.proof.derivatives_of_layers import LayersExaminer
+from fcsym.proof.expanded import Expansion
 from fcsym.proof.once import Examiner
 from fcsym.proof.twice import TwiceExaminer, _bend
 
@@ -40,6 +45,7 @@ ONCE = {
 TWICE = {
     "by W1 and more": (mlp([1, 1, 1], "tanh"), "dE_dW1", "W1,W2,x", None),
     "of pieces": (mlp([1, 1, 1], HAT), "dE_dW1", "W1,W2,x", None),
+    "of linear units": (mlp([1, 1, 1], "identity"), "E", "W1", "W1,W2"),
     "with a bias": (mlp([1, 1, 1], "softplus", bias=True), "dE_db1", "b1,x", None),
     "with a loss of functions": (mlp([1, 1, 1], output="sigmoid", loss="bce"), "dE_dW2", "W2,W1", None),
     "along everything": (mlp([1, 1, 1], "tanh"), "E", "W1,x", "W1,W2,x"),
@@ -51,7 +57,8 @@ TWICE = {
 }
 LISTS = {name: (*given, None) for name, given in ONCE.items()} | {f"twice: {n}": given for n, given in TWICE.items()}
 BY_FRACTIONS = (
-    "of two outputs", "of relus", "of hinges", "of windows", "twice: of pieces", "twice: along weights of relus",
+    "of two outputs", "of relus", "of hinges", "of windows", "twice: of pieces", "twice: of linear units",
+    "twice: along weights of relus",
     "twice: of windows, along weights",
 )  # fmt: skip
 """Where no function is smooth."""
@@ -74,6 +81,8 @@ def test_derivatives_by_name_are_proved_by_both(name):
         rule = g.by_name[f.equation].rule
         assert f.verdict is (Verdict.DEFINITION if rule is Rule.DEFINITION else Verdict.PROVED)
         second = f.equation.startswith("d2") or f.equation in ("dE_dT", "dgv2")
+        divides = name == "of a norm" and f.equation in ("xi1", "dE_dz1")  # a sum of exp is never 0
+        assert {c.subject.array.name for c in f.where} == ({"sigma1"} if divides else set())
         assert (f.index, f.expanded) == ("identical", "" if layers and (second or "y" in g.of) else POINT), f
     assert ("random point" in g.proof.method) is any(f.expanded for f in g.proof.findings)
     assert ("in index notation" in g.proof.method) is any(not f.expanded for f in g.proof.findings)
@@ -140,3 +149,61 @@ def test_of_what_is_not_there_the_numbers_say_nothing(name):
         finding = examiner.equation(replace(e, rhs=Array("q", None, e.array.axes)[e.lhs.indices]))
         said = "differs" if name.startswith("twice") else ""  # there it is a number as any other
         assert (finding.verdict, finding.expanded, finding.counterexample) == (Verdict.UNDECIDED, said, None)
+
+
+SAYS = {True: "identical", False: "differs", None: ""}
+
+
+@pytest.mark.parametrize("found", [None, Counterexample({}, "y", ONE.value, ZERO.value)], ids=["nothing", "numbers"])
+@pytest.mark.parametrize("index", SAYS)
+@pytest.mark.parametrize("expanded", SAYS)
+def test_a_verdict_is_what_both_have_said(index, expanded, found):
+    """Wrong where one sees a difference, with numbers or open; proved at every width, or tried, or not understood."""
+    g, d = listed("of the error"), fcsym.derive(mlp([1, 1, 1]))
+    deciders = {"_in_indices": lambda _: index, "_at_points": lambda _: expanded, "small": "a small one", "root": ERROR}
+    step = {
+        "meanings": SimpleNamespace(holds=lambda _: index), "network": d.network,
+        "_tried": lambda _: "it was only tried",
+        "expansion": SimpleNamespace(
+            holds=lambda _: expanded, expands=lambda _: False, sees=lambda _: False, counterexample=lambda _: found
+        ),
+    }  # fmt: skip
+    made = [
+        Examiner.equation(SimpleNamespace(**deciders, _counterexample=lambda _: found), g["delta2"]),
+        LayersExaminer.equation(
+            SimpleNamespace(**deciders, points=SimpleNamespace(counterexample=lambda _: found)), g["delta2"]
+        ),
+        _Examiner._plain(SimpleNamespace(**step), d["delta2"]),
+    ]
+    for n, finding in enumerate(made):
+        if index is expanded is None:
+            assert finding.verdict is Verdict.UNDECIDED and finding.note == "neither decider understands it"
+            assert (finding.index, finding.expanded) == ("", "")
+            continue
+        assert finding.index == SAYS[index] and finding.expanded == SAYS[expanded] + " at random points" * bool(
+            expanded
+        )
+        if index is False or expanded is False:
+            shown = found is not None and not (n == 0 and expanded)  # it has looked at random points
+            assert finding.verdict is (Verdict.REFUTED if shown else Verdict.UNDECIDED)
+            assert finding.counterexample is (found if shown else None) and (
+                shown or "sees a difference" in finding.note
+            )
+        elif index:
+            assert finding.verdict is Verdict.PROVED and not finding.note
+        else:
+            assert finding.verdict is Verdict.SAMPLED and "it was only tried" in finding.note
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"), [(ZeroDivisionError, False), (KeyError, None), (UnsupportedExpression, None)]
+)
+def test_what_divides_by_0_everywhere_is_wrong_and_what_has_no_value_is_not_known(problem, said):
+    def holds(_):
+        raise problem("here")
+
+    e = listed("of the error")["delta2"]
+    world = SimpleNamespace(holds=holds)
+    assert Examiner._at_points(SimpleNamespace(_worlds=[world]), e) is said
+    assert Expansion.holds(SimpleNamespace(_worlds_for=lambda _: [world]), e) is said
+    assert Expansion.holds(SimpleNamespace(_worlds_for=lambda _: []), e) is True
