@@ -298,7 +298,31 @@ def test_what_is_wrong_from_the_second_step_on_is_seen_by_runs(name):
     equations[place] = replace(equations[place], rhs=inline(equations[place].rhs, twice))
     assert not Beside(s).refuted
     made = replace(s, routines={**s.routines, "step": replace(routine, equations=tuple(equations))})
-    assert Beside(made).refuted
+    (((part, _), found),) = Beside(made).refuted.items()
+    assert part == "step" and found.quantity.endswith(" in step") and found.derived != found.true
+
+
+def test_what_is_wrong_from_the_start_is_shown_by_small_numbers():
+    """Twice of what `init` makes, at which it is twice what it should be; with a smooth function it is only said."""
+    for phi in ([], ["tanh"]):
+        network = Network([Conv1d(1, 1, 2, bias=False), *phi, Flatten(), Linear(2, 1)], input=(1, 3))
+        s = fcsym.scheme(network, "states")
+        routine = s.routines["init"]
+        gram = next(e for e in routine.equations if e.name == "G1")
+        equations = tuple(replace(e, rhs=mul(2, e.rhs)) if e is gram else e for e in routine.equations)
+        made = replace(s, routines={**s.routines, "init": replace(routine, equations=equations)})
+        (((part, name), found),) = Beside(made).refuted.items()
+        assert (part, name) == ("init", "G1")
+        if phi:
+            assert found == "G1[1, 1] in init differs from backpropagation for some numbers in place of phi"
+            continue
+        assert found.quantity == "G1[1, 1] in init" and found.derived == 2 * found.true
+        x = [found.point[f"x[1, {n}]"] for n in (1, 2, 3)]
+        assert found.true == x[0] ** 2 + x[1] ** 2 != 0 < found.point["eta"]
+        assert sorted(found.point) == sorted(
+            ["W1[1, 1, 1]", "W1[1, 1, 2]", "W2[1, 1, 1]", "W2[1, 1, 2]", "b2[1]", "eta"]
+            + [f"x[1, {n}]" for n in (1, 2, 3)]
+        )
 
 
 TWO = [Residual([Linear(2, 2)]), "relu"]
