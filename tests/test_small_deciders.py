@@ -16,7 +16,8 @@ from test_small_proofs import LAYERS, MORE
 
 import fcsym
 from fcsym import Add, AvgPool1d, Concatenate, Conv1d, Embedding, Flatten, Linear, Network, Residual
-from fcsym.language.activation import activation
+from fcsym.deriving.forward import forward
+from fcsym.language.activation import activation, smooth
 from fcsym.language.algebra import indices_of, inline, rename, rewritten
 from fcsym.language.equation import Cases, Status, Verdict
 from fcsym.language.expression import (
@@ -36,13 +37,14 @@ from fcsym.language.expression import (
 )
 from fcsym.language.instance import Instance, exact_field, positions
 from fcsym.layers import Node
-from fcsym.proof import _Examiner, quotients
+from fcsym.proof import _Examiner, points, quotients
 from fcsym.proof.beside import Beside
-from fcsym.proof.expanded import _divides
+from fcsym.proof.expanded import _divides, random_points
 from fcsym.proof.general import General
+from fcsym.proof.numbers import Residue
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.once import free_unit
-from fcsym.proof.points import Points, World, rationals
+from fcsym.proof.points import Points, World, rationals, residues
 from fcsym.proof.reach import _positions, _ties, moves_by_its_gate, stays
 from fcsym.proof.schemes import _refused_at_init
 from fcsym.proof.tables import Table
@@ -296,7 +298,31 @@ def test_what_is_wrong_from_the_second_step_on_is_seen_by_runs(name):
     equations[place] = replace(equations[place], rhs=inline(equations[place].rhs, twice))
     assert not Beside(s).refuted
     made = replace(s, routines={**s.routines, "step": replace(routine, equations=tuple(equations))})
-    assert Beside(made).refuted
+    (((part, _), found),) = Beside(made).refuted.items()
+    assert part == "step" and found.quantity.endswith(" in step") and found.derived != found.true
+
+
+def test_what_is_wrong_from_the_start_is_shown_by_small_numbers():
+    """Twice of what `init` makes, at which it is twice what it should be; with a smooth function it is only said."""
+    for phi in ([], ["tanh"]):
+        network = Network([Conv1d(1, 1, 2, bias=False), *phi, Flatten(), Linear(2, 1)], input=(1, 3))
+        s = fcsym.scheme(network, "states")
+        routine = s.routines["init"]
+        gram = next(e for e in routine.equations if e.name == "G1")
+        equations = tuple(replace(e, rhs=mul(2, e.rhs)) if e is gram else e for e in routine.equations)
+        made = replace(s, routines={**s.routines, "init": replace(routine, equations=equations)})
+        (((part, name), found),) = Beside(made).refuted.items()
+        assert (part, name) == ("init", "G1")
+        if phi:
+            assert found == "G1[1, 1] in init differs from backpropagation for some numbers in place of phi"
+            continue
+        assert found.quantity == "G1[1, 1] in init" and found.derived == 2 * found.true
+        x = [found.point[f"x[1, {n}]"] for n in (1, 2, 3)]
+        assert found.true == x[0] ** 2 + x[1] ** 2 != 0 < found.point["eta"]
+        assert sorted(found.point) == sorted(
+            ["W1[1, 1, 1]", "W1[1, 1, 2]", "W2[1, 1, 1]", "W2[1, 1, 2]", "b2[1]", "eta"]
+            + [f"x[1, {n}]" for n in (1, 2, 3)]
+        )
 
 
 TWO = [Residual([Linear(2, 2)]), "relu"]
@@ -350,3 +376,69 @@ def test_a_unit_of_layers_moves_by_its_gate_where_no_step_moves_it_else(name):
     assert step.network.widths == network.widths and units
     assert [moves_by_its_gate(network, unit) for unit in units] == [unit.s not in woken for unit in units]
     assert [stays(network, unit) for unit in units] == [unit.s not in moved for unit in units]
+
+
+SMOOTH = {
+    "exp": lambda s, value, slope, at: slope == value(smooth("exp"), at, s),
+    "sqrt": lambda s, value, slope, at: slope * value(smooth("sqrt"), at, s) == Residue.of(Fraction(1, 2)),
+    "log": lambda s, value, slope, at: slope * s == Residue.of(Fraction(1)),
+    "softplus": lambda s, value, slope, at: slope == value(smooth("sigmoid"), at, s),
+}
+"""What is known of their slopes."""
+WORLDS = {"of layers": residues("seed"), "of stacks": random_points(frozenset(), "seed")[0]}
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("name", [*SMOOTH, "tanh", "identity", "relu", "leaky_relu", "hat"])
+def test_functions_at_random_points_are_free_but_for_what_is_known_of_them(name, world):
+    """Another number at every place; a slope that has one of its own, or is what it has to be."""
+    numbers, phi = WORLDS[world], HAT if name == "hat" else smooth(name) if name in SMOOTH else activation(name)
+    at, other = ((Array("z", None, (AXIS,)), (n,)) for n in range(2))
+    s, more = (numbers.variable(letter) for letter in ("s", "t"))
+    (value, slope), (elsewhere, _) = numbers.function(phi, at, s), numbers.function(phi, other, s)
+    assert (value, slope) == numbers.function(phi, at, s)
+
+    def value_of(phi, at, s):
+        return numbers.function(phi, at, s)[0]
+
+    if name == "identity":  # no loss has it
+        assert world == "of stacks" or (value, slope, elsewhere) == (s, numbers.number(Fraction(1)), s)
+    elif phi.is_smooth:
+        assert value != elsewhere and value != s and (value != slope or name == "exp")
+        assert name == "tanh" or SMOOTH[name](s, value_of, slope, at)
+        assert value == value_of(phi, at, more) or name in ("exp", "tanh")  # a number of the place alone
+    else:
+        shift = value - slope * s
+        assert value_of(phi, at, more) - slope * more == shift
+        assert (shift == numbers.number(Fraction(0))) is (name != "hat") and value != elsewhere
+
+
+WIDE = Network.sequential((6,), [Residual([Linear(6, 6)]), "relu", Linear(6, 5)])
+
+
+def test_an_instance_is_the_widest_whose_terms_are_few_enough(monkeypatch):
+    """Of y there are as many as it has weights: the network itself, where it may be that large."""
+    by_array = {e.array.name: e for e in forward(WIDE)}
+    assert [points._terms(by_array[name], WIDE) for name in ("v2", "y", "E")] == [6, 30, 5]
+    every = [(most, sum(points._terms(e, made) for e in forward(made))) for most in (6, 4, 3, 2)
+             for made in [WIDE.reduced(most)]]  # fmt: skip
+    assert [terms for _, terms in every] == sorted((terms for _, terms in every), reverse=True)
+    for most, terms in every:
+        for room in (terms, terms + 1):
+            monkeypatch.setattr(points, "_WORK", room)
+            assert points._small_enough(WIDE) == (WIDE if most == 6 else WIDE.reduced(most))
+    monkeypatch.setattr(points, "_WORK", 1)
+    assert points._small_enough(WIDE) == WIDE.reduced(2)
+    monkeypatch.setattr(points, "_WORK", every[0][1] - 1)
+    assert points._small_enough(WIDE) == WIDE.reduced(4)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_divides_by_0_is_wrong_where_the_network_itself_is_tried(whole):
+    """In a smaller one something may be 0 that is not."""
+
+    def divides(_):
+        raise ZeroDivisionError
+
+    made = SimpleNamespace(_world=SimpleNamespace(holds=divides), network=1, full=1 if whole else 2)
+    assert Points.holds(made, DERIVATIONS["relu"]["y"]) is (False if whole else None)

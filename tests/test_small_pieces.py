@@ -23,6 +23,7 @@ from fcsym.language.equation import Cases, Condition, Rule, Verdict
 from fcsym.language.expression import ONE, Apply, Array, Index, Number, Role, add, mul, power
 from fcsym.language.instance import Instance, exact_field, positions
 from fcsym.proof import proved
+from fcsym.proof.induction import Meanings, _is_of_step, _is_start
 from fcsym.proof.pieces import Pieces, _Unit
 from fcsym.proof.scheme_in_symbols import InSymbols
 from fcsym.proof.scheme_runs import STEPS, ExactRuns
@@ -317,3 +318,25 @@ def test_indicators_are_known_where_conditions_leave_them_one_number(phi):
     for name, when in given.items():
         found = {array.name: number for array, number in pieces.indicators_where(tuple(when)).items()}
         assert found == {e.name: wanted[name][e.name] for e in s.frozen if e.name in wanted[name]}
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "patches, with momentum"])
+def test_of_layers_index_notation_alone_sees_what_a_scheme_says_wrong(name):
+    """In the equation itself or in one that rests on it; what an update rule starts from is not its to say."""
+    network, setting = LAYERS[name]
+    s, seen = fcsym.scheme(network, "states", **setting), 0
+    for part in s.parts:
+        for e in part.equations:
+            start = part.name == "init" and e.array in s.network.memory
+            known = s.base.by_name.get(e.name)
+            of_step = known is not None and (known.lhs, known.rhs, known.rule) == (e.lhs, e.rhs, e.rule)
+            assert (_is_start(part, e), _is_of_step(part, e)) == (start, of_step), e
+            if start or of_step or e.name == "key":
+                continue
+            alone = Meanings(s).holds(part, e)
+            assert alone is True or (alone is None and e.rule is Rule.DEFINITION), e
+            made = changed_in(s, part.name, e.name, changed)
+            other = getattr(made, part.name)
+            assert False in [Meanings(made).holds(other, one) for one in other.equations], e
+            seen += 1
+    assert seen > 3

@@ -75,6 +75,9 @@ MORE = {
     "frozen among layers": (
         Network.sequential((2,), [Linear(2, 1), "relu", Residual([Linear(1, 1)]), Linear(1, 1)]).frozen("W1"), {}
     ),
+    "beside, with adam": (
+        Network.sequential((1,), [Residual([Linear(1, 1)]), Linear(1, 1)]), {"rule": "adam"}
+    ),
     "read by two": (
         Network(
             [

@@ -47,6 +47,12 @@ def test_twice_what_is_right_is_refuted_by_numbers_at_which_it_is_twice_that(nam
         more = found.true if wrong.rhs == mul(2, equation.rhs) else 1
         assert found.derived - found.true == more != 0, (wrong, found)
         assert found.point.get("eta", 1) > 0
+        for element in (found.quantity, *found.point):
+            array, _, at = element.removesuffix("]").partition("[")
+            axes = next(a.axes for e in d.equations for a in (e.array, *e.operands) if a.name == array)
+            shape = [expansion.network.sizes[axis] for axis in axes]
+            at = [int(n) for n in at.split(", ")] if at else []
+            assert all(1 <= n <= size for n, size in zip(at, shape, strict=True)), element
 
 
 @pytest.mark.parametrize("name", BY_FRACTIONS)
@@ -122,7 +128,7 @@ def test_what_should_be_there_is_what_a_step_by_hand_has(name):
     } <= compared
 
 
-@pytest.mark.parametrize("name", ["rmsprop", "smooth, huber", "gates"])
+@pytest.mark.parametrize("name", ["rmsprop", "smooth, huber", "gates", "beside, with adam"])
 def test_what_fractions_cannot_say_is_refuted_by_no_numbers(name):
     d, expansion = examined(name)
     assert not any(expansion.counterexample(changed(e)) for e in d.equations[:6])

@@ -86,9 +86,7 @@ def residues(seed: str) -> Numbers:
         slope = Residue.of(factor)
         if name is not None:
             slope = slope * variable(f"{name} at {at}")
-        for _ in range(abs(exponent)):
-            slope = slope * s if exponent > 0 else slope / s
-        return value, slope
+        return value, slope if not exponent else slope / s
 
     return Numbers(variable, Residue.of, function, lambda values: values[0])
 

@@ -122,27 +122,19 @@ class TwiceExaminer(Examiner):
 
 
 def _bend(arithmetic: Arithmetic, phi: Activation, at: Element, s: Any) -> Any:
-    """phi''(s) of a function in a loss: (c f s^e)' where phi' is c f s^e for a function f of the language."""
+    """phi''(s) of a function in a loss: c f'(s) where phi' is c f for a function f of the language, -c/s^2 for c/s."""
     if not phi.is_smooth:
         return arithmetic.number(Fraction(0))
     known = smooth_functions.slope_among_entries(phi)
     if known is None:
         return arithmetic.variable("_".join([f"bend_{phi.name}", at[0].name, *map(str, at[1])]))
     factor, name, exponent = known
-    value, slope = arithmetic.number(Fraction(1)), arithmetic.number(Fraction(0))
-    if name is not None:
-        inner = smooth(name)
-        unit = (at[0], name) in arithmetic.units
-        value, slope = free_unit(arithmetic, inner, at, s)[:2] if unit else arithmetic.function(inner, at, s)
-    result = slope
-    for _ in range(-exponent):
-        result = result / s
-    if exponent:
-        part = arithmetic.number(Fraction(exponent)) * value
-        for _ in range(1 - exponent):
-            part = part / s
-        result = result + part
-    return arithmetic.number(factor) * result
+    if name is None:
+        return arithmetic.number(-factor) / s / s if exponent else arithmetic.number(Fraction(0))
+    inner = smooth(name)
+    unit = (at[0], name) in arithmetic.units
+    slope = (free_unit(arithmetic, inner, at, s) if unit else arithmetic.function(inner, at, s))[1]
+    return arithmetic.number(factor) * slope
 
 
 @dataclass
