@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import re
 from fractions import Fraction
+from itertools import pairwise, product
+from math import prod
 
 import mpmath
 import numpy as np
@@ -17,8 +19,8 @@ import sympy
 import z3
 
 import fcsym
-from fcsym.language import smt
-from fcsym.language.accurate import _logarithms, _sides, in_calls
+from fcsym.language import differences, smt
+from fcsym.language.accurate import POINTS, _logarithms, _sides, in_calls, measured
 from fcsym.language.activation import activation
 from fcsym.language.equation import Condition, Equation, Rule, Status
 from fcsym.language.expression import (
@@ -238,13 +240,21 @@ IRRATIONAL = {
     "a sum": s + sympy.sqrt(3),
     "a power": s**sympy.pi,
     "with a factor": sympy.pi * sympy.cos(s) + 1,
+    "a sum of three": sympy.sqrt(3) + s + sympy.cos(s),
+    "a product of three": sympy.pi * s * sympy.cos(s),
+    "a product of sums": sympy.pi * (s + sympy.cos(s) + sympy.sqrt(2)) * sympy.sin(s),
 }
 
 
 @pytest.mark.parametrize("name", IRRATIONAL)
 def test_constants_are_fractions_of_forty_digits(name):
-    """As targets have no others."""
-    heads, values = numbers_in(in_calls(IRRATIONAL[name]))
+    """As targets have no others; and the value is the same."""
+    form = in_calls(IRRATIONAL[name])
+    for at in ("0.25", "1.5", "7"):
+        with mpmath.workdps(50):
+            true = sympy.lambdify(s, IRRATIONAL[name], "mpmath")(mpmath.mpf(at))
+            assert mpmath.almosteq(evaluate(form, mpmath.mpf(at), mpmath_table()), true, 1e-35)
+    heads, values = numbers_in(form)
     assert "pi" not in heads and values
     constants = [value for value in values if value.denominator > 1]
     with mpmath.workdps(50):
@@ -253,6 +263,45 @@ def test_constants_are_fractions_of_forty_digits(name):
             min(abs(mpmath.mpf(v.numerator) / v.denominator - one) for one in known) < mpmath.mpf(10) ** -38
             for v in constants
         )
+
+
+def test_the_error_of_a_form_is_that_of_the_numbers_that_targets_have():
+    """s/3 as a product with a number that is rounded: of doubles, at numbers of single precision."""
+    third = ("mul", ("s",), (NUMBER, 1, 3))
+    found = measured(third, lambda order, at: at / 3 if order == 0 else mpmath.mpf(1) / 3)
+    worst = Fraction(0)
+    for point in POINTS:
+        at = Fraction(float(np.float32(float(point))))
+        error = abs(Fraction(float(at) * (1.0 / 3.0)) - at / 3)
+        worst = max(worst, error / (2 * abs(at / 3) * Fraction(1, 2**52)))
+    assert found == pytest.approx(float(worst), rel=1e-3)
+    large = ("exp", ("mul", (NUMBER, 20, 1), ("s",)))
+    with mpmath.workdps(30):
+        assert measured(large, lambda order, at: mpmath.mpf(1)) == float("inf")
+        assert measured(large, lambda order, at: mpmath.exp(20 * at) * 20**order) < 2
+
+
+PIECES = {
+    "relu": fcsym.relu(), "leaky": fcsym.leaky_relu(slope_at_kink="1/3"), "leaky as below": fcsym.leaky_relu(),
+    "a kink of its own": fcsym.relu(slope_at_kink=1),
+    "away from 0": fcsym.piecewise_linear(
+        "own", [fcsym.Piece(-1, 2, 1), fcsym.Piece(1, 1), fcsym.Piece(None, Fraction(1, 2), Fraction(1, 2))], ["2", "3"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_the_gate_of_a_piece_is_its_slope_wherever_the_unit_gives_something(name):
+    """On the piece and on its upper end; none where the slope that is declared there is another one."""
+    phi = PIECES[name]
+    ends = [Fraction(-100), *phi.kinks, Fraction(100)]
+    for n, (low, high) in enumerate(pairwise(ends)):
+        at = [low + (high - low) * Fraction(k, 8) for k in range(1, 9)]
+        slopes = {phi.slope_at(value) for value in at if phi.value_at(value) != 0}
+        if slopes:
+            assert phi.gate_on(n) == (slopes.pop() if len(slopes) == 1 else None)
+        else:
+            assert phi.gate_on(n) == phi.pieces[n].slope
 
 
 def test_constants_beside_an_exponential_are_fractions_too():
@@ -339,3 +388,40 @@ def test_what_is_stopped_while_it_is_simplified_is_an_interruption(said, monkeyp
     monkeypatch.setattr(z3, "simplify", stopped)
     with pytest.raises(z3.Z3Exception if said.startswith("invalid") else KeyboardInterrupt):
         smt.simplified(q + 0)
+
+
+# -------------------------------------------------------------------------------------------------------- differences
+
+EXACT = {
+    NUMBER: Fraction,
+    "add": lambda *parts: sum(parts),
+    "mul": lambda *parts: prod(parts),
+    "pow": lambda a, b: a ** int(b),
+}
+
+
+def test_formulas_are_put_together_without_what_is_nothing():
+    """Sums without 0, products without 1; where 0 is a factor nothing is left, and nothing of nothing is a number."""
+    s_of, at = ("s",), Fraction(5, 3)
+    parts = [(NUMBER, 0, 1), (NUMBER, 1, 1), (NUMBER, -3, 2), s_of, ("add", s_of, (NUMBER, 2, 1)), ("mul", s_of, s_of)]
+
+    def worth(form):
+        return evaluate(form, at, EXACT)
+
+    for chosen in (chosen for count in range(4) for chosen in product(parts, repeat=count)):
+        values = list(map(worth, chosen))
+        assert worth(differences._sum(*chosen)) == sum(values)
+        made = differences._product(*chosen)
+        assert worth(made) == prod(values) and (made[0] != "mul" or (NUMBER, 1, 1) not in made)
+        if chosen:
+            true = sum(value * at**n for n, value in enumerate(values))
+            assert worth(differences._horner(list(chosen), s_of)) == true
+        if len(chosen) == 2:
+            assert worth(differences._minus(*chosen)) == values[0] - values[1]
+    for part in parts:
+        assert worth(differences._halved(part)) == worth(part) / 2
+        assert worth(differences._negative(part)) == -worth(part)
+        for n in (0, 1, 2, 3):
+            assert worth(differences._to(part, n)) == worth(part) ** n
+    assert differences._product(s_of, (NUMBER, 1, 1)) == s_of == differences._sum((NUMBER, 0, 1), s_of)
+    assert differences._to(s_of, 1) == s_of
