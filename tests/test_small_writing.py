@@ -36,10 +36,10 @@ from fcsym.language.expression import (
     power,
     total,
 )
-from fcsym.language.formulas import NUMBER, evaluate, mpmath_table
+from fcsym.language.formulas import NUMBER, evaluate, from_sympy, mpmath_table
 from fcsym.language.instance import Instance, exact_field
 from fcsym.language.names import latex_array
-from fcsym.language.names_of_cases import remark
+from fcsym.language.names_of_cases import remark, spoken
 from fcsym.language.own_functions import _root
 from fcsym.language.piecewise import Piecewise
 from fcsym.language.smooth_functions import _may_be_constant, slope_of
@@ -425,3 +425,47 @@ def test_formulas_are_put_together_without_what_is_nothing():
             assert worth(differences._to(part, n)) == worth(part) ** n
     assert differences._product(s_of, (NUMBER, 1, 1)) == s_of == differences._sum((NUMBER, 0, 1), s_of)
     assert differences._to(s_of, 1) == s_of
+
+
+def test_a_row_of_a_scheme_is_called_by_what_its_units_have_done():
+    """Whether all are on their pieces, or which one has left it, and at which end; else its conditions in words."""
+    phi, axis = activation("relu"), Axis("I")
+    index = Index(axis, "i")
+
+    def of(symbol, relation, layer=None, bound=0):
+        return Condition(Array(symbol, layer, (axis,))[index], relation, Fraction(bound))
+
+    low, high = (piece.name for piece in phi.pieces)
+    for when, said in (
+        ((of("lo", ">"), of("hi", ">")), "every unit is on its piece"),
+        ((of("lo", ">"),), "every unit is on its piece"),
+        ((of("lo", "<="),), f"a unit that was {high} has changed sides, at the least w/s"),
+        ((of("lo", ">", 1), of("hi", "<=", 1)), f"a unit that was {low} has changed sides, at the greatest w/s"),
+        ((of("lo", ">", 2), of("lo", "<=", 2)), f"a unit that was {high} has changed sides, at the least w/s"),
+        ((of("lo", ">"), of("hi", "=")), "lo > 0, hi = 0"),
+        ((of("lo", "<="), of("hi", ">")), "lo <= 0, hi > 0"),
+        ((of("lo", ">"), of("v", "=")), "lo > 0, v = 0"),
+        ((of("lo", ">", bound=2),), "lo > 2"),
+        ((of("N", "!="),), "some"), ((of("N", "="),), "none"), ((of("xm", ">"),), "the greatest"),
+        ((of("xm", "<="),), "the least"), ((of("sc", ">"),), "above the kink"),
+        ((of("s", "<="),), "not above the kink"),
+        ((of("s", "<="), of("s", "!=")), "below the kink"), ((of("s", "<="), of("s", "=")), "on the kink"),
+        ((of("s", ">"), of("v", "=")), "s > 0, v = 0"), ((of("vc", "="), of("dv", "!=")), "v^c = 0, dv' != 0"),
+    ):  # fmt: skip
+        assert spoken(phi, when) == said
+
+
+def test_a_choice_is_read_with_either_relation_and_either_side_first():
+    """s > c, s >= c, s < c and s <= c, from the first row on: what each of them says."""
+    a, b, c = s + 1, 2 * s, s**2
+    for kind, above in ((sympy.Gt, True), (sympy.Ge, True), (sympy.Lt, False), (sympy.Le, False)):
+        for bound in (sympy.Integer(1), sympy.Rational(-3, 2)):
+            rows = sympy.Piecewise((a, kind(s, bound)), (b, s > 5), (c, True), evaluate=False)
+            form = from_sympy(rows)
+            for at in (Fraction(-4), Fraction(0), Fraction(2), Fraction(6)):
+                first = (at > bound) == above
+                wanted = a if first else b if at > 5 else c
+                assert evaluate(form, at, EXACT) == Fraction(str(wanted.subs(s, sympy.Rational(str(at))))), (kind, at)
+    for wrong in (sympy.Piecewise((a, s > 0)), sympy.Piecewise((a, s**2 > 1), (b, True))):
+        with pytest.raises(fcsym.errors.NetworkError):
+            from_sympy(wrong)
