@@ -25,6 +25,7 @@ from fcsym.language.algebra import (
     equal,
     expand,
     free_in,
+    in_order,
     inline,
     linear_part,
     rename,
@@ -379,3 +380,19 @@ def test_what_is_no_polynomial_is_refused():
         with pytest.raises(UnsupportedExpression, match=said):
             expand(node)
     assert expand(power(mul(2, b[j], b[l]), -2)) == expand(mul(Fraction(1, 4), power(b[j], -2), power(b[l], -2)))
+
+
+def test_factors_are_written_as_people_write_them():
+    """eta, gate, weight, error, the rest by their names, sums, and what is divided by at the end; a long name late."""
+    eta = Array("eta", None, (), role=Role.HYPER_PARAMETER)[()]
+    gate, weight = Array("g", 1, (AI,), role=Role.GATE)[i], Array("W", 1, (AI, AJ), role=Role.PARAMETER)[i, j]
+    error, x = Array("delta", 1, (AI,), role=Role.ADJOINT)[i], Array("x", None, (AJ,), role=Role.INPUT)[j]
+    filters = Array("F", 1, (AI, AJ, AU), role=Role.PARAMETER)[i, j, u]
+    v, whole = Array("v", 1, (AI,), role=Role.ACTIVATION)[i], total(k, ARRAYS["c"][k])
+    ordered = [eta, gate, power(weight, 2), error, filters, v, x, whole, power(eta, -1)]
+    rng = random.Random(0)
+    for _ in range(20):
+        shuffled = rng.sample(ordered, len(ordered))
+        assert in_order(*shuffled) == Mul(tuple(ordered))
+    assert in_order(mul(x, gate), eta) == Mul((eta, gate, x)) and in_order(x) == x
+    assert in_order(power(v, -1), power(error, -1), x) == Mul((x, power(error, -1), power(v, -1)))

@@ -19,14 +19,17 @@ import sympy
 import z3
 
 import fcsym
-from fcsym.language import differences, smt
+from fcsym.errors import UnsupportedExpression
+from fcsym.language import differences, shifts, smt, sympy_bridge
 from fcsym.language.accurate import POINTS, _logarithms, _sides, in_calls, measured
-from fcsym.language.activation import activation
+from fcsym.language.activation import activation, smooth
 from fcsym.language.equation import Condition, Equation, Rule, Status
 from fcsym.language.expression import (
+    Apply,
     Array,
     Axis,
     Index,
+    Indicator,
     Number,
     Ref,
     Role,
@@ -42,7 +45,7 @@ from fcsym.language.names import latex_array
 from fcsym.language.names_of_cases import remark, spoken
 from fcsym.language.own_functions import _root
 from fcsym.language.piecewise import Piecewise
-from fcsym.language.smooth_functions import _may_be_constant, slope_of
+from fcsym.language.smooth_functions import _may_be_constant, as_formula, form, slope_of, value
 
 s = sympy.Symbol("s", real=True)
 x, y = sympy.symbols("x y", real=True)
@@ -178,6 +181,9 @@ def test_a_divisor_is_marked_once_however_deep_it_is():
         wanted = (1 / at[0] if at[0] > 0 else 1 / at[1]) + 1 / (at[0] - at[1]) if at[1] > 0 else at[0]
         assert float(function(*at)) == wanted
     assert np.isnan(function(2.0, 2.0))
+    for row, divisors in ((1 / x + 1 / y, 2), (x / y, 1), (x * y, 0), (1 / (1 + x**2), 0), ((x + 1 / x) / y, 2)):
+        printed = sympy.printing.numpy.NumPyPrinter().doprint(Piecewise((row, x > 0), (y, sympy.true)))
+        assert printed.count("lambda q") == divisors, row
 
 
 def test_a_condition_on_what_has_no_value_is_left_open():
@@ -469,3 +475,74 @@ def test_a_choice_is_read_with_either_relation_and_either_side_first():
     for wrong in (sympy.Piecewise((a, s > 0)), sympy.Piecewise((a, s**2 > 1), (b, True))):
         with pytest.raises(fcsym.errors.NetworkError):
             from_sympy(wrong)
+
+
+def test_roots_that_are_no_functions_of_the_language_are_refused():
+    """A square root of what varies is one; a third root is none, and neither is a number that is no fraction."""
+    q = Ref(Array("q", None, ()), ())
+    assert fcsym.from_sympy(sympy.sqrt(x), {x: q}) == Apply(smooth("sqrt"), q)
+    assert fcsym.from_sympy(x**-3, {x: q}) == power(q, -3)
+    for wrong in (x ** sympy.Rational(1, 3), sympy.sqrt(2) * x, x ** sympy.Rational(-1, 2), 2**x):
+        with pytest.raises(UnsupportedExpression):
+            fcsym.from_sympy(wrong, {x: q})
+
+
+BENT = fcsym.piecewise_linear(
+    "bent",
+    [fcsym.Piece(-1, 2, 1), fcsym.Piece(1, 1), fcsym.Piece(2, -1, 2), fcsym.Piece(None, 3, -6)],
+    ["2", "5", "-1"],
+)
+
+
+def test_pieces_in_sympy_have_the_values_and_slopes_of_the_function():
+    """On every piece and on its kinks, also where it is known which piece it is on."""
+    for phi in (BENT, fcsym.relu(), fcsym.leaky_relu(slope_at_kink="1/3"), activation("identity")):
+        value, slope = sympy_bridge.phi_at(phi, x), sympy_bridge.slope_at(phi, x)
+        for at in (Fraction(n, 4) for n in range(-12, 17)):
+            rational = sympy.Rational(at.numerator, at.denominator)
+            assert Fraction(str(sympy.sympify(value).subs(x, rational))) == phi.value_at(at)
+            assert Fraction(str(sympy.sympify(slope).subs(x, rational))) == phi.slope_at(at)
+            on = sympy_bridge.slope_at(phi, x, piece=phi.piece_at(at))
+            assert Fraction(str(sympy.sympify(on).subs(x, rational))) == phi.slope_at(at)
+
+
+def test_derivatives_of_a_function_of_ones_own_are_those_of_its_expression():
+    """The formula as it comes, the value in many digits, and the form that is computed."""
+    expression = s**2 * sympy.tanh(s) + sympy.Piecewise((sympy.sin(s), s > 0), (s, True))
+    phi = fcsym.smooth("twisted", expression)
+    smooth_part, true = (
+        sympy.Piecewise((s**2 * sympy.tanh(s) + sympy.sin(s), s > 0), (s**2 * sympy.tanh(s) + s, True)),
+        [],
+    )
+    for order in (0, 1, 2):
+        true = sympy.lambdify(s, sympy.diff(smooth_part, s, order), "mpmath")
+        for at in ("-1.5", "0.25", "2"):
+            with mpmath.workdps(30):
+                wanted, place = true(mpmath.mpf(at)), mpmath.mpf(at)
+                assert mpmath.almosteq(evaluate(as_formula(phi, order), place, mpmath_table()), wanted, 1e-20)
+                assert mpmath.almosteq(value(phi, order, place), wanted, 1e-20)
+                assert mpmath.almosteq(evaluate(form(phi, order), place, mpmath_table()), wanted, 1e-12)
+
+
+def test_another_number_is_put_in_the_place_of_s_in_a_choice_too():
+    """Which is one by that number then; where s stays, so does the choice."""
+    after, s_of = differences.AFTER, ("s",)
+    choice = ("above", 1, 2, s_of, ("mul", s_of, after))
+    assert differences.put(choice, {s_of: after}) == ("where", after, 1, 2, after, ("mul", after, after))
+    assert differences.put(choice, {after: s_of}) == ("above", 1, 2, s_of, ("mul", s_of, s_of))
+    assert differences.put(("add", s_of, (NUMBER, 1, 1)), {s_of: after}) == ("add", after, (NUMBER, 1, 1))
+
+
+def test_an_index_goes_where_what_is_left_says_the_same_without_it():
+    """An element has to have it; other indicators only within their forms; no sum and no quotient beside it."""
+    T, K, U = (Axis(letter) for letter in "TKU")
+    t, k, u, v = Index(T, "t"), Index(K, "k"), Index(U, "u"), Index(U, "v")
+    form, a, w = t + k, Array("a", None, (U,)), Array("w", None, (K,))
+    for marks, rest, wanted in (
+        ([], [a[u]], True), ([], [w[k]], False), ([], [], False), ([], [a[u], w[k]], True),
+        ([Indicator(v, u * 1)], [a[u]], True), ([Indicator(u, v * 1)], [a[u]], False),
+        ([Indicator(t, u * 2)], [a[u]], False), ([Indicator(v, t * 1)], [a[u]], True),
+        ([], [a[u], power(a[u], -1)], False), ([], [a[u], add(a[u], 1)], True), ([], [a[u], power(w[k], -1)], True),
+        ([], [a[u], total(v, mul(a[v], add(a[u], 1)))], False), ([], [power(a[u], 2)], False),
+    ):  # fmt: skip
+        assert shifts._can_go(u, form, marks, rest) is wanted, (marks, rest)
