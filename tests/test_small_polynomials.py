@@ -7,6 +7,7 @@ quick.
 from __future__ import annotations
 
 import random
+import re
 from fractions import Fraction
 from itertools import product
 from math import prod
@@ -15,6 +16,7 @@ import pytest
 import sympy
 
 from fcsym.errors import UnsupportedExpression
+from fcsym.language.activation import activation
 from fcsym.language.algebra import (
     apart,
     as_expr,
@@ -25,18 +27,26 @@ from fcsym.language.algebra import (
     equal,
     expand,
     free_in,
+    fresh,
     in_order,
+    indices_of,
     inline,
     linear_part,
     rename,
+    replaced,
+    rewritten,
+    tidy,
+    tidy_bound,
 )
 from fcsym.language.expression import (
     Add,
+    Apply,
     Array,
     Axis,
     Extreme,
     Index,
     Indicator,
+    Inverse,
     Mul,
     Number,
     Pow,
@@ -387,12 +397,71 @@ def test_factors_are_written_as_people_write_them():
     eta = Array("eta", None, (), role=Role.HYPER_PARAMETER)[()]
     gate, weight = Array("g", 1, (AI,), role=Role.GATE)[i], Array("W", 1, (AI, AJ), role=Role.PARAMETER)[i, j]
     error, x = Array("delta", 1, (AI,), role=Role.ADJOINT)[i], Array("x", None, (AJ,), role=Role.INPUT)[j]
-    filters = Array("F", 1, (AI, AJ, AU), role=Role.PARAMETER)[i, j, u]
+    filters = Array("w", 1, (AI, AJ, AU), role=Role.PARAMETER)[i, j, u]
     v, whole = Array("v", 1, (AI,), role=Role.ACTIVATION)[i], total(k, ARRAYS["c"][k])
-    ordered = [eta, gate, power(weight, 2), error, filters, v, x, whole, power(eta, -1)]
+    ordered = [eta, gate, power(weight, 2), error, v, filters, x, whole, power(eta, -1)]
     rng = random.Random(0)
     for _ in range(20):
         shuffled = rng.sample(ordered, len(ordered))
         assert in_order(*shuffled) == Mul(tuple(ordered))
     assert in_order(mul(x, gate), eta) == Mul((eta, gate, x)) and in_order(x) == x
     assert in_order(power(v, -1), power(error, -1), x) == Mul((x, power(error, -1), power(v, -1)))
+
+
+def test_an_index_that_is_fresh_is_the_first_that_is_not_taken():
+    """Plain letters first, then the same with a number; of another axis the same letter is another index."""
+    taken = []
+    for _ in range(40):
+        taken.append(fresh(AI, taken))
+    letters = [index.letter for index in taken]
+    plain = [letter for letter in letters if len(letter) == 1]
+    assert len(set(letters)) == 40 and letters[: len(plain)] == plain and 3 < len(plain) < 20
+    assert letters[len(plain) : 2 * len(plain)] == [f"{letter}1" for letter in plain]
+    assert fresh(AJ, taken).letter == plain[0] and fresh(AI, taken[1:]) == taken[0]
+    array = Array("t", None, (AI, AI, AJ))
+    assert indices_of(array) == (taken[0], taken[1], fresh(AJ, []))
+
+
+def test_letters_that_readers_see_are_of_one_index_each():
+    """k over the outputs, otherwise i, then j, or an axis's own; within sums j first, and none that is around it."""
+    own = Axis("P", letters="pq")
+    p, r = Index(own, "x"), Index(own, "y")
+
+    def letters(*free):
+        made = tidy(free, AU)
+        assert all(new.axis == old.axis for old, new in made.items())
+        return "".join(made[index].letter for index in free)
+
+    assert [letters(i), letters(j, i), letters(u), letters(u, i), letters(i, u)] == ["i", "ij", "k", "kj", "ik"]
+    assert [letters(p), letters(p, r), letters(p, i), letters(i, k, j), letters(u, Index(AU, "o"))] == [
+        "p", "pq", "pi", "ijm", "kj"
+    ]  # fmt: skip
+    node = total((l, k), mul(ARRAYS["b"][l], ARRAYS["c"][k], greatest(i, ARRAYS["d"][i, k])))
+    made = tidy_bound(node, frozenset("j"), AU)
+    assert made == total((Index(AJ, "i"), Index(AI, "m")), mul(
+        ARRAYS["b"][Index(AJ, "i")], ARRAYS["c"][Index(AI, "m")],
+        greatest(Index(AI, "n"), ARRAYS["d"][Index(AI, "n"), Index(AI, "m")]),
+    ))  # fmt: skip
+    assert tidy_bound(total(u, ARRAYS["z"][u]), frozenset(), AU) == total(Index(AU, "k"), ARRAYS["z"][Index(AU, "k")])
+    assert tidy_bound(total(j, ARRAYS["b"][j]), frozenset("jimnqtu"), AU).over[0].letter not in "jimnqtu"
+
+
+def test_elements_are_replaced_in_every_kind_of_node():
+    """And nothing else is: with the elements themselves it is the same expression, part by part."""
+    m, b, e = ARRAYS["m"], ARRAYS["b"], ARRAYS["e"][()]
+    phi = activation("tanh")
+    inside = Apply(phi, b[j], 1, b[l])
+    node = add(
+        total(j, mul(b[j], 2)), mul(e, Inverse(m[j, l])), greatest(j, power(b[j], 3)), Pow(e, -2), inside,
+        indicator(j, l + 1), 3,
+    )  # fmt: skip
+    for part in (node, *node.terms):
+        assert replaced(part, lambda ref: ref) == part
+        made = replaced(part, lambda ref: Ref(Array(f"x_{ref.array.symbol}", None, ref.array.axes), ref.indices))
+        assert repr(made) == re.sub(r"\b([bem])(?=\[|\b(?!\[)(?!\())", r"x_\1", repr(part))
+    (changed,) = [term for term in replaced(node, lambda ref: mul(2, ref) if ref == b[l] else ref).terms
+                  if isinstance(term, Apply)]  # fmt: skip
+    assert changed.value == mul(2, b[l]) and changed.argument == b[j] and changed.derivative == 1
+    assert rewritten(node, lambda part: e if isinstance(part, Total) else None).terms[0] == e
+    with pytest.raises(UnsupportedExpression, match="a matrix with a name"):
+        replaced(Inverse(m[j, l]), lambda ref: mul(2, ref))
