@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 import re
 from fractions import Fraction
+from itertools import pairwise, product
+from math import prod
 
 import mpmath
 import numpy as np
@@ -17,14 +19,17 @@ import sympy
 import z3
 
 import fcsym
-from fcsym.language import smt
-from fcsym.language.accurate import _logarithms, _sides, in_calls
-from fcsym.language.activation import activation
+from fcsym.errors import UnsupportedExpression
+from fcsym.language import differences, shifts, smt, sympy_bridge
+from fcsym.language.accurate import POINTS, _logarithms, _sides, in_calls, measured
+from fcsym.language.activation import activation, smooth
 from fcsym.language.equation import Condition, Equation, Rule, Status
 from fcsym.language.expression import (
+    Apply,
     Array,
     Axis,
     Index,
+    Indicator,
     Number,
     Ref,
     Role,
@@ -34,13 +39,13 @@ from fcsym.language.expression import (
     power,
     total,
 )
-from fcsym.language.formulas import NUMBER, evaluate, mpmath_table
+from fcsym.language.formulas import NUMBER, evaluate, from_sympy, mpmath_table
 from fcsym.language.instance import Instance, exact_field
 from fcsym.language.names import latex_array
-from fcsym.language.names_of_cases import remark
+from fcsym.language.names_of_cases import remark, spoken
 from fcsym.language.own_functions import _root
 from fcsym.language.piecewise import Piecewise
-from fcsym.language.smooth_functions import _may_be_constant, slope_of
+from fcsym.language.smooth_functions import _may_be_constant, as_formula, form, slope_of, value
 
 s = sympy.Symbol("s", real=True)
 x, y = sympy.symbols("x y", real=True)
@@ -176,6 +181,9 @@ def test_a_divisor_is_marked_once_however_deep_it_is():
         wanted = (1 / at[0] if at[0] > 0 else 1 / at[1]) + 1 / (at[0] - at[1]) if at[1] > 0 else at[0]
         assert float(function(*at)) == wanted
     assert np.isnan(function(2.0, 2.0))
+    for row, divisors in ((1 / x + 1 / y, 2), (x / y, 1), (x * y, 0), (1 / (1 + x**2), 0), ((x + 1 / x) / y, 2)):
+        printed = sympy.printing.numpy.NumPyPrinter().doprint(Piecewise((row, x > 0), (y, sympy.true)))
+        assert printed.count("lambda q") == divisors, row
 
 
 def test_a_condition_on_what_has_no_value_is_left_open():
@@ -238,13 +246,21 @@ IRRATIONAL = {
     "a sum": s + sympy.sqrt(3),
     "a power": s**sympy.pi,
     "with a factor": sympy.pi * sympy.cos(s) + 1,
+    "a sum of three": sympy.sqrt(3) + s + sympy.cos(s),
+    "a product of three": sympy.pi * s * sympy.cos(s),
+    "a product of sums": sympy.pi * (s + sympy.cos(s) + sympy.sqrt(2)) * sympy.sin(s),
 }
 
 
 @pytest.mark.parametrize("name", IRRATIONAL)
 def test_constants_are_fractions_of_forty_digits(name):
-    """As targets have no others."""
-    heads, values = numbers_in(in_calls(IRRATIONAL[name]))
+    """As targets have no others; and the value is the same."""
+    form = in_calls(IRRATIONAL[name])
+    for at in ("0.25", "1.5", "7"):
+        with mpmath.workdps(50):
+            true = sympy.lambdify(s, IRRATIONAL[name], "mpmath")(mpmath.mpf(at))
+            assert mpmath.almosteq(evaluate(form, mpmath.mpf(at), mpmath_table()), true, 1e-35)
+    heads, values = numbers_in(form)
     assert "pi" not in heads and values
     constants = [value for value in values if value.denominator > 1]
     with mpmath.workdps(50):
@@ -253,6 +269,45 @@ def test_constants_are_fractions_of_forty_digits(name):
             min(abs(mpmath.mpf(v.numerator) / v.denominator - one) for one in known) < mpmath.mpf(10) ** -38
             for v in constants
         )
+
+
+def test_the_error_of_a_form_is_that_of_the_numbers_that_targets_have():
+    """s/3 as a product with a number that is rounded: of doubles, at numbers of single precision."""
+    third = ("mul", ("s",), (NUMBER, 1, 3))
+    found = measured(third, lambda order, at: at / 3 if order == 0 else mpmath.mpf(1) / 3)
+    worst = Fraction(0)
+    for point in POINTS:
+        at = Fraction(float(np.float32(float(point))))
+        error = abs(Fraction(float(at) * (1.0 / 3.0)) - at / 3)
+        worst = max(worst, error / (2 * abs(at / 3) * Fraction(1, 2**52)))
+    assert found == pytest.approx(float(worst), rel=1e-3)
+    large = ("exp", ("mul", (NUMBER, 20, 1), ("s",)))
+    with mpmath.workdps(30):
+        assert measured(large, lambda order, at: mpmath.mpf(1)) == float("inf")
+        assert measured(large, lambda order, at: mpmath.exp(20 * at) * 20**order) < 2
+
+
+PIECES = {
+    "relu": fcsym.relu(), "leaky": fcsym.leaky_relu(slope_at_kink="1/3"), "leaky as below": fcsym.leaky_relu(),
+    "a kink of its own": fcsym.relu(slope_at_kink=1),
+    "away from 0": fcsym.piecewise_linear(
+        "own", [fcsym.Piece(-1, 2, 1), fcsym.Piece(1, 1), fcsym.Piece(None, Fraction(1, 2), Fraction(1, 2))], ["2", "3"]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_the_gate_of_a_piece_is_its_slope_wherever_the_unit_gives_something(name):
+    """On the piece and on its upper end; none where the slope that is declared there is another one."""
+    phi = PIECES[name]
+    ends = [Fraction(-100), *phi.kinks, Fraction(100)]
+    for n, (low, high) in enumerate(pairwise(ends)):
+        at = [low + (high - low) * Fraction(k, 8) for k in range(1, 9)]
+        slopes = {phi.slope_at(value) for value in at if phi.value_at(value) != 0}
+        if slopes:
+            assert phi.gate_on(n) == (slopes.pop() if len(slopes) == 1 else None)
+        else:
+            assert phi.gate_on(n) == phi.pieces[n].slope
 
 
 def test_constants_beside_an_exponential_are_fractions_too():
@@ -339,3 +394,155 @@ def test_what_is_stopped_while_it_is_simplified_is_an_interruption(said, monkeyp
     monkeypatch.setattr(z3, "simplify", stopped)
     with pytest.raises(z3.Z3Exception if said.startswith("invalid") else KeyboardInterrupt):
         smt.simplified(q + 0)
+
+
+# -------------------------------------------------------------------------------------------------------- differences
+
+EXACT = {
+    NUMBER: Fraction,
+    "add": lambda *parts: sum(parts),
+    "mul": lambda *parts: prod(parts),
+    "pow": lambda a, b: a ** int(b),
+}
+
+
+def test_formulas_are_put_together_without_what_is_nothing():
+    """Sums without 0, products without 1; where 0 is a factor nothing is left, and nothing of nothing is a number."""
+    s_of, at = ("s",), Fraction(5, 3)
+    parts = [(NUMBER, 0, 1), (NUMBER, 1, 1), (NUMBER, -3, 2), s_of, ("add", s_of, (NUMBER, 2, 1)), ("mul", s_of, s_of)]
+
+    def worth(form):
+        return evaluate(form, at, EXACT)
+
+    for chosen in (chosen for count in range(4) for chosen in product(parts, repeat=count)):
+        values = list(map(worth, chosen))
+        assert worth(differences._sum(*chosen)) == sum(values)
+        made = differences._product(*chosen)
+        assert worth(made) == prod(values) and (made[0] != "mul" or (NUMBER, 1, 1) not in made)
+        if chosen:
+            true = sum(value * at**n for n, value in enumerate(values))
+            assert worth(differences._horner(list(chosen), s_of)) == true
+        if len(chosen) == 2:
+            assert worth(differences._minus(*chosen)) == values[0] - values[1]
+    for part in parts:
+        assert worth(differences._halved(part)) == worth(part) / 2
+        assert worth(differences._negative(part)) == -worth(part)
+        for n in (0, 1, 2, 3):
+            assert worth(differences._to(part, n)) == worth(part) ** n
+    assert differences._product(s_of, (NUMBER, 1, 1)) == s_of == differences._sum((NUMBER, 0, 1), s_of)
+    assert differences._to(s_of, 1) == s_of
+
+
+def test_a_row_of_a_scheme_is_called_by_what_its_units_have_done():
+    """Whether all are on their pieces, or which one has left it, and at which end; else its conditions in words."""
+    phi, axis = activation("relu"), Axis("I")
+    index = Index(axis, "i")
+
+    def of(symbol, relation, layer=None, bound=0):
+        return Condition(Array(symbol, layer, (axis,))[index], relation, Fraction(bound))
+
+    low, high = (piece.name for piece in phi.pieces)
+    for when, said in (
+        ((of("lo", ">"), of("hi", ">")), "every unit is on its piece"),
+        ((of("lo", ">"),), "every unit is on its piece"),
+        ((of("lo", "<="),), f"a unit that was {high} has changed sides, at the least w/s"),
+        ((of("lo", ">", 1), of("hi", "<=", 1)), f"a unit that was {low} has changed sides, at the greatest w/s"),
+        ((of("lo", ">", 2), of("lo", "<=", 2)), f"a unit that was {high} has changed sides, at the least w/s"),
+        ((of("lo", ">"), of("hi", "=")), "lo > 0, hi = 0"),
+        ((of("lo", "<="), of("hi", ">")), "lo <= 0, hi > 0"),
+        ((of("lo", ">"), of("v", "=")), "lo > 0, v = 0"),
+        ((of("lo", ">", bound=2),), "lo > 2"),
+        ((of("N", "!="),), "some"), ((of("N", "="),), "none"), ((of("xm", ">"),), "the greatest"),
+        ((of("xm", "<="),), "the least"), ((of("sc", ">"),), "above the kink"),
+        ((of("s", "<="),), "not above the kink"),
+        ((of("s", "<="), of("s", "!=")), "below the kink"), ((of("s", "<="), of("s", "=")), "on the kink"),
+        ((of("s", ">"), of("v", "=")), "s > 0, v = 0"), ((of("vc", "="), of("dv", "!=")), "v^c = 0, dv' != 0"),
+    ):  # fmt: skip
+        assert spoken(phi, when) == said
+
+
+def test_a_choice_is_read_with_either_relation_and_either_side_first():
+    """s > c, s >= c, s < c and s <= c, from the first row on: what each of them says."""
+    a, b, c = s + 1, 2 * s, s**2
+    for kind, above in ((sympy.Gt, True), (sympy.Ge, True), (sympy.Lt, False), (sympy.Le, False)):
+        for bound in (sympy.Integer(1), sympy.Rational(-3, 2)):
+            rows = sympy.Piecewise((a, kind(s, bound)), (b, s > 5), (c, True), evaluate=False)
+            form = from_sympy(rows)
+            for at in (Fraction(-4), Fraction(0), Fraction(2), Fraction(6)):
+                first = (at > bound) == above
+                wanted = a if first else b if at > 5 else c
+                assert evaluate(form, at, EXACT) == Fraction(str(wanted.subs(s, sympy.Rational(str(at))))), (kind, at)
+    for wrong in (sympy.Piecewise((a, s > 0)), sympy.Piecewise((a, s**2 > 1), (b, True))):
+        with pytest.raises(fcsym.errors.NetworkError):
+            from_sympy(wrong)
+
+
+def test_roots_that_are_no_functions_of_the_language_are_refused():
+    """A square root of what varies is one; a third root is none, and neither is a number that is no fraction."""
+    q = Ref(Array("q", None, ()), ())
+    assert fcsym.from_sympy(sympy.sqrt(x), {x: q}) == Apply(smooth("sqrt"), q)
+    assert fcsym.from_sympy(x**-3, {x: q}) == power(q, -3)
+    for wrong in (x ** sympy.Rational(1, 3), sympy.sqrt(2) * x, x ** sympy.Rational(-1, 2), 2**x):
+        with pytest.raises(UnsupportedExpression):
+            fcsym.from_sympy(wrong, {x: q})
+
+
+BENT = fcsym.piecewise_linear(
+    "bent",
+    [fcsym.Piece(-1, 2, 1), fcsym.Piece(1, 1), fcsym.Piece(2, -1, 2), fcsym.Piece(None, 3, -6)],
+    ["2", "5", "-1"],
+)
+
+
+def test_pieces_in_sympy_have_the_values_and_slopes_of_the_function():
+    """On every piece and on its kinks, also where it is known which piece it is on."""
+    for phi in (BENT, fcsym.relu(), fcsym.leaky_relu(slope_at_kink="1/3"), activation("identity")):
+        value, slope = sympy_bridge.phi_at(phi, x), sympy_bridge.slope_at(phi, x)
+        for at in (Fraction(n, 4) for n in range(-12, 17)):
+            rational = sympy.Rational(at.numerator, at.denominator)
+            assert Fraction(str(sympy.sympify(value).subs(x, rational))) == phi.value_at(at)
+            assert Fraction(str(sympy.sympify(slope).subs(x, rational))) == phi.slope_at(at)
+            on = sympy_bridge.slope_at(phi, x, piece=phi.piece_at(at))
+            assert Fraction(str(sympy.sympify(on).subs(x, rational))) == phi.slope_at(at)
+
+
+def test_derivatives_of_a_function_of_ones_own_are_those_of_its_expression():
+    """The formula as it comes, the value in many digits, and the form that is computed."""
+    expression = s**2 * sympy.tanh(s) + sympy.Piecewise((sympy.sin(s), s > 0), (s, True))
+    phi = fcsym.smooth("twisted", expression)
+    smooth_part, true = (
+        sympy.Piecewise((s**2 * sympy.tanh(s) + sympy.sin(s), s > 0), (s**2 * sympy.tanh(s) + s, True)),
+        [],
+    )
+    for order in (0, 1, 2):
+        true = sympy.lambdify(s, sympy.diff(smooth_part, s, order), "mpmath")
+        for at in ("-1.5", "0.25", "2"):
+            with mpmath.workdps(30):
+                wanted, place = true(mpmath.mpf(at)), mpmath.mpf(at)
+                assert mpmath.almosteq(evaluate(as_formula(phi, order), place, mpmath_table()), wanted, 1e-20)
+                assert mpmath.almosteq(value(phi, order, place), wanted, 1e-20)
+                assert mpmath.almosteq(evaluate(form(phi, order), place, mpmath_table()), wanted, 1e-12)
+
+
+def test_another_number_is_put_in_the_place_of_s_in_a_choice_too():
+    """Which is one by that number then; where s stays, so does the choice."""
+    after, s_of = differences.AFTER, ("s",)
+    choice = ("above", 1, 2, s_of, ("mul", s_of, after))
+    assert differences.put(choice, {s_of: after}) == ("where", after, 1, 2, after, ("mul", after, after))
+    assert differences.put(choice, {after: s_of}) == ("above", 1, 2, s_of, ("mul", s_of, s_of))
+    assert differences.put(("add", s_of, (NUMBER, 1, 1)), {s_of: after}) == ("add", after, (NUMBER, 1, 1))
+
+
+def test_an_index_goes_where_what_is_left_says_the_same_without_it():
+    """An element has to have it; other indicators only within their forms; no sum and no quotient beside it."""
+    T, K, U = (Axis(letter) for letter in "TKU")
+    t, k, u, v = Index(T, "t"), Index(K, "k"), Index(U, "u"), Index(U, "v")
+    form, a, w = t + k, Array("a", None, (U,)), Array("w", None, (K,))
+    for marks, rest, wanted in (
+        ([], [a[u]], True), ([], [w[k]], False), ([], [], False), ([], [a[u], w[k]], True),
+        ([Indicator(v, u * 1)], [a[u]], True), ([Indicator(u, v * 1)], [a[u]], False),
+        ([Indicator(t, u * 2)], [a[u]], False), ([Indicator(v, t * 1)], [a[u]], True),
+        ([], [a[u], power(a[u], -1)], False), ([], [a[u], add(a[u], 1)], True), ([], [a[u], power(w[k], -1)], True),
+        ([], [a[u], total(v, mul(a[v], add(a[u], 1)))], False), ([], [power(a[u], 2)], False),
+    ):  # fmt: skip
+        assert shifts._can_go(u, form, marks, rest) is wanted, (marks, rest)

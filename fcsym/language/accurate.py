@@ -172,7 +172,7 @@ def with_calls(expression: Any) -> Any:
                 if times.is_Integer and 0 < times <= count:
                     factors[place] = base ** (count - times)
                     factors[other] = call["sigmoid"](u) ** times
-                    return product(sympy.Mul(*factors)) if times < count else sympy.Mul(*factors)
+                    return sympy.Mul(*factors)  # there is no other: SymPy writes e^a e^b as one
         return node
 
     def logarithm(node: Any) -> Any:
