@@ -34,8 +34,22 @@ from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.kernel.lower import step_signature
 from fcsym.language import smt
+from fcsym.language.algebra import free_in
 from fcsym.language.equation import Cases
-from fcsym.language.expression import ZERO, Apply, Array, Axis, Index, Indicator, Inverse, Ref, Total
+from fcsym.language.expression import (
+    ZERO,
+    Apply,
+    Array,
+    Axis,
+    Extreme,
+    Index,
+    Indicator,
+    Inverse,
+    Ref,
+    Total,
+    mul,
+    power,
+)
 from fcsym.networks.symbols import adjoint_of
 
 ONE = Network.mlp([1, 1, 1])
@@ -406,6 +420,15 @@ def test_of_a_unit_with_positions_the_first_element_is_meant_where_none_is_said(
     assert d.expr("s1") != d.expr("s1", unit=(2, 1, 1)) and d.expr("s1") != d.expr("s1", unit=(1, 1, 2))
 
 
+def test_what_is_asked_for_by_names_that_it_has_not_is_told_by_which():
+    """Of what has positions: by its row or its column, or by an output that counts nothing of it."""
+    layers = [fcsym.Conv2d(1, 2, (1, 2)), fcsym.Flatten(), fcsym.Linear(4, 1)]
+    d = fcsym.derive(Network(layers, input=(1, 1, 3)))
+    for asked in (("row",), ("column",), ("row", "column"), ("output",)):
+        with pytest.raises(ArgumentError, match=f"is asked for by {' and '.join(asked)}: give the element"):
+            d.expr("s1", **dict.fromkeys(asked, 1))
+
+
 def test_a_function_that_is_none_is_left_out():
     """The identity, in equations of one's own and in a recurrence: v is s there, and its change is that of s."""
     i, j, k = indices("i j k")
@@ -498,6 +521,47 @@ def test_a_case_without_a_value_costs_nothing():
         return operations(d, replace(p, rhs=Cases(branches)), frozenset({s.array}))
 
     assert counted(None) == counted(ZERO) == operations(d, p, frozenset({s.array})) == counted(s * s) - 1
+
+
+N_AXIS, M_AXIS = Axis("n"), Axis("m")
+HERE, THERE, ABOVE = Index(N_AXIS, "j"), Index(N_AXIS, "i"), Index(M_AXIS, "k")
+ONES, OTHERS, ROW = (Array(name, None, (axis,)) for name, axis in (("p", N_AXIS), ("q", N_AXIS), ("r", M_AXIS)))
+MATRIX = Array("W", None, (M_AXIS, N_AXIS))
+COUNTED = {
+    "an array": (ONES[HERE], "0"),
+    "a sign": (-ONES[HERE], "0"),
+    "a number and a sign": (-2 * ONES[HERE], "n"),
+    "a product": (ONES[HERE] * OTHERS[HERE], "n"),
+    "of all with all": (ONES[HERE] * ROW[ABOVE], "n*m"),
+    "from left to right": (mul(ONES[HERE], OTHERS[HERE], ROW[ABOVE]), "n + n*m"),
+    "a sum": (ONES[HERE] + OTHERS[HERE], "n"),
+    "a difference": (ONES[HERE] - OTHERS[HERE], "n"),
+    "a quotient": (ONES[HERE] * power(OTHERS[HERE], -1), "n"),
+    "one by a number of each": (power(ONES[HERE], -1), "n"),
+    "one by a sum": (power(ONES[HERE] + OTHERS[HERE], -1), "2*n"),
+    "a square": (power(ONES[HERE], 2), "n"),
+    "a cube": (power(ONES[HERE], 3), "2*n"),
+    "the square of a sum": (power(ONES[HERE] + OTHERS[HERE], 2), "2*n"),
+    "an inner product": (total([HERE], ONES[HERE] * OTHERS[HERE]), "2*n - 1"),
+    "a matrix by a column": (total([HERE], MATRIX[ABOVE, HERE] * ONES[HERE]), "n*m + (n - 1)*m"),
+    "with a bias": (total([HERE], MATRIX[ABOVE, HERE] * ONES[HERE]) + ROW[ABOVE], "n*m + (n - 1)*m + m"),
+    "a number that is one for all": (total([HERE], ONES[HERE]) * ROW[ABOVE], "n - 1 + m"),
+    "a function": (Apply(Network.mlp([1, 1, 1], "tanh").layers[0].activation, ONES[HERE]), "n"),
+    "a piece": (Apply(Network.mlp([1, 1, 1]).layers[0].activation, ONES[HERE]), "0"),
+    "a slope": (Apply(Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation, ONES[HERE]), "n"),
+    "which piece": (Apply(Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation, ONES[HERE], 1), "0"),
+    "a greatest value": (Extreme("max", (HERE,), ONES[HERE]), "0"),
+}
+"""What is computed, and how many operations that takes, by hand."""
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_operations_are_those_that_are_done(name):
+    node, wanted = COUNTED[name]
+    known = {"n": length(N_AXIS), "m": length(M_AXIS)}
+    count, indices = _count(node)
+    assert sympy.expand(count - sympy.sympify(wanted, known)) == 0
+    assert set(indices) == {index for index in (HERE, ABOVE) if index in free_in(node)}
 
 
 def test_a_cost_that_grows_with_the_inputs_stores_them():
