@@ -25,7 +25,7 @@ from fcsym.closed import flip as flip_
 from fcsym.closed import lambdified as lambdified_
 from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations, paper_symbols
-from fcsym.closed.costs import STORED, Cost, _activation, _count, _is_gate, _where_it_saves, length
+from fcsym.closed.costs import STORED, Cost, _activation, _count, _equation, _is_gate, _where_it_saves, length
 from fcsym.closed.flip import _proved, flips
 from fcsym.closed.series import flow
 from fcsym.closed.sharing import cse
@@ -46,6 +46,7 @@ from fcsym.language.expression import (
     Indicator,
     Inverse,
     Ref,
+    Role,
     Total,
     mul,
     power,
@@ -429,6 +430,13 @@ def test_what_is_asked_for_by_names_that_it_has_not_is_told_by_which():
             d.expr("s1", **dict.fromkeys(asked, 1))
 
 
+def test_an_element_of_the_unit_matrix_is_1_where_its_indices_are_the_same():
+    at, axis = closed_form.instance(fcsym.derive(ONE)), Axis("n")
+    i, j = (Index(axis, letter) for letter in "ij")
+    unit = Array("one", None, (axis, axis), role=Role.UNIT)
+    assert [at.value(unit[i, j], {i: a, j: b}) for a in range(2) for b in range(2)] == [1, 0, 0, 1]
+
+
 def test_a_function_that_is_none_is_left_out():
     """The identity, in equations of one's own and in a recurrence: v is s there, and its change is that of s."""
     i, j, k = indices("i j k")
@@ -562,6 +570,20 @@ def test_operations_are_those_that_are_done(name):
     count, indices = _count(node)
     assert sympy.expand(count - sympy.sympify(wanted, known)) == 0
     assert set(indices) == {index for index in (HERE, ABOVE) if index in free_in(node)}
+
+
+def test_a_quotient_of_cases_is_computed_once_for_every_element_and_each_case_too():
+    """One division where several cases have it, and what each does with it; no value and a number cost nothing."""
+    e = fcsym.derive(ONE)["dv1"]
+    (i,) = e.lhs.indices
+    top, below = (Array(name, None, (i.axis,))[i] for name in "pq")
+    quotient, n = mul(top, power(below, -1)), length(i.axis)
+    for values, wanted in (
+        ((None, ZERO, quotient, quotient), n), ((None, ZERO, quotient, 3 * quotient + top), 3 * n),
+        ((ZERO, ZERO, quotient, mul(below, power(top, -1))), 2 * n), ((None, None, top + below, top), n),
+    ):  # fmt: skip
+        branches = tuple(replace(b, value=value) for b, value in zip(e.rhs, values, strict=True))
+        assert sympy.expand(_equation(replace(e, rhs=Cases(branches)), frozenset()) - wanted) == 0
 
 
 def test_a_cost_that_grows_with_the_inputs_stores_them():
