@@ -7,6 +7,7 @@ quick.
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -27,7 +28,7 @@ from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations, paper_symbols
 from fcsym.closed.costs import STORED, Cost, _activation, _count, _equation, _is_gate, _where_it_saves, length
 from fcsym.closed.flip import _proved, flips
-from fcsym.closed.series import flow
+from fcsym.closed.series import flow, powers
 from fcsym.closed.sharing import cse
 from fcsym.deriving.record import UnknownQuantity
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
@@ -48,10 +49,12 @@ from fcsym.language.expression import (
     Ref,
     Role,
     Total,
+    arrays_in,
     mul,
     power,
 )
-from fcsym.networks.symbols import adjoint_of
+from fcsym.language.instance import Instance, exact_field
+from fcsym.networks.symbols import adjoint_of, increment_of
 
 ONE = Network.mlp([1, 1, 1])
 X = Fraction(2)
@@ -115,7 +118,8 @@ def test_a_unit_dies_where_its_flip_says(order):
     """At step sizes within and outside of the interval, for errors of every size and either sign."""
     flip, died = flips(fcsym.derive(ONE, order), 1), 0
     etas = [Fraction(1, 50), Fraction(1, 7), Fraction(1), Fraction(5), Fraction(31)]
-    for w1, w2, error in product((Fraction(1, 8), Fraction(1)), (Fraction(-1, 4), Fraction(1, 5), Fraction(2)), etas):
+    weights = [Fraction(1, 8), Fraction(1)], [Fraction(-1, 4), Fraction(1, 5), Fraction(1, 2), Fraction(2)]
+    for w1, w2, error in product(*weights, etas):
         known = {"s_1": w1 * X, "a0": X * X, "W2_1_1": w2, "dE_dY": error}
         numbers = {sympy.Symbol(name, real=True): sympy.Rational(str(value)) for name, value in known.items()}
         for eta in etas:
@@ -169,6 +173,8 @@ def test_a_flow_is_the_map_of_a_step(order):
         assert put_in(found.trace, known) == columns[0][0] + columns[1][1]
         determinant = columns[0][0] * columns[1][1] - columns[0][1] * columns[1][0]
         assert put_in(found.determinant, known) == determinant
+    assert not found.rest.has(sympy.Symbol("v", positive=True) ** 2)
+    assert found.rest == 0 or order == "sequential"  # the same factor for every unit
     numbers = {"a": 1.25, "C": 2.0, "vc": 0.7, "w": 0.125}
     at = {s: numbers[s.name] for s in found.r.free_symbols}
     terms = [float(c.subs(at)) * numbers["w"] ** (2 * n + 1) for n, c in enumerate(found.series)]
@@ -217,6 +223,26 @@ def test_a_flow_has_as_many_coefficients_as_are_asked_for():
     for terms in (0, 51, True, 1.0):
         with pytest.raises(ArgumentError, match="a whole number from 1 to 50"):
             flow(d, terms)
+
+
+def test_the_powers_of_p_integrated_are_those_of_the_updated_weight(order):
+    """Added up they are the value of the case at any numbers; a case without a value has none, and is said not to."""
+    d = fcsym.derive(ONE, order)
+    equation, after = d["P"], d.network.read_out.primed
+
+    def leaf(array, position):
+        return Fraction(random.Random(f"{array.name}{position}").randint(1, 30), 7)
+
+    at, binding = Instance({}, d.network.sizes, leaf, exact_field()), dict.fromkeys(equation.lhs.indices, 0)
+    for row in equation.rhs:
+        if row.value is None:
+            with pytest.raises(ArgumentError, match=r"no case .* with a value: choose one of active -> "):
+                powers(d, row.name)
+            continue
+        found = powers(d, row.name)
+        added = sum(at.value(value, binding) * leaf(after, (0, 0)) ** power for power, value in found.items())
+        assert added == at.value(row.value, binding)
+        assert not any(after in arrays_in(value) for value in found.values())
 
 
 def test_derivatives_have_the_names_that_people_write():
@@ -391,6 +417,16 @@ def test_the_paper_leaves_standing_what_every_layer_below_the_last_hidden_one_ch
     assert len(set(kept)) == len(kept)
 
 
+def test_of_a_network_of_layers_all_is_left_standing_but_what_the_last_hidden_one_changes_by():
+    """And p and r, which are asked for; what is no value has no symbol."""
+    layers = [fcsym.Conv1d(1, 1, 2), "relu", fcsym.Flatten(), fcsym.Linear(1, 1)]
+    d = fcsym.derive(Network(layers, input=(1, 2)))
+    kept, values = set(paper_symbols(d)), {e.name for e in d if e.defines}
+    last = d.network.hidden[-1]
+    assert values - kept == {"p", "r", increment_of(last.s).name, increment_of(last.v).name} & values
+    assert kept <= values and {last.s.name, last.v.name} <= kept and len(values) < len({e.name for e in d})
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize("columns", [1, 2])
 def test_a_unit_of_a_matrix_is_its_row_or_its_column_where_one_of_them_is_meant(rows, columns):
@@ -558,6 +594,7 @@ COUNTED = {
     "a piece": (Apply(Network.mlp([1, 1, 1]).layers[0].activation, ONES[HERE]), "0"),
     "a slope": (Apply(Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation, ONES[HERE]), "n"),
     "which piece": (Apply(Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation, ONES[HERE], 1), "0"),
+    "what is picked out, by all": (total([THERE], mul(Indicator(THERE, 2 * ABOVE), ONES[THERE], OTHERS[HERE])), "n*m"),
     "a greatest value": (Extreme("max", (HERE,), ONES[HERE]), "0"),
 }
 """What is computed, and how many operations that takes, by hand."""
@@ -572,6 +609,15 @@ def test_operations_are_those_that_are_done(name):
     assert set(indices) == {index for index in (HERE, ABOVE) if index in free_in(node)}
 
 
+def test_a_cost_at_numbers_is_its_polynomial_there():
+    n, m = sympy.symbols("n m")
+    made = Cost("one", {n: 3, m: 5}, n, {"step": n})
+    for value in (n, n * m, 2 * n**2 * m + n * m - 4, sympy.Integer(7), STORED * n + STORED**2, -m):
+        assert made.at(value, 11) == value.subs({n: 3, m: 5, STORED: 11}), value
+    with pytest.raises(ArgumentError, match="depends on k"):
+        made.at(n * sympy.Symbol("k"))
+
+
 def test_a_quotient_of_cases_is_computed_once_for_every_element_and_each_case_too():
     """One division where several cases have it, and what each does with it; no value and a number cost nothing."""
     e = fcsym.derive(ONE)["dv1"]
@@ -584,6 +630,9 @@ def test_a_quotient_of_cases_is_computed_once_for_every_element_and_each_case_to
     ):  # fmt: skip
         branches = tuple(replace(b, value=value) for b, value in zip(e.rhs, values, strict=True))
         assert sympy.expand(_equation(replace(e, rhs=Cases(branches)), frozenset()) - wanted) == 0
+    s = fcsym.derive(ONE)["s1"]  # and what has no cases, as it is
+    inputs, units = (length(axis) for axis in fcsym.derive(ONE).network.parameters[0].axes[::-1])
+    assert sympy.expand(_equation(s, frozenset()) - (2 * inputs - 1) * units) == 0
 
 
 def test_a_cost_that_grows_with_the_inputs_stores_them():
