@@ -26,7 +26,7 @@ from fcsym.closed import flip as flip_
 from fcsym.closed import lambdified as lambdified_
 from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations, paper_symbols
-from fcsym.closed.costs import STORED, Cost, _activation, _count, _equation, _is_gate, _where_it_saves, length
+from fcsym.closed.costs import STORED, Cost, _activation, _count, _equation, _is_gate, _where_it_saves, compare, length
 from fcsym.closed.flip import _proved, flips
 from fcsym.closed.series import flow, powers
 from fcsym.closed.sharing import cse
@@ -214,6 +214,14 @@ def test_the_interval_that_is_proved_is_the_one_that_is_given(order, monkeypatch
 def test_a_flow_is_refused_where_a_step_is_no_such_map(network, why):
     with pytest.raises(ArgumentError, match=why):
         flow(fcsym.derive(network))
+
+
+def test_a_flip_says_in_a_sentence_what_it_is(order):
+    flip = flips(fcsym.derive(ONE, order), 1)
+    ends = [f"dead after for {flip.lower} <= eta", f" <= {flip.upper}, if" if order == "sequential" else " <= eta, if"]
+    for said in (*ends, *map(str, flip.when), "unit 1, active before", "proved by z3"):
+        assert said in str(flip)
+    assert str(replace(flip, proved=False)).count("not proved") == 1
 
 
 def test_a_flow_has_as_many_coefficients_as_are_asked_for():
@@ -457,6 +465,32 @@ def test_of_a_unit_with_positions_the_first_element_is_meant_where_none_is_said(
     assert d.expr("s1") != d.expr("s1", unit=(2, 1, 1)) and d.expr("s1") != d.expr("s1", unit=(1, 1, 2))
 
 
+def test_a_unit_with_positions_is_asked_for_by_all_of_its_numbers_and_the_output_by_its_own():
+    d = fcsym.derive(Network([fcsym.Conv1d(1, 2, 2), "relu", fcsym.Flatten(), fcsym.Linear(4, 2)], input=(1, 3)))
+    for unit, output, wanted in (
+        (None, None, (0, 0, 0)), ((1, 2), None, (0, 0, 1)), ((2, 1), 2, (1, 1, 0)), (None, 2, (1, 0, 0)),
+    ):  # fmt: skip
+        assert closed_form._position(d, d["p"], unit, output, None, None, None) == wanted
+    for unit, output, said in (
+        ((3, 1), 1, "no unit"),
+        ((1, 1), 3, "no output"),
+        ((1, 1), 0, "no output"),
+        (1, 1, "no unit"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            closed_form._position(d, d["p"], unit, output, None, None, None)
+
+
+def test_an_element_that_is_not_there_is_refused_with_how_many_numbers_it_takes():
+    d = fcsym.derive(Network.mlp([2, 3, 1]))
+    for name, at, said in (
+        ("s1", (4,), "1 number from 1 to 3"), ("W1_new", (1,), "2 numbers from 1 to 3, 2"),
+        ("E", (1,), "0 numbers from 1 to none"), ("s1", (1, 1), "1 number from 1 to 3"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=rf"has no element .*: give {said}\."):
+            d.expr(name, at=at)
+
+
 def test_what_is_asked_for_by_names_that_it_has_not_is_told_by_which():
     """Of what has positions: by its row or its column, or by an output that counts nothing of it."""
     layers = [fcsym.Conv2d(1, 2, (1, 2)), fcsym.Flatten(), fcsym.Linear(4, 1)]
@@ -564,6 +598,9 @@ def test_a_case_without_a_value_costs_nothing():
         branches = tuple(replace(b, value=value) if b is gone else b for b in p.rhs)
         return operations(d, replace(p, rhs=Cases(branches)), frozenset({s.array}))
 
+    names = ("s1", "s1_new", "dv1", "vc", "W2_new", "g1", "delta1", "ds1", "v1_new")
+    written = sympy.count_ops(d.expr("p", 1, keep=names))
+    assert written <= operations(d, p, frozenset(d.by_name[name].array for name in names)) <= 2 * written
     assert counted(None) == counted(ZERO) == operations(d, p, frozenset({s.array})) == counted(s * s) - 1
 
 
@@ -618,15 +655,28 @@ def test_a_cost_at_numbers_is_its_polynomial_there():
         made.at(n * sympy.Symbol("k"))
 
 
+def test_what_a_scheme_saves_and_loses_is_said_in_numbers():
+    """At these widths, and up to or from which number of inputs on."""
+    n = sympy.Symbol("n")
+    reference = Cost("other", {n: 4}, 3 * n, {"step": 2 * n**2})
+    one = Cost("one", {n: 4}, n + STORED, {"step": 2 * n**2 + STORED})
+    for inputs, state in ((1, "saves 7 of 12 numbers"), (8, "has the same 12 numbers"), (10, "loses 2 of 12 numbers")):
+        said = compare(one, reference, inputs)
+        assert said.startswith(f"{state} and loses {inputs} of 32 operations; it saves state up to ")
+        assert "state up to m = 7 and operations up to m = 0 distinct inputs" in said
+    assert compare(reference, reference) == "has the same 12 numbers and has the same 32 operations"
+
+
 def test_a_quotient_of_cases_is_computed_once_for_every_element_and_each_case_too():
     """One division where several cases have it, and what each does with it; no value and a number cost nothing."""
     e = fcsym.derive(ONE)["dv1"]
     (i,) = e.lhs.indices
     top, below = (Array(name, None, (i.axis,))[i] for name in "pq")
-    quotient, n = mul(top, power(below, -1)), length(i.axis)
+    quotient, n, alone = mul(top, power(below, -1)), length(i.axis), Array("z", None, ())[()]
     for values, wanted in (
         ((None, ZERO, quotient, quotient), n), ((None, ZERO, quotient, 3 * quotient + top), 3 * n),
         ((ZERO, ZERO, quotient, mul(below, power(top, -1))), 2 * n), ((None, None, top + below, top), n),
+        ((None, ZERO, mul(top, power(alone, -1)), mul(top, below, power(alone, -1))), 2 * n),
     ):  # fmt: skip
         branches = tuple(replace(b, value=value) for b, value in zip(e.rhs, values, strict=True))
         assert sympy.expand(_equation(replace(e, rhs=Cases(branches)), frozenset()) - wanted) == 0
