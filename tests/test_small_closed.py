@@ -224,6 +224,13 @@ def test_a_flip_says_in_a_sentence_what_it_is(order):
     assert str(replace(flip, proved=False)).count("not proved") == 1
 
 
+def test_a_flip_without_an_upper_end_has_none_in_its_document(order):
+    flip = flips(fcsym.derive(ONE, order), 1)
+    told = flip.as_dict()
+    assert told["lower"] == str(flip.lower) and told["when"] == [str(one) for one in flip.when]
+    assert told["upper"] == (str(flip.upper) if order == "sequential" else None)
+
+
 def test_a_flow_has_as_many_coefficients_as_are_asked_for():
     d = fcsym.derive(ONE)
     for terms in (1, 2):
@@ -653,6 +660,13 @@ def test_a_cost_at_numbers_is_its_polynomial_there():
         assert made.at(value, 11) == value.subs({n: 3, m: 5, STORED: 11}), value
     with pytest.raises(ArgumentError, match="depends on k"):
         made.at(n * sympy.Symbol("k"))
+
+
+def test_a_gate_in_a_product_selects_and_is_no_operation():
+    gate = Array("g", None, (N_AXIS,))
+    for node, wanted in ((gate[HERE] * ONES[HERE], 0), (mul(gate[HERE], ONES[HERE], OTHERS[HERE]), length(N_AXIS))):
+        assert _count(node, frozenset({gate})) == (wanted, (HERE,))
+        assert _count(node)[0] == wanted + length(N_AXIS)
 
 
 def test_what_a_scheme_saves_and_loses_is_said_in_numbers():
