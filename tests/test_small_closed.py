@@ -7,6 +7,7 @@ quick.
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -25,18 +26,35 @@ from fcsym.closed import flip as flip_
 from fcsym.closed import lambdified as lambdified_
 from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations, paper_symbols
-from fcsym.closed.costs import STORED, Cost, _activation, _count, _is_gate, _where_it_saves, length
+from fcsym.closed.costs import STORED, Cost, _activation, _count, _equation, _is_gate, _where_it_saves, compare, length
 from fcsym.closed.flip import _proved, flips
-from fcsym.closed.series import flow
+from fcsym.closed.series import flow, powers
 from fcsym.closed.sharing import cse
 from fcsym.deriving.record import UnknownQuantity
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, SizeError
 from fcsym.kernel.lower import step_signature
 from fcsym.language import smt
+from fcsym.language.algebra import free_in
 from fcsym.language.equation import Cases
-from fcsym.language.expression import ZERO, Apply, Array, Axis, Index, Indicator, Inverse, Ref, Total
-from fcsym.networks.symbols import adjoint_of
+from fcsym.language.expression import (
+    ZERO,
+    Apply,
+    Array,
+    Axis,
+    Extreme,
+    Index,
+    Indicator,
+    Inverse,
+    Ref,
+    Role,
+    Total,
+    arrays_in,
+    mul,
+    power,
+)
+from fcsym.language.instance import Instance, exact_field
+from fcsym.networks.symbols import adjoint_of, increment_of
 
 ONE = Network.mlp([1, 1, 1])
 X = Fraction(2)
@@ -100,7 +118,8 @@ def test_a_unit_dies_where_its_flip_says(order):
     """At step sizes within and outside of the interval, for errors of every size and either sign."""
     flip, died = flips(fcsym.derive(ONE, order), 1), 0
     etas = [Fraction(1, 50), Fraction(1, 7), Fraction(1), Fraction(5), Fraction(31)]
-    for w1, w2, error in product((Fraction(1, 8), Fraction(1)), (Fraction(-1, 4), Fraction(1, 5), Fraction(2)), etas):
+    weights = [Fraction(1, 8), Fraction(1)], [Fraction(-1, 4), Fraction(1, 5), Fraction(1, 2), Fraction(2)]
+    for w1, w2, error in product(*weights, etas):
         known = {"s_1": w1 * X, "a0": X * X, "W2_1_1": w2, "dE_dY": error}
         numbers = {sympy.Symbol(name, real=True): sympy.Rational(str(value)) for name, value in known.items()}
         for eta in etas:
@@ -154,6 +173,8 @@ def test_a_flow_is_the_map_of_a_step(order):
         assert put_in(found.trace, known) == columns[0][0] + columns[1][1]
         determinant = columns[0][0] * columns[1][1] - columns[0][1] * columns[1][0]
         assert put_in(found.determinant, known) == determinant
+    assert not found.rest.has(sympy.Symbol("v", positive=True) ** 2)
+    assert found.rest == 0 or order == "sequential"  # the same factor for every unit
     numbers = {"a": 1.25, "C": 2.0, "vc": 0.7, "w": 0.125}
     at = {s: numbers[s.name] for s in found.r.free_symbols}
     terms = [float(c.subs(at)) * numbers["w"] ** (2 * n + 1) for n, c in enumerate(found.series)]
@@ -195,6 +216,21 @@ def test_a_flow_is_refused_where_a_step_is_no_such_map(network, why):
         flow(fcsym.derive(network))
 
 
+def test_a_flip_says_in_a_sentence_what_it_is(order):
+    flip = flips(fcsym.derive(ONE, order), 1)
+    ends = [f"dead after for {flip.lower} <= eta", f" <= {flip.upper}, if" if order == "sequential" else " <= eta, if"]
+    for said in (*ends, *map(str, flip.when), "unit 1, active before", "proved by z3"):
+        assert said in str(flip)
+    assert str(replace(flip, proved=False)).count("not proved") == 1
+
+
+def test_a_flip_without_an_upper_end_has_none_in_its_document(order):
+    flip = flips(fcsym.derive(ONE, order), 1)
+    told = flip.as_dict()
+    assert told["lower"] == str(flip.lower) and told["when"] == [str(one) for one in flip.when]
+    assert told["upper"] == (str(flip.upper) if order == "sequential" else None)
+
+
 def test_a_flow_has_as_many_coefficients_as_are_asked_for():
     d = fcsym.derive(ONE)
     for terms in (1, 2):
@@ -202,6 +238,26 @@ def test_a_flow_has_as_many_coefficients_as_are_asked_for():
     for terms in (0, 51, True, 1.0):
         with pytest.raises(ArgumentError, match="a whole number from 1 to 50"):
             flow(d, terms)
+
+
+def test_the_powers_of_p_integrated_are_those_of_the_updated_weight(order):
+    """Added up they are the value of the case at any numbers; a case without a value has none, and is said not to."""
+    d = fcsym.derive(ONE, order)
+    equation, after = d["P"], d.network.read_out.primed
+
+    def leaf(array, position):
+        return Fraction(random.Random(f"{array.name}{position}").randint(1, 30), 7)
+
+    at, binding = Instance({}, d.network.sizes, leaf, exact_field()), dict.fromkeys(equation.lhs.indices, 0)
+    for row in equation.rhs:
+        if row.value is None:
+            with pytest.raises(ArgumentError, match=r"no case .* with a value: choose one of active -> "):
+                powers(d, row.name)
+            continue
+        found = powers(d, row.name)
+        added = sum(at.value(value, binding) * leaf(after, (0, 0)) ** power for power, value in found.items())
+        assert added == at.value(row.value, binding)
+        assert not any(after in arrays_in(value) for value in found.values())
 
 
 def test_derivatives_have_the_names_that_people_write():
@@ -376,6 +432,16 @@ def test_the_paper_leaves_standing_what_every_layer_below_the_last_hidden_one_ch
     assert len(set(kept)) == len(kept)
 
 
+def test_of_a_network_of_layers_all_is_left_standing_but_what_the_last_hidden_one_changes_by():
+    """And p and r, which are asked for; what is no value has no symbol."""
+    layers = [fcsym.Conv1d(1, 1, 2), "relu", fcsym.Flatten(), fcsym.Linear(1, 1)]
+    d = fcsym.derive(Network(layers, input=(1, 2)))
+    kept, values = set(paper_symbols(d)), {e.name for e in d if e.defines}
+    last = d.network.hidden[-1]
+    assert values - kept == {"p", "r", increment_of(last.s).name, increment_of(last.v).name} & values
+    assert kept <= values and {last.s.name, last.v.name} <= kept and len(values) < len({e.name for e in d})
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize("columns", [1, 2])
 def test_a_unit_of_a_matrix_is_its_row_or_its_column_where_one_of_them_is_meant(rows, columns):
@@ -404,6 +470,48 @@ def test_of_a_unit_with_positions_the_first_element_is_meant_where_none_is_said(
     d = fcsym.derive(Network(layers, input=(1, 1, 3)))
     assert d.expr("s1") == d.expr("s1", unit=(1, 1, 1)) == d.expr("s1", at=(1, 1, 1))
     assert d.expr("s1") != d.expr("s1", unit=(2, 1, 1)) and d.expr("s1") != d.expr("s1", unit=(1, 1, 2))
+
+
+def test_a_unit_with_positions_is_asked_for_by_all_of_its_numbers_and_the_output_by_its_own():
+    d = fcsym.derive(Network([fcsym.Conv1d(1, 2, 2), "relu", fcsym.Flatten(), fcsym.Linear(4, 2)], input=(1, 3)))
+    for unit, output, wanted in (
+        (None, None, (0, 0, 0)), ((1, 2), None, (0, 0, 1)), ((2, 1), 2, (1, 1, 0)), (None, 2, (1, 0, 0)),
+    ):  # fmt: skip
+        assert closed_form._position(d, d["p"], unit, output, None, None, None) == wanted
+    for unit, output, said in (
+        ((3, 1), 1, "no unit"),
+        ((1, 1), 3, "no output"),
+        ((1, 1), 0, "no output"),
+        (1, 1, "no unit"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            closed_form._position(d, d["p"], unit, output, None, None, None)
+
+
+def test_an_element_that_is_not_there_is_refused_with_how_many_numbers_it_takes():
+    d = fcsym.derive(Network.mlp([2, 3, 1]))
+    for name, at, said in (
+        ("s1", (4,), "1 number from 1 to 3"), ("W1_new", (1,), "2 numbers from 1 to 3, 2"),
+        ("E", (1,), "0 numbers from 1 to none"), ("s1", (1, 1), "1 number from 1 to 3"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=rf"has no element .*: give {said}\."):
+            d.expr(name, at=at)
+
+
+def test_what_is_asked_for_by_names_that_it_has_not_is_told_by_which():
+    """Of what has positions: by its row or its column, or by an output that counts nothing of it."""
+    layers = [fcsym.Conv2d(1, 2, (1, 2)), fcsym.Flatten(), fcsym.Linear(4, 1)]
+    d = fcsym.derive(Network(layers, input=(1, 1, 3)))
+    for asked in (("row",), ("column",), ("row", "column"), ("output",)):
+        with pytest.raises(ArgumentError, match=f"is asked for by {' and '.join(asked)}: give the element"):
+            d.expr("s1", **dict.fromkeys(asked, 1))
+
+
+def test_an_element_of_the_unit_matrix_is_1_where_its_indices_are_the_same():
+    at, axis = closed_form.instance(fcsym.derive(ONE)), Axis("n")
+    i, j = (Index(axis, letter) for letter in "ij")
+    unit = Array("one", None, (axis, axis), role=Role.UNIT)
+    assert [at.value(unit[i, j], {i: a, j: b}) for a in range(2) for b in range(2)] == [1, 0, 0, 1]
 
 
 def test_a_function_that_is_none_is_left_out():
@@ -497,7 +605,98 @@ def test_a_case_without_a_value_costs_nothing():
         branches = tuple(replace(b, value=value) if b is gone else b for b in p.rhs)
         return operations(d, replace(p, rhs=Cases(branches)), frozenset({s.array}))
 
+    names = ("s1", "s1_new", "dv1", "vc", "W2_new", "g1", "delta1", "ds1", "v1_new")
+    written = sympy.count_ops(d.expr("p", 1, keep=names))
+    assert written <= operations(d, p, frozenset(d.by_name[name].array for name in names)) <= 2 * written
     assert counted(None) == counted(ZERO) == operations(d, p, frozenset({s.array})) == counted(s * s) - 1
+
+
+N_AXIS, M_AXIS = Axis("n"), Axis("m")
+HERE, THERE, ABOVE = Index(N_AXIS, "j"), Index(N_AXIS, "i"), Index(M_AXIS, "k")
+ONES, OTHERS, ROW = (Array(name, None, (axis,)) for name, axis in (("p", N_AXIS), ("q", N_AXIS), ("r", M_AXIS)))
+MATRIX = Array("W", None, (M_AXIS, N_AXIS))
+COUNTED = {
+    "an array": (ONES[HERE], "0"),
+    "a sign": (-ONES[HERE], "0"),
+    "a number and a sign": (-2 * ONES[HERE], "n"),
+    "a product": (ONES[HERE] * OTHERS[HERE], "n"),
+    "of all with all": (ONES[HERE] * ROW[ABOVE], "n*m"),
+    "from left to right": (mul(ONES[HERE], OTHERS[HERE], ROW[ABOVE]), "n + n*m"),
+    "a sum": (ONES[HERE] + OTHERS[HERE], "n"),
+    "a difference": (ONES[HERE] - OTHERS[HERE], "n"),
+    "a quotient": (ONES[HERE] * power(OTHERS[HERE], -1), "n"),
+    "one by a number of each": (power(ONES[HERE], -1), "n"),
+    "one by a sum": (power(ONES[HERE] + OTHERS[HERE], -1), "2*n"),
+    "a square": (power(ONES[HERE], 2), "n"),
+    "a cube": (power(ONES[HERE], 3), "2*n"),
+    "the square of a sum": (power(ONES[HERE] + OTHERS[HERE], 2), "2*n"),
+    "an inner product": (total([HERE], ONES[HERE] * OTHERS[HERE]), "2*n - 1"),
+    "a matrix by a column": (total([HERE], MATRIX[ABOVE, HERE] * ONES[HERE]), "n*m + (n - 1)*m"),
+    "with a bias": (total([HERE], MATRIX[ABOVE, HERE] * ONES[HERE]) + ROW[ABOVE], "n*m + (n - 1)*m + m"),
+    "a number that is one for all": (total([HERE], ONES[HERE]) * ROW[ABOVE], "n - 1 + m"),
+    "a function": (Apply(Network.mlp([1, 1, 1], "tanh").layers[0].activation, ONES[HERE]), "n"),
+    "a piece": (Apply(Network.mlp([1, 1, 1]).layers[0].activation, ONES[HERE]), "0"),
+    "a slope": (Apply(Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation, ONES[HERE]), "n"),
+    "which piece": (Apply(Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation, ONES[HERE], 1), "0"),
+    "what is picked out, by all": (total([THERE], mul(Indicator(THERE, 2 * ABOVE), ONES[THERE], OTHERS[HERE])), "n*m"),
+    "a greatest value": (Extreme("max", (HERE,), ONES[HERE]), "0"),
+}
+"""What is computed, and how many operations that takes, by hand."""
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_operations_are_those_that_are_done(name):
+    node, wanted = COUNTED[name]
+    known = {"n": length(N_AXIS), "m": length(M_AXIS)}
+    count, indices = _count(node)
+    assert sympy.expand(count - sympy.sympify(wanted, known)) == 0
+    assert set(indices) == {index for index in (HERE, ABOVE) if index in free_in(node)}
+
+
+def test_a_cost_at_numbers_is_its_polynomial_there():
+    n, m = sympy.symbols("n m")
+    made = Cost("one", {n: 3, m: 5}, n, {"step": n})
+    for value in (n, n * m, 2 * n**2 * m + n * m - 4, sympy.Integer(7), STORED * n + STORED**2, -m):
+        assert made.at(value, 11) == value.subs({n: 3, m: 5, STORED: 11}), value
+    with pytest.raises(ArgumentError, match="depends on k"):
+        made.at(n * sympy.Symbol("k"))
+
+
+def test_a_gate_in_a_product_selects_and_is_no_operation():
+    gate = Array("g", None, (N_AXIS,))
+    for node, wanted in ((gate[HERE] * ONES[HERE], 0), (mul(gate[HERE], ONES[HERE], OTHERS[HERE]), length(N_AXIS))):
+        assert _count(node, frozenset({gate})) == (wanted, (HERE,))
+        assert _count(node)[0] == wanted + length(N_AXIS)
+
+
+def test_what_a_scheme_saves_and_loses_is_said_in_numbers():
+    """At these widths, and up to or from which number of inputs on."""
+    n = sympy.Symbol("n")
+    reference = Cost("other", {n: 4}, 3 * n, {"step": 2 * n**2})
+    one = Cost("one", {n: 4}, n + STORED, {"step": 2 * n**2 + STORED})
+    for inputs, state in ((1, "saves 7 of 12 numbers"), (8, "has the same 12 numbers"), (10, "loses 2 of 12 numbers")):
+        said = compare(one, reference, inputs)
+        assert said.startswith(f"{state} and loses {inputs} of 32 operations; it saves state up to ")
+        assert "state up to m = 7 and operations up to m = 0 distinct inputs" in said
+    assert compare(reference, reference) == "has the same 12 numbers and has the same 32 operations"
+
+
+def test_a_quotient_of_cases_is_computed_once_for_every_element_and_each_case_too():
+    """One division where several cases have it, and what each does with it; no value and a number cost nothing."""
+    e = fcsym.derive(ONE)["dv1"]
+    (i,) = e.lhs.indices
+    top, below = (Array(name, None, (i.axis,))[i] for name in "pq")
+    quotient, n, alone = mul(top, power(below, -1)), length(i.axis), Array("z", None, ())[()]
+    for values, wanted in (
+        ((None, ZERO, quotient, quotient), n), ((None, ZERO, quotient, 3 * quotient + top), 3 * n),
+        ((ZERO, ZERO, quotient, mul(below, power(top, -1))), 2 * n), ((None, None, top + below, top), n),
+        ((None, ZERO, mul(top, power(alone, -1)), mul(top, below, power(alone, -1))), 2 * n),
+    ):  # fmt: skip
+        branches = tuple(replace(b, value=value) for b, value in zip(e.rhs, values, strict=True))
+        assert sympy.expand(_equation(replace(e, rhs=Cases(branches)), frozenset()) - wanted) == 0
+    s = fcsym.derive(ONE)["s1"]  # and what has no cases, as it is
+    inputs, units = (length(axis) for axis in fcsym.derive(ONE).network.parameters[0].axes[::-1])
+    assert sympy.expand(_equation(s, frozenset()) - (2 * inputs - 1) * units) == 0
 
 
 def test_a_cost_that_grows_with_the_inputs_stores_them():
