@@ -374,6 +374,7 @@ def test_sections_are_runs_of_a_list(phi, order):
     for d in (
         fcsym.derive(ONE if phi == "relu" else fcsym.Network.mlp([1, 1, 1], phi), order),
         *fcsym.scheme(fcsym.Network.mlp([1, 1, 1], phi), "compensation", order=order).lists,
+        *fcsym.scheme(fcsym.Network.mlp([1, 1, 1], phi), "basis", order=order).lists,
         fcsym.derive(fcsym.Network.mlp([1, 1], bias=True), order),
     ):
         chapters = list(sections_of(d))
