@@ -374,6 +374,7 @@ def test_sections_are_runs_of_a_list(phi, order):
     for d in (
         fcsym.derive(ONE if phi == "relu" else fcsym.Network.mlp([1, 1, 1], phi), order),
         *fcsym.scheme(fcsym.Network.mlp([1, 1, 1], phi), "compensation", order=order).lists,
+        *fcsym.scheme(fcsym.Network.mlp([1, 1, 1], phi), "basis", order=order).lists,
         fcsym.derive(fcsym.Network.mlp([1, 1], bias=True), order),
     ):
         chapters = list(sections_of(d))
@@ -454,3 +455,29 @@ def test_a_number_with_a_power_of_ten_is_wider_by_its_dot():
         made = _digits(text)
         assert made.width == pytest.approx(wide)
         assert float(made.latex.replace(r" \cdot 10^{", "e").replace("}", "")) == float(text)
+
+
+def test_an_equation_that_nothing_was_found_about_is_undecided():
+    d = fcsym.derive(ONE)
+    bare = SimpleNamespace(
+        equations=d.equations, network=d.network, function="", numbers=None, proof=SimpleNamespace(findings=())
+    )
+    chapter = content_module._chapter(bare, set(d.by_name), {e.name: n for n, e in enumerate(d.equations)}, False, "")
+    assert {(step.verdict, step.note) for step in chapter.steps} == {(Verdict.UNDECIDED, "")}
+    found = {f.equation: f for f in d.proof.findings if f.case is None}
+    for step in content(d).steps:
+        assert (step.verdict, step.note) == (found[step.equation.name].verdict, found[step.equation.name].note)
+
+
+def test_activations_stay_symbols_in_closed_forms_and_slopes_only_where_a_table_would_be_left():
+    d = fcsym.derive(ONE)
+    for wanted, kept in (("W2_new", {"v1"}), ("W1_new", {"v1", "g1"})):
+        page = content(d, only=wanted)
+        assert {array.name for array in page.kept} == kept and page.closed
+
+
+def test_a_function_and_its_derivatives_are_typeset_each_with_its_own_formula():
+    d = fcsym.derive(fcsym.Network.mlp([1, 1, 1], "softplus"))
+    (function,) = content(d).functions
+    sides = [formula.split(" = ") for formula in function.latex]
+    assert [left.count("'") for left, _ in sides] == [0, 1] and len({right for _, right in sides}) == len(sides)

@@ -741,7 +741,9 @@ def test_groups_of_axes_are_rows_and_columns_in_c(tmp_path, monkeypatch):
         n.Define("x5", (r,), n.Reduce((t,), n.Product((n.Load("y", (r, t)), n.Load("g", (t,)))))),
         n.Define("x6", (t, i), n.Reduce((r,), n.Product((n.Load("y", (t, r)), n.Load("G", (r, i)))))),
     ]  # fmt: skip
-    function = of(*defines, results={f"x{k}" for k in range(7)})
+    squares = n.Reduce((l,), n.Product((f, n.Power(z, 2))))  # which is no matrix by itself, and so has the columns
+    defines += [n.Define("x7", (m, i, j), squares), n.Define("x8", (j, m, i), squares)]
+    function = of(*defines, results={f"x{k}" for k in range(9)})
     in_c(function, tmp_path)
     text = c.core_text(function, module_of(function), "f")
     assert text.count(" tile(") >= 5 and "row_product" in text
