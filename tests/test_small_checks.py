@@ -8,10 +8,12 @@ from __future__ import annotations
 from fractions import Fraction
 from types import SimpleNamespace
 
+import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
 import sympy
+from autograd import grad
 from conftest import need_package
 from sympy import Symbol
 from sympy.parsing.sympy_parser import parse_expr
@@ -34,7 +36,7 @@ from fcsym.checking.running import running_bounds
 from fcsym.checking.tally import Tally
 from fcsym.kernel.array_scheme import ArrayKernel
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import Apply, Array, Axis, Index
+from fcsym.language.expression import Add, Apply, Array, Axis, Extreme, Index, Mul, Number, Pow, Total
 from fcsym.networks.rules import RULES
 from fcsym.schemes import SCHEMES
 
@@ -399,3 +401,38 @@ def test_of_a_choice_that_a_ball_leaves_open_both_sides_are_taken():
         ball = enclosure_of(form, flint.arb(middle, radius), enclosures_table())
         low, high = float(ball.mid()) - float(ball.rad()), float(ball.mid()) + float(ball.rad())
         assert low <= ends[0] and high >= ends[1] and high - low < 1.5 * (ends[1] - ends[0]), (middle, radius)
+
+
+def test_what_reaches_a_part_of_an_equation_comes_through_what_is_seen_of_the_others():
+    """Values are those of the step; the slope of a power and of a product is at what the backward pass sees."""
+    axis = Axis("i")
+    index, arrays = Index(axis, "i"), [Array(name, None, (axis,)) for name in "wu"]
+    w, u = (array[index] for array in arrays)
+    value, seen = np.array([0.5, -1.5, 2.0]), np.array([3.0, 0.25, -2.0])
+    other, beside = np.array([1.5, 0.75, -0.5]), np.array([-1.0, 2.0, 4.0])
+    greatest_at = np.arange(3) == np.argmax(value)
+    cases = {
+        "itself": (w, value, seen, np.ones(3)),
+        "a cube": (Pow(w, 3), value**3, seen**3, 3 * seen**2),
+        "a product": (Mul((w, u)), value * other, seen * beside, beside),
+        "a square": (Mul((w, w)), value**2, seen**2, 2 * seen),
+        "a sum": (Add((w, Mul((Number(Fraction(3)), u)))), value + 3 * other, seen + 3 * beside, np.ones(3)),
+        "over all": (Total((index,), w), value.sum(), seen.sum(), np.ones(3)),
+        "the greatest": (Extreme("max", (index,), w), value.max(), seen.max(), greatest_at),
+        "what is seen as it is": (Total((index,), Pow(u, 2)), (other**2).sum(), (beside**2).sum(), 0 * value),
+    }
+    for name, (node, true, back, slope) in cases.items():
+        reading = object.__new__(_Reading)
+        reading.at, reading.sizes = Passing([]), {axis: 3}
+        axes = () if isinstance(node, Total | Extreme) else (index,)
+
+        def made(own, reading=reading, node=node, axes=axes):
+            there = own.reshape(1, 1, 3)
+            reading.known = {arrays[0]: (there, seen[None, None]), arrays[1]: (other[None, None], beside[None, None])}
+            return reading.value(node, axes)
+
+        found, passed = made(value)
+        np.testing.assert_allclose(np.ravel(found), np.ravel(true), rtol=1e-14, err_msg=name)
+        np.testing.assert_allclose(np.ravel(passed), np.ravel(back), rtol=1e-14, err_msg=name)
+        gradient = grad(lambda own, made=made: anp.sum(made(own)[0]) + 0 * anp.sum(own))(value)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-14, atol=1e-15, err_msg=name)

@@ -6,6 +6,7 @@ quick.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.checking import gradients
+from fcsym.checking import functions, gradients
 from fcsym.checking.hard import HARD
 from fcsym.checking.points import pre_activations, random_points
 from fcsym.checking.report import ULPS, Report, Row
@@ -478,3 +479,50 @@ def test_a_network_of_which_nothing_is_said_any_more_says_so(monkeypatch):
     run.kernel.output = output
     run.batch(np.random.default_rng(0), 7, said.append)
     assert not run.seen["y", "after a unit woke up: nan"].passed
+
+
+ABOVE = fcsym.piecewise_linear(
+    "above", [fcsym.Piece(-1, -1, 1), fcsym.Piece(2, 0, 2), fcsym.Piece(None, 1)], ["3", "-2"]
+)
+
+
+@pytest.mark.parametrize("phi", [HAT, ABOVE], ids=["hat", "above"])
+def test_pieces_have_their_values_in_the_oracle_and_their_slopes_by_autograd(phi):
+    """On every piece and at every kink, where the slope is the declared one."""
+    s = [Fraction(n, 4) for n in range(-12, 13)]
+    at = np.array([float(value) for value in s], np.longdouble)
+    assert functions.phi(phi, at).tolist() == [float(phi.value_at(value)) for value in s]
+    assert functions.slope_of(phi, at).tolist() == [float(phi.slope_at(value)) for value in s]
+
+
+def test_a_row_near_v_0_is_wanted_where_a_unit_gives_0_at_a_kink():
+    """Of rows by cases: of the kinks themselves those that exact points can hit, and only where steps are exact."""
+    for phi, near, kinks in (("relu", True, ["0"]), (HAT, True, ["0", "2"]), (ABOVE, False, ["-1", "2"])):
+        tally = Tally(fcsym.derive(Network.mlp([1, 1, 1], phi)), DOUBLE)
+        wanted = {case for name, case in tally.expected if name == "dv1"}
+        assert ("v^c near 0" in wanted) is near
+        assert {case for case in wanted if case.startswith("s")} == {
+            f"s{mark} = {k}" for mark in ("", "'") for k in kinks
+        }
+
+
+def test_rows_that_have_to_be_compared_are_there_without_a_number():
+    """Every step, the end, and from a kink where there is one that exact points hit and the rule divides by nothing."""
+    kink, end = "one step, s on a kink", "after 3 steps"
+    relu = Network.mlp([1, 1, 1])
+    for network, name, on in (
+        (relu, "backprop", True), (relu.training("adam"), "backprop", False),
+        (relu.training("momentum"), "backprop", True),
+        (Network.mlp([1, 1, 1], "tanh"), "backprop", False), (relu, "collapsed", True),
+        (Network.mlp([1, 1, 1], fcsym.relu(slope_at_kink=1)), "collapsed", False),
+    ):  # fmt: skip
+        run = of_a_scheme(network, name)
+        run.steps = 3
+        rows = run.rows()
+        weights = [f"W{n} by expand" for n in (1, 2)]
+        assert [(row.quantity, row.case) for row in rows] == [
+            ("y", "every step"), *((w, end) for w in weights), *((w, kink) for w in weights if on)
+        ]  # fmt: skip
+        assert not any(row.points or row.passed for row in rows)
+        run.seen["y", "every step"] = Row("y", "every step", 2, 0.0, 1.0, {})
+        assert run.rows()[0].points == 2 and len(run.rows()) == len(rows)

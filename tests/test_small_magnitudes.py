@@ -11,7 +11,7 @@ import mpmath
 import numpy as np
 import pytest
 from test_small_proofs import HAT
-from test_small_running_bounds import NODES, A, B, D, I, J, drawn, exactly, inputs_of, stepped
+from test_small_running_bounds import NODES, A, B, C, D, I, J, drawn, exactly, inputs_of, stepped
 
 import fcsym
 from fcsym import Network
@@ -265,3 +265,16 @@ def test_of_a_mini_batch_what_w_dv_lacks_has_what_can_be_resolved_beside_it():
     whole, terms, own = made.of(name), made._right_side(d.by_name[name]), made._resolved(d.network)
     assert (own > 0).any()
     np.testing.assert_allclose(whole.astype(float), (terms + own).astype(float), rtol=1e-12)
+
+
+def test_what_is_left_of_a_product_whose_factors_are_next_to_0():
+    """bar t u beside |a| u + |b| t, of a square 2 |b| t + bar t^2; a cube is taken to first order."""
+    arrays, bar = drawn(), 2.0**-6
+    (b, t), (c, u) = arrays["b"], arrays["c"]
+    made = made_with(arrays, bar=bar)
+    for node, wanted in (
+        (mul(B, C), abs(b) * u + abs(c) * t + bar * t * u),
+        (power(B, 2), 2 * abs(b) * t + bar * t**2),
+        (power(B, 3), 3 * b**2 * t),
+    ):
+        np.testing.assert_allclose(made._size(node, (J,))[1].astype(float), wanted, rtol=1e-13)

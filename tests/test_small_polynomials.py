@@ -32,6 +32,7 @@ from fcsym.language.algebra import (
     indices_of,
     inline,
     linear_part,
+    products,
     rename,
     replaced,
     rewritten,
@@ -465,3 +466,37 @@ def test_elements_are_replaced_in_every_kind_of_node():
     assert rewritten(node, lambda part: e if isinstance(part, Total) else None).terms[0] == e
     with pytest.raises(UnsupportedExpression, match="a matrix with a name"):
         replaced(Inverse(m[j, l]), lambda ref: mul(2, ref))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_only_position_on_an_axis_an_expression_is_worth_the_same(seed):
+    """Whatever its letters, in elements, sums and indicators, where it is known that there is no other."""
+    rng, ones, v = random.Random(seed), frozenset([AU]), Index(AU, "v")
+    only = {Index(AU, letter): 0 for letter in ("u", "v", "1", "2")}
+    pair = Array("t", None, (AU, AU))
+    values = VALUES | {("t", (0, 0)): Fraction(5, 3)}
+    for _ in range(50):
+        scope = [i, k, j, l, u, v]
+        marks = [mark for mark in (marked(rng, scope) for _ in range(rng.choice([0, 1, 2]))) if mark is not None]
+        parts = [leaf(rng, scope) for _ in range(rng.choice([1, 2]))] + [pair[u, v]] * rng.choice([0, 1])
+        over = rng.sample(scope, rng.choice([1, 3, 4]))
+        node = total(over, mul(*marks, *parts))
+        made = expand(node, ones=ones)
+        for at in everywhere(*sorted(set(scope) - set(over) - {u, v})):
+            assert worth(as_expr(made), at | only, values) == worth(node, at | only, values), node
+        assert equal(node, as_expr(made), ones=ones)
+
+
+def test_a_mask_is_its_square():
+    """[j = k + 1] summed over another index that is the same; and two masks are not one where they differ."""
+    for node, wanted in (
+        (total(l, mul(indicator(j, k + 1), indicator(l, k + 1))), indicator(j, k + 1)),
+        (total(l, mul(indicator(j, k + 1), indicator(l, k + 1), ARRAYS["b"][j])), None),
+        (power(indicator(j, l), 2), indicator(j, l)), (power(indicator(j, k + 1), 3), indicator(j, k + 1)),
+        (mul(indicator(j, l), indicator(l, j)), indicator(j, l)),
+    ):  # fmt: skip
+        wanted = mul(indicator(j, k + 1), ARRAYS["b"][j]) if wanted is None else wanted
+        assert equal(node, wanted)
+    apart_ = total(l, mul(indicator(j, k + 1), indicator(l, k)))
+    assert not equal(apart_, indicator(j, k)) and len(products(add(ARRAYS["b"][j], 2))) == 2
+    assert expand(power(ARRAYS["b"][j], -1)) == expand(Pow(ARRAYS["b"][j], -1)) and expand(mul(2, ARRAYS["b"][j]))
