@@ -208,6 +208,9 @@ def test_the_interval_that_is_proved_is_the_one_that_is_given(order, monkeypatch
         (Network.mlp([2, 2, 2]), "one output"),
         (Network.mlp([2, 2, 2, 1]), "two layers"),
         (Network.mlp([2, 2, 1], "leaky_relu"), "relu units"),
+        (Network.mlp([2, 2, 1], output="sigmoid"), "a linear output"),
+        (Network.mlp([2, 2, 1]).frozen("W1"), "all of it trained"),
+        (Network.mlp([2, 2, 1]).training("momentum"), "by gradient steps"),
     ],
     ids=str,
 )
