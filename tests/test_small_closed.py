@@ -26,7 +26,18 @@ from fcsym.closed import flip as flip_
 from fcsym.closed import lambdified as lambdified_
 from fcsym.closed.closed_form import _count as written_operations
 from fcsym.closed.closed_form import operations, paper_symbols
-from fcsym.closed.costs import STORED, Cost, _activation, _count, _equation, _is_gate, _where_it_saves, compare, length
+from fcsym.closed.costs import (
+    STORED,
+    Cost,
+    _activation,
+    _count,
+    _equation,
+    _is_gate,
+    _where_it_saves,
+    compare,
+    cost,
+    length,
+)
 from fcsym.closed.flip import _proved, flips
 from fcsym.closed.series import flow, powers
 from fcsym.closed.sharing import cse
@@ -208,6 +219,9 @@ def test_the_interval_that_is_proved_is_the_one_that_is_given(order, monkeypatch
         (Network.mlp([2, 2, 2]), "one output"),
         (Network.mlp([2, 2, 2, 1]), "two layers"),
         (Network.mlp([2, 2, 1], "leaky_relu"), "relu units"),
+        (Network.mlp([2, 2, 1], output="sigmoid"), "a linear output"),
+        (Network.mlp([2, 2, 1]).frozen("W1"), "all of it trained"),
+        (Network.mlp([2, 2, 1]).training("momentum"), "by gradient steps"),
     ],
     ids=str,
 )
@@ -234,7 +248,8 @@ def test_a_flip_without_an_upper_end_has_none_in_its_document(order):
 def test_a_flow_has_as_many_coefficients_as_are_asked_for():
     d = fcsym.derive(ONE)
     for terms in (1, 2):
-        assert len(flow(d, terms).series) == terms
+        series = flow(d, terms).series
+        assert len(series) == terms and all(coefficient.is_real for coefficient in series)
     for terms in (0, 51, True, 1.0):
         with pytest.raises(ArgumentError, match="a whole number from 1 to 50"):
             flow(d, terms)
@@ -488,6 +503,12 @@ def test_a_unit_with_positions_is_asked_for_by_all_of_its_numbers_and_the_output
             closed_form._position(d, d["p"], unit, output, None, None, None)
 
 
+def test_an_output_may_be_asked_for_as_a_place_of_one_number():
+    d = fcsym.derive(Network.mlp([1, 1, 3]))
+    for n in (1, 2, 3):
+        assert closed_form._position(d, d["y"], (n,), None, None, None, None) == (n - 1,)
+
+
 def test_an_element_that_is_not_there_is_refused_with_how_many_numbers_it_takes():
     d = fcsym.derive(Network.mlp([2, 3, 1]))
     for name, at, said in (
@@ -530,10 +551,11 @@ def test_a_function_that_is_none_is_left_out():
 THREE = fcsym.piecewise_linear("three", [fcsym.Piece(0, 2), fcsym.Piece(1, 3), fcsym.Piece(None, 1, 2)])
 
 
+@pytest.mark.parametrize("inputs", [1, 9])
 @pytest.mark.parametrize("phi", ["relu", THREE], ids=["two", "three"])
-def test_what_is_within_a_piece_is_counted_as_often_as_it_is_written(phi):
+def test_what_is_within_a_piece_is_counted_as_often_as_it_is_written(phi, inputs):
     """The sum that a unit sees stands in each of its pieces and at each kink between them."""
-    d = fcsym.derive(Network.mlp([9, 1, 1], phi))
+    d = fcsym.derive(Network.mlp([inputs, 1, 1], phi))
     written = sympy.count_ops(d.expr("v1"))
     assert written >= 2 * sympy.count_ops(d.expr("s1"))
     assert written / 2 <= operations(d, d["v1"]) <= 1.4 * written
@@ -653,6 +675,12 @@ def test_operations_are_those_that_are_done(name):
     assert set(indices) == {index for index in (HERE, ABOVE) if index in free_in(node)}
 
 
+def test_what_is_no_scheme_has_no_cost():
+    for given in (3, None, ONE):
+        with pytest.raises(ArgumentError, match="give a scheme"):
+            cost(given)
+
+
 def test_a_cost_at_numbers_is_its_polynomial_there():
     n, m = sympy.symbols("n m")
     made = Cost("one", {n: 3, m: 5}, n, {"step": n})
@@ -711,6 +739,17 @@ def test_what_is_shared_is_taken_out_of_a_piece_where_it_is_a_number_everywhere(
     for inner, taken in (((x + y) ** 2, True), (1 / (x + y), False), (1 / (1 + sympy.exp(x)), True)):
         replaced, _ = cse(sympy.Piecewise((inner + sympy.sin(inner), z > 0), (0, True)))
         assert any(value == inner for _, value in replaced) is taken, inner
+
+
+def test_what_the_first_condition_asks_for_is_computed_whatever_holds():
+    """And may be taken out of it, even where it may divide by 0; what a later one asks for may not."""
+    x, y, z = sympy.symbols("x y z", real=True)
+    inner = 1 / (x + y)
+    asked = inner + sympy.sin(inner) > 0
+    for form, taken in ((sympy.Piecewise((x, asked), (y, z > 0), (z, True)), True),
+                        (sympy.Piecewise((y, z > 0), (x, asked), (z, True)), False)):  # fmt: skip
+        replaced, _ = cse(form)
+        assert any(value == inner for _, value in replaced) is taken
 
 
 @pytest.mark.parametrize("quadratic", [False, True])
