@@ -10,6 +10,7 @@ from functools import cache
 from types import SimpleNamespace
 
 import mpmath
+import numpy as np
 import pytest
 from test_small_proofs import HAT, changed
 
@@ -207,3 +208,31 @@ def test_what_divides_by_0_everywhere_is_wrong_and_what_has_no_value_is_not_know
     assert Examiner._at_points(SimpleNamespace(_worlds=[world]), e) is said
     assert Expansion.holds(SimpleNamespace(_worlds_for=lambda _: [world]), e) is said
     assert Expansion.holds(SimpleNamespace(_worlds_for=lambda _: []), e) is True
+
+
+@pytest.mark.parametrize("of", ["E", "y"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        mlp([3, 2, 2, 2], "tanh", bias=True),
+        mlp([2, 3, 1], "tanh", bias=True, output="sigmoid", loss="bce"),
+        mlp([2, 2, 2, 1], fcsym.leaky_relu(0.5), bias=True),
+    ],
+    ids=str,
+)
+def test_a_derivative_by_a_pre_activation_is_that_by_its_bias(network, of):
+    """A bias enters through the pre-activation alone; and each equation is in the list once, beside the adjoints."""
+    hidden = len(network.widths) - 2
+    d = fcsym.gradient(network, of, ",".join(f"s{n},b{n}" for n in range(1, hidden + 1)))
+    names = [equation.name for equation in d.equations]
+    assert len(set(names)) == len(names)
+    assert d.proof.holds
+    assert "delta1/" not in d.title
+    rng = np.random.default_rng(1)
+    weights = [rng.standard_normal(network.shape(theta)) for theta in network.parameters]
+    x, target = rng.standard_normal(network.widths[0]), rng.random(network.widths[-1])
+    found = d.compile().gradient(weights, x, None if of == "y" else target)
+    for layer in range(1, hidden + 1):
+        by_unit = getattr(found, f"delta{layer}" if of == "E" else f"dy_ds{layer}")
+        assert np.any(by_unit)
+        np.testing.assert_allclose(by_unit, getattr(found, f"d{of}_db{layer}"), rtol=1e-12, atol=1e-14)

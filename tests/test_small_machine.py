@@ -258,3 +258,40 @@ def test_a_state_says_its_shapes_and_its_precision(dtype):
     state = kernel.init([np.ones(PLAIN.shape(a), dtype) for a in PLAIN.parameters])
     said = f"; W1 (2, 2), W2 (1, 2), {np.dtype(dtype).name}>"
     assert repr(state) == f"<state: {kernel.module.title}, target {kernel.target}{said}"
+
+
+@pytest.mark.parametrize("target", ["torch", "jax"])
+@pytest.mark.parametrize("name", ["backprop", "weights", "states", "history"])
+def test_a_library_s_whole_numbers_are_numbers(name, target):
+    """Weights, inputs and targets of whole numbers train as the same numbers with a point; a state keeps its counts."""
+    library = need_package(target)
+    make = library.tensor if target == "torch" else library.numpy.asarray
+    scheme = fcsym.scheme(PLAIN, name)
+    weights, x, goal = [np.array([[1, -2], [3, 1]]), np.array([[2, -1]])], np.array([1, 2]), np.array([3])
+    plain, other = scheme.compile(), scheme.compile(target)
+    read = {"x": x} if scheme.single_input or name == "states" else {}
+    made = {"x": make(x)} if read else {}
+    state, pure = plain.init(weights, **read), other.init([make(w) for w in weights], **made)
+    state, pure = plain.step(state, x, goal, 0.125), other.step(pure, make(x), make(goal), 0.125)
+    np.testing.assert_allclose(plain.output(state, x), np.asarray(other.output(pure, make(x))), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["backprop", "states"])
+def test_tokens_and_their_rows_are_taken_by_every_function(name):
+    """Tokens and rows of 0 and a 1, as tensors of whole numbers and as lists."""
+    torch = need_package("torch")
+    network = Network.sequential((2, 4), [fcsym.Embedding(4, 2), fcsym.Flatten(), fcsym.Linear(4, 2)])
+    scheme = fcsym.scheme(network, name)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    plain, pure = scheme.compile(), scheme.compile("torch")
+    single, rows = scheme.single_input, np.eye(4, dtype=int)[[3, 1]]
+
+    def trained(kernel, x):
+        state = kernel.step(kernel.init(weights, x) if single else kernel.init(weights), x, [1.0, 2.0], 0.1)
+        return kernel.expand(state, weights, x) if single else kernel.expand(state)
+
+    wanted = trained(plain, rows)
+    for x in ([3, 1], rows, torch.tensor([3, 1]), torch.tensor(rows)):
+        for one, other in zip(wanted, trained(pure, x), strict=True):
+            np.testing.assert_allclose(one, np.asarray(other), rtol=1e-12, atol=1e-13)

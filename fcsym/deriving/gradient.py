@@ -145,9 +145,9 @@ class GradientRecord(Record):
 
 
 def said(derivative: Array) -> str:
-    """dE_dW1 => dE/dW1; d2E_dW1_dW2 => d2E/dW1 dW2."""
+    """dE_dW1 => dE/dW1; d2E_dW1_dW2 => d2E/dW1 dW2; delta1 and adj_r1 stay as they are."""
     above, *below = derivative.name.split("_")
-    return f"{above}/{' '.join(below)}"
+    return f"{above}/{' '.join(below)}" if below and above != "adj" else derivative.name
 
 
 def spelt(name: object) -> str:
@@ -280,8 +280,7 @@ def _twice(passed: Sequence[Equation], asked: Wanted, network: Network) -> tuple
     adjoints, gradients = reverse(
         before, lambda a: a.role in (Role.PRE_ACTIVATION, Role.ADJOINT), {}, partial(derivative_of, asked.root)
     )
-    found = [_result(asked.root, array, gradients) for array in asked.by]
-    return (*_leading_to(made, {asked.of, asked.root}), *adjoints, *found)
+    return (*_leading_to(made, {asked.of, asked.root}), *adjoints, *_results(asked.root, asked.by, adjoints, gradients))
 
 
 def _along(asked: Wanted) -> Equation:
@@ -304,9 +303,18 @@ def _derived(
     until = passed[: place + 1]
     seen = {theta: theta.primed for theta in network.trained} if order == "sequential" and root == ERROR else {}
     adjoints, gradients = reverse(until, named_in(until), seen, partial(derivative_of, root))
-    # 0 where nothing reads it
-    gradients = {array: gradients.get(array, (indices_of(array), ZERO)) for array in asked.by}
-    return (*until, *adjoints, *(_result(root, array, gradients) for array in asked.by))
+    return (*until, *adjoints, *_results(root, asked.by, adjoints, gradients))
+
+
+def _results(
+    root: Array,
+    by: Sequence[Array],
+    adjoints: Sequence[Equation],
+    gradients: Mapping[Array, tuple[tuple[Index, ...], Expr]],
+) -> tuple[Equation, ...]:
+    """d root/d array for each of them; by a pre-activation it is one of the adjoints."""
+    made = {equation.array for equation in adjoints}
+    return tuple(_result(root, array, gradients) for array in by if derivative_of(root, array) not in made)
 
 
 def _result(root: Array, array: Array, gradients: Mapping[Array, tuple[tuple[Index, ...], Expr]]) -> Equation:

@@ -72,7 +72,8 @@ class PureKernel:
             raise ArgumentError(f"capacity is {capacity!r}: give history a whole number, and other schemes none.")
         if room and not 1 <= room["capacity"] <= 1_000_000:
             raise ArgumentError(f"capacity is {capacity}: give a whole number from 1 to 1000000.")
-        return self._functions["init"](self._weights(weights), *self._vectors(None, x=x), **room)
+        held = self._weights(weights)
+        return self._functions["init"](held, *self._vectors(held[0], x=self._rows(x, held[0])), **room)
 
     def step(self, state: Any, x: Any, target: Any, eta: Any = None) -> Any:
         """The state after one training step; `eta` may be left out where the update rule has one."""
@@ -97,7 +98,8 @@ class PureKernel:
         """The weights that backpropagation has after the same steps."""
         if not self.scheme.single_input:
             return self._functions["expand"](self._held(state))
-        return self._functions["expand"](self._held(state), self._weights(weights), *self._vectors(None, x=x))
+        held = self._weights(weights)
+        return self._functions["expand"](self._held(state), held, *self._vectors(held[0], x=self._rows(x, held[0])))
 
     def unchecked(self, name: str, arrays: Sequence[Any]) -> Sequence[Any]:
         """What a function gives for arrays that are known to fit, in the order of its signature."""
@@ -108,17 +110,19 @@ class PureKernel:
 
     def _rows(self, x: Any, like: Any) -> Any:
         """x, with rows of 0 and a 1 where it is tokens; the library's own arrays may be traced, and are looked up."""
+        if x is None:
+            return None
         if not self.network.tokens or not isinstance(x, self._own):
             return point(self.network, x)
         *own, count = self.network.shape_in
         given: Any = x
-        whole, last = "int" in str(given.dtype), tuple(given.shape)[-len(own) - 1 :]
+        whole, last = _is_whole(given), tuple(given.shape)[-len(own) - 1 :]
         tokens = whole and last[-len(own) :] == tuple(own) and last != (*own, count)
         return self._make(np.eye(count), like)[given] if tokens else given
 
     def _weights(self, weights: Any) -> list[Any]:
         given = parameters(self.network, weights)
-        arrays = self._converted([(a.name, a.value) for a in given], None)
+        arrays = self._reals([(a.name, a.value) for a in given], None)
         for argument, array in zip(given, arrays, strict=True):
             self._fits(argument.name, array, argument.shape)
         return arrays
@@ -134,8 +138,7 @@ class PureKernel:
         network = self.network
         shapes = {"x": network.lengths(network.input), "target": network.lengths(network.target)}
         given = [(name, value) for name, value in values.items() if value is not None]
-        given = [(name, point(network, v) if name == "x" and not isinstance(v, self._own) else v) for name, v in given]
-        arrays = dict(zip((name for name, _ in given), self._converted(given, like), strict=True))
+        arrays = dict(zip((name for name, _ in given), self._reals(given, like), strict=True))
         for name, array in arrays.items():
             self._fits(name, array, shapes[name])
         return [arrays.get(name) for name in values]
@@ -147,6 +150,19 @@ class PureKernel:
         real = np.result_type(np.float32, *(array.dtype for array in other.values())) if other else None
         return [self._make(other[name].astype(real), like) if name in other else value for name, value in values]
 
+    def _reals(self, values: Sequence[tuple[str, Any]], like: Any) -> list[Any]:
+        """The same, but whole numbers of the library are made real: PyTorch multiplies no matrices of two types."""
+        own = [value for _, value in values if isinstance(value, self._own) and not _is_whole(value)]
+        like = own[0] if own else like
+
+        def real(value: Any) -> Any:
+            if not (isinstance(value, self._own) and _is_whole(value)):
+                return value
+            given: Any = value
+            return given * 1.0 if like is None else self._make(given, like)
+
+        return self._converted([(name, real(value)) for name, value in values], like)
+
     @staticmethod
     def _fits(name: str, array: Any, shape: tuple[int | str | None, ...]) -> None:
         found = tuple(array.shape)
@@ -154,6 +170,11 @@ class PureKernel:
         wrong = len(found) < len(shape) or any(isinstance(n, int) and n != m for n, m in zip(shape, tail, strict=True))
         if wrong or 0 in tail:
             raise ArgumentError(f"{name} has shape {found}: it must be ({', '.join(('...', *map(str, shape)))}).")
+
+
+def _is_whole(array: Any) -> bool:
+    """Whether an array of a library holds whole numbers."""
+    return "int" in str(array.dtype)
 
 
 def library(name: str) -> tuple[type, Callable[[Any, Any], Any]]:
