@@ -18,7 +18,7 @@ import fcsym
 from fcsym import Network
 from fcsym.checking import functions, gradients
 from fcsym.checking.hard import HARD
-from fcsym.checking.points import pre_activations, random_points
+from fcsym.checking.points import in_the_loss, pre_activations, random_points
 from fcsym.checking.report import ULPS, Report, Row
 from fcsym.checking.tally import Tally, alike
 from fcsym.checking.trajectory import _Comparison, _marked, _within_range
@@ -526,3 +526,33 @@ def test_rows_that_have_to_be_compared_are_there_without_a_number():
         assert not any(row.points or row.passed for row in rows)
         run.seen["y", "every step"] = Row("y", "every step", 2, 0.0, 1.0, {})
         assert run.rows()[0].points == 2 and len(run.rows()) == len(rows)
+
+
+def test_a_derivative_counts_where_rounding_decides_no_gate_and_no_side_of_a_loss():
+    """A unit or an error near a kink up to the bound; exactly on it where nothing was rounded, and that is noted."""
+    network, bar, wide = Network.mlp([1, 2, 2], HAT, loss="l1"), 2.0**-20, 2.0**-10
+    tally = bare(gradients._Tally, network=network, bar=bar)
+    ((_, term, _),) = in_the_loss(network)
+    scale = SimpleNamespace(of=lambda name: np.full((2, 2), wide / bar))
+
+    def clear(s=0.75, s_true=0.75, away=0.5, y=1.0, y_true=1.0):
+        """Of two points, of which the second is far from all kinks."""
+        made, passed = ({"s1": np.full((2, 2), 0.75), network.output.name: np.ones((2, 2))} for _ in range(2))
+        made[term.name] = np.full((2, 2), 0.5)
+        made["s1"][0, 1], passed["s1"][0, 1], made[term.name][0, 1] = s, s_true, away
+        made[network.output.name][0, 0], passed[network.output.name][0, 0] = y, y_true
+        keep, on = tally._clear(made, passed, scale)
+        assert keep[1] and not on[1]
+        return bool(keep[0]), bool(on[0])
+
+    assert clear() == (True, False) == clear(y=1.1)
+    for kink in (0.0, 2.0):
+        assert clear(kink, kink) == (True, True)
+        for side in (-1, 1):
+            for size, counts in ((wide / 2, False), (wide, False), (1.01 * wide, True)):
+                assert clear(kink + side * size, kink + side * size / 4) == (counts, False)
+                assert clear(kink + side * size, kink + side * size) == (True, False)
+    for side in (-1, 1):
+        for size, counts in ((wide / 2, False), (wide, False), (1.01 * wide, True)):
+            assert clear(away=side * size) == (counts, False)
+    assert clear(away=0.0) == (True, False) and clear(away=0.0, y=1.1) == (False, False)
