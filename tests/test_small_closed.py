@@ -439,6 +439,12 @@ def test_a_unit_that_is_one_number_is_on_the_pieces_of_its_case():
     assert all(", u_1*x_1 > 0" not in form for form in alone)
 
 
+@pytest.mark.parametrize("case", STEPS)
+def test_what_is_one_number_for_all_units_is_the_same_in_every_case(case):
+    d = fcsym.derive(Network.mlp([2, 2, 1]))
+    assert d.expr("a1", case=case) == d.expr("a1")
+
+
 @pytest.mark.parametrize("depth", [2, 3, 4, 5])
 def test_the_paper_leaves_standing_what_every_layer_below_the_last_hidden_one_changes_by(depth):
     kept = paper_symbols(fcsym.derive(Network.mlp([1] * (depth + 1))))

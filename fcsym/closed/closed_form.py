@@ -345,7 +345,8 @@ def _specialisation(
         return None
     source = _case_source(d, equation)
     assert source is not None  # where the case was found
-    found = _decided(d, source, branch, position[len(position) - len(source.array.axes) :])
+    before = len(position) - len(source.array.axes)
+    found = _decided(d, source, branch, position[before:]) if before >= 0 else None  # a1 is of no unit
     if found is None:
         return None
     phi = next(unit.activation for unit in d.network.activated if unit.s == found[0])

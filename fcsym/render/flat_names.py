@@ -74,7 +74,7 @@ def flat_name(d: Readable) -> Any:
 
 
 def letters(latex: str) -> float:
-    r"""About how wide a name is: w_{5} 2, s^{(1)\prime}_{12} 3.4; what stands above and below shares the room."""
+    r"""About how wide a name is: w_{5} 1.9, s^{(1)\prime}_{12} 4.0; what stands above and below shares the room."""
     if latex.startswith(r"\tfrac"):
         return 2.0
     base, _, lower = latex.partition("_{")
