@@ -14,8 +14,8 @@ has not been shown all these tests. `python -m reliability.survivors` names ever
 
 That every fault is seen or listed is not reached: to try one takes a second of a processor, but what survives takes a
 person who looks whether anybody could see it and writes a test, a quarter of an hour for a few. Places are tried in an
-order in which those so far are a fair sample of all; but tests were written for what survived among them, and so fewer
-are seen of the rest: as many as of those that a run tries for the first time, which is said below.
+order in which those so far are a fair sample of each folder; but tests were written for what survived among them, and
+so fewer are seen of the rest: as many as of those that a run tries for the first time, which is said below.
 """
 
 from __future__ import annotations
