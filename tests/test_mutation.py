@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -356,3 +357,10 @@ def test_what_is_listed_is_there():
     names = {one.name for file in files for one in mutants.mutants(mutants.ROOT / file)}
     assert set(equivalent()) <= names
     assert all(len(reason) > 20 for reason in equivalent().values())
+
+
+def test_no_module_is_taken_for_a_file_of_tests(pytestconfig):
+    """Pytest reads those in its own way, so that it would not be known which tests run one."""
+    patterns = pytestconfig.getini("python_files")
+    modules = list((mutants.ROOT / "fcsym").rglob("*.py"))
+    assert modules and not [path for path in modules if any(fnmatch(path.name, pattern) for pattern in patterns)]

@@ -89,6 +89,9 @@ def test_a_program_says_which_row_it_does_not_agree_with(part, name, tmp_path):
 def test_a_program_without_rows_sees_that_it_links(name, tmp_path):
     said, status = run(made(name)[0], [], tmp_path)
     assert status == 0 and said.startswith("update: no rows of exact evaluation: they come with networks of at most ")
+    text = (tmp_path / "update_test.c").read_text()
+    one_sample = [str(made(name)[0].sizes[axis]) for axis in SCHEMES[name][0].input.axes]
+    assert re.findall(r"static update_real x\[(.*)\];", text) == (one_sample if made(name)[0].single_input else [])
 
 
 @pytest.mark.parametrize("name", SCHEMES)
