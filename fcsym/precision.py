@@ -218,7 +218,7 @@ class _Measuring:
             self._stored(values, exact, bounds)
         for unit in self.network.activated:
             for array in (unit.s, unit.s.primed):
-                for kink in unit.activation.kinks:
+                for kink in unit.activation.kinks if array.name in bounds else ():  # what is given is exact
                     for number, true in zip(np.ravel(result[array.name][n]), _flat(exact[array.name]), strict=True):
                         if true is None:  # counted above, where the number is one
                             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from fcsym.certificates.functions import Function, slope_function
 from fcsym.certificates.printer import LETTERS, POWER, Printer
@@ -127,12 +127,16 @@ class Adjoints:
             assert isinstance(e.rhs, Expr)
             for ref, slope, bound in _slopes(apart(e.rhs)):
                 if ref.array in reached:
-                    passed = replaced(slope, lambda r: self._seen(r.array)[r.indices])
+                    passed = replaced(slope, partial(self._passed, ref.array))
                     self.shares.append(Share(e, ref, passed, bound, len(self.shares) + 1))
 
     def _seen(self, array: Array) -> Array:
         """What the error passes through in place of a parameter."""
         return self.statement.seen.get(array, array)
+
+    def _passed(self, own: Array, ref: Ref) -> Expr:
+        """The same on the way to `own`, whose slope phi'(c) is taken before the step."""
+        return (own if ref.array == own else self._seen(ref.array))[ref.indices]
 
     # ------------------------------------------------------------------------------------------------ names
 

@@ -23,6 +23,7 @@ from fcsym.networks.symbols import (
     adjoint_of,
     frozen_activation,
     gate_of,
+    gradient_of,
     increment_of,
     p_of,
 )
@@ -71,7 +72,8 @@ class Tables:
         names += [f"{name}_of"]
         if not unit.activation.is_smooth and not unit.activation.is_identity:
             names += [f"phi_{printer.function(unit.activation)}"]
-        return ", ".join([*names, printer.array(increment_of(unit.s))])
+        moved = unit.s.primed if unit.s in self.statement.network.trained else increment_of(unit.s)  # s' = s + ds
+        return ", ".join([*names, printer.array(moved)])
 
     def _cover(self, e: Equation, like: Equation | None = None) -> Iterator[Theorem]:
         """The rows cover everything, and no two of them hold at once; `like`: a table that may have the same rows."""
@@ -153,7 +155,7 @@ class Tables:
             own = unit.s == network.pre_activation(layer) and all(unit.s.axes[-1] in theta.axes for theta in fed)
             if below or own:
                 return Theorem(name, statement, script, None, said)
-        elif plain and self._moves_by_its_gate(unit):
+        elif (plain or (unit.s in network.trained and network.rule.is_plain)) and self._moves_by_its_gate(unit):
             return Theorem(name, statement, script, None, said)
         widths = "".join(
             f"{self.printer.width(axis)} = {size}%nat -> " for axis, size in network.sizes.items() if axis in self.axes
@@ -163,8 +165,9 @@ class Tables:
 
     def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether ds is a product with the unit's own adjoint, and that one with its gate, in whatever network."""
-        factors = []
-        for array, factor in ((increment_of(unit.s), adjoint_of(unit.s)), (adjoint_of(unit.s), gate_of(unit.s))):
+        factors, trained = [], unit.s in self.statement.network.trained
+        adjoint = gradient_of(unit.s) if trained else adjoint_of(unit.s)
+        for array, factor in ((increment_of(unit.s), adjoint), (adjoint, gate_of(unit.s))):
             e = self.given.get(array.name)
             if e is None or not isinstance(e.lhs, Ref) or not isinstance(e.rhs, Mul):
                 return False
@@ -193,6 +196,9 @@ class Tables:
         ds, gate = printer.array(increment_of(unit.s)), printer.array(gate_of(unit.s))
         slope = f"slope_{printer.function(unit.activation)}"
         opened = self._opened(unit, *more)
+        if unit.s in self.statement.network.trained:
+            made = f"{opened}, {ds}, {printer.array(gradient_of(unit.s))}, {gate}, {slope}"
+            return f"unfold {made} in *; decisions; lra"
         rest, below = "ring", self.statement.network.passed_on(self._lowest_that_moves - 1)
         if self._lowest_that_moves > 1:  # whose v' is v, by definition
             dv, (letter,) = printer.array(increment_of(below)), printer.letters(below)

@@ -181,8 +181,10 @@ def _passes(
         own_shape = (*s.shape[:2], *(network.sizes[axis] for axis in unit.s.axes if not axis.open))
         pairs[unit.s.name] = s.reshape(own_shape), s_new.reshape(own_shape)
         pairs[unit.v.name] = v.reshape(own_shape), v_new.reshape(own_shape)
+    once = {array.name for array in network.once}  # their samples are all the same
     for name, (old, new) in pairs.items():
-        found |= {name: own(old), f"{name}_new": own(new), f"d{name}": own(new - old)}
+        earlier, later = (np.asarray(side[:, 0]) if name in once else own(side) for side in (old, new))
+        found |= {name: earlier, f"{name}_new": later, f"d{name}": later - earlier}
     if network.has_common_p:
         place, served = network.parameters.index(network.read_out), tuple(network.sizes[a] for a in network.positions)
         matrix = moved[place].reshape((len(x), -1, prod(shape)))

@@ -78,9 +78,8 @@ class Tally:
             for branch in equation.rhs:
                 possible = self.derivation.proof.case(equation.name, branch.name).possible
                 result[equation.name, branch.name] = not possible
-            if equation.rule is Rule.CASES and isinstance(equation.rhs, Cases):
-                unit = self.network.unit_of(equation.array)
-                assert unit is not None
+            unit = self.network.unit_of(equation.array)
+            if equation.rule is Rule.CASES and unit is not None and unit.s.name in self.names:
                 phi, kinks = unit.activation, unit.activation.kinks
                 plain = self.network.rule.is_plain  # other steps are not exact
                 for kink in kinks if plain else ():
@@ -140,7 +139,7 @@ class Tally:
                 one &= ~self._unclear_change(result, truth, scale, one.shape, keep)
             error = np.where(one, np.inf, np.where(np.isnan(found) | np.isnan(true), 0, error))
             bound = np.where(np.isnan(bound), 0, bound)
-            for case, mask in self._cases(name, kept, error.shape):
+            for case, mask in self._cases(name, inputs | kept, error.shape):
                 self._record(name, case, error, bound, mask, inputs)
 
     def _with_points(self, name: str, value: _Array, count: int) -> _Array:
@@ -167,29 +166,31 @@ class Tally:
         keep = np.ones(len(result[self.network.output.name]), dtype=bool)
         for name, value in result.items():
             if name not in (*self.after_p, "undefined"):
-                keep &= np.isfinite(value).reshape(len(value), -1).all(axis=1)
+                keep &= ~_any(~np.isfinite(value))
             elif name in self.after_p:  # not a number where there is no p; but what is infinite has overflowed
-                keep &= ~np.isinf(value).reshape(len(value), -1).any(axis=1)
+                keep &= ~_any(np.isinf(value))
         for name in (name for name in result if name in truth and name not in self.after_p):
             unsaid = np.isnan(scale.of(name))  # a bound that is none: what is divided by may be 0 up to rounding
-            keep &= ~unsaid.reshape(len(unsaid), -1).any(axis=1) if unsaid.ndim else ~unsaid
+            keep &= ~_any(unsaid) if unsaid.ndim else ~unsaid
         for unit in self.network.activated:
-            name = unit.s.name
-            every = tuple(range(1, result[name].ndim))
-            if unit.activation.is_smooth:  # a first-order bound says nothing of phi(s') where rounding moves s' by > 1
-                keep &= (self._bar * scale.of(f"{name}_new") <= 1).all(axis=every)
+            before, after = unit.s.name, unit.s.primed.name  # an input, which is given, has neither
+            if unit.activation.is_smooth and after in result:
+                # a first-order bound says nothing of phi(s') where rounding moves s' by > 1
+                keep &= ~_any(~(self._bar * scale.of(after) <= 1))
             for kink in unit.activation.kinks:
-                s, true = result[name], truth[name]
-                close = (np.abs(s - float(kink)) <= self._bar * scale.of(name)) & (s != true)
-                keep &= ~close.any(axis=every)
-                after, then = result[f"{name}_new"], truth[f"{name}_new"]
-                apart = (after > float(kink)) != (then > float(kink))  # what comes from there is on another piece
-                close = np.abs(after - float(kink)) <= self._bar * scale.of(f"{name}_new")
-                keep &= ~(apart & close).any(axis=every)
+                if before in result:
+                    s, true = result[before], truth[before]
+                    close = (np.abs(s - float(kink)) <= self._bar * scale.of(before)) & (s != true)
+                    keep &= ~_any(close)
+                if after in result:
+                    s, true = result[after], truth[after]
+                    apart = (s > float(kink)) != (true > float(kink))  # what comes from there is on another piece
+                    close = np.abs(s - float(kink)) <= self._bar * scale.of(after)
+                    keep &= ~_any(apart & close)
         if "vc" in result and not self.network.places:  # which case of p holds, also where phi is 0 at no kink
             vc, true = result["vc"], truth["vc" if "vc" in truth else self.network.hidden[-1].v.name]
             close = np.abs(vc - true) <= self._bar * scale.of("vc")
-            keep &= ~(close & ((vc == 0) != (true == 0))).reshape(len(vc), -1).any(axis=1)
+            keep &= ~_any(close & ((vc == 0) != (true == 0)))
         exact = (result[self.network.output.name] == truth[self.network.output.name]).all(
             axis=tuple(range(1, result[self.network.output.name].ndim))
         )
@@ -206,7 +207,7 @@ class Tally:
         lost = ULPS**2 * float(np.finfo(self.dtype).smallest_subnormal)  # what underflows has no digits
         bound = self._bar * scale.of(name) + lost
         fine = ULPS * np.finfo(np.longdouble).eps
-        if name[0] == "d" and name[1:] in result:
+        if name[0] == "d" and f"{name[1:]}_new" in result:
             bound = bound + fine * (scale.of(f"{name[1:]}_new") + scale.of(name[1:]))
             bound = bound + self._spread(name[1:], result, scale)
         if name.endswith("_new"):
@@ -264,9 +265,8 @@ class Tally:
                 }[condition.relation](values, float(condition.bound))  # fmt: skip
                 mask &= holds if holds.ndim == mask.ndim else holds[:, None]
             yield branch.name, mask
-        if equation.rule is Rule.CASES:
-            unit = self.network.unit_of(equation.array)
-            assert unit is not None
+        unit = self.network.unit_of(equation.array)
+        if equation.rule is Rule.CASES and unit is not None and unit.s.primed.name in result:
             s, after = result[unit.s.name], result[unit.s.primed.name]
             for kink in unit.activation.kinks:
                 yield f"s = {kink}", s == float(kink)
@@ -307,3 +307,8 @@ class Tally:
             ]
             rows += [*found, *lacking]
         return tuple(rows)
+
+
+def _any(marked: _Array) -> _Array:
+    """Of each point, whether one of its numbers is marked."""
+    return np.asarray(marked.reshape(len(marked), -1).any(axis=1))

@@ -195,9 +195,15 @@ class _Comparison:
             self._raises(weights, x, target, eta, int(np.argmax(clearly)), where)
 
     @cached_property
+    def _summed(self) -> list[Any]:
+        """Units whose pre-activation is computed, and no input or parameter."""
+        given = {self.network.input, *self.network.parameters}
+        return [unit for unit in self.network.activated if unit.s not in given]
+
+    @cached_property
     def _rounded(self) -> list[Any]:
         """Units above a smooth one: their sums are rounded."""
-        every = list(self.network.activated)
+        every = self._summed
         first = next((n for n, unit in enumerate(every) if unit.activation.is_smooth), len(every))
         return every[first + 1 :]
 
@@ -265,8 +271,8 @@ class _Comparison:
         """(s, kink) for every kink that small integers and halves can hit."""
         return [
             (unit.s.name, kink)
-            for unit in self.network.hidden
-            for kink in (unit.activation.kinks if unit not in self._rounded else ())
+            for unit in self._summed
+            for kink in (unit.activation.kinks if unit in self.network.hidden and unit not in self._rounded else ())
             if abs(kink) <= 2 and (2 * kink).denominator == 1
         ]
 
@@ -317,7 +323,7 @@ class _Comparison:
         keep = np.isfinite(exact[self.y]).reshape(count, -1).all(axis=-1)
         for value in exact.values():  # not a number where there is no p
             keep &= ~(np.abs(value) > np.finfo(self.dtype).max).reshape(count, -1).any(axis=-1)
-        kinked = [unit for unit in self.network.activated if unit.activation.kinks]
+        kinked = [unit for unit in self._summed if unit.activation.kinks]
         read = [(u.activation, exact[u.s.name], [other[u.s.name] for other in others]) for u in kinked]
         for phi, _, term in in_the_loss(self.network):
             read.append((phi, *(term(exact[self.y], target), [term(other[self.y], target) for other in others])))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Ref, Role, total
+from fcsym.language.expression import ONE, Axis, Expr, Index, Ref, Role, total
 from fcsym.networks.losses import loss_equations, softmax_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import SAMPLES, count_of_samples, over_samples
@@ -32,24 +32,20 @@ def forward(network: Network) -> tuple[Equation, ...]:
     known = {equation.array for equation in after}  # a cross-entropy is made of what the softmax is
     after += (equation for equation in loss_equations(one.loss, outputs) if equation.array not in known)
     equations = [*one.layer_equations, *_at_positions(after, one.positions)]
-    return tuple(_over_samples(equations, network.batch)) if network.batch else tuple(equations)
+    return tuple(_over_samples(equations, network)) if network.batch else tuple(equations)
 
 
 _ONCE = (Role.PARAMETER, Role.HYPER_PARAMETER)
-"""What is the same for every sample."""
+"""What is the same at every position."""
 
 
-def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equation]:
+def _over_samples(equations: Sequence[Equation], network: Network) -> Iterator[Equation]:
     """The equations of one sample => those of all of them, and E over them."""
     n = Index(SAMPLES, "n")
-    once: set[Array] = set()  # what is made of nothing that a sample brings
-    for equation in equations:
-        if all(array.role in _ONCE or array in once for array in equation.operands):
-            once.add(equation.array)
 
     def each(node: Expr) -> Expr:
         def one(ref: Ref) -> Expr:
-            same = ref.array.role in _ONCE or ref.array in once
+            same = ref.array.role is Role.HYPER_PARAMETER or ref.array in network.once
             return ref if same else over_samples(ref.array)[n, *ref.indices]
 
         return replaced(node, one)
@@ -60,12 +56,12 @@ def _over_samples(equations: Sequence[Equation], batch: str) -> Iterator[Equatio
         assert isinstance(equation.rhs, Expr)
         yield replace(equation, lhs=each(equation.lhs), rhs=each(equation.rhs))
     of_all = total(n, each(error.rhs))
-    if batch == "mean":
+    if network.batch == "mean":
         number = count_of_samples()[()]
         yield Equation(number, total(n, ONE), Rule.DEFINITION, "This is the number of samples.")
         of_all = of_all / number
     what = error.because.removeprefix("This is ").removesuffix(".")
-    yield replace(error, rhs=of_all, because=f"This is {what}: the {batch} over the samples.")
+    yield replace(error, rhs=of_all, because=f"This is {what}: the {network.batch} over the samples.")
 
 
 def _at_positions(equations: Sequence[Equation], positions: tuple[Axis, ...]) -> list[Equation]:

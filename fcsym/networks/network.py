@@ -266,7 +266,16 @@ class Network:
 
     def _each(self, array: Array) -> Array:
         """What there is for every sample, with their axis in front where training is in mini-batches."""
-        return over_samples(array) if self.batch else array
+        return over_samples(array) if self.batch and array not in self.once else array
+
+    @cached_property
+    def once(self) -> frozenset[Array]:
+        """What is the same for every sample: the parameters, and what is made of nothing that a sample brings."""
+        found = set(self.parameters)
+        for equation in self.built.equations if self.built is not None else ():
+            if all(array in found or array.role is Role.HYPER_PARAMETER for array in equation.operands):
+                found.add(equation.array)
+        return frozenset(found)
 
     @cached_property
     def built(self) -> Built | None:

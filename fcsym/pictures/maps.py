@@ -253,15 +253,18 @@ class _Kernel:
 
     def _some(self, columns: Mapping[str, npt.NDArray[np.float64]]) -> Labels:
         count = len(next(iter(columns.values())))
+        given = arrays_of(self.network, self.scalars, columns)
+        parameters = {theta.name: value for theta, value in zip(self.network.parameters, given[0], strict=True)}
         with np.errstate(all="ignore"):  # a step may overflow somewhere in the plane; what is infinite has its case too
-            after = self.step(*arrays_of(self.network, self.scalars, columns), undefined="nan")
+            after = self.step(*given, undefined="nan")
         assert isinstance(self.equation.rhs, Cases)
         labels = np.full(count, -1)
         for n, branch in enumerate(self.equation.rhs):
             holds = np.ones(count, dtype=bool)
             for condition in branch.when:
                 assert isinstance(condition.subject, Ref)
-                value, bound = getattr(after, condition.subject.array.name)[..., self.unit], float(condition.bound)
+                name, bound = condition.subject.array.name, float(condition.bound)
+                value = (parameters[name] if name in parameters else getattr(after, name))[..., self.unit]
                 on_it = np.abs(value - bound) <= _ROUNDING * np.abs(value).max(initial=1.0)
                 holds &= _RELATIONS[condition.relation](np.where(on_it, bound, value), bound)
             labels[holds] = n

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fcsym.deriving.forward import forward
@@ -19,6 +20,7 @@ from fcsym.language.expression import Array
 from fcsym.language.findings import Counterexample
 from fcsym.language.instance import Element, Instance, positions
 from fcsym.networks.symbols import ETA, frozen_copy
+from fcsym.proof.general import moving
 from fcsym.proof.numbers import digest
 from fcsym.proof.points import Numbers, Points, World, rationals, residues
 
@@ -80,12 +82,21 @@ class _Run:
     """One run of all four functions: `numbers` for the start and for each step."""
 
     def __init__(self, beside: Beside, numbers: list[Numbers]) -> None:
-        self.beside, self.scheme, self.numbers = beside, beside.scheme, numbers
+        self.beside, self.scheme = beside, beside.scheme
         self.network, self.sizes = beside.network, beside.network.sizes
+        moves = {*self.network.trained, *moving({e.array: e for e in forward(self.network)}, self.network.trained)}
+
+        def at_step(own: Numbers) -> Numbers:
+            """A function gives other numbers at each step only where training moves what it is applied to."""
+            return replace(
+                own, function=lambda phi, s, value: (own if s[0] in moves else first).function(phi, s, value)
+            )
+
+        first = numbers[0]
+        self.numbers = [at_step(own) for own in numbers]
         self.wrong: tuple[str, str, str] | None = None
         self.counterexample: Counterexample | None = None
         network = self.network
-        first = numbers[0]
         self.carried: dict[Element, Any] = {}
         for array in (*network.parameters, network.input, ETA):
             self.carried |= {(array, at): first.variable(_name(array, at)) for at in positions(array, self.sizes)}

@@ -34,8 +34,7 @@ class LayersExaminer:
         until = passed[: next(n for n, e in enumerate(passed) if e.array == root) + 1]
         self.passed = {e.array: e for e in until}
         self.at = tuple(Index(axis, f"of{n}") for n, axis in enumerate(root.axes))
-        ends = (*network.parameters, network.input)
-        self.results = [derivative_of(root, a) for a in (*ends, *self.passed) if a.name in by]
+        self.results = [derivative_of(root, a) for a in (*self._ends, *self.passed) if a.name in by]
         given = {e.name: e for e in self.examined}
         readers: dict[Array, list[Equation]] = {}
         for e in until:
@@ -58,16 +57,24 @@ class LayersExaminer:
 
     def rules(self) -> dict[Array, Rule]:
         """What each equation of the list claims."""
-        rules = dict.fromkeys((*self.passed, *map(gate_of, self.passed)), Rule.DEFINITION)
+        rules = dict.fromkeys((*self.passed, *self._gates), Rule.DEFINITION)
         rules |= dict.fromkeys((derivative_of(self.root, a) for a in self.passed), Rule.ADJOINT)
-        ends = (*self.network.parameters, self.network.input)
-        return rules | {derivative_of(self.root, a): Rule.GRADIENT for a in ends}
+        return rules | {derivative_of(self.root, a): Rule.GRADIENT for a in self._ends}
+
+    @property
+    def _ends(self) -> tuple[Array, ...]:
+        """What no equation defines."""
+        return (*self.network.parameters, self.network.input)
+
+    @property
+    def _gates(self) -> tuple[Array, ...]:
+        return tuple(map(gate_of, (*self._ends, *self.passed)))
 
     def _in_indices(self, equation: Equation) -> bool | None:
         """Whether it holds at every width; None where index notation cannot say."""
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
         one = equation
-        if equation.array not in self.passed and not any(equation.array == gate_of(a) for a in self.passed):
+        if equation.array not in self.passed and equation.array not in self._gates:
             names = dict(zip(equation.lhs.indices, self.at, strict=False))
             one = replace(equation, lhs=rename(equation.lhs, names), rhs=rename(equation.rhs, names))
         try:

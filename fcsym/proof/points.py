@@ -352,9 +352,9 @@ class World:
             return self.value(whose.primed, at) - self.value(whose, at)
         if array in (adjoint_of(whose), gradient_of(whose)) and whose in self.passed:
             return self._adjoint(whose, at)
-        if array == gate_of(whose) and whose in self.passed:
+        if array == gate_of(whose):
             phi = next(node.activation for node in self._applied(whose) if not node.derivative)
-            return self.numbers.function(phi, (whose, at), self.truth[whose, at])[1]
+            return self.numbers.function(phi, (whose, at), self.value(whose, at))[1]
         if array == frozen_activation(whose):
             return self.value(whose, at)
         if array == norm(whose):

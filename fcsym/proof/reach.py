@@ -35,10 +35,12 @@ def stays(network: Network, unit: Hidden) -> bool:
 def moves_by_its_gate(network: Network, unit: Hidden) -> bool:
     """Whether the unit moves only through what is read for it alone, whose gradients have passed its gate."""
     assert network.built is not None
-    if network.batch and network.samples != 1:
-        return False
     s, v = one_sample(unit.s), one_sample(unit.v)
     made = {e.array: e for e in network.built.equations}
+    if s in network.trained:  # each of its numbers has one gate, whatever the sample
+        return all(s not in e.operands or e.array == v for e in made.values())
+    if network.batch and network.samples != 1:
+        return False
     if s not in made or any(s in e.operands and e.array != v for e in made.values()):
         return False
     below = _below(s, made, _reached(network))

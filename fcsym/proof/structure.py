@@ -108,6 +108,8 @@ def _expected_of_layers(network: Network) -> Iterator[tuple[str, Array, Rule]]:
     hidden = list(passed)[: last + 1]
     after = [array for array in list(passed)[last + 1 :] if array.role is Role.ACTIVATION]
     moves = moving(passed, network.trained)
+    for array in (*network.parameters, network.input):  # a function may be applied to one
+        yield gate_of(array).name, gate_of(array), Rule.DEFINITION
     for array in (*hidden, *after):
         gate, adjoint = gate_of(array), adjoint_of(array)
         if gate not in passed:

@@ -16,7 +16,7 @@ from fcsym.language.algebra import inline, rename
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ZERO, Apply, Array, Expr, Index, Ref, mul
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import bend_of, derivative_of, direction_of, gate_of
+from fcsym.networks.symbols import bend_of, derivative_of, direction_of
 from fcsym.proof.derivatives_of_layers import LayersExaminer
 from fcsym.proof.general import General
 
@@ -52,9 +52,8 @@ class TwiceOfLayers(LayersExaminer):
         super().__init__(network, asked.of, tuple(array.name for array in asked.once), equations)
         self.asked, self.derivative = asked, asked.root
         self.directions = tuple(map(direction_of, asked.along))
-        gates = tuple(map(gate_of, self.passed))
         adjoints = tuple(derivative_of(self.root, a) for a in self.passed)
-        known = {*self.passed, *gates, *adjoints, *self.results, self.derivative} - {asked.of}
+        known = {*self.passed, *self._gates, *adjoints, *self.results, self.derivative} - {asked.of}
         self.first = {e.array: e for e in equations if e.array in known}
         before, needed = list[Equation](), {self.derivative}  # what the first derivative rests on
         for e in reversed(self.first.values()):
@@ -76,9 +75,14 @@ class TwiceOfLayers(LayersExaminer):
 
     def rules(self) -> dict[Array, Rule]:
         """What each equation of the list claims."""
-        rules = super().rules() | dict.fromkeys(map(bend_of, self.passed), Rule.DEFINITION)
+        rules = super().rules() | dict.fromkeys(self._bends, Rule.DEFINITION)
         rules |= dict.fromkeys((derivative_of(self.derivative, a) for a in self.first), Rule.ADJOINT)
         return rules | dict.fromkeys((self.derivative, *self.asked.results), Rule.GRADIENT)
+
+    @property
+    def _bends(self) -> dict[Array, Array]:
+        """phi''(s), by what it is taken at."""
+        return {bend_of(a): a for a in (*self._ends, *self.passed)}
 
     @cached_property
     def _first_hold(self) -> bool:
@@ -89,10 +93,9 @@ class TwiceOfLayers(LayersExaminer):
     def _in_indices(self, equation: Equation) -> bool | None:
         array = equation.array
         assert isinstance(equation.lhs, Ref) and isinstance(equation.rhs, Expr)
-        bends = {bend_of(a): a for a in self.passed}
         try:
-            if array in bends:
-                return self._is_bend(equation, bends[array])
+            if array in self._bends:
+                return self._is_bend(equation, self._bends[array])
             if array in self.first or array == self.asked.of:
                 along = bool(self.asked.along) and array == self.derivative
                 return self._is_along(equation) if along else super()._in_indices(equation)
