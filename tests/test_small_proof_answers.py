@@ -13,7 +13,7 @@ import pytest
 from test_small_proofs import MORE, STEPS, mlp
 
 import fcsym
-from fcsym.language.equation import Verdict
+from fcsym.language.equation import Cases, Verdict
 from fcsym.language.expression import Array
 from fcsym.language.findings import Finding
 from fcsym.proof import _Examiner, prove, search
@@ -172,6 +172,16 @@ def test_an_equation_that_is_called_something_else_is_no_equation_of_a_list(name
                 continue
             found = flaws(d.network, (*d.equations[:n], one, *d.equations[n + 1 :]))
             assert (e.name, "does not say what it is called") in found, one
+
+
+@pytest.mark.parametrize("name", ["dv1", "p", "P"])
+def test_a_table_without_rows_is_no_table(name):
+    """It has no value anywhere, and nothing is asked of z3."""
+    d = derived()
+    equations = tuple(replace(e, rhs=Cases(())) if e.name == name else e for e in d.equations)
+    assert flaws(d.network, equations) == [(name, "has no cases")]
+    proof = prove(replace(d, equations=equations))
+    assert not proof.holds and {f.note for f in proof.findings if f.equation == name} == {f"{name} has no cases"}
 
 
 GATES = {
