@@ -14,13 +14,14 @@ import pytest
 from test_small_proofs import changed, mlp
 
 import fcsym
+from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
 from fcsym.language.expression import ZERO, Apply, Array, Expr, mul
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
 from fcsym.proof.scheme_in_symbols import InSymbols
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
-from fcsym.proof.schemes import _adds_nothing, _flaws, _table
+from fcsym.proof.schemes import _adds_nothing, _flaws, _solvable, _table
 from fcsym.schemes.statements import next_input
 
 BIASED = mlp([1, 1, 1], bias=True)
@@ -118,6 +119,38 @@ def test_every_equation_of_a_function_leads_to_a_result(name):
     assert ("results" in dict(_flaws(turned))) is (step.results != step.results[::-1])
     shorter = with_part(s, "step", given=step.given[1:]).step
     assert "arguments" in dict(_flaws(shorter))
+
+
+@pytest.mark.parametrize("name", [name for name in MADE if name not in ("history", "collapsed")])
+def test_what_a_function_uses_it_is_given_or_has_said_before(name):
+    """In the wrong order it uses what is said later; without an argument it uses what it is not given."""
+    s = scheme(name)
+    step, given = s.routines["step"], set(s.routines["step"].given)
+    first = step.equations[0]
+    reader = next(e for e in step.equations if first.array in e.operands)
+    said = _flaws(with_part(s, "step", equations=(*step.equations[1:], first)).step)
+    assert (reader.name, f"uses {first.name} before it stands") in said
+    used = next(a for a in first.operands if a in given)
+    said = _flaws(with_part(s, "step", given=tuple(a for a in step.given if a != used)).step)
+    assert (first.name, f"is not given {used.name}") in said
+    said = _flaws(with_part(s, "step", equations=(first, *step.equations)).step)
+    assert (first.name, "stands twice") in said
+    again = Equation(used[indices_of(used)], used[indices_of(used)], Rule.STATE, "It is the same.")
+    said = _flaws(with_part(s, "step", equations=(again, *step.equations)).step)
+    assert (used.name, "is given, and defined again") in said
+
+
+def test_of_what_is_not_about_v_before_and_after_no_row_is_solved():
+    """r v^c = w v' where v^c is 0: by every r where v' is 0, too, and by none where it is not."""
+    s = scheme("weights")
+    rows = named(s.step, "r_new").rhs.branches
+    after, before = (next(c for c in rows[1].when if c.subject.array.after is wanted) for wanted in (True, False))
+    for row in rows[1:]:
+        assert _solvable(row, True) and not _solvable(row, False)
+        for when in ((before,), (after,), ()):
+            assert not _solvable(replace(row, when=when), True)
+    assert not _solvable(replace(rows[1], when=rows[2].when), True)
+    assert not _solvable(replace(rows[2], when=rows[1].when), True)
 
 
 def test_what_is_only_read_may_say_more_than_it_needs():

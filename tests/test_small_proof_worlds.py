@@ -16,6 +16,7 @@ import pytest
 from test_small_proofs import HAT, mlp
 
 import fcsym
+from fcsym import Flatten, Linear, Network
 from fcsym.language.equation import Status
 from fcsym.language.expression import Array, Expr, add, mul, power
 from fcsym.language.instance import positions
@@ -32,7 +33,9 @@ from fcsym.networks.symbols import (
 )
 from fcsym.proof import expanded
 from fcsym.proof.expanded import Expansion
+from fcsym.proof.general import General
 from fcsym.proof.numbers import Quotient
+from fcsym.proof.obligations import Meanings
 from fcsym.proof.reference import Gates, Training, reference
 
 KINKS = {"relu": "relu", "hat": HAT}
@@ -126,6 +129,27 @@ def test_every_row_is_held_against_the_truth(name, array):
         if array == "p":
             made = replace(row, value=mul(new, dv, power(vc, -1)), status=Status.VALUE)
             assert expansion.case_holds(equation, made, pieces) is not dead
+
+
+AXES = {
+    "one of each": (mlp([1, 1, 1]), 3),
+    "two units": (mlp([1, 2, 1]), 2),
+    "two inputs and outputs": (mlp([2, 1, 2]), 1),
+    "none": (mlp([2, 3, 2]), 0),
+    "a batch": (mlp([2, 1, 2]).training(batch="mean"), 1),
+    "a batch of one": (mlp([2, 1, 1]).training(batch="sum", samples=1), 2),
+    "positions": (Network.sequential((3, 2), [Linear(2, 1), "relu", Flatten(), Linear(3, 2)]), None),
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_a_sum_is_its_only_term_along_axes_of_length_one_alone(name):
+    """Not along one that may be longer, which a batch has."""
+    network, number = AXES[name]
+    for meanings in (Meanings, General):
+        ones = meanings.of(network, "simultaneous", {}).ones
+        assert ones == {axis for axis in network.sizes if network.sizes[axis] == 1 and not axis.open}
+        assert number is None or len([axis for axis in ones if axis.name.startswith("n_")]) == number
 
 
 SPLIT = {
