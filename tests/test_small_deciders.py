@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import sympy
+import z3
 from test_small_proofs import LAYERS, MORE
 
 import fcsym
@@ -19,7 +20,7 @@ from fcsym import Add, AvgPool1d, Concatenate, Conv1d, Embedding, Flatten, Linea
 from fcsym.deriving.forward import forward
 from fcsym.language.activation import activation, smooth
 from fcsym.language.algebra import indices_of, inline, rename, rewritten
-from fcsym.language.equation import Cases, Status, Verdict
+from fcsym.language.equation import Cases, Condition, Status, Verdict
 from fcsym.language.expression import (
     ZERO,
     Array,
@@ -37,6 +38,7 @@ from fcsym.language.expression import (
 )
 from fcsym.language.instance import Instance, exact_field, positions
 from fcsym.layers import Node
+from fcsym.networks.symbols import ETA
 from fcsym.proof import _Examiner, points, quotients
 from fcsym.proof.beside import Beside
 from fcsym.proof.expanded import _divides, random_points
@@ -76,6 +78,15 @@ def test_a_world_of_free_units_knows_what_an_identity_is():
     assert _bend(plain, activation("relu"), at, Fraction(5)) == 0
 
 
+def test_a_slope_of_a_slope_is_a_number_of_its_function_and_its_place():
+    """Where nothing is known of it."""
+    world = random_points(frozenset(), "seed")[0]
+    places = [(Array(name, None, ()), at) for name in ("s1", "s2") for at in ((), (0,), (1,), (0, 1))]
+    functions = [smooth(name) for name in ("tanh", "sigmoid", "silu")]
+    found = [_bend(world, phi, at, world.variable("s")) for phi in functions for at in places]
+    assert len({number.value for number in found}) == len(found) == len(functions) * len(places)
+
+
 @pytest.mark.parametrize(
     ("network", "divides"),
     [
@@ -92,10 +103,14 @@ def test_what_has_something_below_a_line(network, divides):
 
 
 X, Y = (Array(name, None, ())[()] for name in "xy")
+AXIS = Axis("n")
+H, J, K, L = (Index(AXIS, letter) for letter in "hjkl")
 SIGNS = [
     (Number(Fraction(3)), 2), (Number(Fraction(1, 2)), 2), (Number(Fraction(0)), 1), (Number(Fraction(-1)), 0),
     (X, 0), (Pow(X, 2), 1), (Pow(X, 3), 0), (add(Pow(X, 2), 1), 2), (add(Pow(X, 2), Pow(Y, 2)), 1),
     (add(Pow(X, 2), -1), 0), (add(X, 1), 0), (mul(3, Pow(X, 2)), 1), (mul(X, Y), 0), (Pow(add(Pow(X, 2), 1), -1), 2),
+    (mul(*[add(X, -1)] * 2), 1), (mul(*[add(X, -1)] * 3), 0), (mul(*[add(X, -1)] * 4), 1), (Indicator(K, 4 - H), 1),
+    (add(mul(*[add(X, -1)] * 3), 1), 0), (add(mul(*[add(X, -1)] * 2), 1), 2), (add(Indicator(K, 4 - H), 1), 2),
 ]  # fmt: skip
 
 
@@ -126,6 +141,52 @@ def test_a_table_covers_every_point_once():
         for branch in rows:
             before, after = branch.name.split(" -> ")
             assert table.possible(branch) is (before == after or not still)
+
+
+GAPS = {"relu": "dv1", "hat": "p", "tanh": "p"}
+
+
+@pytest.mark.parametrize("name", GAPS)
+def test_a_gap_of_a_table_is_shown_at_numbers_of_the_unit(name):
+    """Its pre-activation and what it moves by, or its value where that is all that is known; in no row, or in two."""
+    d = DERIVATIONS.get(name) or fcsym.derive(Network.mlp([1, 1, 1], name))
+    equation, (unit,) = d[GAPS[name]], d.network.hidden
+    rows = equation.rhs.branches
+    for given in [rows[:1], *(rows[:n] + rows[n + 1 :] for n in range(len(rows))), *((*rows, row) for row in rows)]:
+        at = Table(replace(equation, rhs=Cases(given)), unit, gated=False).gap()
+        assert set(at) == ({"v", "dv"} if name == "tanh" else {"s", "ds"})
+        if name == "tanh":
+            v, dv = at["v"], at["dv"]
+            values = {"vc": v, "v1": v, "dv1": dv}
+        else:
+            s, after = at["s"], at["s"] + at["ds"]
+            v, dv = unit.activation.value_at(s), unit.activation.value_at(after) - unit.activation.value_at(s)
+            values = {"s1": s, "s1_new": after, "vc": v, "v1": v, "dv1": dv}
+        held = [all(c.holds(values[c.subject.array.name]) for c in row.when) for row in given]
+        assert sum(held) != 1, (given, at)
+
+
+def test_a_row_keeps_only_what_is_about_its_unit_away_from_0():
+    """s1 > 0 keeps v^c and s1 from 0; of eta and of another unit it says nothing."""
+    d = DERIVATIONS["relu"]
+    table, active = Table(d["p"], d.network.hidden[0], gated=False), d["p"].rhs.branches[0]
+    s, after, v, dv = (d[name].lhs.array[d["s1"].lhs.indices] for name in ("s1", "s1_new", "vc", "dv1"))
+    j = active.when[0].subject.indices
+    about = {"s1": s.array[j], "s1_new": after.array[j], "vc": v.array[j]}
+    assert all(table.keeps(active, Condition(subject, "!=")) for subject in about.values())
+    others = [dv.array[j], d["E"].lhs, ETA[()], s.array[Index(j[0].axis, "other"),]]
+    assert not any(table.keeps(active, Condition(subject, "!=")) for subject in others)
+
+
+@pytest.mark.parametrize("phi", ["sigmoid", "softplus", "tanh"])
+def test_a_unit_that_is_never_0_is_it_neither_before_nor_after(phi):
+    """At numbers of its value and its change."""
+    d = fcsym.derive(Network.mlp([1, 1, 1], phi))
+    table = Table(d["p"], d.network.hidden[0], gated=False)
+    for v, dv in product((-1, 0, 1, 2), repeat=2):
+        put = [(table.v, z3.RealVal(v)), (table.dv, z3.RealVal(dv))]
+        held = all(z3.is_true(z3.simplify(z3.substitute(fact, *put))) for fact in table.facts)
+        assert held is (phi == "tanh" or (v != 0 and v + dv != 0))
 
 
 def sums_in(node):
@@ -232,8 +293,6 @@ def test_small_rational_numbers_are_about_0_and_eta_is_above_it():
     assert [variable("eta") for variable in drawn] == eta and len(set(others)) > 5
 
 
-AXIS = Axis("n")
-H, J, K, L = (Index(AXIS, letter) for letter in "hjkl")
 FORMS = {
     "itself": (H, (H, K), (), [(0, 1, 0)]),
     "a window": (H, (J, K), (Indicator(H, 2 * K + J + 1), Indicator(H, 3 * K + 5)), [(1, 3, 5)]),
@@ -385,14 +444,14 @@ SMOOTH = {
     "softplus": lambda s, value, slope, at: slope == value(smooth("sigmoid"), at, s),
 }
 """What is known of their slopes."""
-WORLDS = {"of layers": residues("seed"), "of stacks": random_points(frozenset(), "seed")[0]}
+WORLDS = {"of layers": lambda: residues("seed"), "of stacks": lambda: random_points(frozenset(), "seed")[0]}
 
 
 @pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("name", [*SMOOTH, "tanh", "identity", "relu", "leaky_relu", "hat"])
 def test_functions_at_random_points_are_free_but_for_what_is_known_of_them(name, world):
     """Another number at every place; a slope that has one of its own, or is what it has to be."""
-    numbers, phi = WORLDS[world], HAT if name == "hat" else smooth(name) if name in SMOOTH else activation(name)
+    numbers, phi = WORLDS[world](), HAT if name == "hat" else smooth(name) if name in SMOOTH else activation(name)
     at, other = ((Array("z", None, (AXIS,)), (n,)) for n in range(2))
     s, more = (numbers.variable(letter) for letter in ("s", "t"))
     (value, slope), (elsewhere, _) = numbers.function(phi, at, s), numbers.function(phi, other, s)

@@ -18,6 +18,7 @@ from test_small_proofs import HAT
 import fcsym
 from fcsym import Network
 from fcsym.errors import SizeError
+from fcsym.language.equation import Condition
 from fcsym.language.expression import ZERO, add, mul
 from fcsym.proof import joint as joints
 from fcsym.proof import search
@@ -175,6 +176,39 @@ def test_numbers_that_z3_finds_have_the_pattern_that_it_was_asked_for(inputs, or
         assert ("x@ = " in str(at)) == (inputs == 2)
 
 
+@pytest.mark.parametrize("name", ["relu", "hat"])
+def test_what_arrives_from_above_may_be_any_number(name):
+    """The one that the last layer passes down gives the step; with another one the layers below move by that."""
+    network, (w, b), pieces = Network.mlp([1, 1, 1, 1], KINKS[name], bias=True), WEIGHTS["on no kink"], None
+    x, error, one = Fraction(3, 2), Fraction(-2, 3), Fraction(1)
+    phi, slope, _ = BY_HAND[name]
+    s = exact.step((1, 1, 1, 1), w, [x], [0], one, "simultaneous", phi, slope, b).s
+    pieces = tuple(piece_of(name, s[n][0]) for n in (0, 1))
+    values = {"x": x, "e": error} | {f"W{n}_0_0": rows[0][0] for n, rows in enumerate(w, 1)}
+    values |= {f"b{n}_0": row[0] for n, row in enumerate(b, 1)}
+    for h in (w[2][0][0] * error, Fraction(5, 7)):
+        put = [(z3.Real(known), z3.RatVal(*v.as_integer_ratio())) for known, v in (values | {"h": h}).items()]
+        terms = joints._Terms(network, pieces)
+        weights = [terms.array(array) for array in network.parameters]
+        new = terms.step(weights, [z3.Real("x")], [z3.Real("e")], one, "simultaneous", pieces, [z3.Real("h")])
+        found = [number(row[0] if isinstance(row, list) else row, *put) for (row,) in new]
+        second = slope(s[1][0]) * h
+        first = slope(s[0][0]) * w[1][0][0] * second
+        moved = [first * x, first, second * phi(s[0][0]), second, error * phi(s[1][0]), error]
+        old = [v for n in range(3) for v in (w[n][0][0], b[n][0])]
+        assert found == [a - c for a, c in zip(old, moved, strict=True)]
+
+
+@pytest.mark.parametrize("two", [Fraction(n, m) for n in (-2, 0, 1, 3) for m in (1, 2)])
+def test_a_product_of_numbers_and_terms_is_their_product(two):
+    a, b = z3.Reals("a b")
+    put = [(a, z3.RealVal(5)), (b, z3.RatVal(-2, 3))]
+    assert joints._product(a, b).sexpr() in ("(* a b)", "(* b a)")
+    for one, value in ((a, Fraction(5)), (b, Fraction(-2, 3)), (Fraction(2), Fraction(2)), (Fraction(1), Fraction(1))):
+        assert number(joints._product(one, two), *put) == number(joints._product(two, one), *put) == value * two
+        assert not (two == 0 and isinstance(joints._product(one, two), z3.ExprRef))
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Fewer numbers than are tried elsewhere: enough for the rows of one unit."""
@@ -235,6 +269,24 @@ def test_numbers_of_a_unit_are_found_where_a_row_has_the_name_of_another_one(nam
             n = next(n for n in (0, 1) if on[n] != other[n])
             assert found.quantity == f"the piece {('before', 'after')[n]} in {said!r}"
             assert (found.derived, found.true) == (words.index(other[n]) + 1, words.index(on[n]) + 1)
+
+
+@pytest.mark.parametrize("relation", [">", "<=", "=", "!="])
+@pytest.mark.parametrize("name", KINKS)
+def test_numbers_at_which_a_name_is_wrong_fulfil_the_conditions_of_the_row(name, relation):
+    """Those on its pre-activation, on its value and on its change, before the step and after it."""
+    d, e, rows = rows_of(name, "p")
+    phi, last = BY_HAND[name][0], rows[0].name
+    about = {c.subject.array.name: c.subject for row in rows for c in row.when}
+    for subject, bound in product(about, (0, 1)):
+        found = misnamed(d.network, e, replace(rows[0], when=(Condition(about[subject], relation, Fraction(bound)),)))
+        if found is None:  # there are no such numbers
+            continue
+        s, after = found.point["s"], found.point["s"] + found.point["ds"]
+        value = {"s1": s, "s1_new": after, "vc": phi(s), "dv1": phi(after) - phi(s)}[subject]
+        assert {">": value > bound, "<=": value <= bound, "=": value == bound, "!=": value != bound}[relation]
+        words = [piece.name for piece in KINKS[name].pieces]
+        assert " -> ".join(words[piece_of(name, at)] for at in (s, after)) != last
 
 
 @pytest.mark.parametrize("name", KINKS)

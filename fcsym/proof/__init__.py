@@ -282,10 +282,7 @@ class _Examiner:
                 equation.name, branch.name, Verdict.REFUTED, **said, note=str(found), possible=possible,
                 counterexample=found,
             )  # fmt: skip
-        return Finding(
-            equation.name,
-            branch.name,
-            Verdict.UNDECIDED,
-            **said,
-            note="a decider sees a difference, and no counterexample was found",
-        )
+        note = "a decider sees a difference, and no counterexample was found"
+        if index is None and expanded is None:
+            note = "neither decider understands it"
+        return Finding(equation.name, branch.name, Verdict.UNDECIDED, **said, note=note)

@@ -288,7 +288,9 @@ def _loose(equation: Equation) -> Iterator[str]:
 
 
 def _rows(equation: Equation, chosen_is_zero: bool = True) -> Iterator[str]:
-    """Rows whose value is not what their status says."""
+    """Rows whose value is not what their status says, and tables that have none."""
+    if isinstance(equation.rhs, Cases) and not equation.rhs.branches:
+        yield "has no cases"
     for branch in equation.rhs if isinstance(equation.rhs, Cases) else ():
         if branch.status is Status.CHOSEN and branch.value != ZERO and chosen_is_zero:
             yield f"says in {branch.name!r} that 0 is chosen and has another value"

@@ -1,0 +1,202 @@
+"""What is said of an equation, of a row and of a table follows from what the deciders answer, whatever they answer.
+
+Each takes a fraction of a second, so that a fault in any part of it is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from itertools import product
+
+import pytest
+from test_small_proofs import MORE, STEPS, mlp
+
+import fcsym
+from fcsym.language.equation import Cases, Verdict
+from fcsym.language.expression import Array
+from fcsym.language.findings import Finding
+from fcsym.proof import _Examiner, prove, search
+from fcsym.proof.expanded import Expansion
+from fcsym.proof.obligations import Meanings
+from fcsym.proof.schemes import prove_scheme
+from fcsym.proof.structure import flaws, gates_needed
+from fcsym.proof.tables import Table
+
+ANSWERS = list(product((True, False, None), repeat=2))
+
+
+@cache
+def derived():
+    return fcsym.derive(mlp([1, 1, 1]))
+
+
+@cache
+def examiner_of():
+    return _Examiner(derived())
+
+
+def says(monkeypatch, index, expanded, full, sees):
+    """Deciders that give these answers, whatever they are asked."""
+    for name in ("holds", "case_holds"):
+        monkeypatch.setattr(Meanings, name, lambda *_: index)
+        monkeypatch.setattr(Expansion, name, lambda *_: expanded)
+    monkeypatch.setattr(search, "_TRIES", 1)
+    monkeypatch.setattr(Expansion, "expands", lambda *_: full)
+    monkeypatch.setattr(Expansion, "integral_in_full", lambda *_: full)
+    monkeypatch.setattr(Expansion, "sees", lambda *_: sees)
+    monkeypatch.setattr(examiner_of().expansion, "in_full", full)
+    return examiner_of(), {True: "identical", False: "differs", None: ""}
+
+
+def wanted(index, expanded, sees):
+    """Nothing is proved where one of them disagrees, or where none has seen the statement itself."""
+    if False in (index, expanded) or index is expanded is None:
+        return Verdict.UNDECIDED
+    return Verdict.PROVED if index or sees else Verdict.SAMPLED
+
+
+@pytest.mark.parametrize(("index", "expanded"), ANSWERS)
+def test_an_equation_is_proved_where_all_who_speak_agree(index, expanded, monkeypatch):
+    """What only one of them has tried, at points or at smaller widths, is no proof; a definition stays one."""
+    for full, sees in product((True, False), repeat=2):
+        examiner, words = says(monkeypatch, index, expanded, full, sees)
+        at_points = "identical" if full else "identical at random points"
+        for name in ("delta1", "W1_new", "dy"):
+            found = examiner.equation(derived()[name])
+            assert found.verdict is wanted(index, expanded, sees), found
+            assert found.index == words[index]
+            assert found.expanded == (at_points if expanded else words[expanded])
+            assert ("only tried" in found.note) is (found.verdict is Verdict.SAMPLED)
+            assert ("sees a difference" in found.note) is (False in (index, expanded))
+            assert ("neither decider" in found.note) is (index is expanded is None)
+        made, found = wanted(index, expanded, sees), examiner.equation(derived()["y"])
+        assert found.verdict is (Verdict.DEFINITION if made is Verdict.PROVED else made)
+
+
+@pytest.mark.parametrize(("index", "expanded"), ANSWERS)
+def test_a_row_is_proved_where_all_who_speak_agree(index, expanded, monkeypatch):
+    """Of what neither understands it is not said that one sees a difference."""
+    for full, sees in product((True, False), repeat=2):
+        examiner, words = says(monkeypatch, index, expanded, full, sees)
+        at_points = "identical" if full else "identical at random points"
+        for name in ("dv1", "p", "P"):
+            found = {f.case: f for f in examiner.table(derived()[name])}[derived()[name].rhs.branches[0].name]
+            assert found.verdict is wanted(index, expanded, sees and full), found
+            assert found.index == words[index]
+            assert found.expanded == (at_points if expanded else words[expanded])
+            assert ("only tried" in found.note) is (found.verdict is Verdict.SAMPLED)
+            assert ("sees a difference" in found.note) is (False in (index, expanded))
+            assert ("neither decider" in found.note) is (index is expanded is None)
+
+
+@pytest.mark.parametrize("name", ["dv1", "p"])
+@pytest.mark.parametrize(("covers", "excludes"), ANSWERS)
+def test_a_table_is_proved_where_its_rows_cover_everything_once(covers, excludes, name, monkeypatch):
+    """It is refuted where one of the two is false, and nothing is said of either where z3 does not answer."""
+    monkeypatch.setattr(Table, "covers", lambda _: covers)
+    monkeypatch.setattr(Table, "excludes", lambda _: excludes)
+    monkeypatch.setattr(Table, "gap", lambda _: {"s": 3, "ds": 5})
+    whole, *rows = examiner_of().table(derived()[name])
+    proved = Verdict.CHOSEN if name == "p" else Verdict.PROVED
+    assert whole.verdict is (Verdict.REFUTED if False in (covers, excludes) else
+                             Verdict.UNDECIDED if None in (covers, excludes) else proved)  # fmt: skip
+    assert ("z3" in whole.note) is (whole.expanded == "z3") is bool(covers and excludes)
+    assert (whole.counterexample is not None) is (False in (covers, excludes))
+    assert ("s = 3, ds = 5" in whole.note) is (False in (covers, excludes))
+    assert ("no case holds" in whole.note) is (covers is False)
+    assert ("two cases hold" in whole.note) is (covers is not False and excludes is False)
+    assert {f.verdict for f in rows} <= {Verdict.PROVED, Verdict.CHOSEN}
+
+
+WORST_FIRST = [Verdict.REFUTED, Verdict.UNDECIDED, Verdict.SAMPLED, Verdict.PROVED]
+
+
+@pytest.mark.parametrize("name", ["dv1", "p"])
+def test_a_table_is_not_better_than_its_worst_row(name, monkeypatch):
+    for name_of in ("covers", "excludes"):
+        monkeypatch.setattr(Table, name_of, lambda _: True)
+    for two in product(WORST_FIRST, repeat=2):
+        verdicts = (Verdict.PROVED, *two, Verdict.PROVED)
+        given = iter(verdicts)
+        monkeypatch.setattr(_Examiner, "_row", lambda _, e, b, __, given=given: Finding(e.name, b.name, next(given)))
+        whole, *rows = examiner_of().table(derived()[name])
+        assert tuple(f.verdict for f in rows) == verdicts
+        worst = min(verdicts, key=WORST_FIRST.index)
+        best = Verdict.CHOSEN if name == "p" else Verdict.PROVED
+        assert whole.verdict is (best if worst is Verdict.PROVED else worst)
+
+
+LISTS = {"plain": STEPS["plain"], "beside": MORE["beside, with adam"]}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_of_an_incomplete_list_every_equation_is_undecided_and_named_once(name):
+    """What is left out, or stands twice, is named with what is wrong; of all others it is said why they are not."""
+    network, setting = LISTS[name]
+    d = fcsym.derive(network, **setting)
+    for equations, wrong in [(d.equations[1:], d.equations[0].name), ((*d.equations, d.equations[2]), None)]:
+        proof = prove(replace(d, equations=equations))
+        names = [f.equation for f in proof.findings]
+        assert {f.verdict for f in proof.findings} == {Verdict.UNDECIDED} and not proof.holds
+        assert set(names) == {e.name for e in d.equations} and (wrong is None or len(names) == len(set(names)))
+        found = dict(flaws(d.network, equations))
+        for f in proof.findings:
+            said = f"{f.equation} {found[f.equation]}" if f.equation in found else "the derivation is incomplete"
+            assert f.note == said
+    step = fcsym.scheme(mlp([1, 1, 1]), "backprop")
+    routine = step.routines["step"]
+    made = replace(step, routines={**step.routines, "step": replace(routine, equations=routine.equations[1:])})
+    for part, proof in prove_scheme(made).items():
+        names = [f.equation for f in proof.findings]
+        assert set(names) >= {e.name for e in getattr(made, part)} and len(set(names)) == len(names)
+        assert {f.verdict for f in proof.findings} <= {Verdict.UNDECIDED} and proof.holds is not bool(names)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_an_equation_that_is_called_something_else_is_no_equation_of_a_list(name):
+    """One about another array, under the name that is wanted; and one that defines nothing, though it should."""
+    network, setting = LISTS[name]
+    d = fcsym.derive(network, **setting)
+    other = Array("other", None, ())[()]
+    for n, e in enumerate(d.equations):
+        if not e.defines:
+            wrong = [replace(e, label="", lhs=Array(e.name, None, e.lhs.array.axes)[e.lhs.indices])]
+        else:
+            a = e.array
+            alike = replace(a, layer=99) if a.layer != 99 else a
+            wrong = [replace(e, lhs=alike[e.lhs.indices], label=""), replace(e, label=e.name)]
+            wrong += [replace(e, lhs=other, label=e.name)]
+        for one in wrong:
+            if one.name != e.name or (one.array == e.array and one.defines == e.defines):
+                continue
+            found = flaws(d.network, (*d.equations[:n], one, *d.equations[n + 1 :]))
+            assert (e.name, "does not say what it is called") in found, one
+
+
+@pytest.mark.parametrize("name", ["dv1", "p", "P"])
+def test_a_table_without_rows_is_no_table(name):
+    """It has no value anywhere, and nothing is asked of z3."""
+    d = derived()
+    equations = tuple(replace(e, rhs=Cases(())) if e.name == name else e for e in d.equations)
+    assert flaws(d.network, equations) == [(name, "has no cases")]
+    proof = prove(replace(d, equations=equations))
+    assert not proof.holds and {f.note for f in proof.findings if f.equation == name} == {f"{name} has no cases"}
+
+
+GATES = {
+    "relu, linear": (mlp([1, 1, 1]), ["s1"]),
+    "relu, identity, linear": (mlp([1, 1, 1, 1], ["relu", "identity"]), ["s1"]),
+    "all of them": (mlp([1, 1, 1], "tanh", output="relu", loss="l1"), ["s1", "s2"]),
+    "squares of a sigmoid": (mlp([1, 1, 1], output="sigmoid"), ["s1", "s2"]),
+    "the loss goes around a sigmoid": (mlp([1, 1, 1], output="sigmoid", loss="bce"), ["s1"]),
+    "the loss goes around a softmax": (mlp([1, 1, 2], output="softmax", loss="cross_entropy"), ["s1"]),
+    "squares of a softmax": (mlp([1, 1, 2], output="softmax"), ["s1"]),
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_a_list_needs_the_gates_that_its_adjoints_pass(name):
+    """Not of an identity, and not where the loss is about the logits."""
+    network, needed = GATES[name]
+    assert sorted(a.name for a in gates_needed(network)) == needed
