@@ -141,6 +141,23 @@ def test_a_unit_dies_where_its_flip_says(order):
     assert flip.proved and died > 10
 
 
+def test_a_unit_has_an_interval_where_its_parabola_reaches_0(monkeypatch):
+    """However little beyond it: s' at three step sizes says which parabola it is."""
+    monkeypatch.setattr(flip_, "_proved", bool)
+    flip = flips(fcsym.derive(ONE, "sequential"), 1)
+    for twentieths, reached in ((38, False), (39, False), (40, True), (41, True), (43, True), (60, True)):
+        w2 = Fraction(twentieths, 20)
+        start, one, two = (
+            stepped(Fraction(1), w2, w2 * X - 1, Fraction(eta), "sequential").s_new[0][0] for eta in range(3)
+        )
+        bend = (two - 2 * one + start) / 2
+        b = start + bend - one
+        assert (b**2 >= 4 * bend * start) is reached
+        known = {"s_1": X, "a0": X * X, "W2_1_1": w2, "dE_dY": 1}
+        numbers = {sympy.Symbol(name, real=True): sympy.Rational(str(value)) for name, value in known.items()}
+        assert [bool(condition.subs(numbers)) for condition in flip.when] == [True, reached]
+
+
 @pytest.mark.parametrize(
     ("network", "setting", "why"),
     [
@@ -708,7 +725,13 @@ def test_what_a_scheme_saves_and_loses_is_said_in_numbers():
     n = sympy.Symbol("n")
     reference = Cost("other", {n: 4}, 3 * n, {"step": 2 * n**2})
     one = Cost("one", {n: 4}, n + STORED, {"step": 2 * n**2 + STORED})
-    for inputs, state in ((1, "saves 7 of 12 numbers"), (8, "has the same 12 numbers"), (10, "loses 2 of 12 numbers")):
+    for inputs, state in (
+        (1, "saves 7 of 12 numbers"),
+        (7, "saves 1 of 12 numbers"),
+        (9, "loses 1 of 12 numbers"),
+        (8, "has the same 12 numbers"),
+        (10, "loses 2 of 12 numbers"),
+    ):
         said = compare(one, reference, inputs)
         assert said.startswith(f"{state} and loses {inputs} of 32 operations; it saves state up to ")
         assert "state up to m = 7 and operations up to m = 0 distinct inputs" in said
