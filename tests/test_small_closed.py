@@ -25,7 +25,7 @@ from fcsym.closed import closed_form
 from fcsym.closed import flip as flip_
 from fcsym.closed import lambdified as lambdified_
 from fcsym.closed.closed_form import _count as written_operations
-from fcsym.closed.closed_form import operations, paper_symbols
+from fcsym.closed.closed_form import _told_by, operations, paper_symbols
 from fcsym.closed.costs import (
     STORED,
     Cost,
@@ -57,6 +57,8 @@ from fcsym.language.expression import (
     Index,
     Indicator,
     Inverse,
+    Mul,
+    Pow,
     Ref,
     Role,
     Total,
@@ -467,7 +469,53 @@ def test_the_paper_leaves_standing_what_every_layer_below_the_last_hidden_one_ch
     kept = paper_symbols(fcsym.derive(Network.mlp([1] * (depth + 1))))
     assert {name for name in kept if name.startswith("dv")} == {f"dv{n}" for n in range(1, depth - 1)}
     assert {name for name in kept if name.startswith("delta")} == {f"delta{n}" for n in range(2, depth + 1)}
+    assert {name for name in kept if name.startswith("W")} == {f"W{n}_new" for n in range(2, depth + 1)}
+    passed = {f"{letter}{n}" for letter in "sv" for n in range(1, depth)} | {f"s{n}_new" for n in range(1, depth)}
+    assert {name for name in kept if name[0] in "sv"} == passed | {"vc"}
     assert len(set(kept)) == len(kept)
+
+
+@pytest.mark.parametrize("widths", [[1, 1, 1], [2, 2, 2]])
+def test_what_has_no_cases_has_those_of_what_it_is_made_of_where_that_has_as_many_elements(widths):
+    """v' = v + dv has those of dv, and r = w' + p those of p; y' = y + dy and dy, a sum over the units, have none."""
+    d = fcsym.derive(Network.mlp(widths))
+    found = {e.name: _told_by(d, e) for e in d.equations if e.defines}
+    assert {name: told.name for name, told in found.items() if told is not None} == {
+        "dv1": "dv1", "v1_new": "dv1", "p": "p", "r": "p", "P": "P",
+    }  # fmt: skip
+
+
+def test_a_cost_is_written_in_one_line():
+    n = sympy.Symbol("n")
+    assert str(Cost("one", {n: 4}, n + STORED, {"step": 2 * n})) == f"one: state {n + STORED}, operations per step 2*n"
+
+
+def test_a_sum_over_an_axis_has_an_operation_less_than_terms_beside_those_of_each():
+    """Also a greatest value; an inner product of three has three products and two sums."""
+    j, sizes = Index(Axis("n"), "j"), {Axis("n"): 3}
+    a, b = (Array(name, None, (j.axis,)) for name in "ab")
+    d = SimpleNamespace(network=SimpleNamespace(sizes=sizes))
+    for node, wanted in ((a[j], 2), (mul(a[j], b[j]), 5), (mul(a[j], b[j]) + a[j], 8), (power(a[j], 2), 5)):
+        assert written_operations(d, Total((j,), node), {}) == wanted == sympy.count_ops(summed(node, j))
+        assert written_operations(d, Extreme("max", (j,), node), {}) == wanted
+    assert written_operations(d, Total((j,), mul(a[j], b[j])), {a: 4}) == 5 + 3 * 4
+
+
+def summed(node, j):
+    """The sum of three, written out in symbols that are different ones."""
+    names = {name: sympy.symbols(f"{name}1:4") for name in "ab"}
+
+    def at(part, n):
+        match part:
+            case Ref(array, _):
+                return names[array.name][n]
+            case Pow(base, exponent):
+                return at(base, n) ** exponent
+            case Mul(factors):
+                return sympy.Mul(*(at(f, n) for f in factors))
+        return sympy.Add(*(at(term, n) for term in part.terms))
+
+    return sympy.Add(*(at(node, n) for n in range(3)))
 
 
 def test_of_a_network_of_layers_all_is_left_standing_but_what_the_last_hidden_one_changes_by():
