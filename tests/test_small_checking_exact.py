@@ -131,6 +131,28 @@ def leaves(part):
     return [leaf for one in part for leaf in leaves(one)] if isinstance(part, list) else [part]
 
 
+def test_a_ball_says_what_a_number_is_where_it_is_sharp_or_next_to_nothing():
+    """Of outputs, weights and biases; one bit in a hundred and twenty eight is enough to be in doubt."""
+    need_package("flint")
+    from flint import arb
+
+    for ball, sharp in (
+        (arb(0.75), True), (arb(0), True), (arb(1, 2.0**-140), True), (arb(1, 2.0**-100), False), (arb(0, 1), False),
+        (arb(0, 2.0**-300), True), (arb(0, 2.0**-200), False), (arb(2) ** -300, True),
+    ):  # fmt: skip
+        for output, matrix, bias in (
+            ([ball], [[arb(1)]], None),
+            ([arb(1)], [[ball]], None),
+            ([arb(1)], [[arb(1)]], [ball]),
+        ):
+            if sharp:
+                found = exact._sharp(output, [(matrix, bias)])
+                assert found.output == output and found.weights == ([matrix] if bias is None else [matrix, bias])
+            else:
+                with pytest.raises(exact._Undecided, match="what the numbers are"):
+                    exact._sharp(output, [(matrix, bias)])
+
+
 def test_how_far_a_float_is_from_an_exact_number():
     need_package("flint")
     from flint import arb

@@ -5,27 +5,31 @@ Each takes a fraction of a second, so that a fault in what everything is held ag
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from types import SimpleNamespace
 
 import autograd.numpy as anp
 import numpy as np
 import pytest
+import sympy
 from autograd import grad
 
 import fcsym
 from fcsym import Network
-from fcsym.checking import gradients
+from fcsym.checking import gradients, trajectory
 from fcsym.checking import points as points_
 from fcsym.checking.compensated import common_p, own_p
-from fcsym.checking.layer_oracles import Passing, Weight
+from fcsym.checking.layer_oracles import ORACLES, Passing, Weight
 from fcsym.checking.layer_step import _same
-from fcsym.checking.oracle import backpropagation
+from fcsym.checking.losses import loss_by_samples
+from fcsym.checking.oracle import backpropagation, derivatives, second_derivatives
 from fcsym.checking.points import draws, random_points
 from fcsym.checking.report import ULPS
 from fcsym.checking.tally import Tally
 from fcsym.checking.trajectory import _Comparison
-from fcsym.errors import SizeError
+from fcsym.checking.truth import Truth
+from fcsym.errors import ArgumentError, SizeError
 from fcsym.networks.symbols import front_of
 
 NAN = float("nan")
@@ -186,3 +190,177 @@ def joined(kinks):
         made.append(fcsym.Piece(kink, n % 2, value - (n % 2) * before))
         value, before = (value + (n % 2) * (kink - before), kink) if kink is not None else (value, before)
     return made
+
+
+LAYERS = {
+    "linear": (fcsym.Linear(3, 2), (3,), [(2, 3), (2,)]),
+    "conv1d": (fcsym.Conv1d(2, 2, 2), (2, 4), [(2, 2, 2), (2,)]),
+    "conv2d": (fcsym.Conv2d(1, 2, 2), (1, 3, 3), [(2, 1, 2, 2), (2,)]),
+    "layernorm": (fcsym.LayerNorm(3), (2, 3), [(3,), (3,)]),
+    "layernorm of all": (fcsym.LayerNorm((2, 3)), (2, 3), [(6,), (6,)]),
+    "rmsnorm": (fcsym.RMSNorm(3), (2, 3), [(3,)]),
+    "rnn": (fcsym.RNN(2, 3), (3, 2), [(3, 2), (3, 3), (3,), (3,)]),
+    "gru": (fcsym.GRU(2, 2, last=False), (3, 2), [(2, 2)] * 6 + [(2,)] * 6),
+    "lstm": (fcsym.LSTM(2, 2), (3, 2), [(2, 2)] * 8 + [(2,)] * 8),
+    "attention": (fcsym.MultiheadAttention(2, 1), (3, 2), [(2, 2), (2,)] * 4),
+    "maxpool1d": (fcsym.MaxPool1d(2), (2, 4), []),
+    "avgpool2d": (fcsym.AvgPool2d(2), (1, 4, 4), []),
+    "flatten": (fcsym.Flatten(), (2, 3), []),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_several_points_and_samples_at_once_are_each_of_them_alone(name):
+    """Each point has parameters of its own, and all samples of it the same."""
+    layer, shape, parameters = LAYERS[name]
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(3, 2, *shape)), [rng.normal(size=(3, *own)) for own in parameters]
+
+    def passed(points, samples):
+        given = [Weight(w[points], w[points]) for w in weights]
+        return ORACLES[layer.kind](layer, Passing(given), [x[points, samples]])
+
+    whole = passed(slice(None), slice(None))
+    assert whole.shape[:2] == (3, 2)
+    for n in range(3):
+        for m in range(2):
+            alone = passed(slice(n, n + 1), slice(m, m + 1))
+            np.testing.assert_allclose(alone[0, 0], whole[n, m], rtol=1e-12, err_msg=f"{n} {m}")
+
+
+def test_layers_have_a_sequential_order_however_few_parameters_there_are():
+    """W - eta (y - t) x, of one; of two, one after the other, the lower one through the upper one after its step."""
+    one = Network([fcsym.Flatten(), fcsym.Linear(2, 1, bias=False)], input=(2, 1))
+    w, x, target, eta = np.array([[[2.0, -1.0]]]), np.array([[[3.0], [1.0]]]), np.array([[1.0]]), np.array([0.25])
+    found = backpropagation(one, "sequential", [w], x, target, eta)
+    np.testing.assert_allclose(found[f"{one.parameters[0].name}_new"], w - 0.25 * 4 * np.array([[[3.0, 1.0]]]))
+    two = Network([fcsym.Flatten(), fcsym.Linear(2, 1, bias=False), fcsym.Linear(1, 1, bias=False)], input=(2, 1))
+    above = np.array([[[0.5]]])
+    found = backpropagation(two, "sequential", [w, above], x, target, eta)
+    error = 0.5 * 5 - 1
+    after = 0.5 - 0.25 * error * 5
+    lower, upper = (found[f"{theta.name}_new"] for theta in two.parameters)
+    assert float(upper.item()) == after
+    np.testing.assert_allclose(lower, w - 0.25 * error * after * np.array([[[3.0, 1.0]]]))
+
+
+def test_a_loss_of_one_s_own_has_its_value_and_its_slopes():
+    """Of every output, summed, beside numpy; in a mini-batch the mean of the samples."""
+    y, t = sympy.symbols("y t", real=True)
+    network = Network.mlp([1, 2], loss=fcsym.loss("own", (y - t) ** 4 + sympy.atan(y) * t + sympy.erf(y)))
+    rng = np.random.default_rng(0)
+    s, goal = rng.normal(size=(2, 5, 2))
+    true = (s - goal) ** 4 + np.arctan(s) * goal + np.vectorize(math.erf)(s)
+    np.testing.assert_allclose(loss_by_samples(network, s, goal), true.sum(axis=-1), rtol=1e-12)
+    slopes = 4 * (s - goal) ** 3 + goal / (1 + s**2) + 2 / math.pi**0.5 * np.exp(-(s**2))
+    np.testing.assert_allclose(grad(lambda at: anp.sum(loss_by_samples(network, at, goal)))(s), slopes, rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch", ["", "sum"])
+def test_derivatives_of_the_oracle_are_those_of_a_product_of_matrices(batch):
+    """y = B (A x + a) + b, in every array and in x; of E, of every output, and of a derivative once more."""
+    network, rng = Network.mlp([3, 2, 2], "identity", bias=True), np.random.default_rng(0)
+    names = [theta.name for theta in network.parameters]
+    points, outputs = random_points(network, rng, 4), range(2)
+    if batch:
+        network, points = network.training(network.rule, batch, 2), points.in_batches(2)
+    (A, a, B, b), x, t = points.weights, points.x.reshape(4, -1, 3), points.target.reshape(4, -1, 2)
+    v = np.einsum("pij,pnj->pni", A, x) + a[:, None]
+    e = np.einsum("pij,pnj->pni", B, v) + b[:, None] - t
+    below = np.einsum("pki,pnk->pni", B, e)
+    of_e = {
+        "W1": np.einsum("pni,pnj->pij", below, x), "b1": below.sum(1), "W2": np.einsum("pnk,pni->pki", e, v),
+        "b2": e.sum(1), "x": np.einsum("pij,pni->pnj", A, below),
+    }  # fmt: skip
+    found, passed = derivatives(network, "E", [*names, "x"], *points[:3])
+    for name, wanted in of_e.items():
+        np.testing.assert_allclose(found[name], wanted.reshape(found[name].shape), rtol=1e-10, err_msg=name)
+    np.testing.assert_allclose(passed["s1"], v.reshape(passed["s1"].shape), rtol=1e-12)
+    np.testing.assert_allclose(passed["y"], (e + t).reshape(passed["y"].shape), rtol=1e-12, atol=1e-15)
+    found, passed = derivatives(network, "y", [*names, "x"], *points[:3])
+    eye, lead = np.eye(2), (4, 2) if batch else (4,)
+    of_y = {
+        "W1": np.einsum("pki,pnj->pnkij", B, x), "b1": np.einsum("pki,pnj->pnki", B, x[..., :1] ** 0),
+        "W2": np.einsum("kl,pni->pnkli", eye, v), "b2": np.einsum("kl,pnj->pnkl", eye, x[..., :1] ** 0),
+        "x": np.einsum("pki,pij,pnm->pnkj", B, A, x[..., :1] ** 0),
+    }  # fmt: skip
+    for name, wanted in of_y.items():
+        assert found[name].shape == (*lead, *wanted.shape[2:]), name
+        np.testing.assert_allclose(found[name], wanted.reshape(found[name].shape), rtol=1e-10, err_msg=name)
+    assert passed["y"].shape == (*lead, 2) and len(outputs) == 2
+    twice, _ = second_derivatives(network, "b2", {}, names, *points[:3])  # dE/db2 = sum_n e
+    for name in names:
+        np.testing.assert_allclose(twice[name], of_y[name].sum(1), rtol=1e-10, atol=1e-14, err_msg=name)
+    along = {"W2": rng.normal(size=B.shape), "b1": rng.normal(size=a.shape)}
+    turned, _ = second_derivatives(network, "", along, ["b2", "W2"], *points[:3])
+    moved = np.einsum("pki,pni->pnk", along["W2"], v) + np.einsum("pki,pi->pk", B, along["b1"])[:, None]
+    np.testing.assert_allclose(turned["b2"], moved.sum(1), rtol=1e-10)
+    own = np.einsum("pnk,pni->pki", moved, v) + np.einsum("pnk,pi->pki", e, along["b1"])
+    np.testing.assert_allclose(turned["W2"], own, rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", np.float32, np.dtype("float32"), "float64", np.float64, float])
+def test_a_check_is_of_single_or_double_precision_however_that_is_said(dtype):
+    report = fcsym.check(fcsym.derive(Network.mlp([1, 1])), trials=1, dtype=dtype)
+    assert report.passed and report.dtype == str(np.dtype(dtype)) and report.steps == 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", np.float16, int, "double", None, object])
+def test_a_check_of_another_precision_is_refused(dtype):
+    with pytest.raises(ArgumentError, match="choose float32 or float64"):
+        fcsym.check(fcsym.derive(Network.mlp([1, 1])), trials=1, dtype=dtype)
+
+
+def test_directions_are_quarters_up_to_2():
+    """So that products with what is exact are exact."""
+    tally = object.__new__(gradients._Tally)
+    tally.rng = np.random.default_rng(0)
+    drawn = tally._direction(np.zeros((50, 20), np.float32))
+    assert drawn.dtype == np.float32 and set(np.unique(4 * drawn)) == set(range(-8, 9))
+
+
+def test_every_trajectory_but_the_exact_one_is_rounded():
+    """Each of them, at the start and after a step."""
+    network, rng = Network.mlp([2, 2, 1]), np.random.default_rng(0)
+    points = random_points(network, rng, 20)
+    made = Truth(network, "simultaneous", points.weights, rng, 2.0**-20)
+    for _ in range(2):
+        for stack in made.weights:
+            apart = abs(stack[1:] - stack[0]).reshape(len(stack) - 1, -1).max(axis=1)
+            assert (apart > 2.0**-22).all() and (apart < 2.0**-16).all() and len(set(apart.tolist())) == len(apart)
+        seen = made.look(points.x, points.target, points.eta)
+        made.move(seen, {})
+
+
+def test_so_many_networks_are_trained_at_once_as_there_is_room_for(monkeypatch):
+    """Four times their weights; at least one. Memory is asked for as many, or for those of steps from a kink."""
+    network, asked = Network.mlp([3, 4, 2]), []
+    monkeypatch.setattr(trajectory, "refuse_beyond", lambda what, size, instead: asked.append(size))
+    for room, trials, many in (
+        (79, 5, 1),
+        (80, 5, 1),
+        (160, 500, 2),
+        (8000, 500, 100),
+        (80_000, 500, 500),
+        (80_000, 5, 200),
+    ):
+        monkeypatch.setattr(trajectory, "MAX_NUMBERS", room)
+        assert trajectory._at_once(network) == max(1, room // 80)
+        trajectory.refuse_large(network, trials)
+        assert asked.pop() == trajectory._BYTES * 20 * many
+
+
+@pytest.mark.parametrize(("off", "passed"), [(0.9, True), (1.5, False)])
+def test_weights_after_a_step_from_a_kink_may_be_off_by_rounding_alone(off, passed):
+    """Of 1 at least, or of the largest number that is summed."""
+    network = Network.mlp([1, 1, 1])
+    run = _Comparison(fcsym.scheme(network, "backprop"), "simultaneous", np.dtype(float), 1, None)
+    kernel = run.kernel
+
+    def expand(*given):
+        return [w + off * ULPS * 2.0**-52 * (-1) ** n for n, w in enumerate(kernel.expand(*given))]
+
+    run.kernel = SimpleNamespace(init=kernel.init, step=kernel.step, output=kernel.output, expand=expand)
+    run.on_kinks(np.random.default_rng(0), 200)
+    rows = [row for row in run.rows() if "kink" in row.case]
+    assert len(rows) == 2 and all(row.points > 20 and row.passed is passed for row in rows)

@@ -127,7 +127,15 @@ def test_a_kink_of_a_loss_may_be_on_one_side_of_0_alone(kind, monkeypatch):
     monkeypatch.setattr(module, "in_the_loss", lambda network: [(HAT, term, None)])
     made = object.__new__(cls)
     vars(made).update(network=network, dtype=DOUBLE, bar=bar, after_p=())
-    for at, counts in ((2.0, True), (2 + wide / 2, False), (-2 - wide / 2, True), (-2.0, True), (1.0, True)):
+    for at, counts in (
+        (2.0, True),
+        (2 + wide / 2, False),
+        (2 + wide, False),
+        (2 + 1.1 * wide, True),
+        (-2 - wide / 2, True),
+        (-2.0, True),
+        (1.0, True),
+    ):
         values = {y: np.ones((1, 1)), "t": np.full((1, 1), at)}
         found = made._clear(values, {y: np.ones((1, 1))}, scale)
         assert bool((found if kind == "a step" else found[0])[0]) is counts, at

@@ -16,15 +16,16 @@ import fcsym
 from fcsym import Network
 from fcsym.errors import FcsymError, GateEvent
 from fcsym.language.equation import Cases, Equation, Rule
-from fcsym.language.expression import Add, Array, Axis, Index, Indicator, Role, mul, total
-from fcsym.schemes.data_maps import _map, _terms, _Use
+from fcsym.language.expression import Add, Array, Axis, Index, Indicator, Role, mul, power, total
+from fcsym.schemes.data_maps import _map, _terms, _Use, _uses
 from fcsym.schemes.read_data import _alike
-from fcsym.schemes.record import Refusal, SingleInput, needs_plain_steps
+from fcsym.schemes.record import Refusal, SingleInput, needs_plain_steps, no_compensation
 
 mlp = Network.mlp
 PIECES = {"relu": 1, "leaky_relu": 2, "identity": 0}
 MADE = {name: (name, *given) for name, given in PROVED.items()} | CARRIED
 MADE |= {f"collapsed, {phi}": ("collapsed", mlp([2, 2, 1], phi, bias=True), {}) for phi in PIECES}
+MADE["collapsed, an output activation"] = "collapsed", mlp([1, 2, 1], output="sigmoid", loss="bce"), {}
 for bias in (False, True):
     MADE[f"collapse, {bias}"] = fcsym.collapse, mlp([1, 2, 2, 1], bias=[bias, not bias, bias]), {}
     for depth in (2, 3):
@@ -113,6 +114,14 @@ def test_what_is_refused_is_a_sentence_with_or_without_a_place():
     assert made.error is GateEvent and issubclass(made.error, FcsymError)
 
 
+@pytest.mark.parametrize(("phi", "does"), [(["leaky_relu", "relu"], "wakes up"), (["relu", "leaky_relu"], "leaves 0")])
+def test_where_no_p_exists_it_is_said_what_the_last_hidden_layer_does(phi, does):
+    """Not one below it; without a hidden layer, of what there is."""
+    made = no_compensation(mlp([1, 1, 1, 1], phi))
+    assert f"a frozen unit with v^c = 0 {does} at this step" in made.sentence.format(at="")
+    assert no_compensation(mlp([1, 1, 1], phi[-1])) == made and no_compensation(mlp([1, 1])).said()
+
+
 DECAY = fcsym.rule("sgd", weight_decay="0.1")
 
 
@@ -171,6 +180,19 @@ def test_what_a_weight_gives_is_held_itself_where_it_is_read_once_and_is_a_whole
     ):  # fmt: skip
         made = _map(uses, {W: len(uses)}, (W,))
         assert made.is_pre_activation is itself and len(made.uses) == len(uses)
+
+
+def test_a_term_with_a_parameter_is_a_map_where_it_has_one_once():
+    """Not where it is squared, or two are multiplied; nor beside what is no data."""
+    w, u, v = (replace(a, role=Role.PARAMETER) for a in (W, Array("U", None, (J.axis,)), Array("v", None, (I.axis,))))
+    for term, found in (
+        (mul(w[J, I], X[I]), 1), (mul(3, w[J, I], X[I]), 1), (mul(power(w[J, I], 2), X[I]), 0),
+        (mul(w[J, I], u[J], X[I]), 0), (mul(w[J, I], v[I]), 0), (mul(w[J, I], Array("q", None, (I.axis,))[I], X[I]), 0),
+    ):  # fmt: skip
+        made = list(_uses(Equation(S[J], total(I, term), Rule.DEFINITION, ""), frozenset({X})))
+        assert len(made) == found, term
+        assert all(one.weight == w[J, I] and one.features == (I,) and one.is_whole for one in made)
+    assert not list(_uses(Equation(W[J, I], mul(w[J, I], X[I]), Rule.DEFINITION, ""), frozenset({X})))
 
 
 def test_what_has_cases_has_no_terms():
