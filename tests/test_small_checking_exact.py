@@ -182,23 +182,28 @@ def test_networks_that_are_written_out_are_those_of_lines_and_plain_steps():
 
 SQUARED = ("pow", ("s",), ("number", 2, 1))
 CHOICES = {
-    1: ("above", 1, 1, SQUARED, ("add", ("mul", ("number", 2, 1), ("s",)), ("number", -1, 1))),
-    8: ("above", 8, 1, ("mul", SQUARED, ("number", 1, 16)), ("add", ("s",), ("number", -4, 1))),
+    Fraction(3, 2): (SQUARED, ("add", ("mul", ("number", 3, 1), ("s",)), ("number", -9, 4)), (3, -2.25, 1)),
+    Fraction(31, 4): (("mul", SQUARED, ("number", 2, 31)), ("add", ("s",), ("number", -31, 8)), (1, -3.875, 2 / 31)),
 }
-"""A line up to here, and above it a square that goes on as the line was."""
+"""A square above here, and up to here the line that touches it, with the slope, the shift and the factor of these."""
 
 
-@pytest.mark.parametrize("kink", CHOICES)
+@pytest.mark.parametrize("kink", CHOICES, ids=str)
 def test_a_choice_has_its_values_and_slopes_up_to_its_end_and_beyond_it(kink):
     """Whether it is computed as it is written or in many digits; exactly there it is what stands below."""
-    s = np.array([kink / 2, kink, kink * 1.5], np.longdouble)
-    slope, shift, factor = (2, -1, 1) if kink == 1 else (1, -4, 1 / 16)
+    above, below, (slope, shift, factor) = CHOICES[kink]
+    p, q = kink.as_integer_ratio()
+    end = np.longdouble(p) / q
+    s = np.array([end * 0.75, end, end * 1.5], np.longdouble)
     line, square = slope * s + shift, factor * s**2
-    for order, wanted in enumerate((np.where(s > kink, square, line), np.where(s > kink, 2 * factor * s, slope))):
-        np.testing.assert_allclose(_written(CHOICES[kink], order)(s).astype(float), wanted.astype(float), rtol=1e-13)
-    apart = ("above", kink, 1, ("number", 5, 1), ("mul", ("number", 3, 1), ("s",)))
-    assert _written(apart, 0)(s).tolist() == [1.5 * kink, 3 * kink, 5]
-    assert [float(_walk(apart, mpmath.mpf(float(at)), mpmath)) for at in s] == [1.5 * kink, 3 * kink, 5]
+    for order, wanted in enumerate((np.where(s > end, square, line), np.where(s > end, 2 * factor * s, slope))):
+        found = _written(("above", p, q, above, below), order)(s)
+        np.testing.assert_allclose(found.astype(float), wanted.astype(float), rtol=1e-13)
+    apart = ("above", p, q, ("number", 5, 1), ("mul", ("number", 3, 1), ("s",)))
+    wanted = [float(3 * s[0]), float(3 * end), 5]
+    assert _written(apart, 0)(s).astype(float).tolist() == wanted
+    places = [mpmath.mpf(p) / q * mpmath.mpf(share) for share in (0.75, 1, 1.5)]
+    assert [float(_walk(apart, at, mpmath)) for at in places] == wanted
     np.testing.assert_array_equal(elementwise_grad(lambda t: _walk(apart, t))(s), [3, 3, 0])
 
 
