@@ -849,3 +849,64 @@ def test_a_flip_that_is_none_is_not_proved():
     assert told["proved"] is False and told["lower"] is None and told["reason"]
     told = flips(fcsym.derive(ONE), 1).as_dict()
     assert told["proved"] is True and told["lower"] is not None
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_what_is_proved_of_a_flip_is_that_inside_it_s_is_dead_and_outside_it_is_not(quadratic, monkeypatch):
+    """Both claims that are refuted, at numbers: where a parabola has its roots, or a line its own."""
+    asked = []
+    monkeypatch.setattr(smt, "check", lambda solver: asked.append(list(solver.assertions())[-1]) or z3.unsat)
+    assert _proved(quadratic) and len(asked) == 2
+    within, beyond = asked
+    for c, low, high, eta in product(
+        (Fraction(1, 2), 1), (Fraction(1, 4), 2), (2, 3), (Fraction(1, 8), Fraction(1, 4), 2, 3, 4)
+    ):
+        if quadratic:
+            known = {"s": c * low * high, "b": c * (low + high), "c": c, "root": c * (high - low), "eta": eta}
+            after, inside = c * (eta - low) * (eta - high), low <= eta <= high
+        else:
+            known = {"s": c * low, "b": c, "eta": eta}
+            after, inside = c * (low - eta), low <= eta
+        places = [(z3.Real(name), z3.RealVal(str(value))) for name, value in known.items()]
+
+        def holds(part, places=places):
+            return z3.is_true(z3.simplify(z3.substitute(part, *places)))
+
+        assert [holds(part) for part in within.children()] == [inside, after > 0]
+        assert [holds(part) for part in beyond.children()] == [not inside, after <= 0]
+
+
+@pytest.mark.parametrize(
+    "answers", [(z3.sat, z3.unsat), (z3.unsat, z3.sat), (z3.unknown, z3.unsat), (z3.unsat, z3.unknown)]
+)
+def test_a_flip_is_not_proved_where_either_claim_is_not(answers, monkeypatch):
+    said = iter(answers)
+    monkeypatch.setattr(smt, "check", lambda solver: next(said))
+    assert _proved(True) is False
+
+
+def test_a_table_has_no_value_where_there_is_none():
+    """Row by row, in the names and conditions of the equation, with what the proof says of each."""
+    d = fcsym.derive(ONE)
+    told = SimpleNamespace(verdict="a verdict", note="a note", possible="perhaps")
+    known = SimpleNamespace(
+        network=d.network, by_name=d.by_name, equations=d.equations, resolve=d.resolve, order=d.order,
+        proof=SimpleNamespace(case=lambda *_: told, verdict=lambda _: told),
+    )  # fmt: skip
+    for name in ("p", "dv1", "r"):
+        rows, own = closed_form.cases(known, name, 1), d.by_name["p" if name == "r" else name].rhs.branches
+        assert [row.name for row in rows] == [branch.name for branch in own]
+        assert [row.value is None for row in rows] == [branch.value is None for branch in own]
+        assert all((row.verdict, row.note, row.possible) == ("a verdict", "a note", "perhaps") for row in rows)
+        assert [len(row.when) for row in rows] == [len(branch.when) for branch in own]
+    (row,) = closed_form.cases(known, "s1", 1)
+    assert row.name == "always" and row.value == d.expr("s1", 1) and row.verdict == "a verdict"
+
+
+def test_what_is_one_number_needs_no_place():
+    """And a unit or an output that is given with it decides nothing; a row has it not."""
+    d = fcsym.derive(ONE)
+    assert d.expr("E") == d.expr("E", 1) == d.expr("E", 1, output=1) == d.expr("E", output=1)
+    for other in ({"row": 1}, {"column": 1}, {"row": 1, "column": 1}):
+        with pytest.raises(ArgumentError, match="is one number and needs none"):
+            d.expr("E", **other)
