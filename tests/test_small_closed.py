@@ -25,7 +25,7 @@ from fcsym.closed import closed_form
 from fcsym.closed import flip as flip_
 from fcsym.closed import lambdified as lambdified_
 from fcsym.closed.closed_form import _count as written_operations
-from fcsym.closed.closed_form import operations, paper_symbols
+from fcsym.closed.closed_form import _told_by, operations, paper_symbols
 from fcsym.closed.costs import (
     STORED,
     Cost,
@@ -57,6 +57,8 @@ from fcsym.language.expression import (
     Index,
     Indicator,
     Inverse,
+    Mul,
+    Pow,
     Ref,
     Role,
     Total,
@@ -139,6 +141,23 @@ def test_a_unit_dies_where_its_flip_says(order):
             assert (said and bool(flip.lower.subs(numbers) <= eta <= flip.upper.subs(numbers))) is dead
             died += dead
     assert flip.proved and died > 10
+
+
+def test_a_unit_has_an_interval_where_its_parabola_reaches_0(monkeypatch):
+    """However little beyond it: s' at three step sizes says which parabola it is."""
+    monkeypatch.setattr(flip_, "_proved", bool)
+    flip = flips(fcsym.derive(ONE, "sequential"), 1)
+    for twentieths, reached in ((38, False), (39, False), (40, True), (41, True), (43, True), (60, True)):
+        w2 = Fraction(twentieths, 20)
+        start, one, two = (
+            stepped(Fraction(1), w2, w2 * X - 1, Fraction(eta), "sequential").s_new[0][0] for eta in range(3)
+        )
+        bend = (two - 2 * one + start) / 2
+        b = start + bend - one
+        assert (b**2 >= 4 * bend * start) is reached
+        known = {"s_1": X, "a0": X * X, "W2_1_1": w2, "dE_dY": 1}
+        numbers = {sympy.Symbol(name, real=True): sympy.Rational(str(value)) for name, value in known.items()}
+        assert [bool(condition.subs(numbers)) for condition in flip.when] == [True, reached]
 
 
 @pytest.mark.parametrize(
@@ -450,7 +469,53 @@ def test_the_paper_leaves_standing_what_every_layer_below_the_last_hidden_one_ch
     kept = paper_symbols(fcsym.derive(Network.mlp([1] * (depth + 1))))
     assert {name for name in kept if name.startswith("dv")} == {f"dv{n}" for n in range(1, depth - 1)}
     assert {name for name in kept if name.startswith("delta")} == {f"delta{n}" for n in range(2, depth + 1)}
+    assert {name for name in kept if name.startswith("W")} == {f"W{n}_new" for n in range(2, depth + 1)}
+    passed = {f"{letter}{n}" for letter in "sv" for n in range(1, depth)} | {f"s{n}_new" for n in range(1, depth)}
+    assert {name for name in kept if name[0] in "sv"} == passed | {"vc"}
     assert len(set(kept)) == len(kept)
+
+
+@pytest.mark.parametrize("widths", [[1, 1, 1], [2, 2, 2]])
+def test_what_has_no_cases_has_those_of_what_it_is_made_of_where_that_has_as_many_elements(widths):
+    """v' = v + dv has those of dv, and r = w' + p those of p; y' = y + dy and dy, a sum over the units, have none."""
+    d = fcsym.derive(Network.mlp(widths))
+    found = {e.name: _told_by(d, e) for e in d.equations if e.defines}
+    assert {name: told.name for name, told in found.items() if told is not None} == {
+        "dv1": "dv1", "v1_new": "dv1", "p": "p", "r": "p", "P": "P",
+    }  # fmt: skip
+
+
+def test_a_cost_is_written_in_one_line():
+    n = sympy.Symbol("n")
+    assert str(Cost("one", {n: 4}, n + STORED, {"step": 2 * n})) == f"one: state {n + STORED}, operations per step 2*n"
+
+
+def test_a_sum_over_an_axis_has_an_operation_less_than_terms_beside_those_of_each():
+    """Also a greatest value; an inner product of three has three products and two sums."""
+    j, sizes = Index(Axis("n"), "j"), {Axis("n"): 3}
+    a, b = (Array(name, None, (j.axis,)) for name in "ab")
+    d = SimpleNamespace(network=SimpleNamespace(sizes=sizes))
+    for node, wanted in ((a[j], 2), (mul(a[j], b[j]), 5), (mul(a[j], b[j]) + a[j], 8), (power(a[j], 2), 5)):
+        assert written_operations(d, Total((j,), node), {}) == wanted == sympy.count_ops(summed(node, j))
+        assert written_operations(d, Extreme("max", (j,), node), {}) == wanted
+    assert written_operations(d, Total((j,), mul(a[j], b[j])), {a: 4}) == 5 + 3 * 4
+
+
+def summed(node, j):
+    """The sum of three, written out in symbols that are different ones."""
+    names = {name: sympy.symbols(f"{name}1:4") for name in "ab"}
+
+    def at(part, n):
+        match part:
+            case Ref(array, _):
+                return names[array.name][n]
+            case Pow(base, exponent):
+                return at(base, n) ** exponent
+            case Mul(factors):
+                return sympy.Mul(*(at(f, n) for f in factors))
+        return sympy.Add(*(at(term, n) for term in part.terms))
+
+    return sympy.Add(*(at(node, n) for n in range(3)))
 
 
 def test_of_a_network_of_layers_all_is_left_standing_but_what_the_last_hidden_one_changes_by():
@@ -708,7 +773,13 @@ def test_what_a_scheme_saves_and_loses_is_said_in_numbers():
     n = sympy.Symbol("n")
     reference = Cost("other", {n: 4}, 3 * n, {"step": 2 * n**2})
     one = Cost("one", {n: 4}, n + STORED, {"step": 2 * n**2 + STORED})
-    for inputs, state in ((1, "saves 7 of 12 numbers"), (8, "has the same 12 numbers"), (10, "loses 2 of 12 numbers")):
+    for inputs, state in (
+        (1, "saves 7 of 12 numbers"),
+        (7, "saves 1 of 12 numbers"),
+        (9, "loses 1 of 12 numbers"),
+        (8, "has the same 12 numbers"),
+        (10, "loses 2 of 12 numbers"),
+    ):
         said = compare(one, reference, inputs)
         assert said.startswith(f"{state} and loses {inputs} of 32 operations; it saves state up to ")
         assert "state up to m = 7 and operations up to m = 0 distinct inputs" in said
@@ -778,3 +849,64 @@ def test_a_flip_that_is_none_is_not_proved():
     assert told["proved"] is False and told["lower"] is None and told["reason"]
     told = flips(fcsym.derive(ONE), 1).as_dict()
     assert told["proved"] is True and told["lower"] is not None
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_what_is_proved_of_a_flip_is_that_inside_it_s_is_dead_and_outside_it_is_not(quadratic, monkeypatch):
+    """Both claims that are refuted, at numbers: where a parabola has its roots, or a line its own."""
+    asked = []
+    monkeypatch.setattr(smt, "check", lambda solver: asked.append(list(solver.assertions())[-1]) or z3.unsat)
+    assert _proved(quadratic) and len(asked) == 2
+    within, beyond = asked
+    for c, low, high, eta in product(
+        (Fraction(1, 2), 1), (Fraction(1, 4), 2), (2, 3), (Fraction(1, 8), Fraction(1, 4), 2, 3, 4)
+    ):
+        if quadratic:
+            known = {"s": c * low * high, "b": c * (low + high), "c": c, "root": c * (high - low), "eta": eta}
+            after, inside = c * (eta - low) * (eta - high), low <= eta <= high
+        else:
+            known = {"s": c * low, "b": c, "eta": eta}
+            after, inside = c * (low - eta), low <= eta
+        places = [(z3.Real(name), z3.RealVal(str(value))) for name, value in known.items()]
+
+        def holds(part, places=places):
+            return z3.is_true(z3.simplify(z3.substitute(part, *places)))
+
+        assert [holds(part) for part in within.children()] == [inside, after > 0]
+        assert [holds(part) for part in beyond.children()] == [not inside, after <= 0]
+
+
+@pytest.mark.parametrize(
+    "answers", [(z3.sat, z3.unsat), (z3.unsat, z3.sat), (z3.unknown, z3.unsat), (z3.unsat, z3.unknown)]
+)
+def test_a_flip_is_not_proved_where_either_claim_is_not(answers, monkeypatch):
+    said = iter(answers)
+    monkeypatch.setattr(smt, "check", lambda solver: next(said))
+    assert _proved(True) is False
+
+
+def test_a_table_has_no_value_where_there_is_none():
+    """Row by row, in the names and conditions of the equation, with what the proof says of each."""
+    d = fcsym.derive(ONE)
+    told = SimpleNamespace(verdict="a verdict", note="a note", possible="perhaps")
+    known = SimpleNamespace(
+        network=d.network, by_name=d.by_name, equations=d.equations, resolve=d.resolve, order=d.order,
+        proof=SimpleNamespace(case=lambda *_: told, verdict=lambda _: told),
+    )  # fmt: skip
+    for name in ("p", "dv1", "r"):
+        rows, own = closed_form.cases(known, name, 1), d.by_name["p" if name == "r" else name].rhs.branches
+        assert [row.name for row in rows] == [branch.name for branch in own]
+        assert [row.value is None for row in rows] == [branch.value is None for branch in own]
+        assert all((row.verdict, row.note, row.possible) == ("a verdict", "a note", "perhaps") for row in rows)
+        assert [len(row.when) for row in rows] == [len(branch.when) for branch in own]
+    (row,) = closed_form.cases(known, "s1", 1)
+    assert row.name == "always" and row.value == d.expr("s1", 1) and row.verdict == "a verdict"
+
+
+def test_what_is_one_number_needs_no_place():
+    """And a unit or an output that is given with it decides nothing; a row has it not."""
+    d = fcsym.derive(ONE)
+    assert d.expr("E") == d.expr("E", 1) == d.expr("E", 1, output=1) == d.expr("E", output=1)
+    for other in ({"row": 1}, {"column": 1}, {"row": 1, "column": 1}):
+        with pytest.raises(ArgumentError, match="is one number and needs none"):
+            d.expr("E", **other)

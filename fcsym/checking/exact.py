@@ -207,7 +207,7 @@ def _phi(activation: Activation, s: Any, make: Any) -> tuple[Any, Any]:
     piece = 0
     for n, kink in enumerate(activation.kinks):
         corner = make(float(kink))
-        if not (s > corner or s <= corner):
+        if not (s > corner or s < corner or s == corner):
             raise _Undecided(f"on which side of {kink}, or whether exactly there, a pre-activation is")
         if s == corner:
             value = activation.pieces[n].slope * kink + activation.pieces[n].intercept

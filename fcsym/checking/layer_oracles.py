@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from math import prod
 from typing import Any, NamedTuple
@@ -69,6 +70,7 @@ class Passing:
 
 
 _Oracle = Callable[[Any, Passing, Sequence[Any]], Any]
+_Gates = Callable[[Any, Passing, Sequence[Any], Sequence[Any], Any, Any], tuple[Any, Any]]
 
 
 def _shift(bias: Weight, axes: int) -> Any:
@@ -159,30 +161,24 @@ def _greatest(layer: Any, at: Passing, sources: Sequence[Any]) -> Any:
 # ---------------------------------------------------------------------------------------------- recurrences
 
 
-def _recurrence(
-    gates: int, step: Callable[[Any, Passing, Sequence[Any], Sequence[Any], Any, Any], tuple[Any, Any]]
-) -> _Oracle:
+def _recurrence(gates: int, step: _Gates, layer: Any, at: Passing, sources: Sequence[Any]) -> Any:
     """A recurrence: h before the first step is 0, and so is the cell. The gates' parameters come one after the other.
 
     `step`: the layer, what of the input and of h each gate reads, h and the cell => both after the step.
     """
-
-    def oracle(layer: Any, at: Passing, sources: Sequence[Any]) -> Any:
-        (x,) = sources
-        hidden = layer.hidden_size
-        read = [at.take(hidden, layer.input_size) for _ in range(gates)]
-        kept = [at.take(hidden, hidden) for _ in range(gates)]
-        shifts = [[at.take(hidden) if layer.bias else None for _ in range(gates)] for _ in range(2)]
-        h = cell = np.zeros((*x.shape[:2], hidden), x.dtype)
-        given = []
-        for t in range(x.shape[2]):
-            own = [_dense(at, w, b, x[:, :, t]) for w, b in zip(read, shifts[0], strict=True)]
-            back = [_dense(at, w, b, h) for w, b in zip(kept, shifts[1], strict=True)]
-            h, cell = step(layer, at, own, back, h, cell)
-            given.append(h)
-        return given[-1] if layer.last else anp.stack(given, axis=2)
-
-    return oracle
+    (x,) = sources
+    hidden = layer.hidden_size
+    read = [at.take(hidden, layer.input_size) for _ in range(gates)]
+    kept = [at.take(hidden, hidden) for _ in range(gates)]
+    shifts = [[at.take(hidden) if layer.bias else None for _ in range(gates)] for _ in range(2)]
+    h = cell = np.zeros((*x.shape[:2], hidden), x.dtype)
+    given = []
+    for t in range(x.shape[2]):
+        own = [_dense(at, w, b, x[:, :, t]) for w, b in zip(read, shifts[0], strict=True)]
+        back = [_dense(at, w, b, h) for w, b in zip(kept, shifts[1], strict=True)]
+        h, cell = step(layer, at, own, back, h, cell)
+        given.append(h)
+    return given[-1] if layer.last else anp.stack(given, axis=2)
 
 
 def _sigmoid(s: Any) -> Any:
@@ -266,9 +262,9 @@ ORACLES: dict[str, _Oracle] = {
     "avgpool2d": _average,
     "maxpool1d": _greatest,
     "maxpool2d": _greatest,
-    "rnn": _recurrence(1, _elman),
-    "lstm": _recurrence(4, _lstm),
-    "gru": _recurrence(3, _gru),
+    "rnn": partial(_recurrence, 1, _elman),
+    "lstm": partial(_recurrence, 4, _lstm),
+    "gru": partial(_recurrence, 3, _gru),
     "attention": _attention,
     "layernorm": lambda layer, at, sources: _normalised(layer, at, sources[0], True),
     "rmsnorm": lambda layer, at, sources: _normalised(layer, at, sources[0], False),

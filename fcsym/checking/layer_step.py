@@ -148,8 +148,9 @@ def _outputs(network: Network, logits: Any) -> Any:
 
 
 def _same(before: Sequence[_Array] | None, after: Sequence[_Array]) -> bool:
-    pairs = zip(before or (), after, strict=before is not None)
-    return before is not None and all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    if before is None:
+        return False
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, after, strict=True))
 
 
 def _loss(network: Network, logits: Any, target: Any) -> Any:
