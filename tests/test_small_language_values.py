@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import product
 from math import prod
 
+import mpmath
 import pytest
 import sympy
 
@@ -14,6 +15,7 @@ from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Piece as Line
 from fcsym.language.activation import piecewise_linear
 from fcsym.language.decision import Decision, decide
+from fcsym.language.differences import AFTER, CHANGE, difference
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
 from fcsym.language.expression import (
     Add,
@@ -35,6 +37,8 @@ from fcsym.language.expression import (
     power,
     total,
 )
+from fcsym.language.formulas import S as ARGUMENT
+from fcsym.language.formulas import mpmath_table
 from fcsym.language.instance import Field, Instance, exact_field, first_that_holds
 
 AI, AJ = Axis("I"), Axis("J")
@@ -244,3 +248,30 @@ def test_what_all_rows_ask_for_is_not_asked():
     on, rest = Condition(S, ">", Fraction(0)), Condition(T, "<=", Fraction(1))
     below, above = (Branch("b", (on, rest), None), Branch("a", (on, Condition(T, ">", Fraction(1))), None))
     assert decide([below, above]) == Decision(rest, below, above)
+
+
+# ------------------------------------------------------------------------------------------- differences of functions
+
+
+@pytest.mark.parametrize("u", ["0.6", "-0.6", "1.7"])
+def test_a_difference_of_arc_tangents_is_one_across_0(u):
+    """At every product of the two arguments from -3/2 to 1/2, of which only a part has a form of its own."""
+    rule = difference(("atan", ARGUMENT))
+    for n in range(-30, 11):
+        with mpmath.workdps(40):
+            before = mpmath.mpf(u)
+            after = mpmath.mpf(n) / 20 / before
+            places = {ARGUMENT: before, AFTER: after, CHANGE: after - before}
+            assert mpmath.almosteq(at(rule, places), mpmath.atan(after) - mpmath.atan(before), 1e-35, 1e-35), n
+
+
+def at(formula, places):
+    """A formula with numbers in the places of s, s + ds and ds."""
+    if formula in places:
+        return places[formula]
+    match formula:
+        case ("where", u, p, q, a, b):
+            return at(a, places) if at(u, places) > mpmath.mpf(p) / q else at(b, places)
+        case ("number", p, q):
+            return mpmath.mpf(p) / q
+    return mpmath_table()[formula[0]](*(at(part, places) for part in formula[1:]))
