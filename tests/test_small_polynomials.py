@@ -485,6 +485,7 @@ def test_with_only_position_on_an_axis_an_expression_is_worth_the_same(seed):
         for at in everywhere(*sorted(set(scope) - set(over) - {u, v})):
             assert worth(as_expr(made), at | only, values) == worth(node, at | only, values), node
         assert equal(node, as_expr(made), ones=ones)
+        assert all(n == 1 for m in made for factor, n in m.factors if isinstance(factor, Indicator))
 
 
 def test_a_mask_is_its_square():

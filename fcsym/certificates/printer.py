@@ -187,8 +187,10 @@ class Printer:
         for letter, times in form.terms:
             text = self.index(letter) if abs(times) == 1 else f"{abs(times)} * {self.index(letter)}"
             sides[times > 0].append(text)
-        if form.constant or not sides[1]:
-            sides[form.constant >= 0].append(str(abs(form.constant)))
+        if form.constant:
+            sides[form.constant > 0].append(str(abs(form.constant)))
+        if not sides[1]:
+            sides[1].append("0")
         return " ".join(
             side[0] if len(side) == 1 and " " not in side[0] else f"({' + '.join(side)})%nat" for side in sides
         )

@@ -1,0 +1,65 @@
+"""Certificates of small networks with what the smallest ones have not: each is one that Coq has accepted.
+
+As in `test_accepted`: `more_accepted_by_coq.txt` has digests of texts, without comments, that Coq has accepted, and
+`python tests/test_small_certificate_accepted.py` has it asked about what is new, and writes the list.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_accepted import digest
+from test_small_certificates import DEAD
+from test_small_proofs import CARRIED
+
+import fcsym
+from fcsym import Network
+from fcsym.certificates import certificate_of, certify
+
+LIST = Path(__file__).with_name("more_accepted_by_coq.txt")
+HAT = fcsym.piecewise_linear("hat", [fcsym.Piece(0, -1), fcsym.Piece(2, 1), fcsym.Piece(None, 0, 2)])
+KINDS = {
+    **{name: lambda name=name: carried(name) for name in ("states with momentum", "backprop with adam", "patches")},
+    **{name: lambda name=name: stepped(name) for name in ("above", "above, with a shared bias")},
+    "collapsed, three pieces": lambda: fcsym.scheme(Network.mlp([1, 2, 1], HAT), "collapsed"),
+    "collapsed, two outputs": lambda: fcsym.scheme(Network.mlp([2, 2, 2], bias=True), "collapsed", order="sequential"),
+}
+
+
+def carried(name):
+    kind, network, setting = CARRIED[name]
+    return fcsym.scheme(network, kind, **setting)
+
+
+def stepped(name):
+    """Of a network whose lowest layer that moves is not the first."""
+    network, setting, _ = DEAD[name]
+    return fcsym.derive(network, **setting)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_certificate_is_one_that_coq_accepts(name):
+    made = certificate_of(KINDS[name]())
+    assert made.statements - made.certified == len(made.admitted)
+    assert f"{digest(made.text)} {name}" in LIST.read_text("utf-8").splitlines(), (
+        f"The certificate of {name!r} is another one: have Coq asked about it by `python tests/{Path(__file__).name}`."
+    )
+
+
+def main():
+    """Ask Coq about what is new, and write the list; the exit status."""
+    known = frozenset(LIST.read_text("utf-8").splitlines()) if LIST.exists() else frozenset()
+    lines, refused = [], []
+    for name, document in KINDS.items():
+        d = document()
+        line = f"{digest(certificate_of(d).text)} {name}"
+        good = line in known or certify(d, max_seconds=600, independent=False)
+        (lines if good else refused).append(line)
+        print(line, "" if good else good.said, flush=True)
+    LIST.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return int(bool(refused))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
