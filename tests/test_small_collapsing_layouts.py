@@ -1,4 +1,4 @@
-"""Units and the columns that stand for them, beside a list of units: however they are laid out, they are the same units.
+"""Units and the columns that stand for them, beside a list of units: laid out in any way, they are the same units.
 
 Each takes a fraction of a second, so that a fault in any part of it is seen by a test that is quick.
 """
@@ -129,7 +129,7 @@ def is_of(columns, arrays, units):
         assert len(block.members) >= block.xi.shape[1] and not (block.pattern % 2).any()
         np.testing.assert_allclose(block.xi.T @ block.xi, np.eye(block.xi.shape[1]), atol=1e-12)
         assert block.start.shape == (len(block.members), following.shape[1])
-        assert (columns.codes[:, block.columns].T == block.pattern).all()
+        assert (block.pattern == columns.codes[:, block.columns].T).all()
         if units.counts:
             np.testing.assert_allclose(block.xi @ columns.ones[block.columns], 1, atol=1e-12)
     assert not arrays[numbers.read[0][0]].take(range(columns.used, columns.width), axis=numbers.read[0][1]).any()
