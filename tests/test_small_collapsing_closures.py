@@ -20,6 +20,7 @@ from fcsym import Network
 from fcsym.collapsing.conserved import constants
 from fcsym.collapsing.equations import length_of, named
 from fcsym.collapsing.held import Held
+from fcsym.collapsing.training import Training
 
 DECAY = fcsym.rule("sgd", weight_decay=0.1)
 BIASED = Network.mlp([2, 3, 3, 2], bias=True)
@@ -46,6 +47,7 @@ NETWORKS = {
     "the layer alone": (Network.mlp([2, 3, 2], bias=True), 2, (1,)),
     "the inputs alone": (Network.mlp([2, 3, 2], "tanh", bias=True), 2, (0,)),
     "a mean": (Network.mlp([2, 5, 3], loss="cross_entropy").training(None, "mean"), 2, (0, 1)),
+    "no gates, shared above": (Network.mlp([2, 3, 3, 2], "identity", bias=True).shared("b2"), 1, (2,)),
     "no gates": (Network.mlp([2, 4, 3, 2], "identity"), 1, (0, 2)),
     "momentum, above": (Network.mlp([2, 2, 3, 1], ["tanh", "relu"], bias=True).training("momentum"), 1, (2,)),
 }
@@ -95,6 +97,14 @@ def test_the_size_of_a_state_is_how_many_different_numbers_it_has(name, order):
     assert sympy.sympify(closure.size).subs(lengths) == different
 
 
+def test_one_output_reads_two_numbers_of_a_pattern():
+    """r and its partner: what the output reads, and what that reads; in the other order there is one more."""
+    for name in ("one output", "one output, leaky"):
+        state = found(name, "simultaneous").closure.state
+        assert len([a for a in state if a.symbol == "T"]) == 2 and len(state) == 2 + ("leaky" in name)
+    assert len(found("one output", "sequential").closure.state) == 3
+
+
 @pytest.mark.parametrize("samples", [1, 2, 3, 5])
 @pytest.mark.parametrize("phi", ["relu", "leaky_relu", HAT], ids=str)
 def test_there_are_as_many_patterns_as_pieces_on_every_input_but_where_none_has_an_effect(phi, samples):
@@ -128,6 +138,23 @@ def test_quantities_are_as_they_are_written(name, order):
         assert tuple(range(len(quantity.free))) in quantity.symmetries
         for symmetry in quantity.symmetries:
             np.testing.assert_allclose(np.transpose(numbers, symmetry), numbers, rtol=1e-13, atol=1e-15)
+
+
+def test_numbers_of_a_state_in_training_are_what_its_definitions_say_of_the_weights():
+    """Group by group, in the order of their slopes."""
+    for name in ("one output", "one bias for all units", "intercepts above", "decay", "above alone", "momentum, above"):
+        network, _, layers = NETWORKS[name]
+        search = found(name, "simultaneous").choice.found
+        point = Point(search.held)
+        if network.memory and 0 not in layers:
+            continue
+        training = Training(network, search, point.weights, point.known["x"])
+        for quantity, array in zip(search.quantities, named(search.quantities), strict=True):
+            if any(a.name in point.memory for a in quantity.arrays):
+                continue
+            numbers, indices = evaluate(quantity.at(quantity.letters), lambda a, point=point: point.array(a, False))
+            wanted = spread(numbers, indices, quantity.letters)
+            np.testing.assert_allclose(training.state[array.name], wanted.astype(float), rtol=1e-10, atol=1e-12)
 
 
 CONSERVING = {
