@@ -123,10 +123,12 @@ def is_of(columns, arrays, units):
     assert (columns.unit_of[columns.loose] >= 0).all() and columns.loose.start == columns.loose_from
     assert (columns.unit_of[columns.used :] == -1).all() and (columns.unit_of[: columns.loose_from] == -1).all()
     np.testing.assert_array_equal(columns.blur[columns.loose], units.blur[alone])
+    np.testing.assert_array_equal(columns.patterns, np.unique(units.codes, axis=0))
     for block in columns.blocks:
         idle = 0 if numbers.rows is None else int((lines.slope_of[block.pattern] == 0).sum())
         assert block.xi.shape == (len(block.members), values.shape[1] + units.counts - idle)
-        assert len(block.members) >= block.xi.shape[1] and not (block.pattern % 2).any()
+        assert len(block.members) > block.xi.shape[1] and not (block.pattern % 2).any()
+        assert block.rest.shape == (len(block.members), idle)
         np.testing.assert_allclose(block.xi.T @ block.xi, np.eye(block.xi.shape[1]), atol=1e-12)
         assert block.start.shape == (len(block.members), following.shape[1])
         assert (block.pattern == columns.codes[:, block.columns].T).all()
