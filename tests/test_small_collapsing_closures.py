@@ -6,7 +6,7 @@ Each takes a fraction of a second, so that a fault in any part of it is seen by 
 from __future__ import annotations
 
 from functools import cache
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -17,8 +17,9 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing.conserved import constants
-from fcsym.collapsing.equations import length_of, named
+from fcsym.collapsing.conserved import constants, forms
+from fcsym.collapsing.equations import Closure, length_of, named
+from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.training import Training
 
@@ -135,7 +136,7 @@ def test_quantities_are_as_they_are_written(name, order):
         if e.rhs != e.lhs:
             own, places = evaluate(e.rhs, lambda a: point.array(a, False))
             np.testing.assert_array_equal(spread(own, places, e.lhs.indices), numbers)
-        assert tuple(range(len(quantity.free))) in quantity.symmetries
+        assert tuple(range(len(quantity.free))) in quantity.symmetries and "Places" not in repr(quantity)
         for symmetry in quantity.symmetries:
             np.testing.assert_allclose(np.transpose(numbers, symmetry), numbers, rtol=1e-13, atol=1e-15)
 
@@ -184,6 +185,53 @@ def test_one_step_changes_a_constant_by_what_is_said(name, order, inputs):
         wanted = point.eta * value(constant.rate) * value(constant.value.rhs) + value(constant.change.rhs)
         np.testing.assert_allclose(change, wanted, rtol=1e-9, atol=1e-13)
         assert np.abs(change).max() > 1e-6
+
+
+FORMED = {
+    "no bias": Network.mlp([2, 5, 1]),
+    "biases, leaky": Network.mlp([2, 5, 1], "leaky_relu", bias=True),
+    "decay": Network.mlp([2, 5, 1]).training(DECAY),
+}
+
+
+@pytest.mark.parametrize("name", FORMED)
+def test_a_form_of_every_pattern_is_multiplied_by_its_factor_in_a_step(name):
+    """And is written without denominators and common factors."""
+    search = fcsym.find_collapse(FORMED[name], contracted=(0, 1)).choices[0].found
+    found = forms(Closure.of(search))
+    assert len(found) == 3 and len({str(one.form) for one in found}) == 3
+    point = Point(search.held, 3)
+    ((_, members),) = point.groups.items()
+    assert len(members) == 2
+    slopes = point.seen["g1"][members.argmax(axis=1)]
+    for one in found:
+        before, after = values_of(point, one.definitions), values_of(point, one.definitions, True)
+        for c in range(len(members)):
+
+            def at(expression, made, c=c):
+                known = {a.name: float(np.ravel(v[..., c])[0]) for a, v in made.items()}
+                known |= {"eta": point.eta, "g1": slopes[c], "delta2": point.seen["delta2"].item(), "lamda": 0.1}
+                known["a0"] = float(point.array(search.held.inner, False))
+                return complex(expression.subs({s: known[s.name] for s in expression.free_symbols}))
+
+            wanted = at(one.factor, before) * at(one.form, before)
+            assert abs(at(one.form, after) - wanted) < 1e-12 and abs(wanted) > 1e-4
+        symbols = [sympy.Symbol(e.array.name) for e in one.definitions]
+        entries = [one.form.coeff(symbol) for symbol in symbols]
+        assert sympy.expand(sum(k * s for k, s in zip(entries, symbols, strict=True))) == one.form
+        assert sympy.gcd_list([k for k in entries if k != 0]) == 1
+        assert not [s for k in entries for s in sympy.denom(sympy.together(k)).free_symbols]
+
+
+def test_choices_are_made_of_choices_that_close_alone():
+    """And of all of them: none that closes is passed over, and none is tried with a part that does not."""
+    found = fcsym.find_collapse(Network.mlp([2, 3, 3, 2, 1]), bounds=Bounds(factors=3))
+    closed = {frozenset(c.found.contracted): c.closed for c in found.choices}
+    for layers in map(frozenset, (c for n in range(1, 5) for c in combinations(range(4), n))):
+        parts = [layers - {n} for n in layers if len(layers) > 1]
+        assert (layers in closed) is all(closed.get(part, False) for part in parts)
+    assert not all(closed.values()) and sum(closed.values()) > 4
+    assert all(dict(c.found.growth) for c in found.choices if c.closed)
 
 
 def test_nothing_is_conserved_where_a_part_of_a_sum_of_squares_does_not_move():

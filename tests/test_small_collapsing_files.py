@@ -21,8 +21,11 @@ from fcsym.collapsing.c_tables import Tables
 from fcsym.collapsing.equations import named
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.training import Training
+from fcsym.deriving.pipeline import one_step
+from fcsym.kernel.rows import frozen_rows
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.networks.symbols import moment
+from fcsym.schemes import states
 
 DEEP = Network.mlp([2, 5, 3, 7, 2]), (0, 1, 3)
 TABLED = {
@@ -90,6 +93,35 @@ def test_tables_say_how_long_the_axes_of_every_array_are(name):
     wanted = [n for n in range(2, len(network.widths) - 1) if any(k and k < n for k in layers)]
     widths = [columns.get(f"n_{n}", network.widths[n]) for n in wanted]
     assert [row[2] for row in rows if row[3]] == widths and all(row[3] in (0, 1) for row in rows)
+
+
+def arguments(text, at):
+    """How many there are in the parentheses that open here."""
+    depth, count = 0, 1
+    for letter in text[at:]:
+        depth += (letter == "(") - (letter == ")")
+        count += letter == "," and depth == 1
+        if not depth:
+            return count
+    raise AssertionError("a parenthesis is open")
+
+
+def test_every_call_of_the_equations_in_c_has_as_many_arguments_as_they_take():
+    """In the file, and in the program that tests it."""
+    network = Network.mlp([2, 3, 2])
+    rows = frozen_rows(states.build(one_step(network.training(None, "sum", 2), "simultaneous")), 1)
+    files = export.c_text_of(network, "simultaneous", (0, 1), "update", rows)
+    for name, wanted in (("update.c", 5), ("update_test.c", 2)):
+        takes, calls = {}, []
+        for found in re.finditer(r"(static int |\(void\))?\b(\w+_core)\(", files[name]):
+            count = arguments(files[name], found.end() - 1)
+            if found[1] == "static int ":
+                takes[found[2]] = count
+            else:
+                calls.append((found[2], count))
+        assert len(takes) == wanted and {called for called, _ in calls} == set(takes)
+        assert all(takes[called] == count for called, count in calls)
+        assert files[name].count("{") == files[name].count("}") and "None" not in files[name]
 
 
 @pytest.mark.parametrize("layers", [(0, 1), (1,)])

@@ -18,17 +18,19 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing import Bounds, agreeing, find_collapse
+from fcsym.collapsing import Bounds, agreeing, find_collapse, quantities
 from fcsym.collapsing.by_unit import _fewer
 from fcsym.collapsing.c_running import CFiles
 from fcsym.collapsing.columns import Columns
 from fcsym.collapsing.finder import _terms
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.kernel import CollapsedKernel
+from fcsym.collapsing.lines import Lines
 from fcsym.collapsing.moving import Run, _refuse_infinite
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.one_input import OneInputKernel
 from fcsym.collapsing.parts import ClosedParts
+from fcsym.collapsing.scheme import collapsed_scheme
 from fcsym.collapsing.solution import solution
 from fcsym.collapsing.sources import MODULES, text_of_modules
 from fcsym.collapsing.tabled import table_of
@@ -96,6 +98,21 @@ ONES = Array("one", 1, (J.axis,), role=Role.UNIT), Array("one", 2, (K.axis,), ro
 )
 def test_products_are_counted_before_they_are_multiplied_out(node):
     assert _terms(node) == sum(1 for _ in products(node))
+
+
+def test_a_quantity_that_is_too_large_to_compare_ends_a_search(monkeypatch):
+    monkeypatch.setattr(quantities, "_MOST_ORDERS", 0)
+    found = find_collapse(Network.mlp([2, 3, 1]), contracted=[0, 1])
+    assert not found.closed and str(found) == found._repr_latex_()
+    assert found.choices[0].found.why_not.startswith("the bound of the comparison was met: A quantity of 2 factors")
+
+
+def test_a_layer_that_is_summed_over_is_counted_as_wide_as_its_columns_can_be():
+    """Of each pattern that has a slope no more than a unit has numbers; the widths of all others are as they are."""
+    for widths in ([2, 400, 2], [2, 3, 400, 2]):
+        made = collapsed_scheme(Network.mlp(widths), "simultaneous").counted.network.widths
+        assert [n for n in made if n in (2, 3)] == [n for n in widths if n < 400]
+        assert len(made) == len(widths) and made[-2] < 30
 
 
 @pytest.mark.parametrize("inputs", [0, -1, True, 2.0, "2", None, 10**9])
@@ -188,6 +205,47 @@ def further(watch, travelled):
     return type(watch)(travelled, watch.size, watch.due, watch.least, watch.seen)
 
 
+def test_a_watch_is_begun_anew_over_some_blocks_and_goes_on_over_the_others():
+    network = Network.mlp([2, 60, 2], bias=True)
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    state = kernel.init(weights, np.array([[1.0, 0.2], [-0.3, 1.0]]))
+    columns, watch = state.columns[1], state.watches[1]
+    watch = further(watch, watch.least / 2)
+    rows = state.rows[1] + rng.normal(size=state.rows[1].shape) / 64
+    assert len(columns.blocks) > 2
+    new, made = columns.watch(rows), columns.watch_on(watch, rows, [1])
+    assert made.pace is None and made.seen is rows
+    for b, block in enumerate(columns.blocks):
+        far = np.linalg.norm(rows[:, block.columns] - state.rows[1][:, block.columns], axis=1)
+        wanted = new if b == 1 else watch
+        np.testing.assert_allclose(made.travelled[b], 0 if b == 1 else watch.travelled[b] + far, rtol=1e-8)
+        for name in ("size", "due", "least"):
+            np.testing.assert_array_equal(getattr(made, name)[b], getattr(wanted, name)[b])
+        np.testing.assert_allclose(new.size[b], np.linalg.norm(rows[:, block.columns], axis=1))
+        distance = np.abs(block.xi @ rows[:, block.columns].T + _rest(block))
+        lengths = np.linalg.norm(block.xi, axis=1)
+        np.testing.assert_allclose(new.due[b], distance / lengths[:, None], rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(new.least[b], new.due[b].min(axis=0))
+    assert not new.travelled.any()
+    assert columns._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + columns.fine)
+
+
+def _rest(block):
+    """What stands beside the columns, (units, samples)."""
+    made = np.zeros((len(block.xi), len(block.pattern)))
+    made[:, block.idle] = block.rest
+    return made
+
+
+def test_the_nearest_kink_is_as_far_as_it_is():
+    s = np.array([[-2.0, -0.5], [0.25, 7.0]])
+    assert (Lines((), (1.0,), ()).distance(s) == np.inf).all() and Lines((), (1.0,), ()).distance(s).shape == s.shape
+    np.testing.assert_array_equal(Lines((0.0,), (0.0, 0.5, 1.0), ()).distance(s), np.abs(s))
+    np.testing.assert_array_equal(Lines((-1.0, 1.0), (1.0,) * 5, ()).distance(s), [[1.0, 0.5], [0.75, 6.0]])
+
+
 def test_columns_of_no_blocks_are_not_bounded():
     columns = SimpleNamespace(blocks=())
     assert Columns.paced(columns, "watch", None, 1.0, None) == "watch"
@@ -226,7 +284,7 @@ def test_numbers_are_short_where_they_are_multiples_of_a_millionth():
     )
 
 
-@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("bias", [[False, False], [True, True], [True, False], [False, True]], ids=str)
 def test_few_numbers_bound_a_plain_step_of_one_hidden_layer_and_no_other(bias):
     plain = Network.mlp([2, 9, 3], bias=bias)
     own = [a.name for a in CollapsedKernel(plain, "simultaneous", (0, 1)).init(
@@ -235,12 +293,12 @@ def test_few_numbers_bound_a_plain_step_of_one_hidden_layer_and_no_other(bias):
     def bound(network, layers=(0, 1)):
         return table_of(network.training(network.rule, "sum", 2), "simultaneous", layers).bound
 
-    assert bound(plain) == (own.index("W2"), int(bias))
+    assert bound(plain) == (own.index("W2"), int(bias[0]))
     others = [
         (plain, (1,)), (Network.mlp([2, 9, 3], HAT, bias=bias), (0, 1)), (plain.training("momentum"), (0, 1)),
-        (Network.mlp([2, 9, 3, 1], bias=bias), (0, 1)),
+        (Network.mlp([2, 9, 3, 1], bias=[*bias, False]), (0, 1)),
     ]  # fmt: skip
-    if bias:
+    if bias[0]:
         others.append((plain.shared("b1"), (0, 1)))
     for network, layers in others:
         assert bound(network, layers) is None
@@ -385,10 +443,17 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     free = CollapsedKernel(network, "simultaneous", (0, 1))
     with pytest.raises(ArgumentError, match=r"give the held inputs, \(m, n_0\), or \(n_0,\) for one\."):
         free.init(weights, np.ones((3, 2, 2)))
+    for other in (x[None], x[:, None], 2 * x, np.ones((1, 3))):
+        with pytest.raises(ArgumentError, match=r"x (is not what|has an input that) init was"):
+            kernel.step(first, other, np.ones((2, 2)), 0.1)
     one = free.init(weights, x[0])
     np.testing.assert_array_equal(one.inputs, x[0])
     scheme = fcsym.scheme(Network.mlp([2, 3, 2]), "collapsed")
     assert not scheme.is_statement and scheme.single_input
+    one = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
+    assert repr(one) == repr(one._inner) and "2-3-1" in repr(one)
+    closed = find_collapse(Network.mlp([2, 3, 2]))
+    assert closed._repr_latex_() == closed.latex() != str(closed)
 
 
 def test_all_functions_of_a_closed_state_say_what_they_are_for():

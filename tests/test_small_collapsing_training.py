@@ -143,6 +143,7 @@ def test_gate_events_of_one_input_and_one_output_are_carried(phi, bias):
         before = after
     assert wanted
     assert sorted((e.step, u) for e in state.events for u in e.units) == wanted
+    assert {e.layer for e in state.events} == {1} and kernel.events(state) == state.events
     np.testing.assert_allclose(kernel.output(state, x), y[0], rtol=1e-10)
     for got, own in zip(kernel.expand(state, weights, x), weights, strict=True):
         np.testing.assert_allclose(got, own, rtol=1e-10, atol=1e-12)
