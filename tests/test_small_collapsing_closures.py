@@ -235,5 +235,7 @@ def test_choices_are_made_of_choices_that_close_alone():
 
 
 def test_nothing_is_conserved_where_a_part_of_a_sum_of_squares_does_not_move():
-    for network in (Network.mlp([2, 3, 2]).frozen("W1"), Network.mlp([2, 3, 2], bias=True).frozen("b1")):
-        assert constants(network, "simultaneous") == ()
+    """And what does not move at all is no constant of motion."""
+    for names in (["W1"], ["b1"], ["W1", "b1"]):
+        assert constants(Network.mlp([2, 3, 2], bias=True).frozen(*names), "simultaneous") == ()
+    assert constants(Network.mlp([2, 3, 2]).frozen("W1"), "simultaneous") == ()
