@@ -83,7 +83,7 @@ class OneInputKernel:
             state = self._inner.init(weights, x)
         except GateEvent:  # on a kink with a slope
             return self.several.init(weights, x)
-        if np.ndim(state[0]) or np.ndim(x) != 1:
+        if np.ndim(x) != 1:
             return state
         try:
             codes = self._codes(weights, x)

@@ -84,7 +84,7 @@ def solution(terms: int = 3) -> Solution:
     flat = sympy.expand(printed.subs(_A, a))
     powers = sorted({0, *series})  # eq. 29 has the powers 0, 1 and 3
     difference = {n: sympy.simplify(series.get(n, sympy.Integer(0)) - flat.coeff(_W, n)) for n in powers}
-    return Solution(conserved, factor, signs, printed, {n: d for n, d in difference.items() if d != 0})
+    return Solution(conserved, factor, signs, printed, difference)
 
 
 def _without_root(closure: Closure) -> tuple[sympy.Expr, sympy.Expr]:

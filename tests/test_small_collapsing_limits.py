@@ -1,0 +1,464 @@
+"""Where a search ends, where a bound on steps ends, what is refused, and what is said: at the last number that is in.
+
+Each takes a fraction of a second, so that a fault in any part of it is seen by a test that is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from itertools import combinations
+from math import nan
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import sympy
+from test_small_proofs import HAT
+
+import fcsym
+from fcsym import Network
+from fcsym.collapsing import Bounds, agreeing, find_collapse, quantities
+from fcsym.collapsing.by_unit import _fewer
+from fcsym.collapsing.c_running import CFiles
+from fcsym.collapsing.columns import Columns
+from fcsym.collapsing.finder import _terms
+from fcsym.collapsing.held import Held
+from fcsym.collapsing.kernel import CollapsedKernel
+from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.moving import Run, _refuse_infinite
+from fcsym.collapsing.numbers import Numbers
+from fcsym.collapsing.one_input import OneInputKernel
+from fcsym.collapsing.parts import ClosedParts
+from fcsym.collapsing.scheme import collapsed_scheme
+from fcsym.collapsing.solution import solution
+from fcsym.collapsing.sources import MODULES, text_of_modules
+from fcsym.collapsing.tabled import table_of
+from fcsym.collapsing.watch import _GROWTH, Pace
+from fcsym.errors import ArgumentError, Diverged
+from fcsym.language.algebra import products
+from fcsym.language.expression import Array, Axis, Index, Role, add, mul, power, total
+
+# ---------------------------------------------------------------------------------------------------- searches
+
+
+def test_a_search_ends_at_its_bounds_and_not_before():
+    """Each is the most that there may be: what a search meets, it may have, and not one less."""
+    network = Network.mlp([2, 3, 2, 1])
+    whole = find_collapse(network, contracted=[0, 1]).choices[0].found
+    assert whole.closed
+    held, waiting = whole.held, whole.rounds
+    counts = {}
+    for q in whole.quantities:
+        terms = 1
+        for array in q.arrays:
+            terms *= len(held.expanded(held.update(array)[1])) if held.is_trained(array) else 1
+        counts[q] = terms * len(q.factors) ** 2
+    read = max(sum(1 for _ in products(value)) for _, value in held.observed.values())
+    most = {
+        "rounds": len(waiting), "quantities": len(whole.quantities),
+        "factors": max(len(q.factors) for q in whole.quantities), "work": max(counts.values()), "read": read,
+    }  # fmt: skip
+    said = {
+        "rounds": "there was still something new",
+        "quantities": "quantities were found",
+        "factors": "factors, more than",
+        "work": r"the step of a quantity of \d factors has \d+ terms, too many",
+        "read": "what is read of a layer, .* too many",
+    }
+    assert find_collapse(network, contracted=[0, 1], bounds=Bounds(**most)).closed
+    for name, count in most.items():
+        found = find_collapse(network, contracted=[0, 1], bounds=Bounds(**{**most, name: count - 1})).choices[0].found
+        assert not found.closed
+        with pytest.raises(ArgumentError, match=said[name]):
+            raise ArgumentError(found.why_not)
+
+
+J, K, M = (Index(Axis(f"n_{n}"), letter) for n, letter in ((1, "j"), (2, "k"), (0, "i")))
+W, V, B, C = (
+    Array("W", 2, (K.axis, J.axis)),
+    Array("V", 1, (J.axis, M.axis)),
+    Array("b", 2, (K.axis,)),
+    Array("C", None, ()),
+)
+ONES = Array("one", 1, (J.axis,), role=Role.UNIT), Array("one", 2, (K.axis,), role=Role.UNIT)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        W[K, J],
+        add(W[K, J], B[K]),
+        mul(add(W[K, J], B[K]), add(C[()], V[J, M], B[K])),
+        power(add(W[K, J], B[K]), 3),
+        total(J, mul(add(W[K, J], C[()]), power(add(V[J, M], B[K], C[()]), 2))),
+        add(mul(add(C[()], B[K]), add(C[()], W[K, J])), power(add(C[()], B[K]), 2), W[K, J]),
+    ],
+    ids=str,
+)
+def test_products_are_counted_before_they_are_multiplied_out(node):
+    assert _terms(node) == sum(1 for _ in products(node))
+
+
+def test_a_quantity_that_is_too_large_to_compare_ends_a_search(monkeypatch):
+    monkeypatch.setattr(quantities, "_MOST_ORDERS", 0)
+    found = find_collapse(Network.mlp([2, 3, 1]), contracted=[0, 1])
+    assert not found.closed and str(found) == found._repr_latex_()
+    assert found.choices[0].found.why_not.startswith("the bound of the comparison was met: A quantity of 2 factors")
+
+
+def test_a_layer_that_is_summed_over_is_counted_as_wide_as_its_columns_can_be():
+    """Of each pattern that has a slope no more than a unit has numbers; the widths of all others are as they are."""
+    for widths in ([2, 400, 2], [2, 3, 400, 2]):
+        made = collapsed_scheme(Network.mlp(widths), "simultaneous").counted.network.widths
+        assert [n for n in made if n in (2, 3)] == [n for n in widths if n < 400]
+        assert len(made) == len(widths) and made[-2] < 30
+
+
+@pytest.mark.parametrize("inputs", [0, -1, True, 2.0, "2", None, 10**9])
+def test_what_is_no_number_of_inputs_is_refused(inputs):
+    with pytest.raises(ArgumentError, match="give a whole number from 1"):
+        Held.of(Network.mlp([2, 3, 1]), "simultaneous", inputs, frozenset({0}))
+
+
+def test_layers_to_sum_over_that_there_are_not_are_refused_by_those_that_there_are():
+    for widths in ([2, 3, 1], [2, 3, 4, 1]):
+        with pytest.raises(
+            ArgumentError, match=f"from 0 for the inputs to {len(widths) - 2} for the last hidden layer"
+        ):
+            find_collapse(Network.mlp(widths), contracted=[len(widths) - 1])
+
+
+def test_a_layer_has_the_slopes_and_intercepts_of_its_own_groups():
+    network = Network.mlp([2, 3, 2, 3, 1], ["relu", "tanh", HAT])
+    held = Held.of(network, "simultaneous", 2, frozenset({1, 3}))
+    for n in (1, 3):
+        for array in held.group_arrays(n):
+            assert array.layer == n and {a.name for a in array.axes} == {"samples", f"p_{n}"}
+    closure = find_collapse(network, 2, contracted=[1, 3]).choices[0].closure
+    assert {a.name for a in ClosedParts(closure, (), ()).gates} == {"g1", "g3", "o3"}
+    assert {
+        a.name for a in ClosedParts(find_collapse(Network.mlp([2, 3, 1]), 2, contracted=[1]).closure, (), ()).gates
+    } == {"g1"}
+
+
+def test_the_1_of_a_unit_is_left_out_beside_something_else_of_the_unit():
+    """And beside nothing else: of another unit, of none, or the 1 of a unit again."""
+    one, other = ONES[0][J], ONES[1][K]
+    assert _fewer(mul(one, W[K, J])) == W[K, J]
+    assert _fewer(mul(one, V[J, M], C[()])) == mul(V[J, M], C[()])
+    assert _fewer(total(J, mul(one, W[K, J], B[K]))) == total(J, mul(W[K, J], B[K]))
+    assert _fewer(add(mul(one, W[K, J]), mul(other, B[K]))) == add(W[K, J], B[K])
+    for alone in (mul(one, B[K]), mul(one, C[()]), mul(one, other), total(J, mul(one, B[K]))):
+        assert _fewer(alone) == alone
+
+
+# ------------------------------------------------------------------------------------------------ what is bounded
+
+
+@pytest.mark.parametrize("left", [0.25, 0.5, 4.0])
+@pytest.mark.parametrize("row", [0.0, 0.2, 3.0])
+def test_rows_that_are_short_are_bounded_as_if_they_were_1_long(row, left):
+    """They go at most their own length and 1 more, so that a bound on them lasts."""
+    weights, slope, inner = 1.5, 2.0, 0.75
+    pace = Pace.of(weights, np.array([row]), np.array([left]), slope, np.array([[inner]]))
+    may = min(left, row + 1)
+    wanted = [slope * (1 + _GROWTH) * weights * inner / may, slope * max(row + may, 1) / (_GROWTH * weights)]
+    np.testing.assert_allclose(pace.share[:, 0], wanted, rtol=1e-7)
+    assert (pace.share[:, 0] > wanted).all() and pace.holds
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0, nan])
+@np.errstate(all="ignore")
+def test_there_is_no_bound_where_a_row_may_not_move(left):
+    assert not Pace.of(1.0, np.array([1.0, 1.0]), np.array([1.0, left]), 1.0, np.eye(2)).holds
+
+
+@pytest.mark.parametrize(("size", "holds"), [(0.75, True), (1.0, False), (1.25, False), (2.5, False), (nan, False)])
+@pytest.mark.parametrize("waits", [0, 14, 15])
+def test_a_bound_ends_with_the_step_that_may_reach_it(size, holds, waits):
+    """Also where errors are still to be added up."""
+    pace = Pace(np.array([[1.0]]), 1.0, np.zeros(1), (np.zeros((1, 1)),) * waits, 0.0, True)
+    assert pace.after(np.array([[size]])).holds is holds
+
+
+def test_a_bound_is_over_what_rows_have_travelled_so_far():
+    """Longer rows, and less that is left of the way to a kink."""
+    network = Network.mlp([2, 60, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    state = kernel.init([rng.normal(size=(60, 2)), rng.normal(size=(2, 60))], np.array([[1.0, 0.2], [-0.3, 1.0]]))
+    columns, watch, inner = state.columns[1], state.watches[1], np.eye(2)
+    weights = np.asarray(state.arrays[2]).T
+    travelled = watch.least * 0.25
+    made = columns.paced(further(watch, travelled), weights, 1.0, inner).pace
+    longest = max(np.linalg.norm(weights[b.columns]) for b in columns.blocks)
+    rows = watch.size + travelled
+    left = (watch.least - travelled - 2 * columns._slack(np.dtype(float)) * rows).min(axis=0)
+    wanted = Pace.of(longest, rows.max(axis=0), left, 1.0, inner)
+    np.testing.assert_allclose(made.share, wanted.share, rtol=1e-12)
+    first = columns.paced(watch, weights, 1.0, inner).pace
+    assert (made.share[:2].diagonal() > 1.3 * first.share[:2].diagonal()).all()
+
+
+def further(watch, travelled):
+    return type(watch)(travelled, watch.size, watch.due, watch.least, watch.seen)
+
+
+def test_a_watch_is_begun_anew_over_some_blocks_and_goes_on_over_the_others():
+    network = Network.mlp([2, 60, 2], bias=True)
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    state = kernel.init(weights, np.array([[1.0, 0.2], [-0.3, 1.0]]))
+    columns, watch = state.columns[1], state.watches[1]
+    watch = further(watch, watch.least / 2)
+    rows = state.rows[1] + rng.normal(size=state.rows[1].shape) / 64
+    assert len(columns.blocks) > 2
+    new, made = columns.watch(rows), columns.watch_on(watch, rows, [1])
+    assert made.pace is None and made.seen is rows
+    for b, block in enumerate(columns.blocks):
+        far = np.linalg.norm(rows[:, block.columns] - state.rows[1][:, block.columns], axis=1)
+        wanted = new if b == 1 else watch
+        np.testing.assert_allclose(made.travelled[b], 0 if b == 1 else watch.travelled[b] + far, rtol=1e-8)
+        for name in ("size", "due", "least"):
+            np.testing.assert_array_equal(getattr(made, name)[b], getattr(wanted, name)[b])
+        np.testing.assert_allclose(new.size[b], np.linalg.norm(rows[:, block.columns], axis=1))
+        distance = np.abs(block.xi @ rows[:, block.columns].T + _rest(block))
+        lengths = np.linalg.norm(block.xi, axis=1)
+        np.testing.assert_allclose(new.due[b], distance / lengths[:, None], rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(new.least[b], new.due[b].min(axis=0))
+    assert not new.travelled.any()
+    assert columns._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + columns.fine)
+
+
+def _rest(block):
+    """What stands beside the columns, (units, samples)."""
+    made = np.zeros((len(block.xi), len(block.pattern)))
+    made[:, block.idle] = block.rest
+    return made
+
+
+def test_the_nearest_kink_is_as_far_as_it_is():
+    s = np.array([[-2.0, -0.5], [0.25, 7.0]])
+    assert (Lines((), (1.0,), ()).distance(s) == np.inf).all() and Lines((), (1.0,), ()).distance(s).shape == s.shape
+    np.testing.assert_array_equal(Lines((0.0,), (0.0, 0.5, 1.0), ()).distance(s), np.abs(s))
+    np.testing.assert_array_equal(Lines((-1.0, 1.0), (1.0,) * 5, ()).distance(s), [[1.0, 0.5], [0.75, 6.0]])
+
+
+def test_columns_of_no_blocks_are_not_bounded():
+    columns = SimpleNamespace(blocks=())
+    assert Columns.paced(columns, "watch", None, 1.0, None) == "watch"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "refused"),
+    [([1e308] * 4, False), ([1.0, 2.0], False), ([], False), ([1.0, nan], True), ([np.inf, 1.0], True),
+     ([np.inf, -np.inf], True), ([-np.inf], True)],
+)  # fmt: skip
+@np.errstate(all="ignore")
+def test_what_is_not_finite_is_refused_and_what_only_adds_up_to_too_much_is_not(numbers, refused):
+    def diverged(steps):
+        return Diverged(f"after step {steps}")
+
+    run = SimpleNamespace(table=SimpleNamespace(finite=(1,)), diverged=diverged)
+    state = SimpleNamespace(run=run, columns={}, arrays=(np.array([nan]), np.array(numbers)), steps=3)
+    if refused:
+        with pytest.raises(Diverged, match="after step 3"):
+            _refuse_infinite(state, set())
+    else:
+        _refuse_infinite(state, set())
+
+
+def test_numbers_are_short_where_they_are_multiples_of_a_millionth():
+    """Of 2^-20: weights and inputs, wherever in them one is that is not."""
+    table = SimpleNamespace(bound=None)
+
+    def fine(x, *weights):
+        return Run(table, np.array(x), False, tuple(map(np.array, weights)), np.dtype(float)).fine
+
+    long, short = 2.0**-21, 3 * 2.0**-20
+    assert fine([[short, 1.0]], [[0.5, -short]]) > 0
+    assert (
+        fine([[long, 1.0]], [[0.5]]) == fine([[short]], [[0.5, -long]]) == fine([[short]], [1.0] * 99 + [long]) == 0.0
+    )
+
+
+@pytest.mark.parametrize("bias", [[False, False], [True, True], [True, False], [False, True]], ids=str)
+def test_few_numbers_bound_a_plain_step_of_one_hidden_layer_and_no_other(bias):
+    plain = Network.mlp([2, 9, 3], bias=bias)
+    own = [a.name for a in CollapsedKernel(plain, "simultaneous", (0, 1)).init(
+        [np.ones(plain.shape(a)) for a in plain.parameters], np.ones((2, 2))).run.own]  # fmt: skip
+
+    def bound(network, layers=(0, 1)):
+        return table_of(network.training(network.rule, "sum", 2), "simultaneous", layers).bound
+
+    assert bound(plain) == (own.index("W2"), int(bias[0]))
+    others = [
+        (plain, (1,)), (Network.mlp([2, 9, 3], HAT, bias=bias), (0, 1)), (plain.training("momentum"), (0, 1)),
+        (Network.mlp([2, 9, 3, 1], bias=[*bias, False]), (0, 1)),
+    ]  # fmt: skip
+    if bias[0]:
+        others.append((plain.shared("b1"), (0, 1)))
+    for network, layers in others:
+        assert bound(network, layers) is None
+
+
+# ----------------------------------------------------------------------------------------------- what is given
+
+
+def test_numbers_of_units_are_put_where_they_were():
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=shape) for shape in ((2, 5), (5, 3), (4, 5, 2), (7,))]
+    for numbers, read, follows in (
+        (Numbers(1, ((0, 1), (1, 0)), ((2, 1),)), 5, 8), (Numbers(1, ((2, 1),), ()), 8, 0),
+        (Numbers(1, ((1, 0),), ((0, 1),)), 3, 2),
+    ):  # fmt: skip
+        values, following = numbers.of(arrays)
+        assert values.shape == (5, read) and following.shape == (5, follows)
+        again = numbers.put(arrays, values, following)
+        assert all((a == b).all() and a.shape == b.shape for a, b in zip(arrays, again, strict=True))
+        doubled = numbers.put(arrays, 2 * values, 3 * following)
+        for k, array in enumerate(arrays):
+            by = 2 if k in dict(numbers.read) else 3 if k in dict(numbers.following) else 1
+            np.testing.assert_array_equal(doubled[k], by * array)
+
+
+def test_memory_of_a_state_is_aligned_to_lines_of_a_cache():
+    """Whatever it is long, and wherever it is made."""
+    made = SimpleNamespace(real=np.dtype(float), _packed=lambda w: w, _call=lambda *given: None, samples=0)
+    made.step_in_place = lambda *given: None
+    kept = []
+    for size in (1, 63, 64, 65, 1000, 4095, 4096, 100_001):
+        made._size = size
+        for _ in range(4):
+            state = CFiles.init(made, [], np.ones((1, 2)))
+            state[:] = size % 251
+            after = CFiles.step(made, state, None, 0.0, 0.1)
+            assert len(state) == len(after) == size and (after == state).all() and after is not state
+            assert state.ctypes.data % 64 == after.ctypes.data % 64 == 0
+            kept += [state, after]  # so that others are elsewhere
+
+
+@pytest.mark.parametrize("target", ["numpy", "torch"])
+@pytest.mark.parametrize("compiling", [False, True])
+def test_a_call_is_traced_where_its_own_library_compiles_it(target, compiling, monkeypatch):
+    compiler = SimpleNamespace(is_compiling=lambda: compiling)
+    monkeypatch.setitem(__import__("sys").modules, "torch", SimpleNamespace(compiler=compiler))
+    kernel = SimpleNamespace(_inner=SimpleNamespace(target=target))
+    assert OneInputKernel._is_traced.fget(kernel) is (compiling and target == "torch")
+
+
+def test_how_far_apart_arrays_are_is_relative_to_numbers_above_1():
+    for got, wanted, off in (
+        ([1.0], [1.0], 0.0), ([110.0], [100.0], 0.1), ([0.5], [0.25], 0.25), ([3.0, 4.0], [3.0, 8.0], 0.5),
+        ([], [], 0.0), ([nan], [1.0], float("inf")), ([1.0], [nan], float("inf")), ([-1.0], [1.0], 2.0),
+    ):  # fmt: skip
+        assert agreeing._distance(np.array(got), np.array(wanted)) == pytest.approx(off)
+
+
+@pytest.mark.parametrize("off", [[], [0.0], [1e-13, 3e-14], [1e-13, 2e-12], [nan], [float("inf"), 0.0]])
+def test_files_that_are_off_from_exact_evaluation_are_said_to_be(off, monkeypatch):
+    """By the worst of their rows; they have room for the samples of the longest."""
+    asked = []
+
+    def made(files, network, stem, samples):
+        asked.append(samples)
+        return SimpleNamespace(init=1, step=2, output=3, expand=4)
+
+    rows = [SimpleNamespace(x=(np.ones((n + 4, 2)),), off=o) for n, o in enumerate(off)]
+    monkeypatch.setattr(agreeing, "CFiles", made)
+    monkeypatch.setattr(agreeing, "compiler", lambda: "cc")
+    monkeypatch.setattr(agreeing, "_off_row", lambda _, row: row.off)
+    monkeypatch.setattr(agreeing, "_beside_autodiff", lambda names, *_: " ".join(names))
+    found = agreeing.c_agrees({}, "", Network.mlp([2, 3, 1]), "simultaneous", "update", rows)
+    assert asked == [max(3, len(rows) + 3 if rows else 3)]
+    if max(off, default=0.0) <= 1e-12:
+        assert found == "init step output expand"
+    else:
+        assert found == f"it is off by {max(off):.2g} from exact evaluation"
+
+
+def test_the_text_of_the_modules_defines_what_they_define():
+    tree = ast.parse(text_of_modules())
+    found, text = {node.name: node for node in tree.body if hasattr(node, "name")}, ast.unparse(tree)
+    for module in MODULES:
+        for node in ast.parse(inspect.getsource(module)).body:
+            if hasattr(node, "name"):
+                assert ast.dump(found.pop(node.name)) == ast.dump(node)
+            elif isinstance(node, ast.Assign) and not ast.unparse(node).startswith("__all__"):
+                assert ast.unparse(node) in text
+    assert not found
+
+
+# ------------------------------------------------------------------------------------------------ a known limit
+
+
+def test_the_limit_of_small_steps_is_what_is_conserved_solved_for_the_weight():
+    """v^2 - a w^2 = C and r = w v / vc; eq. 29 is w where the weight is where it froze."""
+    found = solution(3)
+    w, a, c, vc, wc = (sympy.Symbol(name, real=True) for name in ("w", "a", "C", "vc", "wc"))
+    v = sympy.Symbol("v", positive=True)
+    assert found.conserved.free_symbols == {w, a, v}
+    assert sympy.simplify(found.conserved / (v**2 - a * w**2)).is_number
+    assert sympy.expand(found.printed.subs(w, wc) - wc) == 0
+    plain = {"w": w, "a": a, "C": c, "vc": vc, "wc": wc}
+    at = {"a": 0.7, "C": 1.3, "vc": 1.1, "wc": 0.4}
+
+    def number(expression, **own):
+        return float(expression.subs({s: {**at, **own}[s.name] for s in expression.free_symbols if s.name in plain}))
+
+    positive = found.signs[0]
+    assert set(positive.series) == {1, 3, 5} and all(found.difference.values())
+    for small in (0.01, -0.02, 0.03):
+        true = small * np.sqrt(at["C"] + at["a"] * small**2) / at["vc"]
+        series = sum(number(value) * small**n for n, value in positive.series.items())
+        off = sum(number(value) * small**n for n, value in found.difference.items())
+        assert abs(series - true) < small**6 and number(positive.r, w=small) == pytest.approx(true, rel=1e-12)
+        printed = small + at["a"] * (small**3 - at["wc"] ** 3) / (3 * at["vc"] ** 2)
+        assert number(found.printed, w=small) == pytest.approx(printed, rel=1e-12)
+        assert abs(off - (true - printed)) < small**6
+
+
+def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state():
+    network = Network.mlp([2, 30, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1), inputs=2)
+    rng = np.random.default_rng(2)
+    weights, x, targets = (
+        [rng.normal(size=(30, 2)), rng.normal(size=(2, 30))],
+        rng.normal(size=(2, 2)),
+        9 * np.ones((3, 2)),
+    )
+    first = kernel.init(weights, x)
+    np.testing.assert_array_equal(first.inputs, x)
+    made = kernel.run(first, [x[0], x[1], x[0]], targets, 0.02)
+    state = first
+    for n, target in zip((0, 1, 0), targets, strict=True):
+        state = kernel.step(state, x[n], target, 0.02)
+    for a, b in zip(kernel.expand(made), kernel.expand(state), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert kernel.events(made) == made.events == state.events != ()
+    with pytest.raises(ArgumentError, match=r"give the held inputs, \(2, n_0\)\."):
+        kernel.init(weights, np.ones((3, 2)))
+    free = CollapsedKernel(network, "simultaneous", (0, 1))
+    with pytest.raises(ArgumentError, match=r"give the held inputs, \(m, n_0\), or \(n_0,\) for one\."):
+        free.init(weights, np.ones((3, 2, 2)))
+    for other in (x[None], x[:, None], 2 * x, np.ones((1, 3))):
+        with pytest.raises(ArgumentError, match=r"x (is not what|has an input that) init was"):
+            kernel.step(first, other, np.ones((2, 2)), 0.1)
+    one = free.init(weights, x[0])
+    np.testing.assert_array_equal(one.inputs, x[0])
+    scheme = fcsym.scheme(Network.mlp([2, 3, 2]), "collapsed")
+    assert not scheme.is_statement and scheme.single_input
+    one = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
+    assert repr(one) == repr(one._inner) and "2-3-1" in repr(one)
+    closed = find_collapse(Network.mlp([2, 3, 2]))
+    assert closed._repr_latex_() == closed.latex() != str(closed)
+
+
+def test_all_functions_of_a_closed_state_say_what_they_are_for():
+    closure = find_collapse(Network.mlp([2, 3, 2]).training(None, "sum", 2), 2, contracted=[0, 1]).closure
+    parts = ClosedParts(closure, (), ())
+    said = [one.about for one in (parts.init, parts.step, parts.output, parts.expand)]
+    assert all(text.endswith(".") for text in said) and all(a != b for a, b in combinations(said, 2))
+    assert "step" in said[1] and "output" in said[2] and "weights" in said[3]
