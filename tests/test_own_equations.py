@@ -8,6 +8,7 @@ from conftest import need_package
 
 from fcsym import Network, NetworkError, check, derive
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
+from fcsym.language import names
 
 i, j, k, m = indices("i j k m")
 x, U, V, W, b = input_("x", j), parameter("U", i, j), parameter("V", i, j), parameter("W", k, i), parameter("b", k)
@@ -126,3 +127,27 @@ def test_names_are_checked():
     for name in ("a b", "lambda", "__import__('os')", "x" * 99):
         with pytest.raises(NetworkError):
             hidden(name, i)
+
+
+RESERVED = ("yg", "vc", "vz", "key", "dy")  # quantities of every derivation, which are refused
+
+
+@pytest.mark.parametrize("name", sorted({*names._LATEX, "h3", "gain"} - {*RESERVED}))
+def test_an_array_of_ones_own_is_typeset_as_it_is_called(name, tmp_path):
+    """Some are names of quantities of a scheme, or of an update rule, which have a letter of another kind."""
+    letter = f"\\{name}" if name in names.GREEK else name if len(name) == 1 else f"\\mathrm{{{name}}}"
+    R = parameter("R", k, i)
+    for made, weight in ((hidden(name, i), U), (hidden("a", i), parameter(name, i, j))):
+        first = (made[i], total(j, weight[i, j] * x[j]))
+        network = Network.from_equations([first, (y[k], total(i, R[k, i] * made[i]))], SIZES)
+        typeset = derive(network)[made.name].latex()
+        assert f"{letter}_{{" in typeset
+    derive(network).save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_name_of_every_derivation_is_taken(name):
+    made = hidden(name, i)
+    with pytest.raises(NetworkError, match=r"is taken"):
+        Network.from_equations([(made[i], total(j, U[i, j] * x[j])), (y[k], total(i, W[k, i] * made[i]))], SIZES)

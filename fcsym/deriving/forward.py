@@ -7,17 +7,30 @@ list that comes out, and none of them asks what made an equation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from typing import Any
 
+import mpmath
+
+from fcsym.errors import ArgumentError, listed
+from fcsym.language import smooth_functions
 from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import ONE, Axis, Expr, Index, Ref, Role, total
+from fcsym.language.expression import ONE, Apply, Array, Axis, Expr, Extreme, Index, Ref, Role, children, total
+from fcsym.language.formulas import NoRealValue
+from fcsym.language.instance import Element, Field, Instance, first_that_holds
 from fcsym.networks.losses import loss_equations, softmax_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import SAMPLES, count_of_samples, over_samples
 
-__all__ = ["forward"]
+__all__ = ["forward", "refuse_greatest"]
+
+_DRAWS = 4
+_SHIFT, _DIGITS = Fraction(1, 3), 30
 
 
 def forward(network: Network) -> tuple[Equation, ...]:
@@ -86,3 +99,62 @@ def _at_positions(equations: Sequence[Equation], positions: tuple[Axis, ...]) ->
 def _with_axes(ref: Ref, at: tuple[Index, ...]) -> Expr:
     array = replace(ref.array, axes=(*(index.axis for index in at), *ref.array.axes))
     return array[(*at, *ref.indices)]
+
+
+def refuse_greatest(network: Network) -> None:
+    """ArgumentError where E depends on a greatest or least value of one's own equations.
+
+    Reverse mode holds it, which is right where it goes out again, as in a softmax whose exponents it is taken from.
+    That is tried at random points of a small network: with something added to it, E has to be the same.
+    """
+    if network.own is None or not (found := _with_extremes(forward(network))):
+        return
+    small = network.reduced()
+    equations = {e.array: e for e in forward(small)}
+    root, sizes = next(reversed(equations)), {SAMPLES: small.samples or 2, **small.sizes}
+    with mpmath.workdps(_DIGITS):
+        for seed in range(_DRAWS):
+            try:
+                plain, moved = (_evaluated(equations, root, sizes, seed, shift) for shift in (Fraction(0), _SHIFT))
+            except (NoRealValue, ZeroDivisionError):
+                continue
+            if abs(plain - moved) > mpmath.mpf(10) ** (-_DIGITS // 2) * (1 + abs(plain)):
+                raise ArgumentError(
+                    f"E depends on the greatest or least value in {listed(found)}, which is not differentiated: take "
+                    "it out again, as a softmax does, or write the greater one of a and b as b + relu(a - b)."
+                )
+
+
+def _with_extremes(equations: Sequence[Equation]) -> list[str]:
+    return [e.name for e in equations if any(map(_has_extreme, e.expressions))]
+
+
+def _has_extreme(node: Expr) -> bool:
+    return isinstance(node, Extreme) or any(map(_has_extreme, children(node)))
+
+
+def _evaluated(
+    equations: Mapping[Array, Equation], root: Array, sizes: Mapping[Axis, int], seed: int, shift: Fraction
+) -> Any:  # fmt: skip
+    """E at random numbers, with something added to every greatest and every least value."""
+
+    def number(value: Fraction) -> Any:
+        return mpmath.mpf(value.numerator) / value.denominator
+
+    def apply(node: Apply, _: Element, value: Any) -> Any:
+        phi = node.activation
+        if phi.is_smooth:
+            return smooth_functions.value(phi, node.derivative, value)
+        piece = phi.pieces[sum(value > number(kink) for kink in phi.kinks)]
+        return number(piece.slope) if node.derivative else number(piece.slope) * value + number(piece.intercept)
+
+    def leaf(array: Array, at: tuple[int, ...]) -> Any:
+        return number(Fraction(random.Random(f"{seed} {array.name} {at}").randint(-99, 99), 40))
+
+    extreme = {kind: partial(_added, take, number(shift)) for kind, take in (("min", min), ("max", max))}
+    field = Field(number, lambda a, b: a / b, apply, first_that_holds, extreme=extreme)
+    return Instance(equations, sizes, leaf, field).element(root, ())
+
+
+def _added(take: Callable[[list[Any]], Any], shift: Any, values: list[Any]) -> Any:
+    return take(values) + shift

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from fcsym.deriving.differentiate import reverse
-from fcsym.deriving.forward import forward
+from fcsym.deriving.forward import forward, refuse_greatest
 from fcsym.deriving.pipeline import finish
 from fcsym.deriving.record import Record, UnknownQuantity
 from fcsym.deriving.update import named_in
@@ -237,6 +237,7 @@ def with_gradient(record: Record, name: object) -> tuple[tuple[Equation, ...], s
 
 def _needed(network: Network, asked: Wanted, order: Order) -> tuple[Equation, ...]:
     """The forward equations, adjoints and derivatives that the derivatives by some arrays need, in order."""
+    refuse_greatest(network)
     passed, results = forward(network), asked.results
     if asked.root != asked.of:
         equations = _twice(passed, asked, network)

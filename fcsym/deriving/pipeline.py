@@ -11,7 +11,7 @@ from typing import get_args
 
 from fcsym.deriving.citation import cited
 from fcsym.deriving.contribution import compensation, integrated
-from fcsym.deriving.forward import forward
+from fcsym.deriving.forward import forward, refuse_greatest
 from fcsym.deriving.increments import increments
 from fcsym.deriving.record import Record
 from fcsym.deriving.update import step
@@ -46,6 +46,7 @@ def one_step(
             network.batch if batch is None else batch,
             network.samples or None if samples is None else samples,
         )
+    refuse_greatest(network)
     passed = forward(network)
     learned = step(passed, network.trained, order, network.rule)
     carried = increments(passed, learned, every_unit=network.built is None)
@@ -63,7 +64,8 @@ def _by_name(equations: Iterable[Equation]) -> dict[str, Equation]:
     for equation in equations:
         first = known.setdefault(equation.name, equation)
         if first is not equation and not _say_the_same(first, equation):
-            raise UnsupportedExpression(f"{equation.name} would mean {first.rhs} as well as {equation.rhs}.")
+            said = f"{equation.name} would mean {first.rhs} as well as {equation.rhs}"
+            raise UnsupportedExpression(f"{said}: give the array of your own another name.")
     return known
 
 

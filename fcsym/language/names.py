@@ -133,13 +133,13 @@ def _letter(array: Array) -> tuple[str, str]:
         return r"\varphi", rf"\mathrm{{{_escaped(whose.symbol)}}}\prime\prime"
     if whose is not None and symbol not in _LATEX and (belonging := _of_a_part(array, whose)) is not None:
         return belonging
-    if symbol in _LATEX and (array.role not in _OF_LAYERS or array.layer is None):
-        return _LATEX[symbol]
-    if array.role in _OF_LAYERS and len(symbol) > 1 and symbol not in GREEK and symbol not in _LATEX_OF_LAYERS:
+    if array.role not in _OF_LAYERS or symbol in _LATEX_OF_LAYERS:
+        return _LATEX.get(symbol) or _made(array)
+    if len(symbol) > 1 and symbol not in GREEK:  # g and mx of one's own are no gate and no greatest input
         if array.layer is not None and len(symbol) < 4:  # the letter of a layer, and that of a gate or a head
             return symbol[0], rf"\mathrm{{{_escaped(symbol[1:])}}}"
         return rf"\mathrm{{{_escaped(symbol)}}}", ""
-    return _LATEX.get(symbol) or _made(array)
+    return _made(array)
 
 
 def _of_a_part(array: Array, whose: Array) -> tuple[str, str] | None:
@@ -160,7 +160,7 @@ def _of_a_part(array: Array, whose: Array) -> tuple[str, str] | None:
 _UPRIGHT = r"\mathrm{"
 _OF_LAYERS = (Role.PARAMETER, Role.INPUT, Role.PRE_ACTIVATION, Role.ACTIVATION)
 _OF_OTHERS = (Role.ADJOINT, Role.GATE, Role.INCREMENT, Role.GRADIENT, Role.NORM, Role.UNIT)
-_LATEX_OF_LAYERS = ("yg",)
+_LATEX_OF_LAYERS = ("yg", "vz")
 
 
 def _escaped(text: str) -> str:

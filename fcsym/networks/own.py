@@ -213,7 +213,7 @@ def _lengths(pairs: Sequence[tuple[Ref, Expr]], sizes: Mapping[object, int]) -> 
 def _apart(arrays: Sequence[Array], parameters: Sequence[Array], given: tuple[str, ...]) -> None:
     """NetworkError where a name would mean two things, once gates, adjoints and increments have theirs."""
     makers: tuple[Callable[[Array], Array], ...] = (adjoint_of, gate_of, increment_of, norm)
-    taken = {ERROR.name, ETA.name, "N", "yg", "alpha", "key", *given}
+    taken = {ERROR.name, ETA.name, "N", "yg", "alpha", "key", "vz", *given}
     for make in (p_of, effective, integral_of):
         taken.add(make(arrays[0]).name)
     taken.add(frozen_activation(arrays[0]).name)

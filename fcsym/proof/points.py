@@ -11,8 +11,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 from fcsym.deriving.forward import forward
@@ -52,7 +53,7 @@ class Numbers:
     variable: Callable[[str], Any]
     number: Callable[[Fraction], Any]
     function: Callable[[Activation, Element, Any], tuple[Any, Any]]  # phi(s) and phi'(s)
-    greatest: Callable[[list[Any]], Any]
+    extreme: Mapping[str, Callable[[list[Any]], Any]]
 
 
 def _where(element: Element) -> str:
@@ -88,7 +89,7 @@ def residues(seed: str) -> Numbers:
             slope = slope * variable(f"{name} at {at}")
         return value, slope if not exponent else slope / s
 
-    return Numbers(variable, Residue.of, function, lambda values: values[0])
+    return Numbers(variable, Residue.of, function, dict.fromkeys(("min", "max"), itemgetter(0)))
 
 
 def rationals(seed: int) -> Numbers:
@@ -103,7 +104,7 @@ def rationals(seed: int) -> Numbers:
     def function(phi: Activation, _: Element, s: Any) -> tuple[Any, Any]:
         return phi.value_at(s), phi.slope_at(s)
 
-    return Numbers(variable, lambda value: value, function, max)
+    return Numbers(variable, lambda value: value, function, {"min": min, "max": max})
 
 
 _WORK = 4_000
@@ -225,8 +226,7 @@ class World:
         def never(*_: Any) -> Any:
             raise AssertionError("cases are examined one by one")
 
-        extreme = {"max": self.numbers.greatest}
-        return Field(self.numbers.number, lambda a, b: a / b, apply, never, plus, extreme=extreme)
+        return Field(self.numbers.number, lambda a, b: a / b, apply, never, plus, extreme=self.numbers.extreme)
 
     # ---------------------------------------------------------------------------------------- derivatives
 
@@ -268,14 +268,14 @@ class World:
         def never(*_: Any) -> Any:
             raise AssertionError("forward equations have no cases")
 
-        def greatest(every: list[Dual]) -> Dual:
-            top = self.numbers.greatest([each.value for each in every])
-            return next(each for each in every if each.value == top)
+        def taken(kind: str, every: list[Dual]) -> Dual:
+            value = self.numbers.extreme[kind]([each.value for each in every])
+            return next(each for each in every if each.value == value)
 
+        extreme = {kind: partial(taken, kind) for kind in self.numbers.extreme}
         duals = Field(
-            lambda v: Dual(self.numbers.number(v), zero), lambda a, b: a / b, apply, never, plus,
-            extreme={"max": greatest},
-        )  # fmt: skip
+            lambda v: Dual(self.numbers.number(v), zero), lambda a, b: a / b, apply, never, plus, extreme=extreme
+        )
         instance = Instance({}, self.sizes, leaf, duals)
         if isinstance(e.rhs, Add):  # what the array is no part of does not move; its weights may not be known yet
             e = replace(e, rhs=add(*(term for term in e.rhs.terms if array in arrays_in(term))))
