@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import need_package
 
-from fcsym import Network, NetworkError, check, derive
+from fcsym import Linear, Network, NetworkError, check, derive
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.language import names
 
@@ -151,3 +151,16 @@ def test_a_name_of_every_derivation_is_taken(name):
     made = hidden(name, i)
     with pytest.raises(NetworkError, match=r"is taken"):
         Network.from_equations([(made[i], total(j, U[i, j] * x[j])), (y[k], total(i, W[k, i] * made[i]))], SIZES)
+
+
+@pytest.mark.parametrize("setting", [{}, {"batch": "mean"}, {"order": "sequential"}], ids=str)
+@pytest.mark.parametrize("functions", [("relu", "tanh"), ("leaky_relu", "silu"), ("tanh", "relu")], ids=str)
+def test_a_function_may_be_applied_to_what_another_one_gives(functions, setting):
+    """The cases of the first are those of its own unit, though its values are what the second one reads."""
+    d = derive(Network.sequential((2,), [Linear(2, 2), *functions, Linear(2, 1)]), **setting)
+    assert d.proof.holds, [f for f in d.proof.findings if f.verdict.name not in ("PROVED", "DEFINITION", "CHOSEN")]
+    assert check(d, trials=2)
+    (table,) = (e for e in d.equations if e.rule.name == "CASES")
+    unit = d.network.unit_of(table.array)
+    assert unit.v == table.array.of and not unit.activation.is_smooth
+    assert {c.subject.array.unprimed for branch in table.rhs for c in branch.when} == {unit.s}

@@ -427,8 +427,11 @@ class Network:
         return {layer.s.axes[-1]: layer for layer in self.activated}
 
     def unit_of(self, array: Array) -> Hidden | None:
-        """The layer with an activation that an array, or what it is of, is the pre-activation or the activation of."""
-        whose = {a: layer for layer in self.activated for a in (layer.s, layer.v)}
+        """The layer with an activation that an array, or what it is of, is the activation or the pre-activation of.
+
+        What one activation gives and another is applied to belongs to the first.
+        """
+        whose = {layer.s: layer for layer in self.activated} | {layer.v: layer for layer in self.activated}
         found = whose.get(array.unprimed)
         return found if found is not None or array.of is None else self.unit_of(array.of)
 
