@@ -28,6 +28,11 @@ SCHEMES = {
     "a full batch": (Network.mlp([2, 1, 1]), "states", {"batch": "mean"}),
     "stored inputs": (Network.mlp([3, 2, 1]), "history", {}),
     "undefined": (Network.mlp([2, 2, 1], "leaky_relu"), "weights", {}),
+    "means of windows": (
+        Network.sequential((1, 4), [fcsym.Conv1d(1, 1, 2), fcsym.AvgPool1d(3), fcsym.Flatten(), fcsym.Linear(1, 1)]),
+        "states",
+        {},
+    ),
     "undefined output": (Network.mlp([2, 2, 1]), "collapsed", {}),
 }
 

@@ -11,13 +11,14 @@ That a fixed position is on its axis is asked of the range of the innermost loop
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
 from fcsym.kernel import neutral as n
 from fcsym.kernel.targets.c_memory import Amount
 from fcsym.kernel.targets.c_products import reduces
+from fcsym.kernel.windows import free_in
 from fcsym.language.expression import Axis, Index, IndexForm
 
 __all__ = ["close", "ends", "letters", "loops", "nested_extreme", "nested_sum", "on_axis"]
@@ -54,7 +55,8 @@ def nested_sum(to: Printer, reduce: n.Reduce, own: str, where: Mapping[Index, st
     zero = "all((real)0.0)" if to.lanes else "(real)0.0"
     to.line(f"{'vec' if to.lanes else 'real'} {own} = {zero};")
     depth = to.depth
-    loops(to, tuple(index for index in reduce.over if index not in fixed), fixed, inner)
+    read = {*free_in(body), *(index for one in others for index in one.indices)}  # gcc warns of what nothing reads
+    loops(to, tuple(index for index in reduce.over if index not in fixed), fixed, inner, read)
     if tests := [f"{inner[one.index]} == {one.form.spelt(' * ', inner)}" for one in others]:
         to.line(f"if ({' && '.join(tests)}) {{")
         to.depth += 1
@@ -107,12 +109,15 @@ def _fixed(
     return fixed, others
 
 
-def loops(to: Printer, over: Sequence[Index], fixed: Mapping[Index, IndexForm], inner: Mapping[Index, str]) -> None:
-    """Loops over indices, in ranges where those that are fixed are on their axes, and what these are."""
+def loops(
+    to: Printer, over: Sequence[Index], fixed: Mapping[Index, IndexForm], inner: Mapping[Index, str],
+    read: Collection[Index] | None = None,
+) -> None:  # fmt: skip
+    """Loops over indices, in ranges where those that are fixed are on their axes, and what these are, where read."""
     if fixed:  # a block, for names that another sum of the same statement may have, too
         to.line("{")
         to.depth += 1
-    _name_fixed(to, [index for index, form in fixed.items() if _last(form, over) < 0], fixed, inner, tested=True)
+    _name_fixed(to, [index for index, form in fixed.items() if _last(form, over) < 0], fixed, inner, read, tested=True)
     for k, index in enumerate(over):
         letter, size = inner[index], to.size((index.axis,))
         moved = [other for other, form in fixed.items() if _last(form, over) == k]
@@ -124,7 +129,7 @@ def loops(to: Printer, over: Sequence[Index], fixed: Mapping[Index, IndexForm], 
         start, end = (f"{letter}_from", f"{letter}_to") if ranges else ("0", size)
         to.line(f"for (int {letter} = {start}; {letter} < {end}; {letter}++) {{")
         to.depth += 1
-        _name_fixed(to, moved, fixed, inner)
+        _name_fixed(to, moved, fixed, inner, read)
 
 
 def _last(form: IndexForm, over: Sequence[Index]) -> int:
@@ -134,12 +139,14 @@ def _last(form: IndexForm, over: Sequence[Index]) -> int:
 
 def _name_fixed(
     to: Printer, which: Sequence[Index], fixed: Mapping[Index, IndexForm], inner: Mapping[Index, str],
-    tested: bool = False,
+    read: Collection[Index] | None, tested: bool = False,
 ) -> None:  # fmt: skip
     for index in which:
         letter = inner[index]
-        to.line(f"const int {letter} = {fixed[index].spelt(' * ', inner)};")
-        if tested and (test := on_axis(to.module.sizes, index, fixed[index], letter)):
+        test = on_axis(to.module.sizes, index, fixed[index], letter) if tested else ""
+        if test or read is None or index in read:
+            to.line(f"const int {letter} = {fixed[index].spelt(' * ', inner)};")
+        if test:
             to.line(f"if ({test}) {{")
             to.depth += 1
 
