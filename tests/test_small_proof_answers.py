@@ -10,12 +10,12 @@ from functools import cache
 from itertools import product
 
 import pytest
-from test_small_proofs import MORE, STEPS, mlp
+from test_small_proofs import LAYERS, MORE, STEPS, changed, mlp
 
 import fcsym
-from fcsym.language.equation import Cases, Verdict
-from fcsym.language.expression import Array
-from fcsym.language.findings import Finding
+from fcsym.language.equation import Cases, Rule, Verdict
+from fcsym.language.expression import Array, Expr, Extreme
+from fcsym.language.findings import Counterexample, Finding
 from fcsym.proof import _Examiner, prove, search
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.obligations import Meanings
@@ -103,6 +103,8 @@ def test_a_table_is_proved_where_its_rows_cover_everything_once(covers, excludes
                              Verdict.UNDECIDED if None in (covers, excludes) else proved)  # fmt: skip
     assert ("z3" in whole.note) is (whole.expanded == "z3") is bool(covers and excludes)
     assert (whole.counterexample is not None) is (False in (covers, excludes))
+    if whole.counterexample is not None:
+        assert whole.counterexample.point == {"s": 3, "ds": 5} and name in whole.counterexample.quantity
     assert ("s = 3, ds = 5" in whole.note) is (False in (covers, excludes))
     assert ("no case holds" in whole.note) is (covers is False)
     assert ("two cases hold" in whole.note) is (covers is not False and excludes is False)
@@ -118,13 +120,20 @@ def test_a_table_is_not_better_than_its_worst_row(name, monkeypatch):
         monkeypatch.setattr(Table, name_of, lambda _: True)
     for two in product(WORST_FIRST, repeat=2):
         verdicts = (Verdict.PROVED, *two, Verdict.PROVED)
-        given = iter(verdicts)
-        monkeypatch.setattr(_Examiner, "_row", lambda _, e, b, __, given=given: Finding(e.name, b.name, next(given)))
+        points = [Counterexample({}, str(n), 1, 2) if v is Verdict.REFUTED else None for n, v in enumerate(verdicts)]
+        given = iter(zip(verdicts, points, strict=True))
+
+        def row(_, e, b, __, given=given):
+            verdict, at = next(given)
+            return Finding(e.name, b.name, verdict, counterexample=at)
+
+        monkeypatch.setattr(_Examiner, "_row", row)
         whole, *rows = examiner_of().table(derived()[name])
         assert tuple(f.verdict for f in rows) == verdicts
         worst = min(verdicts, key=WORST_FIRST.index)
         best = Verdict.CHOSEN if name == "p" else Verdict.PROVED
         assert whole.verdict is (best if worst is Verdict.PROVED else worst)
+        assert whole.counterexample is next((at for at in points if at is not None), None)
 
 
 LISTS = {"plain": STEPS["plain"], "beside": MORE["beside, with adam"]}
@@ -172,6 +181,47 @@ def test_an_equation_that_is_called_something_else_is_no_equation_of_a_list(name
                 continue
             found = flaws(d.network, (*d.equations[:n], one, *d.equations[n + 1 :]))
             assert (e.name, "does not say what it is called") in found, one
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_an_equation_rests_on_what_stands_before_it(name):
+    """What it mentions, and what its reason names: else two could be proved by each other."""
+    network, setting = LISTS[name]
+    d = fcsym.derive(network, **setting)
+    for n, e in enumerate(d.equations):
+        later = next((one for one in d.equations[n + 1 :] if e.array in one.operands and e.defines), None)
+        if later is None:
+            continue
+        others = [one for one in d.equations if one not in (e, later)]
+        found = flaws(d.network, (*others[:n], later, e, *others[n:]))
+        early = [said.split()[1] for blamed, said in found if blamed == later.name and said.endswith("it stands")]
+        assert len(early) == 1 and d[early[0]] in d.equations[n : d.equations.index(later)]
+    cited = replace(d.equations[0], uses=(d.equations[-1].name,))
+    assert (cited.name, f"uses {d.equations[-1].name} before it stands") in flaws(d.network, (cited, *d.equations[1:]))
+
+
+ALONE = [
+    "plain", "two outputs", "bias in the middle", "shared bias", "frozen weights", "momentum", "nesterov", "rmsprop",
+    "adam", "adamw", "mean", "two samples", "smooth, huber", "softmax", "bce on logits", "tokens", "positions",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_each_of_the_two_sees_alone_what_is_changed(name):
+    """Neither leans on the other one: what one of them knows, and what it does not know twice as much of."""
+    network, setting = (STEPS | LAYERS)[name]
+    d = fcsym.derive(network, **setting)
+    examiner, seen = _Examiner(d), 0
+    for e in d.equations:
+        if not isinstance(e.rhs, Expr):
+            continue
+        for decider in (examiner.meanings, examiner.expansion):
+            said = decider.holds(e)
+            unknown = said is None or isinstance(e.rhs, Extreme)  # of twice the greatest one nothing is known
+            assert said is not False and decider.holds(changed(e)) in ((None, False) if unknown else (False,)), e
+            seen += said is True
+        assert e.rule is Rule.SPLIT or e.name in ("r", "vc") or examiner.meanings.holds(e) is True, e
+    assert seen > len(d.equations)
 
 
 @pytest.mark.parametrize("name", ["dv1", "p", "P"])

@@ -21,7 +21,7 @@ from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
 from fcsym.proof.scheme_in_symbols import InSymbols
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
-from fcsym.proof.schemes import _adds_nothing, _flaws, _solvable, _table
+from fcsym.proof.schemes import _adds_nothing, _flaws, _solvable, _table, prove_scheme
 from fcsym.schemes.statements import next_input
 
 BIASED = mlp([1, 1, 1], bias=True)
@@ -138,6 +138,35 @@ def test_what_a_function_uses_it_is_given_or_has_said_before(name):
     again = Equation(used[indices_of(used)], used[indices_of(used)], Rule.STATE, "It is the same.")
     said = _flaws(with_part(s, "step", equations=(again, *step.equations)).step)
     assert (used.name, "is given, and defined again") in said
+
+
+@pytest.mark.parametrize("name", ["weights", "compensation", "history"])
+def test_a_table_is_called_what_its_rows_are(name):
+    """A definition where it is one, chosen where a value is, and proved elsewhere."""
+    s = scheme(name)
+    for part, proof in prove_scheme(s).items():
+        for e in (e for e in getattr(s, part) if isinstance(e.rhs, Cases)):
+            whole, *rows = [f for f in proof.findings if f.equation == e.name]
+            chosen = any(row.status is Status.CHOSEN for row in e.rhs)
+            other = Verdict.CHOSEN if chosen else Verdict.PROVED
+            assert whole.verdict is (Verdict.DEFINITION if e.rule is Rule.DEFINITION else other), whole
+            assert [f.case for f in rows] == [row.name for row in e.rhs]
+
+
+def test_what_backpropagation_makes_is_no_scheme_s_to_define():
+    """Nor what a step changes; and where units are held on their pieces it is said what s is."""
+    s = scheme("collapsed")
+    frozen, (w, *_) = s.frozen[0], s.network.parameters
+    one = {"s": s.base["s1"].lhs, "W": w[indices_of(w)], "after": frozen.array.primed[frozen.lhs.indices]}
+    for lhs in one.values():
+        made = replace(s, frozen=(*s.frozen, replace(frozen, lhs=lhs)))
+        assert (lhs.array.name, "is what a step changes, and is called frozen") in _flaws(made.step)
+        made = replace(s, moving={lhs.array: replace(frozen, lhs=lhs)})
+        said = (lhs.array.name, "is what backpropagation makes of it, and no scheme's to define")
+        assert (said in _flaws(made.step)) is (not lhs.array.after)
+    without = replace(s, meanings=tuple(m for m in s.meanings if m.name != "s1"))
+    said = ("s1", "has no meaning, and the units are held on their pieces by it")
+    assert said in _flaws(without.step) and said not in _flaws(replace(without, gates=()).step)
 
 
 def test_of_what_is_not_about_v_before_and_after_no_row_is_solved():

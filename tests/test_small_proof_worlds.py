@@ -16,9 +16,9 @@ import pytest
 from test_small_proofs import HAT, mlp
 
 import fcsym
-from fcsym import Flatten, Linear, Network
+from fcsym import Flatten, Linear, Network, Residual
 from fcsym.language.equation import Status
-from fcsym.language.expression import Array, Expr, add, mul, power
+from fcsym.language.expression import Array, Expr, Index, add, mul, power
 from fcsym.language.instance import positions
 from fcsym.networks.symbols import (
     ALPHA,
@@ -34,7 +34,7 @@ from fcsym.networks.symbols import (
 from fcsym.proof import expanded
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.general import General
-from fcsym.proof.numbers import Quotient
+from fcsym.proof.numbers import Quotient, TermCount
 from fcsym.proof.obligations import Meanings
 from fcsym.proof.reference import Gates, Training, reference
 
@@ -125,10 +125,32 @@ def test_every_row_is_held_against_the_truth(name, array):
             assert expansion.case_holds(equation, wrong, pieces) is False
             strange = replace(row, value=Array("q", None, ())[()])
             assert expansion.case_holds(equation, strange, pieces) is None
+        if array == "P" and row.value is not None:
+            zero = d.network.hidden[0].activation.pieces[pieces[0]].is_zero
+            assert expansion.integral_in_full(equation, row, pieces) is not zero
         dead = d.network.hidden[0].activation.pieces[pieces[0]].is_zero
         if array == "p":
             made = replace(row, value=mul(new, dv, power(vc, -1)), status=Status.VALUE)
             assert expansion.case_holds(equation, made, pieces) is not dead
+
+
+def test_terms_are_counted_up_to_a_million_million_million():
+    """Of sums and of products; of a number that is so large nothing more is said."""
+    for a, b in [(3, 5), (10**9, 10**8), (10**17, 10**17), (1, 999)]:
+        assert (TermCount(a) + TermCount(b)).terms == (TermCount(a) - TermCount(b)).terms == a + b
+        assert (TermCount(a) * TermCount(b)).terms == (TermCount(a) / TermCount(b)).terms == min(a * b, 10**18)
+    assert (TermCount(10**18) + TermCount(10**18)).terms == 10**18
+
+
+def test_what_is_differentiated_moves_by_what_it_is_moved_by():
+    """An element of it by that element of the direction."""
+    for network in (mlp([1, 1, 2]), Network.sequential((1,), [Residual([Linear(1, 1)]), Linear(1, 2)])):
+        kind = Meanings if network.built is None else General
+        y = network.logits
+        at = tuple(Index(axis, "of") for axis in y.axes)
+        meanings = replace(kind.of(network, "simultaneous", {}), root=y, at=at)
+        direction = Array("t", None, y.axes)
+        assert meanings._linear(y, direction, True) == meanings._linear(y, direction, False) == direction[at]
 
 
 AXES = {
