@@ -13,8 +13,9 @@ import pytest
 from test_small_proofs import LAYERS, MORE, STEPS, changed, mlp
 
 import fcsym
-from fcsym.language.equation import Cases, Rule, Verdict
-from fcsym.language.expression import Array, Expr, Extreme
+from fcsym import Linear, Network, Residual
+from fcsym.language.equation import Cases, Rule, Status, Verdict
+from fcsym.language.expression import ZERO, Array, Expr, Extreme
 from fcsym.language.findings import Counterexample, Finding
 from fcsym.proof import _Examiner, prove, search
 from fcsym.proof.expanded import Expansion
@@ -203,13 +204,14 @@ def test_an_equation_rests_on_what_stands_before_it(name):
 ALONE = [
     "plain", "two outputs", "bias in the middle", "shared bias", "frozen weights", "momentum", "nesterov", "rmsprop",
     "adam", "adamw", "mean", "two samples", "smooth, huber", "softmax", "bce on logits", "tokens", "positions",
+    "identity",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_each_of_the_two_sees_alone_what_is_changed(name):
     """Neither leans on the other one: what one of them knows, and what it does not know twice as much of."""
-    network, setting = (STEPS | LAYERS)[name]
+    network, setting = (STEPS | LAYERS | MORE)[name]
     d = fcsym.derive(network, **setting)
     examiner, seen = _Examiner(d), 0
     for e in d.equations:
@@ -222,6 +224,38 @@ def test_each_of_the_two_sees_alone_what_is_changed(name):
             seen += said is True
         assert e.rule is Rule.SPLIT or e.name in ("r", "vc") or examiner.meanings.holds(e) is True, e
     assert seen > len(d.equations)
+
+
+@pytest.mark.parametrize("name", ["p", "P"])
+def test_a_row_with_another_status_is_not_proved(name, monkeypatch):
+    """That 0 is chosen where one value is right, or that there is none: of p at numbers of the unit."""
+    monkeypatch.setattr(search, "_TRIES", 60)
+    e = derived()[name]
+    for n, row in enumerate(e.rhs):
+        right = row.status, row.value
+        for status, value in {(Status.CHOSEN, ZERO), (Status.UNDEFINED, None)} - {right}:
+            one = replace(row, status=status, value=value)
+            made = replace(e, rhs=Cases((*e.rhs.branches[:n], one, *e.rhs.branches[n + 1 :])))
+            whole, *rows = examiner_of().table(made)
+            found = rows[n]
+            assert found.verdict is whole.verdict is (Verdict.REFUTED if name == "p" else Verdict.UNDECIDED)
+            if name == "P":
+                assert found.counterexample is whole.counterexample is None
+                continue
+            at = found.counterexample
+            assert at is whole.counterexample and str(at) == found.note
+            v, after = (max(s, 0) for s in (at.point["s"], at.point["s"] + at.point["ds"]))
+            true = at.point["W'"] * (after - v) / v if v else None if after else 0
+            assert (at.derived, at.true) == (None if value is None else 0, true) and at.derived != at.true
+
+
+def test_of_what_is_above_0_by_its_form_it_is_not_said_that_it_must_not_be_0():
+    """The sum of exp that a softmax divides by, in a step and in a gradient, of stacks and of layers."""
+    layers = Network.sequential((1,), [Residual([Linear(1, 1)]), Linear(1, 2)], output="softmax", loss="cross_entropy")
+    for network in (STEPS["softmax"][0], layers):
+        proofs = [fcsym.derive(network).proof, fcsym.gradient(network, "E", "W1").proof]
+        for proof in proofs:
+            assert proof.holds and not [f for f in proof.findings if any("Z" in str(c.subject) for c in f.where)]
 
 
 @pytest.mark.parametrize("name", ["dv1", "p", "P"])
