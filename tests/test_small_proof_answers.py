@@ -15,7 +15,7 @@ from test_small_proofs import LAYERS, MORE, STEPS, changed, mlp
 import fcsym
 from fcsym import Linear, Network, Residual
 from fcsym.language.equation import Cases, Rule, Status, Verdict
-from fcsym.language.expression import ZERO, Array, Expr, Extreme
+from fcsym.language.expression import ZERO, Array, Expr, Extreme, Role
 from fcsym.language.findings import Counterexample, Finding
 from fcsym.proof import _Examiner, prove, search
 from fcsym.proof.expanded import Expansion
@@ -284,3 +284,23 @@ def test_a_list_needs_the_gates_that_its_adjoints_pass(name):
     """Not of an identity, and not where the loss is about the logits."""
     network, needed = GATES[name]
     assert sorted(a.name for a in gates_needed(network)) == needed
+
+
+COMPLETE = [
+    "two outputs", "momentum", "adam", "two samples", "shared bias above", "frozen weights", "softmax",
+    "no hidden layer", "convolution", "norm", "tokens", "frozen among layers", "beside, with adam", "read by two", "positions", "identity",
+    "patches, with momentum",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_list_is_complete_as_it_is_and_not_without_any_of_its_equations(name):
+    """But for what an adjoint of layers is made of, which has a name where it is needed."""
+    network, setting = (STEPS | MORE | LAYERS)[name]
+    d = fcsym.derive(network, **setting)
+    assert flaws(d.network, d.equations) == []
+    for n, e in enumerate(d.equations):
+        found = flaws(d.network, d.equations[:n] + d.equations[n + 1 :])
+        needed = d.network.built is None or e.array.role not in (Role.GATE, Role.ADJOINT)
+        assert ((e.name, "is missing") in found) is needed
+        assert needed or found or not any(e.array in one.operands for one in d.equations)
