@@ -288,8 +288,8 @@ def test_a_list_needs_the_gates_that_its_adjoints_pass(name):
 
 COMPLETE = [
     "two outputs", "momentum", "adam", "two samples", "shared bias above", "frozen weights", "softmax",
-    "no hidden layer", "convolution", "norm", "tokens", "frozen among layers", "beside, with adam", "read by two", "positions", "identity",
-    "patches, with momentum",
+    "no hidden layer", "convolution", "norm", "tokens", "frozen among layers", "beside, with adam", "read by two",
+    "positions", "identity", "patches, with momentum",
 ]  # fmt: skip
 
 

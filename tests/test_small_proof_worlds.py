@@ -143,6 +143,15 @@ def test_terms_are_counted_up_to_a_million_million_million():
     assert (TermCount(10**18) + TermCount(10**18)).terms == 10**18
 
 
+def test_of_squares_the_error_alone_is_passed_back():
+    """y - y_g is one variable, and what y is made of does not enter."""
+    d, expansion = derived("relu"), expansion_of("relu")
+    delta = d["delta2"].array, (0,)
+    assert expansion._truth(expanded._counting(expansion.units, []))[delta].terms == 1
+    (world,) = expansion._worlds
+    assert world.truth[delta] == world.arithmetic.variable("e_0")
+
+
 def test_what_is_differentiated_moves_by_what_it_is_moved_by():
     """An element of it by that element of the direction."""
     for network in (mlp([1, 1, 2]), Network.sequential((1,), [Residual([Linear(1, 1)]), Linear(1, 2)])):
