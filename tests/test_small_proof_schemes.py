@@ -11,17 +11,17 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from test_small_proofs import changed, mlp
+from test_small_proofs import HAT, changed, mlp
 
 import fcsym
 from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
-from fcsym.language.expression import ZERO, Apply, Array, Expr, mul
+from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Number, mul
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
-from fcsym.proof.scheme_in_symbols import InSymbols
+from fcsym.proof.scheme_in_symbols import InSymbols, backpropagation_of
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
-from fcsym.proof.schemes import _adds_nothing, _flaws, _solvable, _table, prove_scheme
+from fcsym.proof.schemes import _adds_nothing, _flaws, _frozen, _solvable, _table, prove_scheme
 from fcsym.schemes.statements import next_input
 
 BIASED = mlp([1, 1, 1], bias=True)
@@ -259,3 +259,73 @@ def test_an_equation_of_the_step_itself_is_not_to_blame(name):
         for where, blamed in refuted:
             known = named(made.routines[where], blamed)
             assert base.get(blamed) is None or (known.lhs, known.rhs) != (base[blamed].lhs, base[blamed].rhs)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_of_the_step_a_scheme_has_all_but_the_compensation(name):
+    """v^c, p, r, what they are made of and P are its own to make; parameters are backpropagation's before it, too."""
+    s = scheme(name)
+    own = {"vc", "p", "r", "compensation", "rho", "kappa", "alpha", "P"}
+    known = backpropagation_of(s)
+    assert set(known) == {e.name for e in s.base if e.name not in own}
+    run = run_of(name)
+    for array in (*(e.array for e in s.base), *s.network.parameters, *s.state, *s.constants):
+        assert run._is_known(array) is (array.name in known or array in s.network.parameters), array
+
+
+FUNCTIONS = {"relu": "relu", "leaky": fcsym.leaky_relu(slope_at_kink="1/3"), "hat": HAT}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_run_in_rational_numbers_has_the_function_itself(name):
+    """With the slope that is declared at its kinks."""
+    network = mlp([1, 1, 1], FUNCTIONS[name])
+    phi, s = network.layers[0].activation, fcsym.scheme(network, "backprop")
+    run = _Run(SimpleNamespace(scheme=s, network=s.network.reduced(), smooth=False), 0, "examined")
+    for at in map(Fraction, (-3, 0, Fraction(1, 2), 2, 5)):
+        assert run._function(phi, at, 0) == phi.value_at(at)
+        assert run._function(phi, at, 1) == phi.slope_at(at)
+
+
+def test_a_definition_of_a_scheme_is_repeated_to_the_letter():
+    """A table with another row, or one that is called something else, is no such definition."""
+    s = scheme("collapsed")
+    index, tables = InSymbols(s), 0
+    for e in (e for e in s.init.equations if e.array in index.definitions):
+        tables += isinstance(e.rhs, Cases)
+        whole, *rows = _frozen(s.init, e, index, None)
+        assert index.is_defined_so(s.init, e) and (whole.verdict, whole.index) == (Verdict.DEFINITION, "identical")
+        assert {f.verdict for f in rows} <= {Verdict.DEFINITION}
+        wrong = [changed(e)]
+        if isinstance(e.rhs, Cases):
+            wrong.append(replace(e, rhs=Cases(e.rhs.branches[::-1])))
+            wrong.append(replace(e, rhs=e.rhs.branches[0].value))
+        for one in wrong:
+            whole, *_ = _frozen(s.init, one, index, None)
+            assert not index.is_defined_so(s.init, one) and (whole.verdict, whole.index) == (
+                Verdict.UNDECIDED,
+                "differs",
+            )
+        if isinstance(e.rhs, Cases):
+            first, *others = e.rhs.branches
+            misnamed = replace(e, rhs=Cases((replace(first, name="otherwise"), *others)))
+            assert _frozen(s.init, misnamed, index, None)[0].verdict is Verdict.UNDECIDED
+    assert tables > 2
+
+
+def test_a_margin_of_0_is_none():
+    """What a unit that has kept its piece says is that c r + d is above 0, and not that it is not below."""
+    s = scheme("collapsed")
+    pieces = InSymbols(s).pieces
+    filled = next(e.array for e in s.frozen if e.name == "qe")
+    units = [unit for unit in pieces._units if unit.ratio(filled) is not None]
+    assert units
+    for unit in units:
+        for number, wanted in (
+            (Fraction(1), True),
+            (Fraction(1, 9), True),
+            (Fraction(0), False),
+            (Fraction(-1), False),
+        ):
+            assert unit.positive(s.step, ZERO, Number(number), filled) is wanted
+        assert not unit.positive(s.step, ONE, ZERO, filled)  # a ratio may be of any sign

@@ -36,6 +36,7 @@ from fcsym.proof.expanded import Expansion
 from fcsym.proof.general import General
 from fcsym.proof.numbers import Quotient, TermCount
 from fcsym.proof.obligations import Meanings
+from fcsym.proof.points import rationals, residues
 from fcsym.proof.reference import Gates, Training, reference
 
 KINKS = {"relu": "relu", "hat": HAT}
@@ -141,6 +142,20 @@ def test_terms_are_counted_up_to_a_million_million_million():
         assert (TermCount(a) + TermCount(b)).terms == (TermCount(a) - TermCount(b)).terms == a + b
         assert (TermCount(a) * TermCount(b)).terms == (TermCount(a) / TermCount(b)).terms == min(a * b, 10**18)
     assert (TermCount(10**18) + TermCount(10**18)).terms == 10**18
+
+
+def test_a_quotient_is_no_number_and_no_text():
+    """It is equal to quotients alone."""
+    one = Quotient(Fraction(2), Fraction(4))
+    assert one == Quotient(Fraction(3), Fraction(6)) and one != Quotient(Fraction(3), Fraction(5))
+    for other in (Fraction(1, 2), 0.5, "1/2", None):
+        assert (one == other) is False and (one != other) is True
+
+
+def test_the_greatest_of_one_number_is_that():
+    for numbers in (residues("seed"), rationals(1)):
+        assert numbers.greatest([5]) == 5 and numbers.greatest([5, 7]) in (5, 7)
+    assert rationals(1).greatest([5, 7, 6]) == 7
 
 
 def test_of_squares_the_error_alone_is_passed_back():
