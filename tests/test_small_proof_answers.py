@@ -78,12 +78,14 @@ def test_an_equation_is_proved_where_all_who_speak_agree(index, expanded, monkey
 @pytest.mark.parametrize(("index", "expanded"), ANSWERS)
 def test_a_row_is_proved_where_all_who_speak_agree(index, expanded, monkeypatch):
     """Of what neither understands it is not said that one sees a difference."""
-    for full, sees in product((True, False), repeat=2):
+    for full, whole, sees in product((True, False), repeat=3):
         examiner, words = says(monkeypatch, index, expanded, full, sees)
-        at_points = "identical" if full else "identical at random points"
+        monkeypatch.setattr(Expansion, "integral_in_full", lambda *_, whole=whole: whole)
         for name in ("dv1", "p", "P"):
+            in_full = full and (whole or name != "P")
+            at_points = "identical" if in_full else "identical at random points"
             found = {f.case: f for f in examiner.table(derived()[name])}[derived()[name].rhs.branches[0].name]
-            assert found.verdict is wanted(index, expanded, sees and full), found
+            assert found.verdict is wanted(index, expanded, sees and in_full), found
             assert found.index == words[index]
             assert found.expanded == (at_points if expanded else words[expanded])
             assert ("only tried" in found.note) is (found.verdict is Verdict.SAMPLED)
@@ -247,6 +249,15 @@ def test_a_row_with_another_status_is_not_proved(name, monkeypatch):
             v, after = (max(s, 0) for s in (at.point["s"], at.point["s"] + at.point["ds"]))
             true = at.point["W'"] * (after - v) / v if v else None if after else 0
             assert (at.derived, at.true) == (None if value is None else 0, true) and at.derived != at.true
+
+
+def test_points_are_nothing_in_full():
+    """What is only tried there is said to be."""
+    network, setting = MORE["beside, with adam"]
+    d = fcsym.derive(network, **setting)
+    expansion = _Examiner(d).expansion
+    assert not (expansion.in_full or expansion.integral_in_full())
+    assert not any(expansion.sees(e) or expansion.expands(e) for e in d.equations)
 
 
 def test_of_what_is_above_0_by_its_form_it_is_not_said_that_it_must_not_be_0():

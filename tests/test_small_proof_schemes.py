@@ -19,6 +19,7 @@ from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
 from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Number, mul
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
+from fcsym.proof.numbers import Residue
 from fcsym.proof.scheme_in_symbols import InSymbols, backpropagation_of
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
 from fcsym.proof.schemes import _adds_nothing, _flaws, _frozen, _solvable, _table, prove_scheme
@@ -285,6 +286,28 @@ def test_a_run_in_rational_numbers_has_the_function_itself(name):
     for at in map(Fraction, (-3, 0, Fraction(1, 2), 2, 5)):
         assert run._function(phi, at, 0) == phi.value_at(at)
         assert run._function(phi, at, 1) == phi.slope_at(at)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_run_modulo_a_prime_has_the_pieces_of_a_function(name):
+    """At numbers above 0, of which the order is known."""
+    phi = mlp([1, 1, 1], FUNCTIONS[name]).layers[0].activation
+    run = run_of("basis", smooth=True)
+    for at in map(Fraction, (1, 2, 3, 7)):
+        assert run._function(phi, Residue.of(at), 0) == Residue.of(phi.value_at(at))
+        assert at in phi.kinks or run._function(phi, Residue.of(at), 1) == Residue.of(phi.slope_at(at))
+
+
+@pytest.mark.parametrize("name", ["backprop", "weights", "states"])
+def test_a_run_stops_at_what_a_function_is_not_given(name):
+    """An argument less, and whatever uses it has no value."""
+    s = scheme(name)
+    routine = s.routines["step"]
+    read = {a for e in routine.equations for a in e.operands}
+    used = next(a for a in routine.given if a in read and a not in s.state)
+    made = with_part(s, "step", given=tuple(a for a in routine.given if a != used))
+    said = [what for (part, _), what in ExactRuns(made).refuted.items() if part == "step"]
+    assert said and all(f"step uses {used.name}, which it is not given" in what for what in said)
 
 
 def test_a_definition_of_a_scheme_is_repeated_to_the_letter():
