@@ -14,8 +14,10 @@ from test_small_proofs import LAYERS, MORE, STEPS, changed, mlp
 
 import fcsym
 from fcsym import Linear, Network, Residual
+from fcsym.language.activation import activation
+from fcsym.language.algebra import inline
 from fcsym.language.equation import Cases, Rule, Status, Verdict
-from fcsym.language.expression import ZERO, Array, Expr, Extreme, Role
+from fcsym.language.expression import ZERO, Apply, Array, Expr, Extreme, Role, add, mul
 from fcsym.language.findings import Counterexample, Finding
 from fcsym.proof import _Examiner, prove, search
 from fcsym.proof.expanded import Expansion
@@ -249,6 +251,41 @@ def test_a_row_with_another_status_is_not_proved(name, monkeypatch):
             v, after = (max(s, 0) for s in (at.point["s"], at.point["s"] + at.point["ds"]))
             true = at.point["W'"] * (after - v) / v if v else None if after else 0
             assert (at.derived, at.true) == (None if value is None else 0, true) and at.derived != at.true
+
+
+INTEGRALS = {
+    "deeper": (mlp([1, 1, 1, 1]), "simultaneous"),
+    "deeper, with biases": (mlp([1, 1, 2, 1], bias=True), "sequential"),
+    "shared bias": (mlp([1, 2, 1], bias=True).shared("b1"), "sequential"),
+    "two outputs": (mlp([1, 1, 2], "leaky_relu"), "simultaneous"),
+}
+
+
+@pytest.mark.parametrize("name", INTEGRALS)
+def test_index_notation_alone_sees_what_is_no_integral(name):
+    """Twice of it has twice the slope, and one more is not 0 at the weight of the start."""
+    d = fcsym.derive(*INTEGRALS[name])
+    meanings, seen = Meanings.of(d.network, d.order, d.by_name), 0
+    for row in d["P"].rhs:
+        said = meanings.case_holds(d["P"], row)
+        assert said is (True if row.status is Status.VALUE and " at " not in row.name else None), row
+        for wrong in (mul(2, row.value), add(row.value, 1)) if said and row.value != ZERO else ():
+            assert meanings.case_holds(d["P"], replace(row, value=wrong)) is False
+            seen += 1
+    assert seen > 1
+
+
+@pytest.mark.parametrize("phi", ["relu", "tanh"])
+def test_a_gate_is_the_slope_of_its_unit(phi):
+    """An adjoint may have either of the two; not the slope of another function, nor the slope of a slope."""
+    d = fcsym.derive(mlp([1, 1, 1], phi))
+    meanings, e, gate = Meanings.of(d.network, d.order, d.by_name), d["delta1"], d["g1"]
+    assert gate.array in e.operands and meanings.holds(e) is True
+    s, own = gate.rhs.argument.array, gate.rhs.activation
+    for function, derivative in [(own, 1), (own, 0), (own, 2), (activation("leaky_relu"), 1)]:
+        put = {gate.array: (gate.lhs.indices, Apply(function, s[gate.lhs.indices], derivative))}
+        right = function == own and derivative == 1
+        assert meanings.holds(replace(e, rhs=inline(e.rhs, put))) is right, (function, derivative)
 
 
 def test_points_are_nothing_in_full():

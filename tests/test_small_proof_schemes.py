@@ -16,7 +16,7 @@ from test_small_proofs import HAT, changed, mlp
 import fcsym
 from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
-from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Number, mul
+from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Extreme, Number, mul
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
 from fcsym.proof.numbers import Residue
@@ -211,7 +211,7 @@ def test_a_counterexample_of_a_run_names_every_number_at_its_step(name):
         wanted |= {f"(y - y_g)[{k + 1}] at step {step}": v for (k,), v in run.errors[step - 1].items()}
     drawn = {key for key in found.point if key.startswith("z[")}
     assert {key: value for key, value in found.point.items() if key not in drawn} == wanted
-    assert run.eta > 0
+    assert all(run_of(name, seed).eta > 0 for seed in range(9))
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if name != "collapsed"])
@@ -269,7 +269,10 @@ def test_of_the_step_a_scheme_has_all_but_the_compensation(name):
     own = {"vc", "p", "r", "compensation", "rho", "kappa", "alpha", "P"}
     known = backpropagation_of(s)
     assert set(known) == {e.name for e in s.base if e.name not in own}
-    run = run_of(name)
+    ones = {axis for axis, size in s.network.sizes.items() if size == 1 and not axis.open}
+    index, run = InSymbols(s), run_of(name)
+    assert index.ones == ones and not any(array.axes for array in index.scalars)
+    assert len(index.scalars) == len([e for e in s.base if e.defines and not e.array.axes])
     for array in (*(e.array for e in s.base), *s.network.parameters, *s.state, *s.constants):
         assert run._is_known(array) is (array.name in known or array in s.network.parameters), array
 
@@ -352,3 +355,29 @@ def test_a_margin_of_0_is_none():
         ):
             assert unit.positive(s.step, ZERO, Number(number), filled) is wanted
         assert not unit.positive(s.step, ONE, ZERO, filled)  # a ratio may be of any sign
+        for e in s.frozen:
+            if isinstance(e.rhs, Extreme):  # it is the unit's own, or another one's
+                least, own = unit._of(e.array), unit.value(e.rhs.body)
+                assert unit.follows(least <= own if e.rhs.kind == "min" else least >= own, unit.facts)
+                assert not unit.follows(least != own, unit.facts) and not unit.follows(least == own, unit.facts)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_what_is_kept_from_the_start_is_compared_there(wrong):
+    """Each definition that a scheme's `init` has, with what it is at the first weights."""
+    s, noted = scheme("collapsed"), {}
+    if wrong:
+        made = tuple(changed(e) if e.name == "wp" else e for e in s.routines["init"].equations)
+        s = with_part(s, "init", equations=made)
+
+    def record(part, name, problem):
+        noted[part, name] = noted.get((part, name)) or problem  # of any of its elements
+
+    stub = SimpleNamespace(scheme=s, network=s.network.reduced(), smooth=False, record=record)
+    run = _Run(stub, 3, "examined")  # of weights that are not negative
+    run._init(run._truth(0))
+    frozen = {("init", e.name) for e in s.init.equations if e.array in {one.array for one in s.frozen}}
+    assert frozen and frozen <= set(noted)
+    assert {key for key, problem in noted.items() if problem is not None and key in frozen} == (
+        {("init", "wp")} if wrong else set()
+    )

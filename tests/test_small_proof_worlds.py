@@ -150,6 +150,11 @@ def test_a_quotient_is_no_number_and_no_text():
     assert one == Quotient(Fraction(3), Fraction(6)) and one != Quotient(Fraction(3), Fraction(5))
     for other in (Fraction(1, 2), 0.5, "1/2", None):
         assert (one == other) is False and (one != other) is True
+    for above in (Fraction(1), Fraction(2), Fraction(0)):
+        assert Quotient(above, Fraction(3)) / one == Quotient(above * 2, Fraction(3))
+        assert one / Quotient(Fraction(1), Fraction(3)) == Quotient(Fraction(3), Fraction(2))
+        with pytest.raises(ZeroDivisionError):
+            Quotient(above, Fraction(3)) / Quotient(Fraction(0), Fraction(3))
 
 
 def test_the_greatest_of_one_number_is_that():
