@@ -95,6 +95,9 @@ def test_a_slope_of_a_slope_is_a_number_of_its_function_and_its_place():
         (Network.parse("1-1-1").training(batch="mean"), True),
         (Network.parse("1-1-1").training("adam"), True),
         (Network.parse("1-1-1").training("momentum"), False),
+        (Network.mlp([1, 1, 2], loss="bce_logits"), False),
+        (Network.mlp([1, 1, 1], "tanh", loss="huber"), False),
+        (Network.mlp([1, 1, 2], output="softmax", loss="cross_entropy"), True),
     ],
     ids=str,
 )

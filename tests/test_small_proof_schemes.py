@@ -11,17 +11,18 @@ from functools import cache
 from types import SimpleNamespace
 
 import pytest
-from test_small_proofs import changed, mlp
+from test_small_proofs import HAT, changed, mlp
 
 import fcsym
 from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
-from fcsym.language.expression import ZERO, Apply, Array, Expr, mul
+from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Extreme, Number, mul
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
-from fcsym.proof.scheme_in_symbols import InSymbols
+from fcsym.proof.numbers import Residue
+from fcsym.proof.scheme_in_symbols import InSymbols, backpropagation_of
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
-from fcsym.proof.schemes import _adds_nothing, _flaws, _solvable, _table
+from fcsym.proof.schemes import _adds_nothing, _flaws, _frozen, _solvable, _table, prove_scheme
 from fcsym.schemes.statements import next_input
 
 BIASED = mlp([1, 1, 1], bias=True)
@@ -140,6 +141,35 @@ def test_what_a_function_uses_it_is_given_or_has_said_before(name):
     assert (used.name, "is given, and defined again") in said
 
 
+@pytest.mark.parametrize("name", ["weights", "compensation", "history"])
+def test_a_table_is_called_what_its_rows_are(name):
+    """A definition where it is one, chosen where a value is, and proved elsewhere."""
+    s = scheme(name)
+    for part, proof in prove_scheme(s).items():
+        for e in (e for e in getattr(s, part) if isinstance(e.rhs, Cases)):
+            whole, *rows = [f for f in proof.findings if f.equation == e.name]
+            chosen = any(row.status is Status.CHOSEN for row in e.rhs)
+            other = Verdict.CHOSEN if chosen else Verdict.PROVED
+            assert whole.verdict is (Verdict.DEFINITION if e.rule is Rule.DEFINITION else other), whole
+            assert [f.case for f in rows] == [row.name for row in e.rhs]
+
+
+def test_what_backpropagation_makes_is_no_scheme_s_to_define():
+    """Nor what a step changes; and where units are held on their pieces it is said what s is."""
+    s = scheme("collapsed")
+    frozen, (w, *_) = s.frozen[0], s.network.parameters
+    one = {"s": s.base["s1"].lhs, "W": w[indices_of(w)], "after": frozen.array.primed[frozen.lhs.indices]}
+    for lhs in one.values():
+        made = replace(s, frozen=(*s.frozen, replace(frozen, lhs=lhs)))
+        assert (lhs.array.name, "is what a step changes, and is called frozen") in _flaws(made.step)
+        made = replace(s, moving={lhs.array: replace(frozen, lhs=lhs)})
+        said = (lhs.array.name, "is what backpropagation makes of it, and no scheme's to define")
+        assert (said in _flaws(made.step)) is (not lhs.array.after)
+    without = replace(s, meanings=tuple(m for m in s.meanings if m.name != "s1"))
+    said = ("s1", "has no meaning, and the units are held on their pieces by it")
+    assert said in _flaws(without.step) and said not in _flaws(replace(without, gates=()).step)
+
+
 def test_of_what_is_not_about_v_before_and_after_no_row_is_solved():
     """r v^c = w v' where v^c is 0: by every r where v' is 0, too, and by none where it is not."""
     s = scheme("weights")
@@ -181,7 +211,7 @@ def test_a_counterexample_of_a_run_names_every_number_at_its_step(name):
         wanted |= {f"(y - y_g)[{k + 1}] at step {step}": v for (k,), v in run.errors[step - 1].items()}
     drawn = {key for key in found.point if key.startswith("z[")}
     assert {key: value for key, value in found.point.items() if key not in drawn} == wanted
-    assert run.eta > 0
+    assert all(run_of(name, seed).eta > 0 for seed in range(9))
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if name != "collapsed"])
@@ -230,3 +260,124 @@ def test_an_equation_of_the_step_itself_is_not_to_blame(name):
         for where, blamed in refuted:
             known = named(made.routines[where], blamed)
             assert base.get(blamed) is None or (known.lhs, known.rhs) != (base[blamed].lhs, base[blamed].rhs)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_of_the_step_a_scheme_has_all_but_the_compensation(name):
+    """v^c, p, r, what they are made of and P are its own to make; parameters are backpropagation's before it, too."""
+    s = scheme(name)
+    own = {"vc", "p", "r", "compensation", "rho", "kappa", "alpha", "P"}
+    known = backpropagation_of(s)
+    assert set(known) == {e.name for e in s.base if e.name not in own}
+    ones = {axis for axis, size in s.network.sizes.items() if size == 1 and not axis.open}
+    index, run = InSymbols(s), run_of(name)
+    assert index.ones == ones and not any(array.axes for array in index.scalars)
+    assert len(index.scalars) == len([e for e in s.base if e.defines and not e.array.axes])
+    for array in (*(e.array for e in s.base), *s.network.parameters, *s.state, *s.constants):
+        assert run._is_known(array) is (array.name in known or array in s.network.parameters), array
+
+
+FUNCTIONS = {"relu": "relu", "leaky": fcsym.leaky_relu(slope_at_kink="1/3"), "hat": HAT}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_run_in_rational_numbers_has_the_function_itself(name):
+    """With the slope that is declared at its kinks."""
+    network = mlp([1, 1, 1], FUNCTIONS[name])
+    phi, s = network.layers[0].activation, fcsym.scheme(network, "backprop")
+    run = _Run(SimpleNamespace(scheme=s, network=s.network.reduced(), smooth=False), 0, "examined")
+    for at in map(Fraction, (-3, 0, Fraction(1, 2), 2, 5)):
+        assert run._function(phi, at, 0) == phi.value_at(at)
+        assert run._function(phi, at, 1) == phi.slope_at(at)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_run_modulo_a_prime_has_the_pieces_of_a_function(name):
+    """At numbers above 0, of which the order is known."""
+    phi = mlp([1, 1, 1], FUNCTIONS[name]).layers[0].activation
+    run = run_of("basis", smooth=True)
+    for at in map(Fraction, (1, 2, 3, 7)):
+        assert run._function(phi, Residue.of(at), 0) == Residue.of(phi.value_at(at))
+        assert at in phi.kinks or run._function(phi, Residue.of(at), 1) == Residue.of(phi.slope_at(at))
+
+
+@pytest.mark.parametrize("name", ["backprop", "weights", "states"])
+def test_a_run_stops_at_what_a_function_is_not_given(name):
+    """An argument less, and whatever uses it has no value."""
+    s = scheme(name)
+    routine = s.routines["step"]
+    read = {a for e in routine.equations for a in e.operands}
+    used = next(a for a in routine.given if a in read and a not in s.state)
+    made = with_part(s, "step", given=tuple(a for a in routine.given if a != used))
+    said = [what for (part, _), what in ExactRuns(made).refuted.items() if part == "step"]
+    assert said and all(f"step uses {used.name}, which it is not given" in what for what in said)
+
+
+def test_a_definition_of_a_scheme_is_repeated_to_the_letter():
+    """A table with another row, or one that is called something else, is no such definition."""
+    s = scheme("collapsed")
+    index, tables = InSymbols(s), 0
+    for e in (e for e in s.init.equations if e.array in index.definitions):
+        tables += isinstance(e.rhs, Cases)
+        whole, *rows = _frozen(s.init, e, index, None)
+        assert index.is_defined_so(s.init, e) and (whole.verdict, whole.index) == (Verdict.DEFINITION, "identical")
+        assert {f.verdict for f in rows} <= {Verdict.DEFINITION}
+        wrong = [changed(e)]
+        if isinstance(e.rhs, Cases):
+            wrong.append(replace(e, rhs=Cases(e.rhs.branches[::-1])))
+            wrong.append(replace(e, rhs=e.rhs.branches[0].value))
+        for one in wrong:
+            whole, *_ = _frozen(s.init, one, index, None)
+            assert not index.is_defined_so(s.init, one) and (whole.verdict, whole.index) == (
+                Verdict.UNDECIDED,
+                "differs",
+            )
+        if isinstance(e.rhs, Cases):
+            first, *others = e.rhs.branches
+            misnamed = replace(e, rhs=Cases((replace(first, name="otherwise"), *others)))
+            assert _frozen(s.init, misnamed, index, None)[0].verdict is Verdict.UNDECIDED
+    assert tables > 2
+
+
+def test_a_margin_of_0_is_none():
+    """What a unit that has kept its piece says is that c r + d is above 0, and not that it is not below."""
+    s = scheme("collapsed")
+    pieces = InSymbols(s).pieces
+    filled = next(e.array for e in s.frozen if e.name == "qe")
+    units = [unit for unit in pieces._units if unit.ratio(filled) is not None]
+    assert units
+    for unit in units:
+        for number, wanted in (
+            (Fraction(1), True),
+            (Fraction(1, 9), True),
+            (Fraction(0), False),
+            (Fraction(-1), False),
+        ):
+            assert unit.positive(s.step, ZERO, Number(number), filled) is wanted
+        assert not unit.positive(s.step, ONE, ZERO, filled)  # a ratio may be of any sign
+        for e in s.frozen:
+            if isinstance(e.rhs, Extreme):  # it is the unit's own, or another one's
+                least, own = unit._of(e.array), unit.value(e.rhs.body)
+                assert unit.follows(least <= own if e.rhs.kind == "min" else least >= own, unit.facts)
+                assert not unit.follows(least != own, unit.facts) and not unit.follows(least == own, unit.facts)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_what_is_kept_from_the_start_is_compared_there(wrong):
+    """Each definition that a scheme's `init` has, with what it is at the first weights."""
+    s, noted = scheme("collapsed"), {}
+    if wrong:
+        made = tuple(changed(e) if e.name == "wp" else e for e in s.routines["init"].equations)
+        s = with_part(s, "init", equations=made)
+
+    def record(part, name, problem):
+        noted[part, name] = noted.get((part, name)) or problem  # of any of its elements
+
+    stub = SimpleNamespace(scheme=s, network=s.network.reduced(), smooth=False, record=record)
+    run = _Run(stub, 3, "examined")  # of weights that are not negative
+    run._init(run._truth(0))
+    frozen = {("init", e.name) for e in s.init.equations if e.array in {one.array for one in s.frozen}}
+    assert frozen and frozen <= set(noted)
+    assert {key for key, problem in noted.items() if problem is not None and key in frozen} == (
+        {("init", "wp")} if wrong else set()
+    )

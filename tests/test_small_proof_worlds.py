@@ -16,9 +16,9 @@ import pytest
 from test_small_proofs import HAT, mlp
 
 import fcsym
-from fcsym import Flatten, Linear, Network
+from fcsym import Flatten, Linear, Network, Residual
 from fcsym.language.equation import Status
-from fcsym.language.expression import Array, Expr, add, mul, power
+from fcsym.language.expression import Array, Expr, Index, add, mul, power
 from fcsym.language.instance import positions
 from fcsym.networks.symbols import (
     ALPHA,
@@ -34,8 +34,9 @@ from fcsym.networks.symbols import (
 from fcsym.proof import expanded
 from fcsym.proof.expanded import Expansion
 from fcsym.proof.general import General
-from fcsym.proof.numbers import Quotient
+from fcsym.proof.numbers import Quotient, TermCount
 from fcsym.proof.obligations import Meanings
+from fcsym.proof.points import rationals, residues
 from fcsym.proof.reference import Gates, Training, reference
 
 KINKS = {"relu": "relu", "hat": HAT}
@@ -114,7 +115,8 @@ def test_every_row_is_held_against_the_truth(name, array):
     """One more is wrong; and so is what divides by phi(s) on a piece where that is 0."""
     d, expansion = derived(name), expansion_of(name)
     equation, words = d[array], [piece.name for piece in d.network.hidden[0].activation.pieces]
-    dv, vc, new = (d[name].lhs for name in ("dv1", "vc", "W2_new"))
+    k, j = d["p"].lhs.indices
+    ds, vc, new = (d[n].array for n in ("ds1", "vc", "W2_new"))
     for row in equation.rhs:
         if " at " in row.name:
             continue
@@ -125,10 +127,60 @@ def test_every_row_is_held_against_the_truth(name, array):
             assert expansion.case_holds(equation, wrong, pieces) is False
             strange = replace(row, value=Array("q", None, ())[()])
             assert expansion.case_holds(equation, strange, pieces) is None
+        if array == "P" and row.value is not None:
+            zero = d.network.hidden[0].activation.pieces[pieces[0]].is_zero
+            assert expansion.integral_in_full(equation, row, pieces) is not zero
         dead = d.network.hidden[0].activation.pieces[pieces[0]].is_zero
-        if array == "p":
-            made = replace(row, value=mul(new, dv, power(vc, -1)), status=Status.VALUE)
-            assert expansion.case_holds(equation, made, pieces) is not dead
+        if array == "p" and dead:
+            made = replace(row, value=mul(new[k, j], ds[j], power(vc[j], -1)), status=Status.VALUE)
+            assert expansion.case_holds(equation, made, pieces) is False
+
+
+def test_terms_are_counted_up_to_a_million_million_million():
+    """Of sums and of products; of a number that is so large nothing more is said."""
+    for a, b in [(3, 5), (10**9, 10**8), (10**17, 10**17), (1, 999)]:
+        assert (TermCount(a) + TermCount(b)).terms == (TermCount(a) - TermCount(b)).terms == a + b
+        assert (TermCount(a) * TermCount(b)).terms == (TermCount(a) / TermCount(b)).terms == min(a * b, 10**18)
+    assert (TermCount(10**18) + TermCount(10**18)).terms == 10**18
+
+
+def test_a_quotient_is_no_number_and_no_text():
+    """It is equal to quotients alone."""
+    one = Quotient(Fraction(2), Fraction(4))
+    assert one == Quotient(Fraction(3), Fraction(6)) and one != Quotient(Fraction(3), Fraction(5))
+    for other in (Fraction(1, 2), 0.5, "1/2", None):
+        assert (one == other) is False and (one != other) is True
+    for above in (Fraction(1), Fraction(2), Fraction(0)):
+        assert Quotient(above, Fraction(3)) / one == Quotient(above * 2, Fraction(3))
+        assert one / Quotient(Fraction(1), Fraction(3)) == Quotient(Fraction(3), Fraction(2))
+        with pytest.raises(ZeroDivisionError):
+            Quotient(above, Fraction(3)) / Quotient(Fraction(0), Fraction(3))
+
+
+def test_the_greatest_of_one_number_is_that():
+    for numbers in (residues("seed"), rationals(1)):
+        assert numbers.greatest([5]) == 5 and numbers.greatest([5, 7]) in (5, 7)
+    assert rationals(1).greatest([5, 7, 6]) == 7
+
+
+def test_of_squares_the_error_alone_is_passed_back():
+    """y - y_g is one variable, and what y is made of does not enter."""
+    d, expansion = derived("relu"), expansion_of("relu")
+    delta = d["delta2"].array, (0,)
+    assert expansion._truth(expanded._counting(expansion.units, []))[delta].terms == 1
+    (world,) = expansion._worlds
+    assert world.truth[delta] == world.arithmetic.variable("e_0")
+
+
+def test_what_is_differentiated_moves_by_what_it_is_moved_by():
+    """An element of it by that element of the direction."""
+    for network in (mlp([1, 1, 2]), Network.sequential((1,), [Residual([Linear(1, 1)]), Linear(1, 2)])):
+        kind = Meanings if network.built is None else General
+        y = network.logits
+        at = tuple(Index(axis, "of") for axis in y.axes)
+        meanings = replace(kind.of(network, "simultaneous", {}), root=y, at=at)
+        direction = Array("t", None, y.axes)
+        assert meanings._linear(y, direction, True) == meanings._linear(y, direction, False) == direction[at]
 
 
 AXES = {

@@ -209,6 +209,19 @@ def test_a_product_of_numbers_and_terms_is_their_product(two):
         assert not (two == 0 and isinstance(joints._product(one, two), z3.ExprRef))
 
 
+def test_a_sum_of_numbers_and_terms_is_their_sum():
+    """Numbers alone stay a number."""
+    terms, (a, b) = joints._Terms(Network.mlp([1, 1, 1]), (0,)), z3.Reals("a b")
+    put = [(a, z3.RealVal(5)), (b, z3.RatVal(-2, 3))]
+    half = Fraction(1, 2)
+    for parts, value in [
+        ([a, half], 5 + half), ([half, a, b, half], 5 - Fraction(2, 3) + 1), ([a, b], 5 - Fraction(2, 3)),
+        ([a, half, -half], 5), ([half, half], 1), ([], 0), ([b], -Fraction(2, 3)), ([-half, b], -half - Fraction(2, 3)),
+    ]:  # fmt: skip
+        found = terms._sum(parts)
+        assert number(found, *put) == value and isinstance(found, Fraction) == (a not in parts and b not in parts)
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Fewer numbers than are tried elsewhere: enough for the rows of one unit."""

@@ -254,7 +254,7 @@ class _Examiner:
             if solved:
                 verdict = Verdict.CHOSEN if branch.status is Status.CHOSEN else Verdict.PROVED
                 return Finding(equation.name, branch.name, verdict, expanded="z3", note=note, possible=possible)
-            found = on_unit(self.network, equation, branch)
+            found = on_unit(self.network, equation, branch) if equation.rule is Rule.CHOICE else None
             verdict = Verdict.REFUTED if found else Verdict.UNDECIDED
             return Finding(equation.name, branch.name, verdict, note=str(found or note), counterexample=found)
         pieces = (0, 0) if phi.is_smooth else self.meanings.pieces(equation, branch)
