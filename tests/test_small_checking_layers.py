@@ -11,13 +11,17 @@ from itertools import product
 import exact as by_hand
 import numpy as np
 import pytest
+from test_small_running_bounds import NODES, A, B, C, I, J, drawn, exactly
 
 import fcsym
 from fcsym import Flatten, Linear, Network
 from fcsym.checking.layer_oracles import ORACLES, Passing, Weight, forward
 from fcsym.checking.oracle import backpropagation, derivatives, second_derivatives
+from fcsym.checking.own_oracle import _Reading
 from fcsym.checking.points import random_points
+from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, NetworkError
+from fcsym.language.expression import Extreme, mul
 from fcsym.layers import Node
 
 
@@ -152,6 +156,68 @@ def test_layers_are_passed_in_the_order_in_which_they_are_read():
         weights = [Weight(w[None], w[None]) for w in (a, y)]
         features, out = forward(one, Passing(weights), x[None, None])
         assert (features[0, 0] == x + a @ x).all() and (out[0, 0] == y @ (x + a @ x)).all()
+
+
+# ------------------------------------------------------------------------------------------ equations of one's own
+
+
+def read(node, axes, a, b, c):
+    """An expression as the oracle reads it, at numbers of several networks."""
+    reading = object.__new__(_Reading)
+    reading.at, reading.sizes = Passing([]), {I.axis: 2, J.axis: 3}
+    reading.known = {}
+    for ref, value in ((A, a), (B, b), (C, c)):
+        wide = np.asarray(value, np.longdouble)[:, None]
+        reading.known[ref.array] = wide, wide
+    found, seen = reading.value(node, axes)
+    assert (seen == found).all()
+    return found[:, 0]
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_an_expression_of_one_s_own_is_read_as_it_is_written(name):
+    """In rational numbers, with the axes of the left-hand side in their order."""
+    node, axes, true, _ = NODES[name]
+    arrays = [value[:5] for value, _ in drawn().values()]
+    found = read(node, axes, *arrays)
+    assert found.ndim == 1 + len(axes)
+    for n in range(5):
+        wanted = np.asarray(true(*(exactly(array[n]) for array in arrays)))
+        one = np.broadcast_to(found[n if len(found) > 1 else 0], wanted.shape)
+        np.testing.assert_allclose(one.astype(float), wanted.astype(float), rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize("kind", ["min", "max"])
+def test_an_extreme_of_one_s_own_is_along_what_it_is_taken_over(kind):
+    a, b, c = (value[:5] for value, _ in drawn().values())
+    reduce = {"min": np.min, "max": np.max}[kind]
+    rows, whole = (
+        read(Extreme(kind, over, of), axes, a, b, c) for over, of, axes in (((J,), mul(A, B), (I,)), ((I, J), A, ()))
+    )
+    np.testing.assert_allclose(rows.astype(float), reduce(a * b[:, None], axis=-1), rtol=1e-15)
+    assert (whole == reduce(a, axis=(1, 2))).all()
+    columns = read(Extreme(kind, (I,), A), (J,), a, b, c)
+    assert (columns == reduce(a, axis=1)).all() and columns.shape == (5, 3)
+
+
+def test_equations_of_one_s_own_are_the_layers_that_they_are(order):
+    """Of one hidden layer, listed in any order of their indices: every step, whichever network the numbers are for."""
+    i, j, k = indices("i j k")
+    x, W, V, y = input_("x", i), parameter("W", j, i), parameter("V", k, j), hidden("y", k)
+    s, v, b = hidden("s", j), hidden("v", j), parameter("b", j)
+    own = Network.from_equations(
+        [(s[j], total(i, W[j, i] * x[i]) + b[j]), (v[j], apply("tanh", s[j])), (y[k], total(j, V[k, j] * v[j]))],
+        {"i": 3, "j": 2, "k": 2},
+    )
+    dense = Network.mlp([3, 2, 2], "tanh", bias=[True, False])
+    points = random_points(dense, np.random.default_rng(0), 4)
+    given = dict(zip(("W", "b", "V"), points.weights, strict=True))
+    a = backpropagation(own, order, [given[theta.name] for theta in own.parameters], *points[1:4])
+    c = backpropagation(dense, order, *points[:4])
+    for name, other in {"W": "W1", "b": "b1", "V": "W2"}.items():
+        close(a[f"{name}_new"], c[f"{other}_new"])
+    for name in ("E", "y", "y_new", "dy"):
+        close(a[name], c[name])
 
 
 # ------------------------------------------------------------------------------------------------------------- steps
