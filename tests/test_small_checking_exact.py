@@ -20,7 +20,7 @@ from sympy import Symbol, exp
 import fcsym
 from fcsym import Network
 from fcsym.checking import exact
-from fcsym.checking.enclosures import _table, _value, enclosures
+from fcsym.checking.enclosures import _at, _table, _value, enclosures
 from fcsym.checking.functions import _walk, _written, bend_of, phi_of, slope_of
 from fcsym.errors import UnsupportedExpression
 
@@ -237,6 +237,34 @@ def test_what_is_too_small_for_a_float_is_within_its_ball():
                 with mpmath.workdps(60):
                     for end in (at - width, at, at + width):
                         assert abs(mpmath.exp(end) - mpmath.mpf(str(m))) <= mpmath.mpf(str(r))
+
+
+def test_a_radius_is_no_smaller_for_becoming_a_float_and_hardly_larger(monkeypatch):
+    """Of s itself: what its argument may be off by, of which nothing is lost where numbers are converted."""
+    need_package("flint")
+    from flint import arb
+
+    for radius in (2.0**-40, 0.5, 1 / 3, 1e10):
+        for middle in (0.0, 0.75, -1e6):
+            ball = arb(middle, radius)
+            found, own = _at(("s",), ball, _table())
+            assert found == middle and 0 < own - np.longdouble(float(ball.rad())) < 2e-9 * (radius + abs(middle) / 1e6)
+    monkeypatch.setattr("fcsym.checking.enclosures.as_formula", lambda phi, order: ("s",))
+    s, error = np.array([0.5, -3.0, 0.0]), np.array([0.25, 1e-9, 0.0])
+    middle, radius = enclosures(fcsym.smooth("exp"), 0, s, error)
+    assert (middle == s).all() and (radius >= error * (1 + 1e-9)).all() and (radius[:2] <= error[:2] * (1 + 1e-6)).all()
+    third = arb(1) / 3
+    found, own = _at(("s",), third, _table())
+    high = Fraction(float(found)) + Fraction(float(found - np.longdouble(float(found))))
+    assert abs(high - Fraction(1, 3)) <= Fraction(float(own)) < Fraction(1, 2**51)
+
+
+def test_of_an_argument_that_is_no_number_nothing_is_known_though_the_function_is_the_same_everywhere(monkeypatch):
+    need_package("flint")
+    monkeypatch.setattr("fcsym.checking.enclosures.as_formula", lambda phi, order: ("number", 3, 2))
+    s, error = np.array([0.5, np.nan, 0.5, np.inf]), np.array([0.25, 0.0, np.inf, 0.0])
+    middle, radius = enclosures(fcsym.smooth("exp"), 0, s, error)
+    assert middle[0] == 1.5 and radius[0] < 1e-17 and np.isnan(middle[1:]).all() and np.isinf(radius[1:]).all()
 
 
 def test_a_ball_that_begins_at_the_end_of_a_choice_holds_what_is_there():

@@ -111,6 +111,14 @@ def test_a_point_needs_room_for_its_weights_and_for_all_terms_of_a_sum(name):
     assert points_._numbers_at_once(wide) >= sum(int(np.prod(wide.shape(a))) for a in wide.parameters)
 
 
+@pytest.mark.parametrize("batch", ["sum", "mean"])
+def test_a_network_on_one_sample_is_the_one_that_it_was_before(batch):
+    network = Network.mlp([2, 1], bias=True)
+    for samples in (None, 3):
+        assert points_.on_one_sample(network.training(network.rule, batch, samples)) == network
+    assert points_.on_one_sample(network) is network
+
+
 def test_a_trajectory_of_one_parameter_carries_what_its_rule_does():
     """As many networks as are trained, each with numbers of its own."""
     network, rng = Network.mlp([2, 1]).training("momentum"), np.random.default_rng(0)
