@@ -53,6 +53,11 @@ def test_each_function_of_a_scheme_computes_what_it_reads_before_and_reads_what_
             assert {a.name for a in routine.results} <= known, part
 
 
+def test_a_scheme_is_shown_as_it_is_said():
+    s = fcsym.scheme(mlp([1, 1, 1]), "weights")
+    assert repr(s) == str(s) and "weights" in repr(s)
+
+
 @pytest.mark.parametrize("bias", [(True, False), (False, True)])
 def test_what_another_input_gives_has_the_bias_of_the_first_layer(bias):
     s = fcsym.next_input(mlp([2, 2, 1], bias=list(bias)))
