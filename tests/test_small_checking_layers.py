@@ -380,3 +380,114 @@ def test_a_check_takes_the_least_and_tells_what_it_was_asked_for():
     for other in ({"against": "sequential"}, {"target": "c"}, {"against": "simultaneous", "target": "c"}):
         with pytest.raises(ArgumentError, match="leave against and target out"):
             fcsym.check(subject, trials=1, **other)
+
+
+OUTPUTS = {
+    "sigmoid": ({"output": "sigmoid", "loss": "bce"}, lambda s: 1 / (1 + np.exp(-s))),
+    "softmax": (
+        {"output": "softmax", "loss": "cross_entropy"},
+        lambda s: np.exp(s) / np.exp(s).sum(axis=-1, keepdims=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_of_the_oracle_are_functions_of_its_logits(name, order):
+    """Before the step and after it, which is by y - t; the slope is that of the function, where it is one of each."""
+    setting, phi = OUTPUTS[name]
+    network, rng = Network.mlp([2, 2, 3], "tanh", bias=True, **setting), np.random.default_rng(0)
+    points = random_points(network, rng, 4)
+    t = np.eye(3)[[0, 2, 1, 1]]
+    w, b, u, c = points.weights
+    found = backpropagation(network, order, points.weights, points.x, t, points.eta)
+    v = np.tanh(np.einsum("pij,pj->pi", w, points.x) + b)
+    s = np.einsum("pij,pj->pi", u, v) + c
+    error, eta = phi(s) - t, points.eta[:, None]
+    after = u - (eta * error)[..., None] * v[:, None]
+    wanted = {"s1": np.arctanh(v), "v1": v, "s2": s, "y": phi(s), "delta2": error, "W2_new": after,
+              "b2_new": c - eta * error, "g1": 1 - v**2}  # fmt: skip
+    below = np.einsum("pki,pk->pi", after if order == "sequential" else u, error) * (1 - v**2)
+    wanted |= {"delta1": below, "W1_new": w - (eta * below)[..., None] * points.x[:, None], "b1_new": b - eta * below}
+    v_new = np.tanh(np.einsum("pij,pj->pi", wanted["W1_new"], points.x) + wanted["b1_new"])
+    s_new = np.einsum("pij,pj->pi", after, v_new) + wanted["b2_new"]
+    wanted |= {"v1_new": v_new, "s2_new": s_new, "y_new": phi(s_new), "ds2": s_new - s, "dy": phi(s_new) - phi(s)}
+    if name == "sigmoid":
+        wanted["g2"] = phi(s) * (1 - phi(s))
+    else:  # what a softmax gives after the step is no quantity of it
+        del wanted["y_new"], wanted["dy"]
+    for key, value in wanted.items():
+        np.testing.assert_allclose(found[key].astype(float), value, rtol=1e-9, atol=1e-13, err_msg=key)
+    assert ("g2" in found) is (name == "sigmoid")
+    first, passed = derivatives(network, "y", ["W2", "b1"], points.weights, points.x, t)
+    slope = np.einsum("pk,kl->pkl", phi(s), np.eye(3)) - (phi(s)[..., None] * phi(s)[:, None])
+    slope = slope if name == "softmax" else np.einsum("pk,kl->pkl", phi(s) * (1 - phi(s)), np.eye(3))
+    np.testing.assert_allclose(first["W2"].astype(float), np.einsum("pkl,pi->pkli", slope, v), rtol=1e-9, atol=1e-13)
+    through = np.einsum("pkl,pli,pi->pki", slope, u, 1 - v**2)
+    np.testing.assert_allclose(first["b1"].astype(float), through, rtol=1e-9, atol=1e-13)
+    assert set(passed) == {"s1", "s2", "y"}
+    np.testing.assert_allclose(passed["y"].astype(float), phi(s), rtol=1e-9)
+    np.testing.assert_allclose(passed["s2"].astype(float), s, rtol=1e-9, atol=1e-13)
+    stack = Network([Flatten(), Linear(2, 2), "tanh", Linear(2, 3)], input=(2, 1), **setting)
+    own = backpropagation(stack, order, points.weights, points.x[..., None], t, points.eta)
+    for key in {"E", "y", "y_new"} & set(found):
+        close(own[key], found[key])
+    second, _ = derivatives(stack, "y", [stack.parameters[2].name], points.weights, points.x[..., None], t)
+    close(second[stack.parameters[2].name], first["W2"])
+
+
+@pytest.mark.parametrize("batch", ["", "sum"])
+def test_a_derivative_by_a_bias_that_all_units_have_is_that_of_all_of_them(batch):
+    """Of E, of an output, and of a derivative once more; other biases are as they were."""
+    network, rng = Network.mlp([2, 3, 2], "tanh", bias=True), np.random.default_rng(0)
+    common, points = network.shared("b1"), random_points(network, rng, 3)
+    if batch:
+        network, common = (one.training(one.rule, batch, 2) for one in (network, common))
+        points = points.in_batches(2)
+    w, b, u, c = points.weights
+    given, full = [w, b[:, 0], u, c], [w, np.repeat(b[:, :1], 3, axis=1), u, c]
+    for of in ("E", "y"):
+        one, _ = derivatives(common, of, ["W1", "b1", "W2", "b2"], given, points.x, points.target)
+        each, _ = derivatives(network, of, ["W1", "b1", "W2", "b2"], full, points.x, points.target)
+        close(one["b1"], each["b1"].sum(axis=-1))
+        for name in ("W1", "W2", "b2"):
+            close(one[name], each[name])
+    one, _ = second_derivatives(common, "b1", {}, ["b1", "b2"], given, points.x, points.target)
+    each, _ = second_derivatives(network, "b1", {}, ["b1", "b2"], full, points.x, points.target)
+    close(one["b1"], each["b1"].sum(axis=(-1, -2)))
+    close(one["b2"], each["b2"].sum(axis=-2))
+
+
+@pytest.mark.parametrize("batch", ["", "sum", "mean"])
+def test_the_loss_of_a_sequence_is_the_sum_over_its_positions(batch):
+    """Of each sample, of which a mini-batch has the sum or the mean; and a derivative of E is that of the sum."""
+    network = Network([fcsym.RNN(2, 2, last=False), Linear(2, 1)], input=(3, 2))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(4, *network.shape(a))) for a in network.parameters]
+    trained = network.training(network.rule, batch, 2) if batch else network
+    lead = (4, 2) if batch else (4,)
+    x, t, eta = rng.normal(size=(*lead, 3, 2)), rng.normal(size=(*lead, 3, 1)), np.full(4, 0.125)
+    found = backpropagation(trained, "simultaneous", weights, x, t, eta)
+    each = ((found["y"] - t) ** 2).sum(axis=(-1, -2)) / 2
+    close(found["E"], {"": each, "sum": each.sum(-1), "mean": each.mean(-1)}[batch])
+    bias = trained.parameters[-1].name
+    slope = (found["y"] - t).sum(axis=-2)
+    close(found[f"dE_d{bias}"], {"": slope, "sum": slope.sum(axis=1), "mean": slope.mean(axis=1)}[batch])
+    close(found[f"{bias}_new"], weights[-1] - 0.125 * found[f"dE_d{bias}"])
+    close(found["dy"], found["y_new"] - found["y"])
+
+
+def test_units_with_kinks_are_told_with_what_they_give(order):
+    """Of layers, as of a stack: s and v of each, before the step and after it, and p."""
+    dense, rng = Network.mlp([2, 3, 2], bias=True), np.random.default_rng(0)
+    stack = Network([Flatten(), Linear(2, 3), "relu", Linear(3, 2)], input=(2, 1))
+    points = random_points(dense, rng, 6)
+    a = backpropagation(stack, order, points.weights, points.x[..., None], points.target, points.eta)
+    b = backpropagation(dense, order, *points[:4])
+    (unit,) = (unit for unit in stack.hidden if unit.activation.kinks)
+    for own, other in ((unit.s.name, "s1"), (unit.v.name, "v1")):
+        for form in ("{}", "{}_new", "d{}"):
+            close(a[form.format(own)], b[form.format(other)])
+    for name in {"p", "r", "vc"} & set(a):
+        np.testing.assert_array_equal(np.isnan(a[name]), np.isnan(b[name]))
+        close(np.nan_to_num(a[name]), np.nan_to_num(b[name]))
+    assert {"p", "r", "vc"} <= set(b)

@@ -14,6 +14,7 @@ import pytest
 import fcsym
 from fcsym import Network
 from fcsym.checking import points as points_
+from fcsym.checking import trajectory
 from fcsym.checking.points import Points, random_points
 from fcsym.checking.tally import Tally
 from fcsym.checking.trajectory import _Comparison
@@ -135,3 +136,32 @@ def test_a_trajectory_of_one_parameter_carries_what_its_rule_does():
         np.testing.assert_allclose(truth.weights[0][own].astype(float), wanted, rtol=1e-12)
     assert [len(one) for one in truth.each(seen)] == [len(seen)] * 3
     assert all((one["y"] == seen["y"][n]).all() for n, one in enumerate(truth.each(seen)))
+
+
+@pytest.mark.parametrize(("room", "trials", "parts", "kinks"), [
+    (2, 5, [2, 2, 1], 2), (5, 5, [5], 5), (300, 5, [5], 200), (300, 250, [250], 250),
+])  # fmt: skip
+def test_as_many_networks_are_trained_as_are_asked_for(room, trials, parts, kinks, monkeypatch):
+    """As many at once as there is room for, and then steps from exactly on a kink, of two hundred or more."""
+    seen, said = [], []
+    monkeypatch.setattr(trajectory, "_at_once", lambda network: room)
+    monkeypatch.setattr(_Comparison, "batch", lambda self, rng, count, progress: seen.append(count))
+    monkeypatch.setattr(_Comparison, "on_kinks", lambda self, rng, count: seen.append(count))
+    s = fcsym.scheme(Network.mlp([1, 1]), "backprop", "sequential")
+    report = trajectory.check_scheme(s, trials, 7, 3, None, np.float32, said.append)
+    assert seen == [*parts, kinks] and said == ["steps from exactly on a kink"]
+    assert (report.trials, report.seed, report.steps, report.dtype, report.left_out) == (trials, 7, 3, "float32", 0)
+    assert (report.order, report.against) == ("sequential", "sequential") and not report.passed
+    report = trajectory.check_scheme(s, 1, 7, 3, "simultaneous", np.float64, said.append)
+    assert (report.order, report.against) == ("sequential", "simultaneous")
+
+
+def test_a_step_from_a_kink_is_left_to_rules_that_divide_by_nothing_and_units_that_have_one():
+    for network, some in (
+        (Network.mlp([1, 1, 1]), True), (Network.mlp([1, 1, 1], "tanh"), False),
+        (Network.mlp([1, 1, 1]).training("adam"), False), (Network.mlp([1, 1, 1]).training("momentum"), True),
+    ):  # fmt: skip
+        run = run_of(network)
+        run.on_kinks(np.random.default_rng(0), 40)
+        rows = [row for row in run.seen.values() if "kink" in row.case]
+        assert bool(rows) is some and all(row.passed for row in rows)
