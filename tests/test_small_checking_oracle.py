@@ -364,3 +364,15 @@ def test_weights_after_a_step_from_a_kink_may_be_off_by_rounding_alone(off, pass
     run.on_kinks(np.random.default_rng(0), 200)
     rows = [row for row in run.rows() if "kink" in row.case]
     assert len(rows) == 2 and all(row.points > 20 and row.passed is passed for row in rows)
+
+
+def test_a_loss_is_that_of_the_output_whatever_function_it_is_of():
+    """Squared errors of a sigmoid, and of its cross-entropy no digit is lost where the output is next to 1."""
+    s = np.array([[0.5, -2.0], [40.0, -60.0]], np.longdouble)
+    t = np.array([[1.0, 0.25], [0.0, 0.5]], np.longdouble)
+    y = 1 / (1 + np.exp(-s))
+    squared = Network.mlp([1, 2], output="sigmoid", loss="squared")
+    np.testing.assert_allclose(loss_by_samples(squared, s, t), ((y - t) ** 2).sum(axis=-1) / 2, rtol=1e-15)
+    crossed = Network.mlp([1, 2], output="sigmoid", loss="bce")
+    wanted = [np.sum(t[0] * np.log1p(np.exp(-s[0])) + (1 - t[0]) * np.log1p(np.exp(s[0]))), 40 + 30]
+    np.testing.assert_allclose(loss_by_samples(crossed, s, t).astype(float), np.array(wanted, float), rtol=1e-15)

@@ -15,6 +15,7 @@ import fcsym
 from fcsym import Network
 from fcsym.checking import points as points_
 from fcsym.checking import trajectory
+from fcsym.checking.compensated import _inverse
 from fcsym.checking.points import Points, random_points
 from fcsym.checking.tally import Tally
 from fcsym.checking.trajectory import _Comparison
@@ -165,3 +166,39 @@ def test_a_step_from_a_kink_is_left_to_rules_that_divide_by_nothing_and_units_th
         run.on_kinks(np.random.default_rng(0), 40)
         rows = [row for row in run.seen.values() if "kink" in row.case]
         assert bool(rows) is some and all(row.passed for row in rows)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_what_is_said_by_name_is_one_number_of_the_first_step(wrong):
+    run = run_of(Network.mlp([1, 1, 1]), "weights")
+    run._told("raised", wrong, {"x": np.array([[0.5]])})
+    (row,) = run.seen.values()
+    assert (row.quantity, row.case, row.points, row.passed) == ("y", "raised", 1, not wrong)
+    assert row.where == {"element": [], "step": 1, "x": [0.5]}
+
+
+def test_every_input_of_a_network_is_trained_on_where_a_scheme_takes_several():
+    """Four of them, some of which are 0; of a scheme of one input, this one alone."""
+    for name, many in (("backprop", 4), ("weights", 1)):
+        run, seen = run_of(Network.mlp([3, 1, 1], "tanh"), name, steps=40), [set() for _ in range(3)]
+        kernel = run.kernel
+
+        def step(state, x, *given, kernel=kernel, seen=seen, **more):
+            for own, inputs in zip(seen, x, strict=True):
+                own.add(tuple(inputs))
+            return kernel.step(state, x, *given, **more)
+
+        run.kernel = SimpleNamespace(init=kernel.init, output=kernel.output, expand=kernel.expand, step=step)
+        run.batch(np.random.default_rng(2), 3, lambda label: None)
+        assert max(map(len, seen)) == many
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_rows_are_dependent_where_rounding_may_have_made_their_least_eigenvalue(count):
+    """Some roundings for each of the rows, of the largest one; where it is clearly more there is an inverse."""
+    whole = np.ones((count, count)) / count
+    eps = 16 * count * 2.0**-52
+    for share, lost in ((0.5, True), (4.0, False)):
+        gram = whole + share * eps * np.eye(count)
+        found = _inverse(np.stack([gram, 4 * gram]).astype(np.longdouble))
+        assert np.isnan(found).all() if lost else np.isfinite(found).all()
