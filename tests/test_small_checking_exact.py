@@ -291,3 +291,33 @@ def test_an_error_function_far_out_keeps_its_digits():
             slope = elementwise_grad(lambda t, function=function: 3 * function(anp.array(t)))(np.longdouble(s))
             true = (-6 if name == "erfc" else 6) / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(s**2))
             assert float(slope) == pytest.approx(float(true), rel=1e-13, abs=0)
+
+
+def test_a_power_of_a_ball_is_that_of_all_its_numbers():
+    """Whole ones, also below 0 and around 0, halves, thirds, and of any exponent."""
+    need_package("flint")
+    from flint import arb
+
+    power = _table()["pow"]
+    for exponent in (
+        0,
+        1,
+        2,
+        3,
+        -1,
+        -2,
+        Fraction(1, 2),
+        Fraction(-3, 2),
+        Fraction(5, 2),
+        Fraction(1, 3),
+        Fraction(-2, 7),
+    ):
+        p, q = Fraction(exponent).as_integer_ratio()
+        for middle, radius in ((2.0, 0.25), (0.5, 0.0)):
+            found = power(arb(middle, radius), arb(p) / q)
+            ends = sorted(float(mpmath.mpf(middle + side * radius) ** (mpmath.mpf(p) / q)) for side in (-1, 1))
+            low, high = float(found.lower()), float(found.upper())
+            assert low <= ends[0] * (1 + 1e-15) and high >= ends[1] * (1 - 1e-15), exponent
+            assert high - low <= 4 * (ends[1] - ends[0]) + 1e-12, exponent
+    assert power(arb(0, 1), arb(2)).contains(1) and power(arb(0, 1), arb(3)).contains(-1)
+    assert not power(arb(0, 1), arb(-1)).is_finite()
