@@ -20,7 +20,7 @@ from sympy import Symbol, exp
 import fcsym
 from fcsym import Network
 from fcsym.checking import exact
-from fcsym.checking.enclosures import _at, _table, _value, enclosures
+from fcsym.checking.enclosures import _at, _table, _value, available, enclosures
 from fcsym.checking.functions import _walk, _written, bend_of, phi_of, slope_of
 from fcsym.errors import UnsupportedExpression
 
@@ -321,3 +321,12 @@ def test_a_power_of_a_ball_is_that_of_all_its_numbers():
             assert high - low <= 4 * (ends[1] - ends[0]) + 1e-12, exponent
     assert power(arb(0, 1), arb(2)).contains(1) and power(arb(0, 1), arb(3)).contains(-1)
     assert not power(arb(0, 1), arb(-1)).is_finite()
+
+
+def test_without_balls_nothing_is_known(monkeypatch):
+    monkeypatch.setattr("fcsym.checking.enclosures._table", lambda: None)
+    middle, radius = enclosures(fcsym.smooth("tanh"), 0, np.zeros(3), np.zeros(3))
+    assert np.isnan(middle).all() and np.isinf(radius).all() and not available()
+    monkeypatch.undo()
+    need_package("flint")
+    assert available()
