@@ -20,7 +20,7 @@ from sympy import Symbol, exp
 import fcsym
 from fcsym import Network
 from fcsym.checking import exact
-from fcsym.checking.enclosures import _table, _value, enclosures
+from fcsym.checking.enclosures import _at, _table, _value, available, enclosures
 from fcsym.checking.functions import _walk, _written, bend_of, phi_of, slope_of
 from fcsym.errors import UnsupportedExpression
 
@@ -239,6 +239,34 @@ def test_what_is_too_small_for_a_float_is_within_its_ball():
                         assert abs(mpmath.exp(end) - mpmath.mpf(str(m))) <= mpmath.mpf(str(r))
 
 
+def test_a_radius_is_no_smaller_for_becoming_a_float_and_hardly_larger(monkeypatch):
+    """Of s itself: what its argument may be off by, of which nothing is lost where numbers are converted."""
+    need_package("flint")
+    from flint import arb
+
+    for radius in (2.0**-40, 0.5, 1 / 3, 1e10):
+        for middle in (0.0, 0.75, -1e6):
+            ball = arb(middle, radius)
+            found, own = _at(("s",), ball, _table())
+            assert found == middle and 0 < own - np.longdouble(float(ball.rad())) < 2e-9 * (radius + abs(middle) / 1e6)
+    monkeypatch.setattr("fcsym.checking.enclosures.as_formula", lambda phi, order: ("s",))
+    s, error = np.array([0.5, -3.0, 0.0]), np.array([0.25, 1e-9, 0.0])
+    middle, radius = enclosures(fcsym.smooth("exp"), 0, s, error)
+    assert (middle == s).all() and (radius >= error * (1 + 1e-9)).all() and (radius[:2] <= error[:2] * (1 + 1e-6)).all()
+    third = arb(1) / 3
+    found, own = _at(("s",), third, _table())
+    high = Fraction(float(found)) + Fraction(float(found - np.longdouble(float(found))))
+    assert abs(high - Fraction(1, 3)) <= Fraction(float(own)) < Fraction(1, 2**51)
+
+
+def test_of_an_argument_that_is_no_number_nothing_is_known_though_the_function_is_the_same_everywhere(monkeypatch):
+    need_package("flint")
+    monkeypatch.setattr("fcsym.checking.enclosures.as_formula", lambda phi, order: ("number", 3, 2))
+    s, error = np.array([0.5, np.nan, 0.5, np.inf]), np.array([0.25, 0.0, np.inf, 0.0])
+    middle, radius = enclosures(fcsym.smooth("exp"), 0, s, error)
+    assert middle[0] == 1.5 and radius[0] < 1e-17 and np.isnan(middle[1:]).all() and np.isinf(radius[1:]).all()
+
+
 def test_a_ball_that_begins_at_the_end_of_a_choice_holds_what_is_there():
     """At the end itself the choice is what stands below it."""
     need_package("flint")
@@ -263,3 +291,42 @@ def test_an_error_function_far_out_keeps_its_digits():
             slope = elementwise_grad(lambda t, function=function: 3 * function(anp.array(t)))(np.longdouble(s))
             true = (-6 if name == "erfc" else 6) / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(s**2))
             assert float(slope) == pytest.approx(float(true), rel=1e-13, abs=0)
+
+
+def test_a_power_of_a_ball_is_that_of_all_its_numbers():
+    """Whole ones, also below 0 and around 0, halves, thirds, and of any exponent."""
+    need_package("flint")
+    from flint import arb
+
+    power = _table()["pow"]
+    for exponent in (
+        0,
+        1,
+        2,
+        3,
+        -1,
+        -2,
+        Fraction(1, 2),
+        Fraction(-3, 2),
+        Fraction(5, 2),
+        Fraction(1, 3),
+        Fraction(-2, 7),
+    ):
+        p, q = Fraction(exponent).as_integer_ratio()
+        for middle, radius in ((2.0, 0.25), (0.5, 0.0)):
+            found = power(arb(middle, radius), arb(p) / q)
+            ends = sorted(float(mpmath.mpf(middle + side * radius) ** (mpmath.mpf(p) / q)) for side in (-1, 1))
+            low, high = float(found.lower()), float(found.upper())
+            assert low <= ends[0] * (1 + 1e-15) and high >= ends[1] * (1 - 1e-15), exponent
+            assert high - low <= 4 * (ends[1] - ends[0]) + 1e-12, exponent
+    assert power(arb(0, 1), arb(2)).contains(1) and power(arb(0, 1), arb(3)).contains(-1)
+    assert not power(arb(0, 1), arb(-1)).is_finite()
+
+
+def test_without_balls_nothing_is_known(monkeypatch):
+    monkeypatch.setattr("fcsym.checking.enclosures._table", lambda: None)
+    middle, radius = enclosures(fcsym.smooth("tanh"), 0, np.zeros(3), np.zeros(3))
+    assert np.isnan(middle).all() and np.isinf(radius).all() and not available()
+    monkeypatch.undo()
+    need_package("flint")
+    assert available()

@@ -11,13 +11,17 @@ from itertools import product
 import exact as by_hand
 import numpy as np
 import pytest
+from test_small_running_bounds import NODES, A, B, C, I, J, drawn, exactly
 
 import fcsym
 from fcsym import Flatten, Linear, Network
 from fcsym.checking.layer_oracles import ORACLES, Passing, Weight, forward
 from fcsym.checking.oracle import backpropagation, derivatives, second_derivatives
+from fcsym.checking.own_oracle import _Reading
 from fcsym.checking.points import random_points
+from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, NetworkError
+from fcsym.language.expression import Extreme, mul
 from fcsym.layers import Node
 
 
@@ -152,6 +156,68 @@ def test_layers_are_passed_in_the_order_in_which_they_are_read():
         weights = [Weight(w[None], w[None]) for w in (a, y)]
         features, out = forward(one, Passing(weights), x[None, None])
         assert (features[0, 0] == x + a @ x).all() and (out[0, 0] == y @ (x + a @ x)).all()
+
+
+# ------------------------------------------------------------------------------------------ equations of one's own
+
+
+def read(node, axes, a, b, c):
+    """An expression as the oracle reads it, at numbers of several networks."""
+    reading = object.__new__(_Reading)
+    reading.at, reading.sizes = Passing([]), {I.axis: 2, J.axis: 3}
+    reading.known = {}
+    for ref, value in ((A, a), (B, b), (C, c)):
+        wide = np.asarray(value, np.longdouble)[:, None]
+        reading.known[ref.array] = wide, wide
+    found, seen = reading.value(node, axes)
+    assert (seen == found).all()
+    return found[:, 0]
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_an_expression_of_one_s_own_is_read_as_it_is_written(name):
+    """In rational numbers, with the axes of the left-hand side in their order."""
+    node, axes, true, _ = NODES[name]
+    arrays = [value[:5] for value, _ in drawn().values()]
+    found = read(node, axes, *arrays)
+    assert found.ndim == 1 + len(axes)
+    for n in range(5):
+        wanted = np.asarray(true(*(exactly(array[n]) for array in arrays)))
+        one = np.broadcast_to(found[n if len(found) > 1 else 0], wanted.shape)
+        np.testing.assert_allclose(one.astype(float), wanted.astype(float), rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize("kind", ["min", "max"])
+def test_an_extreme_of_one_s_own_is_along_what_it_is_taken_over(kind):
+    a, b, c = (value[:5] for value, _ in drawn().values())
+    reduce = {"min": np.min, "max": np.max}[kind]
+    rows, whole = (
+        read(Extreme(kind, over, of), axes, a, b, c) for over, of, axes in (((J,), mul(A, B), (I,)), ((I, J), A, ()))
+    )
+    np.testing.assert_allclose(rows.astype(float), reduce(a * b[:, None], axis=-1), rtol=1e-15)
+    assert (whole == reduce(a, axis=(1, 2))).all()
+    columns = read(Extreme(kind, (I,), A), (J,), a, b, c)
+    assert (columns == reduce(a, axis=1)).all() and columns.shape == (5, 3)
+
+
+def test_equations_of_one_s_own_are_the_layers_that_they_are(order):
+    """Of one hidden layer, listed in any order of their indices: every step, whichever network the numbers are for."""
+    i, j, k = indices("i j k")
+    x, W, V, y = input_("x", i), parameter("W", j, i), parameter("V", k, j), hidden("y", k)
+    s, v, b = hidden("s", j), hidden("v", j), parameter("b", j)
+    own = Network.from_equations(
+        [(s[j], total(i, W[j, i] * x[i]) + b[j]), (v[j], apply("tanh", s[j])), (y[k], total(j, V[k, j] * v[j]))],
+        {"i": 3, "j": 2, "k": 2},
+    )
+    dense = Network.mlp([3, 2, 2], "tanh", bias=[True, False])
+    points = random_points(dense, np.random.default_rng(0), 4)
+    given = dict(zip(("W", "b", "V"), points.weights, strict=True))
+    a = backpropagation(own, order, [given[theta.name] for theta in own.parameters], *points[1:4])
+    c = backpropagation(dense, order, *points[:4])
+    for name, other in {"W": "W1", "b": "b1", "V": "W2"}.items():
+        close(a[f"{name}_new"], c[f"{other}_new"])
+    for name in ("E", "y", "y_new", "dy"):
+        close(a[name], c[name])
 
 
 # ------------------------------------------------------------------------------------------------------------- steps
@@ -314,3 +380,114 @@ def test_a_check_takes_the_least_and_tells_what_it_was_asked_for():
     for other in ({"against": "sequential"}, {"target": "c"}, {"against": "simultaneous", "target": "c"}):
         with pytest.raises(ArgumentError, match="leave against and target out"):
             fcsym.check(subject, trials=1, **other)
+
+
+OUTPUTS = {
+    "sigmoid": ({"output": "sigmoid", "loss": "bce"}, lambda s: 1 / (1 + np.exp(-s))),
+    "softmax": (
+        {"output": "softmax", "loss": "cross_entropy"},
+        lambda s: np.exp(s) / np.exp(s).sum(axis=-1, keepdims=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_of_the_oracle_are_functions_of_its_logits(name, order):
+    """Before the step and after it, which is by y - t; the slope is that of the function, where it is one of each."""
+    setting, phi = OUTPUTS[name]
+    network, rng = Network.mlp([2, 2, 3], "tanh", bias=True, **setting), np.random.default_rng(0)
+    points = random_points(network, rng, 4)
+    t = np.eye(3)[[0, 2, 1, 1]]
+    w, b, u, c = points.weights
+    found = backpropagation(network, order, points.weights, points.x, t, points.eta)
+    v = np.tanh(np.einsum("pij,pj->pi", w, points.x) + b)
+    s = np.einsum("pij,pj->pi", u, v) + c
+    error, eta = phi(s) - t, points.eta[:, None]
+    after = u - (eta * error)[..., None] * v[:, None]
+    wanted = {"s1": np.arctanh(v), "v1": v, "s2": s, "y": phi(s), "delta2": error, "W2_new": after,
+              "b2_new": c - eta * error, "g1": 1 - v**2}  # fmt: skip
+    below = np.einsum("pki,pk->pi", after if order == "sequential" else u, error) * (1 - v**2)
+    wanted |= {"delta1": below, "W1_new": w - (eta * below)[..., None] * points.x[:, None], "b1_new": b - eta * below}
+    v_new = np.tanh(np.einsum("pij,pj->pi", wanted["W1_new"], points.x) + wanted["b1_new"])
+    s_new = np.einsum("pij,pj->pi", after, v_new) + wanted["b2_new"]
+    wanted |= {"v1_new": v_new, "s2_new": s_new, "y_new": phi(s_new), "ds2": s_new - s, "dy": phi(s_new) - phi(s)}
+    if name == "sigmoid":
+        wanted["g2"] = phi(s) * (1 - phi(s))
+    else:  # what a softmax gives after the step is no quantity of it
+        del wanted["y_new"], wanted["dy"]
+    for key, value in wanted.items():
+        np.testing.assert_allclose(found[key].astype(float), value, rtol=1e-9, atol=1e-13, err_msg=key)
+    assert ("g2" in found) is (name == "sigmoid")
+    first, passed = derivatives(network, "y", ["W2", "b1"], points.weights, points.x, t)
+    slope = np.einsum("pk,kl->pkl", phi(s), np.eye(3)) - (phi(s)[..., None] * phi(s)[:, None])
+    slope = slope if name == "softmax" else np.einsum("pk,kl->pkl", phi(s) * (1 - phi(s)), np.eye(3))
+    np.testing.assert_allclose(first["W2"].astype(float), np.einsum("pkl,pi->pkli", slope, v), rtol=1e-9, atol=1e-13)
+    through = np.einsum("pkl,pli,pi->pki", slope, u, 1 - v**2)
+    np.testing.assert_allclose(first["b1"].astype(float), through, rtol=1e-9, atol=1e-13)
+    assert set(passed) == {"s1", "s2", "y"}
+    np.testing.assert_allclose(passed["y"].astype(float), phi(s), rtol=1e-9)
+    np.testing.assert_allclose(passed["s2"].astype(float), s, rtol=1e-9, atol=1e-13)
+    stack = Network([Flatten(), Linear(2, 2), "tanh", Linear(2, 3)], input=(2, 1), **setting)
+    own = backpropagation(stack, order, points.weights, points.x[..., None], t, points.eta)
+    for key in {"E", "y", "y_new"} & set(found):
+        close(own[key], found[key])
+    second, _ = derivatives(stack, "y", [stack.parameters[2].name], points.weights, points.x[..., None], t)
+    close(second[stack.parameters[2].name], first["W2"])
+
+
+@pytest.mark.parametrize("batch", ["", "sum"])
+def test_a_derivative_by_a_bias_that_all_units_have_is_that_of_all_of_them(batch):
+    """Of E, of an output, and of a derivative once more; other biases are as they were."""
+    network, rng = Network.mlp([2, 3, 2], "tanh", bias=True), np.random.default_rng(0)
+    common, points = network.shared("b1"), random_points(network, rng, 3)
+    if batch:
+        network, common = (one.training(one.rule, batch, 2) for one in (network, common))
+        points = points.in_batches(2)
+    w, b, u, c = points.weights
+    given, full = [w, b[:, 0], u, c], [w, np.repeat(b[:, :1], 3, axis=1), u, c]
+    for of in ("E", "y"):
+        one, _ = derivatives(common, of, ["W1", "b1", "W2", "b2"], given, points.x, points.target)
+        each, _ = derivatives(network, of, ["W1", "b1", "W2", "b2"], full, points.x, points.target)
+        close(one["b1"], each["b1"].sum(axis=-1))
+        for name in ("W1", "W2", "b2"):
+            close(one[name], each[name])
+    one, _ = second_derivatives(common, "b1", {}, ["b1", "b2"], given, points.x, points.target)
+    each, _ = second_derivatives(network, "b1", {}, ["b1", "b2"], full, points.x, points.target)
+    close(one["b1"], each["b1"].sum(axis=(-1, -2)))
+    close(one["b2"], each["b2"].sum(axis=-2))
+
+
+@pytest.mark.parametrize("batch", ["", "sum", "mean"])
+def test_the_loss_of_a_sequence_is_the_sum_over_its_positions(batch):
+    """Of each sample, of which a mini-batch has the sum or the mean; and a derivative of E is that of the sum."""
+    network = Network([fcsym.RNN(2, 2, last=False), Linear(2, 1)], input=(3, 2))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(4, *network.shape(a))) for a in network.parameters]
+    trained = network.training(network.rule, batch, 2) if batch else network
+    lead = (4, 2) if batch else (4,)
+    x, t, eta = rng.normal(size=(*lead, 3, 2)), rng.normal(size=(*lead, 3, 1)), np.full(4, 0.125)
+    found = backpropagation(trained, "simultaneous", weights, x, t, eta)
+    each = ((found["y"] - t) ** 2).sum(axis=(-1, -2)) / 2
+    close(found["E"], {"": each, "sum": each.sum(-1), "mean": each.mean(-1)}[batch])
+    bias = trained.parameters[-1].name
+    slope = (found["y"] - t).sum(axis=-2)
+    close(found[f"dE_d{bias}"], {"": slope, "sum": slope.sum(axis=1), "mean": slope.mean(axis=1)}[batch])
+    close(found[f"{bias}_new"], weights[-1] - 0.125 * found[f"dE_d{bias}"])
+    close(found["dy"], found["y_new"] - found["y"])
+
+
+def test_units_with_kinks_are_told_with_what_they_give(order):
+    """Of layers, as of a stack: s and v of each, before the step and after it, and p."""
+    dense, rng = Network.mlp([2, 3, 2], bias=True), np.random.default_rng(0)
+    stack = Network([Flatten(), Linear(2, 3), "relu", Linear(3, 2)], input=(2, 1))
+    points = random_points(dense, rng, 6)
+    a = backpropagation(stack, order, points.weights, points.x[..., None], points.target, points.eta)
+    b = backpropagation(dense, order, *points[:4])
+    (unit,) = (unit for unit in stack.hidden if unit.activation.kinks)
+    for own, other in ((unit.s.name, "s1"), (unit.v.name, "v1")):
+        for form in ("{}", "{}_new", "d{}"):
+            close(a[form.format(own)], b[form.format(other)])
+    for name in {"p", "r", "vc"} & set(a):
+        np.testing.assert_array_equal(np.isnan(a[name]), np.isnan(b[name]))
+        close(np.nan_to_num(a[name]), np.nan_to_num(b[name]))
+    assert {"p", "r", "vc"} <= set(b)

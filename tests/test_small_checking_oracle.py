@@ -122,9 +122,9 @@ def test_two_lists_of_parameters_are_the_same_where_all_their_numbers_are():
 @pytest.mark.parametrize("kind", ["a step", "derivatives"])
 def test_a_check_is_refused_where_a_point_has_more_numbers_than_is_said(kind, monkeypatch):
     """Ten times as many as a batch has room for; as many as that are no more. The sentence has both numbers."""
-    network = Network.mlp([4, 5], bias=False)
+    network = Network.mlp([6, 5], bias=False)
     subject = fcsym.gradient(network, by="W1")
-    for room, fits in ((1, False), (2, True), (3, True)):  # of 20 numbers
+    for room, fits in ((2, False), (3, True), (4, True)):  # of 30 numbers
         monkeypatch.setattr(points_ if kind == "a step" else gradients, "MAX_NUMBERS", room)
 
         def start():
@@ -135,7 +135,7 @@ def test_a_check_is_refused_where_a_point_has_more_numbers_than_is_said(kind, mo
         if fits:
             assert start()
         else:
-            with pytest.raises(SizeError, match=f" 20 numbers.*, more than {10 * room}"):
+            with pytest.raises(SizeError, match=f" 30 numbers.*, more than {10 * room}[ :]"):
                 start()
 
 
@@ -364,3 +364,27 @@ def test_weights_after_a_step_from_a_kink_may_be_off_by_rounding_alone(off, pass
     run.on_kinks(np.random.default_rng(0), 200)
     rows = [row for row in run.rows() if "kink" in row.case]
     assert len(rows) == 2 and all(row.points > 20 and row.passed is passed for row in rows)
+
+
+def test_a_loss_is_that_of_the_output_whatever_function_it_is_of():
+    """Squared errors of a sigmoid, and of its cross-entropy no digit is lost where the output is next to 1."""
+    s = np.array([[0.5, -2.0], [40.0, -60.0]], np.longdouble)
+    t = np.array([[1.0, 0.25], [0.0, 0.5]], np.longdouble)
+    y = 1 / (1 + np.exp(-s))
+    squared = Network.mlp([1, 2], output="sigmoid", loss="squared")
+    np.testing.assert_allclose(loss_by_samples(squared, s, t), ((y - t) ** 2).sum(axis=-1) / 2, rtol=1e-15)
+    crossed = Network.mlp([1, 2], output="sigmoid", loss="bce")
+    wanted = [np.sum(t[0] * np.log1p(np.exp(-s[0])) + (1 - t[0]) * np.log1p(np.exp(s[0]))), 40 + 30]
+    np.testing.assert_allclose(loss_by_samples(crossed, s, t).astype(float), np.array(wanted, float), rtol=1e-15)
+
+
+def test_points_that_are_mini_batches_are_compared_as_they_are():
+    """Of a step and of derivatives; those of one sample as often as it takes."""
+    network = Network.mlp([2, 2, 1], "tanh")
+    trained, points = network.training(network.rule, "mean", 3), random_points(network, np.random.default_rng(0), 5)
+    for subject, numbers in ((fcsym.derive(trained), 5 * 4), (fcsym.gradient(trained, by="W1"), 5 * 4)):
+        for given in (points, points.in_batches(3)):
+            report = fcsym.check(subject, points=given)
+            assert report.passed and report.left_out == 0
+            rows = {row.quantity: row.points for row in report.rows if row.case == "all"}
+            assert rows.get("W1_new", rows.get("dE_dW1")) == numbers

@@ -20,6 +20,7 @@ from fcsym.checking import xor
 from fcsym.checking.gradients import _Tally
 from fcsym.checking.hard import HARD
 from fcsym.checking.points import random_points
+from fcsym.checking.report import Report
 from fcsym.checking.ulps import HEADINGS, Accuracy, Errors, Measured, beside, in_full, in_ulp, note, ratio
 from fcsym.errors import ArgumentError
 
@@ -139,6 +140,12 @@ def test_what_was_measured_is_said_line_by_line():
         "Nothing was measured. 1"
     )
     assert accuracy(replace(OTHER, exceeded=3), OTHER).conclusion.count("exceeded 5 times") == 1
+
+
+def test_a_report_is_of_one_step_in_which_nothing_is_left_out_unless_more_is_said():
+    made = Report("1-1", "simultaneous", "sequential", 1, 0, "float64", ())
+    assert (made.left_out, made.steps, made.points, made.passed) == (0, 1, 0, False)
+    assert replace(made, left_out=2, steps=3).rows == ()
 
 
 @pytest.mark.parametrize(("widths", "wanted"), [

@@ -17,6 +17,7 @@ from fcsym import Network
 from fcsym.errors import FcsymError, GateEvent
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import Add, Array, Axis, Index, Indicator, Role, mul, power, total
+from fcsym.layers import Activation, Node
 from fcsym.schemes.data_maps import _map, _terms, _Use, _uses
 from fcsym.schemes.read_data import _alike
 from fcsym.schemes.record import Refusal, SingleInput, needs_plain_steps, no_compensation
@@ -26,6 +27,11 @@ PIECES = {"relu": 1, "leaky_relu": 2, "identity": 0}
 MADE = {name: (name, *given) for name, given in PROVED.items()} | CARRIED
 MADE |= {f"collapsed, {phi}": ("collapsed", mlp([2, 2, 1], phi, bias=True), {}) for phi in PIECES}
 MADE["collapsed, an output activation"] = "collapsed", mlp([1, 2, 1], output="sigmoid", loss="bce"), {}
+BESIDE = [
+    Node(fcsym.Linear(2, 1), "a", ("x",)), Node(Activation("tanh"), "t", ("x",)),
+    Node(fcsym.Concatenate(), "c", ("a", "t")), Node(fcsym.Linear(3, 1), "y"),
+]  # fmt: skip
+MADE["states, what is made of the input is read beside"] = "states", Network(BESIDE, input=(2,)), {}
 for bias in (False, True):
     MADE[f"collapse, {bias}"] = fcsym.collapse, mlp([1, 2, 2, 1], bias=[bias, not bias, bias]), {}
     for depth in (2, 3):
@@ -51,6 +57,11 @@ def test_each_function_of_a_scheme_computes_what_it_reads_before_and_reads_what_
         assert s.is_statement or set(names) <= read, part
         if s.name != "history" or part != "init":  # which holds nothing yet
             assert {a.name for a in routine.results} <= known, part
+
+
+def test_a_scheme_is_shown_as_it_is_said():
+    s = fcsym.scheme(mlp([1, 1, 1]), "weights")
+    assert repr(s) == str(s) and "weights" in repr(s)
 
 
 @pytest.mark.parametrize("bias", [(True, False), (False, True)])

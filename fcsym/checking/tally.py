@@ -145,8 +145,8 @@ class Tally:
     def _with_points(self, name: str, value: _Array, count: int) -> _Array:
         """A quantity with the axis of points, which a number does not have that is the same in all of them."""
         equation = self.derivation.by_name.get(name)
-        axes = len(equation.array.axes) if equation is not None else value.ndim - 1
-        return np.broadcast_to(value, (count, *value.shape)) if value.ndim == axes else value
+        alone = equation is not None and value.ndim == len(equation.array.axes)
+        return np.broadcast_to(value, (count, *value.shape)) if alone else value
 
     def _inputs(self, points: Points) -> dict[str, _Array]:
         network = self.network

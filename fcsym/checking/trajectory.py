@@ -248,10 +248,9 @@ class _Comparison:
         self, state: Any, after: Any, truth: Mapping[str, _Array], on_kink: _Array, moderate: _Array, given: Any
     ) -> None:
         """A scheme with pieces refuses by name: kinks with a slope of their own, and outputs from another side."""
-        (weights, x), one = given, np.ones(1)
+        weights, x = given
         refused = _marked(state, len(x))
-        wrong = refused != (on_kink & self._refuses_kinks)
-        self._record("y", "init on a kink", one * wrong.any(), one * 0, one * 0, one > 0, 1, {})
+        self._told("init on a kink", bool((refused != (on_kink & self._refuses_kinks)).any()), {})
         old, new = truth["s1"], truth["s1_new"]
         margin = np.abs(new).min(axis=-1) > 1e-3
         crossed = moderate & margin & ~refused & (np.sign(old) * np.sign(new) < 0).any(axis=-1)
@@ -260,11 +259,11 @@ class _Comparison:
         n = int(np.argmax(crossed))
         try:
             self.kernel.output([np.asarray(array)[n] for array in after], x[n])
-            off = 1.0
+            silent = True
         except GateEvent:
-            off = 0.0
+            silent = False
         some = {"x": x[n : n + 1]} | {f"W{k}": w[n : n + 1] for k, w in enumerate(weights, 1)}
-        self._record("y", "a unit leaves its piece: raised", one * off, one * 0, one * 0, one > 0, 1, some)
+        self._told("a unit leaves its piece: raised", silent, some)
 
     @property
     def _kinks(self) -> list[tuple[str, Any]]:
@@ -283,12 +282,16 @@ class _Comparison:
         state = self.kernel.init([w[n] for w in weights], x[n])
         try:
             self.kernel.step(state, x[n], target[n], eta[n])
-            off = 1.0
+            silent = True
         except UndefinedContribution:
-            off = 0.0
-        one = np.ones(1)
+            silent = False
         some = {name: value[n : n + 1] for name, value in where.items()}
-        self._record("y", f"a unit {self._leaving[0]}: raised", one * off, one * 0, one * 0, one > 0, 1, some)
+        self._told(f"a unit {self._leaving[0]}: raised", silent, some)
+
+    def _told(self, case: str, wrong: bool, where: Mapping[str, _Array]) -> None:
+        """A row of one number, which is as it should be or is not, in the first step."""
+        nothing = np.zeros(1)
+        self._record("y", case, nothing + wrong, nothing, nothing, np.array([True]), 1, where)
 
     def _draw(self, rng: np.random.Generator, count: int) -> tuple[list[_Array], _Array, _Array, _Array]:
         """Random networks, each with a few inputs: zero entries, and one input in eight of zeros only."""
