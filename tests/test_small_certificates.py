@@ -430,7 +430,7 @@ def test_a_value_is_looked_into_where_it_is_asked_about_or_made_of_what_is_not_c
 
 def test_a_value_that_no_step_moves_is_looked_into_too():
     """Of frozen weights: it is what it was, and has no value after the step of its own."""
-    network = Network.sequential((1,), [Linear(1, 1), "relu", Linear(1, 1)]).frozen("W1", "b1")
+    network = Network([Linear(1, 1), "relu", Dropout(0.5), Linear(1, 1)], input=(1,)).frozen("W1", "b1")
     statement = Statement(network, "simultaneous")
     first, second = [e.array for e in statement.forward if e.array.role is Role.PRE_ACTIVATION]
     assert first not in statement.moving and second in statement.moving
