@@ -209,6 +209,7 @@ TABLES = {
     "four pieces": rows_of((S, (-1, 0, 2))),
     "before and after": rows_of((S, (0,)), (T, (0,))),
     "three pieces twice": rows_of((S, (0, 1)), (T, (0, 1))),
+    **{f"in any order, {n}": random.Random(n).sample(rows_of((S, (0, 1)), (T, (0,))), 6) for n in range(8)},
     "from above": rows_of((S, (0, 1, 2)))[::-1],
     "on the kink": [
         (Condition(S, ">", Fraction(0)),), (Condition(S, "<=", Fraction(0)), Condition(S, "!=", Fraction(0))),
