@@ -43,6 +43,16 @@ def test_an_array_is_called_by_what_it_is_and_whose():
         assert r"\dot" not in latex_array(Array(symbol, 2, (), role=role, of=of))
 
 
+def test_places_stand_below_with_commas_where_they_are_not_letters_alone_or_digits_alone():
+    w, below = WRITTEN[r"W^{(2)}"], {"ij": "ij", "12": "12", "1j": "1,j", "j1": "j,1", "i": "i", "7": "7"}
+    for places, text in {
+        **{tuple(k): v for k, v in below.items()},
+        ("10", "2"): "10,2",
+        ("t + 1", "i"): "t + 1,i",
+    }.items():
+        assert latex_array(w, places) == rf"W^{{(2)}}_{{{text}}}"
+
+
 def test_a_row_is_called_by_its_piece_and_by_what_else_is_asked():
     """That another number is not 0 does not make it v^c, nor that v^c is above something."""
     relu, i = activation("relu"), Index(Axis("I"), "i")
@@ -56,6 +66,6 @@ def test_a_row_is_called_by_its_piece_and_by_what_else_is_asked():
         ((on, Condition(after, ">"), Condition(dv, "!=")), "active -> active, dv' != 0"),
         ((on, Condition(after, ">"), Condition(vc, "!=", 2)), "active -> active, v^c != 2"),
         ((on, Condition(vc, "="), Condition(dv, "!=")), "active at v^c = 0, dv' != 0"),
-        ((Condition(vc, "!="),), "v^c != 0"),
+        ((Condition(vc, "!="),), "v^c != 0"), ((on, Condition(vc - dv, "<=", 1)), "active, vc1[i] - dv1[i] <= 1"),
     ):  # fmt: skip
         assert of_unit(relu, s, when) == said
