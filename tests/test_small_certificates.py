@@ -19,7 +19,7 @@ from sympy import Symbol
 from sympy.parsing.sympy_parser import parse_expr
 
 import fcsym
-from fcsym import Conv1d, Dense, Dropout, Flatten, LayerNorm, Linear, Network
+from fcsym import Conv1d, Dense, Dropout, Flatten, LayerNorm, Linear, Network, certificates
 from fcsym.certificates import certificate_of, checking
 from fcsym.certificates import file as certificate_file
 from fcsym.certificates.adjoints import _stands_for_more
@@ -33,6 +33,7 @@ from fcsym.certificates.orders import in_order_of
 from fcsym.certificates.printer import Printer
 from fcsym.certificates.statement import Statement
 from fcsym.checking.functions import phi_of, slope_of
+from fcsym.errors import ArgumentError
 from fcsym.language.activation import smooth
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
@@ -464,3 +465,23 @@ def test_what_is_divided_by_is_said_of_elements_that_the_change_itself_has():
     seen = SimpleNamespace(seen=lambda array: [])
     assert said(other[i], signs=seen) == (within, "assert (q i <> 0) by (apply (nonzero_q i); assumption); ")
     assert said(one[()], signs=seen) == (within, "assert (u <> 0) by (apply (nonzero_u); assumption); ")
+
+
+def test_only_a_derivation_or_a_whole_scheme_has_a_certificate_and_coq_is_asked_about_that_one(monkeypatch):
+    network, asked = Network.mlp([1, 1, 1]), []
+    d = fcsym.derive(network)
+    for other in (fcsym.gradient(network), fcsym.gradient(network, "y", "x")):
+        with pytest.raises(ArgumentError, match="has no certificate yet: certify a derivation"):
+            certificate_of(other)
+    monkeypatch.setattr(certificates, "checked", lambda made, **own: asked.append((made.text, own)) or "found")
+    assert certificates.certify(d, max_seconds=7, independent=True) == "found"
+    assert asked == [(certificate_of(d).text, {"max_seconds": 7, "independent": True})]
+
+
+def test_a_file_is_written_where_coq_takes_it(tmp_path):
+    d, place = fcsym.derive(Network.mlp([1, 1])), tmp_path / "proof1.v"
+    assert certificates.writable(d, place) == certificates.writable_place(str(place)) == place and not place.exists()
+    assert certificates.save(d, place) == place and place.read_text("utf-8") == certificate_of(d).text
+    for name, said in (("proof.txt", "no Coq file"), ("a-b.v", "refused by Coq"), ("1a.v", "refused by Coq")):
+        with pytest.raises(ArgumentError, match=said):
+            certificates.writable(d, tmp_path / name)

@@ -7,15 +7,16 @@ from fractions import Fraction
 from itertools import product
 
 import mpmath
+import numpy as np
 import pytest
 import sympy
 
 import fcsym
 from fcsym.errors import NetworkError
 from fcsym.language import smooth_functions
-from fcsym.language.accurate import _forms, _sides, in_calls, with_calls
+from fcsym.language.accurate import POINTS, _forms, _sides, in_calls, measured, with_calls
 from fcsym.language.activation import SMOOTH, smooth
-from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
+from fcsym.language.formulas import NUMBER, NoRealValue, S, evaluate, mpmath_table
 from fcsym.language.piecewise import Piecewise
 from fcsym.language.smooth_functions import ENTRIES, slope_among_entries, slope_by_value
 
@@ -209,6 +210,51 @@ def test_a_value_on_which_two_agree_is_not_computed_again(at, monkeypatch):
     found = smooth_functions._digits(("exp", S), mpmath.mpf(at))
     assert len(asked) == 2 and asked[0] < asked[1]
     assert mpmath.almosteq(found, mpmath.exp(mpmath.mpf(at)))
+
+
+SIZED = {
+    "a sign beside s": (sympy.Abs(s) + s**2 / 2, lambda x: mpmath.sign(x) + x),
+    "falling on both sides": ((1 + sympy.Abs(s)) * sympy.exp(-sympy.Abs(s)), lambda x: -x * mpmath.exp(-abs(x))),
+    "s |s|": (s * sympy.Abs(s), lambda x: 2 * abs(x)),
+    "|s|^3 and s": (sympy.Abs(s) ** 3 / 3 + s, lambda x: x * abs(x) + 1),
+    "a quotient": (s / (1 + sympy.Abs(s)), lambda x: 1 / (1 + abs(x)) ** 2),
+    "a sign in an exponent": (sympy.exp(sympy.Abs(s - 1)), lambda x: mpmath.sign(x - 1) * mpmath.exp(abs(x - 1))),
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_a_slope_of_sizes_is_one_on_either_side(name):
+    expression, true = SIZED[name]
+    found = smooth_functions.slope_of(expression)
+    for at in ("-2.5", "-0.25", "0.5", "3"):
+        assert mpmath.almosteq(true_at(found, at), true(mpmath.mpf(at)))
+
+
+def test_a_function_has_a_formula_and_no_value_beyond_its_ends():
+    for name in ENTRIES:
+        made = smooth_functions.formula(smooth(name))
+        assert mpmath.almosteq(evaluate(made, mpmath.mpf(2), mpmath_table()), true_at(ENTRIES[name].expression(s), "2"))
+    own = smooth("own", s**3 + 1)
+    assert smooth_functions.formula(own) == own.formula and evaluate(own.formula, mpmath.mpf(2), mpmath_table()) == 9
+    assert all(symbol.is_real for symbol in smooth_functions.symbols())
+    for name, order, at in (("log", 0, 0), ("log", 1, 0), ("log", 0, -1), ("sqrt", 0, -1), ("sqrt", 1, 0)):
+        with pytest.raises(NoRealValue):
+            smooth_functions.value(smooth(name), order, mpmath.mpf(at))
+
+
+def test_the_error_of_a_form_is_measured_beside_the_value_and_what_it_changes_by():
+    """Of s^2 as a product of doubles, beside |s^2| + |s| |2 s|, each in roundings."""
+    square = ("mul", S, S)
+    found = measured(square, lambda order, at: (at**2, 2 * at, mpmath.mpf(2))[order])
+    worst = 0.0
+    for point in POINTS:
+        at = float(np.float32(float(point)))
+        exact = Fraction(at) ** 2
+        worst = max(worst, float(abs(Fraction(at * at) - exact) / (3 * exact) * 2**52))
+    assert found == pytest.approx(worst, rel=1e-6) and worst < 0.2
+    above = ("add", square, ("mul", (NUMBER, 1, 2**40), S))  # at which it is off by a part of the value
+    off = measured(above, lambda order, at: (at**2, 2 * at, mpmath.mpf(2))[order])
+    assert off > 1e6
 
 
 # --------------------------------------------------------------------------------------------------------- in pieces
