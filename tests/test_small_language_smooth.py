@@ -10,6 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy
+from sympy.parsing.sympy_parser import parse_expr
 
 import fcsym
 from fcsym.errors import NetworkError
@@ -230,10 +231,33 @@ def test_a_slope_of_sizes_is_one_on_either_side(name):
         assert mpmath.almosteq(true_at(found, at), true(mpmath.mpf(at)))
 
 
-def test_a_function_has_a_formula_and_no_value_beyond_its_ends():
-    for name in ENTRIES:
-        made = smooth_functions.formula(smooth(name))
-        assert mpmath.almosteq(evaluate(made, mpmath.mpf(2), mpmath_table()), true_at(ENTRIES[name].expression(s), "2"))
+CALLED = {
+    "tanh": mpmath.tanh, "sigmoid": lambda u: 1 / (1 + mpmath.exp(-u)),
+    "softplus": lambda u: mpmath.log(1 + mpmath.exp(u)),
+    "silu": lambda u: u / (1 + mpmath.exp(-u)), "gelu": lambda u: u * mpmath.ncdf(u), "exp": mpmath.exp,
+    "log": mpmath.log, "sqrt": mpmath.sqrt,
+}  # fmt: skip
+
+
+def test_a_function_is_what_it_is_called_in_every_form_and_has_no_value_beyond_its_ends():
+    """As a formula, as an expression, in text and as it is computed; and its slopes, by differences."""
+    table = mpmath_table()
+    assert set(CALLED) == set(ENTRIES)
+    for name, true in CALLED.items():
+        phi = smooth(name)
+        for at in (mpmath.mpf("0.7"), mpmath.mpf(3)):
+            forms = (smooth_functions.formula(phi), smooth_functions.as_formula(phi, 0), smooth_functions.in_calls(phi))
+            for made in filter(None, forms):
+                assert mpmath.almosteq(evaluate(made, at, table), true(at), 1e-12), name
+            told = parse_expr(smooth_functions.text(phi, 0, "s", "v"), {"s": s})
+            assert mpmath.almosteq(true_at(told, at), true(at), 1e-12)
+            for order in (1, 2):
+                slope = mpmath.diff(true, at, order)
+                for made in (smooth_functions.derivative(phi, order), smooth_functions.shown(phi, order)):
+                    value = made.subs(
+                        dict(zip(smooth_functions.symbols(), (s, ENTRIES[name].expression(s)), strict=True))
+                    )
+                    assert mpmath.almosteq(true_at(value, at), slope, 1e-8), (name, order)
     own = smooth("own", s**3 + 1)
     assert smooth_functions.formula(own) == own.formula and evaluate(own.formula, mpmath.mpf(2), mpmath_table()) == 9
     assert all(symbol.is_real for symbol in smooth_functions.symbols())
