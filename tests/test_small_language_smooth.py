@@ -14,7 +14,7 @@ from sympy.parsing.sympy_parser import parse_expr
 
 import fcsym
 from fcsym.errors import NetworkError
-from fcsym.language import smooth_functions
+from fcsym.language import accurate, smooth_functions
 from fcsym.language.accurate import POINTS, _forms, _sides, in_calls, measured, with_calls
 from fcsym.language.activation import SMOOTH, smooth
 from fcsym.language.formulas import NUMBER, NoRealValue, S, evaluate, mpmath_table
@@ -279,6 +279,21 @@ def test_the_error_of_a_form_is_measured_beside_the_value_and_what_it_changes_by
     above = ("add", square, ("mul", (NUMBER, 1, 2**40), S))  # at which it is off by a part of the value
     off = measured(above, lambda order, at: (at**2, 2 * at, mpmath.mpf(2))[order])
     assert off > 1e6
+
+
+@pytest.mark.parametrize(
+    "errors, taken",
+    [
+        ([3.0, 1.0], 0), ([16.0], 0), ([100.0, 7.0, 1.0], 1), ([100.0, 50.0, 60.0], 1), ([100.0, 95.0], 0),
+        ([90.0, float("inf"), 20.0, 19.0], 2), ([float("inf"), 40.0], 1), ([float("inf"), float("inf")], 0),
+    ],
+)  # fmt: skip
+def test_the_first_form_that_is_good_is_taken_or_else_the_one_that_is_clearly_better(errors, taken, monkeypatch):
+    """Up to 16 roundings; what is no more than a tenth better does not count."""
+    forms = [("form", n) for n in range(len(errors))]
+    monkeypatch.setattr(accurate, "_forms", lambda expression, symbol: iter(forms))
+    monkeypatch.setattr(accurate, "measured", lambda form, number: errors[form[1]])
+    assert accurate.accurate(s, s, lambda order, at: at) == (forms[taken], errors[taken])
 
 
 # --------------------------------------------------------------------------------------------------------- in pieces
