@@ -58,7 +58,7 @@ from fcsym.language.expression import (
 from fcsym.language.findings import Counterexample, Finding, Proof, presupposed, under
 from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
 from fcsym.language.spelling import check_name, exact, visible
-from fcsym.language.sympy_bridge import STORED, from_sympy, length, phi_at, slope_at, to_sympy
+from fcsym.language.sympy_bridge import STORED, from_sympy, length, phi_at, relation, slope_at, to_sympy
 from fcsym.language.tables import json_table, toml_table
 
 AI, AJ = Axis("n_0"), Axis("n_1")
@@ -125,6 +125,14 @@ def test_an_expression_is_built_and_told_as_it_is():
     ):
         with pytest.raises(TypeError):
             wrong()
+    with pytest.raises(TypeError, match="W1 has the axes n_1, n_0 and is given indices over none"):
+        W[()]
+    with pytest.raises(TypeError, match="e1 has the axes none and is given indices over n_0"):
+        E[i]
+    for factor in (True, 1.5, "2"):
+        with pytest.raises(TypeError, match="give a whole number"):
+            i * factor
+    assert (2 * i - 3 * k + 1).at({i: 5, k: 2}) == 5 and (1 - i).terms == ((i, -1),)
 
 
 def test_an_equation_is_told_with_its_cases_and_is_another_one_with_another_reason():
@@ -138,8 +146,8 @@ def test_an_equation_is_told_with_its_cases_and_is_another_one_with_another_reas
     label = Equation(X[i] + 1, X[i], Rule.IDENTITY, "", label="same")
     assert not label.defines and label.name == "same" and str(label) == "x1[i] + 1 = x1[i]"
     assert Equation(Y[j], X[i], Rule.DEFINITION, "") != Equation(Y[j], X[i], Rule.DEFINITION, "another")
-    for relation, holds in ((">", gt), ("<=", le), ("=", eq), ("!=", ne)):
-        assert [Condition(X[i], relation, Fraction(1)).holds(n) for n in (0, 1, 2)] == [holds(n, 1) for n in (0, 1, 2)]
+    for written, holds in ((">", gt), ("<=", le), ("=", eq), ("!=", ne)):
+        assert [Condition(X[i], written, Fraction(1)).holds(n) for n in (0, 1, 2)] == [holds(n, 1) for n in (0, 1, 2)]
     case = Case("on", (sympy.Gt(sympy.Symbol("s"), 0, evaluate=False), sympy.true), None, Verdict.PROVED)
     assert case.possible is True and case.status is Status.VALUE and (case.note, case.condition) == ("", "")
     again = pickle.loads(pickle.dumps(case))
@@ -208,6 +216,9 @@ def test_an_activation_has_its_pieces_its_slopes_and_its_words():
         lambda: activation("none"),
         lambda: piecewise_linear("own", [Piece(0, 1, name="a"), Piece(None, 2, name="a")]), lambda: smooth("relu", 1),
         lambda: Piece("x", 1), lambda: piecewise_linear("int", [Piece(None, 1)]), lambda: smooth("none"),
+        lambda: piecewise_linear("own", "ab"), lambda: piecewise_linear("own", [1, 2]),
+        lambda: piecewise_linear("own", 3),
+        lambda: piecewise_linear("own", [Piece(0, 1), None]),
     ):  # fmt: skip
         with pytest.raises(NetworkError):
             wrong()
@@ -240,6 +251,12 @@ def test_equations_in_sympy_are_read_back_as_they_were():
                 mpmath.tanh(at), 1 - mpmath.tanh(at) ** 2
             )  # fmt: skip
             assert float(value) == pytest.approx(float(true[0])) and float(slope) == pytest.approx(float(true[1]))
+    hat = piecewise_linear("hat", [Piece(0, -1), Piece(1, 1), Piece(None, 0, 1)], ["1/2", 1])
+    for piece, at in ((0, -1), (0, 0), (1, Fraction(1, 2)), (1, 1), (2, 3)):
+        slope = sympy.sympify(slope_at(hat, s, piece)).subs(s, sympy.Rational(at.numerator, at.denominator))
+        assert slope == hat.slope_at(Fraction(at))
+    above = sympy.Symbol("a", positive=True)
+    assert relation(Condition(E[()], ">"), above) == sympy.Gt(above, 0, evaluate=False) != sympy.true
     least = to_sympy(Equation(E[()], Extreme("min", (i,), X[i]), Rule.DEFINITION, "")).rhs
     assert str(least.subs(length(AI), 3).doit()) == "Min(x1[0], x1[1], x1[2])"
 

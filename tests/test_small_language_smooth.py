@@ -17,7 +17,7 @@ from fcsym.errors import NetworkError
 from fcsym.language import accurate, smooth_functions
 from fcsym.language.accurate import POINTS, _forms, _sides, in_calls, measured, with_calls
 from fcsym.language.activation import SMOOTH, smooth
-from fcsym.language.formulas import NUMBER, NoRealValue, S, evaluate, mpmath_table
+from fcsym.language.formulas import NUMBER, NoRealValue, S, evaluate, from_sympy, mpmath_table, to_sympy
 from fcsym.language.piecewise import Piecewise
 from fcsym.language.smooth_functions import ENTRIES, slope_among_entries, slope_by_value
 
@@ -258,7 +258,18 @@ def test_a_function_is_what_it_is_called_in_every_form_and_has_no_value_beyond_i
                         dict(zip(smooth_functions.symbols(), (s, ENTRIES[name].expression(s)), strict=True))
                     )
                     assert mpmath.almosteq(true_at(value, at), slope, 1e-8), (name, order)
+        found, held = accurate.in_calls(ENTRIES[name].expression(s)), accurate.held
+        direct = smooth_functions._in_calls(name, ())
+        assert direct == (found if held(found) == smooth_functions.form(phi, 0) else None)
+    assert (
+        smooth_functions.in_calls(smooth("sigmoid")) is not None
+        and smooth_functions.in_calls(smooth("tanh")) is not None
+    )
     own = smooth("own", s**3 + 1)
+    assert smooth_functions.shown(own, 0) == s**3 + 1 and smooth_functions.shown(own, 1) == 3 * s**2
+    assert smooth_functions.text(own, 1, "u", "v") == "3*u**2" and smooth_functions.latex(own, 2, "u", "v") == "6 {u}"
+    choice = to_sympy(("above", 1, 2, S, (NUMBER, 1, 2)), s)
+    assert choice.args[0] == (s, s > sympy.Rational(1, 2)) and from_sympy(choice) == ("above", 1, 2, S, (NUMBER, 1, 2))
     assert smooth_functions.formula(own) == own.formula and evaluate(own.formula, mpmath.mpf(2), mpmath_table()) == 9
     assert all(symbol.is_real for symbol in smooth_functions.symbols())
     for name, order, at in (("log", 0, 0), ("log", 1, 0), ("log", 0, -1), ("sqrt", 0, -1), ("sqrt", 1, 0)):
@@ -276,6 +287,13 @@ def test_the_error_of_a_form_is_measured_beside_the_value_and_what_it_changes_by
         exact = Fraction(at) ** 2
         worst = max(worst, float(abs(Fraction(at * at) - exact) / (3 * exact) * 2**52))
     assert found == pytest.approx(worst, rel=1e-6) and worst < 0.2
+    reciprocal = smooth_functions.bound(smooth("log"), 1)  # 1/s, as a quotient of doubles, beside 1/s and s/s^2
+    worst = 0.0
+    for point in POINTS:
+        at = float(np.float32(float(point)))
+        exact = 1 / Fraction(at)
+        worst = max(worst, float(abs(Fraction(1 / at) - exact) / abs(2 * exact) * 2**52))
+    assert reciprocal == pytest.approx(worst, rel=1e-6) and 0 < smooth_functions.bound(smooth("tanh"), 0) < 16
     above = ("add", square, ("mul", (NUMBER, 1, 2**40), S))  # at which it is off by a part of the value
     off = measured(above, lambda order, at: (at**2, 2 * at, mpmath.mpf(2))[order])
     assert off > 1e6
@@ -314,6 +332,14 @@ def test_what_is_put_into_rows_is_in_every_row_and_in_every_condition():
                 true = put[X] if put[T] > 1 else 2 * put[X] + put[T] if put[T] > 0 else -put[X]
                 assert made.subs(there) == true, (old, new)
     assert rows.subs(Y, 2) is rows and rows.xreplace({Y: X}) is rows
+    both = Piecewise((X, sympy.And(T > 0, Y > X)), (Y, sympy.Or(T < -1, Y <= 0)), (T, True))
+    for x, y, t in product((-1, 2), (-2, 3), (-2, Fraction(1, 2))):
+        true = x if t > 0 and y > x else y if t < -1 or y <= 0 else t
+        assert (
+            both.subs(X, x).subs(Y, y).subs(T, t)
+            == both.xreplace({X: sympy.Integer(x), Y: sympy.Integer(y)}).subs(T, t)
+            == true
+        )
 
 
 @pytest.mark.parametrize("length", [1, 2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 import mpmath
@@ -130,6 +130,19 @@ def test_an_expression_is_worth_what_it_says(seed, planned):
         instance.fill()
         for at in product(*(range(SIZES[index.axis]) for index in scope)):
             assert instance.known[made, at] == worth(node, dict(zip(scope, at, strict=True))), node
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_an_element_may_rest_on_a_long_chain_of_others(planned):
+    """Each is asked for within the one before it, and twice: 2^n - 1, after 3000 steps as well as after 3."""
+    arrays = [Array("t", n, ()) for n in range(3001)]
+    equations = {
+        array: Equation(array[()], add(mul(2, below[()]), 1), Rule.DEFINITION, "") for below, array in pairwise(arrays)
+    }
+    plans = {} if planned else None
+    instance = Instance(equations, {}, lambda array, at: Fraction(0), exact_field(), plans=plans)
+    for n in (3, 8, 9, 40, 3000):
+        assert instance.element(arrays[n], ()) == 2**n - 1
 
 
 @pytest.mark.parametrize("planned", [False, True])
