@@ -9,13 +9,15 @@ from itertools import product
 import pytest
 
 import fcsym
-from fcsym import Linear, Network
+from fcsym import GRU, Linear, Network
 from fcsym.deriving.contribution import _vanishes
+from fcsym.deriving.gradient import said
 from fcsym.deriving.kinds import is_dense
 from fcsym.deriving.record import UnknownQuantity
 from fcsym.language.equation import Branch, Cases, Equation, Rule
 from fcsym.language.expression import Array, Axis, Index, Ref, Role
 from fcsym.language.instance import Instance, exact_field
+from fcsym.networks.symbols import SAMPLES
 
 BENT = fcsym.piecewise_linear("bent", [fcsym.Piece(-1, 3, 1), fcsym.Piece(2, 1, -1), fcsym.Piece(None, "1/2", 0)])
 FIRST = {
@@ -124,3 +126,31 @@ def test_in_sequential_order_an_error_comes_through_updated_weights_and_an_outpu
     made = fcsym.derive(Network.mlp([2, 2, 2, 1]))
     weights = {a.name for name in ("dE_dx", "delta1") for a in made[name].operands if a.role is Role.PARAMETER}
     assert weights == {"W1", "W2"}
+
+
+RECURRENT = Network.sequential((2, 1), [GRU(1, 1), Linear(1, 1)])
+
+
+@pytest.mark.parametrize("network", [RECURRENT, Network.mlp([2, 2, 1], bias=True)], ids=["recurrent", "dense"])
+def test_only_what_is_made_of_something_of_a_sample_has_one_for_each(network):
+    """A bias that is all that a first step of a recurrence sees is the same for all, in a step and in a derivative."""
+    lists = (
+        fcsym.derive(network, batch="mean").equations, fcsym.gradient(network, "y", "x", batch="mean").equations,
+        fcsym.gradient(network, "E", "x", batch="mean", samples=2).equations,
+    )  # fmt: skip
+    for equations in lists:
+        shared = 0
+        for e in equations:
+            given = [a for a in e.operands if SAMPLES in a.axes]
+            if e.rule is Rule.DEFINITION and not given:
+                assert SAMPLES not in e.array.axes, e
+            shared += not given and bool(e.operands) and e.array.role is Role.PRE_ACTIVATION
+        assert bool(shared) is (network is RECURRENT)
+
+
+def test_a_derivative_is_called_by_a_quotient_and_an_adjoint_by_its_name():
+    for name, text in (
+        ("dE_dW1", "dE/dW1"), ("dy_dx", "dy/dx"), ("d2E_dW1_dW2", "d2E/dW1 dW2"), ("adj_r", "adj_r"),
+        ("delta", "delta"),
+    ):  # fmt: skip
+        assert said(Array(name, None, ())) == text
