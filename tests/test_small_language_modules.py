@@ -15,7 +15,7 @@ import sympy
 
 import fcsym
 from fcsym import Network
-from fcsym.errors import NetworkError
+from fcsym.errors import NetworkError, UnsupportedExpression
 from fcsym.language import findings
 from fcsym.language.activation import (
     ALIASES,
@@ -72,7 +72,8 @@ def test_a_difference_of_every_function_is_one():
     formulas = [(name, inner) for name in _RULES] + [
         ("mul", S, ("exp", S), inner), ("pow", inner, (NUMBER, 3, 1)), ("pow", inner, (NUMBER, -2, 1)),
         ("pow", inner, (NUMBER, 1, 2)), ("pow", inner, (NUMBER, -3, 2)), ("above", 1, 2, ("exp", S), ("sin", S)),
-        ("add", two, ("pi",), ("mul", third, S)),
+        ("add", two, ("pi",), ("mul", third, S)), ("add", ("sinh", S), ("mul", S, ("cosh", inner))),
+        ("mul", ("pow", two, (NUMBER, -1, 1)), ("exp", S)), ("pow", ("exp", two), (NUMBER, 1, 2)),
     ]  # fmt: skip
 
     def at(formula, places):
@@ -117,6 +118,7 @@ def test_an_expression_is_built_and_told_as_it_is():
     same = Array("x", 1, (AI,), role=Role.INPUT, of=W)
     assert same == X and same.after is False and same.primed.name == "x1_new" and same.primed.unprimed == X
     assert Array("x", 1, (AI,), time=2).name == "x1_t2" and Array("x", None, ()).name == "x"
+    assert Apply(smooth("tanh"), x, 1, y) == Apply(smooth("tanh"), x, 1) != Apply(smooth("tanh"), x)
     assert add(x, -1 * x) != ZERO and not expand(add(x, -1 * x)) and add() == ZERO and add(1, 2) == number(3)
     for wrong in (
         lambda: W[i, j],
@@ -259,6 +261,15 @@ def test_equations_in_sympy_are_read_back_as_they_were():
     assert relation(Condition(E[()], ">"), above) == sympy.Gt(above, 0, evaluate=False) != sympy.true
     least = to_sympy(Equation(E[()], Extreme("min", (i,), X[i]), Rule.DEFINITION, "")).rhs
     assert str(least.subs(length(AI), 3).doit()) == "Min(x1[0], x1[1], x1[2])"
+    sums = to_sympy(Equation(E[()], Extreme("max", (i,), total(j, W[j, i])), Rule.DEFINITION, "")).rhs
+    assert not sums.subs({length(AI): 2, length(AJ): 2}).doit().has(sympy.Sum)
+    base, letter = sympy.IndexedBase(sympy.Symbol("x1", real=True), shape=(length(AI),)), sympy.Idx("i")
+    known = {base: X, sympy.Symbol("e1", real=True): E[()]}
+    assert from_sympy(sympy.Sum(base[letter], (letter, 0, length(AI) - 1)), known) == total(i, X[i])
+    for low, high in ((1, length(AI) - 1), (0, length(AI)), (0, 2), (0, length(AJ) - 1)):
+        with pytest.raises(UnsupportedExpression, match="over the whole range"):
+            from_sympy(sympy.Sum(base[letter], (letter, low, high)), known)
+    assert from_sympy(sympy.UnevaluatedExpr(sympy.Symbol("e1", real=True) + 1), known) == E[()] + 1
 
 
 def test_a_polynomial_is_read_in_every_way():

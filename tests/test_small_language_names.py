@@ -5,10 +5,10 @@ from __future__ import annotations
 from test_names import WQ, WRITTEN, Z
 
 from fcsym.language.activation import activation
-from fcsym.language.equation import Condition
-from fcsym.language.expression import Array, Axis, Index, Ref, Role
+from fcsym.language.equation import Condition, Status
+from fcsym.language.expression import ZERO, Array, Axis, Index, Ref, Role
 from fcsym.language.names import latex_array
-from fcsym.language.names_of_cases import of_unit
+from fcsym.language.names_of_cases import of_unit, remark
 
 S1 = Array("s", 1, (), role=Role.PRE_ACTIVATION)
 MORE = {
@@ -69,3 +69,21 @@ def test_a_row_is_called_by_its_piece_and_by_what_else_is_asked():
         ((Condition(vc, "!="),), "v^c != 0"), ((on, Condition(vc - dv, "<=", 1)), "active, vc1[i] - dv1[i] <= 1"),
     ):  # fmt: skip
         assert of_unit(relu, s, when) == said
+
+
+def test_why_a_row_has_no_value_is_told_by_what_is_asked_of_it():
+    """On a kink before the step, frozen or not; after it that is another thing."""
+    relu, i = activation("relu"), Index(Axis("I"), "i")
+    s, sc, vc = (Array(name, 1, (i.axis,))[i] for name in ("s", "sc", "vc"))
+    after, value = Ref(s.array.primed, s.indices), Ref(Array("q", None, ()), ())
+    kink = "the kink's slope is not that of a piece"
+    for when, said in (
+        ((Condition(s, "<="), Condition(s, "=")), kink), ((Condition(sc, "="), Condition(s, "<=")), kink),
+        ((Condition(sc, "="),), kink), ((Condition(vc, "="),), "`v^c = 0` while `dv'` is not: no `p` solves it"),
+        ((Condition(s, "="), Condition(vc, "=")), "`v^c = 0` while `dv'` is not: no `p` solves it"),
+        ((Condition(after, "="),), "`v^c = 0` while `dv'` is not: no `p` solves it"),
+    ):  # fmt: skip
+        assert remark(relu, when, None, Status.UNDEFINED) == said and remark(relu, when, value, Status.VALUE) == ""
+    assert (
+        remark(relu, (Condition(vc, "="),), ZERO, Status.CHOSEN) == "`0 = p * 0`: every `p` solves it, and 0 is chosen"
+    )

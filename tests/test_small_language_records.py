@@ -144,5 +144,6 @@ def test_what_sympy_could_decide_stays_as_it_was_written():
     """relu of what is above 0 has two rows, and two sides that are one are an equation."""
     above = sympy.Symbol("a", positive=True)
     assert len(phi_at(activation("relu"), above).args) == 2 == len(slope_at(activation("leaky_relu"), above).args)
+    assert len(slope_at(fcsym.relu("1/2"), above).args) == 3
     pair = Symbolic(above, above, Equation(W[IN, OUT], W[IN, OUT], Rule.DEFINITION, ""))
     assert isinstance(pair.eq, sympy.Eq) and tuple(pair) == (above, above) and pair.evaluate is False

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sympy
 from sympy.parsing.sympy_parser import parse_expr
+from sympy.printing.numpy import NumPyPrinter
 
 import fcsym
 from fcsym.errors import NetworkError
@@ -199,6 +200,13 @@ def test_what_has_no_value_or_slope_at_a_whole_number_is_refused(name, n):
     assert ("corner" in str(refused.value)) == (name == "|s - n|")
 
 
+@pytest.mark.parametrize("expression", [2 * s + 1, -s / 3, sympy.log(sympy.exp(s)), sympy.pi * s])
+def test_a_straight_line_is_no_smooth_function(expression):
+    with pytest.raises(NetworkError, match="is a straight line: use piecewise_linear"):
+        fcsym.smooth("own", expression)
+    assert fcsym.smooth("own", expression + sympy.exp(-(s**2)) / 1000)
+
+
 @pytest.mark.parametrize("at", ["1", "-23"])
 def test_a_value_on_which_two_agree_is_not_computed_again(at, monkeypatch):
     asked = []
@@ -265,6 +273,12 @@ def test_a_function_is_what_it_is_called_in_every_form_and_has_no_value_beyond_i
         smooth_functions.in_calls(smooth("sigmoid")) is not None
         and smooth_functions.in_calls(smooth("tanh")) is not None
     )
+    for name, order in product(("log", "sqrt"), range(3)):  # as no activation has them, for what they are
+        slope = sympy.diff(ENTRIES[name].expression(s), s, order)
+        assert smooth_functions.form(smooth(name), order) == from_sympy(
+            slope.subs(s, smooth_functions.symbols()[0]), fold=True
+        )
+    assert evaluate(from_sympy(sympy.E * s + sympy.E), mpmath.mpf(2), table) == pytest.approx(3 * mpmath.e)
     own = smooth("own", s**3 + 1)
     assert smooth_functions.shown(own, 0) == s**3 + 1 and smooth_functions.shown(own, 1) == 3 * s**2
     assert smooth_functions.text(own, 1, "u", "v") == "3*u**2" and smooth_functions.latex(own, 2, "u", "v") == "6 {u}"
@@ -302,7 +316,8 @@ def test_the_error_of_a_form_is_measured_beside_the_value_and_what_it_changes_by
 @pytest.mark.parametrize(
     "errors, taken",
     [
-        ([3.0, 1.0], 0), ([16.0], 0), ([100.0, 7.0, 1.0], 1), ([100.0, 50.0, 60.0], 1), ([100.0, 95.0], 0),
+        ([3.0, 1.0], 0), ([16.0], 0), ([17.0, 2.0], 1), ([16.0, 2.0], 0),
+        ([100.0, 7.0, 1.0], 1), ([100.0, 50.0, 60.0], 1), ([100.0, 95.0], 0),
         ([90.0, float("inf"), 20.0, 19.0], 2), ([float("inf"), 40.0], 1), ([float("inf"), float("inf")], 0),
     ],
 )  # fmt: skip
@@ -332,6 +347,8 @@ def test_what_is_put_into_rows_is_in_every_row_and_in_every_condition():
                 true = put[X] if put[T] > 1 else 2 * put[X] + put[T] if put[T] > 0 else -put[X]
                 assert made.subs(there) == true, (old, new)
     assert rows.subs(Y, 2) is rows and rows.xreplace({Y: X}) is rows
+    assert rows.xreplace({rows: Y}) == Y and (rows + X).xreplace({rows: Y}) == X + Y
+    assert NumPyPrinter().doprint(rows).count("where") == 2
     both = Piecewise((X, sympy.And(T > 0, Y > X)), (Y, sympy.Or(T < -1, Y <= 0)), (T, True))
     for x, y, t in product((-1, 2), (-2, 3), (-2, Fraction(1, 2))):
         true = x if t > 0 and y > x else y if t < -1 or y <= 0 else t
