@@ -108,7 +108,7 @@ def drawn(rng, scope, depth):
         case "applied":
             element = drawn(rng, scope, 0)
             return Apply(HAT, element, rng.choice([0, 1])) if isinstance(element, Ref) else element
-    fitting = [Number(Fraction(-3, 2)), Number(Fraction(2))]
+    fitting = [Number(Fraction(value)) for value in ("-3/2", "2", "-1", "-2")]
     for array in (A, B, C, M, E):
         choices = product(*([index for index in sorted(scope) if index.axis == axis] for axis in array.axes))
         fitting += [array[indices] for indices in choices if len(set(indices)) == len(indices)]
