@@ -30,12 +30,13 @@ from fcsym.certificates.grouped import Grouped
 from fcsym.certificates.named import _of_one
 from fcsym.certificates.opened import Opened
 from fcsym.certificates.orders import in_order_of
+from fcsym.certificates.pieces import Pieces
 from fcsym.certificates.printer import Printer
 from fcsym.certificates.statement import Statement
 from fcsym.checking.functions import phi_of, slope_of
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import smooth
-from fcsym.language.equation import Cases, Equation, Rule
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
 from fcsym.language.instance import Instance, exact_field
 from fcsym.machine.programs import Ended
@@ -485,3 +486,11 @@ def test_a_file_is_written_where_coq_takes_it(tmp_path):
     for name, said in (("proof.txt", "no Coq file"), ("a-b.v", "refused by Coq"), ("1a.v", "refused by Coq")):
         with pytest.raises(ArgumentError, match=said):
             certificates.writable(d, tmp_path / name)
+
+
+def test_where_its_functions_are_defined_an_equation_is_its_only_row_with_a_value():
+    k, p, q = Index(S_AXIS, "k"), *(Array(name, None, (S_AXIS,)) for name in "pq")
+    plain = Equation(p[k], q[k], Rule.DEFINITION, "so")
+    assert Pieces.defined(plain) is plain
+    rows = Cases((Branch("off", (Condition(q[k], "<="),), None), Branch("on", (Condition(q[k], ">"),), mul(2, q[k]))))
+    assert Pieces.defined(Equation(p[k], rows, Rule.CASES, "by")) == Equation(p[k], mul(2, q[k]), Rule.CASES, "by")
