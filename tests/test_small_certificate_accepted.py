@@ -9,19 +9,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sympy
 from test_accepted import digest
 from test_small_certificates import DEAD
-from test_small_proofs import CARRIED
+from test_small_proofs import CARRIED, MORE
 
 import fcsym
-from fcsym import Network
+from fcsym import LayerNorm, Linear, Network
 from fcsym.certificates import certificate_of, certify
 
 LIST = Path(__file__).with_name("more_accepted_by_coq.txt")
+OWN = fcsym.smooth("own", sympy.log(1 + sympy.exp(sympy.Symbol("s", real=True))))
+"""Softplus, by another name: its slope is a function that the language has."""
 HAT = fcsym.piecewise_linear("hat", [fcsym.Piece(0, -1), fcsym.Piece(2, 1), fcsym.Piece(None, 0, 2)])
 KINDS = {
     **{name: lambda name=name: carried(name) for name in ("states with momentum", "backprop with adam", "patches")},
-    **{name: lambda name=name: stepped(name) for name in ("above", "above, with a shared bias")},
+    **{name: lambda name=name: stepped(name) for name in ("above", "above, with a shared bias", "shared bias")},
+    "frozen among layers": lambda: fcsym.derive(MORE["frozen among layers"][0]),
+    "normalised": lambda: fcsym.derive(Network([Linear(2, 2), LayerNorm(2), "relu", Linear(2, 1)], input=(2,))),
+    "a function of one's own": lambda: fcsym.derive(Network.mlp([1, 1, 1], OWN)),
+    "positions of samples": lambda: fcsym.derive(
+        Network.sequential((2, 1), [Linear(1, 1), "relu", Linear(1, 1)]), batch="mean"
+    ),
     "collapsed, three pieces": lambda: fcsym.scheme(Network.mlp([1, 2, 1], HAT), "collapsed"),
     "collapsed, two outputs": lambda: fcsym.scheme(Network.mlp([2, 2, 2], bias=True), "collapsed", order="sequential"),
 }

@@ -19,20 +19,24 @@ from sympy import Symbol
 from sympy.parsing.sympy_parser import parse_expr
 
 import fcsym
-from fcsym import Conv1d, Dense, Dropout, Flatten, LayerNorm, Linear, Network
+from fcsym import Conv1d, Dense, Dropout, Flatten, LayerNorm, Linear, Network, certificates
 from fcsym.certificates import certificate_of, checking
 from fcsym.certificates import file as certificate_file
 from fcsym.certificates.adjoints import _stands_for_more
+from fcsym.certificates.equations import Equations
 from fcsym.certificates.file import Certificate, _short
 from fcsym.certificates.functions import slope_function
 from fcsym.certificates.grouped import Grouped
 from fcsym.certificates.named import _of_one
 from fcsym.certificates.opened import Opened
 from fcsym.certificates.orders import in_order_of
+from fcsym.certificates.pieces import Pieces
+from fcsym.certificates.printer import Printer
 from fcsym.certificates.statement import Statement
 from fcsym.checking.functions import phi_of, slope_of
+from fcsym.errors import ArgumentError
 from fcsym.language.activation import smooth
-from fcsym.language.equation import Cases
+from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule
 from fcsym.language.expression import Add, Apply, Array, Axis, Expr, Index, Mul, Role, Total, add, mul, power, total
 from fcsym.language.instance import Instance, exact_field
 from fcsym.machine.programs import Ended
@@ -424,3 +428,69 @@ def test_a_value_is_looked_into_where_it_is_asked_about_or_made_of_what_is_not_c
     made = [array for array, _ in found]
     after = network.parameters[0].primed
     assert (after, False) in found and made.index(s1.primed) < made.index(after)
+
+
+def test_a_value_that_no_step_moves_is_looked_into_too():
+    """Of frozen weights: it is what it was, and has no value after the step of its own."""
+    network = Network([Linear(1, 1), "relu", Dropout(0.5), Linear(1, 1)], input=(1,)).frozen("W1", "b1")
+    statement = Statement(network, "simultaneous")
+    first, second = [e.array for e in statement.forward if e.array.role is Role.PRE_ACTIVATION]
+    assert first not in statement.moving and second in statement.moving
+    every = Opened(statement, {}, ())
+    assert every.arrays((first,)) == [(first, True)] and every.arrays((first.primed,)) == []
+    assert (second.primed, True) in every.arrays((second.primed,))
+
+
+def test_what_is_divided_by_is_said_of_elements_that_the_change_itself_has():
+    """One with the same indices, or with fewer; none that is summed over, and nothing of what is no change."""
+    network = Network.mlp([1, 2, 1])
+    statement = Statement(network, "simultaneous")
+    s1, change = network.hidden[0].s, increment_of(network.hidden[0].s)
+    other, several, one = (
+        Array(name, None, axes) for name, axes in (("q", s1.axes), ("r", (*s1.axes, S_AXIS)), ("u", ()))
+    )
+    i = Index(s1.axes[0], "i")
+    printer = Printer([s1, change, other, several, one])
+    unseen = SimpleNamespace(seen=lambda array: None)
+
+    def said(*divisors, of=change, signs=unseen):
+        whole = add(*(power(d, -1) for d in divisors)) if divisors else one[()]
+        e = Equation(of[i], whole, Rule.INCREMENT, "")
+        return Equations(statement, printer, {}, None, {}, signs)._divided(e)
+
+    within = f"(i < {printer.width(i.axis)})%nat -> "
+    assert said(other[i]) == (f"{within}q i <> 0 -> ", "")
+    assert said(one[()]) == (f"{within}u <> 0 -> ", "")
+    assert said(other[i], one[()]) == (f"{within}q i <> 0 -> u <> 0 -> ", "")
+    assert said(several[i, K]) == said() == said(other[i], of=s1) == said(other[i], signs=None) == ("", "")
+    seen = SimpleNamespace(seen=lambda array: [])
+    assert said(other[i], signs=seen) == (within, "assert (q i <> 0) by (apply (nonzero_q i); assumption); ")
+    assert said(one[()], signs=seen) == (within, "assert (u <> 0) by (apply (nonzero_u); assumption); ")
+
+
+def test_only_a_derivation_or_a_whole_scheme_has_a_certificate_and_coq_is_asked_about_that_one(monkeypatch):
+    network, asked = Network.mlp([1, 1, 1]), []
+    d = fcsym.derive(network)
+    for other in (fcsym.gradient(network), fcsym.gradient(network, "y", "x")):
+        with pytest.raises(ArgumentError, match="has no certificate yet: certify a derivation"):
+            certificate_of(other)
+    monkeypatch.setattr(certificates, "checked", lambda made, **own: asked.append((made.text, own)) or "found")
+    assert certificates.certify(d, max_seconds=7, independent=True) == "found"
+    assert asked == [(certificate_of(d).text, {"max_seconds": 7, "independent": True})]
+
+
+def test_a_file_is_written_where_coq_takes_it(tmp_path):
+    d, place = fcsym.derive(Network.mlp([1, 1])), tmp_path / "proof1.v"
+    assert certificates.writable(d, place) == certificates.writable_place(str(place)) == place and not place.exists()
+    assert certificates.save(d, place) == place and place.read_text("utf-8") == certificate_of(d).text
+    for name, said in (("proof.txt", "no Coq file"), ("a-b.v", "refused by Coq"), ("1a.v", "refused by Coq")):
+        with pytest.raises(ArgumentError, match=said):
+            certificates.writable(d, tmp_path / name)
+
+
+def test_where_its_functions_are_defined_an_equation_is_its_only_row_with_a_value():
+    k, p, q = Index(S_AXIS, "k"), *(Array(name, None, (S_AXIS,)) for name in "pq")
+    plain = Equation(p[k], q[k], Rule.DEFINITION, "so")
+    assert Pieces.defined(plain) is plain
+    rows = Cases((Branch("off", (Condition(q[k], "<="),), None), Branch("on", (Condition(q[k], ">"),), mul(2, q[k]))))
+    assert Pieces.defined(Equation(p[k], rows, Rule.CASES, "by")) == Equation(p[k], mul(2, q[k]), Rule.CASES, "by")

@@ -9,7 +9,7 @@ import sympy
 
 import fcsym
 from fcsym.errors import NetworkError, UnsupportedExpression
-from fcsym.language.activation import Piece, activation, piecewise_linear, smooth
+from fcsym.language.activation import Piece, activation, piecewise_linear, smooth, spelt
 from fcsym.language.equation import Case, Equation, Rule, Verdict
 from fcsym.language.expression import (
     Array,
@@ -21,13 +21,14 @@ from fcsym.language.expression import (
     Number,
     Ref,
     Role,
+    Total,
     Written,
     mul,
     power,
     total,
 )
 from fcsym.language.shifts import _placed
-from fcsym.language.sympy_bridge import STORED, from_sympy, length, to_sympy
+from fcsym.language.sympy_bridge import STORED, Symbolic, from_sympy, length, phi_at, slope_at, to_sympy
 
 AI, AJ = Axis("n_0"), Axis("n_1")
 IN, OUT = Index(AI, "i"), Index(AJ, "j")
@@ -107,3 +108,42 @@ def test_a_power_of_an_indicator_or_a_product_with_one_keeps_its_text():
     mark = Indicator(u, IndexForm(((OUT, 2),), -1))
     assert repr(mul(3, mark, q)) == "3*[u = 2j - 1]*q"
     assert repr(mul(-1, total(OUT, mul(mark, W[IN, OUT])), power(q, -1))) == "-sum(j: [u = 2j - 1]*W1[i, j])/q"
+
+
+def test_a_sum_over_an_index_that_a_sum_within_it_has_is_another_sum():
+    """Two sums over indices of their own are one; the inner one of two over the same index is a number of its own."""
+    i, j, v = Index(AI, "i"), Index(AJ, "j"), Array("v", None, (AI,))
+    assert (
+        total(i, total(j, W[i, j])) == Total((i, j), W[i, j]) and total((), v[i]) == v[i] and total(i, 0) == Number(0)
+    )
+    assert total(i, total(i, v[i])) == Total((i,), Total((i,), v[i]))
+    assert total((i, j), total(j, W[i, j])) == Total((i, j), Total((j,), W[i, j]))
+
+
+def test_a_form_without_indices_is_its_number():
+    for number, text in ((0, "0"), (3, "3"), (-2, "-2")):
+        assert IndexForm((), number).spelt() == text
+    assert IndexForm(((IN, -1), (OUT, 2)), -3).spelt() == "-i + 2j - 3" and IndexForm(((IN, 1),), 0).spelt() == "i"
+
+
+def test_pieces_without_names_are_counted_and_names_of_functions_are_known_in_any_letters():
+    made = piecewise_linear("own", [Piece(0, 0), Piece(1, 1), Piece(None, 2, -1)])
+    assert [piece.name for piece in made.pieces] == ["piece 1", "piece 2", "piece 3"]
+    for given, known in (
+        ("EXP", "exp"),
+        ("Log", "log"),
+        ("ReLU", "relu"),
+        ("Swish", "silu"),
+        ("Mine", "Mine"),
+        (3, ""),
+    ):
+        assert spelt(given) == known
+
+
+def test_what_sympy_could_decide_stays_as_it_was_written():
+    """relu of what is above 0 has two rows, and two sides that are one are an equation."""
+    above = sympy.Symbol("a", positive=True)
+    assert len(phi_at(activation("relu"), above).args) == 2 == len(slope_at(activation("leaky_relu"), above).args)
+    assert len(slope_at(fcsym.relu("1/2"), above).args) == 3
+    pair = Symbolic(above, above, Equation(W[IN, OUT], W[IN, OUT], Rule.DEFINITION, ""))
+    assert isinstance(pair.eq, sympy.Eq) and tuple(pair) == (above, above) and pair.evaluate is False

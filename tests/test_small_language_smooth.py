@@ -7,15 +7,18 @@ from fractions import Fraction
 from itertools import product
 
 import mpmath
+import numpy as np
 import pytest
 import sympy
+from sympy.parsing.sympy_parser import parse_expr
+from sympy.printing.numpy import NumPyPrinter
 
 import fcsym
 from fcsym.errors import NetworkError
-from fcsym.language import smooth_functions
-from fcsym.language.accurate import _forms, _sides, in_calls, with_calls
+from fcsym.language import accurate, smooth_functions
+from fcsym.language.accurate import POINTS, _forms, _sides, in_calls, measured, with_calls
 from fcsym.language.activation import SMOOTH, smooth
-from fcsym.language.formulas import NUMBER, S, evaluate, mpmath_table
+from fcsym.language.formulas import NUMBER, NoRealValue, S, evaluate, from_sympy, mpmath_table, to_sympy
 from fcsym.language.piecewise import Piecewise
 from fcsym.language.smooth_functions import ENTRIES, slope_among_entries, slope_by_value
 
@@ -197,6 +200,13 @@ def test_what_has_no_value_or_slope_at_a_whole_number_is_refused(name, n):
     assert ("corner" in str(refused.value)) == (name == "|s - n|")
 
 
+@pytest.mark.parametrize("expression", [2 * s + 1, -s / 3, sympy.log(sympy.exp(s)), sympy.pi * s])
+def test_a_straight_line_is_no_smooth_function(expression):
+    with pytest.raises(NetworkError, match="is a straight line: use piecewise_linear"):
+        fcsym.smooth("own", expression)
+    assert fcsym.smooth("own", expression + sympy.exp(-(s**2)) / 1000)
+
+
 @pytest.mark.parametrize("at", ["1", "-23"])
 def test_a_value_on_which_two_agree_is_not_computed_again(at, monkeypatch):
     asked = []
@@ -209,6 +219,114 @@ def test_a_value_on_which_two_agree_is_not_computed_again(at, monkeypatch):
     found = smooth_functions._digits(("exp", S), mpmath.mpf(at))
     assert len(asked) == 2 and asked[0] < asked[1]
     assert mpmath.almosteq(found, mpmath.exp(mpmath.mpf(at)))
+
+
+SIZED = {
+    "a sign beside s": (sympy.Abs(s) + s**2 / 2, lambda x: mpmath.sign(x) + x),
+    "falling on both sides": ((1 + sympy.Abs(s)) * sympy.exp(-sympy.Abs(s)), lambda x: -x * mpmath.exp(-abs(x))),
+    "s |s|": (s * sympy.Abs(s), lambda x: 2 * abs(x)),
+    "|s|^3 and s": (sympy.Abs(s) ** 3 / 3 + s, lambda x: x * abs(x) + 1),
+    "a quotient": (s / (1 + sympy.Abs(s)), lambda x: 1 / (1 + abs(x)) ** 2),
+    "a sign in an exponent": (sympy.exp(sympy.Abs(s - 1)), lambda x: mpmath.sign(x - 1) * mpmath.exp(abs(x - 1))),
+}
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_a_slope_of_sizes_is_one_on_either_side(name):
+    expression, true = SIZED[name]
+    found = smooth_functions.slope_of(expression)
+    for at in ("-2.5", "-0.25", "0.5", "3"):
+        assert mpmath.almosteq(true_at(found, at), true(mpmath.mpf(at)))
+
+
+CALLED = {
+    "tanh": mpmath.tanh, "sigmoid": lambda u: 1 / (1 + mpmath.exp(-u)),
+    "softplus": lambda u: mpmath.log(1 + mpmath.exp(u)),
+    "silu": lambda u: u / (1 + mpmath.exp(-u)), "gelu": lambda u: u * mpmath.ncdf(u), "exp": mpmath.exp,
+    "log": mpmath.log, "sqrt": mpmath.sqrt,
+}  # fmt: skip
+
+
+def test_a_function_is_what_it_is_called_in_every_form_and_has_no_value_beyond_its_ends():
+    """As a formula, as an expression, in text and as it is computed; and its slopes, by differences."""
+    table = mpmath_table()
+    assert set(CALLED) == set(ENTRIES)
+    for name, true in CALLED.items():
+        phi = smooth(name)
+        for at in (mpmath.mpf("0.7"), mpmath.mpf(3)):
+            forms = (smooth_functions.formula(phi), smooth_functions.as_formula(phi, 0), smooth_functions.in_calls(phi))
+            for made in filter(None, forms):
+                assert mpmath.almosteq(evaluate(made, at, table), true(at), 1e-12), name
+            told = parse_expr(smooth_functions.text(phi, 0, "s", "v"), {"s": s})
+            assert mpmath.almosteq(true_at(told, at), true(at), 1e-12)
+            for order in (1, 2):
+                slope = mpmath.diff(true, at, order)
+                for made in (smooth_functions.derivative(phi, order), smooth_functions.shown(phi, order)):
+                    value = made.subs(
+                        dict(zip(smooth_functions.symbols(), (s, ENTRIES[name].expression(s)), strict=True))
+                    )
+                    assert mpmath.almosteq(true_at(value, at), slope, 1e-8), (name, order)
+        found, held = accurate.in_calls(ENTRIES[name].expression(s)), accurate.held
+        direct = smooth_functions._in_calls(name, ())
+        assert direct == (found if held(found) == smooth_functions.form(phi, 0) else None)
+    assert (
+        smooth_functions.in_calls(smooth("sigmoid")) is not None
+        and smooth_functions.in_calls(smooth("tanh")) is not None
+    )
+    for name, order in product(("log", "sqrt"), range(3)):  # as no activation has them, for what they are
+        slope = sympy.diff(ENTRIES[name].expression(s), s, order)
+        assert smooth_functions.form(smooth(name), order) == from_sympy(
+            slope.subs(s, smooth_functions.symbols()[0]), fold=True
+        )
+    assert evaluate(from_sympy(sympy.E * s + sympy.E), mpmath.mpf(2), table) == pytest.approx(3 * mpmath.e)
+    own = smooth("own", s**3 + 1)
+    assert smooth_functions.shown(own, 0) == s**3 + 1 and smooth_functions.shown(own, 1) == 3 * s**2
+    assert smooth_functions.text(own, 1, "u", "v") == "3*u**2" and smooth_functions.latex(own, 2, "u", "v") == "6 {u}"
+    choice = to_sympy(("above", 1, 2, S, (NUMBER, 1, 2)), s)
+    assert choice.args[0] == (s, s > sympy.Rational(1, 2)) and from_sympy(choice) == ("above", 1, 2, S, (NUMBER, 1, 2))
+    assert smooth_functions.formula(own) == own.formula and evaluate(own.formula, mpmath.mpf(2), mpmath_table()) == 9
+    assert all(symbol.is_real for symbol in smooth_functions.symbols())
+    for name, order, at in (("log", 0, 0), ("log", 1, 0), ("log", 0, -1), ("sqrt", 0, -1), ("sqrt", 1, 0)):
+        with pytest.raises(NoRealValue):
+            smooth_functions.value(smooth(name), order, mpmath.mpf(at))
+
+
+def test_the_error_of_a_form_is_measured_beside_the_value_and_what_it_changes_by():
+    """Of s^2 as a product of doubles, beside |s^2| + |s| |2 s|, each in roundings."""
+    square = ("mul", S, S)
+    found = measured(square, lambda order, at: (at**2, 2 * at, mpmath.mpf(2))[order])
+    worst = 0.0
+    for point in POINTS:
+        at = float(np.float32(float(point)))
+        exact = Fraction(at) ** 2
+        worst = max(worst, float(abs(Fraction(at * at) - exact) / (3 * exact) * 2**52))
+    assert found == pytest.approx(worst, rel=1e-6) and worst < 0.2
+    reciprocal = smooth_functions.bound(smooth("log"), 1)  # 1/s, as a quotient of doubles, beside 1/s and s/s^2
+    worst = 0.0
+    for point in POINTS:
+        at = float(np.float32(float(point)))
+        exact = 1 / Fraction(at)
+        worst = max(worst, float(abs(Fraction(1 / at) - exact) / abs(2 * exact) * 2**52))
+    assert reciprocal == pytest.approx(worst, rel=1e-6) and 0 < smooth_functions.bound(smooth("tanh"), 0) < 16
+    above = ("add", square, ("mul", (NUMBER, 1, 2**40), S))  # at which it is off by a part of the value
+    off = measured(above, lambda order, at: (at**2, 2 * at, mpmath.mpf(2))[order])
+    assert off > 1e6
+
+
+@pytest.mark.parametrize(
+    "errors, taken",
+    [
+        ([3.0, 1.0], 0), ([16.0], 0), ([17.0, 2.0], 1), ([16.0, 2.0], 0),
+        ([100.0, 7.0, 1.0], 1), ([100.0, 50.0, 60.0], 1), ([100.0, 95.0], 0),
+        ([90.0, float("inf"), 20.0, 19.0], 2), ([float("inf"), 40.0], 1), ([float("inf"), float("inf")], 0),
+    ],
+)  # fmt: skip
+def test_the_first_form_that_is_good_is_taken_or_else_the_one_that_is_clearly_better(errors, taken, monkeypatch):
+    """Up to 16 roundings; what is no more than a tenth better does not count."""
+    forms = [("form", n) for n in range(len(errors))]
+    monkeypatch.setattr(accurate, "_forms", lambda expression, symbol: iter(forms))
+    monkeypatch.setattr(accurate, "measured", lambda form, number: errors[form[1]])
+    assert accurate.accurate(s, s, lambda order, at: at) == (forms[taken], errors[taken])
 
 
 # --------------------------------------------------------------------------------------------------------- in pieces
@@ -229,6 +347,16 @@ def test_what_is_put_into_rows_is_in_every_row_and_in_every_condition():
                 true = put[X] if put[T] > 1 else 2 * put[X] + put[T] if put[T] > 0 else -put[X]
                 assert made.subs(there) == true, (old, new)
     assert rows.subs(Y, 2) is rows and rows.xreplace({Y: X}) is rows
+    assert rows.xreplace({rows: Y}) == Y and (rows + X).xreplace({rows: Y}) == X + Y
+    assert NumPyPrinter().doprint(rows).count("where") == 2
+    both = Piecewise((X, sympy.And(T > 0, Y > X)), (Y, sympy.Or(T < -1, Y <= 0)), (T, True))
+    for x, y, t in product((-1, 2), (-2, 3), (-2, Fraction(1, 2))):
+        true = x if t > 0 and y > x else y if t < -1 or y <= 0 else t
+        assert (
+            both.subs(X, x).subs(Y, y).subs(T, t)
+            == both.xreplace({X: sympy.Integer(x), Y: sympy.Integer(y)}).subs(T, t)
+            == true
+        )
 
 
 @pytest.mark.parametrize("length", [1, 2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 import mpmath
@@ -108,7 +108,7 @@ def drawn(rng, scope, depth):
         case "applied":
             element = drawn(rng, scope, 0)
             return Apply(HAT, element, rng.choice([0, 1])) if isinstance(element, Ref) else element
-    fitting = [Number(Fraction(-3, 2)), Number(Fraction(2))]
+    fitting = [Number(Fraction(value)) for value in ("-3/2", "2", "-1", "-2")]
     for array in (A, B, C, M, E):
         choices = product(*([index for index in sorted(scope) if index.axis == axis] for axis in array.axes))
         fitting += [array[indices] for indices in choices if len(set(indices)) == len(indices)]
@@ -130,6 +130,19 @@ def test_an_expression_is_worth_what_it_says(seed, planned):
         instance.fill()
         for at in product(*(range(SIZES[index.axis]) for index in scope)):
             assert instance.known[made, at] == worth(node, dict(zip(scope, at, strict=True))), node
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_an_element_may_rest_on_a_long_chain_of_others(planned):
+    """Each is asked for within the one before it, and twice: 2^n - 1, after 3000 steps as well as after 3."""
+    arrays = [Array("t", n, ()) for n in range(3001)]
+    equations = {
+        array: Equation(array[()], add(mul(2, below[()]), 1), Rule.DEFINITION, "") for below, array in pairwise(arrays)
+    }
+    plans = {} if planned else None
+    instance = Instance(equations, {}, lambda array, at: Fraction(0), exact_field(), plans=plans)
+    for n in (3, 8, 9, 40, 3000):
+        assert instance.element(arrays[n], ()) == 2**n - 1
 
 
 @pytest.mark.parametrize("planned", [False, True])
@@ -209,6 +222,7 @@ TABLES = {
     "four pieces": rows_of((S, (-1, 0, 2))),
     "before and after": rows_of((S, (0,)), (T, (0,))),
     "three pieces twice": rows_of((S, (0, 1)), (T, (0, 1))),
+    **{f"in any order, {n}": random.Random(n).sample(rows_of((S, (0, 1)), (T, (0,))), 6) for n in range(8)},
     "from above": rows_of((S, (0, 1, 2)))[::-1],
     "on the kink": [
         (Condition(S, ">", Fraction(0)),), (Condition(S, "<=", Fraction(0)), Condition(S, "!=", Fraction(0))),

@@ -190,6 +190,7 @@ def test_with_indicators_in_it_a_sum_is_worth_the_same(seed):
         for at in everywhere(*free):
             assert worth(as_expr(made), at) == worth(node, at), node
         assert expand(as_expr(made)) == made
+        assert all(n == 1 for m in made for factor, n in m.factors if isinstance(factor, Indicator))
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -61,7 +61,7 @@ def function(phi: Activation, printer: Printer, flat: bool = False) -> Function:
             said = "(* any differentiable function, with its derivative *)"
             return Function((f"Variables (phi_{name} slope_{name} : R -> R). {said}", derivative), (), ())
         factor, other, exponent = known
-        power = "" if not exponent else " / s" if exponent < 0 else " * s"
+        power = " / s" if exponent else ""  # there is no other
         what = "" if other is None else f" * phi_{printer.function(smooth(other))} s"
         stated = (
             f"Variable phi_{name} : R -> R. (* any function with this derivative *)",

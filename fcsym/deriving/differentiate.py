@@ -44,7 +44,6 @@ from fcsym.networks.symbols import adjoint_of, bend_of, gate_of, unit_matrix
 __all__ = ["occurrences", "reverse"]
 
 
-_MADE_HERE = (Role.ADJOINT, Role.GATE, Role.BEND)
 _Place: TypeAlias = "tuple[Equation, Ref, Expr, tuple[Index, ...]]"
 """Where an array occurs: the equation, the element, the slope there, and the indices bound around it."""
 
@@ -162,7 +161,7 @@ def reverse(
                 "This is `dE/dy`, the output error."
                 if array == last and array.layer is None and root.role is Role.LOSS
                 else f"By the chain rule, `{array.name}` acts on `{root.name}` only through {_listed(uses)}.",
-                tuple(a.name for a in arrays_in(value) if a in defined or a.role in _MADE_HERE or a.after),
+                (),
                 "eq. 16" if array == last and root.role is Role.LOSS else "",
             )
         )
@@ -241,7 +240,7 @@ def _divided(node: Expr) -> Ref | None:
 
 def _known_quotient(node: Expr, values: _Called) -> Expr:
     """psi_k/Z, where a forward equation calls it y_k, is y_k, among the factors of a product."""
-    if not isinstance(node, Mul) or all(_divided(f) is None for f in node.factors):
+    if not isinstance(node, Mul):
         return node
     refs = {ref.array: ref for ref in reversed(node.factors) if isinstance(ref, Ref)}
     for _, above, below, name in sorted(
@@ -254,8 +253,7 @@ def _known_quotient(node: Expr, values: _Called) -> Expr:
             continue
         rest = [f for f in node.factors if f is not over and f is not under]
         assert isinstance(under, Pow) and ref is not None
-        left = mul(*rest, power(ref, under.exponent + 1), rename(name, names))
-        return _known_quotient(left, values) if under.exponent < -1 else left
+        return _known_quotient(mul(*rest, power(ref, under.exponent + 1), rename(name, names)), values)
     return node
 
 

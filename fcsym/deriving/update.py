@@ -16,7 +16,7 @@ from fcsym.deriving.kinds import is_dense
 from fcsym.errors import ArgumentError
 from fcsym.language.algebra import in_order, indices_of
 from fcsym.language.equation import Equation, Order, Rule
-from fcsym.language.expression import ZERO, Apply, Array, Expr, Ref, Role, arrays_in
+from fcsym.language.expression import ZERO, Apply, Array, Ref, Role, arrays_in
 from fcsym.networks.rules import PLAIN, UpdateRule
 from fcsym.networks.symbols import ETA, gradient_of
 
@@ -35,8 +35,11 @@ def step(
 
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
+<<<<<<< HEAD
     reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
     made = {adjoint.array for adjoint in adjoints}  # gates among them
+=======
+>>>>>>> h3
     needed = {
         theta: {a.name for a in arrays_in(gradient) if a in made or a.after}
         for theta, (_, gradient) in gradients.items()
@@ -48,7 +51,6 @@ def step(
         while (theta := next((theta for theta, names in needed.items() if names <= ready), None)) is not None:
             del needed[theta]
             indices, gradient = gradients[theta]
-            uses = tuple(a.name for a in reads[theta])
             if update.is_plain and theta not in moved:
                 result.append(
                     Equation(
@@ -56,13 +58,13 @@ def step(
                         theta[indices] - in_order(ETA[()], gradient),
                         Rule.UPDATE,
                         f"This is one gradient step; the error came through the {where} weights.",
-                        uses,
+                        (),
                         "eq. 13" if adjoint is adjoints[0] else "eq. 14",
                     )
                 )
             else:
                 because = f"This is the gradient; the error came through the {where} weights."
-                result.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, because, uses))
+                result.append(Equation(gradient_of(theta)[indices], gradient, Rule.GRADIENT, because))
                 result += update.equations(theta, indices, named=True)
             ready.add(theta.primed.name)
     _refuse(needed)
@@ -111,8 +113,3 @@ def changes_with_names(forward: Sequence[Equation], parameters: Sequence[Array])
         theta for theta in parameters
         if len(readers.get(theta, ())) != 1 or not is_dense(readers[theta][0])
     )  # fmt: skip
-
-
-def _operands(gradient: object) -> tuple[Array, ...]:
-    assert isinstance(gradient, Expr)
-    return tuple(a for a in arrays_in(gradient) if a.role in (Role.ADJOINT, Role.ACTIVATION))

@@ -328,7 +328,7 @@ def _factors(node: Any, small: Any, fall: Any) -> Any:
             result *= fall**count
         else:
             poly = sympy.Poly(factor, small)
-            result *= sympy.horner(poly.as_expr(), small) ** count if poly.degree() > 1 else factor**count
+            result *= sympy.horner(poly.as_expr(), small) ** count
     return result
 
 

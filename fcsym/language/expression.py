@@ -621,5 +621,5 @@ def _product(factors: tuple[Expr, ...]) -> str:
         for f in factors
         if isinstance(f, Pow) and f.exponent < 0
     ]
-    text = "*".join(_at(f, _POWER if len(factors) > 1 else _SUM) for f in above) or "1"
+    text = "*".join(_at(f, _POWER) for f in above) or "1"
     return text + "".join("/" + _at(f, _ATOM) for f in below)
