@@ -35,11 +35,7 @@ def step(
 
     result: list[Equation] = [] if update.is_plain else list(update.shared())
     ready: set[str] = set()
-<<<<<<< HEAD
-    reads = {theta: _operands(gradient) for theta, (_, gradient) in gradients.items()}
     made = {adjoint.array for adjoint in adjoints}  # gates among them
-=======
->>>>>>> h3
     needed = {
         theta: {a.name for a in arrays_in(gradient) if a in made or a.after}
         for theta, (_, gradient) in gradients.items()
