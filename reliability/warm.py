@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import _lru_cache_wrapper
 from importlib import import_module
@@ -158,12 +158,14 @@ class _Loop:
                 found = replaced(Path(asked["path"]), asked["place"])
                 if found is None:
                     return {"end": ELSEWHERE}
-                for old, new in found:
-                    live = functions.get(_key(old), [])
+                for outer, new in found:
+                    live = functions.get(_key(outer), [])
                     if not live or any(len(new.co_freevars) != len(f.__code__.co_freevars) for f in live):
                         return {"end": ELSEWHERE}
-                    for function in live:
-                        function.__code__ = new
+                    for old, own in [(outer, new), *_within(outer, new)]:
+                        for function in functions.get(_key(old), []):
+                            if len(own.co_freevars) == len(function.__code__.co_freevars):
+                                function.__code__ = own
             for wrapper in held:  # what was kept when tests were collected would hide what a test runs
                 wrapper.cache_clear()
             _hits.clear()
@@ -230,6 +232,15 @@ def _paired(old: CodeType, new: CodeType, found: list[tuple[CodeType, CodeType]]
         elif not _paired(before, after, found):
             return False
     return True
+
+
+def _within(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
+    """The functions in a function that differ: one that it has made may be alive, and keeps what it was made with."""
+    inner = ([c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new))
+    for before, after in zip(*inner, strict=False):
+        if before != after:
+            yield before, after
+            yield from _within(before, after)
 
 
 def _fresh(asked: dict[str, Any], scratch: str) -> dict[str, Any]:

@@ -210,6 +210,32 @@ def test_what_was_kept_when_tests_were_collected_is_run_again(project):
     assert reach.Reach().tests["fcsym/deriving/interval.py:unused:1"] == {"tests/test_kept.py::test_kept"}
 
 
+MAKER = """
+def maker(k: int):
+    def added(x: int) -> int:
+        return x + k
+    return added
+
+three = maker(3)
+"""
+USED = """
+from fcsym.deriving.maker import three
+
+def test_three():
+    assert three(4) == 7
+"""
+
+
+def test_a_function_that_another_one_has_made_gets_the_fault_too(project):
+    """It is made when the module is imported, before anything is planted."""
+    made = project.parent / "maker.py"
+    made.write_text(MAKER)
+    (project.parents[2] / "tests" / "test_three.py").write_text(USED)
+    measure()
+    with mutation.Trier() as trier:
+        assert trier.fate(planted_where(made, "x + k", "maker.added")) == "seen"
+
+
 OUTSIDE = """
 import subprocess
 import sys
