@@ -330,3 +330,13 @@ def test_without_balls_nothing_is_known(monkeypatch):
     monkeypatch.undo()
     need_package("flint")
     assert available()
+
+
+@pytest.mark.parametrize("s", [690.0, 703.5, -690.0, -707.0, 9000.0, -9000.0])
+def test_next_to_the_ends_of_what_a_float_is_the_oracle_has_all_digits(s):
+    """And beyond them those of extended precision, so that a float there is beside a number."""
+    own = fcsym.smooth("own", Symbol("s", real=True) * exp(Symbol("s", real=True)))
+    with mpmath.workdps(40):
+        for function, true in ((phi_of, s * mpmath.exp(s)), (slope_of, (1 + s) * mpmath.exp(s))):
+            (found,) = function(own, np.array([s], np.longdouble))
+            assert abs(mpmath.mpf(str(found)) / true - 1) < 1e-15

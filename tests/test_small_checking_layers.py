@@ -15,10 +15,12 @@ from test_small_running_bounds import NODES, A, B, C, I, J, drawn, exactly
 
 import fcsym
 from fcsym import Flatten, Linear, Network
+from fcsym.checking import checker
 from fcsym.checking.layer_oracles import ORACLES, Passing, Weight, forward
 from fcsym.checking.oracle import backpropagation, derivatives, second_derivatives
 from fcsym.checking.own_oracle import _Reading
 from fcsym.checking.points import random_points
+from fcsym.checking.tally import Tally
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
 from fcsym.errors import ArgumentError, NetworkError
 from fcsym.language.expression import Extreme, mul
@@ -491,3 +493,24 @@ def test_units_with_kinks_are_told_with_what_they_give(order):
         np.testing.assert_array_equal(np.isnan(a[name]), np.isnan(b[name]))
         close(np.nan_to_num(a[name]), np.nan_to_num(b[name]))
     assert {"p", "r", "vc"} <= set(b)
+
+
+def test_for_a_case_that_none_has_reached_points_are_drawn_in_every_way(monkeypatch):
+    """Made for it in each round; random networks are aimed at it, and all are drawn anew, in some of the rounds."""
+    d, said = fcsym.derive(Network.mlp([1, 1, 1])), []
+    rounds = {"placed": 0, "aimed": 0, "draws": 0}
+
+    def counted(name):
+        def none(*given):
+            rounds[name] += 1
+            return iter(())
+
+        return none
+
+    for name in rounds:
+        monkeypatch.setattr(checker, name, counted(name))
+    monkeypatch.setattr(Tally, "missing", [("dv1", "dead -> dead")])
+    monkeypatch.setattr(Tally, "rows", lambda self, demand_all: ())
+    fcsym.check(d, trials=1, progress=said.append)
+    assert rounds["placed"] == said.count("cases not reached yet") == checker._ROUNDS
+    assert 2 <= rounds["aimed"] == rounds["draws"] - 1

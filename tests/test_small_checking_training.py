@@ -202,3 +202,13 @@ def test_rows_are_dependent_where_rounding_may_have_made_their_least_eigenvalue(
         gram = whole + share * eps * np.eye(count)
         found = _inverse(np.stack([gram, 4 * gram]).astype(np.longdouble))
         assert np.isnan(found).all() if lost else np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("trials", [1, 3, 4])
+def test_of_points_as_many_are_drawn_as_are_asked_for(trials, monkeypatch):
+    """In batches that there is room for, of which the last one may be a single point."""
+    network = Network.mlp([1, 1])
+    monkeypatch.setattr(points_, "MAX_NUMBERS", 2)
+    drawn = [len(batch.x) for label, batch in points_.draws(network, np.random.default_rng(0), trials, 2.0**-52)
+             if label == points_.RANDOM]  # fmt: skip
+    assert sum(drawn) == trials and max(drawn) <= 2

@@ -147,10 +147,8 @@ def test_a_rule_that_is_no_plain_step_is_named(rule, said):
 
 
 J, I, K, T = (Index(Axis(letter), letter) for letter in "jikt")  # noqa: E741
-W, X, S, V = (
-    Array(name, None, tuple(i.axis for i in at)) for name, at in {"W": (J, I), "x": (I,), "s": (J,), "v": (J,)}.items()
-)
-S, V = (replace(array, role=Role.PRE_ACTIVATION) for array in (S, V))
+W, X = Array("W", None, (J.axis, I.axis)), Array("x", None, (I.axis,))
+S, V = (Array(name, None, (J.axis,), role=Role.PRE_ACTIVATION) for name in "sv")
 
 
 def use(lhs=S[J], weight=W[J, I], inside=(X[I],), outside=(), features=(I,), positions=(), left=()):

@@ -94,7 +94,7 @@ def _written(formula: tuple[Any, ...], order: int) -> Callable[[Any], Any]:
     return known
 
 
-_WIDEST = 300  # powers of ten: outside, every kernel has 0 or overflows
+_WIDEST = 4900  # powers of ten: outside, extended precision has 0 or overflows
 
 
 @lru_cache(10_000)
