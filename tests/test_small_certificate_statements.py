@@ -296,6 +296,7 @@ STEPS = {
     "pieces": (mlp([1, 1, 1], HAT, output=HAT), {}),
     "smooth": (mlp([2, 2, 2], "silu", bias=True), {}),
     "softplus": (mlp([1, 2, 1], "softplus", output="sigmoid"), {"order": "sequential"}),
+    "softplus alone": (mlp([1, 1, 1], "softplus"), {}),
     "softmax": (mlp([1, 1, 2], "sigmoid", output="softmax", loss="cross_entropy"), {}),
     "shared": (mlp([1, 2, 2], "tanh", bias=True).shared("b1"), {}),
     "frozen": (mlp([1, 2, 1], bias=True).frozen("W1"), {}),

@@ -134,6 +134,9 @@ def test_an_expression_is_built_and_told_as_it_is():
     for factor in (True, 1.5, "2"):
         with pytest.raises(TypeError, match="give a whole number"):
             i * factor
+        with pytest.raises(TypeError, match="give whole multiples of indices"):
+            i + factor
+    assert str(X) == "x1" and f"{X.primed}" == "x1_new"
     assert (2 * i - 3 * k + 1).at({i: 5, k: 2}) == 5 and (1 - i).terms == ((i, -1),)
 
 
@@ -212,6 +215,8 @@ def test_an_activation_has_its_pieces_its_slopes_and_its_words():
     )
     assert said_of_gates([identity()]) == () and said_of_gates([relu()])[0].startswith("The gates are held constant")
     assert smooth("tanh").said_of_slope(2) == "This is the second derivative of tanh, a smooth function."
+    assert identity().said_of_slope() == "This is the slope of identity, the same everywhere."
+    assert relu().said_of_slope().startswith("The gate is the slope of the activation, declared at its kinks")
     for wrong in (
         lambda: piecewise_linear("own", [Piece(0, 1), Piece(None, 1, 1)]), lambda: piecewise_linear("own", []),
         lambda: piecewise_linear("own", [Piece(None, 0, 3)]), lambda: hat.with_slope_at_kink([1]),

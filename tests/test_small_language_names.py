@@ -20,6 +20,8 @@ MORE = {
     r"\varepsilon": Array("eps", None, (), role=Role.PARAMETER),
     r"s^{(1)\mathrm{c}}": Array("sc", 1, (), role=Role.FROZEN, of=S1),
     r"Z^{(2)\mathrm{q}}": Array("Zq", 2, (), role=Role.FROZEN, of=WQ),
+    "dur": Array("dur", None, ()),
+    "q_dx": Array("q_dx", None, ()),
     r"Wqc^{(2)}": Array("Wqc", 2, (), of=WQ),
     r"\beta_1": Array("beta1", None, (), role=Role.HYPER_PARAMETER),
 }

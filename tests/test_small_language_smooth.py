@@ -281,6 +281,7 @@ def test_a_function_is_what_it_is_called_in_every_form_and_has_no_value_beyond_i
     assert evaluate(from_sympy(sympy.E * s + sympy.E), mpmath.mpf(2), table) == pytest.approx(3 * mpmath.e)
     own = smooth("own", s**3 + 1)
     assert smooth_functions.shown(own, 0) == s**3 + 1 and smooth_functions.shown(own, 1) == 3 * s**2
+    assert [smooth_functions.value(own, n, mpmath.mpf(2)) for n in range(4)] == [9, 12, 12, 6]
     assert smooth_functions.text(own, 1, "u", "v") == "3*u**2" and smooth_functions.latex(own, 2, "u", "v") == "6 {u}"
     choice = to_sympy(("above", 1, 2, S, (NUMBER, 1, 2)), s)
     assert choice.args[0] == (s, s > sympy.Rational(1, 2)) and from_sympy(choice) == ("above", 1, 2, S, (NUMBER, 1, 2))
@@ -289,6 +290,14 @@ def test_a_function_is_what_it_is_called_in_every_form_and_has_no_value_beyond_i
     for name, order, at in (("log", 0, 0), ("log", 1, 0), ("log", 0, -1), ("sqrt", 0, -1), ("sqrt", 1, 0)):
         with pytest.raises(NoRealValue):
             smooth_functions.value(smooth(name), order, mpmath.mpf(at))
+
+
+def test_a_form_is_measured_on_both_sides_of_0_from_what_is_tiny_to_what_is_large():
+    """From 1e-18 to 10^4, of each sign as many, and nowhere twice."""
+    assert len(set(POINTS)) == len(POINTS) and {-p for p in POINTS} == set(POINTS) and 0 not in POINTS
+    sizes = sorted(p for p in POINTS if p > 0)
+    assert sizes[0] == Fraction(1, 10**18) and 9_999 < sizes[-1] < 10_001
+    assert sum(size < Fraction(1, 100) for size in sizes) > 3 and sum(1 < size < 100 for size in sizes) > 10
 
 
 def test_the_error_of_a_form_is_measured_beside_the_value_and_what_it_changes_by():

@@ -502,3 +502,15 @@ def test_a_mask_is_its_square():
     apart_ = total(l, mul(indicator(j, k + 1), indicator(l, k)))
     assert not equal(apart_, indicator(j, k)) and len(products(add(ARRAYS["b"][j], 2))) == 2
     assert expand(power(ARRAYS["b"][j], -1)) == expand(Pow(ARRAYS["b"][j], -1)) and expand(mul(2, ARRAYS["b"][j]))
+
+
+def test_two_indicators_that_say_one_thing_are_one_where_an_axis_has_a_single_position():
+    """[u = 2j - 3l + 1] and [u = 3l - 2j - 1] at u = 0, whatever the constant and the signs are."""
+    ones = frozenset([AU])
+    for a, b, c in ((2, -3, 1), (2, -3, -5), (-2, 3, 2), (2, -2, 0), (3, -2, -1), (-3, 2, 4)):
+        form = a * j + b * l + c
+        one, other = (expand(indicator(u, sign * form), ones=ones) for sign in (1, -1))
+        assert one == other
+        for p, q in product(range(3), repeat=2):
+            at = {j: p, l: q, u: 0, Index(AU, "1"): 0}
+            assert worth(as_expr(one), at) == (a * p + b * q + c == 0)
