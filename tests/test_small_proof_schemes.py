@@ -20,6 +20,7 @@ from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Extreme, Nu
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
 from fcsym.proof.numbers import Residue
+from fcsym.proof.pieces import Pieces
 from fcsym.proof.scheme_in_symbols import InSymbols, backpropagation_of
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
 from fcsym.proof.schemes import _adds_nothing, _flaws, _frozen, _solvable, _table, prove_scheme
@@ -380,3 +381,12 @@ def test_what_is_kept_from_the_start_is_compared_there(wrong):
     assert frozen and frozen <= set(noted)
     problems = {key for key, problem in noted.items() if problem is not None}
     assert ("init", "wp") in problems if wrong else not problems
+
+
+REGIONS = {"relu": {0, 1, 2}, "leaky_relu": {0, 2}, "identity": {0}}
+
+
+@pytest.mark.parametrize("phi", REGIONS)
+def test_units_are_below_on_and_above_a_kink_and_anywhere_without_one(phi):
+    """On a kink with a slope on both sides `init` refuses them."""
+    assert {unit.region for unit in Pieces(fcsym.scheme(mlp([1, 2, 1], phi), "collapsed"))._units} == REGIONS[phi]
