@@ -208,7 +208,7 @@ def test_an_equation_rests_on_what_stands_before_it(name):
 ALONE = [
     "plain", "two outputs", "bias in the middle", "shared bias", "frozen weights", "momentum", "nesterov", "rmsprop",
     "adam", "adamw", "mean", "two samples", "smooth, huber", "softmax", "bce on logits", "tokens", "positions",
-    "identity",
+    "identity", "patches",
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from fcsym.proof.numbers import Residue
 from fcsym.proof.pieces import Pieces
 from fcsym.proof.scheme_in_symbols import InSymbols, backpropagation_of
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
-from fcsym.proof.schemes import _adds_nothing, _flaws, _frozen, _solvable, _table, prove_scheme
+from fcsym.proof.schemes import _adds_nothing, _examine, _flaws, _frozen, _solvable, _table, prove_scheme
 from fcsym.schemes.statements import next_input
 
 BIASED = mlp([1, 1, 1], bias=True)
@@ -312,6 +312,22 @@ def test_a_run_stops_at_what_a_function_is_not_given(name):
     made = with_part(s, "step", given=tuple(a for a in routine.given if a != used))
     said = [what for (part, _), what in ExactRuns(made).refuted.items() if part == "step"]
     assert said and all(f"step uses {used.name}, which it is not given" in what for what in said)
+
+
+def test_an_equation_of_the_step_is_refuted_where_a_run_refutes_it():
+    """However the step that a scheme is cut from was proved."""
+    s = scheme("states")
+    e = named(s.step, "delta2")
+    assert s.base["delta2"] == e
+    wrong = changed(e)
+    base = replace(s.base, equations=tuple(wrong if one.name == e.name else one for one in s.base.equations))
+    routine = s.routines["step"]
+    equations = tuple(wrong if one.name == e.name else one for one in routine.equations)
+    made = with_part(replace(s, base=base), "step", equations=equations)
+    (found,) = _examine(made.step, wrong, InSymbols(made), ExactRuns(made))
+    assert (found.equation, found.verdict) == ("delta2", Verdict.REFUTED)
+    assert found.counterexample.derived == 2 * found.counterexample.true != 0
+    assert found.counterexample.quantity.startswith("delta2[1] in step, step ")
 
 
 def test_a_definition_of_a_scheme_is_repeated_to_the_letter():
