@@ -10,7 +10,7 @@ from functools import cache
 from itertools import product
 
 import pytest
-from test_small_proofs import LAYERS, MORE, STEPS, changed, mlp
+from test_small_proofs import HAT, LAYERS, MORE, STEPS, changed, mlp
 
 import fcsym
 from fcsym import Linear, Network, Residual
@@ -208,7 +208,7 @@ def test_an_equation_rests_on_what_stands_before_it(name):
 ALONE = [
     "plain", "two outputs", "bias in the middle", "shared bias", "frozen weights", "momentum", "nesterov", "rmsprop",
     "adam", "adamw", "mean", "two samples", "smooth, huber", "softmax", "bce on logits", "tokens", "positions",
-    "identity",
+    "identity", "patches",
 ]  # fmt: skip
 
 
@@ -273,6 +273,24 @@ def test_index_notation_alone_sees_what_is_no_integral(name):
             assert meanings.case_holds(d["P"], replace(row, value=wrong)) is False
             seen += 1
     assert seen > 1
+
+
+ROWS = {"relu": "relu", "leaky": "leaky_relu", "hat": HAT, "tanh": "tanh"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_index_notation_alone_sees_what_is_wrong_in_a_row(name):
+    """One more than a change, or than p, on every pair of pieces."""
+    d = fcsym.derive(mlp([1, 1, 1], ROWS[name]))
+    meanings, seen = Meanings.of(d.network, d.order, d.by_name), 0
+    for e in (d["dv1"], d["p"]):
+        for row in e.rhs if isinstance(e.rhs, Cases) else ():
+            said = meanings.case_holds(e, row)
+            assert said is (True if row.status is Status.VALUE else None), row
+            if said:
+                assert meanings.case_holds(e, replace(row, value=add(row.value, 1))) is False
+                seen += 1
+    assert seen == {"relu": 6, "leaky": 8, "hat": 18, "tanh": 1}[name]
 
 
 @pytest.mark.parametrize("phi", ["relu", "tanh"])

@@ -16,13 +16,14 @@ from test_small_proofs import HAT, changed, mlp
 import fcsym
 from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Cases, Equation, Rule, Status, Verdict
-from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Extreme, Number, mul
+from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Extreme, Number, add, mul
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import ETA
 from fcsym.proof.numbers import Residue
+from fcsym.proof.pieces import Pieces
 from fcsym.proof.scheme_in_symbols import InSymbols, backpropagation_of
 from fcsym.proof.scheme_runs import STEPS, ExactRuns, _Run
-from fcsym.proof.schemes import _adds_nothing, _flaws, _frozen, _solvable, _table, prove_scheme
+from fcsym.proof.schemes import _adds_nothing, _examine, _flaws, _frozen, _solvable, _table, prove_scheme
 from fcsym.schemes.statements import next_input
 
 BIASED = mlp([1, 1, 1], bias=True)
@@ -313,6 +314,22 @@ def test_a_run_stops_at_what_a_function_is_not_given(name):
     assert said and all(f"step uses {used.name}, which it is not given" in what for what in said)
 
 
+def test_an_equation_of_the_step_is_refuted_where_a_run_refutes_it():
+    """However the step that a scheme is cut from was proved."""
+    s = scheme("states")
+    e = named(s.step, "delta2")
+    assert s.base["delta2"] == e
+    wrong = changed(e)
+    base = replace(s.base, equations=tuple(wrong if one.name == e.name else one for one in s.base.equations))
+    routine = s.routines["step"]
+    equations = tuple(wrong if one.name == e.name else one for one in routine.equations)
+    made = with_part(replace(s, base=base), "step", equations=equations)
+    (found,) = _examine(made.step, wrong, InSymbols(made), ExactRuns(made))
+    assert (found.equation, found.verdict) == ("delta2", Verdict.REFUTED)
+    assert found.counterexample.derived == 2 * found.counterexample.true != 0
+    assert found.counterexample.quantity.startswith("delta2[1] in step, step ")
+
+
 def test_a_definition_of_a_scheme_is_repeated_to_the_letter():
     """A table with another row, or one that is called something else, is no such definition."""
     s = scheme("collapsed")
@@ -367,7 +384,7 @@ def test_what_is_kept_from_the_start_is_compared_there(wrong):
     """Each definition that a scheme's `init` has, with what it is at the first weights."""
     s, noted = scheme("collapsed"), {}
     if wrong:
-        made = tuple(changed(e) if e.name == "wp" else e for e in s.routines["init"].equations)
+        made = tuple(replace(e, rhs=add(e.rhs, ONE)) if e.name == "wp" else e for e in s.routines["init"].equations)
         s = with_part(s, "init", equations=made)
 
     def record(part, name, problem):
@@ -378,6 +395,14 @@ def test_what_is_kept_from_the_start_is_compared_there(wrong):
     run._init(run._truth(0))
     frozen = {("init", e.name) for e in s.init.equations if e.array in {one.array for one in s.frozen}}
     assert frozen and frozen <= set(noted)
-    assert {key for key, problem in noted.items() if problem is not None and key in frozen} == (
-        {("init", "wp")} if wrong else set()
-    )
+    problems = {key for key, problem in noted.items() if problem is not None}
+    assert ("init", "wp") in problems if wrong else not problems
+
+
+REGIONS = {"relu": {0, 1, 2}, "leaky_relu": {0, 2}, "identity": {0}}
+
+
+@pytest.mark.parametrize("phi", REGIONS)
+def test_units_are_below_on_and_above_a_kink_and_anywhere_without_one(phi):
+    """On a kink with a slope on both sides `init` refuses them."""
+    assert {unit.region for unit in Pieces(fcsym.scheme(mlp([1, 2, 1], phi), "collapsed"))._units} == REGIONS[phi]
