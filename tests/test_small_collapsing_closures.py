@@ -235,7 +235,10 @@ def test_choices_are_made_of_choices_that_close_alone():
 
 
 def test_nothing_is_conserved_where_a_part_of_a_sum_of_squares_does_not_move():
-    """And what does not move at all is no constant of motion."""
+    """Or moves otherwise; and what does not move at all is no constant of motion."""
     for names in (["W1"], ["b1"], ["W1", "b1"]):
         assert constants(Network.mlp([2, 3, 2], bias=True).frozen(*names), "simultaneous") == ()
-    assert constants(Network.mlp([2, 3, 2]).frozen("W1"), "simultaneous") == ()
+    smooth, bent = Network.mlp([2, 3, 2], "tanh"), Network.mlp([2, 3, 2], HAT)
+    shared, fast = Network.mlp([2, 3, 2], bias=True).shared("b1"), Network.mlp([2, 3, 2]).training("momentum")
+    for network in (Network.mlp([2, 3, 2]).frozen("W1"), smooth, bent, shared, fast):
+        assert constants(network, "simultaneous") == ()

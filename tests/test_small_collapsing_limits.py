@@ -30,7 +30,7 @@ from fcsym.collapsing.moving import Run, _refuse_infinite
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.one_input import OneInputKernel
 from fcsym.collapsing.parts import ClosedParts
-from fcsym.collapsing.scheme import collapsed_scheme
+from fcsym.collapsing.scheme import CollapsedScheme, collapsed_scheme
 from fcsym.collapsing.solution import solution
 from fcsym.collapsing.sources import MODULES, text_of_modules
 from fcsym.collapsing.tabled import table_of
@@ -166,6 +166,7 @@ def test_rows_that_are_short_are_bounded_as_if_they_were_1_long(row, left):
     wanted = [slope * (1 + _GROWTH) * weights * inner / may, slope * max(row + may, 1) / (_GROWTH * weights)]
     np.testing.assert_allclose(pace.share[:, 0], wanted, rtol=1e-7)
     assert (pace.share[:, 0] > wanted).all() and pace.holds
+    assert max(pace.share[:, 0]) < pace.longest < (1 + 1e-8) * max(pace.share[:, 0])
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0, nan])
@@ -191,10 +192,11 @@ def test_a_bound_is_over_what_rows_have_travelled_so_far():
     columns, watch, inner = state.columns[1], state.watches[1], np.eye(2)
     weights = np.asarray(state.arrays[2]).T
     travelled = watch.least * 0.25
+    weights = weights.astype(np.float32)  # whose rounding is seen
     made = columns.paced(further(watch, travelled), weights, 1.0, inner).pace
-    longest = max(np.linalg.norm(weights[b.columns]) for b in columns.blocks)
+    longest = max(np.linalg.norm(weights[b.columns].astype(float)) for b in columns.blocks)
     rows = watch.size + travelled
-    left = (watch.least - travelled - 2 * columns._slack(np.dtype(float)) * rows).min(axis=0)
+    left = (watch.least - travelled - 2 * columns._slack(np.dtype(np.float32)) * rows).min(axis=0)
     wanted = Pace.of(longest, rows.max(axis=0), left, 1.0, inner)
     np.testing.assert_allclose(made.share, wanted.share, rtol=1e-12)
     first = columns.paced(watch, weights, 1.0, inner).pace
@@ -454,6 +456,91 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     assert repr(one) == repr(one._inner) and "2-3-1" in repr(one)
     closed = find_collapse(Network.mlp([2, 3, 2]))
     assert closed._repr_latex_() == closed.latex() != str(closed)
+
+
+@pytest.mark.parametrize("lead", [(2,), (2, 1), (1, 3)])
+def test_many_networks_are_each_trained_alone(lead):
+    """On inputs of its own."""
+    network = Network.mlp([2, 20, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(4)
+    count = int(np.prod(lead))
+    first, second = rng.normal(size=(*lead, 20, 2)), rng.normal(size=(2, 20))
+    for x in (rng.normal(size=(*lead, 3, 2)), rng.normal(size=(*lead, 3, 2))[..., :1, :]):
+        target = rng.normal(size=x.shape)
+        own = [
+            np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(count, *a.shape[-2:]) for a in (first, second, x, target)
+        ]
+        states = kernel.init([first, second], x)
+        assert states.lead == lead and len(states) == count
+        etas = np.linspace(0.01, 0.02, count).reshape(lead)
+        states = kernel.step(states, None, target, etas)
+        states = kernel.step(states, x, target, 0.01, undefined="nan")
+        y, made = kernel.output(states, x), kernel.expand(states)
+        assert y.shape == x.shape and [a.shape for a in made] == [(*lead, 20, 2), (*lead, 2, 20)]
+        for n, (w, v, points, goal) in enumerate(zip(*own, strict=True)):
+            one = kernel.init([w, v], points)
+            one = kernel.step(one, points, goal, float(etas.ravel()[n]))
+            one = kernel.step(one, points, goal, 0.01)
+            np.testing.assert_array_equal(y.reshape(count, -1, 2)[n], kernel.output(one, points))
+            for a, b in zip(made, kernel.expand(one), strict=True):
+                np.testing.assert_array_equal(a.reshape(count, *b.shape)[n], b)
+    with pytest.raises(ArgumentError, match="leading axes that do not fit together"):
+        kernel.init([np.ones((2, 20, 2)), np.ones((3, 2, 20))], np.ones((3, 2)))
+    with pytest.raises(ArgumentError, match="does not fit"):
+        kernel.init([first, second], np.ones((7, 3, 2)))
+
+
+def test_a_network_that_leaves_the_range_of_numbers_is_nan_from_then_on_where_that_is_asked_for():
+    network = Network.mlp([2, 20, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(4)
+    x, target = rng.normal(size=(3, 2)), np.full((3, 2), 1e200)
+    state = kernel.init([rng.normal(size=(20, 2)), rng.normal(size=(2, 20))], x)
+    with pytest.raises(Diverged, match="after step 1"):
+        kernel.step(state, x, target, 1e200)
+    lost = kernel.step(state, x, target, 1e200, undefined="nan")
+    for one in (lost, kernel.step(lost, x, target, 0.1, undefined="nan")):
+        assert np.isnan(kernel.output(one, x)).all() and kernel.output(one, x).shape == (3, 2)
+        assert all(np.isnan(a).all() for a in kernel.expand(one)) and one.events == state.events
+    with pytest.raises(ArgumentError):
+        kernel.step(state, x, np.full((3, 2), np.nan), 0.1)
+
+
+def test_steps_of_one_input_say_at_which_of_them_training_leaves_the_range_of_numbers():
+    """Also after a unit has left its piece, and where the weights are numbers and what the equations sum up is not."""
+    network = Network.mlp([2, 12, 1], "leaky_relu")
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    rng = np.random.default_rng(1)
+    weights, x = [rng.normal(size=network.shape(a)) for a in network.parameters], rng.normal(size=2)
+    state = kernel.init(weights, x)
+    targets = [np.array([t]) for t in (9.0, -9.0, 1e200, 1e200, 1e200, 1e200)]
+    after = state
+    with pytest.raises(Diverged):
+        for target in targets:
+            after = kernel.step(after, x, target, 0.08)
+    made = after.start.steps
+    assert 2 <= made < 6 and {e.step for e in kernel.events(after)} & {1, 2}
+    with pytest.raises(Diverged, match=f"^At step {made + 1}, "):
+        kernel.run(state, [x] * 6, targets, 0.08)
+
+
+def test_layers_are_chosen_by_what_closes_for_as_many_inputs(monkeypatch):
+    """For one input by what closes for one; files are of the layers that are shown."""
+    network = Network.mlp([2, 3, 2])
+    for samples in (None, 2):
+        scheme = CollapsedScheme(network.training(None, "sum", samples) if samples else network, "simultaneous")
+        scheme.__dict__["found"] = find_collapse(network, 2, contracted=[1])
+        scheme.__dict__["_of_one"] = find_collapse(network, 1, contracted=[0, 1])
+        assert scheme.chosen(2) == scheme.chosen(3) == (1,)
+        assert scheme.chosen(1) == ((1,) if samples else (0, 1))
+    asked = []
+    monkeypatch.setattr("fcsym.collapsing.export.export", lambda network, order, layers, *more: asked.append(layers))
+    monkeypatch.setattr(CollapsedScheme, "chosen", lambda self, inputs: (1,) if inputs == 2 else (0, 1))
+    for samples in (None, 2):
+        trained = network.training(None, "sum", samples) if samples else network
+        CollapsedScheme(trained, "simultaneous").export("update.py")
+    assert asked == [(1,), (1,)]
 
 
 def test_all_functions_of_a_closed_state_say_what_they_are_for():

@@ -34,6 +34,7 @@ NETWORKS = {
     "momentum, any inputs": (Network.mlp([2, 120, 1]).training("momentum"), 2, (1,)),
     "decay": (Network.mlp([2, 120, 1], bias=True).training(DECAY), 2, (0, 1)),
     "a frozen bias": (Network.mlp([2, 120, 1], bias=True).frozen("b1"), 2, (0, 1)),
+    "one line": (Network.mlp([2, 40, 2], fcsym.piecewise_linear("twice", [fcsym.Piece(None, 2)])), 2, (0, 1)),
     "labels": (Network.mlp([2, 120, 3], loss="cross_entropy"), 2, (0, 1)),
 }
 EVENTFUL = ("several inputs", "leaky", "intercepts", "any inputs", "one bias for all", "decay", "a mean")
