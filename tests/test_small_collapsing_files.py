@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from points import Point, evaluate, spread
 from test_small_collapsing_training import Trained
+from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
@@ -23,6 +24,7 @@ from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.training import Training
 from fcsym.deriving.pipeline import one_step
 from fcsym.kernel.rows import frozen_rows
+from fcsym.kernel.targets.c import room_of
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.networks.symbols import moment
 from fcsym.schemes import states
@@ -121,6 +123,11 @@ def test_every_call_of_the_equations_in_c_has_as_many_arguments_as_they_take():
                 calls.append((found[2], count))
         assert len(takes) == wanted and {called for called, _ in calls} == set(takes)
         assert all(takes[called] == count for called, count in calls)
+        if name == "update_test.c":
+            _, module, _ = export._known(network, "simultaneous", (0, 1))
+            rooms = [room_of(f, module) for f in module.functions if f.name in ("rest", "backprop")]
+            wanted = max(room.given.at(3) + room.strips.at(3) for room in rooms)
+            assert int(re.search(r"plain_work\[(\d+)\]", files[name])[1]) >= max(1, wanted)
         assert files[name].count("{") == files[name].count("}") and "None" not in files[name]
 
 
@@ -210,10 +217,13 @@ def test_what_a_rule_remembers_of_pre_activations_is_that_of_their_weights(name,
         np.testing.assert_allclose(made, wanted, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["no bias", "biases", "momentum", "one bias for all"])
+OTHERS = {"momentum": Network.mlp([2, 9, 2]).training("momentum"), "intercepts": Network.mlp([2, 9, 2], HAT)}
+
+
+@pytest.mark.parametrize("name", ["biases", "momentum", "one bias for all", "intercepts"])
 def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     """Whatever drives it: every unit is the combination of columns of its group, before the step and after it."""
-    network = REMEMBERED[name] if name in REMEMBERED else Network.mlp([2, 9, 2]).training("momentum")
+    network = {**REMEMBERED, **OTHERS}[name]
     record = fcsym.scheme(network, "collapsed", batch="sum", samples=2).induction
     rng = np.random.default_rng(0)
     outputs, groups, units, columns = network.widths[-1], 3, 9, 4
@@ -225,7 +235,7 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     z = {name: rng.normal(size=(2, groups, columns)) for name in ("sz1", "Cz1", "msz1", "mCz1", "zz1", "mzz1")}
     z |= {name: rng.normal(size=(outputs, groups, columns)) for name in ("Wz2", "Mz2")}
     z["onez1"] = rng.normal(size=(groups, columns))
-    shift = rng.normal()
+    shift, offset = rng.normal(), rng.normal(size=(2, groups))
     known = z | {
         "slope1": slope,
         "delta2": delta,
@@ -236,6 +246,7 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
         "on1": on,
         "xi1": xi,
         "b1": shift,
+        "offset1": offset,
     }
     found = {}
 
@@ -256,7 +267,8 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     g = slope @ on
     error = g * (delta @ w)  # of every unit, (samples, units)
     seen = s + (shift * one if "zz1_new" in found else 0)
-    moved = {"s": a @ error, "C": error, "W": delta.T @ (g * seen)}
+    line = g * seen + (offset @ on * one if name == "intercepts" else 0)
+    moved = {"s": a @ error, "C": error, "W": delta.T @ line}
     remembered = network.memory != {}
     for letter, start in (("s", s), ("C", of_units(z["Cz1"])), ("W", w)):
         new = {"s": "sz1_new" if "sz1_new" in found else "zz1_new", "C": "Cz1_new", "W": "Wz2_new"}[letter]

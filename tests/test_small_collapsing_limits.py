@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from itertools import combinations
 from math import nan
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing import Bounds, agreeing, find_collapse, quantities
+from fcsym.collapsing import Bounds, agreeing, find_collapse, layers_in_words, quantities
 from fcsym.collapsing.by_unit import _fewer
 from fcsym.collapsing.c_running import CFiles
 from fcsym.collapsing.columns import Columns
@@ -109,10 +110,8 @@ def test_a_quantity_that_is_too_large_to_compare_ends_a_search(monkeypatch):
 
 def test_a_layer_that_is_summed_over_is_counted_as_wide_as_its_columns_can_be():
     """Of each pattern that has a slope no more than a unit has numbers; the widths of all others are as they are."""
-    for widths in ([2, 400, 2], [2, 3, 400, 2]):
-        made = collapsed_scheme(Network.mlp(widths), "simultaneous").counted.network.widths
-        assert [n for n in made if n in (2, 3)] == [n for n in widths if n < 400]
-        assert len(made) == len(widths) and made[-2] < 30
+    made = collapsed_scheme(Network.mlp([2, 3, 400, 2]), "simultaneous").counted.network.widths
+    assert (*made[:2], made[3]) == (2, 3, 2) and 3 < made[2] < 30
 
 
 @pytest.mark.parametrize("inputs", [0, -1, True, 2.0, "2", None, 10**9])
@@ -134,6 +133,7 @@ def test_a_layer_has_the_slopes_and_intercepts_of_its_own_groups():
     held = Held.of(network, "simultaneous", 2, frozenset({1, 3}))
     for n in (1, 3):
         for array in held.group_arrays(n):
+            assert all(a.open for a in array.axes)
             assert array.layer == n and {a.name for a in array.axes} == {"samples", f"p_{n}"}
     closure = find_collapse(network, 2, contracted=[1, 3]).choices[0].closure
     assert {a.name for a in ClosedParts(closure, (), ()).gates} == {"g1", "g3", "o3"}
@@ -231,6 +231,13 @@ def test_a_watch_is_begun_anew_over_some_blocks_and_goes_on_over_the_others():
         np.testing.assert_allclose(new.due[b], distance / lengths[:, None], rtol=1e-9, atol=1e-12)
         np.testing.assert_array_equal(new.least[b], new.due[b].min(axis=0))
     assert not new.travelled.any()
+    rounded = rows.astype(np.float32)
+    for block, due in zip(columns.blocks, columns.watch(rounded).due, strict=True):
+        distance = np.abs(block.xi @ rounded[:, block.columns].T + _rest(block))
+        distance -= 64 * 2.0**-23 * np.abs(_rest(block))  # what stands beside the columns rounds by itself
+        np.testing.assert_allclose(due, distance / np.linalg.norm(block.xi, axis=1)[:, None], rtol=1e-9, atol=1e-12)
+    products = np.abs(state.run.x @ state.run.x.T + 1)
+    assert (state.run.inner >= products).all() and (state.run.inner < 1.001 * products).all()
     assert columns._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + columns.fine)
 
 
@@ -245,7 +252,12 @@ def test_the_nearest_kink_is_as_far_as_it_is():
     s = np.array([[-2.0, -0.5], [0.25, 7.0]])
     assert (Lines((), (1.0,), ()).distance(s) == np.inf).all() and Lines((), (1.0,), ()).distance(s).shape == s.shape
     np.testing.assert_array_equal(Lines((0.0,), (0.0, 0.5, 1.0), ()).distance(s), np.abs(s))
-    np.testing.assert_array_equal(Lines((-1.0, 1.0), (1.0,) * 5, ()).distance(s), [[1.0, 0.5], [0.75, 6.0]])
+    hat = Lines((-1.0, 2.0), (1.0,) * 5, ())
+    np.testing.assert_array_equal(hat.distance(s), [[1.0, 0.5], [1.25, 5.0]])
+    at = np.array([-1.25, -1.0, -0.875, 0.0, 1.75, 2.0, 2.25])
+    np.testing.assert_array_equal(hat.codes_of(at), [0, 1, 2, 2, 2, 3, 4])
+    np.testing.assert_array_equal(hat.codes_of(at, 0.125), [0, 1, 1, 2, 2, 3, 4])
+    np.testing.assert_array_equal(hat.codes_of(at, np.array([0.25, 0, 0, 0, 0.5, 0, 0.125])), [1, 1, 2, 2, 3, 3, 4])
 
 
 def test_columns_of_no_blocks_are_not_bounded():
@@ -346,7 +358,7 @@ def test_memory_of_a_state_is_aligned_to_lines_of_a_cache():
 @pytest.mark.parametrize("compiling", [False, True])
 def test_a_call_is_traced_where_its_own_library_compiles_it(target, compiling, monkeypatch):
     compiler = SimpleNamespace(is_compiling=lambda: compiling)
-    monkeypatch.setitem(__import__("sys").modules, "torch", SimpleNamespace(compiler=compiler))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(compiler=compiler))
     kernel = SimpleNamespace(_inner=SimpleNamespace(target=target))
     assert OneInputKernel._is_traced.fget(kernel) is (compiling and target == "torch")
 
@@ -381,6 +393,33 @@ def test_files_that_are_off_from_exact_evaluation_are_said_to_be(off, monkeypatc
         assert found == f"it is off by {max(off):.2g} from exact evaluation"
 
 
+def test_files_are_tried_in_numpy_where_there_is_no_compiler(monkeypatch):
+    monkeypatch.setattr(agreeing, "compiler", lambda: None)
+    monkeypatch.setattr(agreeing, "agrees", lambda text, *_: f"{text} is wrong")
+    assert (
+        agreeing.c_agrees({}, "the text", Network.mlp([2, 3, 1]), "simultaneous", "update", []) == "the text is wrong"
+    )
+
+
+def test_what_a_file_defines_is_known_by_no_name_afterwards(monkeypatch):
+    """And a module that had its name has it again."""
+    assert agreeing.defined("a = 1 + 1")["a"] == 2 and "exported" not in sys.modules
+    other = ModuleType("exported")
+    monkeypatch.setitem(sys.modules, "exported", other)
+    assert agreeing.defined("a = 1 + 1")["a"] == 2 and sys.modules["exported"] is other
+    with pytest.raises(ZeroDivisionError):
+        agreeing.defined("a = 1 / 0")
+    assert sys.modules["exported"] is other
+
+
+def test_layers_that_are_summed_over_have_words():
+    for layers, said in (
+        ((0, 1, 3), "the inputs and layers 1 and 3"), ((2,), "layer 2"), ((1, 3), "layers 1 and 3"),
+        ((0,), "the inputs"), ((0, 2), "the inputs and layer 2"),
+    ):  # fmt: skip
+        assert layers_in_words(layers) == said
+
+
 def test_the_text_of_the_modules_defines_what_they_define():
     tree = ast.parse(text_of_modules())
     found, text = {node.name: node for node in tree.body if hasattr(node, "name")}, ast.unparse(tree)
@@ -410,8 +449,15 @@ def test_the_limit_of_small_steps_is_what_is_conserved_solved_for_the_weight():
     def number(expression, **own):
         return float(expression.subs({s: {**at, **own}[s.name] for s in expression.free_symbols if s.name in plain}))
 
+    said = str(found).splitlines()
+    assert (
+        len(said) == 6 and said[0].startswith(f"{found.conserved} = C, ") and said[4].endswith(f"r = {found.printed}")
+    )
+    for sign, line in zip(found.signs, said[1:4], strict=True):
+        powers = ", ".join(f"w^{n}: {value}" for n, value in sign.series.items())
+        assert line == f"  {sign.when}: r = {sign.r}" + f"; {powers}" * bool(powers)
     positive = found.signs[0]
-    assert set(positive.series) == {1, 3, 5} and all(found.difference.values())
+    assert set(positive.series) == {1, 3, 5} and set(found.difference) == {0, 1, 3, 5}
     for small in (0.01, -0.02, 0.03):
         true = small * np.sqrt(at["C"] + at["a"] * small**2) / at["vc"]
         series = sum(number(value) * small**n for n, value in positive.series.items())
@@ -476,12 +522,14 @@ def test_many_networks_are_each_trained_alone(lead):
         etas = np.linspace(0.01, 0.02, count).reshape(lead)
         states = kernel.step(states, None, target, etas)
         states = kernel.step(states, x, target, 0.01, undefined="nan")
+        states = kernel.step(states, x[..., 0, :], target[..., 0, :], 0.01)
         y, made = kernel.output(states, x), kernel.expand(states)
         assert y.shape == x.shape and [a.shape for a in made] == [(*lead, 20, 2), (*lead, 2, 20)]
         for n, (w, v, points, goal) in enumerate(zip(*own, strict=True)):
             one = kernel.init([w, v], points)
             one = kernel.step(one, points, goal, float(etas.ravel()[n]))
             one = kernel.step(one, points, goal, 0.01)
+            one = kernel.step(one, points[0], goal[0], 0.01)
             np.testing.assert_array_equal(y.reshape(count, -1, 2)[n], kernel.output(one, points))
             for a, b in zip(made, kernel.expand(one), strict=True):
                 np.testing.assert_array_equal(a.reshape(count, *b.shape)[n], b)
@@ -540,6 +588,9 @@ def test_layers_are_chosen_by_what_closes_for_as_many_inputs(monkeypatch):
     for samples in (None, 2):
         trained = network.training(None, "sum", samples) if samples else network
         CollapsedScheme(trained, "simultaneous").export("update.py")
+        scheme = CollapsedScheme(trained, "simultaneous")
+        scheme.__dict__["found"] = find_collapse(trained, 2)
+        assert scheme.shown.found.contracted == (1,)
     assert asked == [(1,), (1,)]
 
 
