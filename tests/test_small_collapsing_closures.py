@@ -103,7 +103,7 @@ def test_one_output_reads_two_numbers_of_a_pattern():
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 5])
-@pytest.mark.parametrize("phi", ["relu", "leaky_relu", HAT], ids=str)
+@pytest.mark.parametrize("phi", ["relu", "leaky_relu", HAT], ids=["relu", "leaky", "hat"])
 def test_there_are_as_many_patterns_as_pieces_on_every_input_but_where_none_has_an_effect(phi, samples):
     """Or as many as there are units, where these are fewer."""
     for width in (3, 400):
