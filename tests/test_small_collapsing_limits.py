@@ -401,6 +401,50 @@ def test_files_are_tried_in_numpy_where_there_is_no_compiler(monkeypatch):
     )
 
 
+def test_a_file_is_what_it_says_of_itself_and_what_autodiff_says(monkeypatch):
+    said = iter(["", "its row 2", "", ""])
+
+    def selftest():
+        if why := next(said):
+            raise AssertionError(why)
+
+    monkeypatch.setattr(agreeing, "defined", lambda text: {"selftest": selftest, "text": text})
+    monkeypatch.setattr(agreeing, "_beside_autodiff", lambda names, *given: f"{names['text']} {given[1]}")
+    network = Network.mlp([2, 3, 1])
+    assert agreeing.agrees("one", network, "sequential") == "one sequential"
+    assert agreeing.agrees("two", network, "sequential") == "its row 2"
+
+
+@pytest.mark.parametrize("wrong", ["", "y before", "y at the end", "W1"])
+def test_a_frozen_row_is_trained_from_its_first_input_and_every_number_of_it_counts(wrong):
+    """A state is how many steps there have been; units stand alone in it, as exact numbers do."""
+    w, v = [[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]
+    row = SimpleNamespace(
+        weights=[np.ravel(w), np.ravel(v)], x=([1.0, 2.0], [3.0, 4.0]), target=([0.5], [0.25]), eta=0.125,
+        y=([0.0], [1.0], [2.5 if wrong == "y at the end" else 2.0]), expanded=(np.ravel(w), np.ravel(v)),
+    )  # fmt: skip
+    asked = []
+
+    def init(weights, x, name):
+        asked.append(([a.tolist() for a in weights], x, name))
+        return 0
+
+    def step(state, x, target, eta):
+        assert x is None and (target, eta) == (row.target[state], 0.125)
+        return state + 1
+
+    def output(state):
+        return np.array([[state + 0.5 * (wrong == "y before" and state == 1)]])
+
+    made = SimpleNamespace(
+        init=init, step=step, output=output, expand=lambda state: [np.array(w) + 0.5 * (wrong == "W1"), np.array(v)],
+        ends=[4],
+    )  # fmt: skip
+    off = agreeing._off_row(made, row)
+    assert asked == [([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0]], [1.0, 2.0], "init_apart")]
+    assert off == {"": 0.0, "y before": 0.5, "y at the end": 0.2, "W1": 0.125}[wrong]
+
+
 def test_what_a_file_defines_is_known_by_no_name_afterwards(monkeypatch):
     """And a module that had its name has it again."""
     assert agreeing.defined("a = 1 + 1")["a"] == 2 and "exported" not in sys.modules
@@ -441,6 +485,9 @@ def test_the_limit_of_small_steps_is_what_is_conserved_solved_for_the_weight():
     w, a, c, vc, wc = (sympy.Symbol(name, real=True) for name in ("w", "a", "C", "vc", "wc"))
     v = sympy.Symbol("v", positive=True)
     assert found.conserved.free_symbols == {w, a, v}
+    for terms in (1, 21, True, 2.0):
+        with pytest.raises(ArgumentError, match="give a whole number from 2 to 20"):
+            solution(terms)
     assert sympy.simplify(found.conserved / (v**2 - a * w**2)).is_number
     assert sympy.expand(found.printed.subs(w, wc) - wc) == 0
     plain = {"w": w, "a": a, "C": c, "vc": vc, "wc": wc}
@@ -537,6 +584,18 @@ def test_many_networks_are_each_trained_alone(lead):
         kernel.init([np.ones((2, 20, 2)), np.ones((3, 2, 20))], np.ones((3, 2)))
     with pytest.raises(ArgumentError, match="does not fit"):
         kernel.init([first, second], np.ones((7, 3, 2)))
+
+
+def test_labels_are_those_of_each_network():
+    network = Network.mlp([2, 9, 3], loss="cross_entropy")
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(4)
+    weights, x = [rng.normal(size=(2, 9, 2)), rng.normal(size=(2, 3, 9))], rng.normal(size=(2, 4, 2))
+    labels = rng.integers(0, 3, size=(2, 4))
+    states = kernel.step(kernel.init(weights, x), x, labels, 0.01)
+    for n in range(2):
+        one = kernel.step(kernel.init([a[n] for a in weights], x[n]), x[n], np.eye(3)[labels[n]], 0.01)
+        np.testing.assert_array_equal(kernel.output(states, x)[n], kernel.output(one, x[n]))
 
 
 def test_a_network_that_leaves_the_range_of_numbers_is_nan_from_then_on_where_that_is_asked_for():

@@ -164,6 +164,9 @@ def test_steps_for_several_inputs_in_one_call_are_those_of_several_inputs():
     made = kernel.run(state, [None, x], targets, 0.01)
     after = kernel.step(kernel.step(state, x, targets[0], 0.01), x, targets[1], 0.01)
     np.testing.assert_array_equal(kernel.output(made, x), kernel.output(after, x))
+    every = kernel.init(weights, x[:, None])  # one input each, of as many networks that are alike
+    for n, own in enumerate(x):
+        assert [a[n, 0] for a in every[:3]] == list(kernel.init(weights, own)[:3])
 
 
 def test_a_copy_of_training_goes_on_by_itself():
