@@ -18,9 +18,11 @@ import fcsym
 from fcsym import Network
 from fcsym.collapsing import export
 from fcsym.collapsing.agreeing import defined
+from fcsym.collapsing.by_unit import ByUnit
 from fcsym.collapsing.c_tables import Tables
 from fcsym.collapsing.equations import named
 from fcsym.collapsing.kernel import CollapsedKernel
+from fcsym.collapsing.parts import ClosedParts
 from fcsym.collapsing.training import Training
 from fcsym.deriving.pipeline import one_step
 from fcsym.kernel.rows import frozen_rows
@@ -253,9 +255,8 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     def value(array):
         return np.asarray(found[array.name] if array.name in found else known[array.name])
 
+    known |= {"M1_new": rng.normal(size=(units, 2)), "x": rng.normal(size=(2, 2))}
     for array, e in record.moving.items():
-        if array.name in ("ms1_new", "mz1_new") and e.rhs != e.lhs and "M1" in str(e.rhs):
-            continue  # what it stands for
         numbers, indices = evaluate(e.rhs, value)
         found[array.name] = spread(numbers, indices, e.lhs.indices)
 
@@ -270,6 +271,9 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     line = g * seen + (offset @ on * one if name == "intercepts" else 0)
     moved = {"s": a @ error, "C": error, "W": delta.T @ line}
     remembered = network.memory != {}
+    assert ("ms1_new" in found) is remembered and "s1_new" not in found
+    if remembered:  # what it stands for
+        np.testing.assert_allclose(found["ms1_new"].astype(float), known["x"] @ known["M1_new"].T)
     for letter, start in (("s", s), ("C", of_units(z["Cz1"])), ("W", w)):
         new = {"s": "sz1_new" if "sz1_new" in found else "zz1_new", "C": "Cz1_new", "W": "Wz2_new"}[letter]
         by = moved[letter]
@@ -281,3 +285,39 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     for array in found:
         if array in ("C1_new", "z1_new", "mC1_new"):
             np.testing.assert_allclose(found[array].astype(float), of_units(found[f"{array[:-5]}z1_new"]).astype(float))
+
+
+def test_what_a_step_makes_of_columns_above_is_what_it_makes_of_their_units():
+    """The matrix below them has columns, too; what the first layer moves by is as it is."""
+    record = fcsym.scheme(Network.mlp([2, 3, 9, 2]), "collapsed", batch="sum", samples=2).induction
+    rng = np.random.default_rng(0)
+    on, xi = np.eye(3)[rng.integers(0, 3, size=9)].T, rng.normal(size=(9, 4))
+    known = {
+        "Wz2": rng.normal(size=(3, 4, 3)), "Wz3": rng.normal(size=(2, 3, 4)), "C1": rng.normal(size=(2, 3)),
+        "slope2": rng.normal(size=(2, 3)), "v1": rng.normal(size=(2, 3)), "delta1": rng.normal(size=(2, 3)),
+        "delta3": rng.normal(size=(2, 2)), "eta": 0.1,
+    }  # fmt: skip
+    found = {}
+    for array, e in record.moving.items():
+        numbers, indices = evaluate(e.rhs, lambda a: np.asarray(known[a.name]))
+        found[array.name] = spread(numbers, indices, e.lhs.indices).astype(float)
+    below, above = np.einsum("cj,cui,ju->ji", on, known["Wz2"], xi), np.einsum("cj,kcu,ju->kj", on, known["Wz3"], xi)
+    g, v, delta = known["slope2"] @ on, known["v1"], known["delta3"]
+    assert set(found) == {"Wz2_new", "Wz3_new", "C1_new"}
+    np.testing.assert_allclose(found["C1_new"], known["C1"] - 0.1 * known["delta1"])
+    made = np.einsum("cj,cui,ju->ji", on, found["Wz2_new"], xi)
+    np.testing.assert_allclose(made, below - 0.1 * (g * (delta @ above)).T @ v, rtol=1e-11, atol=1e-12)
+    made = np.einsum("cj,kcu,ju->kj", on, found["Wz3_new"], xi)
+    np.testing.assert_allclose(made, above - 0.1 * delta.T @ (g * (v @ below.T)), rtol=1e-11, atol=1e-12)
+
+
+def test_groups_of_a_layer_have_its_own_slopes_and_intercepts():
+    """Whichever layer is the last one."""
+    network = Network.mlp([2, 4, 2, 1], [HAT, "relu"], bias=True)
+    closure = fcsym.find_collapse(network.training(None, "sum", 2), 2, contracted=(0, 1)).choices[0].closure
+    made = ByUnit(ClosedParts(closure, (), ()))
+    (own,) = made.groups.values()
+    assert own.pre_activation.name == "s1" and own.units.name == "n_1" and own.offset is not None
+    for array in (own.within, own.slope, own.offset):
+        assert array.layer == 1 and {axis.name for axis in array.axes} <= {"samples", "p_1", "n_1"}
+    assert {a.name for a in made._lines} == {"g1", "o1"}
