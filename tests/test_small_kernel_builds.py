@@ -15,16 +15,18 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
+from conftest import need
 
 import fcsym
 from fcsym import Network
 from fcsym.errors import ArgumentError, CompileError, UndefinedContribution
-from fcsym.kernel import native, refuse_undefined
+from fcsym.kernel import gradient, native, refuse_undefined
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.native import HEAD, NOT_FINITE, Call
+from fcsym.kernel.native_scheme import NativeKernel
 from fcsym.kernel.stored import fraction_of
 from fcsym.kernel.targets.c import refuse_large
-from fcsym.kernel.targets.c_native import native_text
+from fcsym.kernel.targets.c_native import native_text, work_of
 from fcsym.kernel.targets.c_words import remember_text
 
 
@@ -177,3 +179,64 @@ def test_a_unit_without_a_contribution_is_said_to_leave_what_its_own_layer_leave
         does = other.layers[0].activation.leaving_zero[0]
         with pytest.raises(UndefinedContribution, match=f"^unit h2 of layer 2 {re.escape(does)} at this step"):
             refuse_undefined(np.array([False, True, False, False]), network)
+
+
+def test_numbers_beside_equations_have_the_case_that_holds():
+    """s1 = (3, -3), delta2 = 2 and eta = 1/4: the first unit stays above 0, the second one below."""
+    given = {"x": [1, 2], "target": [1], "eta": "1/4", "W1": [[1, 1], [-1, -1]], "W2": [[1, 1]]}
+    made = fcsym.scheme(Network.mlp([2, 2, 1]), "weights").with_values(given, 6).by_function["step"]
+    assert [made.holds["dv1", (j,)] for j in range(2)] == ["active -> active", "dead -> dead"]
+    assert [made.text["dv1", (j,)] for j in range(2)] == ["-2.5", "0"]  # s1' = (1/2, -3)
+    assert {name for name, _ in made.holds} == {"dv1", "r_new"}
+
+
+def test_steps_in_one_call_are_of_finite_rows_of_the_right_length():
+    """One after another, and of many networks; as text they are none."""
+    network = Network.mlp([2, 3, 1])
+    kernel = SimpleNamespace(network=network, module=SimpleNamespace(samples=0))
+    real = np.dtype(float)
+    for good in (np.ones((4, 2)), np.ones((4, 3, 2)), np.ones((4, 2), int), np.ones((4, 2), np.float32)):
+        made = NativeKernel._rows(kernel, "x", good, real)
+        assert made.dtype == real and (made == good).all() and made.shape == good.shape
+    for bad in (np.ones(2), np.ones((4, 3)), np.full((4, 2), np.nan), np.full((4, 2), np.inf), np.full((4, 2), "1")):
+        with pytest.raises(ArgumentError, match=r"^xs must be finite real numbers of shape \(steps, \.\.\., 2\)\.$"):
+            NativeKernel._rows(kernel, "x", bad, real)
+    with pytest.raises(ArgumentError, match=r"^targets must be finite real numbers of shape \(steps, \.\.\., 1\)\.$"):
+        NativeKernel._rows(kernel, "target", np.ones((4, 2)), real)
+
+
+def test_networks_that_differ_in_their_targets_alone_are_trained_in_one_call():
+    need("cc")
+    network = Network.mlp([2, 3, 1])
+    kernel = fcsym.scheme(network, "backprop").compile("c")
+    rng = np.random.default_rng(0)
+    weights, xs, targets = (
+        [rng.normal(size=(3, 2)), rng.normal(size=(1, 3))],
+        rng.normal(size=(4, 2)),
+        np.ones((4, 5, 1)),
+    )
+    targets *= np.arange(5.0)[:, None]
+    whole = kernel.run(kernel.init(weights), xs, targets, 0.1)
+    for k in range(5):
+        state = kernel.init(weights)
+        for x, target in zip(xs, targets, strict=True):
+            state = kernel.step(state, x, target[k], 0.1)
+        for a, b in zip(whole, state, strict=True):
+            np.testing.assert_array_equal(a[k], b)
+
+
+def test_what_derivatives_are_worked_out_in_has_room_for_them(monkeypatch):
+    asked = []
+
+    def many(library, module, name, arrays, memory):
+        asked.append((memory(3, np.dtype(float)), work_of(module).at(3)))
+        raise StopIteration
+
+    monkeypatch.setattr(gradient, "load", lambda source, dtype: None)
+    monkeypatch.setattr(gradient, "many", many)
+    network = Network.mlp([2, 3, 1], "tanh").training(None, "mean")
+    kernel = fcsym.gradient(network, "E", ["W1"]).compile("c")
+    with pytest.raises(StopIteration):
+        kernel.gradient([np.ones((3, 2)), np.ones((1, 3))], np.ones((3, 2)), np.ones((3, 1)))
+    ((memory, wanted),) = asked
+    assert len(memory) >= wanted > 0 and memory.ctypes.data % 64 == 0
