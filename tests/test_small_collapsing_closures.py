@@ -181,6 +181,9 @@ def test_one_step_changes_a_constant_by_what_is_said(name, order, inputs):
         wanted = point.eta * value(constant.rate) * value(constant.value.rhs) + value(constant.change.rhs)
         np.testing.assert_allclose(change, wanted, rtol=1e-9, atol=1e-13)
         assert np.abs(change).max() > 1e-6
+        names, n = {one.name for one in constant.change.operands}, constant.layer
+        if order == "simultaneous" and f"s{n}" not in {one.name for one in constant.value.operands}:
+            assert {f"s{n}", f"delta{n}"} <= names  # by their names, and not as what they are of weights
 
 
 FORMED = {

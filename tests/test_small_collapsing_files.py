@@ -112,8 +112,8 @@ def arguments(text, at):
 
 def test_every_call_of_the_equations_in_c_has_as_many_arguments_as_they_take():
     """In the file, and in the program that tests it."""
-    network = Network.mlp([2, 3, 2])
-    rows = frozen_rows(states.build(one_step(network.training(None, "sum", 2), "simultaneous")), 1)
+    network = Network.mlp([3, 3, 2]).training(None, "sum", 2)
+    rows = frozen_rows(states.build(one_step(network, "simultaneous")), 1)
     files = export.c_text_of(network, "simultaneous", (0, 1), "update", rows)
     for name, wanted in (("update.c", 5), ("update_test.c", 2)):
         takes, calls = {}, []
@@ -126,9 +126,10 @@ def test_every_call_of_the_equations_in_c_has_as_many_arguments_as_they_take():
         assert len(takes) == wanted and {called for called, _ in calls} == set(takes)
         assert all(takes[called] == count for called, count in calls)
         if name == "update_test.c":
+            assert "static real x[2 * UPDATE_INPUTS], target[2 * UPDATE_OUTPUTS];" in files[name]
             _, module, _ = export._known(network, "simultaneous", (0, 1))
             rooms = [room_of(f, module) for f in module.functions if f.name in ("rest", "backprop")]
-            wanted = max(room.given.at(3) + room.strips.at(3) for room in rooms)
+            wanted = max(room.given.at(2) + room.strips.at(2) for room in rooms)
             assert int(re.search(r"plain_work\[(\d+)\]", files[name])[1]) >= max(1, wanted)
         assert files[name].count("{") == files[name].count("}") and "None" not in files[name]
 
@@ -303,7 +304,7 @@ def test_what_a_step_makes_of_columns_above_is_what_it_makes_of_their_units():
         found[array.name] = spread(numbers, indices, e.lhs.indices).astype(float)
     below, above = np.einsum("cj,cui,ju->ji", on, known["Wz2"], xi), np.einsum("cj,kcu,ju->kj", on, known["Wz3"], xi)
     g, v, delta = known["slope2"] @ on, known["v1"], known["delta3"]
-    assert set(found) == {"Wz2_new", "Wz3_new", "C1_new"}
+    assert set(found) == {"Wz2_new", "Wz3_new", "C1_new"} and record.single_input
     np.testing.assert_allclose(found["C1_new"], known["C1"] - 0.1 * known["delta1"])
     made = np.einsum("cj,cui,ju->ji", on, found["Wz2_new"], xi)
     np.testing.assert_allclose(made, below - 0.1 * (g * (delta @ above)).T @ v, rtol=1e-11, atol=1e-12)

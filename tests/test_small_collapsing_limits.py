@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
+from dataclasses import replace
 from itertools import combinations
 from math import nan
 from types import ModuleType, SimpleNamespace
@@ -24,6 +25,7 @@ from fcsym.collapsing.by_unit import _fewer
 from fcsym.collapsing.c_running import CFiles
 from fcsym.collapsing.columns import Columns
 from fcsym.collapsing.finder import _terms
+from fcsym.collapsing.given import checked_rate
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.lines import Lines
@@ -238,7 +240,31 @@ def test_a_watch_is_begun_anew_over_some_blocks_and_goes_on_over_the_others():
         np.testing.assert_allclose(due, distance / np.linalg.norm(block.xi, axis=1)[:, None], rtol=1e-9, atol=1e-12)
     products = np.abs(state.run.x @ state.run.x.T + 1)
     assert (state.run.inner >= products).all() and (state.run.inner < 1.001 * products).all()
-    assert columns._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + columns.fine)
+    for fine in (0.0, 2.0**-10):
+        assert replace(columns, fine=fine)._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + fine)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-12, -1e-12])
+def test_a_unit_in_a_block_that_comes_near_to_a_kink_is_on_it(off):
+    """So near as rounding leaves it; others of its block that have not come to one are where they were."""
+    network = Network.mlp([2, 60, 2], bias=True)
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    state = kernel.init(weights, np.array([[1.0, 0.2], [-0.3, 1.0]]))
+    columns, watch = replace(state.columns[1], fine=2.0**-30), replace(state.watches[1], pace=None)
+    for b, block in enumerate(columns.blocks):
+        for n in {0, 1} - set(block.idle.tolist()):
+            rows, xi = state.rows[1].copy(), block.xi[3]
+            rows[n, block.columns] += (off - xi @ rows[n, block.columns]) * xi / (xi @ xi)
+            crossed, after = columns.look(rows, watch)
+            s = block.seen(rows)
+            wanted = np.where(s > 0, 2, 0)
+            wanted[3, n] = 1
+            left = np.flatnonzero((wanted != block.pattern).any(axis=1))
+            places, codes = crossed.members[b]
+            assert 3 in left and places.tolist() == left.tolist() and (codes == wanted[left]).all()
+            assert after.pace is None and after.travelled[b, n] > watch.travelled[b, n]
 
 
 def _rest(block):
@@ -533,6 +559,9 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     for a, b in zip(kernel.expand(made), kernel.expand(state), strict=True):
         np.testing.assert_array_equal(a, b)
     assert kernel.events(made) == made.events == state.events != ()
+    assert kernel.output(made, x[1]).shape == (2,) and kernel.output(made, x[1:]).shape == (1, 2)
+    np.testing.assert_array_equal(kernel.output(made, x[1]), kernel.output(made, x)[1])
+    np.testing.assert_array_equal(kernel.output(made, None), kernel.output(made, x))
     with pytest.raises(ArgumentError, match=r"give the held inputs, \(2, n_0\)\."):
         kernel.init(weights, np.ones((3, 2)))
     free = CollapsedKernel(network, "simultaneous", (0, 1))
@@ -547,7 +576,10 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     assert not scheme.is_statement and scheme.single_input
     one = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
     assert repr(one) == repr(one._inner) and "2-3-1" in repr(one)
+    with pytest.raises(ArgumentError):
+        one.init([np.ones((3, 2))], np.ones(2))
     closed = find_collapse(Network.mlp([2, 3, 2]))
+    assert repr(closed) == str(closed) and str(scheme).startswith(f"{scheme.title}\n{closed.title.split(',')[0]}")
     assert closed._repr_latex_() == closed.latex() != str(closed)
 
 
@@ -651,6 +683,28 @@ def test_layers_are_chosen_by_what_closes_for_as_many_inputs(monkeypatch):
         scheme.__dict__["found"] = find_collapse(trained, 2)
         assert scheme.shown.found.contracted == (1,)
     assert asked == [(1,), (1,)]
+
+
+def test_the_rate_of_a_step_is_given_or_that_of_the_rule():
+    network = Network.mlp([2, 3, 1])
+    own = network.training(fcsym.rule("sgd", eta="1/8"))
+    assert checked_rate(own, None) == 0.125 and checked_rate(own, 0.5) == checked_rate(network, 0.5) == 0.5
+    for bad in (None, nan, float("inf")):
+        with pytest.raises(ArgumentError, match="eta is"):
+            checked_rate(network, bad)
+
+
+def test_numbers_that_are_not_there_yet_carry_no_events(monkeypatch):
+    """A library that maps or traces the call has none: the state is that of the equations."""
+
+    def codes(self, weights, x):
+        raise TypeError
+
+    monkeypatch.setattr(OneInputKernel, "_codes", codes)
+    kernel = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
+    weights, x = [np.ones((3, 2)), np.ones((1, 3))], np.ones(2)
+    state = kernel.init(weights, x)
+    assert tuple(state) == tuple(kernel._inner.init(weights, x)) and getattr(state, "start", None) is None
 
 
 def test_all_functions_of_a_closed_state_say_what_they_are_for():

@@ -26,7 +26,7 @@ NETWORKS = {
     "a mean": (Network.mlp([2, 120, 2]).training(None, "mean"), 2, (0, 1)),
     "the layer above": (Network.mlp([2, 3, 120, 2], bias=True), 2, (0, 2)),
     "the layer below": (Network.mlp([2, 120, 3, 2], ["relu", "leaky_relu"], bias=True), 2, (0, 1)),
-    "one bias for all": (Network.mlp([2, 120, 2], bias=True).shared("b1"), 2, (0, 1)),
+    "one bias for all": (Network.mlp([2, 120, 2], bias=[True, False]).shared("b1"), 2, (0, 1)),
     "one bias for all above": (Network.mlp([2, 3, 120, 2], "leaky_relu", bias=True).shared("b2"), 2, (0, 2)),
     "no gates": (Network.mlp([2, 30, 2], "identity", bias=True), 2, (0, 1)),
     "momentum": (Network.mlp([2, 120, 1], bias=True).training("momentum"), 2, (0, 1)),
@@ -164,6 +164,8 @@ def test_steps_for_several_inputs_in_one_call_are_those_of_several_inputs():
     made = kernel.run(state, [None, x], targets, 0.01)
     after = kernel.step(kernel.step(state, x, targets[0], 0.01), x, targets[1], 0.01)
     np.testing.assert_array_equal(kernel.output(made, x), kernel.output(after, x))
+    one = kernel.run(kernel.init(weights, x[0]), [x[0]] * 3, np.ones((3, 1)), 1e-6)
+    assert one.start.steps == 3 and not one.events
     every = kernel.init(weights, x[:, None])  # one input each, of as many networks that are alike
     for n, own in enumerate(x):
         assert [a[n, 0] for a in every[:3]] == list(kernel.init(weights, own)[:3])
@@ -182,6 +184,7 @@ def test_a_copy_of_training_goes_on_by_itself():
     assert numbers == 6 * used + 4 + 2
     run.step(target, 0.01)
     np.testing.assert_array_equal(other.output, first)
+    np.testing.assert_array_equal(run.inputs, x)
     assert (other.steps, run.steps) == (0, 1) and other.numbers == numbers
     other.step(target, 0.01)
     np.testing.assert_array_equal(other.output, run.output)
