@@ -5,6 +5,7 @@ Each takes a fraction of a second, so that a fault in any part of it is seen by 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache
 from itertools import combinations, product
 
@@ -21,7 +22,9 @@ from fcsym.collapsing.conserved import constants, forms
 from fcsym.collapsing.equations import Closure, length_of, named
 from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.held import Held
+from fcsym.collapsing.lumped import _as_expr
 from fcsym.collapsing.training import Training
+from fcsym.language.expression import Array
 
 DECAY = fcsym.rule("sgd", weight_decay=0.1)
 BIASED = Network.mlp([2, 3, 3, 2], bias=True)
@@ -186,9 +189,21 @@ def test_one_step_changes_a_constant_by_what_is_said(name, order, inputs):
             assert {f"s{n}", f"delta{n}"} <= names  # by their names, and not as what they are of weights
 
 
+P, Q = sympy.Symbol("p"), sympy.Symbol("q")
+
+
+@pytest.mark.parametrize(
+    "value", [P / Q, P / (Q + 1) + 2, P**2 * Q, 1 / (P * Q), P * 3 / 4, P / Q**2 - 2 * Q / 3], ids=str
+)
+def test_a_quotient_of_known_numbers_is_written_as_one(value):
+    known = {symbol: Array(symbol.name, None, ())[()] for symbol in (P, Q)}
+    at = {"p": Fraction(3, 7), "q": Fraction(-5, 2)}
+    made, indices = evaluate(_as_expr(value, known), lambda a: np.longdouble(float(at[a.name])))
+    assert indices == () and float(made) == pytest.approx(float(value.subs({P: 3 / 7, Q: -5 / 2})), rel=1e-12)
+
+
 FORMED = {
     "no bias": Network.mlp([2, 5, 1]),
-    "biases, leaky": Network.mlp([2, 5, 1], "leaky_relu", bias=True),
     "decay": Network.mlp([2, 5, 1]).training(DECAY),
 }
 
