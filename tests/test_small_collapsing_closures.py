@@ -18,7 +18,7 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing.conserved import constants, forms
+from fcsym.collapsing.conserved import _clear, constants, forms
 from fcsym.collapsing.equations import Closure, length_of, named
 from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.held import Held
@@ -200,6 +200,20 @@ def test_a_quotient_of_known_numbers_is_written_as_one(value):
     at = {"p": Fraction(3, 7), "q": Fraction(-5, 2)}
     made, indices = evaluate(_as_expr(value, known), lambda a: np.longdouble(float(at[a.name])))
     assert indices == () and float(made) == pytest.approx(float(value.subs({P: 3 / 7, Q: -5 / 2})), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [[2 * P, 4 * P * Q], [P / 2, -P], [1 / P, Q / P, 0], [0, P**2 - P, 1 - P], [P / (Q + 1), 1 / Q], [-P, -Q]], ids=str
+)  # fmt: skip
+def test_a_row_is_written_without_denominators_and_common_factors(column):
+    """With a plus in the last place that is not 0."""
+    made = _clear(sympy.Matrix(column))
+    (share,) = {sympy.cancel(a / sympy.sympify(b)) for a, b in zip(made, column, strict=True) if b != 0}
+    assert share != 0 and all(a == 0 for a, b in zip(made, column, strict=True) if b == 0)
+    entries = [sympy.Poly(a, P, Q) for a in made if a != 0]
+    assert sympy.gcd_list([e.as_expr() for e in entries]) == 1
+    assert not entries[-1].as_expr().could_extract_minus_sign()
 
 
 FORMED = {
