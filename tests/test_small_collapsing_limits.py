@@ -25,6 +25,7 @@ from fcsym.collapsing.by_unit import _fewer
 from fcsym.collapsing.c_running import CFiles
 from fcsym.collapsing.columns import Columns
 from fcsym.collapsing.finder import _terms
+from fcsym.collapsing.gates_held import lines_of
 from fcsym.collapsing.given import checked_rate
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.kernel import CollapsedKernel
@@ -265,6 +266,31 @@ def test_a_unit_in_a_block_that_comes_near_to_a_kink_is_on_it(off):
             places, codes = crossed.members[b]
             assert 3 in left and places.tolist() == left.tolist() and (codes == wanted[left]).all()
             assert after.pace is None and after.travelled[b, n] > watch.travelled[b, n]
+
+
+def test_a_bound_goes_on_by_the_errors_of_the_step():
+    """Times eta, sample by sample."""
+    network = Network.mlp([2, 60, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    x, target = np.array([[1.0, 0.2], [-0.3, 1.0]]), rng.normal(size=(2, 2))
+    state = kernel.init([rng.normal(size=(60, 2)), rng.normal(size=(2, 60))], x)
+    after = kernel.step(state, x, target, 1e-6)
+    (errors,) = after.watches[1].pace.waiting
+    np.testing.assert_allclose(errors, 1e-6 * (state.output - target), rtol=1e-12)
+
+
+def test_a_line_through_a_kink_has_the_slope_that_is_declared_and_the_value_there():
+    """And the lines of pieces are those of the pieces."""
+    for phi in (HAT, Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation):
+        lines = lines_of(phi)
+        offsets = lines.offsets or (0.0,) * len(lines.slopes)
+        assert len(lines.slopes) == len(offsets) == 2 * len(phi.kinks) + 1
+        for n, kink in enumerate(map(float, phi.kinks)):
+            for at in (2 * n, 2 * n + 1, 2 * n + 2):
+                assert lines.slopes[at] * kink + offsets[at] == float(phi.value_at(phi.kinks[n]))
+            assert lines.slopes[2 * n + 1] == float(phi.kink_slopes[n])
+        assert list(lines.slopes[::2]) == [float(piece.slope) for piece in phi.pieces]
 
 
 def _rest(block):
@@ -573,7 +599,8 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     one = free.init(weights, x[0])
     np.testing.assert_array_equal(one.inputs, x[0])
     scheme = fcsym.scheme(Network.mlp([2, 3, 2]), "collapsed")
-    assert not scheme.is_statement and scheme.single_input
+    assert not scheme.is_statement and scheme.single_input and repr(scheme) == str(scheme)
+    assert repr(kernel) == "<kernel: collapsed of 2-30-2, simultaneous order, target numpy>"
     one = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
     assert repr(one) == repr(one._inner) and "2-3-1" in repr(one)
     with pytest.raises(ArgumentError):
@@ -628,6 +655,12 @@ def test_labels_are_those_of_each_network():
     for n in range(2):
         one = kernel.step(kernel.init([a[n] for a in weights], x[n]), x[n], np.eye(3)[labels[n]], 0.01)
         np.testing.assert_array_equal(kernel.output(states, x)[n], kernel.output(one, x[n]))
+    whole, hot = (kernel.step(one, x[1, 2], own, 0.01) for own in (labels[1, 2], np.eye(3)[labels[1, 2]]))
+    np.testing.assert_array_equal(whole.output, hot.output)
+    plain = CollapsedKernel(Network.mlp([2, 9, 3]), "simultaneous", (0, 1))
+    targets = rng.integers(0, 3, size=(2, 4, 3))  # whole numbers that are no labels
+    made = [plain.step(plain.init(weights, x), x, own, 0.01)[1].output for own in (targets, targets.astype(float))]
+    np.testing.assert_array_equal(*made)
 
 
 def test_a_network_that_leaves_the_range_of_numbers_is_nan_from_then_on_where_that_is_asked_for():
