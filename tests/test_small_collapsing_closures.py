@@ -26,6 +26,8 @@ from fcsym.collapsing.lumped import _as_expr
 from fcsym.collapsing.training import Training
 from fcsym.language.expression import Array
 
+# both lines have an intercept, so that it counts whatever the weights are
+BUMP = fcsym.piecewise_linear("bump", [fcsym.Piece(0, -1, 1), fcsym.Piece(None, 2, 1)])
 DECAY = fcsym.rule("sgd", weight_decay=0.1)
 BIASED = Network.mlp([2, 3, 3, 2], bias=True)
 NETWORKS = {
@@ -36,9 +38,9 @@ NETWORKS = {
     "shared above": (BIASED.shared("b2"), 1, (2,)),
     "both shared": (BIASED.shared("b1", "b2"), 1, (0, 1)),
     "both shared, above": (BIASED.shared("b1", "b2"), 1, (0, 2)),
-    "intercepts": (Network.mlp([2, 5, 1], HAT), 2, (0, 1)),
-    "intercepts, biases": (Network.mlp([1, 5, 1], HAT, bias=[True, False]), 1, (0, 1)),
-    "intercepts above": (Network.mlp([2, 2, 5, 1], ["relu", HAT], bias=True), 1, (0, 2)),
+    "intercepts": (Network.mlp([2, 5, 1], BUMP), 2, (0, 1)),
+    "intercepts, biases": (Network.mlp([1, 5, 1], BUMP, bias=[True, False]), 1, (0, 1)),
+    "intercepts above": (Network.mlp([2, 2, 5, 1], ["relu", BUMP], bias=True), 1, (0, 2)),
     "decay": (Network.mlp([3, 4, 2]).training(DECAY), 2, (0, 1)),
     "a frozen bias": (Network.mlp([3, 5, 1], bias=True).frozen("b1"), 2, (0, 1)),
     "a frozen matrix": (Network.mlp([3, 5, 1], bias=True).frozen("W1"), 1, (0, 1)),
@@ -71,6 +73,8 @@ def test_a_closed_state_moves_as_automatic_differentiation_says(name, order):
     closure = found(name, order).closure
     assert worst_error(closure) < 1e-15
     assert closure.proof.holds
+    # the inner products of the inputs stand for the first matrix where the inputs are summed over
+    assert [e.array.name for e in closure.data] == ["a0"] * (0 in NETWORKS[name][2])
 
 
 def values_of(point, equations, after=False):
