@@ -12,17 +12,21 @@ import numpy as np
 import pytest
 from points import Point, evaluate, spread
 from test_small_collapsing_training import Trained
+from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
 from fcsym.collapsing import export
 from fcsym.collapsing.agreeing import defined
+from fcsym.collapsing.by_unit import ByUnit
 from fcsym.collapsing.c_tables import Tables
 from fcsym.collapsing.equations import named
 from fcsym.collapsing.kernel import CollapsedKernel
+from fcsym.collapsing.parts import ClosedParts
 from fcsym.collapsing.training import Training
 from fcsym.deriving.pipeline import one_step
 from fcsym.kernel.rows import frozen_rows
+from fcsym.kernel.targets.c import room_of
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.networks.symbols import moment
 from fcsym.schemes import states
@@ -108,8 +112,8 @@ def arguments(text, at):
 
 def test_every_call_of_the_equations_in_c_has_as_many_arguments_as_they_take():
     """In the file, and in the program that tests it."""
-    network = Network.mlp([2, 3, 2])
-    rows = frozen_rows(states.build(one_step(network.training(None, "sum", 2), "simultaneous")), 1)
+    network = Network.mlp([3, 3, 2]).training(None, "sum", 2)
+    rows = frozen_rows(states.build(one_step(network, "simultaneous")), 1)
     files = export.c_text_of(network, "simultaneous", (0, 1), "update", rows)
     for name, wanted in (("update.c", 5), ("update_test.c", 2)):
         takes, calls = {}, []
@@ -121,12 +125,18 @@ def test_every_call_of_the_equations_in_c_has_as_many_arguments_as_they_take():
                 calls.append((found[2], count))
         assert len(takes) == wanted and {called for called, _ in calls} == set(takes)
         assert all(takes[called] == count for called, count in calls)
+        if name == "update_test.c":
+            assert "static real x[2 * UPDATE_INPUTS], target[2 * UPDATE_OUTPUTS];" in files[name]
+            _, module, _ = export._known(network, "simultaneous", (0, 1))
+            rooms = [room_of(f, module) for f in module.functions if f.name in ("rest", "backprop")]
+            wanted = max(room.given.at(2) + room.strips.at(2) for room in rooms)
+            assert int(re.search(r"plain_work\[(\d+)\]", files[name])[1]) >= max(1, wanted)
         assert files[name].count("{") == files[name].count("}") and "None" not in files[name]
 
 
 @pytest.mark.parametrize("layers", [(0, 1), (1,)])
 def test_a_file_in_numpy_trains_as_the_library_does_on_as_few_columns(layers):
-    network = Network.mlp([2, 60, 2], bias=True)
+    network = Network.mlp([2, 60, 2], bias=True).training(None, "mean" if 0 in layers else "sum")
     names = defined(export.text_of(network, "simultaneous", layers, NumpyTarget(), "update", []))
     kernel = CollapsedKernel(network, "simultaneous", layers)
     rng = np.random.default_rng(3)
@@ -210,10 +220,13 @@ def test_what_a_rule_remembers_of_pre_activations_is_that_of_their_weights(name,
         np.testing.assert_allclose(made, wanted, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["no bias", "biases", "momentum", "one bias for all"])
+OTHERS = {"momentum": Network.mlp([2, 9, 2]).training("momentum"), "intercepts": Network.mlp([2, 9, 2], HAT)}
+
+
+@pytest.mark.parametrize("name", ["biases", "momentum", "one bias for all", "intercepts"])
 def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     """Whatever drives it: every unit is the combination of columns of its group, before the step and after it."""
-    network = REMEMBERED[name] if name in REMEMBERED else Network.mlp([2, 9, 2]).training("momentum")
+    network = {**REMEMBERED, **OTHERS}[name]
     record = fcsym.scheme(network, "collapsed", batch="sum", samples=2).induction
     rng = np.random.default_rng(0)
     outputs, groups, units, columns = network.widths[-1], 3, 9, 4
@@ -225,7 +238,7 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     z = {name: rng.normal(size=(2, groups, columns)) for name in ("sz1", "Cz1", "msz1", "mCz1", "zz1", "mzz1")}
     z |= {name: rng.normal(size=(outputs, groups, columns)) for name in ("Wz2", "Mz2")}
     z["onez1"] = rng.normal(size=(groups, columns))
-    shift = rng.normal()
+    shift, offset = rng.normal(), rng.normal(size=(2, groups))
     known = z | {
         "slope1": slope,
         "delta2": delta,
@@ -236,15 +249,15 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
         "on1": on,
         "xi1": xi,
         "b1": shift,
+        "offset1": offset,
     }
     found = {}
 
     def value(array):
         return np.asarray(found[array.name] if array.name in found else known[array.name])
 
+    known |= {"M1_new": rng.normal(size=(units, 2)), "x": rng.normal(size=(2, 2))}
     for array, e in record.moving.items():
-        if array.name in ("ms1_new", "mz1_new") and e.rhs != e.lhs and "M1" in str(e.rhs):
-            continue  # what it stands for
         numbers, indices = evaluate(e.rhs, value)
         found[array.name] = spread(numbers, indices, e.lhs.indices)
 
@@ -256,8 +269,12 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     g = slope @ on
     error = g * (delta @ w)  # of every unit, (samples, units)
     seen = s + (shift * one if "zz1_new" in found else 0)
-    moved = {"s": a @ error, "C": error, "W": delta.T @ (g * seen)}
+    line = g * seen + (offset @ on * one if name == "intercepts" else 0)
+    moved = {"s": a @ error, "C": error, "W": delta.T @ line}
     remembered = network.memory != {}
+    assert ("ms1_new" in found) is remembered and "s1_new" not in found
+    if remembered:  # what it stands for
+        np.testing.assert_allclose(found["ms1_new"].astype(float), known["x"] @ known["M1_new"].T)
     for letter, start in (("s", s), ("C", of_units(z["Cz1"])), ("W", w)):
         new = {"s": "sz1_new" if "sz1_new" in found else "zz1_new", "C": "Cz1_new", "W": "Wz2_new"}[letter]
         by = moved[letter]
@@ -269,3 +286,39 @@ def test_what_a_step_makes_of_columns_is_what_it_makes_of_their_units(name):
     for array in found:
         if array in ("C1_new", "z1_new", "mC1_new"):
             np.testing.assert_allclose(found[array].astype(float), of_units(found[f"{array[:-5]}z1_new"]).astype(float))
+
+
+def test_what_a_step_makes_of_columns_above_is_what_it_makes_of_their_units():
+    """The matrix below them has columns, too; what the first layer moves by is as it is."""
+    record = fcsym.scheme(Network.mlp([2, 3, 9, 2]), "collapsed", batch="sum", samples=2).induction
+    rng = np.random.default_rng(0)
+    on, xi = np.eye(3)[rng.integers(0, 3, size=9)].T, rng.normal(size=(9, 4))
+    known = {
+        "Wz2": rng.normal(size=(3, 4, 3)), "Wz3": rng.normal(size=(2, 3, 4)), "C1": rng.normal(size=(2, 3)),
+        "slope2": rng.normal(size=(2, 3)), "v1": rng.normal(size=(2, 3)), "delta1": rng.normal(size=(2, 3)),
+        "delta3": rng.normal(size=(2, 2)), "eta": 0.1,
+    }  # fmt: skip
+    found = {}
+    for array, e in record.moving.items():
+        numbers, indices = evaluate(e.rhs, lambda a: np.asarray(known[a.name]))
+        found[array.name] = spread(numbers, indices, e.lhs.indices).astype(float)
+    below, above = np.einsum("cj,cui,ju->ji", on, known["Wz2"], xi), np.einsum("cj,kcu,ju->kj", on, known["Wz3"], xi)
+    g, v, delta = known["slope2"] @ on, known["v1"], known["delta3"]
+    assert set(found) == {"Wz2_new", "Wz3_new", "C1_new"} and record.single_input
+    np.testing.assert_allclose(found["C1_new"], known["C1"] - 0.1 * known["delta1"])
+    made = np.einsum("cj,cui,ju->ji", on, found["Wz2_new"], xi)
+    np.testing.assert_allclose(made, below - 0.1 * (g * (delta @ above)).T @ v, rtol=1e-11, atol=1e-12)
+    made = np.einsum("cj,kcu,ju->kj", on, found["Wz3_new"], xi)
+    np.testing.assert_allclose(made, above - 0.1 * delta.T @ (g * (v @ below.T)), rtol=1e-11, atol=1e-12)
+
+
+def test_groups_of_a_layer_have_its_own_slopes_and_intercepts():
+    """Whichever layer is the last one."""
+    network = Network.mlp([2, 4, 2, 1], [HAT, "relu"], bias=True)
+    closure = fcsym.find_collapse(network.training(None, "sum", 2), 2, contracted=(0, 1)).choices[0].closure
+    made = ByUnit(ClosedParts(closure, (), ()))
+    (own,) = made.groups.values()
+    assert own.pre_activation.name == "s1" and own.units.name == "n_1" and own.offset is not None
+    for array in (own.within, own.slope, own.offset):
+        assert array.layer == 1 and {axis.name for axis in array.axes} <= {"samples", "p_1", "n_1"}
+    assert {a.name for a in made._lines} == {"g1", "o1"}

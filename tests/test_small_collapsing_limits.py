@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
+from dataclasses import replace
 from itertools import combinations
 from math import nan
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +20,13 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing import Bounds, agreeing, find_collapse, quantities
+from fcsym.collapsing import Bounds, agreeing, find_collapse, layers_in_words, quantities
 from fcsym.collapsing.by_unit import _fewer
 from fcsym.collapsing.c_running import CFiles
 from fcsym.collapsing.columns import Columns
 from fcsym.collapsing.finder import _terms
+from fcsym.collapsing.gates_held import lines_of
+from fcsym.collapsing.given import checked_rate
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.lines import Lines
@@ -30,7 +34,7 @@ from fcsym.collapsing.moving import Run, _refuse_infinite
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.one_input import OneInputKernel
 from fcsym.collapsing.parts import ClosedParts
-from fcsym.collapsing.scheme import collapsed_scheme
+from fcsym.collapsing.scheme import CollapsedScheme, collapsed_scheme
 from fcsym.collapsing.solution import solution
 from fcsym.collapsing.sources import MODULES, text_of_modules
 from fcsym.collapsing.tabled import table_of
@@ -109,10 +113,8 @@ def test_a_quantity_that_is_too_large_to_compare_ends_a_search(monkeypatch):
 
 def test_a_layer_that_is_summed_over_is_counted_as_wide_as_its_columns_can_be():
     """Of each pattern that has a slope no more than a unit has numbers; the widths of all others are as they are."""
-    for widths in ([2, 400, 2], [2, 3, 400, 2]):
-        made = collapsed_scheme(Network.mlp(widths), "simultaneous").counted.network.widths
-        assert [n for n in made if n in (2, 3)] == [n for n in widths if n < 400]
-        assert len(made) == len(widths) and made[-2] < 30
+    made = collapsed_scheme(Network.mlp([2, 3, 400, 2]), "simultaneous").counted.network.widths
+    assert (*made[:2], made[3]) == (2, 3, 2) and 3 < made[2] < 30
 
 
 @pytest.mark.parametrize("inputs", [0, -1, True, 2.0, "2", None, 10**9])
@@ -134,6 +136,7 @@ def test_a_layer_has_the_slopes_and_intercepts_of_its_own_groups():
     held = Held.of(network, "simultaneous", 2, frozenset({1, 3}))
     for n in (1, 3):
         for array in held.group_arrays(n):
+            assert all(a.open for a in array.axes)
             assert array.layer == n and {a.name for a in array.axes} == {"samples", f"p_{n}"}
     closure = find_collapse(network, 2, contracted=[1, 3]).choices[0].closure
     assert {a.name for a in ClosedParts(closure, (), ()).gates} == {"g1", "g3", "o3"}
@@ -166,6 +169,7 @@ def test_rows_that_are_short_are_bounded_as_if_they_were_1_long(row, left):
     wanted = [slope * (1 + _GROWTH) * weights * inner / may, slope * max(row + may, 1) / (_GROWTH * weights)]
     np.testing.assert_allclose(pace.share[:, 0], wanted, rtol=1e-7)
     assert (pace.share[:, 0] > wanted).all() and pace.holds
+    assert max(pace.share[:, 0]) < pace.longest < (1 + 1e-8) * max(pace.share[:, 0])
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0, nan])
@@ -191,10 +195,11 @@ def test_a_bound_is_over_what_rows_have_travelled_so_far():
     columns, watch, inner = state.columns[1], state.watches[1], np.eye(2)
     weights = np.asarray(state.arrays[2]).T
     travelled = watch.least * 0.25
+    weights = weights.astype(np.float32)  # whose rounding is seen
     made = columns.paced(further(watch, travelled), weights, 1.0, inner).pace
-    longest = max(np.linalg.norm(weights[b.columns]) for b in columns.blocks)
+    longest = max(np.linalg.norm(weights[b.columns].astype(float)) for b in columns.blocks)
     rows = watch.size + travelled
-    left = (watch.least - travelled - 2 * columns._slack(np.dtype(float)) * rows).min(axis=0)
+    left = (watch.least - travelled - 2 * columns._slack(np.dtype(np.float32)) * rows).min(axis=0)
     wanted = Pace.of(longest, rows.max(axis=0), left, 1.0, inner)
     np.testing.assert_allclose(made.share, wanted.share, rtol=1e-12)
     first = columns.paced(watch, weights, 1.0, inner).pace
@@ -229,7 +234,63 @@ def test_a_watch_is_begun_anew_over_some_blocks_and_goes_on_over_the_others():
         np.testing.assert_allclose(new.due[b], distance / lengths[:, None], rtol=1e-9, atol=1e-12)
         np.testing.assert_array_equal(new.least[b], new.due[b].min(axis=0))
     assert not new.travelled.any()
-    assert columns._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + columns.fine)
+    rounded = rows.astype(np.float32)
+    for block, due in zip(columns.blocks, columns.watch(rounded).due, strict=True):
+        distance = np.abs(block.xi @ rounded[:, block.columns].T + _rest(block))
+        distance -= 64 * 2.0**-23 * np.abs(_rest(block))  # what stands beside the columns rounds by itself
+        np.testing.assert_allclose(due, distance / np.linalg.norm(block.xi, axis=1)[:, None], rtol=1e-9, atol=1e-12)
+    products = np.abs(state.run.x @ state.run.x.T + 1)
+    assert (state.run.inner >= products).all() and (state.run.inner < 1.001 * products).all()
+    for fine in (0.0, 2.0**-10):
+        assert replace(columns, fine=fine)._slack(np.dtype(np.float32)) == pytest.approx(64 * 2.0**-23 + fine)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-12, -1e-12])
+def test_a_unit_in_a_block_that_comes_near_to_a_kink_is_on_it(off):
+    """So near as rounding leaves it; others of its block that have not come to one are where they were."""
+    network = Network.mlp([2, 60, 2], bias=True)
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
+    state = kernel.init(weights, np.array([[1.0, 0.2], [-0.3, 1.0]]))
+    columns, watch = replace(state.columns[1], fine=2.0**-30), replace(state.watches[1], pace=None)
+    for b, block in enumerate(columns.blocks):
+        for n in {0, 1} - set(block.idle.tolist()):
+            rows, xi = state.rows[1].copy(), block.xi[3]
+            rows[n, block.columns] += (off - xi @ rows[n, block.columns]) * xi / (xi @ xi)
+            crossed, after = columns.look(rows, watch)
+            s = block.seen(rows)
+            wanted = np.where(s > 0, 2, 0)
+            wanted[3, n] = 1
+            left = np.flatnonzero((wanted != block.pattern).any(axis=1))
+            places, codes = crossed.members[b]
+            assert 3 in left and places.tolist() == left.tolist() and (codes == wanted[left]).all()
+            assert after.pace is None and after.travelled[b, n] > watch.travelled[b, n]
+
+
+def test_a_bound_goes_on_by_the_errors_of_the_step():
+    """Times eta, sample by sample."""
+    network = Network.mlp([2, 60, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(0)
+    x, target = np.array([[1.0, 0.2], [-0.3, 1.0]]), rng.normal(size=(2, 2))
+    state = kernel.init([rng.normal(size=(60, 2)), rng.normal(size=(2, 60))], x)
+    after = kernel.step(state, x, target, 1e-6)
+    (errors,) = after.watches[1].pace.waiting
+    np.testing.assert_allclose(errors, 1e-6 * (state.output - target), rtol=1e-12)
+
+
+def test_a_line_through_a_kink_has_the_slope_that_is_declared_and_the_value_there():
+    """And the lines of pieces are those of the pieces."""
+    for phi in (HAT, Network.mlp([1, 1, 1], "leaky_relu").layers[0].activation):
+        lines = lines_of(phi)
+        offsets = lines.offsets or (0.0,) * len(lines.slopes)
+        assert len(lines.slopes) == len(offsets) == 2 * len(phi.kinks) + 1
+        for n, kink in enumerate(map(float, phi.kinks)):
+            for at in (2 * n, 2 * n + 1, 2 * n + 2):
+                assert lines.slopes[at] * kink + offsets[at] == float(phi.value_at(phi.kinks[n]))
+            assert lines.slopes[2 * n + 1] == float(phi.kink_slopes[n])
+        assert list(lines.slopes[::2]) == [float(piece.slope) for piece in phi.pieces]
 
 
 def _rest(block):
@@ -243,7 +304,12 @@ def test_the_nearest_kink_is_as_far_as_it_is():
     s = np.array([[-2.0, -0.5], [0.25, 7.0]])
     assert (Lines((), (1.0,), ()).distance(s) == np.inf).all() and Lines((), (1.0,), ()).distance(s).shape == s.shape
     np.testing.assert_array_equal(Lines((0.0,), (0.0, 0.5, 1.0), ()).distance(s), np.abs(s))
-    np.testing.assert_array_equal(Lines((-1.0, 1.0), (1.0,) * 5, ()).distance(s), [[1.0, 0.5], [0.75, 6.0]])
+    hat = Lines((-1.0, 2.0), (1.0,) * 5, ())
+    np.testing.assert_array_equal(hat.distance(s), [[1.0, 0.5], [1.25, 5.0]])
+    at = np.array([-1.25, -1.0, -0.875, 0.0, 1.75, 2.0, 2.25])
+    np.testing.assert_array_equal(hat.codes_of(at), [0, 1, 2, 2, 2, 3, 4])
+    np.testing.assert_array_equal(hat.codes_of(at, 0.125), [0, 1, 1, 2, 2, 3, 4])
+    np.testing.assert_array_equal(hat.codes_of(at, np.array([0.25, 0, 0, 0, 0.5, 0, 0.125])), [1, 1, 2, 2, 3, 3, 4])
 
 
 def test_columns_of_no_blocks_are_not_bounded():
@@ -344,7 +410,7 @@ def test_memory_of_a_state_is_aligned_to_lines_of_a_cache():
 @pytest.mark.parametrize("compiling", [False, True])
 def test_a_call_is_traced_where_its_own_library_compiles_it(target, compiling, monkeypatch):
     compiler = SimpleNamespace(is_compiling=lambda: compiling)
-    monkeypatch.setitem(__import__("sys").modules, "torch", SimpleNamespace(compiler=compiler))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(compiler=compiler))
     kernel = SimpleNamespace(_inner=SimpleNamespace(target=target))
     assert OneInputKernel._is_traced.fget(kernel) is (compiling and target == "torch")
 
@@ -379,6 +445,77 @@ def test_files_that_are_off_from_exact_evaluation_are_said_to_be(off, monkeypatc
         assert found == f"it is off by {max(off):.2g} from exact evaluation"
 
 
+def test_files_are_tried_in_numpy_where_there_is_no_compiler(monkeypatch):
+    monkeypatch.setattr(agreeing, "compiler", lambda: None)
+    monkeypatch.setattr(agreeing, "agrees", lambda text, *_: f"{text} is wrong")
+    assert (
+        agreeing.c_agrees({}, "the text", Network.mlp([2, 3, 1]), "simultaneous", "update", []) == "the text is wrong"
+    )
+
+
+def test_a_file_is_what_it_says_of_itself_and_what_autodiff_says(monkeypatch):
+    said = iter(["", "its row 2", "", ""])
+
+    def selftest():
+        if why := next(said):
+            raise AssertionError(why)
+
+    monkeypatch.setattr(agreeing, "defined", lambda text: {"selftest": selftest, "text": text})
+    monkeypatch.setattr(agreeing, "_beside_autodiff", lambda names, *given: f"{names['text']} {given[1]}")
+    network = Network.mlp([2, 3, 1])
+    assert agreeing.agrees("one", network, "sequential") == "one sequential"
+    assert agreeing.agrees("two", network, "sequential") == "its row 2"
+
+
+@pytest.mark.parametrize("wrong", ["", "y before", "y at the end", "W1"])
+def test_a_frozen_row_is_trained_from_its_first_input_and_every_number_of_it_counts(wrong):
+    """A state is how many steps there have been; units stand alone in it, as exact numbers do."""
+    w, v = [[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]
+    row = SimpleNamespace(
+        weights=[np.ravel(w), np.ravel(v)], x=([1.0, 2.0], [3.0, 4.0]), target=([0.5], [0.25]), eta=0.125,
+        y=([0.0], [1.0], [2.5 if wrong == "y at the end" else 2.0]), expanded=(np.ravel(w), np.ravel(v)),
+    )  # fmt: skip
+    asked = []
+
+    def init(weights, x, name):
+        asked.append(([a.tolist() for a in weights], x, name))
+        return 0
+
+    def step(state, x, target, eta):
+        assert x is None and (target, eta) == (row.target[state], 0.125)
+        return state + 1
+
+    def output(state):
+        return np.array([[state + 0.5 * (wrong == "y before" and state == 1)]])
+
+    made = SimpleNamespace(
+        init=init, step=step, output=output, expand=lambda state: [np.array(w) + 0.5 * (wrong == "W1"), np.array(v)],
+        ends=[4],
+    )  # fmt: skip
+    off = agreeing._off_row(made, row)
+    assert asked == [([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0]], [1.0, 2.0], "init_apart")]
+    assert off == {"": 0.0, "y before": 0.5, "y at the end": 0.2, "W1": 0.125}[wrong]
+
+
+def test_what_a_file_defines_is_known_by_no_name_afterwards(monkeypatch):
+    """And a module that had its name has it again."""
+    assert agreeing.defined("a = 1 + 1")["a"] == 2 and "exported" not in sys.modules
+    other = ModuleType("exported")
+    monkeypatch.setitem(sys.modules, "exported", other)
+    assert agreeing.defined("a = 1 + 1")["a"] == 2 and sys.modules["exported"] is other
+    with pytest.raises(ZeroDivisionError):
+        agreeing.defined("a = 1 / 0")
+    assert sys.modules["exported"] is other
+
+
+def test_layers_that_are_summed_over_have_words():
+    for layers, said in (
+        ((0, 1, 3), "the inputs and layers 1 and 3"), ((2,), "layer 2"), ((1, 3), "layers 1 and 3"),
+        ((0,), "the inputs"), ((0, 2), "the inputs and layer 2"),
+    ):  # fmt: skip
+        assert layers_in_words(layers) == said
+
+
 def test_the_text_of_the_modules_defines_what_they_define():
     tree = ast.parse(text_of_modules())
     found, text = {node.name: node for node in tree.body if hasattr(node, "name")}, ast.unparse(tree)
@@ -400,6 +537,9 @@ def test_the_limit_of_small_steps_is_what_is_conserved_solved_for_the_weight():
     w, a, c, vc, wc = (sympy.Symbol(name, real=True) for name in ("w", "a", "C", "vc", "wc"))
     v = sympy.Symbol("v", positive=True)
     assert found.conserved.free_symbols == {w, a, v}
+    for terms in (1, 21, True, 2.0):
+        with pytest.raises(ArgumentError, match="give a whole number from 2 to 20"):
+            solution(terms)
     assert sympy.simplify(found.conserved / (v**2 - a * w**2)).is_number
     assert sympy.expand(found.printed.subs(w, wc) - wc) == 0
     plain = {"w": w, "a": a, "C": c, "vc": vc, "wc": wc}
@@ -408,8 +548,15 @@ def test_the_limit_of_small_steps_is_what_is_conserved_solved_for_the_weight():
     def number(expression, **own):
         return float(expression.subs({s: {**at, **own}[s.name] for s in expression.free_symbols if s.name in plain}))
 
+    said = str(found).splitlines()
+    assert (
+        len(said) == 6 and said[0].startswith(f"{found.conserved} = C, ") and said[4].endswith(f"r = {found.printed}")
+    )
+    for sign, line in zip(found.signs, said[1:4], strict=True):
+        powers = ", ".join(f"w^{n}: {value}" for n, value in sign.series.items())
+        assert line == f"  {sign.when}: r = {sign.r}" + f"; {powers}" * bool(powers)
     positive = found.signs[0]
-    assert set(positive.series) == {1, 3, 5} and all(found.difference.values())
+    assert set(positive.series) == {1, 3, 5} and set(found.difference) == {0, 1, 3, 5}
     for small in (0.01, -0.02, 0.03):
         true = small * np.sqrt(at["C"] + at["a"] * small**2) / at["vc"]
         series = sum(number(value) * small**n for n, value in positive.series.items())
@@ -438,6 +585,9 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     for a, b in zip(kernel.expand(made), kernel.expand(state), strict=True):
         np.testing.assert_array_equal(a, b)
     assert kernel.events(made) == made.events == state.events != ()
+    assert kernel.output(made, x[1]).shape == (2,) and kernel.output(made, x[1:]).shape == (1, 2)
+    np.testing.assert_array_equal(kernel.output(made, x[1]), kernel.output(made, x)[1])
+    np.testing.assert_array_equal(kernel.output(made, None), kernel.output(made, x))
     with pytest.raises(ArgumentError, match=r"give the held inputs, \(2, n_0\)\."):
         kernel.init(weights, np.ones((3, 2)))
     free = CollapsedKernel(network, "simultaneous", (0, 1))
@@ -449,11 +599,145 @@ def test_a_step_for_each_input_is_those_steps_and_events_are_those_of_the_state(
     one = free.init(weights, x[0])
     np.testing.assert_array_equal(one.inputs, x[0])
     scheme = fcsym.scheme(Network.mlp([2, 3, 2]), "collapsed")
-    assert not scheme.is_statement and scheme.single_input
+    assert not scheme.is_statement and scheme.single_input and repr(scheme) == str(scheme)
+    assert repr(kernel) == "<kernel: collapsed of 2-30-2, simultaneous order, target numpy>"
     one = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
     assert repr(one) == repr(one._inner) and "2-3-1" in repr(one)
+    with pytest.raises(ArgumentError):
+        one.init([np.ones((3, 2))], np.ones(2))
     closed = find_collapse(Network.mlp([2, 3, 2]))
+    assert repr(closed) == str(closed) and str(scheme).startswith(f"{scheme.title}\n{closed.title.split(',')[0]}")
     assert closed._repr_latex_() == closed.latex() != str(closed)
+
+
+@pytest.mark.parametrize("lead", [(2,), (2, 1), (1, 3)])
+def test_many_networks_are_each_trained_alone(lead):
+    """On inputs of its own."""
+    network = Network.mlp([2, 20, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(4)
+    count = int(np.prod(lead))
+    first, second = rng.normal(size=(*lead, 20, 2)), rng.normal(size=(2, 20))
+    for x in (rng.normal(size=(*lead, 3, 2)), rng.normal(size=(*lead, 3, 2))[..., :1, :]):
+        target = rng.normal(size=x.shape)
+        own = [
+            np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(count, *a.shape[-2:]) for a in (first, second, x, target)
+        ]
+        states = kernel.init([first, second], x)
+        assert states.lead == lead and len(states) == count
+        etas = np.linspace(0.01, 0.02, count).reshape(lead)
+        states = kernel.step(states, None, target, etas)
+        states = kernel.step(states, x, target, 0.01, undefined="nan")
+        states = kernel.step(states, x[..., 0, :], target[..., 0, :], 0.01)
+        y, made = kernel.output(states, x), kernel.expand(states)
+        assert y.shape == x.shape and [a.shape for a in made] == [(*lead, 20, 2), (*lead, 2, 20)]
+        for n, (w, v, points, goal) in enumerate(zip(*own, strict=True)):
+            one = kernel.init([w, v], points)
+            one = kernel.step(one, points, goal, float(etas.ravel()[n]))
+            one = kernel.step(one, points, goal, 0.01)
+            one = kernel.step(one, points[0], goal[0], 0.01)
+            np.testing.assert_array_equal(y.reshape(count, -1, 2)[n], kernel.output(one, points))
+            for a, b in zip(made, kernel.expand(one), strict=True):
+                np.testing.assert_array_equal(a.reshape(count, *b.shape)[n], b)
+    with pytest.raises(ArgumentError, match="leading axes that do not fit together"):
+        kernel.init([np.ones((2, 20, 2)), np.ones((3, 2, 20))], np.ones((3, 2)))
+    with pytest.raises(ArgumentError, match="does not fit"):
+        kernel.init([first, second], np.ones((7, 3, 2)))
+
+
+def test_labels_are_those_of_each_network():
+    network = Network.mlp([2, 9, 3], loss="cross_entropy")
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(4)
+    weights, x = [rng.normal(size=(2, 9, 2)), rng.normal(size=(2, 3, 9))], rng.normal(size=(2, 4, 2))
+    labels = rng.integers(0, 3, size=(2, 4))
+    states = kernel.step(kernel.init(weights, x), x, labels, 0.01)
+    for n in range(2):
+        one = kernel.step(kernel.init([a[n] for a in weights], x[n]), x[n], np.eye(3)[labels[n]], 0.01)
+        np.testing.assert_array_equal(kernel.output(states, x)[n], kernel.output(one, x[n]))
+    whole, hot = (kernel.step(one, x[1, 2], own, 0.01) for own in (labels[1, 2], np.eye(3)[labels[1, 2]]))
+    np.testing.assert_array_equal(whole.output, hot.output)
+    plain = CollapsedKernel(Network.mlp([2, 9, 3]), "simultaneous", (0, 1))
+    targets = rng.integers(0, 3, size=(2, 4, 3))  # whole numbers that are no labels
+    made = [plain.step(plain.init(weights, x), x, own, 0.01)[1].output for own in (targets, targets.astype(float))]
+    np.testing.assert_array_equal(*made)
+
+
+def test_a_network_that_leaves_the_range_of_numbers_is_nan_from_then_on_where_that_is_asked_for():
+    network = Network.mlp([2, 20, 2])
+    kernel = CollapsedKernel(network, "simultaneous", (0, 1))
+    rng = np.random.default_rng(4)
+    x, target = rng.normal(size=(3, 2)), np.full((3, 2), 1e200)
+    state = kernel.init([rng.normal(size=(20, 2)), rng.normal(size=(2, 20))], x)
+    with pytest.raises(Diverged, match="after step 1"):
+        kernel.step(state, x, target, 1e200)
+    lost = kernel.step(state, x, target, 1e200, undefined="nan")
+    for one in (lost, kernel.step(lost, x, target, 0.1, undefined="nan")):
+        assert np.isnan(kernel.output(one, x)).all() and kernel.output(one, x).shape == (3, 2)
+        assert all(np.isnan(a).all() for a in kernel.expand(one)) and one.events == state.events
+    with pytest.raises(ArgumentError):
+        kernel.step(state, x, np.full((3, 2), np.nan), 0.1)
+
+
+def test_steps_of_one_input_say_at_which_of_them_training_leaves_the_range_of_numbers():
+    """Also after a unit has left its piece, and where the weights are numbers and what the equations sum up is not."""
+    network = Network.mlp([2, 12, 1], "leaky_relu")
+    kernel = fcsym.scheme(network, "collapsed").compile()
+    rng = np.random.default_rng(1)
+    weights, x = [rng.normal(size=network.shape(a)) for a in network.parameters], rng.normal(size=2)
+    state = kernel.init(weights, x)
+    targets = [np.array([t]) for t in (9.0, -9.0, 1e200, 1e200, 1e200, 1e200)]
+    after = state
+    with pytest.raises(Diverged):
+        for target in targets:
+            after = kernel.step(after, x, target, 0.08)
+    made = after.start.steps
+    assert 2 <= made < 6 and {e.step for e in kernel.events(after)} & {1, 2}
+    with pytest.raises(Diverged, match=f"^At step {made + 1}, "):
+        kernel.run(state, [x] * 6, targets, 0.08)
+
+
+def test_layers_are_chosen_by_what_closes_for_as_many_inputs(monkeypatch):
+    """For one input by what closes for one; files are of the layers that are shown."""
+    network = Network.mlp([2, 3, 2])
+    for samples in (None, 2):
+        scheme = CollapsedScheme(network.training(None, "sum", samples) if samples else network, "simultaneous")
+        scheme.__dict__["found"] = find_collapse(network, 2, contracted=[1])
+        scheme.__dict__["_of_one"] = find_collapse(network, 1, contracted=[0, 1])
+        assert scheme.chosen(2) == scheme.chosen(3) == (1,)
+        assert scheme.chosen(1) == ((1,) if samples else (0, 1))
+    asked = []
+    monkeypatch.setattr("fcsym.collapsing.export.export", lambda network, order, layers, *more: asked.append(layers))
+    monkeypatch.setattr(CollapsedScheme, "chosen", lambda self, inputs: (1,) if inputs == 2 else (0, 1))
+    for samples in (None, 2):
+        trained = network.training(None, "sum", samples) if samples else network
+        CollapsedScheme(trained, "simultaneous").export("update.py")
+        scheme = CollapsedScheme(trained, "simultaneous")
+        scheme.__dict__["found"] = find_collapse(trained, 2)
+        assert scheme.shown.found.contracted == (1,)
+    assert asked == [(1,), (1,)]
+
+
+def test_the_rate_of_a_step_is_given_or_that_of_the_rule():
+    network = Network.mlp([2, 3, 1])
+    own = network.training(fcsym.rule("sgd", eta="1/8"))
+    assert checked_rate(own, None) == 0.125 and checked_rate(own, 0.5) == checked_rate(network, 0.5) == 0.5
+    for bad in (None, nan, float("inf")):
+        with pytest.raises(ArgumentError, match="eta is"):
+            checked_rate(network, bad)
+
+
+def test_numbers_that_are_not_there_yet_carry_no_events(monkeypatch):
+    """A library that maps or traces the call has none: the state is that of the equations."""
+
+    def codes(self, weights, x):
+        raise TypeError
+
+    monkeypatch.setattr(OneInputKernel, "_codes", codes)
+    kernel = fcsym.scheme(Network.mlp([2, 3, 1]), "collapsed").compile()
+    weights, x = [np.ones((3, 2)), np.ones((1, 3))], np.ones(2)
+    state = kernel.init(weights, x)
+    assert tuple(state) == tuple(kernel._inner.init(weights, x)) and getattr(state, "start", None) is None
 
 
 def test_all_functions_of_a_closed_state_say_what_they_are_for():

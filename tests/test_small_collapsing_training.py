@@ -25,15 +25,14 @@ NETWORKS = {
     "no layer": (Network.mlp([2, 5, 2], bias=True), 2, (0,)),
     "a mean": (Network.mlp([2, 120, 2]).training(None, "mean"), 2, (0, 1)),
     "the layer above": (Network.mlp([2, 3, 120, 2], bias=True), 2, (0, 2)),
-    "the layer above, intercepts": (Network.mlp([2, 3, 120, 1], ["tanh", HAT], bias=True), 2, (0, 2)),
     "the layer below": (Network.mlp([2, 120, 3, 2], ["relu", "leaky_relu"], bias=True), 2, (0, 1)),
-    "one bias for all": (Network.mlp([2, 120, 2], bias=True).shared("b1"), 2, (0, 1)),
+    "one bias for all": (Network.mlp([2, 120, 2], bias=[True, False]).shared("b1"), 2, (0, 1)),
     "one bias for all above": (Network.mlp([2, 3, 120, 2], "leaky_relu", bias=True).shared("b2"), 2, (0, 2)),
     "no gates": (Network.mlp([2, 30, 2], "identity", bias=True), 2, (0, 1)),
     "momentum": (Network.mlp([2, 120, 1], bias=True).training("momentum"), 2, (0, 1)),
-    "momentum, any inputs": (Network.mlp([2, 120, 1]).training("momentum"), 2, (1,)),
     "decay": (Network.mlp([2, 120, 1], bias=True).training(DECAY), 2, (0, 1)),
     "a frozen bias": (Network.mlp([2, 120, 1], bias=True).frozen("b1"), 2, (0, 1)),
+    "one line": (Network.mlp([2, 40, 2], fcsym.piecewise_linear("twice", [fcsym.Piece(None, 2)])), 2, (0, 1)),
     "labels": (Network.mlp([2, 120, 3], loss="cross_entropy"), 2, (0, 1)),
 }
 EVENTFUL = ("several inputs", "leaky", "intercepts", "any inputs", "one bias for all", "decay", "a mean")
@@ -122,15 +121,16 @@ def test_a_few_steps_on_columns_are_those_of_automatic_differentiation(name):
         assert not np.any(own % 2)
 
 
-@pytest.mark.parametrize("bias", [[True, False], [False, True], [True, True]])
-@pytest.mark.parametrize("phi", ["relu", "leaky_relu"])
+@pytest.mark.parametrize(
+    ("phi", "bias"), [("relu", [True, False]), ("leaky_relu", [False, True]), ("relu", [True, True])], ids=str
+)
 def test_gate_events_of_one_input_and_one_output_are_carried(phi, bias):
     """Whichever layer has biases: the equations of one input know where every unit is."""
     network = Network.mlp([2, 12, 1], phi, bias=bias)
     kernel = fcsym.scheme(network, "collapsed").compile()
     rng = np.random.default_rng(1)
     weights = [rng.normal(size=network.shape(a)) for a in network.parameters]
-    x, target = rng.normal(size=2), np.array([3.0])
+    fresh, x, target = weights, rng.normal(size=2), np.array([3.0])
     state = kernel.init(weights, x)
     before, wanted = lines_on(network, weights, x)[0], []
     plain = Trained(network, "simultaneous", weights, x)
@@ -144,9 +144,31 @@ def test_gate_events_of_one_input_and_one_output_are_carried(phi, bias):
     assert wanted
     assert sorted((e.step, u) for e in state.events for u in e.units) == wanted
     assert {e.layer for e in state.events} == {1} and kernel.events(state) == state.events
+    whole = kernel.run(kernel.init(fresh, x), [x] * 8, [target * (-1) ** step for step in range(1, 9)], 0.08)
+    assert tuple(whole) == tuple(state) and whole.events == state.events
+    assert kernel.events(kernel._inner.init(fresh, x)) == ()
     np.testing.assert_allclose(kernel.output(state, x), y[0], rtol=1e-10)
     for got, own in zip(kernel.expand(state, weights, x), weights, strict=True):
         np.testing.assert_allclose(got, own, rtol=1e-10, atol=1e-12)
+
+
+def test_steps_for_several_inputs_in_one_call_are_those_of_several_inputs():
+    kernel = fcsym.scheme(Network.mlp([2, 12, 1]), "collapsed").compile()
+    rng = np.random.default_rng(1)
+    weights, x, targets = (
+        [rng.normal(size=(12, 2)), rng.normal(size=(1, 12))],
+        rng.normal(size=(3, 2)),
+        np.ones((2, 3, 1)),
+    )
+    state = kernel.init(weights, x)
+    made = kernel.run(state, [None, x], targets, 0.01)
+    after = kernel.step(kernel.step(state, x, targets[0], 0.01), x, targets[1], 0.01)
+    np.testing.assert_array_equal(kernel.output(made, x), kernel.output(after, x))
+    one = kernel.run(kernel.init(weights, x[0]), [x[0]] * 3, np.ones((3, 1)), 1e-6)
+    assert one.start.steps == 3 and not one.events
+    every = kernel.init(weights, x[:, None])  # one input each, of as many networks that are alike
+    for n, own in enumerate(x):
+        assert [a[n, 0] for a in every[:3]] == list(kernel.init(weights, own)[:3])
 
 
 def test_a_copy_of_training_goes_on_by_itself():
@@ -155,11 +177,14 @@ def test_a_copy_of_training_goes_on_by_itself():
     weights, x, target = [rng.normal(size=(30, 2)), rng.normal(size=(2, 30))], rng.normal(size=(2, 2)), np.ones((2, 2))
     run = fcsym.find_collapse(network, 2, contracted=[0, 1]).train(weights, x)
     other = run.copy()
+    with pytest.raises(fcsym.ArgumentError, match="there is one input"):
+        fcsym.find_collapse(network, contracted=[0, 1]).train(weights, x[0]).step(target[0], 0.01, which=[0])
     first, numbers, used = run.output, run.numbers, run._now.columns[1].used
     # of every column 2 weights, 2 pre-activations and 2 numbers that these follow from; and of the inputs 4 products
     assert numbers == 6 * used + 4 + 2
     run.step(target, 0.01)
     np.testing.assert_array_equal(other.output, first)
+    np.testing.assert_array_equal(run.inputs, x)
     assert (other.steps, run.steps) == (0, 1) and other.numbers == numbers
     other.step(target, 0.01)
     np.testing.assert_array_equal(other.output, run.output)

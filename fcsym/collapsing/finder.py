@@ -183,7 +183,11 @@ def _beyond(bounds: Bounds, rounds: list[tuple[Quantity, ...]], new: list[Quanti
     longest = max(new, key=lambda q: len(q.factors))
     if len(longest.factors) > bounds.factors:
         return f"a quantity has {len(longest.factors)} factors, more than {bounds.factors}"
-    hardest = max(new, key=lambda q: updates.terms(q) * len(q.factors) ** 2)
-    if updates.terms(hardest) * len(hardest.factors) ** 2 > bounds.work:
+
+    def work(quantity: Quantity) -> int:
+        return updates.terms(quantity) * len(quantity.factors) ** 2
+
+    hardest = max(new, key=work)
+    if work(hardest) > bounds.work:
         return f"the step of a quantity of {len(hardest.factors)} factors has {updates.terms(hardest)} terms, too many"
     return ""

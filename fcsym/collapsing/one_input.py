@@ -20,7 +20,7 @@ from fcsym.collapsing.events import Event, told
 from fcsym.collapsing.gates_held import lines_of
 from fcsym.collapsing.kernel import CollapsedKernel, CollapsedState, ManyStates
 from fcsym.collapsing.state import LeftRange
-from fcsym.errors import Diverged, GateEvent
+from fcsym.errors import ArgumentError, Diverged, GateEvent
 
 __all__ = ["OneInputKernel"]
 
@@ -156,8 +156,8 @@ class OneInputKernel:
         try:
             self._tried("output", state, None if self._of_arrays else state.start.x)
         except GateEvent:
-            state = self._again(state)
-        made: tuple[Event, ...] = state.events if isinstance(state, CollapsedState) else state.start.events
+            return self._left(state)[2]
+        made: tuple[Event, ...] = state.start.events
         return made
 
     # ------------------------------------------------------------------------------------------ carrying
@@ -199,19 +199,28 @@ class OneInputKernel:
                 s = s + _here(weights[1])
         return self._lines.codes_of(s[:, None])
 
-    def _again(self, state: Any) -> Any:
-        """The same network with every unit on the piece that it is on now; as any network's where one is on a kink."""
+    def _left(self, state: Any) -> tuple[Any, npt.NDArray[np.int8], tuple[Event, ...]]:
+        """The weights, the piece that every unit is on now, and the events so far with those that brought it there."""
         start: _Start = state.start
         weights = self._inner.expand(state, start.weights, start.x)
         codes = self._codes(weights, start.x)
         moved = np.flatnonzero((codes != start.codes).any(axis=1))
-        events = told(1, start.steps, moved, start.codes[moved], codes[moved])
-        every = (*start.events, *events)
+        return weights, codes, (*start.events, *told(1, start.steps, moved, start.codes[moved], codes[moved]))
+
+    def _again(self, state: Any) -> Any:
+        """The same network with every unit on the piece that it is on now; as any network's where one is on a kink."""
+        start: _Start = state.start
+        weights, codes, every = self._left(state)
         try:
             again = self._inner.init(weights, start.x)
         except GateEvent:  # on a kink with a slope
             general = self.several.init([_here(w) for w in weights], start.x)
             return replace(general, steps=start.steps, events=every)
+        except ArgumentError:  # the weights are numbers, and sums of their squares are none
+            raise Diverged(
+                f"Training of {self._inner.network} has left the range of floating-point numbers after step "
+                f"{start.steps}: take a smaller eta."
+            ) from None
         return self._carried(again, _Start(list(weights), start.x, codes, start.steps, every))
 
 

@@ -147,10 +147,6 @@ class Term:
     uses: tuple[Use, ...]
     over: tuple[Index, ...]
 
-    def expr(self, value: Callable[[Use], Expr]) -> Expr:
-        """The term with something in the place of each quantity."""
-        return mul(self.coefficient, total(self.over, mul(*(value(use) for use in (*self.data, *self.uses)))))
-
 
 def terms_of(
     polynomial: Mapping[Monomial, Fraction], places: Places, is_trained: Callable[[Array], bool]

@@ -136,7 +136,7 @@ class CollapsedScheme:
         The most that there can be: as many as the layer has units, or for every gate pattern as many as a unit has
         numbers that are read.
         """
-        made = find_collapse(self.network, self.network.samples or 1, self.order).network
+        made = self.network
         network = made.training(made.rule, made.batch or "sum", made.samples or 1)
         layers = self.chosen(network.samples)
         widths = list(network.widths[1:-1])
