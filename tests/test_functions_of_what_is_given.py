@@ -115,3 +115,12 @@ def test_a_closed_gate_of_a_parameter_stays_closed():
     place = [a.name for a in net.parameters].index("c")
     closed = weights[place] <= 0
     assert (after.c_new[closed] == weights[place][closed]).all() and closed.any()
+
+
+@pytest.mark.parametrize("divisor", [total(i, s[i] ** 2), total(i, s[i])], ids=["a sum of squares", "a sum"])
+def test_what_may_be_0_is_a_premise_where_a_certificate_divides_by_it(divisor):
+    need("coqc")
+    n = hidden("n")
+    made = [(s[i], total(j, U[i, j] * x[j])), (n[()], divisor), (v[i], s[i] / n[()]), OUT]
+    found = fcsym.certify(derive(Network.from_equations(made, {"i": 3, "j": 2, "k": 2})))
+    assert found.accepted and not found.admitted

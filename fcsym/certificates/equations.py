@@ -81,7 +81,7 @@ class Equations:
             name = f"eq_{identifier('_'.join(e.label.split()))}"
         within, known = self._divided(e)
         yield Theorem(
-            name, f"{every}{within}{printer.term(e.lhs)} = {printer.term(e.rhs)}", self.script(e, known),
+            name, f"{every}{within}{printer.term(e.lhs)} = {printer.term(e.rhs)}", self.script(e, known, bool(within)),
             (e.name, None), e.rule.value,
         )  # fmt: skip
 
@@ -104,11 +104,11 @@ class Equations:
                 known += f"assert ({self.printer.term(ref)} <> 0) by (apply ({name}); assumption); "
         return (within + premises, known) if known or premises else ("", "")
 
-    def script(self, e: Equation, known: str = "") -> str:
-        """The proof of an equation without cases, by its rule."""
+    def script(self, e: Equation, known: str = "", divides: bool = False) -> str:
+        """The proof of an equation without cases, by its rule; `divides`: by what its premises say is not 0."""
         opened = ", ".join(dict.fromkeys(self.opened(e)))
-        more = " | field; repeat split; assumption" if known else ""
-        more = (" | changes" if e.array in self.statement.changes and not known else "") + " | sums" + more
+        more = " | field; repeat split; assumption" if divides else ""
+        more = (" | changes" if e.array in self.statement.changes and not divides else "") + " | sums" + more
         return f"intros; first [reflexivity | {known}unfold {opened}; first [reflexivity{more}]]."
 
     def opened(self, e: Equation) -> Iterator[str]:

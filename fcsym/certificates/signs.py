@@ -69,31 +69,34 @@ class Signs:
             names += [f"{self.printer.array(array.unprimed)}_of"]
         return e.rhs
 
-    def _above(self, node: Expr, names: list[str]) -> bool:
+    def _above(self, node: Expr, names: list[str], somewhere: bool = False) -> bool:
+        """Whether it is above 0, or in a sum: at one of the places of which an indicator picks some."""
         match node:
             case Number(value):
                 return value > 0
+            case Indicator():
+                return somewhere
             case Apply(phi, _, 0) if phi.name == "exp":
                 names.append("phi_exp")
                 return True
             case Apply(phi, argument, 0) if phi.name == "sqrt":
                 names.append("phi_sqrt")
-                return self._above(argument, names)
+                return self._above(argument, names, somewhere)
             case Ref(array):
                 made = self._into(array, names)
-                return made is not None and self._above(made, names)
+                return made is not None and self._above(made, names, somewhere)
             case Add(terms):
-                return all(self._least(t, names) for t in terms) and any(self._above(t, []) for t in terms)
+                return all(self._least(t, names) for t in terms) and any(self._above(t, [], somewhere) for t in terms)
             case Mul(factors):
-                return all(self._above(f, names) for f in factors)
+                return all(self._above(f, names, somewhere) for f in factors)
             case Pow(base, _):
-                return self._above(base, names)
+                return self._above(base, names, somewhere)
             case Total(_, body):
-                return self._least(body, names)
+                return self._least(body, names) and self._above(body, [], somewhere=True)
         return False
 
     def _least(self, node: Expr, names: list[str]) -> bool:
-        """Whether it is at least 0; a sum of such is above 0 where one of them is, which Coq decides."""
+        """Whether it is at least 0; a sum of such is above 0 where one of them is."""
         match node:
             case Indicator():
                 return True
