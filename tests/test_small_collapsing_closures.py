@@ -123,6 +123,11 @@ def test_there_are_as_many_patterns_as_pieces_on_every_input_but_where_none_has_
         assert closure.at_widths(length_of(group)) == min(width, len(every))
 
 
+def test_a_layer_without_gates_has_no_patterns():
+    for name in ("no gates", "no gates, shared above"):
+        assert found(name, "simultaneous").closure.patterns == {}
+
+
 @pytest.mark.parametrize(("name", "order"), BOTH)
 def test_quantities_are_as_they_are_written(name, order):
     """Each has its definition whatever its indices are called, and a symmetry of it changes nothing."""
@@ -197,7 +202,7 @@ P, Q = sympy.Symbol("p"), sympy.Symbol("q")
 
 
 @pytest.mark.parametrize(
-    "value", [P / Q, P / (Q + 1) + 2, P**2 * Q, 1 / (P * Q), P * 3 / 4, P / Q**2 - 2 * Q / 3], ids=str
+    "value", [P / Q, P / (Q + 1) + 2, P**2 * Q, 1 / (P * Q), P * 3 / 4, P / 2 + Q, P / Q**2 - 2 * Q / 3], ids=str
 )
 def test_a_quotient_of_known_numbers_is_written_as_one(value):
     known = {symbol: Array(symbol.name, None, ())[()] for symbol in (P, Q)}

@@ -87,11 +87,6 @@ class Held:
         return found
 
     @property
-    def depth(self) -> int:
-        """The number of weight layers."""
-        return len(self.network.layers)
-
-    @property
     def driver(self) -> Array:
         """dE/d logits."""
         return adjoint_of(self.network.logits)
