@@ -500,12 +500,12 @@ def indicator(index: Index, form: IndexForm | Index | int) -> Expr:
 
 
 def least(over: Index, body: Expr) -> Expr:
-    """The least value of the body over an index."""
+    """The least value of the body over an index; it is not differentiated, and E may not depend on it."""
     return Extreme("min", (over,), body)
 
 
 def greatest(over: Index, body: Expr) -> Expr:
-    """The greatest value of the body over an index."""
+    """The greatest value of the body over an index; it is not differentiated, and E may not depend on it."""
     return Extreme("max", (over,), body)
 
 
