@@ -157,10 +157,11 @@ def test_a_quotient_is_no_number_and_no_text():
             Quotient(above, Fraction(3)) / Quotient(Fraction(0), Fraction(3))
 
 
-def test_the_greatest_of_one_number_is_that():
+@pytest.mark.parametrize(("kind", "taken"), [("max", 7), ("min", 4)])
+def test_the_greatest_or_least_of_one_number_is_that(kind, taken):
     for numbers in (residues("seed"), rationals(1)):
-        assert numbers.greatest([5]) == 5 and numbers.greatest([5, 7]) in (5, 7)
-    assert rationals(1).greatest([5, 7, 6]) == 7
+        assert numbers.extreme[kind]([5]) == 5 and numbers.extreme[kind]([5, 7]) in (5, 7)
+    assert rationals(1).extreme[kind]([5, 7, 4, 6]) == taken
 
 
 def test_of_squares_the_error_alone_is_passed_back():

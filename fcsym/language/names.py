@@ -133,7 +133,7 @@ def _letter(array: Array) -> tuple[str, str]:
         return r"\varphi", rf"\mathrm{{{_escaped(whose.symbol)}}}\prime\prime"
     if whose is not None and symbol not in _LATEX and (belonging := _of_a_part(array, whose)) is not None:
         return belonging
-    if array.role not in _OF_LAYERS or symbol in _LATEX_OF_LAYERS:
+    if array.role not in _OF_LAYERS or (symbol in _LATEX_OF_LAYERS and array.layer is None):
         return _LATEX.get(symbol) or _made(array)
     if len(symbol) > 1 and symbol not in GREEK:  # g and mx of one's own are no gate and no greatest input
         if array.layer is not None and len(symbol) < 4:  # the letter of a layer, and that of a gate or a head
