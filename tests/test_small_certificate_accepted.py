@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import sympy
 from test_accepted import digest
+from test_functions_of_what_is_given import DIVISORS, divided, network
 from test_small_certificates import DEAD
 from test_small_proofs import CARRIED, MORE
 
@@ -22,7 +23,13 @@ LIST = Path(__file__).with_name("more_accepted_by_coq.txt")
 OWN = fcsym.smooth("own", sympy.log(1 + sympy.exp(sympy.Symbol("s", real=True))))
 """Softplus, by another name: its slope is a function that the language has."""
 HAT = fcsym.piecewise_linear("hat", [fcsym.Piece(0, -1), fcsym.Piece(2, 1), fcsym.Piece(None, 0, 2)])
+GIVEN = {
+    **{f"{phi} of a parameter, in sequential order": ("c", phi) for phi in ("softplus", "relu")},
+    "leaky_relu of the input": ("x", "leaky_relu"),
+}
 KINDS = {
+    **{name: lambda name=name: fcsym.derive(network(*GIVEN[name]), "sequential") for name in GIVEN},
+    **{name: lambda name=name: fcsym.derive(divided(name)) for name in DIVISORS},
     **{name: lambda name=name: carried(name) for name in ("states with momentum", "backprop with adam", "patches")},
     **{name: lambda name=name: stepped(name) for name in ("above", "above, with a shared bias", "shared bias")},
     "frozen among layers": lambda: fcsym.derive(MORE["frozen among layers"][0]),
