@@ -8,6 +8,8 @@ import pytest
 import fcsym
 from fcsym import Network, check, derive
 from fcsym.equations import apply, hidden, indices, input_, parameter, total
+from fcsym.proof.beside import Beside, _Run
+from fcsym.proof.points import residues
 
 i, j, k = indices("i j k")
 x, c, U, W = input_("x", j), parameter("c", i), parameter("U", i, j), parameter("W", k, i)
@@ -116,3 +118,16 @@ def test_a_closed_gate_of_a_parameter_stays_closed():
     place = [a.name for a in net.parameters].index("c")
     closed = weights[place] <= 0
     assert (after.c_new[closed] == weights[place][closed]).all() and closed.any()
+
+
+@pytest.mark.parametrize("setting", [{}, {"batch": "mean"}], ids=str)
+def test_only_what_stays_has_the_same_function_at_every_step_of_a_run(setting):
+    """Of what training moves they are others at each step, before it and after it: one run stands for every pattern."""
+    made = [(z[j], apply("tanh", x[j])), (s[i], total(j, U[i, j] * z[j])), (v[i], apply("tanh", s[i])), OUT]
+    beside = Beside(fcsym.scheme(Network.from_equations(made, {"i": 2, "j": 2, "k": 2}), "states", **setting))
+    first, then = _Run(beside, [residues("first"), residues("then")]).numbers
+    outer, inner = beside.network.hidden[-1], beside.network.hidden[0]
+    for array, same in ((inner.s, True), (outer.s, False), (outer.s.primed, False)):
+        at = array, (0,) * len(array.axes)
+        given = [numbers.function(inner.activation, at, 1) for numbers in (first, then)]
+        assert (given[0] == given[1]) is same, array

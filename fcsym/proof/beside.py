@@ -85,14 +85,14 @@ class _Run:
         self.beside, self.scheme = beside, beside.scheme
         self.network, self.sizes = beside.network, beside.network.sizes
         moves = {*self.network.trained, *moving({e.array: e for e in forward(self.network)}, self.network.trained)}
+        first = numbers[0]
 
         def at_step(own: Numbers) -> Numbers:
             """A function gives other numbers at each step only where training moves what it is applied to."""
             return replace(
-                own, function=lambda phi, s, value: (own if s[0] in moves else first).function(phi, s, value)
+                own, function=lambda phi, s, value: (own if s[0].unprimed in moves else first).function(phi, s, value)
             )
 
-        first = numbers[0]
         self.numbers = [at_step(own) for own in numbers]
         self.wrong: tuple[str, str, str] | None = None
         self.counterexample: Counterexample | None = None
