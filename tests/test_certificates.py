@@ -133,14 +133,30 @@ def test_every_finding_of_the_gallery_is_certified_and_what_must_be_believed_is_
     assert 10 < len(believed.splitlines()) <= 60
 
 
-@pytest.mark.parametrize("network", [Network.mlp([2, 3, 2, 1]).frozen("W1")], ids=str)
-def test_what_cannot_occur_above_layers_that_are_frozen_is_proved_at_every_width(network):
+FROZEN = {  # a network, how it is trained, and a unit that cannot wake up
+    "above a frozen layer": (Network.mlp([2, 3, 2, 1]).frozen("W1"), {"order": "sequential"}, 2),
+    "in the second of two": (
+        Network.mlp([2, 2, 2, 2, 1], activation=["relu", "leaky_relu", "relu"]).frozen("W1", "W2"),
+        {},
+        2,
+    ),
+    "in a mini-batch": (Network.mlp([2, 2, 2, 1], bias=True).frozen("W1", "b1"), {"batch": "mean"}, 1),
+    "whatever the rule": (Network.mlp([2, 2, 2, 1], bias=True).frozen("W1", "b1"), {"rule": "momentum"}, 1),
+    "by RMSProp": (Network.mlp([2, 2, 2, 1], bias=True).frozen("W1", "b1"), {"rule": "rmsprop"}, 2),
+    "by RMSProp, in the first layer": (Network.mlp([2, 2, 1], bias=True), {"rule": "rmsprop"}, 1),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_what_cannot_occur_at_or_above_layers_that_are_frozen_is_proved_at_every_width(name):
     """The lowest unit that moves reads the same before and after: it is as one of the first layer."""
-    made = derive(network, "sequential").certificate()
+    network, settings, layer = FROZEN[name]
+    made = derive(network, **settings).certificate()
     assert made.statements == made.certified
     assert not made.admitted
-    proof = made.text.partition("Theorem dv2_case_4_never : forall (i : nat), s2 i <= 0 -> 0 < s2' i -> False.")[2]
-    assert proof.startswith("\nProof. ")
+    at = "n i" if "batch" in settings else "i"
+    woken = f"Theorem dv{layer}_case_4_never : forall ({at} : nat), s{layer} {at} <= 0 -> 0 < s{layer}' {at} -> False."
+    assert made.text.partition(woken)[2].startswith("\nProof. ")
     need("coqc")
     assert checked(made)
 

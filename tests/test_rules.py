@@ -87,6 +87,36 @@ def test_every_rule_is_proved_and_agrees_with_autodiff(order, update):
         assert fcsym.check(s, trials=20, steps=20).passed
 
 
+@pytest.mark.parametrize(
+    ("name", "coefficients", "rests"),
+    [
+        ("sgd", {}, True),
+        ("rmsprop", {}, True),
+        ("rmsprop", {"alpha": 0}, True),
+        ("momentum", {"beta": 0}, True),
+        ("adam", {"beta1": 0}, True),
+        ("adamw", {"beta1": 0, "weight_decay": 0}, True),
+        ("adamw", {"beta1": 0}, False),
+        *((name, {"weight_decay": "0.1"}, False) for name in RULES),
+        *((name, {}, False) for name in RULES if name not in ("sgd", "rmsprop")),
+    ],
+    ids=str,
+)
+def test_a_dead_unit_stays_by_a_rule_that_leaves_alone_what_has_no_gradient(name, coefficients, rests, order):
+    """A velocity or a decay wakes it up; RMSProp does not, although it remembers: `check` waits for no such point."""
+    net, update = fcsym.Network.parse("3-2-2", bias=True), rule(name, **coefficients)
+    d = fcsym.derive(net, order, rule=update)
+    rng = np.random.default_rng(3)
+    weights = [-rng.uniform(0.1, 1, size=net.shape(a)) for a in net.parameters]
+    memory = [rng.uniform(0.1, 0.9, size=d.network.shape(a)) for a in d.network.memory]
+    after = d.compile().step(weights, rng.uniform(0.1, 1, size=3), rng.normal(size=2), 0.1, memory=memory)
+    assert bool((after.W1_new == weights[0]).all() and (after.b1_new == weights[1]).all()) is rests
+    assert update.rests is rests
+    woken = next(f for f in d.proof.findings if f.equation == "dv1" and f.case == "dead -> active")
+    assert woken.possible is not rests
+    assert fcsym.check(d, trials=30).passed
+
+
 @pytest.mark.parametrize("update", DECAYED, ids=lambda r: r.name)
 def test_a_wrong_rule_is_not_proved(update):
     d = fcsym.derive(NETWORKS[0], rule=update)

@@ -15,6 +15,7 @@ from fcsym.certificates.statement import Statement
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import UnsupportedExpression
 from fcsym.language.activation import Activation
+from fcsym.language.algebra import indices_of
 from fcsym.language.decision import Decision, Tree, decide
 from fcsym.language.equation import Branch, Cases, Condition, Equation, Rule, Status
 from fcsym.language.expression import Array, Axis, Mul, Ref, add
@@ -147,15 +148,14 @@ class Tables:
     ) -> Theorem:  # fmt: skip
         """What cannot occur; where that needs the network's own widths, it is left open."""
         network = self.statement.network
-        plain = network.rule.is_plain and not network.batch
-        if network.built is None and plain:  # of layers it may be for a length: one window, one step
-            layer = self._lowest_that_moves
+        rests = network.rule.rests and not network.batch
+        if network.built is None:  # of layers it may be for a length: one window, one step
+            layer = self._layer(unit)
             fed = [theta for theta in network.feeding(layer) if theta in network.trained]
-            below = unit.s in map(network.pre_activation, range(1, layer))  # where nothing moves at all
             own = unit.s == network.pre_activation(layer) and all(unit.s.axes[-1] in theta.axes for theta in fed)
-            if below or own:
+            if own and (rests or not fed):
                 return Theorem(name, statement, script, None, said)
-        elif (plain or (unit.s in network.trained and network.rule.is_plain)) and self._moves_by_its_gate(unit):
+        elif network.rule.is_plain and (rests or unit.s in network.trained) and self._moves_by_its_gate(unit):
             return Theorem(name, statement, script, None, said)
         widths = "".join(
             f"{self.printer.width(axis)} = {size}%nat -> " for axis, size in network.sizes.items() if axis in self.axes
@@ -174,12 +174,17 @@ class Tables:
             factors.append(factor[e.lhs.indices] in e.rhs.factors)
         return all(factors)
 
+    def _layer(self, unit: Hidden) -> int:
+        """Whose unit it is, up to the first layer in which something is trained."""
+        if self.statement.network.built is not None:
+            return 1  # of layers nothing is proved by it
+        numbers = range(1, self._lowest_that_moves)
+        return next((n for n in numbers if self.statement.network.pre_activation(n) == unit.s), self._lowest_that_moves)
+
     @cached_property
     def _lowest_that_moves(self) -> int:
-        """The first layer in which something is trained; what it reads is the same before and after the step."""
+        """The first layer of a dense network that is trained; what it reads is the same before and after the step."""
         network = self.statement.network
-        if network.built is not None:
-            return 1  # of layers nothing is proved by it
         layers = enumerate(network.layers, 1)
         return next(n for n, _ in layers if set(network.feeding(n)) & set(network.trained))
 
@@ -199,19 +204,40 @@ class Tables:
         if unit.s in self.statement.network.trained:
             made = f"{opened}, {ds}, {printer.array(gradient_of(unit.s))}, {gate}, {slope}"
             return f"unfold {made} in *; decisions; lra"
-        rest, below = "ring", self.statement.network.passed_on(self._lowest_that_moves - 1)
-        if self._lowest_that_moves > 1:  # whose v' is v, by definition
-            dv, (letter,) = printer.array(increment_of(below)), printer.letters(below)
-            at_rest = f"forall {printer.index(letter)}, {dv} {printer.index(letter)} = 0"
-            rest = (
-                f"first [ring | assert (Z_ : {at_rest}) by (intros; apply Rminus_diag_eq; reflexivity); "
-                f"sums_by ltac:(rewrite ?Z_; ring)]"
+        network = self.statement.network
+        layer = self._layer(unit)
+        closed = f"{printer.array(adjoint_of(unit.s))}, {gate}, {slope}"
+        same, below = "", network.passed_on(layer - 1)
+        if layer > 1:  # below nothing is trained: v' is v, by definition
+            letters = " ".join(map(printer.index, printer.letters(below)))
+            at_rest = f"forall {letters}, {printer.array(increment_of(below))} {letters} = 0"
+            same = f"assert (Z_ : {at_rest}) by (intros; apply Rminus_diag_eq; reflexivity); "
+        if network.rule.is_plain or network.built is not None or layer != self._lowest_that_moves:
+            rest = f"first [ring | {same}sums_by ltac:(rewrite ?Z_; ring)]" if same else "ring"
+            stays = f"rewrite eq_{ds}; unfold {closed}; unfold {opened} in *; decisions; try {rest}"
+        else:
+            shut = f"unfold {closed}; unfold {opened} in *; decisions; first [ring | lra]"
+            stays = f"{same}assert (D_ : {printer.array(adjoint_of(unit.s))} {at} = 0) by ({shut}); "
+            stays += self._without_gradient(unit, at, "?Z_, " if same else "")
+        return f"(assert (E_ : {ds} {at} = 0); [{stays} | unfold {opened} in *; decisions; lra])"
+
+    def _without_gradient(self, unit: Hidden, at: str, known: str) -> str:
+        """ds = 0 from an adjoint of 0, by a rule that moves no number whose gradient is 0."""
+        network, printer, parts, zeros = self.statement.network, self.printer, [], []
+        trained = [theta for theta in network.feeding(self._lowest_that_moves) if theta in network.trained]
+        for n, theta in enumerate(trained):
+            made = [e.array for e in network.rule.equations(theta, indices_of(theta), named=True)[:-1]]
+            opened = ", ".join(map(printer.array, [*reversed(made), gradient_of(theta)]))
+            others = [f"j{m}_" for m, axis in enumerate(theta.axes) if axis != unit.s.axes[-1]]
+            element = [f"j{m}_" if axis != unit.s.axes[-1] else at for m, axis in enumerate(theta.axes)]
+            every = f"forall ({' '.join(others)} : nat), " if others else ""
+            parts.append(
+                f"assert (Z{n}_ : {every}{printer.array(increment_of(theta))} {' '.join(element)} = 0) by "
+                f"(intros; unfold {opened}, Rdiv; rewrite ?D_; ring); "
             )
-        return (
-            f"(assert (E_ : {ds} {at} = 0); [rewrite eq_{ds}; "
-            f"unfold {printer.array(adjoint_of(unit.s))}, {gate}, {slope}; "
-            f"unfold {opened} in *; decisions; try {rest} | unfold {opened} in *; decisions; lra])"
-        )
+            zeros.append(f"?Z{n}_")
+        moved = printer.array(increment_of(unit.s))
+        return f"{''.join(parts)}rewrite eq_{moved}; sums_by ltac:(rewrite {known}{', '.join(zeros)}; ring)"
 
     # ------------------------------------------------------------------------------------------------------- p
 

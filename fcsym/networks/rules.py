@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from fcsym.errors import ArgumentError, shown
 from fcsym.language.activation import smooth
+from fcsym.language.algebra import replaced
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import ONE, ZERO, Apply, Array, Expr, Index, Ref, add, mul, power
 from fcsym.language.spelling import exact
@@ -45,6 +46,19 @@ class UpdateRule:
     def is_plain(self) -> bool:
         """Whether a step is theta - eta dE/dtheta: no decay, and nothing remembered."""
         return self.name == "sgd" and not any(value for _, value in self.coefficients)
+
+    @property
+    def rests(self) -> bool:
+        """Whether a number whose gradient is 0 stays as it is, whatever is remembered: nothing else moves it."""
+        theta = Array("W", None, ())
+        made = {e.array: e.rhs for e in self.equations(theta, (), named=True) if isinstance(e.rhs, Expr)}
+
+        def at_rest(ref: Ref) -> Expr:
+            if ref.array == gradient_of(theta):
+                return ZERO
+            return replaced(made[ref.array], at_rest) if ref.array in made else ref
+
+        return at_rest(increment_of(theta)[()]) == ZERO
 
     @property
     def is_linear(self) -> bool:

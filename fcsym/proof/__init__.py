@@ -181,7 +181,7 @@ class _Examiner:
     def _moved_from_elsewhere(self) -> bool:
         """Whether a velocity, a decay, another sample or another use of a weight may move a unit."""
         network = self.network
-        return not network.rule.is_plain or bool(network.batch and network.samples != 1) or network.built is not None
+        return not network.rule.rests or bool(network.batch and network.samples != 1) or network.built is not None
 
     def _moves_by_its_gate(self, unit: Hidden) -> bool:
         """Whether a unit with a closed gate stays where it is.
@@ -190,7 +190,7 @@ class _Examiner:
         one unit, what reaches the layers below has passed its gate: if that is closed, nothing below learns and nothing
         arrives from there.
         """
-        if self.network.built is not None and self.network.rule.is_plain:
+        if self.network.built is not None and self.network.rule.rests:
             return moves_by_its_gate(self.network, unit)
         if self._moved_from_elsewhere:
             return False

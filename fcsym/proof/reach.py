@@ -5,8 +5,8 @@
         moves s_i
 
 What is on the way from the parameters to s is read for it alone, and every element of it by one unit: a sum of two
-maps, a mask, a window that shares no weight, maps beside each other. One sample, the plain gradient step: a velocity,
-a decay or another sample moves a unit whatever its gate.
+maps, a mask, a window that shares no weight, maps beside each other. One sample, and an update rule that leaves alone
+what has no gradient: a velocity, a decay or another sample moves a unit whatever its gate.
 """
 
 from __future__ import annotations
