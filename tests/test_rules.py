@@ -9,6 +9,7 @@ import pytest
 from conftest import few, need_package
 
 import fcsym
+from fcsym.checking.points import lattice, random_points, together
 from fcsym.cli import main
 from fcsym.language.equation import Rule
 from fcsym.language.expression import mul
@@ -129,6 +130,24 @@ def test_a_wrong_rule_is_not_proved(update):
             assert not proof.holds and proof.verdict(equation.name).verdict.value in ("REFUTED", "UNDECIDED")
             examined += 1
     assert examined >= 12
+
+
+def test_points_before_the_first_step_and_after_some_are_compared_together():
+    """A case that is sought at exact points and at others, by a rule that remembers: what remembers nothing has 0."""
+    net = fcsym.Network.mlp([2, 3, 2], bias=True).training(rule("adam"), None)
+    rng = np.random.default_rng(0)
+    first, later = lattice(net, rng, 3), random_points(net, rng, 2)
+    assert first.memory is None and later.memory is not None
+    for parts in ([first, later], [later, first]):
+        whole = together(parts)
+        assert [len(array) for array in whole.memory] == [5] * len(net.memory)
+        rows = slice(0, 3) if parts[0] is first else slice(2, 5)
+        kept = slice(3, 5) if parts[0] is first else slice(0, 2)
+        for array, before in zip(whole.memory, later.memory, strict=True):
+            assert not array[rows].any() and (array[kept] == before).all()
+        made, alone = (points.step(fcsym.derive(net).compile()) for points in (whole, first))
+        np.testing.assert_array_equal(made["W1_new"][rows], alone["W1_new"])
+    assert together([first, first]).memory is None
 
 
 def test_a_linear_rule_is_refuted_with_numbers():

@@ -193,8 +193,11 @@ def _numbers_at_once(network: Network) -> int:
 def together(parts: Sequence[Points]) -> Points:
     """Several batches as one."""
     weights = [np.concatenate(arrays) for arrays in zip(*(part.weights for part in parts), strict=True)]
-    memory = [part.memory for part in parts if part.memory is not None]
-    carried = [np.concatenate(arrays) for arrays in zip(*memory, strict=True)] if memory else None
+    like = next((part.memory for part in parts if part.memory is not None), None)
+    carried = None
+    if like is not None:  # what has none is before its first step, when everything carried is 0
+        starts = [part.memory or [np.zeros((len(part.x), *a.shape[1:]), a.dtype) for a in like] for part in parts]
+        carried = [np.concatenate(arrays) for arrays in zip(*starts, strict=True)]
     x, target, eta = (np.concatenate(arrays) for arrays in zip(*(part[1:4] for part in parts), strict=True))
     return Points(weights, x, target, eta, carried)
 
