@@ -126,7 +126,7 @@ def test_a_kink_of_a_loss_may_be_on_one_side_of_0_alone(kind, monkeypatch):
     module, cls = (tallies, Tally) if kind == "a step" else (gradients, gradients._Tally)
     monkeypatch.setattr(module, "in_the_loss", lambda network: [(HAT, term, None)])
     made = object.__new__(cls)
-    vars(made).update(network=network, dtype=DOUBLE, bar=bar, after_p=())
+    vars(made).update(network=network, dtype=DOUBLE, bar=bar, after_p=(), _inner_gates=[])
     for at, counts in (
         (2.0, True),
         (2 + wide / 2, False),

@@ -13,10 +13,11 @@ from fcsym.checking.magnitude import Magnitude
 from fcsym.checking.oracle import backpropagation
 from fcsym.checking.points import Points, in_the_loss
 from fcsym.checking.report import ULPS, Row
+from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Order, Rule
-from fcsym.language.expression import Ref
+from fcsym.language.expression import Apply, Array, Ref
 from fcsym.networks.network import Network
-from fcsym.networks.symbols import front_of, increment_of
+from fcsym.networks.symbols import front_of, increment_of, one_sample
 
 if TYPE_CHECKING:
     from fcsym.checking.subject import Derived
@@ -61,8 +62,11 @@ class Tally:
     ) -> None:
         self.oracle = oracle or backpropagation
         self.derivation, self.network, self.dtype = derivation, derivation.network, dtype
-        self.names = [e.name for e in derivation.equations if e.defines] + [front_of(self.network.logits).name]
-        self.after_p = ("p", "r", "Ki", "mu", self.names[-1])  # nan where a unit has no compensation
+        front = front_of(self.network.logits).name
+        self.names = [e.name for e in derivation.equations if e.defines]
+        if not all(e.defines for e in derivation.equations):  # the compensation, where anything is to be compensated
+            self.names.append(front)
+        self.after_p = ("p", "r", "Ki", "mu", front)  # nan where a unit has no compensation
         self.seen: dict[tuple[str, str], Row] = {}
         self.left_out = 0
 
@@ -81,14 +85,34 @@ class Tally:
             unit = self.network.unit_of(equation.array)
             if equation.rule is Rule.CASES and unit is not None and unit.s.name in self.names:
                 phi, kinks = unit.activation, unit.activation.kinks
-                plain = self.network.rule.is_plain  # other steps are not exact
-                for kink in kinks if plain else ():
+                exact = self.network.rule.is_plain and self._is_weighed(
+                    one_sample(unit.s)
+                )  # other steps and sums are not
+                for kink in kinks if exact else ():
                     if abs(kink) <= 2 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
                         result[equation.name, f"s = {kink}"] = False
                         result[equation.name, f"s' = {kink}"] = False
                 if any(phi.value_at(kink) == 0 for kink in kinks):
                     result[equation.name, "v^c near 0"] = False
         return result
+
+    def _is_weighed(self, s: Array) -> bool:
+        """Whether a pre-activation has parameters of its own, which may make it anything."""
+        built = self.network.built
+        made = {e.array: e for e in built.equations} if built is not None else {}
+        return s not in made or not {*self.network.parameters}.isdisjoint(made[s].operands)
+
+    @cached_property
+    def _inner_gates(self) -> list[tuple[Activation, Array]]:
+        """What is decided within a layer, and no unit's pre-activation: an activation, and what it is applied to."""
+        units = {array for unit in self.network.activated for array in (unit.s, unit.s.primed)}
+        found = []
+        for equation in self.derivation.equations:
+            match equation.rhs:
+                case Apply(phi, Ref() as argument, derivative) if derivative and not phi.is_smooth:
+                    if argument.array not in units and argument.array.name in self.names:
+                        found.append((phi, argument.array))
+        return found
 
     @property
     def missing(self) -> list[tuple[str, str]]:
@@ -170,7 +194,7 @@ class Tally:
             elif name in self.after_p:  # not a number where there is no p; but what is infinite has overflowed
                 keep &= ~_any(np.isinf(value))
         for name in (name for name in result if name in truth and name not in self.after_p):
-            unsaid = np.isnan(scale.of(name))  # a bound that is none: what is divided by may be 0 up to rounding
+            unsaid = ~np.isfinite(scale.of(name))  # a bound that is none: what is divided by may be 0 up to rounding
             keep &= ~_any(unsaid) if unsaid.ndim else ~unsaid
         for unit in self.network.activated:
             before, after = unit.s.name, unit.s.primed.name  # an input, which is given, has neither
@@ -187,6 +211,11 @@ class Tally:
                     apart = (s > float(kink)) != (true > float(kink))  # what comes from there is on another piece
                     close = np.abs(s - float(kink)) <= self._bar * scale.of(after)
                     keep &= ~_any(apart & close)
+        for phi, array in self._inner_gates:  # as of a largest value of two: the oracle has none of them
+            for kink in phi.kinks:
+                away, rounding = np.abs(result[array.name] - float(kink)), self._bar * scale.of(array.name)
+                tie = (away == 0) & (rounding <= np.finfo(self.dtype).eps ** 0.5)  # of equals, not of what is unknown
+                keep &= ~_any((away <= rounding) & ~tie)
         if "vc" in result and not self.network.places:  # which case of p holds, also where phi is 0 at no kink
             vc, true = result["vc"], truth["vc" if "vc" in truth else self.network.hidden[-1].v.name]
             close = np.abs(vc - true) <= self._bar * scale.of("vc")
@@ -218,6 +247,7 @@ class Tally:
             moved = moved + self._spread(last.name, result, scale)
             frozen = np.abs(result["vc"])
             ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
+            ratio = np.where((frozen > 0) & (frozen <= self._bar * scale.of("vc")), np.inf, ratio)  # v^c may be 0
             bound = bound + scale.of(self.network.read_out.primed.name) * ratio[:, None]
         return np.asarray(bound)
 
@@ -241,6 +271,7 @@ class Tally:
         if self.network.places:  # one inverse for all: where it is nearly none, rounding decides whether there is one
             values = np.linalg.eigvalsh(np.where(np.isfinite(truth["K"]), truth["K"], 0).astype(np.float64))
             near = values[..., 0] <= 4 * np.finfo(self.dtype).eps ** 0.6 * values[..., -1]
+            near |= values[..., 0] <= self._bound("K", result, scale).max(axis=(-1, -2))
             return np.broadcast_to(near[keep].reshape((-1,) + (1,) * (len(shape) - 1)), shape)
         last = increment_of(self.network.hidden[-1].v).name
         small = np.abs(truth[last]) <= self._bound(last, result, scale)

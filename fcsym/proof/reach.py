@@ -47,7 +47,8 @@ def moves_by_its_gate(network: Network, unit: Hidden) -> bool:
     whose: dict[Array, tuple[_Tie, ...]] = {
         s: tuple((n, 1, 0) for n, axis in enumerate(s.axes) if network.sizes[axis] > 1)
     }
-    for equation in (e for e in reversed(network.built.equations) if e.array in below):
+    reads = [e for e in reversed(network.built.equations) if e.array in below] if whose[s] else []
+    for equation in reads:  # by the only unit that there is whatever is read is read for it
         for ref, indicators in _read_in(equation):
             if ref is None:
                 return False
