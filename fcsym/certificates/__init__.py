@@ -32,6 +32,8 @@ def certificate_of(document: Shown) -> Certificate:
     """A derivation => its certificate, with the cases that its proof says cannot occur; or that of a scheme."""
     if isinstance(document, SchemeRecord):
         return scheme_certificate(document)
+    if not hasattr(document, "induction"):
+        raise ArgumentError(f"certify got {type(document).__name__}: give a derivation or a scheme.")
     if isinstance(document.induction, SchemeRecord):
         return scheme_certificate(document.induction, document.uncertified)
     if isinstance(document, PartRecord) and document.name in PARTS:

@@ -103,9 +103,10 @@ def cost(scheme: SchemeRecord) -> Cost:
     >>> cost(scheme(Network.parse("2-2-1"), "states")).state
     n_1*n_2 + n_1 + 3
     """
+    kind = type(scheme).__name__
     scheme = getattr(scheme, "counted", scheme)  # what is no list of equations says which are to be counted
     if not hasattr(scheme, "parts"):
-        raise ArgumentError(f"cost got {type(scheme).__name__}: give a scheme, made by fcsym.scheme(net, name).")
+        raise ArgumentError(f"cost got {kind}: give a scheme, made by fcsym.scheme(net, name).")
     widths = {length(axis): size for axis, size in scheme.network.sizes.items()}
     state = sympy.expand(sympy.Add(*(_size(array.axes) for array in scheme.state)))
     one = {length(axis): 1 for axis in scheme.ones}  # the scheme does not exist at other lengths

@@ -339,6 +339,9 @@ def needs_stack(network: Network, name: str, reason: str = "", instead: str = ""
 
     `reason`: why there is no such scheme of other layers; `instead`: what to choose.
     """
+    if not isinstance(network, Network):
+        kind = type(network).__name__
+        raise ArgumentError(f"{name} got {kind} as its network: make one with Network.parse('2-2-1').")
     if network.built is not None:
         why = f" ({reason})" if reason else ""
         instead = instead or "choose backprop, which trains every parameter of it."
