@@ -305,3 +305,14 @@ def test_on_the_command_line(capsys, tmp_path):
     for bad in (["--by", "W8"], ["--of", "q"], ["--by", ""], ["-o", "x.docx"]):
         assert main([*options, *bad, "--json"]) == 2
         assert set(json.loads(capsys.readouterr().out)) == {"error"}
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch", "sum"], ["--batch", "mean", "--samples", "2"]], ids=str)
+@pytest.mark.parametrize("asked", ["E by W1,x", "y by W2", "y by x", "dE_dW2 by W1"])
+def test_without_a_number_of_trials_as_many_numbers_are_compared(asked, batch, capsys):
+    """Trials follow from how many numbers there are for one of them, whatever the samples of a mini-batch."""
+    of, _, by = asked.split()
+    assert main(["gradient", "2-2-2", "--of", of, "--by", by, *batch, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["passed"] is True
+    assert 100 < sum(row["points"] for row in data["checks"]) < 200_000

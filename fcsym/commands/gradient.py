@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Do it; the exit status."""
     from fcsym.checking.checker import check
     from fcsym.derivatives import gradient
-    from fcsym.networks.symbols import direction_of
+    from fcsym.networks.symbols import direction_of, one_sample
     from fcsym.render import terminal
     from fcsym.render.save import writable
 
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     values = values_of(options, g.network, directions=directions, needs_eta=False)
     trials = trials_of(options, g)
     if options.trials is None:  # as many numbers, which there are for every output and of second derivatives
-        trials = max(20, trials // math.prod(g.network.shape(g.asked.root)))
+        trials = max(20, trials // math.prod(g.network.shape(one_sample(g.asked.root))))
     prove(g)
     with progress() as step:
         report = check(g, trials, options.seed, progress=step)
