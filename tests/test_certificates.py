@@ -400,6 +400,9 @@ CARRIED = {
         Network.sequential((2, 7), [Conv1d(2, 2, 3, stride=2, padding=1), "relu", Flatten(), Linear(8, 2)]),
         "states", batch="mean", samples=3,
     ),
+    "states of a convolution with momentum": lambda: fcsym.scheme(
+        in_gallery("conv1d").network, "states", rule=fcsym.rule("momentum", weight_decay="0.1")
+    ),
     "states with momentum and decay": lambda: fcsym.scheme(
         PAPER, "states", batch="mean", rule=fcsym.rule("momentum", beta=0.9, weight_decay=0.01)
     ),
@@ -479,6 +482,12 @@ def test_coq_refuses_a_scheme_of_layers_with_an_error(name):
     need("coqc")
     of, *error = IN_SCHEMES_OF_LAYERS[name]
     assert _refused_in(fcsym.scheme(in_gallery(of).network, "states"), *error)
+
+
+def test_two_patches_in_one_product_are_met_in_either_order():
+    """A velocity of what patches give is a product of two sums over the same axis: Coq takes either first."""
+    need("coqc")
+    assert checked(certificate_of(CARRIED["states of a convolution with momentum"]()))
 
 
 DOUBLED = ("basis", "states of a convolution", "states with momentum and decay", "collapsed of one input")

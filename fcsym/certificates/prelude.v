@@ -40,7 +40,10 @@ Ltac split_at n := lazymatch goal with |- splits _ ?t _ _ => lazymatch t with
     | ?a + ?b => eapply splits_plus; split_at n
     | ?a - ?b => eapply splits_minus; split_at n
     | - ?a => eapply splits_opp; split_at n
-    | ?a * ?b => lazymatch a with context [sum n _] => eapply splits_right; split_at n | _ => eapply splits_left; split_at n end
+    | ?a * ?b => lazymatch a with
+      | context [sum n _] => (eapply splits_right; split_at n)
+        + lazymatch b with context [sum n _] => eapply splits_left; split_at n end (* where either may come first *)
+      | _ => eapply splits_left; split_at n end
     | ?a / ?b => unfold Rdiv; split_at n
     end
   | _ => apply splits_rest end end.
