@@ -282,7 +282,7 @@ class LaneBatch(Batch):
         calls, work = [], work_of(self.kernel.module, self.lanes).fixed
         for start in range(0, self._blocks, share):
             call = Call(self.kernel._most)
-            call.set(networks=min(share, self._blocks - start), steps=1)
+            call.set(networks=min(share, self._blocks - start))
             call.point(work=aligned((work,), self.dtype))
             for k, memory in enumerate(self._memory):
                 call.place(k, memory[start:], memory.shape[1])
