@@ -17,6 +17,8 @@ import fcsym
 from fcsym import Network
 from fcsym.kernel import export, rows
 from fcsym.kernel.rows import Exact, _remember, _row
+from fcsym.kernel.worked import scheme_numbers
+from fcsym.values.given import values_of
 
 
 @pytest.mark.parametrize("last, steady", [((3, 10), False), ((-3, 10), False), ((1, 4), True), ((-1, 4), True)])
@@ -112,3 +114,22 @@ def test_a_distance_is_a_part_of_the_largest_number_where_that_is_above_1():
         assert export._distance(got, wanted, np.arange(3) != at[0]) == 0.0
     assert export._distance(wanted, wanted[:, :1], np.ones(3, bool)) == np.inf
     assert export._distance(np.full((3, 2), np.nan), wanted, np.ones(3, bool)) == np.inf
+
+
+@pytest.mark.parametrize("x", [[1, 1], [0, 0], [-1, 2]])
+def test_beside_every_number_that_has_cases_stands_the_one_that_holds(x):
+    """For each unit, by a step that is done here."""
+    network, first, last = Network.mlp([2, 2, 1]), [[1, 2], [-1, Fraction(1, 2)]], [1, -1]
+    own = values_of(network, {"weights": [first, [last]], "x": x, "target": [1], "eta": Fraction(1, 2)})
+    shown = scheme_numbers(fcsym.scheme(network, "weights"), own, 6)
+    s = [sum(w * v for w, v in zip(row, x, strict=True)) for row in first]
+    delta = sum(w * max(v, 0) for w, v in zip(last, s, strict=True)) - 1
+    moved = [v - Fraction(1, 2) * delta * w * (v > 0) * sum(k * k for k in x) for v, w in zip(s, last, strict=True)]
+    words = {True: "active", False: "dead"}
+    for j in range(2):
+        assert shown["step"].holds["dv1", (j,)] == f"{words[s[j] > 0]} -> {words[moved[j] > 0]}"
+        kept = "v^c != 0" if s[j] > 0 else "v^c = 0, v' = 0"
+        assert shown["step"].holds["r_new", (0, j)] == kept
+        for i in range(2):
+            assert shown["expand"].holds["W1", (j, i)] == ("c != 0" if any(x) else "c = 0")
+    assert set(shown["output"].holds.values()) <= {""}
