@@ -189,3 +189,16 @@ def test_samples_that_stay_are_the_same_in_a_precision_that_rounds_them_to_nothi
         state = kernel.init([np.ones((1, 1)), np.ones((1, 1))], x)
         single = type(state)(*(np.asarray(a, np.float32) for a in state))
         kernel.expand(single, [np.ones((1, 1)), np.ones((1, 1))], x)
+
+
+@pytest.mark.parametrize("wrong", [np.inf, -np.inf, np.nan, 1.7e308, 2.5])
+def test_samples_that_stay_are_not_those_with_a_number_that_is_not_finite(wrong):
+    kernel = fcsym.scheme(Network.mlp([2, 2, 1]), "states", batch="mean").compile()
+    x, goal = np.array([[1.0, 2.0], [3.0, -1.0]]), [[1.0], [1.0]]
+    state = kernel.init([np.ones((2, 2)), np.ones((1, 2))], x)
+    kernel.step(state, x, goal, 0.1)
+    for at in ((0, 1), (1, 0)):
+        other = x.copy()
+        other[at] = wrong
+        with pytest.raises(ArgumentError, match=f"sample {at[0] + 1} of x is not the one that init was given"):
+            kernel.step(state, other, goal, 0.1)

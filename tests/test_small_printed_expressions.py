@@ -6,6 +6,7 @@ Python says itself which parentheses it needs: it writes what it has read with n
 from __future__ import annotations
 
 import ast
+import re
 from fractions import Fraction
 from math import prod
 from random import Random
@@ -14,10 +15,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import fcsym
+from fcsym import Network
 from fcsym.errors import CompileError
 from fcsym.kernel import neutral as n
-from fcsym.kernel.lower import _smooth
+from fcsym.kernel.lower import _smooth, lower_scheme
 from fcsym.kernel.targets.arrays import function_text
+from fcsym.kernel.targets.c import core_text
+from fcsym.kernel.targets.c_file import CTarget
 from fcsym.kernel.targets.c_windows import _following
 from fcsym.kernel.targets.c_words import remember_text
 from fcsym.kernel.targets.jax import JAX
@@ -162,3 +167,40 @@ def test_the_sign_of_nothing_is_nothing():
     exec(function_text(function, DIALECT), space)
     points = np.array([-2.5, 0.0, 1e-30, 4.0])
     assert np.array_equal(space["f"](points)[0], np.sign(points))
+
+
+def blocks_of(text):
+    """How deep every line stands that begins something, in blocks; each four places further than the last."""
+    depth, goes_on = 0, False
+    for line in re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).splitlines():
+        own = line.strip()
+        if not own or own.startswith("#") or "\\" in line:
+            continue
+        at = depth - own.startswith("}")
+        if not goes_on:
+            assert len(line) - len(line.lstrip()) == 4 * at, line
+            yield at
+        depth += own.count("{") - own.count("}")
+        goes_on = not own.endswith((";", "{", "}"))
+    assert depth == 0
+
+
+@pytest.mark.parametrize("scheme", ["backprop", "states"])
+def test_what_stands_in_a_block_of_c_stands_four_places_further(scheme):
+    """In a file with windows that reach beyond their axis; lines that go on stand further still."""
+    layers = [fcsym.Conv1d(1, 2, 3, padding=1, stride=2), fcsym.layers.Activation("relu"), fcsym.MaxPool1d(2)]
+    network = Network.sequential((1, 7), [*layers, fcsym.Flatten(), fcsym.Linear(4, 1)])
+    text = CTarget().files(lower_scheme(fcsym.scheme(network, scheme)), "update", [])["update.c"]
+    assert max(blocks_of(text)) >= 3
+
+
+def test_a_place_that_no_loop_moves_is_looked_at_in_a_block_of_its_own():
+    """It may stand beside its axis, and all within stands further in."""
+    t, k, u = (Index(Axis(name), name.lower()) for name in "TKU")
+    sizes = {t.axis: 3, k.axis: 2, u.axis: 3}
+    given, made = Array("V", None, (u.axis,)), Array("r", None, (t.axis, k.axis))
+    value = n.Reduce((u,), n.Product((n.Indicator(u, t + k - 1), n.Load("V", (u,)))))
+    function = n.Function("output", "Some.", (), (given,), (n.Define("r", (t, k), value),), (made,), False)
+    module = n.Module("", "", "", "", (function,), (), (), {}, sizes, False, False, (), "0")
+    text = core_text(function, module, "f")
+    assert "if (" in text and max(blocks_of(text)) >= 3
