@@ -118,9 +118,7 @@ def _put(form: Formula, at: Formula) -> Formula:
     """The form with another in the place of s."""
     if form == S:
         return at
-    if form[0] == "above":  # s on the inside is held there, which is as good
-        return *form[:3], _put(form[3], at), _put(form[4], at)
-    return tuple(_put(part, at) if isinstance(part, tuple) else part for part in form)
+    return tuple(_put(part, at) if isinstance(part, tuple) else part for part in form)  # a choice is by s as it is
 
 
 def in_calls(expression: Any) -> Formula:
@@ -147,8 +145,8 @@ def with_calls(expression: Any) -> Any:
 
     def one_and_exp(node: Any) -> Any:
         """u, of 1 + e^u."""
-        if node.is_Add and len(node.args) == 2 and one in node.args:
-            return exponent(node.args[1 - node.args.index(one)])
+        if node.is_Add and len(node.args) == 2 and node.args[0] == one:  # where SymPy has numbers
+            return exponent(node.args[1])
         return None
 
     def power(node: Any) -> Any:
