@@ -93,6 +93,20 @@ def test_tokens_of_a_library_are_rows_and_rows_stay(positions, lead):
     assert kernel._rows(None, None) is None
 
 
+def test_a_kernel_says_what_it_is_of():
+    """Its network, its order, its target, and the shapes of what it holds."""
+    network = Network.mlp([2, 3, 1])
+    for order in ("sequential", "simultaneous"):
+        said = repr(fcsym.derive(network, order=order).compile())
+        assert (
+            said == f"<kernel of one training step: 2-3-1, {order} order, target numpy; weights W1 (3, 2), W2 (1, 3)>"
+        )
+    scheme = fcsym.scheme(network, "backprop")
+    kernel = PureKernel.__new__(PureKernel)
+    kernel.scheme, kernel.network, kernel.module, kernel.target = scheme, network, lower_scheme(scheme), "jax"
+    assert repr(kernel) == f"<kernel: {kernel.module.title}, target jax; state W1 (3, 2), W2 (1, 3)>"
+
+
 def test_what_an_update_rule_carries_is_a_list_of_arrays():
     """For a step in exact numbers as for any other."""
     kernel = fcsym.derive(Network.mlp([1, 1]).training("momentum")).compile()

@@ -77,6 +77,7 @@ def test_a_sum_without_its_indicators_is_the_same_sum(name):
     for one in marks:
         left = [other for other in marks if other is not one]
         made += [Reading(way.operands, way.over, way.spans, tuple(left), way.places) for way in _ways(start, one, left)]
+    assert all(place.index not in one.over for one in made for place in one.places)  # it is one of the result
     assert len(made) > 1 or name in ("an indicator of what is free", "two for one axis")
     free = sorted({i for part in (*marks, *factors) for i in free_in(part)} - set(over))
     for places in product(*(range(SIZES[i.axis]) for i in free)):
