@@ -70,7 +70,7 @@ def test_a_quotient_of_exponentials_is_one_in_the_one_that_falls_on_either_side(
         with mpmath.workprec(53):
             point = mpmath.mpf(at)
             found = evaluate(made, point, mpmath_table())
-        with mpmath.workdps(250):
+        with mpmath.workdps(400):
             wanted = true(point)
         assert abs(found - wanted) <= abs(wanted) * 1e-13, at
 

@@ -5,9 +5,11 @@ Where nothing is compiled for it, so that each takes a few milliseconds.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from fractions import Fraction
 from types import SimpleNamespace
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ from fcsym.kernel.gradient import GradientKernel
 from fcsym.kernel.lower import lower_scheme
 from fcsym.kernel.native_scheme import NativeKernel
 from fcsym.kernel.pure import PureKernel
+from fcsym.kernel.stored import fraction_of
 from fcsym.language.expression import Array, Role
 
 
@@ -216,3 +219,41 @@ def test_samples_that_stay_are_not_those_with_a_number_that_is_not_finite(wrong)
         other[at] = wrong
         with pytest.raises(ArgumentError, match=f"sample {at[0] + 1} of x is not the one that init was given"):
             kernel.step(state, other, goal, 0.1)
+
+
+@pytest.mark.parametrize("widths", [[2, 1], [2, 3, 1]], ids=str)
+def test_what_functions_of_a_library_are_given_is_like_the_state(widths):
+    """In its precision, however few arrays it has; here the library is NumPy, and its functions give what they get."""
+    kernel = PureKernel.__new__(PureKernel)
+    kernel.scheme = fcsym.scheme(Network.mlp(widths), "backprop")
+    kernel.network, kernel.module = kernel.scheme.network, lower_scheme(kernel.scheme)
+    kernel._own = np.ndarray
+    kernel._make = lambda array, like: np.asarray(array, None if like is None else like.dtype)
+    kernel.State = namedtuple("State", [a.name for a in kernel.scheme.state])
+    kernel._functions = dict.fromkeys(("init", "step", "output"), lambda *given: given)
+    for dtype in (np.float32, np.float64):
+        weights = [np.ones(kernel.network.shape(a), dtype) for a in kernel.network.parameters]
+        state, x, target, eta = kernel.step(weights, [1, 2], [0.5], 0.1)
+        assert [array.shape for array in state] == [w.shape for w in weights] and eta == 0.1
+        assert x.dtype == target.dtype == dtype and x.tolist() == [1, 2] and target.tolist() == [0.5]
+        state, x = kernel.output(weights, np.array([3, 4]))
+        assert x.dtype == dtype and x.tolist() == [3, 4] and state._fields == kernel.State._fields
+        (held, *_) = kernel.init(weights)
+        assert all(a is b for a, b in zip(held, weights, strict=True))
+    with pytest.raises(ArgumentError, match="use init"):
+        kernel.step(weights[:-1], [1, 2], [0.5], 0.1)
+
+
+def test_a_number_beyond_what_is_told_apart_is_its_sign_or_refused_by_its_size_alone():
+    """However many digits it has: what counts is the power of two above it."""
+    edge = 1 << 14
+    with mpmath.workprec(400):
+        for digits in (1, 2, 200, 399):
+            number = mpmath.mpf((1 << digits) - 1)
+            inside = fraction_of(mpmath.ldexp(number, edge - digits))
+            assert inside == ((1 << digits) - 1) * Fraction(2) ** (edge - digits)
+            low = fraction_of(-mpmath.ldexp(number, -edge - digits))
+            assert low == -((1 << digits) - 1) * Fraction(2) ** (-edge - digits)
+            with pytest.raises(OverflowError, match="above 2 to the power"):
+                fraction_of(mpmath.ldexp(number, edge - digits + 1))
+            assert -(Fraction(2) ** -edge) <= fraction_of(-mpmath.ldexp(number, -edge - digits - 1)) < 0
