@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from conftest import need
@@ -69,3 +71,27 @@ def test_training_that_diverges_is_said_to_with_its_step_and_nothing_that_is_not
     assert not all(np.isfinite(array).all() for array in marked)
     with pytest.raises(ArgumentError, match="not finite"):
         native.bind(state._replace(W2=np.full((1, 2), np.nan)), x, [1.0], 0.1)
+
+
+@pytest.mark.parametrize("batch", [None, "mean"])
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)])
+def test_another_input_is_refused_in_the_same_words_by_many_steps_as_by_one(lead, batch):
+    """Which network it is of is said; and inputs may be those of all networks, or of each."""
+    need("cc")
+    scheme = fcsym.scheme(NETWORK, "states", **({"batch": batch} if batch else {}))
+    native, plain = scheme.compile("c"), scheme.compile()
+    each = (*lead, *((2,) if batch else ()))
+    weights, x = [drawn(*lead, *NETWORK.shape(a)) for a in NETWORK.parameters], drawn(*each, 2)
+    state, targets = native.init(weights, x), drawn(3, *each, 1)
+    native.run(state, np.stack([x] * 3), targets, 0.1)
+    same = x[(0,) * len(lead)]
+    native.run(native.init(weights, same), np.stack([same] * 3), targets, 0.1)
+    for step, network in product(range(3), np.ndindex(lead)):
+        xs = np.stack([x] * 3)
+        xs[(step, *network)] += 0.5
+        said = []
+        for kernel in (native, plain):
+            with pytest.raises(ArgumentError, match=r"is not the (input|one) that init was given") as refused:
+                kernel.run(state, xs, targets, 0.1)
+            said.append(str(refused.value))
+        assert said[0] == said[1] and (f"network {network}" in said[0]) is (bool(lead) and not batch)
