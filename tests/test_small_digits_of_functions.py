@@ -7,7 +7,8 @@ from fractions import Fraction
 import mpmath
 import pytest
 
-from fcsym.language.formulas import NUMBER, S
+from fcsym.language import smooth_functions
+from fcsym.language.formulas import NUMBER, S, evaluate
 from fcsym.language.smooth_functions import _digits
 
 
@@ -43,3 +44,10 @@ def test_what_is_plain_or_small_or_nothing_is_what_it_is(form, true):
     with mpmath.workdps(40):
         found = _digits(form, mpmath.mpf(3))
     assert mpmath.almosteq(found, mpmath.mpf(true), 1e-14, 1e-60)
+
+
+def test_a_value_on_which_the_first_two_results_agree_is_not_computed_again(monkeypatch):
+    asked = []
+    monkeypatch.setattr(smooth_functions, "evaluate", lambda *given: asked.append(mpmath.mp.dps) or evaluate(*given))
+    assert mpmath.almosteq(_digits(("exp", S), mpmath.mpf(2)), mpmath.exp(2))
+    assert len(asked) == 2 and asked[1] == 2 * asked[0]

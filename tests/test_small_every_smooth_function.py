@@ -86,7 +86,8 @@ SIZED = {
 
 @pytest.mark.parametrize("name", SIZED)
 def test_a_slope_with_a_sign_is_that_of_both_sides(name):
+    """And between them, where a sign is 0 and nothing is divided by it."""
     expression, true = SIZED[name]
     found = sympy.lambdify(S_, functions.slope_of(expression), "mpmath")
-    for at in ("-2.5", "-0.25", "0.5", "3"):
+    for at in ("-2.5", "-0.25", "0", "0.5", "3"):
         assert near(found(mpmath.mpf(at)), true(mpmath.mpf(at)))

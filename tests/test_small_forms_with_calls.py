@@ -75,7 +75,7 @@ def test_a_quotient_of_exponentials_is_one_in_the_one_that_falls_on_either_side(
         assert abs(found - wanted) <= abs(wanted) * 1e-13, at
 
 
-def test_a_form_is_chosen_by_its_digits_at_points_of_every_size():
+def test_a_form_is_chosen_by_its_digits_at_points_of_every_size(monkeypatch):
     """Of a difference of fractions their quotient, where numbers are large; of an exponential what overflows last."""
     assert {-p for p in POINTS} == set(POINTS) and 0 not in POINTS and len(set(POINTS)) == len(POINTS) > 50
     falls = 1 / (1 + s**2) - 1 / (2 + s**2)
@@ -90,6 +90,10 @@ def test_a_form_is_chosen_by_its_digits_at_points_of_every_size():
     grows = 5 * exp(s)  # at 263/3 it is above what single precision holds, and nothing is asked of it there
     assert measured(from_sympy(grows), lambda n, at: 5 * mpmath.exp(at)) < 16
     assert measured(("mul", ("exp", S), ("exp", S)), lambda n, at: mpmath.mpf(1)) == float("inf")
+    monkeypatch.setattr(accurate, "_forms", lambda expression, symbol: iter([("first",), ("second",)]))
+    for errors, taken in (((16.0, 1.0), "first"), ((16.5, 1.0), "second"), ((17.0, 1.0), "second")):
+        monkeypatch.setattr(accurate, "measured", lambda form, _, e=errors: e[form[0] == "second"])
+        assert accurate.accurate(s, s, true)[0] == (taken,)
 
 
 def test_each_side_of_a_choice_has_s_held_on_that_side_at_every_depth():

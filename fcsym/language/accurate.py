@@ -187,8 +187,6 @@ def with_calls(expression: Any) -> Any:
     def total(node: Any) -> Any:
         """1 - sigmoid(u), e^u - 1, 1 + erf(u), 1 + tanh(u), 1 - tanh(u)^2 and sqrt(1 + u) - 1, each with a factor."""
         number = node.as_independent(*node.free_symbols, as_Add=True)[0]
-        if not number.is_Rational or not number:
-            return node
         for term in node.args:
             count, rest = term.as_coeff_Mul()
             same, opposite, made = count == number, count == -number, None

@@ -194,7 +194,7 @@ def _in_value(phi: Any, slope: Any) -> Any:
     grown = sympy.Dummy("grown", positive=True)
 
     def in_grown(node: Any) -> Any:
-        return node.rewrite(sympy.exp).subs({sympy.exp(s): grown, sympy.exp(-s): 1 / grown})
+        return node.rewrite(sympy.exp).subs(sympy.exp(s), grown)
 
     value, slope = in_grown(phi), in_grown(slope)
     if not (value.is_rational_function(grown) and slope.is_rational_function(grown)) or s in value.free_symbols:
