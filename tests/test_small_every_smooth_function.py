@@ -73,6 +73,15 @@ def test_the_slope_of_a_logarithm_is_an_inverse_however_it_is_written(expression
     assert functions.slope_among_entries(own) == wanted
 
 
+@pytest.mark.parametrize("order", range(3))
+@pytest.mark.parametrize("name", ["log", "sqrt"])
+def test_what_is_no_activation_is_computed_as_it_is_written(name, order):
+    """Without being measured, which is done on both sides of 0."""
+    given = functions._given.__wrapped__(name, (), order)
+    assert given == from_sympy(sympy.diff(functions.ENTRIES[name].expression(S_), S_, order), fold=True)
+    assert functions._given.__wrapped__("exp", (), order) is None
+
+
 SIZED = {
     "a sign beside s": (sympy.Abs(S_) + S_**2 / 2, lambda x: mpmath.sign(x) + x),
     "a sign times s": (S_**2 * sympy.Abs(S_), lambda x: 3 * x * abs(x)),

@@ -75,6 +75,15 @@ def test_a_quotient_of_exponentials_is_one_in_the_one_that_falls_on_either_side(
         assert abs(found - wanted) <= abs(wanted) * 1e-13, at
 
 
+@pytest.mark.parametrize("expression, true", [
+    (1 / root(1 + exp(s)), lambda x: 1 / mpmath.sqrt(1 + mpmath.exp(x))),
+    (root(sympy.cosh(s)), lambda x: mpmath.sqrt(mpmath.cosh(x))),
+])  # fmt: skip
+def test_a_root_of_exponentials_is_one_in_what_falls_and_overflows_nowhere(expression, true):
+    """In numbers of single precision, too, which hold no square of what is under the root."""
+    assert measured(_sides(expression, s), lambda n, at: mpmath.diff(true, at, n) if n else true(at)) < 4
+
+
 def test_a_form_is_chosen_by_its_digits_at_points_of_every_size(monkeypatch):
     """Of a difference of fractions their quotient, where numbers are large; of an exponential what overflows last."""
     assert {-p for p in POINTS} == set(POINTS) and 0 not in POINTS and len(set(POINTS)) == len(POINTS) > 50
