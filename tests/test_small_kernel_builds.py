@@ -83,6 +83,7 @@ def test_what_is_in_the_way_of_a_library_is_removed_and_what_is_linked_to_stays(
         return SimpleNamespace(status=0, out="", err="")
 
     def write(place, data, asked):
+        assert asked is False  # nobody is told of what a cache keeps
         met.append(place.exists() or place.is_symlink())
         place.write_bytes(data)
 
@@ -92,8 +93,25 @@ def test_what_is_in_the_way_of_a_library_is_removed_and_what_is_linked_to_stays(
     monkeypatch.setattr(os, "access", lambda p, mode: there != "what cannot be written to" and allowed(p, mode))
     native._build("int x;", ["cc"], path)
     assert met == [there == "a file"] and other.read_bytes() == b"other" and native._sound(path)
-    path.write_bytes(path.read_bytes().replace(b"library", b"Library"))
+    own = path.read_bytes()
+    for others in (0o666, 0o602):  # what others may write to is not one's own
+        path.chmod(others)
+        assert not native._sound(path)
+    path.chmod(0o600)
+    assert native._sound(path)
+    path.rename(tmp_path / "else")
+    path.symlink_to(tmp_path / "else")
     assert not native._sound(path)
+    path.unlink()
+    path.write_bytes(own.replace(b"library", b"Library"))
+    assert not native._sound(path)
+
+
+def test_a_compiler_is_known_by_the_first_line_of_what_it_says_of_itself(monkeypatch):
+    """Another version builds other libraries."""
+    said = "a compiler 12.3\nwith a licence\n"
+    monkeypatch.setattr(native, "run", lambda command, seconds: SimpleNamespace(status=0, out=said, err=""))
+    assert native._version.__wrapped__(("/bin/a-compiler",)) == "a compiler 12.3"
 
 
 def test_the_compiler_that_is_set_has_its_flags(monkeypatch):

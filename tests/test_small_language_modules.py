@@ -300,9 +300,10 @@ def test_numbers_names_and_tables_are_what_was_written():
         (2, Fraction(2)),
         (0.5, Fraction(1, 2)),
         ("-1e3", Fraction(-1000)),
+        ("1e300", Fraction(10**300)),
     ):
         assert exact(given, "it") == value
-    for wrong in ("1e400", "nan", float("inf"), True, None, "1/0", "0x1", "1" * 50):
+    for wrong in ("1e400", "-1.1e300", "nan", float("inf"), True, None, "1/0", "0x1", "1" * 50):
         with pytest.raises(NetworkError, match="it is"):
             exact(wrong, "it")
     assert check_name("a_1", "here") == "a_1" and check_name("a" * 32, "here") == "a" * 32

@@ -24,6 +24,7 @@ MORE = {
     "dur": Array("dur", None, ()),
     "q_dx": Array("q_dx", None, ()),
     r"Wqc^{(2)}": Array("Wqc", 2, (), of=WQ),
+    r"y^{\mathrm{g}}": Array("yg", None, (), role=Role.INPUT),
     r"\beta_1": Array("beta1", None, (), role=Role.HYPER_PARAMETER),
 }
 """By their roles."""
@@ -32,6 +33,7 @@ OF_LAYERS = {
     r"d^{\mathrm{s}(1)}": "ds",
     r"d^{\mathrm{W}(1)}": "dW",
     r"s^{\mathrm{z}(1)}": "sz",
+    r"y^{\mathrm{g}(1)}": "yg",
 }
 """Of a gate or a head c, s, W or z, whatever else has that name."""
 PLAIN = {"mzi": Z, "mWq": WQ}

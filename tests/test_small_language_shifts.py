@@ -23,7 +23,7 @@ from fcsym.language.expression import (
     power,
     total,
 )
-from fcsym.language.shifts import written
+from fcsym.language.shifts import _placed, written
 
 AXES = {"t": Axis("T"), "u": Axis("U"), "k": Axis("K"), "r": Axis("R"), "e": Axis("E")}
 SIZES = {AXES["t"]: 3, AXES["u"]: 4, AXES["k"]: 2, AXES["r"]: 2, AXES["e"]: 5}
@@ -72,3 +72,16 @@ def test_a_letter_is_as_wide_as_it_is_with_what_stands_beside_it():
     assert plain.width <= min(of_layer.width, primed.width)
     short = written(total(u, mul(indicator(u, 1 * t + 0 * k), X[u])))
     assert short.width < plain.width
+
+
+def test_an_element_is_wider_with_every_mark_that_it_has_and_stays_where_nothing_is_put_into_it():
+    """A layer and a prime above, which one letter below does not outweigh, and the d of an increment before it."""
+
+    def width(layer, after, role=Role.OTHER):
+        return _placed(Array("x", layer, (u.axis,), after, role=role)[u], {u: t * 1}).width
+
+    for role in (Role.OTHER, Role.INCREMENT):
+        assert width(None, False, role) <= width(None, True, role) < width(1, False, role) < width(1, True, role)
+    for layer, after in product((None, 1), (False, True)):
+        assert width(layer, after) < width(layer, after, Role.INCREMENT)
+    assert _placed(V[e, r], {u: t * 1}) == V[e, r] and _placed(V[e, r], {r: t * 1}).text == "v[e, t]"

@@ -244,8 +244,8 @@ def _distance(got: _Array, wanted: _Array, good: npt.NDArray[np.bool_]) -> float
     if np.shape(got) != wanted.shape:
         return float("inf")
     error = np.abs(np.asarray(got, np.longdouble) - wanted)[good]
-    error = error / np.maximum(1, np.abs(wanted[good]).reshape(int(good.sum()), -1).max(axis=-1, initial=0).reshape(
-        -1, *(1,) * (wanted.ndim - 1)))  # fmt: skip
+    largest = np.abs(wanted[good]).reshape(int(good.sum()), -1).max(axis=-1, initial=1)
+    error = error / largest.reshape(-1, *(1,) * (wanted.ndim - 1))
     result = float(error.max(initial=0))
     return result if result == result else float("inf")
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["in_numbers", "lower_scheme", "lower_step", "named", "resting_on_p", "step_signature"]
 
-_ONE, _ZERO = n.Const(Fraction(1)), n.Const(Fraction(0))
+_ONE = n.Const(Fraction(1))
 
 
 def lower_step(derivation: Record) -> n.Function:
@@ -319,7 +319,7 @@ def _smooth(form: Formula, at: Places) -> n.Node:
             return n.Select(n.Test(_smooth(what, at), ">", Fraction(p, q)), _smooth(here, at), _smooth(there, at))
         case ("sign", inner):
             u = _smooth(inner, at)
-            negative = n.Select(n.Test(u, "==", Fraction(0)), _ZERO, n.Const(Fraction(-1)))
+            negative = n.Select(n.Test(u, "==", Fraction(0)), n.Const(Fraction(0)), n.Const(Fraction(-1)))
             return n.Select(n.Test(u, ">", Fraction(0)), _ONE, negative)
         case (name, inner) if name in n.CALLS:
             return n.Call(name, _smooth(inner, at))

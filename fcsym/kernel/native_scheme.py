@@ -84,11 +84,8 @@ class NativeKernel(SchemeKernel):
         first = self._checked(state, marks, x=inputs[0], target=wanted[0], eta=rate(self.network, eta))
         dtype, held = first[0].dtype, first[: len(self.scheme.state)]
         inputs, wanted = self._rows("x", inputs, dtype), self._rows("target", wanted, dtype)
-        if self.scheme.single_input:  # the axis of steps stays in front of all leading ones
-            told = zip(held[-3:], self.scheme.state[-3:], strict=True)
-            most = max(value.ndim - len(array.axes) for value, array in told)
-            ones = (1,) * max(0, most - (inputs.ndim - 1 - len(self.network.input.axes)))
-            self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
+        if self.scheme.single_input:
+            self._same_inputs(held, inputs)
         if self._stored:
             # one network: each input once, in the order in which steps one by one would meet them
             met = np.sort(np.unique(inputs, axis=0, return_index=True)[1]) if inputs.ndim == 2 else range(len(inputs))
@@ -98,6 +95,17 @@ class NativeKernel(SchemeKernel):
         after = self._state(result, first)
         good = not status and all(all_finite(array) for array in after)
         return after if good or marks else super().run(state, xs, targets, eta, undefined)  # which step it was
+
+    def _same_inputs(self, held: Sequence[_Array], inputs: _Array) -> None:
+        """All steps at once, and one by one where one is another, so that the sentence is that of a step."""
+        told = zip(held[-3:], self.scheme.state[-3:], strict=True)
+        ones = (1,) * max(value.ndim - len(array.axes) for value, array in told)  # steps stay in front of all networks
+        try:
+            self._same_input(held, inputs.reshape(len(inputs), *ones, *inputs.shape[1:]))
+        except ArgumentError:
+            for x in inputs:
+                self._same_input(held, x)
+            raise
 
     def _rows(self, name: str, array: _Array, dtype: np.dtype[Any]) -> _Array:
         shape = self.network.one_input if name == "x" else self.network.one_target
@@ -282,7 +290,7 @@ class LaneBatch(Batch):
         calls, work = [], work_of(self.kernel.module, self.lanes).fixed
         for start in range(0, self._blocks, share):
             call = Call(self.kernel._most)
-            call.set(networks=min(share, self._blocks - start), steps=1)
+            call.set(networks=min(share, self._blocks - start))
             call.point(work=aligned((work,), self.dtype))
             for k, memory in enumerate(self._memory):
                 call.place(k, memory[start:], memory.shape[1])

@@ -149,8 +149,7 @@ class Exact:
     def instance(self, part: PartRecord, given: Values, rows: int = 0) -> Instance:
         """Every element of one of the four functions, each as it is asked for."""
         if part.name not in self._parts:
-            own = {e.array: e for e in in_numbers(part) if e.defines or e.array not in part.given}
-            self._parts[part.name] = own, _axes(part)
+            self._parts[part.name] = {e.array: e for e in in_numbers(part)}, _axes(part)
         equations, axes = self._parts[part.name]
         sizes = {axis: self.size(axis, rows) for axis in axes}
         field, scheme = self._field(), self.scheme

@@ -394,7 +394,8 @@ class SchemeKernel:
             x = x.astype(about.dtype).astype(np.float64)
             rounding = x.shape[-1] * np.finfo(np.float64).eps * np.vecdot(np.abs(x), self._namespace["h"])
             rounding = rounding + about.smallest_subnormal  # of a combination near the least numbers
-            other = ~(np.abs(self._key(x) - key) <= 2 * about.eps * np.abs(key) + rounding)  # a key may be no number
+            # a key may be no number, and the bound of what is not finite is not either
+            other = ~(np.abs(self._key(x) - key) < 2 * about.eps * np.abs(key) + rounding)
         if np.any(other) and self.network.batch:
             raise ArgumentError(
                 f"sample {int(np.argwhere(other)[0][-own]) + 1} of x is not the one that init was given, and "

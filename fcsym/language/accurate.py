@@ -118,9 +118,7 @@ def _put(form: Formula, at: Formula) -> Formula:
     """The form with another in the place of s."""
     if form == S:
         return at
-    if form[0] == "above":  # s on the inside is held there, which is as good
-        return *form[:3], _put(form[3], at), _put(form[4], at)
-    return tuple(_put(part, at) if isinstance(part, tuple) else part for part in form)
+    return tuple(_put(part, at) if isinstance(part, tuple) else part for part in form)  # a choice is by s as it is
 
 
 def in_calls(expression: Any) -> Formula:
@@ -147,8 +145,8 @@ def with_calls(expression: Any) -> Any:
 
     def one_and_exp(node: Any) -> Any:
         """u, of 1 + e^u."""
-        if node.is_Add and len(node.args) == 2 and one in node.args:
-            return exponent(node.args[1 - node.args.index(one)])
+        if node.is_Add and len(node.args) == 2 and node.args[0] == one:  # where SymPy has numbers
+            return exponent(node.args[1])
         return None
 
     def power(node: Any) -> Any:
@@ -189,8 +187,6 @@ def with_calls(expression: Any) -> Any:
     def total(node: Any) -> Any:
         """1 - sigmoid(u), e^u - 1, 1 + erf(u), 1 + tanh(u), 1 - tanh(u)^2 and sqrt(1 + u) - 1, each with a factor."""
         number = node.as_independent(*node.free_symbols, as_Add=True)[0]
-        if not number.is_Rational or not number:
-            return node
         for term in node.args:
             count, rest = term.as_coeff_Mul()
             same, opposite, made = count == number, count == -number, None

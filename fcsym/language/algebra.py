@@ -82,7 +82,7 @@ class Monomial:
 Polynomial: TypeAlias = "dict[Monomial, Fraction]"
 
 
-_PLACES = {Role.HYPER_PARAMETER: 0, Role.GATE: 1, Role.PARAMETER: 2, Role.ADJOINT: 3}
+_PLACES = {role: k for k, role in enumerate((Role.HYPER_PARAMETER, Role.GATE, Role.PARAMETER, Role.ADJOINT))}
 
 
 def in_order(*factors: Expr) -> Expr:

@@ -194,7 +194,7 @@ def _in_value(phi: Any, slope: Any) -> Any:
     grown = sympy.Dummy("grown", positive=True)
 
     def in_grown(node: Any) -> Any:
-        return node.rewrite(sympy.exp).subs({sympy.exp(s): grown, sympy.exp(-s): 1 / grown})
+        return node.rewrite(sympy.exp).subs(sympy.exp(s), grown)
 
     value, slope = in_grown(phi), in_grown(slope)
     if not (value.is_rational_function(grown) and slope.is_rational_function(grown)) or s in value.free_symbols:
@@ -220,10 +220,9 @@ def _among_entries(name: str, own: Formula) -> tuple[Fraction, str | None, int] 
 
     s, _ = symbols()
     slope = slope_of(_expression(name, own))
-    for power in (0, -1):
-        rest = slope / s**power
-        if _may_be_constant(rest) and (rest := sympy.simplify(rest)).is_Rational:
-            return Fraction(int(rest.p), int(rest.q)), None, power
+    rest = slope * s
+    if _may_be_constant(rest) and (rest := sympy.simplify(rest)).is_Rational:
+        return Fraction(int(rest.p), int(rest.q)), None, -1
     for other, entry in ENTRIES.items():
         rest = slope - entry.expression(s)
         if _may_be_constant(rest) and sympy.simplify(rest) == 0:

@@ -63,7 +63,7 @@ def _changed(function: n.Function) -> dict[str, str]:
     """State array => the name of its new value, where there is one."""
     defined = {s.name for s in function.statements if isinstance(s, n.Define)}
     pairs = zip(function.given, function.results, strict=False)
-    return {old.name: new.name for old, new in pairs if new.name != old.name and new.name in defined}
+    return {old.name: new.name for old, new in pairs if new.name in defined}
 
 
 # --------------------------------------------------------------------------------------------------- in place
@@ -270,8 +270,7 @@ class _Writer:
             return False
         if self.module.sizes[indices[0].axis] < _COLUMNS:
             return False
-        matrices = [load for load in n.loads(reduce.body) if len(load.indices) == 2]
-        return any(load.indices == (reduce.over[0], indices[0]) for load in matrices)
+        return any(load.indices == (reduce.over[0], indices[0]) for load in n.loads(reduce.body))
 
     def _columns_at_most(self) -> int:
         """How many numbers all sums along columns of one statement need at once, at most."""
