@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fcsym
-from fcsym import Concatenate, Conv1d, Flatten, LayerNorm, Linear, MaxPool1d, Network
+from fcsym import Concatenate, Conv1d, Flatten, LayerNorm, Linear, MaxPool1d, MultiheadAttention, Network
 from fcsym.layers import Node
 from fcsym.networks.symbols import increment_of
 from fcsym.proof.reach import moves_by_its_gate, stays
@@ -31,6 +31,16 @@ NETWORKS = {
                 Node(Linear(4, 1), "y"),
             ],
             input=(2,),
+        ),
+        False,
+    ),
+    "around what is read in another way": (
+        Network(
+            [
+                Node(Linear(1, 1), "a", ("x",)), Node(MultiheadAttention(1, 1), "m", ("a",)), Node(Linear(1, 1), "b"), Node("relu", "r"),
+                Node(Concatenate(), "c", ("a", "r")), Node(Flatten(), "f"), Node(Linear(2, 1), "y"),
+            ],
+            input=(1, 1),
         ),
         False,
     ),
