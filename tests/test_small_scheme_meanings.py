@@ -17,7 +17,7 @@ import fcsym
 from fcsym.language.algebra import expand
 from fcsym.language.equation import Cases, Equation, Rule
 from fcsym.language.expression import ONE, Array, Axis, Index, Role, add, mul, power
-from fcsym.networks.symbols import ETA, frozen_activation, frozen_copy, frozen_pre_activation
+from fcsym.networks.symbols import ETA, frozen_activation, frozen_copy, frozen_pre_activation, gate_of
 from fcsym.proof.scheme_in_symbols import InSymbols, _are_inverse, _denominators
 from fcsym.proof.schemes import _flaws, _refused_at_init
 
@@ -159,3 +159,5 @@ def test_a_row_is_refused_where_init_has_no_value_for_such_weights():
             ):  # fmt: skip
                 assert not _refused_at_init(part, replace(row, when=(other, *others)))
             assert not _refused_at_init(part, replace(row, when=()))
+            gates = (replace(c, subject=gate_of(c.subject.array)[c.subject.indices]) for c in row.when)
+            assert not _refused_at_init(part, replace(row, when=tuple(gates)))  # which is of the unit, and not kept
