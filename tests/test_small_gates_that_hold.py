@@ -37,8 +37,8 @@ NETWORKS = {
     "around what is read in another way": (
         Network(
             [
-                Node(Linear(1, 1), "a", ("x",)), Node(MultiheadAttention(1, 1), "m", ("a",)), Node(Linear(1, 1), "b"), Node("relu", "r"),
-                Node(Concatenate(), "c", ("a", "r")), Node(Flatten(), "f"), Node(Linear(2, 1), "y"),
+                Node(Linear(1, 1), "a", ("x",)), Node(MultiheadAttention(1, 1), "m", ("a",)), Node(Linear(1, 1), "b"),
+                Node("relu", "r"), Node(Concatenate(), "c", ("a", "r")), Node(Flatten(), "f"), Node(Linear(2, 1), "y"),
             ],
             input=(1, 1),
         ),
