@@ -17,9 +17,10 @@ from test_small_proofs import CARRIED, SCHEMES
 import fcsym
 from fcsym import Concatenate, Linear, Network
 from fcsym.deriving.pipeline import one_step
-from fcsym.language.expression import Expr
+from fcsym.language.expression import Expr, power
 from fcsym.language.instance import Instance, exact_field
 from fcsym.layers import Node
+from fcsym.networks.symbols import SIZE
 from fcsym.schemes import build
 from fcsym.schemes.read_data import _listed
 from fcsym.schemes.record import SingleInput
@@ -130,6 +131,13 @@ def test_the_norm_of_one_input_is_held_and_not_defined_again(bias):
     told = {e.name for e in made if e != base.by_name[e.name]}
     assert told == reads != set()
     assert not any(a.name == "a0" for e in made if e.name in reads for a in e.operands)
+
+
+def test_the_inverse_of_a_size_is_of_the_layer_that_the_size_is_of():
+    """1/c0 is called ic0, and is one number."""
+    s = fcsym.scheme(Network.mlp([2, 2, 1], bias=True), "states")
+    (inverse,) = {e.array for part in s.parts for e in part if e.rhs == power(SIZE[()], -1)}
+    assert (inverse.name, inverse.layer, inverse.axes) == ("ic0", SIZE.layer, ())
 
 
 @pytest.mark.parametrize(("phi", "pieces"), [("relu", [""]), ("leaky_relu", ["1", "2"]), ("identity", [""])])

@@ -98,10 +98,7 @@ class Carried:
         return [
             e for e in self.scheme.invariants
             if self.meant.get(e.array) != e
-            and (
-                (not e.array.after and e.array in (*self.network.parameters, *self.network.memory))
-                or any(a not in known and not self._is_stated(a) for a in (e.array, *e.operands))
-            )
+            and any(a not in known and not self._is_stated(a) for a in (e.array, *e.operands))
         ]  # fmt: skip
 
     def _name(self, e: Equation) -> str:

@@ -155,7 +155,7 @@ class Tables:
             own = unit.s == network.pre_activation(layer) and all(unit.s.axes[-1] in theta.axes for theta in fed)
             if own and (rests or not fed):
                 return Theorem(name, statement, script, None, said)
-        elif network.rule.is_plain and (rests or unit.s in network.trained) and self._moves_by_its_gate(unit):
+        elif self._moves_by_its_gate(unit):
             return Theorem(name, statement, script, None, said)
         widths = "".join(
             f"{self.printer.width(axis)} = {size}%nat -> " for axis, size in network.sizes.items() if axis in self.axes

@@ -240,12 +240,10 @@ class Grouped:
         for own in self.grouping.layers:
             s, name = self.printer.array(own.pre_activation), f"{self._held(own)}_now"
             phi = self.printer.function(self.network.units[own.units].activation)
-            at = "?n ?j" if len(own.pre_activation.axes) > 1 else "?j"
-            use = at.replace("?", "")
             for kind in ("slope", "phi"):
                 law = "laid" if kind == "phi" and in_columns and own.one is not None else kind
-                put = f"rewrite ({law}_{name} {use}) by assumption"
-                tries.append(f"match goal with |- context [{kind}_{phi} ({s} {at})] => {put} end")
+                put = f"rewrite ({law}_{name} n j) by assumption"
+                tries.append(f"match goal with |- context [{kind}_{phi} ({s} ?n ?j)] => {put} end")
         return f"repeat first [{' | '.join(tries)}]" if tries else "idtac"
 
     def _names(self, e: Equation, assumed: Iterable[Equation]) -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ from fcsym.certificates.printer import Printer, number
 from fcsym.certificates.statement import Statement
 from fcsym.certificates.theorem import Theorem
 from fcsym.language.algebra import inline, replaced
-from fcsym.language.equation import Branch, Cases, Equation, Status
+from fcsym.language.equation import Branch, Cases, Equation
 from fcsym.language.expression import ONE, ZERO, Array, Expr, Ref, add, mul
 from fcsym.language.names_of_cases import piece_conditions
 from fcsym.networks.symbols import (
@@ -83,7 +83,7 @@ class Integral:
         for n, row in enumerate(self.e.rhs, 1):
             if row.name in at_zero:
                 yield at_zero[row.name]
-            elif row.value is not None and row.status is Status.VALUE and row.name in of_p:
+            elif row.name in of_p:  # the others have a value
                 yield Theorem("", f"Definition P_row_{n} {head} {self.printer.term(self._in_weight(row))}.", "")
                 yield self._row(n, row, of_p[row.name])
 

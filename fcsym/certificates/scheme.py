@@ -109,7 +109,7 @@ class _Scheme(Started):
             a for e in (*self.scheme.meanings, *self.scheme.moving.values()) for a in (e.array, *e.operands)
         )
         mentioned |= dict.fromkeys(a for part in parts for e in part.equations for a in e.operands)
-        made = {e.array for part in parts for e in part.equations if e.defines and not self._is_stated(e.array)}
+        made = {e.array for part in parts for e in part.equations if e.defines}
         free_ = [a for a in mentioned if not a.after and not self._is_stated(a) and a not in made | set(self.meant)]
         made |= self.groups.named if self.groups else set()
         made |= {e.array for e in self._frozen_data} if self.pieces else set()

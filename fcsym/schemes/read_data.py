@@ -202,7 +202,7 @@ class _Layers:
         """The data that a step reads beside the maps, the input as a copy."""
         x, data = self.base.network.input, self.read.data
         network = self.base.network
-        wanted = [a.primed for a in known if a.primed in {e.array for e in step}]
+        wanted = [a.primed for a in known]
         needed = cut(step, (*known, target_of(network), ETA), (*wanted, network.output))
         read = (a for e in needed if e.array not in data for a in e.operands)
         found = tuple(dict.fromkeys(a for a in read if a in data or a == frozen_copy(x)))
