@@ -122,12 +122,12 @@ def test_two_lists_of_parameters_are_the_same_where_all_their_numbers_are():
 @pytest.mark.parametrize("kind", ["a step", "derivatives"])
 def test_a_check_is_refused_where_a_point_has_more_numbers_than_is_said(kind, monkeypatch):
     """Ten times as many as a batch has room for; as many as that are no more. The sentence has both numbers."""
-    network = Network.mlp([6, 5], bias=False)
-    subject = fcsym.gradient(network, by="W1")
-    for room, fits in ((2, False), (3, True), (4, True)):  # of 30 numbers
+    for widths, room, fits in (([6, 5], 2, False), ([6, 5], 3, True), ([6, 5], 4, True), ([7, 3], 2, False)):
+        network, count = Network.mlp(widths, bias=False), widths[0] * widths[1]
+        subject = fcsym.gradient(network, by="W1")
         monkeypatch.setattr(points_ if kind == "a step" else gradients, "MAX_NUMBERS", room)
 
-        def start():
+        def start(network=network, subject=subject):
             if kind == "a step":
                 return next(draws(network, np.random.default_rng(0), 3, 2.0**-52))
             return gradients._Tally(subject, np.dtype(float), 0)
@@ -135,7 +135,7 @@ def test_a_check_is_refused_where_a_point_has_more_numbers_than_is_said(kind, mo
         if fits:
             assert start()
         else:
-            with pytest.raises(SizeError, match=f" 30 numbers.*, more than {10 * room}[ :]"):
+            with pytest.raises(SizeError, match=f" {count} numbers.*, more than {10 * room}[ :]"):
                 start()
 
 

@@ -197,3 +197,19 @@ def test_rows_are_those_of_what_was_seen_and_then_of_what_was_not():
         assert [name for name, _ in rows] == sorted((name for name, _ in rows), key=place)
         for key, row in rows.items():
             assert row == seen[key] if key in seen else (row.points, row.impossible) == (0, key in never), key
+
+
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_a_number_that_has_no_bound_is_right_where_it_is_the_same_and_nowhere_else(off):
+    """Of p, which may have none; where there is none on both sides nothing is off."""
+    d = fcsym.derive(DEEP)
+    points = random_points(DEEP, np.random.default_rng(1), 3)
+    made = Tally(d, DOUBLE).computed(d.compile(), points)
+    scale = SimpleNamespace(of=lambda name: made.scale.of(name) * (np.nan if name == "p" else 1))
+    tally = Tally(d, DOUBLE, lambda *given: {n: a for n, a in made.result.items() if n != "undefined"})
+    tally.compare_computed(
+        made._replace(result=made.result | {"p": made.result["p"] + off}, scale=scale), "simultaneous"
+    )
+    rows = tally.rows(False)
+    assert tally.left_out == 0 and {row.quantity for row in rows if not row.passed} == ({"p"} if off else set())
+    assert all((row.worst, row.bound) == (off, 0) for row in rows if row.quantity == "p" and not row.passed)
