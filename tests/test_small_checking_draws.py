@@ -21,9 +21,11 @@ def run_of(network, name="backprop"):
     return _Comparison(fcsym.scheme(network, name), "simultaneous", np.dtype(float), 1, None)
 
 
-def test_networks_that_are_trained_are_ordinary_ones():
+@pytest.mark.parametrize("kind", ["layers", "dense"])
+def test_networks_that_are_trained_are_ordinary_ones(kind):
     """Weights of a variance of one over what a unit reads, and biases of a number of their own."""
     network = Network([fcsym.Conv1d(2, 3, 2), fcsym.Flatten(), Linear(9, 4)], input=(2, 4))
+    network = network if kind == "layers" else Network.mlp([9, 3, 1], bias=True)
     run = object.__new__(_Comparison)
     vars(run).update(network=network, dtype=np.dtype(float), scheme=fcsym.scheme(Network.mlp([1, 1]), "backprop"))
     weights, *_ = run._draw(np.random.default_rng(0), 2000)

@@ -84,7 +84,7 @@ def _common(steps: dict[Any, sympy.Matrix]) -> list[tuple[list[Any], Any]]:
         for columns, factor in spaces:
             for value in matrix.T.eigenvals():
                 within = ((matrix.T - value * sympy.eye(size)) * columns).applyfunc(sympy.expand)
-                kernel = within.nullspace(simplify=True)
+                kernel = within.nullspace()
                 if kernel:
                     narrower.append((columns * sympy.Matrix.hstack(*kernel), factor + value * monomial))
         spaces = narrower
