@@ -18,7 +18,7 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing.conserved import _clear, constants, forms
+from fcsym.collapsing.conserved import _clear, _common, _rooted, constants, forms
 from fcsym.collapsing.equations import Closure, length_of, named
 from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.held import Held
@@ -279,3 +279,41 @@ def test_nothing_is_conserved_where_a_part_of_a_sum_of_squares_does_not_move():
     shared, fast = Network.mlp([2, 3, 2], bias=True).shared("b1"), Network.mlp([2, 3, 2]).training("momentum")
     for network in (Network.mlp([2, 3, 2]).frozen("W1"), smooth, bent, shared, fast):
         assert constants(network, "simultaneous") == ()
+
+
+A, X, E = (sympy.Symbol(name, real=True) for name in ("g1", "x", "e"))
+
+
+@pytest.mark.parametrize(
+    ("square", "root"),
+    [
+        (4 * X**2 + 4, 2 * sympy.sqrt(X**2 + 1)), (A**2 * X**2 + A**2, abs(A) * sympy.sqrt(X**2 + 1)),
+        (X**4 + 2 * X**2 + 1, X**2 + 1), (A**3 * X**2, abs(A) * abs(X) * sympy.sqrt(A)), (X**2 - 1, sympy.sqrt(X**2 - 1)),
+        (12 * X**2, 2 * sympy.sqrt(3) * abs(X)), (P**2, sympy.sqrt(P**2)), (A, sympy.sqrt(A)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_squares_are_in_front_of_a_root(square, root):
+    """Of what is real; all else stays in it."""
+    assert _rooted(sympy.sqrt(square, evaluate=False)) == root == _rooted(root)
+    assert sympy.expand(_rooted(1 / X + 3 * sympy.sqrt(square, evaluate=False)) - 1 / X - 3 * root) == 0
+
+
+@pytest.mark.parametrize("weight", [1, 2, A])
+def test_rows_with_roots_are_multiplied_by_their_factors(weight):
+    """Exactly, also where a root is a multiple of another one."""
+    matrix = sympy.Matrix([[0, -X, -1], [-(weight**2) * X, 0, 0], [-(weight**2), 0, 0]])
+    found = _common({E: matrix})
+    assert len(found) == 3 and {sympy.simplify(factor**2) for _, factor in found} == {
+        0, sympy.simplify(E**2 * weight**2 * (X**2 + 1))}  # fmt: skip
+    for row, factor in found:
+        made = E * sympy.Matrix([row]) * matrix
+        assert [sympy.expand(a - factor * b) for a, b in zip(made, row, strict=True)] == [0, 0, 0]
+
+
+def test_two_outputs_have_no_forms_of_a_pattern_and_numbers_in_forms_are_real():
+    """A pattern has numbers of each output, which no number of a pattern multiplies."""
+    two, one = (fcsym.find_collapse(Network.mlp([1, 3, n]), contracted=(0, 1)).choices[0].found for n in (2, 1))
+    assert forms(Closure.of(two)) == ()
+    symbols = {s for each in forms(Closure.of(one)) for s in each.factor.free_symbols}
+    assert {s.name for s in symbols} == {"a0", "g1", "delta2", "eta"} and all(s.is_real for s in symbols)

@@ -82,13 +82,27 @@ def _common(steps: dict[Any, sympy.Matrix]) -> list[tuple[list[Any], Any]]:
     for monomial, matrix in sorted(steps.items(), key=lambda item: str(item[0])):
         narrower = []
         for columns, factor in spaces:
-            for value in matrix.T.eigenvals():
+            for value in map(_rooted, matrix.T.eigenvals()):
                 within = ((matrix.T - value * sympy.eye(size)) * columns).applyfunc(sympy.expand)
                 kernel = within.nullspace()
                 if kernel:
                     narrower.append((columns * sympy.Matrix.hstack(*kernel), factor + value * monomial))
         spaces = narrower
     return [(_clear(columns.col(n)), factor) for columns, factor in spaces for n in range(columns.shape[1])]
+
+
+def _rooted(value: sympy.Expr) -> sympy.Expr:
+    """The same with squares in front of its roots: 2*sqrt(x**2 + 1), and not sqrt(4*x**2 + 4) beside it."""
+    return value.replace(lambda node: node.is_Pow and node.exp == sympy.Rational(1, 2), lambda node: _root(node.base))
+
+
+def _root(square: sympy.Expr) -> sympy.Expr:
+    constant, factors = sympy.factor_list(square)
+    outside, inside = sympy.sqrt(constant), sympy.Integer(1)
+    for factor, many in factors:
+        pairs = many // 2 if factor.is_real else 0
+        outside, inside = outside * abs(factor) ** pairs, inside * factor ** (many - 2 * pairs)
+    return outside * sympy.sqrt(sympy.expand(inside))
 
 
 def _clear(column: sympy.Matrix) -> list[Any]:
