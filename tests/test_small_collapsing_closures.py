@@ -22,9 +22,9 @@ from fcsym.collapsing.conserved import _clear, _common, _rooted, constants, form
 from fcsym.collapsing.equations import Closure, length_of, named
 from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.held import Held
-from fcsym.collapsing.lumped import _as_expr
+from fcsym.collapsing.lumped import _as_expr, block_of
 from fcsym.collapsing.training import Training
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, mul
 
 # both lines have an intercept, so that it counts whatever the weights are
 BUMP = fcsym.piecewise_linear("bump", [fcsym.Piece(0, -1, 1), fcsym.Piece(None, 2, 1)])
@@ -198,6 +198,31 @@ def test_one_step_changes_a_constant_by_what_is_said(name, order, inputs):
             assert {f"s{n}", f"delta{n}"} <= names  # by their names, and not as what they are of weights
 
 
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_of_layers_beside_others_that_have_none_constants_are_found(order):
+    """Of units with a bias each, below units that share one, and of lines through 0 beside functions that are not."""
+    shared = Network.mlp([2, 3, 3, 2], "leaky_relu", bias=True).shared("b2")
+    for network, layers in (
+        (shared, [1, 1]), (shared.shared("b1"), []), (Network.mlp([2, 3, 3, 2], ["relu", "tanh"]), [1, 1]),
+        (Network.mlp([2, 3, 3, 2], [HAT, "relu"]), [2]), (Network.mlp([2, 3, 3, 2], [BUMP, "relu"], bias=True), [2]),
+    ):  # fmt: skip
+        found = constants(network, order)
+        assert [c.layer for c in found] == layers
+        for constant in found:
+            assert constant.rate == mul(0)
+            largest = 0
+            for seed in range(3):
+                point = Point(Held.of(network, order, 1, frozenset({constant.layer})), seed)
+
+                def value(node, after=False, point=point):
+                    return evaluate(node, lambda a: np.asarray(point.array(a, after)))[0].astype(float)
+
+                change = value(constant.value.rhs, True) - value(constant.value.rhs)
+                np.testing.assert_allclose(change, value(constant.change.rhs), rtol=1e-9, atol=1e-12)
+                largest = max(largest, np.abs(change).max())
+            assert largest > 1e-5
+
+
 P, Q = sympy.Symbol("p"), sympy.Symbol("q")
 
 
@@ -316,5 +341,8 @@ def test_two_outputs_have_no_forms_of_a_pattern_and_numbers_in_forms_are_real():
     """A pattern has numbers of each output, which no number of a pattern multiplies."""
     two, one = (fcsym.find_collapse(Network.mlp([1, 3, n]), contracted=(0, 1)).choices[0].found for n in (2, 1))
     assert forms(Closure.of(two)) == ()
+    for network in (Network.mlp([2, 3, 1], bias=True).shared("b1"), Network.mlp([1, 3, 1], BUMP)):
+        closure = Closure.of(fcsym.find_collapse(network, contracted=(0, 1)).choices[0].found)
+        assert len(block_of(closure)) > 1 and forms(closure) == ()  # how many units there are is in its step
     symbols = {s for each in forms(Closure.of(one)) for s in each.factor.free_symbols}
     assert {s.name for s in symbols} == {"a0", "g1", "delta2", "eta"} and all(s.is_real for s in symbols)

@@ -18,7 +18,7 @@ from fcsym.language.expression import Array, Axis, Index, add, mul, number, powe
 J, K = Axis("n_1"), Axis("n_2")
 A, B = (Array(name, 1, (J, J)) for name in "AB")
 W, V = Array("W", 2, (K, J)), Array("V", 2, (K, J))
-s, C = Array("s", 1, (J,)), Array("c", None, ())
+s, t, C = Array("s", 1, (J,)), Array("t", 1, (J,)), Array("c", None, ())
 j, k, n, m, o = (Index(J, letter) for letter in "jknmo")
 p, q = (Index(K, letter) for letter in "pq")
 
@@ -65,6 +65,7 @@ PRODUCTS = {
     "two alike": ([W[p, j], W[q, j]], {j}, 2),
     "three alike": ([A[j, k], A[j, n], A[j, m]], {j}, 6),
     "a pair at one": ([A[j, k], A[k, n], s[k]], {k}, 1),
+    "two with others beside them": ([A[j, k], A[j, n], s[k], t[n]], {j, k, n}, 1),
     "two of a kind": ([W[p, j], V[q, j], W[q, j]], {j}, 2),
     "one alone": ([A[j, k]], {k}, 1),
     "a ring": ([A[j, k], A[k, n], A[n, j]], {j, k, n}, None),

@@ -136,17 +136,14 @@ class Constant:
 def constants(network: Network, order: str, inputs: int = 1) -> tuple[Constant, ...]:
     """For every hidden layer of lines through 0: combinations of squares without a first order in eta.
 
-    Nothing is found where the rule remembers something, or where the units of a layer have smooth activations or
-    intercepts.
+    Nothing is found where the rule remembers something, or where the units of a layer have smooth activations,
+    intercepts or one bias for all of them.
     """
     found: list[Constant] = []
     if network.memory:
         return ()
     for n in range(1, len(network.layers)):
         held = Held.of(network, order, inputs, frozenset({n}))  # type: ignore[arg-type]  # checked by the caller
-        phi = network.layers[n - 1].activation
-        if phi.is_smooth or any(piece.intercept for piece in phi.pieces) or network.common:
-            continue
         try:
             found += _of_layer(held, n)
             if n == 1 and not held.network.batch:
