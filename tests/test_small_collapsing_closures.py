@@ -253,6 +253,7 @@ def test_a_row_is_written_without_denominators_and_common_factors(column):
 FORMED = {
     "no bias": Network.mlp([2, 5, 1]),
     "decay": Network.mlp([2, 5, 1]).training(DECAY),
+    "a frozen bias": Network.mlp([2, 5, 1], bias=True).frozen("b1"),
 }
 
 

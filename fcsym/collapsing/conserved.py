@@ -60,7 +60,7 @@ def forms(closure: Closure) -> tuple[Form, ...]:
     # a squared norm has a root, which is then a number like others
     norms = {equation.array.name for equation in closure.data}
     held = sorted((s for s in scalars.known if str(s) in norms), key=str)
-    root = {s: sympy.Symbol(f"root_{s}", positive=True) for s in held}
+    root = {s: sympy.Symbol(f"root_{s}") for s in held}
     squared = {s: r**2 for s, r in root.items()}
     back = {r: sympy.sqrt(sympy.Symbol(str(s), positive=True)) for s, r in root.items()}
     made = {e: matrix.subs(squared) for e, matrix in steps.items()}
