@@ -19,6 +19,7 @@ from test_small_proofs import HAT
 import fcsym
 from fcsym import Network, find_collapse
 from fcsym.collapsing import export, kernel
+from fcsym.collapsing.beside import beside_text
 from fcsym.collapsing.conserved import _own_share
 from fcsym.collapsing.gates_held import _put_in, gates_held
 from fcsym.collapsing.held import Held, Unsuited
@@ -27,16 +28,13 @@ from fcsym.collapsing.lumped import NotLinear, Scalars, block_of
 from fcsym.collapsing.moving import Run
 from fcsym.collapsing.quantities import Quantity, Use
 from fcsym.collapsing.tabled import table_of
-from fcsym.deriving.pipeline import one_step
 from fcsym.errors import ArgumentError
-from fcsym.kernel.rows import frozen_rows
 from fcsym.kernel.targets.c import room_of
 from fcsym.kernel.targets.numpy import NumpyTarget
 from fcsym.language.algebra import expand
 from fcsym.language.equation import Equation, Rule
 from fcsym.language.expression import Array, Axis, Index, Role, add, mul, power, total
 from fcsym.networks.symbols import ETA, SAMPLES, increment_of
-from fcsym.schemes import states
 
 J, N = Axis("n_1"), Axis("n_0")
 j, i = Index(J, "j"), Index(N, "i")
@@ -138,6 +136,20 @@ def test_units_one_by_one_have_no_ones(network):
     assert every and not [e.name for e in every for a in e.operands if a.role is Role.UNIT]
 
 
+@pytest.mark.parametrize("network", [
+    Network.mlp([2, 9, 2]), Network.mlp([2, 9, 1], bias=True).training("momentum"), Network.mlp([2, 9, 2], HAT),
+], ids=["no bias", "momentum", "hat"])  # fmt: skip
+def test_which_group_a_unit_is_in_is_asked_for_where_something_is_of_a_group(network):
+    """And not of what is of the unit alone."""
+    record = fcsym.scheme(network, "collapsed", batch="sum", samples=2).induction
+    every = [*record.meanings, *record.moving.values(), *(e for one in record.routines.values() for e in one.equations)]
+    asked = [e for e in every if "on1" in {a.name for a in e.operands}]
+    assert {"Wz2", "Cz1"} < {a.name for e in asked for a in e.operands}
+    for e in asked:
+        others = [*(a for a in e.operands if a.name != "on1"), e.array]
+        assert any(axis.name == "p_1" for a in others for axis in a.axes), e.name
+
+
 def test_the_text_of_a_file_says_nothing_of_how_wide_a_layer_is_that_is_summed_over():
     """But where it names the network and its equations, and in the shapes of its weights."""
     narrow, wide = (
@@ -173,10 +185,8 @@ def test_rows_of_a_file_are_of_mini_batches_as_they_are_trained(batch):
 
 def test_the_program_that_tests_a_file_in_c_has_room_for_what_backpropagation_writes_down():
     """Its arrays, and its strips of them, of as many samples as there are."""
-    network = Network.mlp([20, 50, 2], bias=True).training(None, "sum", 2)
-    rows = frozen_rows(states.build(one_step(network, "simultaneous")), 1)
-    text = export.c_text_of(network, "simultaneous", (1,), "update", rows)["update_test.c"]
-    _, module, _ = export._known(network, "simultaneous", (1,))
+    _, module, table = export._known(Network.mlp([20, 50, 2], bias=True), "simultaneous", (1,))
+    text = beside_text(module, table, "update")
     (count,) = {int(found) for found in re.findall(r"x\[(\d+) \* UPDATE_INPUTS\]", text)}
     rooms = [room_of(replace(module[f], name=n), module) for f, n in (("rest", "rest"), ("backprop", "step"))]
     assert any(room.strips.at(count) for room in rooms)
