@@ -347,3 +347,4 @@ def test_two_outputs_have_no_forms_of_a_pattern_and_numbers_in_forms_are_real():
         assert len(block_of(closure)) > 1 and forms(closure) == ()  # how many units there are is in its step
     symbols = {s for each in forms(Closure.of(one)) for s in each.factor.free_symbols}
     assert {s.name for s in symbols} == {"a0", "g1", "delta2", "eta"} and all(s.is_real for s in symbols)
+    assert [s.name for s in symbols if s.is_positive] == ["a0"]  # a squared norm, and nothing else has a sign
