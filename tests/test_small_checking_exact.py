@@ -180,6 +180,7 @@ def test_networks_that_are_written_out_are_those_of_lines_and_plain_steps():
 
 # ---------------------------------------------------------------------------------------------- functions at ends
 
+S = Symbol("s", real=True)
 SQUARED = ("pow", ("s",), ("number", 2, 1))
 CHOICES = {
     Fraction(3, 2): (SQUARED, ("add", ("mul", ("number", 3, 1), ("s",)), ("number", -9, 4)), (3, -2.25, 1)),
@@ -223,6 +224,27 @@ def test_of_what_is_no_number_a_function_is_none(function):
     phi = fcsym.smooth("own", Symbol("s", real=True) * exp(-(Symbol("s", real=True) ** 2)))
     found = function(phi, np.array([np.nan, np.inf, -np.inf, 0.5], np.longdouble))
     assert np.isfinite(found).tolist() == [False, False, False, True] and np.isnan(found[0])
+
+
+POWERS = {
+    "2^s": (2**S, lambda s: 2**s),
+    "(2 + s^2)^s": ((2 + S**2) ** S, lambda s: (2 + s**2) ** s),
+    "(2 + s^2)^(s^3/8)": ((2 + S**2) ** (S**3 / 8), lambda s: (2 + s**2) ** (s**3 / 8)),
+    "s^5 - s^2": (S**5 - S**2, lambda s: s**5 - s**2),
+}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("name", POWERS)
+def test_a_power_is_that_of_its_exponent_whatever_that_is(name, order):
+    """Also where s is in it: where it is computed as it is written, and where in many digits."""
+    written, own = POWERS[name]
+    s = np.array([-5.0, -1.5, -0.25, 0.005, 0.75, 2.0, 4.5], np.longdouble)
+    found = [phi_of, slope_of, bend_of][order](fcsym.smooth("own", written), s)
+    with mpmath.workdps(50):
+        for value, at in zip(found, s, strict=True):
+            true = mpmath.diff(own, mpmath.mpf(float(at)), order)
+            assert abs(mpmath.mpf(str(value)) - true) <= 1e-15 * abs(true), at
 
 
 def test_what_is_too_small_for_a_float_is_within_its_ball():

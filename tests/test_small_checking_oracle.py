@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sympy
 from autograd import grad
+from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
@@ -122,12 +123,12 @@ def test_two_lists_of_parameters_are_the_same_where_all_their_numbers_are():
 @pytest.mark.parametrize("kind", ["a step", "derivatives"])
 def test_a_check_is_refused_where_a_point_has_more_numbers_than_is_said(kind, monkeypatch):
     """Ten times as many as a batch has room for; as many as that are no more. The sentence has both numbers."""
-    network = Network.mlp([6, 5], bias=False)
-    subject = fcsym.gradient(network, by="W1")
-    for room, fits in ((2, False), (3, True), (4, True)):  # of 30 numbers
+    for widths, room, fits in (([6, 5], 2, False), ([6, 5], 3, True), ([6, 5], 4, True), ([7, 3], 2, False)):
+        network, count = Network.mlp(widths, bias=False), widths[0] * widths[1]
+        subject = fcsym.gradient(network, by="W1")
         monkeypatch.setattr(points_ if kind == "a step" else gradients, "MAX_NUMBERS", room)
 
-        def start():
+        def start(network=network, subject=subject):
             if kind == "a step":
                 return next(draws(network, np.random.default_rng(0), 3, 2.0**-52))
             return gradients._Tally(subject, np.dtype(float), 0)
@@ -135,7 +136,7 @@ def test_a_check_is_refused_where_a_point_has_more_numbers_than_is_said(kind, mo
         if fits:
             assert start()
         else:
-            with pytest.raises(SizeError, match=f" 30 numbers.*, more than {10 * room}[ :]"):
+            with pytest.raises(SizeError, match=f" {count} numbers.*, more than {10 * room}[ :]"):
                 start()
 
 
@@ -163,6 +164,10 @@ def test_a_unit_above_a_smooth_one_is_on_a_kink_by_chance_alone():
     s[1:, 1] = 0, wide, -wide, 1.01 * wide, -1.01 * wide
     truth = {"s1": 0 * s, "s2": 0 * s, "s3": s, run.y: s}
     assert run._by_chance(truth, scale).tolist() == [False, True, True, True, False, False]
+    run = object.__new__(_Comparison)
+    vars(run).update(network=Network.mlp([1, 2, 2, 2, 1], ["relu", "tanh", HAT]), eps=2.0**-52, y="y")
+    s[1:, 1] = 2, 2 + wide, 2 - wide, -2, 2 + 1.01 * wide
+    assert run._by_chance(truth, scale).tolist() == [False, True, True, True, False, False]
     for phi, rounded in ((["relu", "relu"], []), (["tanh", "relu"], ["s2"]), (["relu", "tanh"], [])):
         run = object.__new__(_Comparison)
         run.network = Network.mlp([1, 1, 1, 1], phi)
@@ -181,6 +186,9 @@ def test_kinks_that_are_rows_of_their_own_are_those_that_exact_points_hit():
     )
     asked = {case for name, case in tally.expected if name == "dv1" and case.startswith("s")}
     assert asked == {"s = -2", "s' = -2", "s = 3/2", "s' = 3/2"}
+    run = object.__new__(_Comparison)
+    run.network = tally.network
+    assert run._kinks == [("s1", Fraction(-2)), ("s1", Fraction(3, 2))]
 
 
 def joined(kinks):
@@ -376,6 +384,19 @@ def test_a_loss_is_that_of_the_output_whatever_function_it_is_of():
     crossed = Network.mlp([1, 2], output="sigmoid", loss="bce")
     wanted = [np.sum(t[0] * np.log1p(np.exp(-s[0])) + (1 - t[0]) * np.log1p(np.exp(s[0]))), 40 + 30]
     np.testing.assert_allclose(loss_by_samples(crossed, s, t).astype(float), np.array(wanted, float), rtol=1e-15)
+
+
+def test_cross_entropies_of_a_softmax_are_those_of_its_shares():
+    """-t log y - (1 - t) log(1 - y), output by output, though it could be written by logits where it were a sigmoid."""
+    network = Network.mlp([1, 3], output="softmax", loss="bce")
+    rng = np.random.default_rng(0)
+    s, t = rng.normal(size=(4, 3)), rng.random((4, 3))
+    y = np.exp(s) / np.exp(s).sum(axis=-1, keepdims=True)
+    wanted = -(t * np.log(y) + (1 - t) * np.log(1 - y)).sum(axis=-1)
+    np.testing.assert_allclose(loss_by_samples(network, s, t), wanted, rtol=1e-13)
+    slope = -t / y + (1 - t) / (1 - y)
+    slopes = y * (slope - (y * slope).sum(axis=-1, keepdims=True))
+    np.testing.assert_allclose(grad(lambda at: anp.sum(loss_by_samples(network, at, t)))(s), slopes, rtol=1e-11)
 
 
 def test_points_that_are_mini_batches_are_compared_as_they_are():

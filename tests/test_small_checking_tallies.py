@@ -15,10 +15,12 @@ from test_small_proofs import HAT
 import fcsym
 from fcsym import Network
 from fcsym.checking import gradients
+from fcsym.checking import points as points_
 from fcsym.checking import tally as tallies
 from fcsym.checking.points import random_points
 from fcsym.checking.report import ULPS
 from fcsym.checking.tally import Tally
+from fcsym.checking.trajectory import _Comparison
 from fcsym.language.equation import Cases, Rule
 from fcsym.language.expression import Array
 
@@ -197,3 +199,65 @@ def test_rows_are_those_of_what_was_seen_and_then_of_what_was_not():
         assert [name for name, _ in rows] == sorted((name for name, _ in rows), key=place)
         for key, row in rows.items():
             assert row == seen[key] if key in seen else (row.points, row.impossible) == (0, key in never), key
+
+
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_a_number_that_has_no_bound_is_right_where_it_is_the_same_and_nowhere_else(off):
+    """Of p, which may have none; where there is none on both sides nothing is off."""
+    d = fcsym.derive(DEEP)
+    points = random_points(DEEP, np.random.default_rng(1), 3)
+    made = Tally(d, DOUBLE).computed(d.compile(), points)
+    scale = SimpleNamespace(of=lambda name: made.scale.of(name) * (np.nan if name == "p" else 1))
+    tally = Tally(d, DOUBLE, lambda *given: {n: a for n, a in made.result.items() if n != "undefined"})
+    tally.compare_computed(
+        made._replace(result=made.result | {"p": made.result["p"] + off}, scale=scale), "simultaneous"
+    )
+    rows = tally.rows(False)
+    assert tally.left_out == 0 and {row.quantity for row in rows if not row.passed} == ({"p"} if off else set())
+    assert all((row.worst, row.bound) == (off, 0) for row in rows if row.quantity == "p" and not row.passed)
+
+
+def test_a_piece_is_a_line_however_far_rounding_moves_its_unit():
+    """Where it stays on the line. And what a step does not give says nothing."""
+    for phi, wide, counts in (("relu", 2.0, True), ("tanh", 2.0, False), ("tanh", 0.5, True)):
+        tally, result, truth, scale = compared(Network.mlp([1, 2, 1], phi), 1)
+        far = SimpleNamespace(of=lambda name, wide=wide, own=scale: wide / (ULPS * 2.0**-52) + 0 * own.of(name))
+        away = {name: np.full((1, 2), 100.0) for name in ("s1", "s1_new", "vc")}
+        assert tally._clear(result | away, truth | away, far).tolist() == [counts], (phi, wide)
+    without = {name: value for name, value in (result | away).items() if name != "s1_new"}
+    assert tally._clear(without, truth | away, far).tolist() == [True]
+
+
+@pytest.mark.parametrize("kind", ["a step", "derivatives"])
+def test_an_output_on_a_kink_of_a_loss_counts_where_all_outputs_are_exact(kind):
+    """Of each point its own; one number that is off tells of what is rounded."""
+    network = Network.mlp([1, 2], loss="l1")
+    term = next(array.name for _, array, _ in points_.in_the_loss(network))
+    made = object.__new__(Tally if kind == "a step" else gradients._Tally)
+    vars(made).update(network=network, dtype=DOUBLE, bar=ULPS * 2.0**-52, after_p=())
+    y, scale = network.output.name, SimpleNamespace(of=lambda name: np.ones((3, 2)))
+    values = {y: np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), term: np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])}
+    off = np.zeros((3, 2))
+    for place, counts in (((0, 0), [False, True, True]), ((1, 1), [True, False, True]), ((2, 0), [True, True, False])):
+        off[...] = 0
+        for by, wanted in ((0.0, [True] * 3), (0.5, counts)):
+            off[place] = by
+            found = made._clear(values, {y: values[y] + off}, scale)
+            assert (found if kind == "a step" else found[0]).tolist() == wanted, (place, by)
+
+
+def test_a_point_of_two_hundred_numbers_is_shown_and_no_larger_one():
+    """Of a step, of training and of derivatives."""
+    one, tally = np.ones((1, 1)), Tally(fcsym.derive(Network.mlp([1, 1])), DOUBLE)
+    made = object.__new__(gradients._Tally)
+    made.seen = {}
+    for count, shown in ((199, True), (200, True), (201, False)):
+        inputs = {"x": np.zeros((1, count - 1)), "eta": np.zeros(1)}
+        tally.seen.clear()
+        made.seen.clear()
+        tally._record("y", "all", one, one, one > 0, inputs)
+        made._record("y", "all", np.array([True]), one, one, inputs)
+        for own in (tally, made):
+            (row,) = own.seen.values()
+            assert set(row.where) == {"element", *(inputs if shown else ())}
+        assert _Comparison._small(inputs) is shown

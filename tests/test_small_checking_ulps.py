@@ -16,7 +16,7 @@ from conftest import need_package
 
 import fcsym
 from fcsym import Network
-from fcsym.checking import xor
+from fcsym.checking import hard, xor
 from fcsym.checking.gradients import _Tally
 from fcsym.checking.hard import HARD
 from fcsym.checking.points import random_points
@@ -205,3 +205,17 @@ def test_derivatives_may_be_off_by_sixteen_roundings_and_no_more(precision):
         tally.kernel = Off()
         tally.compare(points.astype(np.dtype(precision)))
         assert all(row.passed for row in tally.seen.values()) is passed and tally.seen, off
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("tiny eta", -30, -8), ("huge eta", 3, 12)])
+def test_step_sizes_that_are_far_out_are_of_every_size(kind, low, high):
+    """As many of each power of ten; the networks are ordinary ones."""
+    network = Network.mlp([2, 1])
+    points = HARD[kind](network, None, np.random.default_rng(0), 3000)
+    powers = np.log10(points.eta)
+    assert low <= powers.min() < low + 0.1 and high - 0.1 < powers.max() <= high
+    counts, _ = np.histogram(powers, bins=high - low, range=(low, high))
+    assert counts.sum() == 3000 and counts.min() / counts.mean() > 0.5 and counts.max() / counts.mean() < 1.5
+    assert 0.1 <= hard._eta(-1, 0)(network, None, np.random.default_rng(1), 1).eta.item() <= 1
+    ordinary = random_points(network, np.random.default_rng(0), 3000)
+    assert (points.x == ordinary.x).all() and (points.weights[0] == ordinary.weights[0]).all()

@@ -403,12 +403,13 @@ def test_gate_events_are_drawn_up_to_the_last_step(monkeypatch):
     events = [Event(step, layer, units, (0.0,), (1.0,)) for step, layer, units in at]
     for steps in (5, 9):
         ((panel),) = drawn.events_over_time(events, steps, "2-3-1")
+        assert [line.name for line in panel.lines] == ["layer 1", "layer 2"]
         first, second = (line.points for line in panel.lines)
         assert first == ((0, 0), (1, 0), (1, 2), (5, 2), (5, 3), (steps, 3))
         assert second == ((0, 0), (2, 0), (2, 1), (steps, 1))
     for steps in (0, 1):  # a picture of no steps has a width, too
         ((panel),) = drawn.events_over_time([], steps, "2-3-1")
-        assert [line.points for line in panel.lines] == [((0, 0), (1, 0))]
+        assert [(line.name, line.points) for line in panel.lines] == [("layer 1", ((0, 0), (1, 0)))]
 
 
 def test_the_modules_of_a_file_have_their_docstring_as_a_comment_and_nowhere_else():

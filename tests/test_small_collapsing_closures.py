@@ -18,13 +18,13 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
-from fcsym.collapsing.conserved import _clear, constants, forms
+from fcsym.collapsing.conserved import _clear, _common, _rooted, constants, forms
 from fcsym.collapsing.equations import Closure, length_of, named
 from fcsym.collapsing.finder import Bounds
 from fcsym.collapsing.held import Held
-from fcsym.collapsing.lumped import _as_expr
+from fcsym.collapsing.lumped import _as_expr, block_of
 from fcsym.collapsing.training import Training
-from fcsym.language.expression import Array
+from fcsym.language.expression import Array, mul
 
 # both lines have an intercept, so that it counts whatever the weights are
 BUMP = fcsym.piecewise_linear("bump", [fcsym.Piece(0, -1, 1), fcsym.Piece(None, 2, 1)])
@@ -198,6 +198,31 @@ def test_one_step_changes_a_constant_by_what_is_said(name, order, inputs):
             assert {f"s{n}", f"delta{n}"} <= names  # by their names, and not as what they are of weights
 
 
+@pytest.mark.parametrize("order", ["simultaneous", "sequential"])
+def test_of_layers_beside_others_that_have_none_constants_are_found(order):
+    """Of units with a bias each, below units that share one, and of lines through 0 beside functions that are not."""
+    shared = Network.mlp([2, 3, 3, 2], "leaky_relu", bias=True).shared("b2")
+    for network, layers in (
+        (shared, [1, 1]), (shared.shared("b1"), []), (Network.mlp([2, 3, 3, 2], ["relu", "tanh"]), [1, 1]),
+        (Network.mlp([2, 3, 3, 2], [HAT, "relu"]), [2]), (Network.mlp([2, 3, 3, 2], [BUMP, "relu"], bias=True), [2]),
+    ):  # fmt: skip
+        found = constants(network, order)
+        assert [c.layer for c in found] == layers
+        for constant in found:
+            assert constant.rate == mul(0)
+            largest = 0
+            for seed in range(3):
+                point = Point(Held.of(network, order, 1, frozenset({constant.layer})), seed)
+
+                def value(node, after=False, point=point):
+                    return evaluate(node, lambda a: np.asarray(point.array(a, after)))[0].astype(float)
+
+                change = value(constant.value.rhs, True) - value(constant.value.rhs)
+                np.testing.assert_allclose(change, value(constant.change.rhs), rtol=1e-9, atol=1e-12)
+                largest = max(largest, np.abs(change).max())
+            assert largest > 1e-5
+
+
 P, Q = sympy.Symbol("p"), sympy.Symbol("q")
 
 
@@ -228,6 +253,7 @@ def test_a_row_is_written_without_denominators_and_common_factors(column):
 FORMED = {
     "no bias": Network.mlp([2, 5, 1]),
     "decay": Network.mlp([2, 5, 1]).training(DECAY),
+    "a frozen bias": Network.mlp([2, 5, 1], bias=True).frozen("b1"),
 }
 
 
@@ -279,3 +305,46 @@ def test_nothing_is_conserved_where_a_part_of_a_sum_of_squares_does_not_move():
     shared, fast = Network.mlp([2, 3, 2], bias=True).shared("b1"), Network.mlp([2, 3, 2]).training("momentum")
     for network in (Network.mlp([2, 3, 2]).frozen("W1"), smooth, bent, shared, fast):
         assert constants(network, "simultaneous") == ()
+
+
+A, X, E = (sympy.Symbol(name, real=True) for name in ("g1", "x", "e"))
+
+
+@pytest.mark.parametrize(
+    ("square", "root"),
+    [
+        (4 * X**2 + 4, 2 * sympy.sqrt(X**2 + 1)), (A**2 * X**2 + A**2, abs(A) * sympy.sqrt(X**2 + 1)),
+        (X**4 + 2 * X**2 + 1, X**2 + 1), (X**2 - 1, sympy.sqrt(X**2 - 1)),
+        (A**3 * X**2, abs(A) * abs(X) * sympy.sqrt(A)),
+        (12 * X**2, 2 * sympy.sqrt(3) * abs(X)), (P**2, sympy.sqrt(P**2)), (A, sympy.sqrt(A)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_squares_are_in_front_of_a_root(square, root):
+    """Of what is real; all else stays in it."""
+    assert _rooted(sympy.sqrt(square, evaluate=False)) == root == _rooted(root)
+    assert sympy.expand(_rooted(1 / X + 3 * sympy.sqrt(square, evaluate=False)) - 1 / X - 3 * root) == 0
+
+
+@pytest.mark.parametrize("weight", [1, 2, A])
+def test_rows_with_roots_are_multiplied_by_their_factors(weight):
+    """Exactly, also where a root is a multiple of another one."""
+    matrix = sympy.Matrix([[0, -X, -1], [-(weight**2) * X, 0, 0], [-(weight**2), 0, 0]])
+    found = _common({E: matrix})
+    assert len(found) == 3 and {sympy.simplify(factor**2) for _, factor in found} == {
+        0, sympy.simplify(E**2 * weight**2 * (X**2 + 1))}  # fmt: skip
+    for row, factor in found:
+        made = E * sympy.Matrix([row]) * matrix
+        assert [sympy.expand(a - factor * b) for a, b in zip(made, row, strict=True)] == [0, 0, 0]
+
+
+def test_two_outputs_have_no_forms_of_a_pattern_and_numbers_in_forms_are_real():
+    """A pattern has numbers of each output, which no number of a pattern multiplies."""
+    two, one = (fcsym.find_collapse(Network.mlp([1, 3, n]), contracted=(0, 1)).choices[0].found for n in (2, 1))
+    assert forms(Closure.of(two)) == ()
+    for network in (Network.mlp([2, 3, 1], bias=True).shared("b1"), Network.mlp([1, 3, 1], BUMP)):
+        closure = Closure.of(fcsym.find_collapse(network, contracted=(0, 1)).choices[0].found)
+        assert len(block_of(closure)) > 1 and forms(closure) == ()  # how many units there are is in its step
+    symbols = {s for each in forms(Closure.of(one)) for s in each.factor.free_symbols}
+    assert {s.name for s in symbols} == {"a0", "g1", "delta2", "eta"} and all(s.is_real for s in symbols)
+    assert [s.name for s in symbols if s.is_positive] == ["a0"]  # a squared norm, and nothing else has a sign

@@ -16,8 +16,10 @@ from test_small_proofs import HAT
 
 import fcsym
 from fcsym import Network
+from fcsym.checking.oracle import backpropagation
 from fcsym.collapsing import export
 from fcsym.collapsing.agreeing import defined
+from fcsym.collapsing.alone import Trainer
 from fcsym.collapsing.by_unit import ByUnit
 from fcsym.collapsing.c_tables import Tables
 from fcsym.collapsing.equations import named
@@ -159,6 +161,37 @@ def test_a_file_in_numpy_trains_as_the_library_does_on_as_few_columns(layers):
     np.testing.assert_allclose(names["output"](theirs, x[1]), kernel.output(ours, x)[1], rtol=1e-12)
 
 
+ALONE = {
+    "a mean": (Network.mlp([2, 30, 2]).training(None, "mean"), (0, 1), 3),
+    "any inputs": (Network.mlp([2, 120, 2], bias=True), (1,), 3),
+    "one of any inputs": (Network.mlp([2, 30, 2], bias=True), (1,), 1),
+}
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("name", ALONE)
+def test_what_a_file_trains_with_is_backpropagation(name, together):
+    """On all held inputs and on some; units stand together where they may, and each alone where they may not."""
+    network, layers, held = ALONE[name]
+    names = defined(export.text_of(network, "simultaneous", layers, NumpyTarget(), "update", []))
+    made = Trainer(names["_FUNCTIONS"], names["_TABLE"], np.asarray, together)
+    rng = np.random.default_rng(4)
+    weights, x = [rng.normal(size=network.shape(a)) / 4 for a in network.parameters], rng.normal(size=(held, 2))
+    state, true = made.init(weights, x), weights
+    assert state.run.together is together and (state.columns[1].used < network.widths[1]) is together
+    for which in [list(range(held)), *([[1, 2], [0]] if held > 1 else [])]:
+        target = rng.normal(size=(len(which), 2))
+        trained, own = network.training(None, network.batch or "sum", len(which)), [w[None] for w in true]
+        one = backpropagation(trained, "simultaneous", own, x[None, which], target[None], np.array([0.05]))
+        state = made.step(state, x[which], target, 0.05)
+        true = [one[f"{a.name}_new"][0] for a in network.parameters]
+    assert state.steps == (3 if held > 1 else 1) and state.run.together is together
+    for found, wanted in zip(made.expand(state), true, strict=True):
+        np.testing.assert_allclose(found, wanted.astype(float), rtol=1e-11, atol=1e-13)
+    with pytest.raises(ValueError, match="give finite numbers of shape"):
+        made.init(weights, np.ones((held, 3)))
+
+
 # ------------------------------------------------------------------------------------------------ of units
 
 
@@ -213,11 +246,7 @@ def test_what_a_rule_remembers_of_pre_activations_is_that_of_their_weights(name,
     for quantity, array in zip(search.quantities, named(search.quantities), strict=True):
         numbers, indices = evaluate(quantity.at(quantity.letters), lambda a: point.array(a, False))
         wanted = spread(numbers, indices, quantity.letters).astype(float)
-        try:
-            made = training.state[array.name]
-        except fcsym.ArgumentError:
-            continue
-        np.testing.assert_allclose(made, wanted, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(training.state[array.name], wanted, rtol=1e-10, atol=1e-12)
 
 
 OTHERS = {"momentum": Network.mlp([2, 9, 2]).training("momentum"), "intercepts": Network.mlp([2, 9, 2], HAT)}

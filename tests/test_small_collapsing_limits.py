@@ -24,12 +24,13 @@ from fcsym.collapsing import Bounds, agreeing, find_collapse, layers_in_words, q
 from fcsym.collapsing.by_unit import _fewer
 from fcsym.collapsing.c_running import CFiles
 from fcsym.collapsing.columns import Columns
-from fcsym.collapsing.finder import _terms
+from fcsym.collapsing.finder import _beyond, _terms
 from fcsym.collapsing.gates_held import lines_of
 from fcsym.collapsing.given import checked_rate
 from fcsym.collapsing.held import Held
 from fcsym.collapsing.kernel import CollapsedKernel
 from fcsym.collapsing.lines import Lines
+from fcsym.collapsing.lumped import block_of
 from fcsym.collapsing.moving import Run, _refuse_infinite
 from fcsym.collapsing.numbers import Numbers
 from fcsym.collapsing.one_input import OneInputKernel
@@ -88,6 +89,15 @@ W, V, B, C = (
 ONES = Array("one", 1, (J.axis,), role=Role.UNIT), Array("one", 2, (K.axis,), role=Role.UNIT)
 
 
+@pytest.mark.parametrize("factors", [1, 2, 3, 4])
+def test_the_work_of_a_step_is_its_terms_times_the_square_of_its_factors(factors):
+    """Of the hardest of the new quantities: as much as is said may be, and not one less."""
+    hard, easy = (SimpleNamespace(factors=("a",) * n) for n in (factors, 1))
+    updates = SimpleNamespace(terms=lambda quantity: 5 if quantity is hard else 4)
+    for off, said in ((0, ""), (-1, f"the step of a quantity of {factors} factors has 5 terms, too many")):
+        assert _beyond(Bounds(work=5 * factors * factors + off), [(easy, hard)], [easy, hard], updates) == said
+
+
 @pytest.mark.parametrize(
     "node",
     [
@@ -129,6 +139,9 @@ def test_layers_to_sum_over_that_there_are_not_are_refused_by_those_that_there_a
             ArgumentError, match=f"from 0 for the inputs to {len(widths) - 2} for the last hidden layer"
         ):
             find_collapse(Network.mlp(widths), contracted=[len(widths) - 1])
+    for layers, said in (((), "none"), ((0, 0), "0, 0"), ((1, 5), "1, 5")):
+        with pytest.raises(ArgumentError, match=f"The layers to sum over are {said}: give different numbers, from 0 "):
+            find_collapse(Network.mlp([2, 3, 1]), contracted=layers)
 
 
 def test_a_layer_has_the_slopes_and_intercepts_of_its_own_groups():
@@ -154,6 +167,23 @@ def test_the_1_of_a_unit_is_left_out_beside_something_else_of_the_unit():
     assert _fewer(add(mul(one, W[K, J]), mul(other, B[K]))) == add(W[K, J], B[K])
     for alone in (mul(one, B[K]), mul(one, C[()]), mul(one, other), total(J, mul(one, B[K]))):
         assert _fewer(alone) == alone
+
+
+@pytest.mark.parametrize(
+    ("widths", "layers", "inputs", "alone"),
+    [
+        ([1, 3, 1], (0, 1), 1, True), ([2, 3, 1], (0, 1), 1, True), ([1, 3, 1], (1,), 1, True),
+        ([1, 3, 2], (0, 1), 1, False), ([2, 3, 1], (0, 1), 2, False), ([2, 3, 1], (1,), 1, False),
+        ([1, 3, 4, 1], (0, 1), 1, False), ([1, 3, 1, 1], (0, 1), 1, True), ([1, 1, 3, 1], (0, 2), 1, True),
+        ([2, 3, 1], (0,), 1, False),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_pattern_are_a_block_where_every_other_index_has_length_1(widths, layers, inputs, alone):
+    """Those of several outputs, inputs or units in a layer that is not summed over are no numbers of the pattern."""
+    closure = find_collapse(Network.mlp(widths), inputs, contracted=layers).choices[0].closure
+    own = [q for q in closure.found.quantities if any(axis.name.startswith("p_") for axis in q.free)]
+    block = block_of(closure)
+    assert list(block) == (own if alone else []) and bool(own) is (layers != (0,))
 
 
 # ------------------------------------------------------------------------------------------------ what is bounded

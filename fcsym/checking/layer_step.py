@@ -156,7 +156,7 @@ def _same(before: Sequence[_Array] | None, after: Sequence[_Array]) -> bool:
 def _loss(network: Network, logits: Any, target: Any) -> Any:
     """E of each point: of all positions the sum, and of samples the mean or the sum."""
     each = loss_by_samples(network, logits, target)
-    each = anp.sum(each, axis=tuple(range(2, each.ndim))) if each.ndim > 2 else each
+    each = anp.sum(each, axis=tuple(range(2, each.ndim)))
     return anp.mean(each, axis=1) if network.batch == "mean" else anp.sum(each, axis=1)
 
 

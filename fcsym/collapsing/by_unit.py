@@ -17,7 +17,21 @@ from fcsym.collapsing.parts import ClosedParts, Function, column_axis
 from fcsym.collapsing.rewriting import one_of, visited
 from fcsym.language.algebra import fresh, indices_of, inline, replaced
 from fcsym.language.equation import Equation, Rule
-from fcsym.language.expression import ONE, Array, Axis, Expr, Index, Mul, Ref, Role, Total, arrays_in, mul, total
+from fcsym.language.expression import (
+    ONE,
+    Array,
+    Axis,
+    Expr,
+    Index,
+    Mul,
+    Ref,
+    Role,
+    Total,
+    arrays_in,
+    mul,
+    refs_in,
+    total,
+)
 from fcsym.networks.symbols import ETA, column_of, units
 from fcsym.schemes.groups import Grouping, Groups
 from fcsym.schemes.record import Routine, SchemeRecord, Words
@@ -85,7 +99,7 @@ class ByUnit:
     def _of_free(self, lhs: Ref, rhs: Expr) -> Expr:
         """sum_c on[c, j] (...) for a unit j on the left, whose group is still on the right."""
         for c, j in self._pairs(lhs):
-            if any(c in ref.indices for ref in _refs(rhs)):
+            if any(c in ref.indices for ref in refs_in(rhs)):
                 rhs = total(c, mul(self.groups[c.axis].within[c, j], rhs))
         return rhs
 
@@ -111,13 +125,13 @@ class ByUnit:
         return made
 
     def _value(self, node: Expr) -> Expr:
-        if not any(ref.array in self._lines or self._is_one(ref) or self._pairs(ref) for ref in _refs(node)):
+        if not any(ref.array in self._lines or self._is_one(ref) or self._pairs(ref) for ref in refs_in(node)):
             return node
         if isinstance(node, Ref):
             return ONE if self._is_one(node) else self._plain(node)
         if not isinstance(node, Total):
             return visited(node, self._value)
-        group_of = {j: c for ref in _refs(node.body) for c, j in self._pairs(ref)}
+        group_of = {j: c for ref in refs_in(node.body) for c, j in self._pairs(ref)}
         own = [(group_of[j], j) for j in node.over if j in group_of]
         return total(node.over, mul(*(self.groups[c.axis].within[c, j] for c, j in own), self._value(node.body)))
 
@@ -250,20 +264,8 @@ def _fewer(node: Expr) -> Expr:
     kept: list[Expr] = []
     for n, factor in enumerate(node.factors):
         if isinstance(factor, Ref) and factor.array.role is Role.UNIT:
-            others = (ref for m, other in enumerate(node.factors) if m != n for ref in _refs(other))
+            others = (ref for m, other in enumerate(node.factors) if m != n for ref in refs_in(other))
             if any(factor.indices[-1] in ref.indices and ref.array.role is not Role.UNIT for ref in others):
                 continue
         kept.append(_fewer(factor))
     return mul(*kept)
-
-
-def _refs(node: Expr) -> Iterator[Ref]:
-    """Every element in an expression."""
-    found: list[Ref] = []
-
-    def seen(ref: Ref) -> Expr:
-        found.append(ref)
-        return ref
-
-    replaced(node, seen)
-    return iter(found)

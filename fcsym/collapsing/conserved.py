@@ -60,7 +60,7 @@ def forms(closure: Closure) -> tuple[Form, ...]:
     # a squared norm has a root, which is then a number like others
     norms = {equation.array.name for equation in closure.data}
     held = sorted((s for s in scalars.known if str(s) in norms), key=str)
-    root = {s: sympy.Symbol(f"root_{s}", positive=True) for s in held}
+    root = {s: sympy.Symbol(f"root_{s}") for s in held}
     squared = {s: r**2 for s, r in root.items()}
     back = {r: sympy.sqrt(sympy.Symbol(str(s), positive=True)) for s, r in root.items()}
     made = {e: matrix.subs(squared) for e, matrix in steps.items()}
@@ -82,13 +82,27 @@ def _common(steps: dict[Any, sympy.Matrix]) -> list[tuple[list[Any], Any]]:
     for monomial, matrix in sorted(steps.items(), key=lambda item: str(item[0])):
         narrower = []
         for columns, factor in spaces:
-            for value in matrix.T.eigenvals():
+            for value in map(_rooted, matrix.T.eigenvals()):
                 within = ((matrix.T - value * sympy.eye(size)) * columns).applyfunc(sympy.expand)
-                kernel = within.nullspace(simplify=True)
+                kernel = within.nullspace()
                 if kernel:
                     narrower.append((columns * sympy.Matrix.hstack(*kernel), factor + value * monomial))
         spaces = narrower
     return [(_clear(columns.col(n)), factor) for columns, factor in spaces for n in range(columns.shape[1])]
+
+
+def _rooted(value: sympy.Expr) -> sympy.Expr:
+    """The same with squares in front of its roots: 2*sqrt(x**2 + 1), and not sqrt(4*x**2 + 4) beside it."""
+    return value.replace(lambda node: node.is_Pow and node.exp == sympy.Rational(1, 2), lambda node: _root(node.base))
+
+
+def _root(square: sympy.Expr) -> sympy.Expr:
+    constant, factors = sympy.factor_list(square)
+    outside, inside = sympy.sqrt(constant), sympy.Integer(1)
+    for factor, many in factors:
+        pairs = many // 2 if factor.is_real else 0
+        outside, inside = outside * abs(factor) ** pairs, inside * factor ** (many - 2 * pairs)
+    return outside * sympy.sqrt(sympy.expand(inside))
 
 
 def _clear(column: sympy.Matrix) -> list[Any]:
@@ -122,17 +136,14 @@ class Constant:
 def constants(network: Network, order: str, inputs: int = 1) -> tuple[Constant, ...]:
     """For every hidden layer of lines through 0: combinations of squares without a first order in eta.
 
-    Nothing is found where the rule remembers something, or where the units of a layer have smooth activations or
-    intercepts.
+    Nothing is found where the rule remembers something, or where the units of a layer have smooth activations,
+    intercepts or one bias for all of them.
     """
     found: list[Constant] = []
     if network.memory:
         return ()
     for n in range(1, len(network.layers)):
         held = Held.of(network, order, inputs, frozenset({n}))  # type: ignore[arg-type]  # checked by the caller
-        phi = network.layers[n - 1].activation
-        if phi.is_smooth or any(piece.intercept for piece in phi.pieces) or network.common:
-            continue
         try:
             found += _of_layer(held, n)
             if n == 1 and not held.network.batch:

@@ -142,8 +142,7 @@ def seen(network: Network, state: Sequence[Array]) -> tuple[Array, ...]:
 
 def _driven(equation: Equation, driver: Array) -> Equation:
     """A plain step is linear in the errors: eta is multiplied with these, and with nothing that is wide."""
-    if not isinstance(equation.rhs, Expr):
-        return equation
+    assert isinstance(equation.rhs, Expr)
     if equation.defines and equation.array == driver:
         return replace(equation, rhs=mul(ETA[()], equation.rhs))
     if ETA not in equation.operands:

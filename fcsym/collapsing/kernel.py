@@ -217,12 +217,9 @@ def _points(states: ManyStates, x: Any) -> list[Any]:
 
 def _goal(run: NetworkRun, target: Any, x: _Values, flat: bool, looked_at: bool) -> Any:
     """The target as numbers, from labels where the loss takes them."""
-    network = run.network
-    if network.samples != len(x):
-        network = network.training(network.rule, network.batch, len(x))
     if not flat:
-        return goal(network, target, x, looked_at)
-    made = np.asarray(goal(network, as_array("target", target)[None], x, looked_at))
+        return goal(run.network, target, x, looked_at)
+    made = np.asarray(goal(run.network, as_array("target", target)[None], x, looked_at))
     return made[0]
 
 

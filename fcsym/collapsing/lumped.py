@@ -225,8 +225,7 @@ def _rest(equation: Equation, gone: set[Array]) -> Expr:
 
 def _shares(columns: sympy.Matrix, row: sympy.Matrix) -> list[Any]:
     """The row as a sum of basis rows."""
-    unknown = sympy.symbols(f"z1:{columns.shape[1] + 1}")
-    (solution,) = sympy.linsolve((columns, row.T), *unknown)
+    (solution,) = sympy.linsolve((columns, row.T))
     return [sympy.cancel(entry) for entry in solution]
 
 

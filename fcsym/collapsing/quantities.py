@@ -208,7 +208,7 @@ def _symmetries(refs: Sequence[Ref], inside: set[Index], places: Places) -> tupl
     """The same for factors with all free indices apart."""
     best: list[tuple[_Key, tuple[Index, ...]]] = []
     for order in _orders(refs, inside):
-        key, indices, *_ = _written(order, inside, places, by_unit=True)
+        key, indices, *_ = _written(order, inside, places)
         if not best or key < best[0][0]:
             best = [(key, indices)]
         elif key == best[0][0]:
@@ -253,11 +253,8 @@ def _orders(refs: Sequence[Ref], inside: set[Index]) -> Iterator[tuple[Ref, ...]
         yield tuple(refs[n] for members in choice for n in members)
 
 
-def _written(order: Sequence[Ref], inside: set[Index], places: Places, by_unit: bool = False) -> _Written:
-    """Factors with numbers at their places, the free indices in order, and the axes that are summed over.
-
-    `by_unit`: the group of a contracted index is told apart from others by that index.
-    """
+def _written(order: Sequence[Ref], inside: set[Index], places: Places) -> _Written:
+    """Factors with numbers at their places, the free indices in order, and the axes that are summed over."""
     numbers: dict[Index, int] = {}
     group_of: dict[Index, Index] = {}
     free: list[Index] = []
@@ -275,5 +272,5 @@ def _written(order: Sequence[Ref], inside: set[Index], places: Places, by_unit: 
                 free.append(index)
         rows.append((ref.array.name, tuple(row)))
     bound = sorted(numbers, key=numbers.__getitem__)
-    free += [Index(group_of[j].axis, f"g{j.letter}") if by_unit else group_of[j] for j in bound if j in group_of]
+    free += [group_of[j] for j in bound if j in group_of]
     return tuple(rows), tuple(free), tuple(j.axis for j in bound), tuple(ref.array for ref in order)
