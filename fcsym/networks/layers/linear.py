@@ -114,7 +114,7 @@ class Activation(Layer):
         s, phi = source.array, self.phi
         i = tuple(Index(axis, f"i{n}") for n, axis in enumerate(source.axes))
         made = replace(at.activation(source.axes), layer=s.layer)
-        if s.role is not Role.PRE_ACTIVATION or made in at.made:
+        if s.role is not Role.PRE_ACTIVATION or made.name in {array.name for array in at.made}:
             at.n += 1
             made = at.activation(source.axes)
         value: Expr = s[i] if phi.is_identity else Apply(phi, s[i])
