@@ -41,7 +41,9 @@ CANCELLED = {
     "5/4 n of one with two slopes": (below_and_above(LEAKY), s[i] + one[()] - other[()] - Fraction(5, 4) * n[()]),
     "a relu of n - 1/10": (
         (
-            (moved[()], n[()] - Fraction(1, 10)), (one[()], apply(SHIFTED, n[()])), (other[()], apply("relu", moved[()])),
+            (moved[()], n[()] - Fraction(1, 10)),
+            (one[()], apply(SHIFTED, n[()])),
+            (other[()], apply("relu", moved[()])),
         ),
         s[i] + one[()] - other[()],
     ),
