@@ -12,7 +12,7 @@ import pytest
 from test_small_proofs import mlp
 
 import fcsym
-from fcsym import Linear, Network
+from fcsym import Linear, Network, Residual
 from fcsym.deriving.forward import forward
 from fcsym.language.algebra import indices_of
 from fcsym.language.equation import Equation, Rule, Verdict
@@ -20,7 +20,7 @@ from fcsym.language.expression import ZERO
 from fcsym.networks.symbols import ERROR, derivative_of
 from fcsym.proof.gradients import prove_gradient
 
-LAYERS = Network.sequential((1,), [Linear(1, 1), "relu", Linear(1, 1)])
+LAYERS = Network.sequential((1,), [Residual([Linear(1, 1)]), "relu", Linear(1, 1)])
 LISTS = {
     "E": (mlp([1, 1, 1]), "E"),
     "y": (mlp([1, 1, 1]), "y"),
@@ -39,7 +39,7 @@ def derivatives(name):
 
 @pytest.mark.parametrize("name", LISTS)
 def test_of_a_list_without_one_of_its_equations_every_one_is_named_once(name):
-    """What is asked for is missing, and what is differentiated; and what rests on another one that is gone has no place any more."""
+    """What is asked for is missing, and what is differentiated; what rests on what is gone has no place any more."""
     record = derivatives(name)
     for n, gone in enumerate(record.equations):
         rest = record.equations[:n] + record.equations[n + 1 :]
@@ -66,3 +66,7 @@ def test_what_is_no_part_of_a_derivation_is_named(name):
     for e in more:
         found = {f.equation: f for f in prove_gradient(replace(record, equations=(*record.equations, e))).findings}
         assert found[e.name].note == f"{e.name} is no equation of this derivation", found[e.name]
+
+
+def test_layers_are_no_stack():
+    assert LAYERS.built is not None

@@ -11,7 +11,7 @@ import pytest
 from test_small_proofs import mlp
 
 import fcsym
-from fcsym import Linear, Network
+from fcsym import Linear, Network, Residual
 from fcsym.language.equation import Cases, Status, Verdict
 from fcsym.language.expression import ZERO, add, mul, power
 from fcsym.language.instance import positions
@@ -20,7 +20,7 @@ from fcsym.proof import _Examiner
 from fcsym.proof.points import Points, World, rationals
 from fcsym.proof.tables import Table
 
-LAYERS = [Linear(1, 2), "relu", Linear(2, 2, bias=False), "relu", Linear(2, 1)]
+LAYERS = [Linear(1, 2), "relu", Residual([Linear(2, 2, bias=False)]), "relu", Linear(2, 1)]
 MOVED = {
     "the first layer": mlp([1, 2, 1]),
     "two layers": mlp([1, 2, 2, 1]),
