@@ -133,7 +133,7 @@ def reverse(
     applied = _applied_to(equations)
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
-        gated = equation.array.role in (Role.ACTIVATION, Role.GATE)
+        gated = equation.array.role in (Role.ACTIVATION, Role.GATE) and _is_named(equation, applied)
         for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
             places.setdefault(ref.array, []).append((equation, ref, _known(slope, values), bound))
     for array in order:
@@ -328,6 +328,15 @@ def _applied_to(equations: Iterable[Equation]) -> dict[Array, Equation]:
         if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref) and not equation.rhs.derivative:
             found.setdefault(equation.rhs.argument.array, equation)
     return found
+
+
+def _is_named(equation: Equation, applied: Mapping[Array, Equation]) -> bool:
+    """Whether the slope of the function that an equation applies is the gate: of two that read one array, the first."""
+    node = equation.rhs
+    if not isinstance(node, Apply) or not isinstance(node.argument, Ref) or node.argument.array not in applied:
+        return True
+    first = applied[node.argument.array].rhs
+    return isinstance(first, Apply) and first.activation == node.activation
 
 
 def _gate_equation(gate: Array, applied: Mapping[Array, Equation]) -> Equation:
