@@ -61,7 +61,7 @@ def test_the_pattern_at_numbers_is_the_same_by_hand_and_by_the_reference(order, 
     draw = joints._Draw.of(network, inputs, np.random.default_rng(5))
     found = [joints._pattern_at(network, order, draw.witness(n)) for n in range(30)]
     assert found == [joints._pattern_of(network, order, draw.witness(n)) for n in range(30)]
-    assert any(before != after for pattern in found for before, after in pattern)
+    assert inputs == 1 or any(before != after for pattern in found for before, after in pattern)
 
 
 @pytest.mark.parametrize("units", [6, 29, 30])
