@@ -21,6 +21,7 @@ from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import gate_of
 from fcsym.proof.answers import finding_on
 from fcsym.proof.general import General
+from fcsym.proof.induction import Meanings as OfSchemes
 from fcsym.proof.obligations import Meanings
 
 LAYERS = {
@@ -182,3 +183,13 @@ def test_a_finding_follows_from_both_of_those_who_looked(said, rule):
                 wanted = Verdict.DEFINITION if rule is Rule.DEFINITION else Verdict.PROVED
                 assert not finding.note
             assert finding.verdict is wanted
+
+
+@pytest.mark.parametrize("name", ["beside", "a softmax"])
+def test_before_the_first_step_weights_stand_for_themselves(name):
+    """In what `init` makes no weight is what it will have become; in a step each of them is."""
+    s = fcsym.scheme(LAYERS[name], "states")
+    meanings, weights = OfSchemes(s), {*s.network.parameters}
+    assert weights & {*meanings.meant} and {*meanings.meant} - weights
+    assert {*meanings._meant(s.init)} == {*meanings.meant} - weights
+    assert all(meanings._meant(part) == meanings.meant for part in s.parts if part.name != "init")
