@@ -124,3 +124,8 @@ def test_what_is_derived_of_it_is_proved_and_nothing_else(name, order):
             slopes += 1
             assert meanings.holds(e) is True and meanings.holds(replace(e, rhs=wrong)) is False
     assert slopes == (len(functions) > 1)
+
+
+@pytest.mark.parametrize("name", ["beside each other", "smooth ones beside each other"])
+def test_its_step_is_the_one_of_automatic_differentiation(name):
+    assert fcsym.check(derived(name, "simultaneous"), trials=1, seed=0).passed
