@@ -131,9 +131,10 @@ def reverse(
     values = _Called.of(equations)
     alias = {old: _alias(new) for old, new in seen.items()}
     applied = _applied_to(equations)
+    own_gates = set(map(_read, applied.values()))  # of two functions that read one array the gate is that of the first
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
-        gated = equation.array.role in (Role.ACTIVATION, Role.GATE) and _is_named(equation, applied)
+        gated = equation.array.role in (Role.ACTIVATION, Role.GATE) and _read(equation) in own_gates
         for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
             places.setdefault(ref.array, []).append((equation, ref, _known(slope, values), bound))
     for array in order:
@@ -330,13 +331,12 @@ def _applied_to(equations: Iterable[Equation]) -> dict[Array, Equation]:
     return found
 
 
-def _is_named(equation: Equation, applied: Mapping[Array, Equation]) -> bool:
-    """Whether the slope of the function that an equation applies is the gate: of two that read one array, the first."""
-    node = equation.rhs
-    if not isinstance(node, Apply) or not isinstance(node.argument, Ref) or node.argument.array not in applied:
-        return True
-    first = applied[node.argument.array].rhs
-    return isinstance(first, Apply) and first.activation == node.activation
+def _read(equation: Equation) -> tuple[Array, Activation] | None:
+    """The array that an equation applies a function to, or a slope of one, and the function."""
+    match equation.rhs:
+        case Apply(phi, Ref(array, _)):
+            return array, phi
+    return None
 
 
 def _gate_equation(gate: Array, applied: Mapping[Array, Equation]) -> Equation:
