@@ -64,6 +64,19 @@ def test_what_cancels_by_the_numbers_of_a_function_is_not_refused(name, extreme)
             refuse_greatest(made_of(extreme, *between, last=wrong))
 
 
+t, e, z = hidden("t", i), hidden("e", i), hidden("z")
+EXPONENTS = [(t[i], s[i] - n[()]), (e[i], apply("exp", t[i])), (z[()], total(i, e[i]))]
+
+
+@pytest.mark.parametrize("extreme", EXTREMES)
+def test_a_softmax_takes_out_what_its_exponents_are_taken_from(extreme):
+    """Above the line and below it; not what is multiplied with both, nor exponents without a quotient."""
+    refuse_greatest(made_of(extreme, *EXPONENTS, last=e[i] / z[()]))
+    for wrong in (e[i] * z[()], e[i] / z[()] ** 2):
+        with pytest.raises(ArgumentError, match=r"greatest or least value in n, which"):
+            refuse_greatest(made_of(extreme, *EXPONENTS, last=wrong))
+
+
 SAMPLES = {"one": {}, "a mean of any": {"batch": "mean"}, "a sum of three": {"batch": "sum", "samples": 3}}
 
 

@@ -16,7 +16,7 @@ from fcsym import Linear, MultiheadAttention, Network, Residual
 from fcsym.language.activation import activation, smooth
 from fcsym.language.algebra import as_expr, expand, indices_of, inline
 from fcsym.language.equation import Cases, Condition, Rule, Status, Verdict
-from fcsym.language.expression import ONE, ZERO, Apply, Array, Role, add, mul, power
+from fcsym.language.expression import ONE, ZERO, Apply, Array, Role, add, arrays_in, mul, power
 from fcsym.language.findings import Counterexample
 from fcsym.networks.symbols import gate_of
 from fcsym.proof.answers import finding_on
@@ -125,6 +125,8 @@ def test_functions_move_by_their_slopes_each_with_its_own_order(phi):
         return as_expr(expand(meanings._opaque(mul(node, t[at]))))
 
     assert moved(value) == wanted(slope) and moved(slope) == wanted(bend) and moved(alien) == wanted(ZERO)
+    assert moved(value) == as_expr(expand(mul(gate_of(s)[at], t[at]))), "the slope of a unit is its gate"
+    assert gate_of(s) not in arrays_in(meanings._opaque(Apply(smooth("softplus"), s[at], derivative=1)))
     assert moved(mul(value, slope)) == wanted(add(power(slope, 2), mul(value, bend)))
     assert moved(add(value, mul(3, slope), alien)) == wanted(add(slope, mul(3, bend)))
     assert moved(mul(alien, value)) == wanted(mul(alien, slope))
