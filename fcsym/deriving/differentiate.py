@@ -131,9 +131,10 @@ def reverse(
     values = _Called.of(equations)
     alias = {old: _alias(new) for old, new in seen.items()}
     applied = _applied_to(equations)
+    own_gates = set(map(_read, applied.values()))  # of two functions that read one array the gate is that of the first
     places: dict[Array, list[_Place]] = {}
     for equation in equations:
-        gated = equation.array.role in (Role.ACTIVATION, Role.GATE)
+        gated = equation.array.role in (Role.ACTIVATION, Role.GATE) and _read(equation) in own_gates
         for ref, slope, bound in occurrences(equation.rhs, gated) if isinstance(equation.rhs, Expr) else ():
             places.setdefault(ref.array, []).append((equation, ref, _known(slope, values), bound))
     for array in order:
@@ -328,6 +329,14 @@ def _applied_to(equations: Iterable[Equation]) -> dict[Array, Equation]:
         if isinstance(equation.rhs, Apply) and isinstance(equation.rhs.argument, Ref) and not equation.rhs.derivative:
             found.setdefault(equation.rhs.argument.array, equation)
     return found
+
+
+def _read(equation: Equation) -> tuple[Array, Activation] | None:
+    """The array that an equation applies a function to, or a slope of one, and the function."""
+    match equation.rhs:
+        case Apply(phi, Ref(array, _)):
+            return array, phi
+    return None
 
 
 def _gate_equation(gate: Array, applied: Mapping[Array, Equation]) -> Equation:

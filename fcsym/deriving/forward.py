@@ -111,7 +111,7 @@ def refuse_greatest(network: Network) -> None:
         return
     small = network.reduced()
     equations = {e.array: e for e in forward(small)}
-    root, sizes = next(reversed(equations)), {SAMPLES: small.samples or 2, **small.sizes}
+    root, sizes = next(reversed(equations)), small.sizes
     with mpmath.workdps(_DIGITS):
         for seed in range(_DRAWS):
             try:

@@ -198,7 +198,8 @@ class General(Meanings):
         if isinstance(rhs, Apply) and isinstance(rhs.argument, Ref) and rhs.argument.array == variable:
             at = rhs.argument.indices
             gate = self.given.get(gate_of(variable).name)
-            if gate is not None and equation.array.role is Role.ACTIVATION:
+            named = gate is not None and isinstance(gate.rhs, Apply) and gate.rhs.activation == rhs.activation
+            if named and equation.array.role is Role.ACTIVATION:
                 return mul(gate_of(variable)[at], direction[at])
         return self._first_order(rhs, variable, direction)
 

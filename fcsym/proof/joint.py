@@ -435,8 +435,7 @@ def _pattern_at(network: Network, order: Order, at: Witness) -> Pattern:
         updated = tuple(_tuple(network, array, known) for array in network.parameters)
         old = _evaluated(network, order, at.weights, at.other, Fraction(0), at.target)
         new = _evaluated(network, order, updated, at.other, Fraction(0), at.target)
-        read = {layer.s for layer in network.hidden}
-        known = {**old, **{(a.primed, p): v for (a, p), v in new.items() if a in read}}
+        known = {**old, **{(a.primed, p): v for (a, p), v in new.items()}}
     pattern = []
     for n, layer in enumerate(network.layers[:-1], 1):
         s = pre_activation(n)

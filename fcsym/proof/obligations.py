@@ -274,7 +274,9 @@ class Meanings:
                 if known and (node.activation, node.derivative, node.argument.array) == wanted:  # type: ignore[union-attr]
                     return one.array[indices]
             unit = self.network.units.get(array.axes[-1]) if array.axes else None
-            if unit is not None and unit.s == array and unit.activation == f.activation:
+            gate = self.given.get(gate_of(array).name)  # of two that read one array it is the slope of one alone
+            other = gate is not None and isinstance(gate.rhs, Apply) and gate.rhs.activation != f.activation
+            if unit is not None and unit.s == array and unit.activation == f.activation and not other:
                 return (unit.v, gate_of(array), bend_of(array))[f.derivative][indices]
             return Array(f"{f.activation.name}{f.derivative}_{array.name}", None, array.axes)[indices]
 

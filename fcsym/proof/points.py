@@ -293,10 +293,7 @@ class World:
     @cached_property
     def _rule(self) -> dict[Array, Equation]:
         rule = self.network.rule
-        made = [
-            *rule.shared(),
-            *(e for a in self.network.trained for e in rule.equations(a, indices_of(a), named=True)),
-        ]
+        made = [*rule.shared(), *(e for a in self.network.trained for e in rule.equations(a, indices_of(a)))]
         return {e.array: e for e in made}
 
     @cached_property
