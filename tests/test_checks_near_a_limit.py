@@ -8,6 +8,7 @@ import pytest
 import fcsym
 from fcsym.checking.points import random_points
 from fcsym.checking.tally import Tally
+from fcsym.equations import hidden, indices, input_, parameter, total
 from fcsym.layers import (
     AvgPool1d,
     Conv1d,
@@ -20,6 +21,16 @@ from fcsym.layers import (
     RMSNorm,
 )
 from fcsym.networks.network import Network
+
+
+def cubed():
+    """y = W (U x)^3, with an output activation."""
+    i, j, k = indices("i j k")
+    x, h, v, z = input_("x", j), hidden("h1", i), hidden("h2", i), hidden("z", k)
+    u, w, b = parameter("U1", i, j), parameter("W", k, i), parameter("b", k)
+    made = [(h[i], total(j, u[i, j] * x[j])), (v[i], h[i] ** 3), (z[k], total(i, w[k, i] * v[i]) + b[k])]
+    return Network.from_equations(made, {"i": 2, "j": 2, "k": 2}, output="tanh")
+
 
 CHECKED = {
     # nothing below the read-out is trained: there is no compensation to compare
@@ -48,6 +59,8 @@ CHECKED = {
         ),
         {"order": "sequential"},
     ),
+    # what may be 0, to its third power: to first order nothing is left of how far it may be off
+    "a power of what cancels": (cubed(), {"batch": "sum", "samples": 2}),
     # which of two equals is the largest after a step of which nothing is known
     "a largest value of equals": (
         Network.sequential((1, 4), [Conv1d(1, 2, 2), "softplus", MaxPool1d(3), Flatten(), Linear(2, 1)]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,8 +133,10 @@ class Magnitude:
                 return size, moved
             case Pow(base, exponent) if exponent > 0:
                 size, moved = self._size(base, axes)
-                first = exponent * size ** (exponent - 1) * moved
-                return np.asarray(size**exponent), np.asarray(first + (self.bar * moved**2 if exponent == 2 else 0))
+                spread = zero  # ((size + bar moved)^n - size^n)/bar: to first order nothing is left where the base is 0
+                for k in range(1, exponent + 1):
+                    spread = spread + comb(exponent, k) * size ** (exponent - k) * moved**k * self.bar ** (k - 1)
+                return np.asarray(size**exponent), np.asarray(spread)
             case Pow(base, exponent):
                 size, moved = self._size(base, axes)
                 safe = np.where(size > 0, size, np.inf)
