@@ -268,13 +268,13 @@ def test_of_a_mini_batch_what_w_dv_lacks_has_what_can_be_resolved_beside_it():
 
 
 def test_what_is_left_of_a_product_whose_factors_are_next_to_0():
-    """bar t u beside |a| u + |b| t, of a square 2 |b| t + bar t^2; a cube is taken to first order."""
+    """bar t u beside |a| u + |b| t, of a square 2 |b| t + bar t^2; and so for a cube."""
     arrays, bar = drawn(), 2.0**-6
     (b, t), (c, u) = arrays["b"], arrays["c"]
     made = made_with(arrays, bar=bar)
     for node, wanted in (
         (mul(B, C), abs(b) * u + abs(c) * t + bar * t * u),
         (power(B, 2), 2 * abs(b) * t + bar * t**2),
-        (power(B, 3), 3 * b**2 * t),
+        (power(B, 3), 3 * b**2 * t + 3 * bar * abs(b) * t**2 + bar**2 * t**3),
     ):
         np.testing.assert_allclose(made._size(node, (J,))[1].astype(float), wanted, rtol=1e-13)
