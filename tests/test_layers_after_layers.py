@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from conftest import need
 
 import fcsym
+from fcsym.certificates.checking import checked
+from fcsym.language.algebra import equal, lettered
+from fcsym.language.expression import Array, Axis, Index, Total, add, children, mul, total
 from fcsym.layers import (
     GRU,
     LSTM,
     RNN,
+    Add,
     AvgPool1d,
+    Concatenate,
     Conv1d,
     Dropout,
     Embedding,
@@ -20,6 +26,7 @@ from fcsym.layers import (
     Linear,
     MaxPool1d,
     MultiheadAttention,
+    Node,
     Residual,
     RMSNorm,
 )
@@ -42,6 +49,11 @@ LAYERS = {  # of two features at two positions
 }
 
 
+def parts(node):
+    """The node, and all that it is made of."""
+    return [node, *(part for child in children(node) for part in parts(child))]
+
+
 def of(*layers, shape=(2, 2)):
     return Network.sequential(shape, [*layers, Flatten(), Linear(4, 1)])
 
@@ -62,3 +74,40 @@ def test_an_activation_of_what_attention_gives(function, order):
     assert d.proof.holds
     assert fcsym.check(d, trials=50).passed
     assert fcsym.scheme(d.network, "states", order).proof.holds
+
+
+@pytest.mark.parametrize("joined", [Add(), Concatenate()], ids=["added", "beside each other"])
+def test_two_functions_of_one_array_are_derived_and_certified(joined, order):
+    """Both read it: its adjoint is what both send back, and no letter of one sum is that of another."""
+    network = Network.sequential(
+        2,
+        [
+            Node(Linear(2, 2), "both"),
+            Node("relu", "one", of="both"),
+            Node("tanh", "other", of="both"),
+            Node(joined, "joined", of=("one", "other")),
+            Linear(2 if isinstance(joined, Add) else 4, 1),
+        ],
+    )
+    d = fcsym.derive(network, order)
+    assert d.proof.holds
+    assert fcsym.check(d, trials=100).passed
+    made = d.certificate()
+    assert not made.admitted
+    need("coqc")
+    assert checked(made)
+
+
+def test_a_letter_is_bound_once_whatever_its_axis():
+    """Two axes may have the same letter, which Coq would take for one index."""
+    rows, columns = Axis("rows"), Axis("columns")
+    i, j, other = Index(rows, "i"), Index(rows, "j"), Index(columns, "i")
+    a, b = (Array(name, None, (rows, columns)) for name in "ab")
+    node = add(
+        mul(total(other, a[i, other]), total(other, b[i, other])), total((j, other), mul(a[j, other], b[i, other]))
+    )
+    made = lettered(node, {"i"})
+    assert equal(made, node)
+    bound = [index for part in parts(made) if isinstance(part, Total) for index in part.over]
+    assert len({index.letter for index in bound} | {"i"}) == len(bound) + 1
+    assert lettered(made, {"i"}) == made

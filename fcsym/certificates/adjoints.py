@@ -20,7 +20,7 @@ from fcsym.certificates.terms import parts
 from fcsym.certificates.theorem import Theorem
 from fcsym.errors import ArgumentError
 from fcsym.language.activation import Activation
-from fcsym.language.algebra import apart, rename, replaced
+from fcsym.language.algebra import apart, free_in, lettered, rename, replaced
 from fcsym.language.equation import Equation
 from fcsym.language.expression import (
     ONE,
@@ -125,7 +125,8 @@ class Adjoints:
         self.shares: list[Share] = []
         for e in self.nodes:
             assert isinstance(e.rhs, Expr)
-            for ref, slope, bound in _slopes(apart(e.rhs)):
+            taken = {index.letter for index in free_in(e.lhs)}
+            for ref, slope, bound in _slopes(lettered(e.rhs, taken)):
                 if ref.array in reached:
                     passed = replaced(slope, partial(self._passed, ref.array))
                     self.shares.append(Share(e, ref, passed, bound, len(self.shares) + 1))

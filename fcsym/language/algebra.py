@@ -149,6 +149,23 @@ def apart(node: Expr) -> Expr:
     return _apart_from(node, free_in(node))
 
 
+def lettered(node: Expr, taken: Iterable[str]) -> Expr:
+    """The same with every letter bound once and none of `taken`, whatever the axes: a printer does not see axes."""
+    return _lettered(node, set(taken))
+
+
+def _lettered(node: Expr, used: set[str]) -> Expr:
+    if not isinstance(node, Total | Extreme):
+        return _rebuild(node, lambda child: _lettered(child, used))
+    names = {}
+    for index in node.over:
+        names[index] = (
+            fresh(index.axis, (Index(index.axis, letter) for letter in used)) if index.letter in used else index
+        )
+        used.add(names[index].letter)
+    return _bound(node, tuple(names.values()), _lettered(rename(node.body, names), used))
+
+
 def free_in(node: Expr) -> set[Index]:
     """The indices that no sum in the expression binds."""
     if isinstance(node, Ref | Indicator):
