@@ -64,7 +64,7 @@ def test_a_unit_that_rounding_moves_just_as_far_as_a_kink_may_be_on_either_side(
 def test_whether_a_unit_is_0_is_undecided_where_it_is_just_as_far_from_0():
     """On one side of a comparison alone; where both are 0, or neither is, it is decided."""
     made, wide = object.__new__(Tally), 2.0**-10
-    vars(made).update(network=Network.mlp([1, 1, 1]), dtype=np.dtype(float), after_p=())
+    vars(made).update(network=Network.mlp([1, 1, 1]), dtype=np.dtype(float), after_p=(), _inner_gates=[])
     scale = SimpleNamespace(of=lambda name: np.full((1, 1), wide / (ULPS * 2.0**-52)))
     y = {"y": np.ones((1, 1))}
     for one, other, counts in (

@@ -234,7 +234,7 @@ def test_an_output_on_a_kink_of_a_loss_counts_where_all_outputs_are_exact(kind):
     network = Network.mlp([1, 2], loss="l1")
     term = next(array.name for _, array, _ in points_.in_the_loss(network))
     made = object.__new__(Tally if kind == "a step" else gradients._Tally)
-    vars(made).update(network=network, dtype=DOUBLE, bar=ULPS * 2.0**-52, after_p=())
+    vars(made).update(network=network, dtype=DOUBLE, bar=ULPS * 2.0**-52, after_p=(), _inner_gates=[])
     y, scale = network.output.name, SimpleNamespace(of=lambda name: np.ones((3, 2)))
     values = {y: np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), term: np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])}
     off = np.zeros((3, 2))

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from fcsym.checking.magnitude import Magnitude
 from fcsym.checking.oracle import backpropagation
-from fcsym.checking.points import Points, in_the_loss
+from fcsym.checking.points import Points, in_the_loss, on_one_sample
 from fcsym.checking.report import ULPS, Row
 from fcsym.language.activation import Activation
 from fcsym.language.equation import Cases, Order, Rule
-from fcsym.language.expression import Apply, Array, Ref
+from fcsym.language.expression import Apply, Array, Ref, applied_in
+from fcsym.networks.losses import loss_equations
 from fcsym.networks.network import Network
 from fcsym.networks.symbols import front_of, increment_of, one_sample
 
@@ -85,9 +86,9 @@ class Tally:
             unit = self.network.unit_of(equation.array)
             if equation.rule is Rule.CASES and unit is not None and unit.s.name in self.names:
                 phi, kinks = unit.activation, unit.activation.kinks
-                exact = self.network.rule.is_plain and self._is_weighed(
-                    one_sample(unit.s)
-                )  # other steps and sums are not
+                # exact steps of sums that weights can make anything, from an error that is a fraction
+                exact = self.network.rule.is_plain and self._is_weighed(one_sample(unit.s))
+                exact &= unit.s != self.network.logits or not self._rounds_in_the_loss
                 for kink in kinks if exact else ():
                     if abs(kink) <= 2 and (2 * kink).denominator == 1:  # others are hit by chance, if at all
                         result[equation.name, f"s = {kink}"] = False
@@ -95,6 +96,14 @@ class Tally:
                 if any(phi.value_at(kink) == 0 for kink in kinks):
                     result[equation.name, "v^c near 0"] = False
         return result
+
+    @cached_property
+    def _rounds_in_the_loss(self) -> bool:
+        """Whether the loss has an exponential or a logarithm: then the output itself moves by no exact number."""
+        one = on_one_sample(self.network)  # a loss is written for one
+        equations = loss_equations(self.network.loss, one.outputs.at_one(len(one.positions)))
+        sides = (side for equation in equations for side in equation.expressions)
+        return any(node.activation.is_smooth for side in sides for node in applied_in(side))
 
     def _is_weighed(self, s: Array) -> bool:
         """Whether a pre-activation has parameters of its own, which may make it anything."""
@@ -249,7 +258,23 @@ class Tally:
             ratio = np.divide(moved, frozen, out=np.zeros_like(moved), where=frozen > 0)
             ratio = np.where((frozen > 0) & (frozen <= self._bar * scale.of("vc")), np.inf, ratio)  # v^c may be 0
             bound = bound + scale.of(self.network.read_out.primed.name) * ratio[:, None]
+        elif name in ("ell", "p", "r") and name in self.derivation.by_name:
+            bound = bound + self._lacked(name, result, scale, fine)
         return np.asarray(bound)
+
+    def _lacked(self, name: str, result: Mapping[str, _Array], scale: Magnitude, fine: np.longdouble) -> _Array:
+        """What the oracle resolves of ell, a difference of two passes at each place, and of the p for all of them."""
+        (last,) = self.derivation.by_name["vc"].operands
+        v, vc = result[last.primed.name], np.abs(result["vc"])
+        moved = fine * (scale.of(last.primed.name) + scale.of(last.name)) + self._spread(last.name, result, scale)
+        matrix = np.abs(result[self.network.read_out.primed.name])
+        flat, rows = (*v.shape[:2], -1), (*matrix.shape[:2], -1)
+        moved, vc, matrix = np.broadcast_to(moved, v.shape).reshape(flat), vc.reshape(flat), matrix.reshape(rows)
+        lack = np.einsum("pkf,pnf->pnk", matrix, moved)
+        if name == "ell":
+            return np.asarray(lack)
+        inverse = np.nan_to_num(np.abs(result["Ki"]))
+        return np.asarray(np.einsum("pnm,pmk,pnf->pkf", inverse, lack, vc).reshape(result["p"].shape))
 
     def _spread(self, value: str, result: Mapping[str, _Array], scale: Magnitude) -> Any:
         """What may separate two neighbouring cases of v, or y, where rounding of s' decides which one is taken."""
