@@ -226,7 +226,7 @@ class Tables:
         network, printer, parts, zeros = self.statement.network, self.printer, [], []
         trained = [theta for theta in network.feeding(self._lowest_that_moves) if theta in network.trained]
         for n, theta in enumerate(trained):
-            made = [e.array for e in network.rule.equations(theta, indices_of(theta), named=True)[:-1]]
+            made = [e.array for e in network.rule.equations(theta, indices_of(theta))[:-1]]
             opened = ", ".join(map(printer.array, [*reversed(made), gradient_of(theta)]))
             others = [f"j{m}_" for m, axis in enumerate(theta.axes) if axis != unit.s.axes[-1]]
             element = [f"j{m}_" if axis != unit.s.axes[-1] else at for m, axis in enumerate(theta.axes)]
