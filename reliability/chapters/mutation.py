@@ -12,10 +12,10 @@ reason in `reliability/equivalent.toml`. What became of each fault is kept in `r
 around it changes: a run tries other places, drawn from each folder in turn, and then again what has survived, where it
 has not been shown all these tests. `python -m reliability.survivors` names every fault that no test has seen.
 
-That every fault is seen or listed is not reached: to try one takes a second of a processor, but what survives takes a
-person who looks whether anybody could see it and writes a test, a quarter of an hour for a few. Places are tried in an
-order in which those so far are a fair sample of each folder; but tests were written for what survived among them, and
-so fewer are seen of the rest: as many as of those that a run tries for the first time, which is said below.
+That every fault is seen or listed is not quite reached: what survives takes a person who looks whether anybody could
+see it and writes a test, and every change of the code brings faults that nobody has looked at. Places that were not
+tried since are drawn in an order in which those so far are a fair sample of each folder: as many of them will be seen
+as of those that a run tries for the first time, which is said below where there are such.
 """
 
 from __future__ import annotations
