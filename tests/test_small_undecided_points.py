@@ -14,7 +14,7 @@ from fcsym import Network
 from fcsym.checking.report import ULPS, Report
 from fcsym.checking.tally import Tally
 from fcsym.language.expression import Array
-from fcsym.layers import Conv1d, Flatten, LayerNorm, Linear, MaxPool1d, MultiheadAttention
+from fcsym.layers import Conv1d, Flatten, LayerNorm, Linear, MaxPool1d, MultiheadAttention, Residual
 from fcsym.proof.tables import _value
 
 BAR = ULPS * 2.0**-52
@@ -103,3 +103,81 @@ def test_what_z3_takes_for_an_activation_is_the_activation():
 def test_a_report_of_nothing_leaves_nothing_out():
     report = Report("2-1", "simultaneous", "simultaneous", 1, 0, "float64", ())
     assert (report.left_out, report.steps) == (0, 1)
+
+
+@pytest.mark.parametrize("places", ["samples", "positions", "windows"])
+def test_of_one_p_for_all_places_the_oracle_knows_as_much_as_its_difference_of_two_passes(places):
+    """|W'| what v' and v are rounded by, at every place; and what the inverse and v^c make of it."""
+    network, settings = {
+        "samples": (Network.mlp([2, 3, 2], "leaky_relu"), {"batch": "sum"}),
+        "positions": (Network.sequential((3, 2), [Linear(2, 4), "relu", Linear(4, 2)]), {}),
+        "windows": (
+            Network.sequential((1, 4), [Conv1d(1, 2, 2), "relu", Flatten(), Linear(6, 2)]),
+            {"batch": "mean", "samples": 2},
+        ),
+    }[places]
+    d = fcsym.derive(network, **settings)
+    rng = np.random.default_rng(4)
+    made, (last,) = Tally(d, np.dtype(float)), d.by_name["vc"].operands
+    read_out = d.network.read_out.primed.name
+    features = next(network.shape(a) for a in network.parameters if a.primed.name == read_out)[1:]
+    p, n, k = 2, 3, 2
+    result = {last.primed.name: rng.normal(size=(p, n, *features)), "vc": rng.normal(size=(p, n, *features))}
+    result |= {read_out: rng.normal(size=(p, k, *features)), "Ki": rng.normal(size=(p, n, n))}
+    result |= {"p": np.zeros((p, k, *features)), "r": np.zeros((p, k, *features))}
+    result["Ki"][0, 0, 1] = np.nan
+    off = {name: rng.uniform(1, 2, size=(p, n, *features)) for name in (last.primed.name, last.name)}
+    own = {"s1_new": np.full((p, n, *features), 2.0**40)}
+    result |= {"s1_new": np.zeros((p, n, *features))}  # on the kink: which piece v' is on is undecided
+    scale = SimpleNamespace(of=lambda name: (off | own).get(name, np.zeros(())))
+    fine = np.finfo(np.longdouble).eps * ULPS
+    moved = fine * (off[last.primed.name] + off[last.name]) + BAR * 2.0**40
+    flat = [a.reshape(p, -1, int(np.prod(features))) for a in (moved, np.abs(result["vc"]), np.abs(result[read_out]))]
+    lack = np.array([[[flat[2][q, c] @ flat[0][q, m] for c in range(k)] for m in range(n)] for q in range(p)])
+    np.testing.assert_allclose(made._lacked("ell", result, scale, fine).astype(float), lack.astype(float), rtol=1e-12)
+    inverse = np.where(np.isnan(result["Ki"]), 0, np.abs(result["Ki"]))
+    wanted = np.array([(inverse[q] @ lack[q]).T @ flat[1][q] for q in range(p)]).reshape(result["p"].shape)
+    for name in ("p", "r"):
+        found = made._lacked(name, result, scale, fine)
+        np.testing.assert_allclose(found.astype(float), wanted.astype(float), rtol=1e-12)
+        bound = made._bound(name, result, SimpleNamespace(of=lambda name: scale.of(name)))
+        np.testing.assert_allclose(bound.astype(float), wanted.astype(float), rtol=1e-12)
+
+
+def test_of_a_v_that_may_be_0_up_to_rounding_nothing_is_known_of_p():
+    made = Tally(fcsym.derive(Network.mlp([1, 5, 1], "tanh")), np.dtype(float))
+    wide = 2.0**-10
+    result = {"vc": np.array([[0.0, wide, -wide / 2, 1.5 * wide, 0.75]])}
+    scale = SimpleNamespace(of=lambda name: np.full((1, 5), wide / BAR if name == "vc" else 1.0, np.longdouble))
+    for name in ("p", "r"):
+        found = made._bound(name, result | {"s1_new": np.ones((1, 5))}, scale)
+        assert np.isinf(found).tolist() == [[[False, True, True, False, False]]]
+
+
+EXACT = {
+    "fractions": (Network.mlp([2, 2, 2], "relu", output="leaky_relu"), {}, {"dv1", "dy"}),
+    "a velocity": (Network.mlp([2, 2, 2], "relu", output="leaky_relu"), {"rule": "momentum"}, set()),
+    "an exponential in the loss": (
+        Network.sequential(2, [Linear(2, 2), "relu", Linear(2, 2)], output="softmax", loss="cross_entropy"),
+        {},
+        {"dv1"},
+    ),
+    "a sum without weights of its own": (
+        Network.sequential(2, [Residual([Linear(2, 2), "sigmoid"]), "identity", "relu", Linear(2, 1)]), {}, set(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_kink_is_waited_for_where_exact_points_may_be_on_it(name):
+    network, settings, units = EXACT[name]
+    expected = Tally(fcsym.derive(network, **settings), np.dtype(float)).expected
+    assert {quantity for quantity, case in expected if case == "s = 0"} == units
+    assert {quantity for quantity, case in expected if case == "s' = 0"} == units
+
+
+def test_an_output_is_not_waited_for_on_a_kink_below_a_softmax_of_the_loss():
+    with pytest.warns(fcsym.LossWarning):
+        network = Network.mlp([2, 2, 2], "relu", output="leaky_relu", loss="cross_entropy")
+    expected = Tally(fcsym.derive(network), np.dtype(float)).expected
+    assert {quantity for quantity, case in expected if case == "s' = 0"} == {"dv1"}
