@@ -278,3 +278,18 @@ def test_what_is_left_of_a_product_whose_factors_are_next_to_0():
         (power(B, 3), 3 * b**2 * t + 3 * bar * abs(b) * t**2 + bar**2 * t**3),
     ):
         np.testing.assert_allclose(made._size(node, (J,))[1].astype(float), wanted, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("bend", "first"), [(np.inf, False), (3.0, True)])
+def test_where_a_slope_bends_without_end_a_function_is_off_by_its_own_difference(monkeypatch, bend, first):
+    """|s|^(3/2) at 0: its slope is 0 there, and its second derivative infinite."""
+    module = "fcsym.checking.magnitude"
+    monkeypatch.setattr(f"{module}.phi_of", lambda phi, s: np.abs(s) ** 1.5)
+    monkeypatch.setattr(f"{module}.slope_of", lambda phi, s: 0 * s)
+    monkeypatch.setattr(f"{module}.bend_of", lambda phi, s, n=2: np.full(np.shape(s), bend))
+    bar, off = 2.0**-6, np.array([4.0, 0.0])
+    arrays = {"b": (np.zeros(2), off)}
+    made = made_with(arrays, bar=bar)
+    moved = made._size(Apply(fcsym.smooth("tanh"), B), (J,))[1].astype(float).ravel()
+    wanted = bar * bend * off**2 if first else np.where(off > 0, (bar * off) ** 1.5 / bar, 0)
+    np.testing.assert_allclose(moved[:2] if moved.size > 1 else moved, wanted, rtol=1e-13)

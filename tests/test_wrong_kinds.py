@@ -44,3 +44,11 @@ def test_what_a_function_cannot_take_is_one_sentence(name):
             getattr(fcsym, name)(GIVEN[what], **FURTHER.get(name, {}))
         kind = type(GIVEN[what]).__name__
         assert kind in str(raised.value) or what == "derivatives", (what, str(raised.value))
+
+
+def test_a_scheme_of_dense_layers_alone_says_what_to_choose_for_others():
+    layers = fcsym.Network.sequential(2, [fcsym.Linear(2, 2), fcsym.LayerNorm(2), fcsym.Linear(2, 1)])
+    with pytest.raises(FcsymError, match=r"is none: choose backprop, which trains every parameter of it\.$"):
+        fcsym.scheme(layers, "basis")
+    with pytest.raises(FcsymError, match=r"is none: [^:]+\.$"):
+        fcsym.next_input(layers)

@@ -161,13 +161,13 @@ class Magnitude:
                     if derivative:  # 1 - tanh^2 and the like: terms of size 1, with a slope of about 1 or less
                         large, steep = (np.maximum(1, np.abs(bend_of(phi, s, derivative + n))) for n in (0, 1))
                         return np.asarray(large, np.longdouble), steep * moved
-                    with np.errstate(divide="ignore", invalid="ignore"):
-                        steep = np.abs(slope_of(phi, s))
-                        curved = self.bar * np.abs(bend_of(phi, s)) * moved**2  # all that is left where the slope is 0
-                        first = np.where(np.isfinite(steep), steep * moved + np.nan_to_num(curved, posinf=0.0), 0)
-                    if not np.isfinite(steep).all():  # sqrt at 0: how far it can be off there
+                    with np.errstate(all="ignore"):
+                        steep, bend = np.abs(slope_of(phi, s)), np.abs(bend_of(phi, s))
+                        known = np.isfinite(steep) & np.isfinite(bend)
+                        first = np.where(known, steep * moved + self.bar * bend * moved**2, 0)
+                    if not known.all():  # sqrt at 0: how far it can be off there
                         far = np.abs(phi_of(phi, np.asarray(self.bar * moved + s))) / self.bar
-                        first = np.where(np.isfinite(steep), first, np.where(moved > 0, far, 0))
+                        first = np.where(known, first, np.where(moved > 0, far, 0))
                     return np.abs(phi_of(phi, s)), first
                 piece = sum((s > float(kink) for kink in phi.kinks), np.zeros(s.shape, int))
                 slopes: _Array = np.array([abs(float(p.slope)) for p in phi.pieces])[piece]

@@ -118,7 +118,7 @@ class Tally:
         found = []
         for equation in self.derivation.equations:
             match equation.rhs:
-                case Apply(phi, Ref() as argument, derivative) if derivative and not phi.is_smooth:
+                case Apply(phi, Ref() as argument) if phi.kinks:
                     if argument.array not in units and argument.array.name in self.names:
                         found.append((phi, argument.array))
         return found
