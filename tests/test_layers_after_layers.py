@@ -6,11 +6,13 @@ from collections import Counter
 
 import pytest
 from conftest import need
+from sympy import Symbol, exp
 
 import fcsym
 from fcsym.certificates.checking import checked
+from fcsym.equations import apply, greatest, hidden, indices, input_, parameter, total
 from fcsym.language.algebra import equal, lettered
-from fcsym.language.expression import Array, Axis, Index, Total, add, children, mul, total
+from fcsym.language.expression import Array, Axis, Index, Total, add, children, mul
 from fcsym.layers import (
     GRU,
     LSTM,
@@ -111,3 +113,40 @@ def test_a_letter_is_bound_once_whatever_its_axis():
     bound = [index for part in parts(made) if isinstance(part, Total) for index in part.over]
     assert len({index.letter for index in bound} | {"i"}) == len(bound) + 1
     assert lettered(made, {"i"}) == made
+
+
+@pytest.mark.parametrize("layer", [RNN, GRU, LSTM])
+def test_a_recurrence_has_a_bias_of_what_it_reads_and_one_of_what_it_kept(layer, order):
+    """As PyTorch has them; the oracle of a check reads both, each with its own map."""
+    d = fcsym.derive(of(layer(2, 2)), order)
+    assert fcsym.check(d, trials=30).passed
+
+
+def test_a_unit_that_reads_the_largest_of_its_own_may_still_be_woken_by_what_it_shares():
+    """Shares of e^(U + V x), V for all units: with a closed gate U stays, and V does not."""
+    i, j, k = indices("i j k")
+    x, u, v, w = input_("x", j), parameter("U", i, j), parameter("V", j), parameter("W", k, i)
+    z, top, q, e, whole, s, h, y = (
+        hidden(name, *over)
+        for name, over in (
+            ("z1", (i, j)), ("top", (i,)), ("q1", (i, j)), ("e1", (i, j)), ("whole", (i,)), ("s1", (i,)), ("h1", (i,)),
+            ("y", (k,)),
+        )
+    )  # fmt: skip
+    network = Network.from_equations(
+        [
+            (z[i, j], u[i, j] + v[j] * x[j]),
+            (top[i], greatest(j, z[i, j])),
+            (q[i, j], z[i, j] - top[i]),
+            (e[i, j], apply(fcsym.smooth("power", exp(Symbol("t", real=True))), q[i, j])),
+            (whole[i], total(j, e[i, j])),
+            (s[i], total(j, e[i, j] * x[j]) / whole[i]),
+            (h[i], apply("relu", s[i])),
+            (y[k], total(i, w[k, i] * h[i])),
+        ],
+        {"i": 2, "j": 2, "k": 1},
+    )
+    d = fcsym.derive(network)
+    assert not d.proof.refuted
+    assert d.proof.case("dh1", "dead -> active").possible
+    assert fcsym.check(d, trials=100).passed
