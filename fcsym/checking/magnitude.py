@@ -164,7 +164,7 @@ class Magnitude:
                     with np.errstate(all="ignore"):
                         steep, bend = np.abs(slope_of(phi, s)), np.abs(bend_of(phi, s))
                         known = np.isfinite(steep) & np.isfinite(bend)
-                        first = np.where(known, steep * moved + self.bar * bend * moved**2, 0)
+                        first = steep * moved + self.bar * bend * moved**2
                     if not known.all():  # sqrt at 0: how far it can be off there
                         far = np.abs(phi_of(phi, np.asarray(self.bar * moved + s))) / self.bar
                         first = np.where(known, first, np.where(moved > 0, far, 0))
