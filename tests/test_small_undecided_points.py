@@ -11,6 +11,7 @@ import z3
 
 import fcsym
 from fcsym import Network
+from fcsym.checking import running
 from fcsym.checking.report import ULPS, Report
 from fcsym.checking.tally import Tally
 from fcsym.language.expression import Array
@@ -181,3 +182,8 @@ def test_an_output_is_not_waited_for_on_a_kink_below_a_softmax_of_the_loss():
         network = Network.mlp([2, 2, 2], "relu", output="leaky_relu", loss="cross_entropy")
     expected = Tally(fcsym.derive(network), np.dtype(float)).expected
     assert {quantity for quantity, case in expected if case == "s' = 0"} == {"dv1"}
+
+
+def test_a_running_bound_is_of_the_unit_of_double_precision_and_more_than_what_it_loses_itself():
+    assert np.finfo(float).eps / 2 == running._UNIT and np.finfo(float).smallest_subnormal == running._SMALLEST
+    assert 1 < running._OWN < 1.01
