@@ -110,7 +110,7 @@ def test_a_row_passes_within_its_bound_or_where_nothing_can_be_compared():
     far = Row("d", "all", 0, 0.0, 0.0, {}, True)
 
     def report(*rows):
-        return Report("1-1", "simultaneous", "sequential", 1, 0, "float64", rows)
+        return Report("1-1", "simultaneous", "sequential", 1, 0, "float64", rows, 0)
 
     assert report(Row("a", "all", 1, 0.0, 1.0, {})).passed
     for rows, passed, points in (
@@ -392,7 +392,8 @@ def test_a_number_that_an_inverse_needs_is_left_out_where_its_matrix_is_nearly_n
     K = np.stack([np.diag([1.0, 1.0]), np.diag([3.0, 3.0 * bar * 0.9]), np.diag([3.0, 3 * bar * 1.1]), np.zeros((2, 2)),
                   np.diag([1.0, -0.5])])  # fmt: skip
     keep = np.array([True, True, True, False, True])
-    found = tally._unclear_change({}, {"K": K}, None, (4, 1, 2), keep)
+    exact = SimpleNamespace(of=lambda name: np.zeros((5, 2, 2)))
+    found = tally._unclear_change({}, {"K": K}, exact, (4, 1, 2), keep)
     assert found.shape == (4, 1, 2) and network.hidden
     assert found[:, 0].tolist() == [[one] * 2 for one in (False, True, False, True)]
 

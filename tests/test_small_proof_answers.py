@@ -370,3 +370,14 @@ def test_a_list_is_complete_as_it_is_and_not_without_any_of_its_equations(name):
         needed = d.network.built is None or e.array.role not in (Role.GATE, Role.ADJOINT)
         assert ((e.name, "is missing") in found) is needed
         assert needed or found or not any(e.array in one.operands for one in d.equations)
+
+
+def test_a_row_of_the_integrated_contribution_says_whether_its_identity_was_expanded(monkeypatch):
+    """Quotients grow faster than all else: P may be evaluated at random points where p is expanded."""
+    d = fcsym.derive(fcsym.Network.parse("2-2-1"))
+    usual = {f.expanded for f in d.proof.findings if f.equation == "P" and f.case}
+    monkeypatch.setattr(Expansion, "integral_in_full", lambda *asked: False)
+    found = fcsym.derive(fcsym.Network.parse("2-2-1")).proof.findings
+    words = {name: {f.expanded for f in found if f.equation == name and f.case} for name in ("p", "P")}
+    assert usual == words["p"] == {"identical", "z3"}
+    assert words["P"] == {"identical at random points", "z3"}

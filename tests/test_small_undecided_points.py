@@ -12,7 +12,7 @@ import z3
 import fcsym
 from fcsym import Network
 from fcsym.checking import running
-from fcsym.checking.report import ULPS, Report
+from fcsym.checking.report import ULPS
 from fcsym.checking.tally import Tally
 from fcsym.language.expression import Array
 from fcsym.layers import Conv1d, Flatten, LayerNorm, Linear, MaxPool1d, MultiheadAttention, Residual
@@ -99,11 +99,6 @@ def test_what_z3_takes_for_an_activation_is_the_activation():
     for at in (Fraction(n, 2) for n in range(-6, 9)):
         found = z3.simplify(_value(phi, z3.RatVal(at.numerator, at.denominator)))
         assert found.as_fraction() == phi.value_at(at), at
-
-
-def test_a_report_of_nothing_leaves_nothing_out():
-    report = Report("2-1", "simultaneous", "simultaneous", 1, 0, "float64", ())
-    assert (report.left_out, report.steps) == (0, 1)
 
 
 @pytest.mark.parametrize("places", ["samples", "positions", "windows"])

@@ -48,7 +48,7 @@ class Report:
     seed: int
     dtype: str
     rows: tuple[Row, ...]
-    left_out: int = 0  # points at which rounding decides a gate, or that overflow: nothing can be said there
+    left_out: int  # points at which rounding decides a gate, or that overflow: nothing can be said there
     steps: int = 1
 
     @property

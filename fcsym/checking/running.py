@@ -50,8 +50,9 @@ __all__ = ["running_bounds"]
 
 _Array = npt.NDArray[Any]
 _Axes = tuple[Index, ...]
-_UNIT, _SMALLEST = np.longdouble(2.0**-53), np.longdouble(2.0**-1074)
-_OWN = 1 + 1e-6
+_DOUBLE = np.finfo(np.float64)
+_UNIT, _SMALLEST = np.longdouble(_DOUBLE.epsneg), np.longdouble(_DOUBLE.smallest_subnormal)
+_OWN = 1.000001
 
 
 class _Known(NamedTuple):

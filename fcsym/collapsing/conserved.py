@@ -203,8 +203,7 @@ def _combined(
     )
     made = []
     for column in matrix.nullspace() if rows else [sympy.eye(len(squares)).col(k) for k in range(len(squares))]:
-        scale = reduce(sympy.lcm, [sympy.denom(c) for c in column], sympy.Integer(1))
-        shares = [Fraction(int(c * scale)) for c in column]
+        shares = [Fraction(int(c.p), int(c.q)) for c in column]
         own = {rate for rate, share in zip(rates, shares, strict=True) if share}
         if len(own) == 1:
             parts = [(s, q) for s, q in zip(shares, squares, strict=True) if s]
