@@ -143,7 +143,7 @@ def test_what_was_measured_is_said_line_by_line():
 
 
 def test_a_report_is_of_one_step_in_which_nothing_is_left_out_unless_more_is_said():
-    made = Report("1-1", "simultaneous", "sequential", 1, 0, "float64", (), 0)
+    made = Report("1-1", "simultaneous", "sequential", 1, 0, "float64", (), 0, 1)
     assert (made.left_out, made.steps, made.points, made.passed) == (0, 1, 0, False)
     assert replace(made, left_out=2, steps=3).rows == ()
 

@@ -110,7 +110,7 @@ def test_a_row_passes_within_its_bound_or_where_nothing_can_be_compared():
     far = Row("d", "all", 0, 0.0, 0.0, {}, True)
 
     def report(*rows):
-        return Report("1-1", "simultaneous", "sequential", 1, 0, "float64", rows, 0)
+        return Report("1-1", "simultaneous", "sequential", 1, 0, "float64", rows, 0, 1)
 
     assert report(Row("a", "all", 1, 0.0, 1.0, {})).passed
     for rows, passed, points in (

@@ -110,7 +110,7 @@ def check(
                     tally.compare(kernel, order, batch)
     return Report(
         str(full), derived.order, order, trials, seed, str(np.dtype(dtype)),
-        tally.rows(demand_all=points is None), tally.left_out,
+        tally.rows(demand_all=points is None), tally.left_out, 1,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def check_gradient(
         for start in range(0, len(batch.x), tally.most):
             tally.compare(batch.chosen(slice(start, start + tally.most)).astype(real))
     rows = tuple(tally.seen.values())
-    return Report(str(network), "", "", trials, seed, str(real), rows, tally.left_out)
+    return Report(str(network), "", "", trials, seed, str(real), rows, tally.left_out, 1)
 
 
 class _Tally:

@@ -49,7 +49,7 @@ class Report:
     dtype: str
     rows: tuple[Row, ...]
     left_out: int  # points at which rounding decides a gate, or that overflow: nothing can be said there
-    steps: int = 1
+    steps: int
 
     @property
     def passed(self) -> bool:
