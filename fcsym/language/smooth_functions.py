@@ -220,9 +220,10 @@ def _among_entries(name: str, own: Formula) -> tuple[Fraction, str | None, int] 
 
     s, _ = symbols()
     slope = slope_of(_expression(name, own))
-    rest = slope * s
-    if _may_be_constant(rest) and (rest := sympy.simplify(rest)).is_Rational:
-        return Fraction(int(rest.p), int(rest.q)), None, -1
+    for power in (0, -1):
+        rest = slope / s**power
+        if _may_be_constant(rest) and (rest := sympy.simplify(rest)).is_Rational:
+            return Fraction(int(rest.p), int(rest.q)), None, power
     for other, entry in ENTRIES.items():
         rest = slope - entry.expression(s)
         if _may_be_constant(rest) and sympy.simplify(rest) == 0:

@@ -20,6 +20,7 @@ from fcsym.language.spelling import exact
 from fcsym.networks.symbols import (
     ETA,
     averages_of_one,
+    bias,
     coefficient,
     corrected,
     denominator,
@@ -50,7 +51,7 @@ class UpdateRule:
     @property
     def rests(self) -> bool:
         """Whether a number whose gradient is 0 stays as it is, whatever is remembered: nothing else moves it."""
-        theta = Array("W", None, ())
+        theta = bias(1, shared=True)  # any number
         made = {e.array: e.rhs for e in self.equations(theta, (), named=True) if isinstance(e.rhs, Expr)}
 
         def at_rest(ref: Ref) -> Expr:
