@@ -316,3 +316,9 @@ def test_without_a_number_of_trials_as_many_numbers_are_compared(asked, batch, c
     data = json.loads(capsys.readouterr().out)
     assert data["passed"] is True
     assert 100 < sum(row["points"] for row in data["checks"]) < 200_000
+
+
+def test_a_report_of_derivatives_is_of_no_training():
+    """Of one pass, in no order."""
+    report = fcsym.check(fcsym.gradient(fcsym.Network.parse("2-2-1")), trials=5)
+    assert (report.steps, report.order, report.against) == (1, "", "")
