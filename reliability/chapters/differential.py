@@ -133,7 +133,7 @@ def _report(derivation: Any, against: Any, computed: Any, by: Any) -> Any:
     tally.compare_computed(computed, against)
     torch = not isinstance(by, Autodiff)
     rows = tuple(replace(row, case=f"{row.case}, by PyTorch") if torch else row for row in tally.rows(demand_all=False))
-    return Report(str(derivation.network), derivation.order, against, POINTS, 0, "float64", rows, tally.left_out)
+    return Report(str(derivation.network), derivation.order, against, POINTS, 0, "float64", rows, tally.left_out, 1)
 
 
 def _by_torch(derivation: Any, kernel: Any, computed: Any, found: dict[str, Any]) -> int:
